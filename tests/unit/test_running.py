@@ -1,0 +1,97 @@
+"""Procfile, docker-compose.yml and .env.example say the same thing, and nothing in them opens a door."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+PROCFILE = dict(re.findall(r"^([\w-]+):\s*(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.MULTILINE))
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+SERVICES = sorted(COMPOSE["services"].items())
+REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
+SECRET = re.compile(r"PASSWORD|API_KEY|TOKEN|AUTH")
+
+
+def options(command):
+    """What celery is told, without where this machine keeps its files and which address it shows."""
+    words = command if isinstance(command, list) else shlex.split(command)
+    return [word for word in words if word.startswith("--") and not re.match(r"--(app|schedule|db|address)=", word)]
+
+
+def test_the_procfile_and_compose_run_the_same_processes():
+    ours = {name: service["command"] for name, service in SERVICES if service["image"] == "qdrant-rollouts"}
+    assert sorted(ours) == sorted(PROCFILE) == ["beat", "flower", "worker", "worker-bulk"]
+    assert {name: options(command) for name, command in ours.items()} == {
+        name: options(command) for name, command in PROCFILE.items()
+    }
+
+
+def test_every_queue_has_a_worker():
+    queues = re.findall(r"--queues=(\S+)", "\n".join(PROCFILE.values()))
+    assert sorted(",".join(queues).split(",")) == ["bulk", "celery", "control", "rouse"]
+
+
+def test_flower_does_not_start_without_a_password(tmp_path):
+    done = subprocess.run(
+        ["/bin/sh", "-c", PROCFILE["flower"]], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "FLOWER_BASIC_AUTH" in done.stderr
+    assert "--address=127.0.0.1" in PROCFILE["flower"]
+
+
+@pytest.mark.parametrize(("name", "service"), SERVICES)
+def test_a_service_says_how_it_is_and_gets_time_to_end(name, service):
+    assert service["healthcheck"]["test"]
+    assert service["stop_grace_period"] == "60s"
+    assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize(("name", "service"), SERVICES)
+def test_a_service_is_published_on_loopback_or_not_at_all(name, service):
+    assert [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")] == []
+    assert "network_mode" not in service
+
+
+@pytest.mark.parametrize(("name", "service"), SERVICES)
+def test_a_secret_has_no_default(name, service):
+    for variable, value in service["environment"].items():
+        if SECRET.search(variable):
+            assert REQUIRED.fullmatch(value), variable
+        elif "://" in value and "@" in value:
+            assert REQUIRED.search(value), variable
+
+
+@pytest.mark.parametrize(("name", "service"), SERVICES)
+def test_an_image_has_a_version_and_a_volume_a_name(name, service):
+    assert service["image"] == "qdrant-rollouts" or re.search(r":v?\d+\.?\d*", service["image"])
+    folders = [volume.split(":")[0] for volume in service["volumes"]]
+    assert [folder for folder in folders if folder not in COMPOSE["volumes"] and folder != "./indexes"] == []
+
+
+def test_processes_wait_for_healthy_servers():
+    for name in PROCFILE:
+        waits = COMPOSE["services"][name]["depends_on"]
+        assert waits == {server: {"condition": "service_healthy"} for server in ("redis", "qdrant", "postgres")}
+
+
+def test_the_example_lists_every_setting_and_gives_no_value_away():
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
+    ours = {f"ROLLOUTS_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"^#(\w+)=", EXAMPLE, re.MULTILINE)) == ours | asked
+    assert re.findall(r"^[^#\n].*$", EXAMPLE, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_the_example_shows_the_default_of_every_setting(name):
+    default = Settings.model_fields[name].default
+    shown = re.search(rf"^#ROLLOUTS_{name.upper()}=(.*)$", EXAMPLE, re.MULTILINE)[1]
+    value = default.get_secret_value() if hasattr(default, "get_secret_value") else default
+    assert shown == ("[]" if value == () else str(value))
