@@ -1,0 +1,101 @@
+"""Celery as the engine's messenger: the app with its settings, and the knocker that sends through it.
+
+Every number below was measured; "row n" and sections refer to celery-facts in the design notes, summed up in
+docs/celery.md.
+"""
+
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
+
+from core.ports import Knock
+from core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
+_EXPIRES_AFTER = 30.0
+
+
+def make_app(settings: Settings) -> Celery:
+    """The Celery app, without tasks. No connection is made."""
+    app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+    app.conf.update(SETTINGS, result_backend="db+" + settings.database_url.get_secret_value())
+    return app
+
+
+SETTINGS: dict[str, Any] = {
+    "broker_transport_options": {
+        "visibility_timeout": 900,  # three times the longest countdown, beyond every time limit (row 1)
+        "unacked_restore_interval": 10,  # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,  # a half-open Redis otherwise blocks for ever (row 10)
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    },
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,  # the default gives up after 100 and the worker is gone
+    "task_publish_retry_policy": {
+        "max_retries": 1,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    },  # a knock is best effort
+    "result_extended": False,
+    "task_ignore_result": True,  # only commands answer; they say so themselves (row 9)
+    "task_acks_late": True,  # a turn cut short by a shutdown goes back to the queue
+    "task_reject_on_worker_lost": False,  # True redelivers a poison task without limit (row 3)
+    "task_acks_on_timeout": True,  # False requeues without limit (row 2)
+    "worker_prefetch_multiplier": 1,  # nothing waits behind a slice of bulk work
+    "worker_cancel_long_running_tasks_on_connection_loss": False,  # a Redis blip must not kill a turn
+    "worker_soft_shutdown_timeout": 30,  # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)
+    "task_soft_time_limit": 60,  # soft + one HTTP timeout < hard
+    "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3)
+    "worker_proc_alive_timeout": 120,  # a replaced child that loads a model is else killed after 4 s (row 22)
+    "worker_max_tasks_per_child": 500,  # embedding libraries leak
+    "worker_send_task_events": True,  # Flower
+    "task_send_sent_event": False,  # lost and doubled knocks would show as PENDING for ever
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],  # payload is data, never code
+    "task_default_queue": "control",
+    "beat_max_loop_interval": 5,
+    "beat_enable_remote_control": True,  # `celery inspect ping` on beat's node is its liveness probe
+    "worker_hijack_root_logger": False,
+    "timezone": "UTC",
+}
+
+
+class CeleryKnocker:
+    """Sends knocks. Whatever the broker does, nothing is raised: the row is committed and the sweep knocks again."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def __call__(self, knock: Knock) -> None:
+        try:
+            self._app.send_task(
+                f"deployments.{knock.step}",
+                args=(knock.deployment_id, knock.turn),
+                queue=knock.queue,
+                countdown=knock.countdown or None,
+                expires=knock.countdown + _EXPIRES_AFTER,
+                ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
+                task_id=f"{knock.deployment_id[:8]}-t{knock.turn:03d}-{secrets.token_hex(2)}",
+                root_id=knock.deployment_id,
+                argsrepr=knock.label,
+                kwargsrepr=_due(knock),
+            )
+        except (KombuError, OperationalError, RedisError, OSError) as error:
+            log.warning("turn %s of %s was not knocked for: %s", knock.turn, knock.deployment_id, type(error).__name__)
+
+
+def _due(knock: Knock) -> str:
+    if not knock.countdown:
+        return "now"
+    return f"due {datetime.now(UTC) + timedelta(seconds=knock.countdown):%H:%M:%S}"

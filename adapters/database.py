@@ -1,0 +1,84 @@
+"""The database: one engine per process, SQLite made safe for several processes, PostgreSQL made to give up in time."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, func, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.errors import Refused, Unavailable
+
+#: A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows (celery-facts 3).
+_POSTGRES_LIMITS = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=5000"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for ``url``. No connection is made yet. Raises Refused when it is no database URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Refused(
+            "ROLLOUTS_DATABASE_URL is not a database URL; e.g. postgresql://user:password@host/name"
+        ) from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
+    if parsed.get_backend_name() == "postgresql":
+        options["connect_args"] = {"options": _POSTGRES_LIMITS, "connect_timeout": 5}
+    return create_engine(parsed, **options)
+
+
+def open_sessions(engine: Engine) -> sessionmaker[Session]:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def address(engine: Engine) -> str:
+    """Where the database is, without credentials."""
+    url = engine.url
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def ping(engine: Engine) -> None:
+    """Raises Unavailable, naming the address, if the database does not answer."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+
+
+def unavailable(engine: Engine, error: BaseException) -> Unavailable:
+    return Unavailable(f"the database at {address(engine)} did not answer ({type(error).__name__}); is it running?")
+
+
+class DatabaseClock:
+    """The database server's clock; with SQLite that is this machine's."""
+
+    def now(self, session: Session) -> datetime:
+        if session.get_bind().dialect.name == "sqlite":
+            return datetime.now(UTC)
+        found: datetime = session.scalars(select(func.clock_timestamp())).one()
+        return found.astimezone(UTC)
+
+
+def _sqlite(url: URL) -> Engine:
+    """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
+    (measured in libraries.md: 400 of 400 increments, 112 without)."""
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

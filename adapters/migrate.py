@@ -1,0 +1,49 @@
+"""Bringing the database to the revision this code needs, once, whoever comes first."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+import migrations
+from adapters.database import address, unavailable
+from core.errors import Refused
+
+#: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
+_LOCK = 7_246_105
+
+
+def migrate(engine: Engine) -> None:
+    """Upgrades to HEAD under a lock; nothing to do when it is there. Raises Refused for a database that is newer."""
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            found = revision(connection)
+            if found == migrations.HEAD:
+                return
+            if found is not None and found > migrations.HEAD:
+                raise Refused(
+                    f"the database at {address(engine)} is at revision {found}, newer than this program's "
+                    f"{migrations.HEAD}: update the program"
+                )
+            _upgrade(connection)
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the database is at; None when it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

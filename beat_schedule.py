@@ -1,0 +1,11 @@
+"""The beat schedule: data only, tasks named by string. Beat ticks and decides nothing; any number of beats is harmless.
+
+``expires`` keeps a broker that was away from handing out a heap of old ticks.
+"""
+
+from typing import Any
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "rouse": {"task": "deployments.rouse", "schedule": 5.0, "options": {"queue": "rouse", "expires": 15}},
+    "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
+}

@@ -1,0 +1,152 @@
+"""Moving an alias.
+
+Rule: the intent is committed first, then Qdrant is told in **one** ``create_alias`` action, then the alias is read
+back, then the intent is settled. Dying between any two of these and doing it all again ends in the same place, and
+exactly one caller settles an intent, so exactly one reports the move (celery-facts 2.8).
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from core import events, readiness, retention
+from core.errors import Refused, Unavailable
+from core.models import AliasState
+from core.readiness import Look
+from core.services import Services
+
+#: Twice the 5 s that the store's alias calls may take.
+ACT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """``moved`` is False when the alias was already there by somebody else's doing."""
+
+    previous: str | None
+    moved: bool
+
+
+def move(
+    services: Services,
+    alias: str,
+    target: str | None,
+    *,
+    expected: Collection[str | None],
+    actor: str,
+    deployment_id: str | None = None,
+    check: Callable[[float], None] = lambda seconds: None,
+) -> Moved:
+    """Points ``alias`` to ``target`` (None: removes it), if it is at one of ``expected`` or there already.
+
+    ``check`` is asked for time right before Qdrant is told. Raises Refused when the alias is anywhere else, Unavailable
+    when Qdrant did not answer or does not show the change; call again then.
+    """
+    seen = _seen(services, alias)
+    found = services.store.aliases().get(alias)
+    if found == target:
+        return _settled(services, alias, target, actor, deployment_id)
+    if found not in expected:
+        raise Refused(
+            f"alias {alias} points to {found}, expected {_words(expected)}: somebody moved it; look, then decide"
+        )
+    if _intend(services, alias, target, found, seen):
+        check(ACT_SECONDS)
+        _tell(services, alias, target)
+    shown = services.store.aliases().get(alias)
+    if shown != target:
+        raise Unavailable(f"alias {alias} still shows {shown} after it was pointed to {target}")
+    return _settled(services, alias, target, actor, deployment_id)
+
+
+def look(services: Services, collection: str) -> Look:
+    """Is this collection fit to serve right now? An embedded store has no index to wait for; a server that sleeps on
+    unfinished work is woken."""
+    store = services.store
+    if store.server().embedded:
+        return Look(ready=True)
+    schema = store.schema(collection)
+    vectors = readiness.stored(schema, lambda name: store.count(collection, having=name))
+    seen = readiness.look(schema, store.health(collection), vectors)
+    if seen.asleep:
+        store.wake(collection)
+    return seen
+
+
+def check_target(services: Services, collection: str) -> None:
+    """Raises Refused unless the collection exists and is ready to serve."""
+    if collection not in services.store.collections():
+        address = services.store.server().address
+        raise Refused(f"collection {collection} does not exist at {address}; nothing was switched")
+    seen = look(services, collection)
+    if not seen.ready:
+        raise Refused(f"collection {collection} is not ready: {seen.reason}; nothing was switched, try again later")
+
+
+def keep(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
+    """Cancels the deletion of a collection that is about to serve. Raises Refused once the deletion has begun."""
+    retention.cancel(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
+
+
+def _seen(services: Services, alias: str) -> tuple[int, bool]:
+    """The alias's last intent and whether it was settled, read before Qdrant is looked at."""
+    with services.sessions() as session:
+        row = session.get(AliasState, alias)
+        return (row.revision, row.settled) if row else (0, True)
+
+
+def _intend(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
+    """Commits the intent; False if somebody else has just carried out the same one.
+
+    Raises Unavailable if somebody has begun another since ``found`` was looked up: what was seen is void then.
+    """
+    with services.sessions.begin() as session:
+        row = session.get(AliasState, alias, with_for_update=True)
+        if row is None:
+            row = AliasState(alias=alias, revision=0, settled=True, changed_at=services.clock.now(session))
+            session.add(row)
+        elif row.desired == target and not row.settled:
+            return True
+        elif (row.revision, row.settled) != seen:
+            return _overtaken(row, target)
+        row.desired, row.previous, row.settled = target, found, False
+        row.revision, row.changed_at = row.revision + 1, services.clock.now(session)
+        return True
+
+
+def _overtaken(row: AliasState, target: str | None) -> bool:
+    if row.desired == target:
+        return False
+    raise Unavailable(f"alias {row.alias} is being pointed to {row.desired} at this moment; look, then try again")
+
+
+def _tell(services: Services, alias: str, target: str | None) -> None:
+    if target is None:
+        services.store.drop_alias(alias)
+    else:
+        services.store.point_alias(alias, target)
+
+
+def _settled(services: Services, alias: str, target: str | None, actor: str, deployment_id: str | None) -> Moved:
+    """Marks the intent as carried out; only the one whose update finds it unsettled has moved the alias."""
+    with services.sessions.begin() as session:
+        mine = session.execute(
+            update(AliasState)
+            .where(AliasState.alias == alias, AliasState.desired.is_not_distinct_from(target), ~AliasState.settled)
+            .values(settled=True)
+            .returning(AliasState.alias)
+        ).first()
+        row = session.get(AliasState, alias)
+        if mine is None or row is None:
+            return Moved(target, moved=False)
+        detail = f"{row.previous} -> {target}"
+        now = services.clock.now(session)
+        events.record(session, now, "alias.switched", detail, actor=actor, alias=alias, deployment_id=deployment_id)
+        return Moved(row.previous, moved=True)
+
+
+def _words(expected: Collection[str | None]) -> str:
+    return " or ".join(str(name) if name else "no alias" for name in expected)

@@ -1,0 +1,41 @@
+"""Is the collection built as it was meant to be, and can it still be filtered as the live one?"""
+
+from core.checks.finding import Finding, GateContext, exact
+from core.ports import Schema
+from core.schema import vector_names, vector_params
+
+
+def vector_schema(gate: GateContext) -> Finding:
+    """Names and sizes as the model gives them; with a live collection and no declared change, all else as there."""
+    schema = gate.store.schema(gate.green)
+    names = vector_names(schema)
+    faults = _model_faults(gate, schema)
+    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as declared"
+    return Finding("vector_schema", exact(not faults), float(len(faults)), 0.0, len(names), detail)
+
+
+def payload_schema(gate: GateContext) -> Finding:
+    """Every indexed field of the live collection is indexed with the same type: filters must not become slow."""
+    wanted = gate.store.schema(gate.blue)["payload_schema"] if gate.blue else {}
+    found = gate.store.schema(gate.green)["payload_schema"]
+    declared = gate.spec.collection.payload_indexes
+    faults = [
+        f"{field}: wanted {index['data_type']}, found {found.get(field, {}).get('data_type', 'no index')}"
+        for field, index in wanted.items()
+        if field not in declared and found.get(field, {}).get("data_type") != index["data_type"]
+    ]
+    faults += [f"{field}: declared, found no index" for field in declared if field not in found]
+    n = len(set(wanted) | set(declared))
+    detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
+    return Finding("payload_schema", exact(not faults), float(len(faults)), 0.0, n, detail)
+
+
+def _model_faults(gate: GateContext, schema: Schema) -> list[str]:
+    if gate.vector not in vector_names(schema):
+        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(schema))}"]
+    if gate.embedder is None:
+        return []
+    size = vector_params(schema, gate.vector)["size"]
+    if size == gate.embedder.dimension:
+        return []
+    return [f"size {size}, the model gives {gate.embedder.dimension}"]

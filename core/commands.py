@@ -1,0 +1,361 @@
+"""What people and programs may ask for. Every refusal comes before anything is changed.
+
+Each command is one function here; the command line, Celery tasks and pages are skins over it.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import aliases, claims, engine, retention
+from core.errors import Busy, Refused, Unavailable
+from core.lifecycle import FINAL, Event, Status
+from core.models import AliasState, Deletion, Deployment, Version
+from core.naming import check_name, collection_name
+from core.plan import Plan
+from core.ports import Source
+from core.services import Services
+from core.settings import IndexSpec
+from core.stamps import read_stamp
+from core.strategies import STRATEGIES
+from core.strategies import rollback as rollback_strategy
+
+GRACE_MINUTES = 60.0
+
+
+# --- deployments ------------------------------------------------------------------------------------------------
+
+
+def deploy(
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    source: str | None = None,
+    strategy: str | None = None,
+    queries: Sequence[str] | None = None,
+    rollback_on_failure: bool | None = None,
+    options: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> str:
+    """Starts a deployment and returns its id. What is not given comes from the index file."""
+    check_name("alias", alias)
+    live = _live(services)
+    spec = _spec(services, alias, live)
+    spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
+    spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
+    plan = _plan(spec)
+    opened = _source(services, alias, spec)
+    blue = live.get(alias)
+    return _enroll(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
+
+
+def rebuild(services: Services, alias: str, *, actor: str) -> str:
+    """A deployment from the index file's own settings."""
+    if alias not in services.indexes():
+        raise Refused(f"index {alias} is not declared in the index file; declared: {_listed(services.indexes())}")
+    return deploy(services, alias, actor=actor)
+
+
+def rollback(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
+    """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
+    check_name("alias", alias)
+    current = _current(services, alias)
+    with services.sessions() as session:
+        last = _last_live(session, alias, current)
+    if last is None or last.blue is None:
+        raise Refused(f"{alias} has no version before {current} to go back to")
+    if last.blue not in services.store.collections():
+        raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
+    spec = IndexSpec.model_validate(last.spec)
+    return _enroll(
+        services, alias, spec, rollback_strategy.plan(), blue=current, actor=actor, back_to=last.blue, reason=reason
+    )
+
+
+def wish(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
+    """Leaves a wish (promote, pause, resume, abort) for the engine and returns the deployment's full id."""
+    found = find(services, deployment_id)
+    engine.request(services, found, event, actor, reason)
+    return found
+
+
+def find(services: Services, deployment_id: str) -> str:
+    """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
+    with services.sessions() as session:
+        query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
+        found = session.scalars(query).all() if deployment_id else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"deployment id {deployment_id!r} fits several; give more of it")
+    raise Refused(f"there is no deployment {deployment_id!r}; `rollouts list` shows them")
+
+
+# --- aliases and collections ------------------------------------------------------------------------------------
+
+
+def create_alias(services: Services, alias: str, collection: str, *, force: bool = False, actor: str) -> dict[str, Any]:
+    """Makes the alias. One that points elsewhere is refused unless ``force``; one that is there already stays."""
+    _check_names(services, alias, collection)
+    current = services.store.aliases().get(alias)
+    if current not in (None, collection) and not force:
+        raise Refused(f"alias {alias} exists and points to {current}; use switch, or force to repoint it")
+    moved = _point(services, alias, collection, expected={current}, actor=actor)
+    return {"created": moved.moved, "alias": alias, "collection": collection}
+
+
+def switch_alias(
+    services: Services, alias: str, collection: str, *, delete_old: bool = False, actor: str
+) -> dict[str, Any]:
+    """Repoints an existing alias; already there is no change. ``delete_old`` writes the old one's deletion down."""
+    _check_names(services, alias, collection)
+    current = _current(services, alias)
+    moved = _point(services, alias, collection, expected={current}, actor=actor)
+    old = moved.previous if moved.moved else current
+    if delete_old and moved.moved and old:
+        safe_delete_collection(services, old, actor=actor, reason=f"{collection} replaced it behind {alias}")
+    return {"old_collection": old, "new_collection": collection, "switched": moved.moved}
+
+
+def delete_alias(services: Services, alias: str, *, actor: str) -> dict[str, Any]:
+    """Removes the alias; asked again, there is nothing left to remove. An alias nobody knows is refused."""
+    check_name("alias", alias)
+    current = services.store.aliases().get(alias)
+    if current is None:
+        _check_was_deleted(services, alias)
+        return {"deleted": False}
+    _check_free(services, alias)
+    return {"deleted": aliases.move(services, alias, None, expected={current}, actor=actor).moved}
+
+
+def safe_delete_collection(
+    services: Services,
+    collection: str,
+    *,
+    grace_period_minutes: float = GRACE_MINUTES,
+    actor: str,
+    reason: str = "asked for",
+) -> dict[str, Any]:
+    """Writes a deletion down, to be carried out after the grace period if nothing uses the collection then."""
+    check_name("collection", collection)
+    if not 0 <= grace_period_minutes < 60 * 24 * 3650:
+        raise Refused(f"grace_period_minutes is {grace_period_minutes:g}, expected 0 to 5256000 (ten years)")
+    if collection not in services.store.collections():
+        raise Refused(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
+    with services.sessions.begin() as session:
+        used = retention.users(services, session, collection)
+        if used:
+            return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
+        now = services.clock.now(session)
+        row = retention.schedule(session, now, collection, grace_period_minutes, reason=reason, actor=actor)
+        return {"scheduled": True, "delete_after": _iso(row), "reason": row.reason}
+
+
+# --- how ----------------------------------------------------------------------------------------------------------
+
+
+def _live(services: Services) -> dict[str, str]:
+    """Aliases as they are; while another process has the embedded store open, as they were last set."""
+    try:
+        return services.store.aliases()
+    except Busy:
+        with services.sessions() as session:
+            rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
+            return {alias: desired for alias, desired in rows if desired}
+
+
+def _spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
+    declared = services.indexes()
+    if alias in declared:
+        return declared[alias]
+    if alias in live:
+        return IndexSpec()
+    known = _listed({*declared, *live})
+    raise Refused(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+
+
+def _asked(
+    source: str | None, strategy: str | None, queries: Sequence[str] | None, rollback_on_failure: bool | None
+) -> dict[str, Any]:
+    asked = {
+        "source": source,
+        "strategy": strategy,
+        "validation": {"queries": list(queries)} if queries is not None else None,
+        "rollback_on_failure": rollback_on_failure,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
+    """An index that declares no model goes on with the one its live collection is stamped with."""
+    if spec.embedding is not None or blue is None:
+        return spec
+    try:
+        stamp = read_stamp(services.store, blue)
+    except Busy:
+        return spec
+    return spec.model_copy(update={"embedding": stamp.spec}) if stamp is not None else spec
+
+
+def _plan(spec: IndexSpec) -> Plan:
+    if spec.strategy not in STRATEGIES:
+        raise Refused(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
+    if spec.validation.queries and spec.embedding is None:
+        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
+    return STRATEGIES[spec.strategy](spec)
+
+
+def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
+    if spec.source is None:
+        raise Refused(f"{alias} has no source; name one (--source jsonl:FILES, csv:FILES or collection:NAME)")
+    source = services.source(spec.source)
+    try:
+        source.check()
+    except Busy:
+        if source.collection is None:
+            raise
+    return source
+
+
+def _enroll(
+    services: Services,
+    alias: str,
+    spec: IndexSpec,
+    plan: Plan,
+    *,
+    blue: str | None,
+    actor: str,
+    source: str | None = None,
+    back_to: str | None = None,
+    reason: str = "",
+) -> str:
+    """Writes deployment, plan and version in one transaction, then knocks."""
+    taken = _collections(services)
+    if alias in taken:
+        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    try:
+        with services.sessions.begin() as session:
+            _check_alone(session, alias)
+            row = Deployment(
+                id=secrets.token_hex(6),
+                alias=alias,
+                strategy=spec.strategy if back_to is None else "rollback",
+                blue=blue,
+                source=source,
+                spec=spec.model_dump(mode="json"),
+                actor=actor,
+                message=reason,
+            )
+            _name(services, session, row, taken, back_to)
+            engine.enroll(session, row, plan, services.clock.now(session))
+            knock = claims.knock_for(services, row, row.created_at)
+    except IntegrityError as error:
+        with services.sessions() as session:
+            _check_alone(session, alias)
+        raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
+    services.knock(knock)
+    return row.id
+
+
+def _name(services: Services, session: Session, row: Deployment, taken: set[str], back_to: str | None) -> None:
+    """Green's name and number: a new version's, or those of the retained version that is gone back to."""
+    now = services.clock.now(session)
+    if back_to is not None:
+        aliases.keep(session, now, back_to, row.alias, row.actor)
+        known = session.get(Version, back_to)
+        row.green, row.number = back_to, known.number if known else 0
+        return
+    used = set(session.scalars(select(Version.collection)))
+    row.green = collection_name(row.alias, now, taken | used)
+    row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
+    session.add(
+        Version(
+            collection=row.green,
+            alias=row.alias,
+            number=row.number,
+            parent=row.blue,
+            deployment_id=row.id,
+            created_at=now,
+        )
+    )
+
+
+def _collections(services: Services) -> set[str]:
+    try:
+        return services.store.collections()
+    except Busy:
+        return set()
+
+
+def _check_alone(session: Session, alias: str) -> None:
+    running = _open_deployment(session, alias)
+    if running is not None:
+        raise Refused(
+            f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it or "
+            f"`rollouts abort {running.id}`"
+        )
+
+
+def _check_free(services: Services, alias: str) -> None:
+    """An alias under deployment is the deployment's; one that has given up leaves it to the operator."""
+    with services.sessions() as session:
+        running = _open_deployment(session, alias)
+    if running is not None and running.status != Status.NEEDS_OPERATOR:
+        raise Refused(
+            f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; abort it first"
+        )
+
+
+def _open_deployment(session: Session, alias: str) -> Deployment | None:
+    return session.scalars(
+        select(Deployment).where(Deployment.alias == alias, Deployment.status.not_in(FINAL))
+    ).one_or_none()
+
+
+def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
+    query = select(Deployment).where(
+        Deployment.alias == alias, Deployment.status == Status.LIVE, Deployment.green == collection
+    )
+    return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
+
+
+def _current(services: Services, alias: str) -> str:
+    found = services.store.aliases()
+    if alias not in found:
+        raise Refused(f"alias {alias} does not exist; known: {_listed(found)}")
+    return found[alias]
+
+
+def _check_names(services: Services, alias: str, collection: str) -> None:
+    check_name("alias", alias)
+    check_name("collection", collection)
+    _check_free(services, alias)
+    if alias in services.store.collections():
+        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    aliases.check_target(services, collection)
+
+
+def _point(services: Services, alias: str, collection: str, *, expected: set[str | None], actor: str) -> aliases.Moved:
+    with services.sessions.begin() as session:
+        aliases.keep(session, services.clock.now(session), collection, alias, actor)
+    return aliases.move(services, alias, collection, expected=expected, actor=actor)
+
+
+def _check_was_deleted(services: Services, alias: str) -> None:
+    with services.sessions() as session:
+        known = session.get(AliasState, alias)
+    if known is None or known.desired is not None:
+        raise Refused(f"alias {alias} does not exist; known: {_listed(services.store.aliases())}")
+
+
+def _iso(row: Deletion) -> str:
+    return row.due_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _listed(names: Mapping[str, Any] | set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

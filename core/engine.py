@@ -1,0 +1,186 @@
+"""One turn of a deployment: claim it, take one step, write down what came of it, knock for the next.
+
+The rows are the truth and a message is only a knock: every knock may be lost, late, doubled or reordered.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import claims, events, outcomes
+from core.claims import Claim, Declined, Lease
+from core.errors import LeaseLost, Refused, Unavailable
+from core.lifecycle import FINAL, MOVING, Event, after
+from core.models import Deployment, StepRow
+from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome, Written
+from core.plan import Deployment as DeploymentView
+from core.plan import Done, Plan, Reject, StepContext, StepFunction
+from core.ports import Alert, Knock
+from core.services import Services
+from core.settings import IndexSpec
+from core.steps import STEPS
+
+log = logging.getLogger(__name__)
+
+#: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
+UNCLAIMED = 20
+#: A wish outranks those after it.
+RANK = (Event.ABORT, Event.PAUSE, Event.PROMOTE, Event.RESUME)
+_SWEEP = 200
+
+
+def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
+    """Writes the deployment and its whole plan; later changes of the code do not reach it."""
+    deployment.created_at = deployment.wake_at = now
+    deployment.steps = [
+        StepRow(position=position, name=step.name, queue=step.queue) for position, step in enumerate(plan)
+    ]
+    session.add(deployment)
+    session.flush()
+    detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
+    detail += f"; {deployment.message}" if deployment.message else ""
+    events.record(
+        session,
+        now,
+        "deployment.pending",
+        detail,
+        actor=deployment.actor,
+        deployment_id=deployment.id,
+        alias=deployment.alias,
+    )
+
+
+def advance(services: Services, deployment_id: str, turn: int, owner: str) -> Written:
+    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked."""
+    claim = claims.take(services, deployment_id, turn, owner)
+    if isinstance(claim, Declined):
+        return _deliver(services, Written(claim.reason, knock=claim.again))
+    with Lease(services, claim) as lease:
+        outcome = _outcome(services, claim, lease)
+        written = outcomes.write(services, claim, outcome)
+    return _deliver(services, written)
+
+
+def request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
+    """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it cannot be."""
+    with services.sessions.begin() as session:
+        row = session.get(Deployment, deployment_id, with_for_update=True)
+        if row is None:
+            raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
+        _check_wish(row, wish)
+        wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
+        session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
+        now = services.clock.now(session)
+        events.record(session, now, f"{wish}.requested", reason, actor=actor, deployment_id=row.id, alias=row.alias)
+        session.refresh(row)
+        knock = claims.knock_for(services, row, now)
+    services.knock(knock)
+
+
+def overdue(services: Services) -> list[Knock]:
+    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        rows = session.scalars(_unanswered(services, now)).all()
+        knocks = [claims.knock_for(services, row, now) for row in rows]
+        alerts = [_no_worker(row) for row in rows if row.knocks + 1 == UNCLAIMED]
+        stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
+        session.execute(
+            stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
+        )
+    for knock in knocks:
+        services.knock(knock)
+    for alert in alerts:
+        services.alert.send(alert)
+    return knocks
+
+
+def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
+    if claim.wish:
+        return Honour()
+    if claim.step is None:
+        return Finish()
+    if claim.step.crashes >= services.times.crashes:
+        return Reject(f"its worker died or was stopped {claim.step.crashes} times in the middle of it")
+    return _attempt(services, claim, claim.step, lease)
+
+
+def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
+    """The one place where whatever a step raises becomes a decision."""
+    try:
+        return _function(step.name, claim.undoing)(_context(services, claim, step, lease))
+    except LeaseLost:
+        raise
+    except services.interruptions as error:
+        return Crashed(f"interrupted: {type(error).__name__}")
+    except Unavailable as error:
+        return Later(str(error))
+    except Refused as error:
+        return Reject(str(error))
+    except Exception as error:
+        # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
+        log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
+        return Reject(f"unexpected {type(error).__name__}: {error}")
+
+
+def _function(name: str, undoing: bool) -> StepFunction:
+    step = STEPS[name]
+    return (step.undo or _nothing) if undoing else step.do
+
+
+def _nothing(context: StepContext) -> Done:
+    return Done()
+
+
+def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> StepContext:
+    row = claim.deployment
+    view = DeploymentView(
+        id=row.id,
+        alias=row.alias,
+        strategy=row.strategy,
+        blue=row.blue,
+        green=row.green,
+        spec=IndexSpec.model_validate(row.spec),
+        source=row.source,
+        number=row.number,
+    )
+    return StepContext(view, dict(step.state), claim.outputs, services, lease)
+
+
+def _deliver(services: Services, written: Written) -> Written:
+    if written.knock is not None:
+        services.knock(written.knock)
+    for alert in written.alerts:
+        services.alert.send(alert)
+    return written
+
+
+def _check_wish(row: Deployment, wish: Event) -> None:
+    after(row.status, wish)
+    if wish is Event.RESUME and row.paused_for == "approval":
+        raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
+    waiting = Event(row.requested) if row.requested else None
+    if waiting and RANK.index(waiting) < RANK.index(wish):
+        raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")
+
+
+def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
+    late = now - timedelta(seconds=services.times.knock_again_after)
+    free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
+    quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
+    wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL))
+    fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
+    due = and_(Deployment.status.in_(MOVING), Deployment.wake_at <= now, fresh)
+    query = select(Deployment).where(free, quiet, or_(wished, due))
+    return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
+
+
+def _no_worker(row: Deployment) -> Alert:
+    step = claims.current_step(row) or row.steps[-1]
+    text = (
+        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}. "
+        f"Start one: celery -A tasks worker -Q {step.queue}"
+    )
+    return Alert("error", f"{row.alias}: deployment {row.id} does not move", text)

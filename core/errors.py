@@ -1,0 +1,44 @@
+"""The error tree.
+
+AppError
+├── Refused        asked for something that makes no sense; shown to the person, never retried
+├── Unavailable    the outside did not answer; tried again with growing waits
+│   └── Busy       the embedded store belongs to another process on this machine
+├── Broken         our own impossible state; recorded with its trace, rejects, alerts
+├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
+└── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
+
+The class docstring is the default message. A message names the thing, the value, the bound and the next act.
+A failed validation is not an error: it is the outcome ``Reject``.
+"""
+
+
+class AppError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class Refused(AppError):
+    """This request makes no sense in the current state."""
+
+
+class Unavailable(AppError):
+    """A server did not answer."""
+
+
+class Busy(Unavailable):
+    """The embedded Qdrant is open in another process."""
+
+
+class Broken(AppError):
+    """The program met a state it believed impossible."""
+
+
+class LeaseLost(AppError):
+    """The lease of this turn ran out; another worker may hold the deployment."""
+
+
+class Interrupted(AppError):
+    """The turn was interrupted before it ended."""

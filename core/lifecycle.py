@@ -1,0 +1,85 @@
+"""A deployment's statuses and the only table that changes them.
+
+Rule: a status changes by looking up ``TRANSITIONS[status, event]`` and in no other way. An event that is not in the
+table is refused in words and changes nothing. ``docs/lifecycle.md`` is drawn from this table.
+"""
+
+from enum import StrEnum
+
+from core.errors import Refused
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling_back"
+    LIVE = "live"
+    ROLLED_BACK = "rolled_back"
+    NEEDS_OPERATOR = "needs_operator"
+
+
+class StepStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    UNDONE = "undone"
+    SKIPPED = "skipped"
+
+
+class Event(StrEnum):
+    START = "start"
+    PAUSE = "pause"
+    HOLD = "hold"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    ABORT = "abort"
+    FAIL = "fail"
+    KEEP_FAILED = "keep_failed"
+    FINISH = "finish"
+    UNDONE = "undone"
+    GIVE_UP = "give_up"
+
+
+FINAL = frozenset({Status.LIVE, Status.ROLLED_BACK})
+#: Statuses in which the engine takes turns by itself; in the others only a wish wakes it.
+MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
+
+TRANSITIONS: dict[tuple[Status, Event], Status] = {
+    (Status.PENDING, Event.START): Status.RUNNING,
+    (Status.PENDING, Event.PAUSE): Status.PAUSED,
+    (Status.PENDING, Event.ABORT): Status.ROLLING_BACK,
+    (Status.RUNNING, Event.PAUSE): Status.PAUSED,
+    (Status.RUNNING, Event.HOLD): Status.PAUSED,
+    (Status.RUNNING, Event.ABORT): Status.ROLLING_BACK,
+    (Status.RUNNING, Event.FAIL): Status.ROLLING_BACK,
+    (Status.RUNNING, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
+    (Status.RUNNING, Event.FINISH): Status.LIVE,
+    (Status.PAUSED, Event.RESUME): Status.RUNNING,
+    (Status.PAUSED, Event.PROMOTE): Status.RUNNING,
+    (Status.PAUSED, Event.ABORT): Status.ROLLING_BACK,
+    (Status.ROLLING_BACK, Event.UNDONE): Status.ROLLED_BACK,
+    (Status.ROLLING_BACK, Event.GIVE_UP): Status.NEEDS_OPERATOR,
+    (Status.NEEDS_OPERATOR, Event.ABORT): Status.ROLLING_BACK,
+}
+
+
+def after(status: Status, event: Event) -> Status:
+    """The status that ``event`` leads to. Raises Refused, naming what is possible instead, and changes nothing."""
+    try:
+        return TRANSITIONS[status, event]
+    except KeyError:
+        raise Refused(f"{event} is not possible: the deployment is {status}; {_possible(status)}") from None
+
+
+def allowed(status: Status, event: Event) -> bool:
+    return (status, event) in TRANSITIONS
+
+
+def _possible(status: Status) -> str:
+    if status in FINAL:
+        return "it has ended"
+    asked = (Event.PROMOTE, Event.PAUSE, Event.RESUME, Event.ABORT)
+    return "possible now: " + ", ".join(event for event in asked if allowed(status, event))

@@ -1,0 +1,273 @@
+"""The doors to the outside: what core asks of a vector store, an embedding model, a data source and the rest.
+
+Every adapter raises ``Unavailable`` when the outside did not answer and ``Refused`` when it said no. None answers
+``None``, ``False`` or an empty container to mean "I could not look".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy.orm import Session
+
+PointId = int | str
+FloatArray = npt.NDArray[np.float32]
+#: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
+Vector = Sequence[float] | FloatArray | Mapping[str, Any]
+#: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.schema``.
+Schema = dict[str, Any]
+Cursor = dict[str, Any]
+
+
+# --- vector store -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    id: PointId
+    vector: Vector
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    id: PointId
+    score: float
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One look at a collection. ``None`` means the server is too old to report it, never "could not look".
+
+    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4).
+    """
+
+    status: str
+    optimizer: str
+    points: int
+    indexed_vectors: int
+    segments: int
+    optimizing: int | None = None
+    queued: int | None = None
+    deferred: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who answers. ``version`` as (major, minor, patch); ``address`` without credentials.
+
+    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts a cluster's nodes.
+    """
+
+    version: tuple[int, int, int]
+    address: str
+    embedded: bool = False
+    peers: int = 1
+
+
+class VectorStore(Protocol):
+    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
+
+    def server(self) -> Server: ...
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias and the collection it points to."""
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """One ``create_alias`` action: makes the alias or repoints it in one act (qdrant-facts 2.1)."""
+
+    def drop_alias(self, alias: str) -> None:
+        """Removes the alias; an alias that is not there is no error."""
+
+    def collections(self) -> set[str]: ...
+
+    def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+        """Creates the collection with its payload indexes. Raises Refused if the name exists.
+
+        ``metadata`` is there from the first moment: what a died process left half made can be recognised by it.
+        """
+
+    def drop(self, collection: str) -> None:
+        """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
+
+    def schema(self, collection: str) -> Schema:
+        """The settings, without metadata. Raises Refused when there is no such collection."""
+
+    def metadata(self, collection: str) -> dict[str, Any]: ...
+
+    def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
+        """Merges ``metadata`` into the collection's; a key set to None is removed."""
+
+    def health(self, collection: str) -> Health: ...
+
+    def wake(self, collection: str) -> None:
+        """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
+
+    def count(self, collection: str, having: str | None = None) -> int:
+        """Exact number of points, or of those that have the vector named ``having``."""
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Writes whole points and returns when they are applied (``wait=true``, status completed)."""
+
+    def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
+        """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is False."""
+
+    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+        """A page of points with vectors and payload by ascending id, and where the next page starts (None: no more).
+
+        Dense vectors come as float32 arrays, by name or one alone.
+        """
+
+    def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too."""
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
+
+        Returns how many were written **and acknowledged**, and where to go on (None: all copied).
+        """
+
+    def snapshots(self, collection: str) -> set[str]: ...
+
+    def start_snapshot(self, collection: str) -> None:
+        """Asks for a snapshot and returns at once; look for it in ``snapshots``."""
+
+    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at ``count``."""
+
+    def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+# --- embedding --------------------------------------------------------------------------------------------------
+
+
+class Embedder(Protocol):
+    """A model, loaded at first use. ``identity`` changes whenever any vector could: provider, model, revision, dtype,
+    prompts, truncation length. Two embedders of one identity give the same vectors for the same text."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def documents(self, texts: Sequence[str]) -> FloatArray:
+        """float32[len(texts), dimension], in the order of the texts; (0, dimension) for none."""
+
+    def query(self, text: str) -> FloatArray:
+        """float32[dimension]."""
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the model reads."""
+
+
+# --- sources ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as the source has it, before anything was checked.
+
+    ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not be read at all;
+    ``problem`` then says why. ``cursor`` resumes reading **after** this row. ``point_id`` is given where rows are
+    points already: they keep it, whatever their payload calls ``id``.
+    """
+
+    where: str
+    fields: dict[str, Any] | None
+    cursor: Cursor
+    problem: str = ""
+    point_id: PointId | None = None
+
+
+class Source(Protocol):
+    """A place records come from, read in a stable order so that a cursor means the same row every time."""
+
+    @property
+    def address(self) -> str:
+        """The source as text that means the same from any working directory; what a deployment stores."""
+
+    @property
+    def collection(self) -> str | None:
+        """The collection this source copies, or None if it is not one."""
+
+    def check(self) -> None:
+        """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what and which."""
+
+    def fingerprint(self) -> str:
+        """Changes when the data changed; a resumed read that meets another fingerprint must not go on."""
+
+    def size(self) -> int:
+        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for collections)."""
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the source's own."""
+
+
+# --- engine's surroundings --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
+
+    ``trail`` and ``label`` are for people who watch Flower (celery-facts section 5).
+    """
+
+    deployment_id: str
+    turn: int
+    step: str
+    queue: str
+    countdown: float = 0.0
+    label: str = ""
+
+
+class Knocker(Protocol):
+    def __call__(self, knock: Knock) -> None:
+        """Sends the knock. A broker that does not answer is logged and forgotten: the sweep knocks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """``severity`` is info, warn or error; ``text`` says actor, reason, value, bound and the next act."""
+
+    severity: str
+    subject: str
+    text: str
+
+
+class AlertChannel(Protocol):
+    def send(self, alert: Alert) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self, session: Session) -> datetime:
+        """The database server's time, UTC; never a worker's own."""
+
+
+class Turn(Protocol):
+    """The claim a step works under."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Persists the step's state now. Raises LeaseLost if the turn was taken away."""
+
+    def check(self, seconds: float) -> None:
+        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""
+
+    @property
+    def number(self) -> int: ...

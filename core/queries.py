@@ -1,0 +1,155 @@
+"""What people may look at: rows turned into plain data for the command line, the pages and MCP."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from core.commands import find
+from core.errors import Refused
+from core.models import Deletion, Deployment, EventRow, StepRow
+from core.services import Services
+from core.settings import EmbeddingSpec
+from core.stamps import Stamp, read_stamp
+
+
+def deployment(services: Services, deployment_id: str) -> dict[str, Any]:
+    """One deployment with steps, gate report and events (contract section 4)."""
+    full = find(services, deployment_id)
+    with services.sessions() as session:
+        row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
+        found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
+        return {**_summary(row), **_detail(row), "events": [_event(event) for event in found]}
+
+
+def deployments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """Deployments, newest first, with their steps."""
+    query = select(Deployment).options(selectinload(Deployment.steps))
+    query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
+    if alias is not None:
+        query = query.where(Deployment.alias == alias)
+    with services.sessions() as session:
+        return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
+
+
+def started(services: Services, deployment_id: str) -> dict[str, Any]:
+    """What a task that starts a deployment answers (contract section 3)."""
+    with services.sessions() as session:
+        row = session.get_one(Deployment, deployment_id)
+    return {
+        "deployment_id": row.id,
+        "status": str(row.status),
+        "alias": row.alias,
+        "old_collection": row.blue,
+        "new_collection": row.green,
+    }
+
+
+def deletions(services: Services, limit: int = 20) -> list[dict[str, Any]]:
+    """Deletions still to come first, then the latest that ended."""
+    with services.sessions() as session:
+        rows = session.scalars(
+            select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
+        )
+        return [_deletion(row) for row in rows]
+
+
+def aliases(services: Services) -> dict[str, str]:
+    return dict(sorted(services.store.aliases().items()))
+
+
+def alias_exists(services: Services, alias: str) -> bool:
+    """Raises Unavailable when Qdrant cannot be asked; False only ever means that it is not there."""
+    return alias in services.store.aliases()
+
+
+def get_collection_for_alias(services: Services, alias: str) -> str:
+    """Raises Refused for an alias that does not exist, Unavailable when that cannot be told."""
+    found = services.store.aliases()
+    if alias not in found:
+        raise Refused(f"alias {alias} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+    return found[alias]
+
+
+def search(services: Services, alias: str, query: str, limit: int = 10) -> dict[str, Any]:
+    """What the alias finds for a text, embedded with the model of the collection behind it."""
+    collection = get_collection_for_alias(services, alias)
+    stamp = read_stamp(services.store, collection)
+    embedding = _embedding(services, alias, stamp)
+    vector = services.embedder(embedding).query(query)
+    using = stamp.vector if stamp else embedding.vector
+    hits = services.store.search(collection, vector, limit, using=using)
+    results = [{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in hits]
+    return {"collection": collection, "variant": "live", "results": results}
+
+
+def _embedding(services: Services, alias: str, stamp: Stamp | None) -> EmbeddingSpec:
+    declared = services.indexes().get(alias)
+    found = (stamp.spec if stamp else None) or (declared.embedding if declared else None)
+    if found is None:
+        raise Refused(f"no model is known for {alias}: declare embedding.model in the index file")
+    return found
+
+
+def _summary(row: Deployment) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "alias": row.alias,
+        "strategy": row.strategy,
+        "status": str(row.status),
+        "blue": row.blue,
+        "green": row.green,
+        "message": row.message,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
+        "actor": row.actor,
+    }
+
+
+def _detail(row: Deployment) -> dict[str, Any]:
+    gate = next((step.output["gate"] for step in row.steps if "gate" in step.output), None)
+    return {
+        "number": row.number,
+        "source": row.source,
+        "requested": row.requested,
+        "turn": row.turn,
+        "wake_at": iso(row.wake_at),
+        "lease_owner": row.lease_owner,
+        "steps": [_step(step) for step in row.steps],
+        "gate": gate,
+    }
+
+
+def _step(step: StepRow) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "status": str(step.status),
+        "tries": step.tries,
+        "crashes": step.crashes,
+        "started_at": iso(step.started_at),
+        "finished_at": iso(step.finished_at),
+        "message": step.message,
+        "output": step.output,
+        "progress": step.state.get("progress"),
+    }
+
+
+def _event(row: EventRow) -> dict[str, Any]:
+    return {"at": iso(row.at), "actor": row.actor, "event": row.event, "detail": row.detail}
+
+
+def _deletion(row: Deletion) -> dict[str, Any]:
+    return {
+        "collection": row.collection,
+        "alias": row.alias,
+        "status": row.status,
+        "delete_after": iso(row.due_at),
+        "finished_at": iso(row.finished_at),
+        "reason": row.reason,
+        "actor": row.actor,
+    }
+
+
+def iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

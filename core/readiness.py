@@ -1,0 +1,59 @@
+"""Is a collection's index finished? Green alone proves nothing, and neither does one look (qdrant-facts 7.1, 7.2).
+
+Rule: ready is three looks in a row, over at least five seconds, that each find it ready; whoever waits counts them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.ports import Health, Schema
+from core.schema import unindexed_bound, vector_names
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """``reason`` says why not ready, in words; ``broken`` that waiting will not help; ``asleep`` that the server has
+    work to do and will not begin until ``VectorStore.wake``."""
+
+    ready: bool
+    broken: bool = False
+    reason: str = ""
+    asleep: bool = False
+
+
+def look(schema: Schema, health: Health, vectors: int) -> Look:
+    """``vectors``: how many are stored, see ``stored``; the number of points does for a collection of one vector."""
+    if health.status == "red" or health.optimizer != "ok":
+        return Look(ready=False, broken=True, reason=f"status {health.status}, optimizer: {health.optimizer}")
+    reason = _unfinished(health) or _unindexed(schema, health, vectors)
+    return Look(ready=not reason, reason=reason, asleep=health.status == "grey")
+
+
+def stored(schema: Schema, count: Callable[[str], int]) -> int:
+    """How many vectors the index must hold: the server counts them over all names, and a point need not have each.
+
+    ``count`` gives the exact number of points that have the vector of a name.
+    """
+    return sum(count(name) for name in vector_names(schema))
+
+
+def _unfinished(health: Health) -> str:
+    if health.status == "grey":
+        return "status grey: the server has not begun to optimize"
+    if health.status != "green":
+        return f"status {health.status}: the server is optimizing"
+    for number, what in (
+        (health.optimizing, "optimizations running or queued"),
+        (health.queued, "updates queued"),
+        (health.deferred, "points deferred, hidden from search"),
+    ):
+        if number:
+            return f"{number:,} {what}"
+    return ""
+
+
+def _unindexed(schema: Schema, health: Health, vectors: int) -> str:
+    needed = vectors - unindexed_bound(schema, health)
+    if health.indexed_vectors >= needed:
+        return ""
+    return f"{health.indexed_vectors:,} of {vectors:,} vectors indexed, at least {needed:,} must be"

@@ -1,0 +1,158 @@
+"""When a collection may be deleted.
+
+Rule: deletion is a row with a due time, never a step. In the moment of deletion everything that could use the
+collection is looked at again; what cannot be looked at is not deleted.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from core import events
+from core.errors import Refused
+from core.lifecycle import FINAL
+from core.models import AliasState, Deletion, Deployment, ServiceClock
+from core.services import Services
+
+OPEN = ("scheduled", "deleting")
+#: The most one sweep adds to the service's running time: a stopped system only delays, a jumping clock adds little.
+_LONGEST_TICK = 15.0
+
+
+def tick(session: Session, now: datetime) -> float:
+    """Advances the service's running time and returns it, in seconds."""
+    clock = session.get(ServiceClock, 1, with_for_update=True)
+    if clock is None:
+        clock = ServiceClock(id=1, elapsed=0.0, last=now)
+        session.add(clock)
+    passed = (now - clock.last).total_seconds()
+    clock.elapsed += min(max(passed, 0.0), _LONGEST_TICK)
+    clock.last = now
+    return clock.elapsed
+
+
+def schedule(
+    session: Session,
+    now: datetime,
+    collection: str,
+    minutes: float,
+    *,
+    reason: str,
+    actor: str = events.SYSTEM,
+    alias: str | None = None,
+    deployment_id: str | None = None,
+) -> Deletion:
+    """Writes the deletion down, or returns the one already open for this collection."""
+    found = open_deletion(session, collection)
+    if found is not None:
+        return found
+    clock = session.get(ServiceClock, 1)
+    row = Deletion(
+        collection=collection,
+        alias=alias,
+        deployment_id=deployment_id,
+        due_at=now + timedelta(minutes=minutes),
+        due_elapsed=(clock.elapsed if clock else 0.0) + minutes * 60,
+        actor=actor,
+        reason=reason,
+        created_at=now,
+    )
+    session.add(row)
+    detail = f"{collection} will be deleted at {row.due_at:%Y-%m-%d %H:%M:%S} UTC: {reason}"
+    events.record(session, now, "deletion.scheduled", detail, actor=actor, alias=alias, deployment_id=deployment_id)
+    return row
+
+
+def open_deletion(session: Session, collection: str) -> Deletion | None:
+    query = select(Deletion).where(Deletion.collection == collection, Deletion.status.in_(OPEN)).with_for_update()
+    return session.scalars(query).one_or_none()
+
+
+def cancel(session: Session, now: datetime, collection: str, reason: str, actor: str = events.SYSTEM) -> bool:
+    """Cancels the open deletion of ``collection``; False if there was none. Raises Refused once it has begun."""
+    row = open_deletion(session, collection)
+    if row is None:
+        return False
+    if row.status == "deleting":
+        raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
+    _end(session, row, now, "cancelled", reason, actor)
+    return True
+
+
+def users(services: Services, session: Session, collection: str) -> list[str]:
+    """Who uses the collection, in words: unfinished deployments, aliases as meant and as they are. Empty: nobody.
+
+    Qdrant's aliases are looked at last. Raises Unavailable if they cannot be.
+    """
+    running = select(Deployment.id, Deployment.alias).where(
+        Deployment.status.not_in(FINAL), or_(Deployment.blue == collection, Deployment.green == collection)
+    )
+    found = [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
+    meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
+    found += [f"alias {alias} is meant to point to it" for alias in meant]
+    aliases = services.store.aliases().items()
+    return found + [f"alias {alias} points to it" for alias, target in aliases if target == collection]
+
+
+def delete_due(services: Services) -> list[str]:
+    """Deletes every collection that is due and unused; returns a line for each one looked at."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        elapsed = tick(session, now)
+        due = _due(session, now, elapsed)
+    return [_delete(services, deletion_id) for deletion_id in due]
+
+
+def _due(session: Session, now: datetime, elapsed: float) -> Iterable[int]:
+    query = select(Deletion.id).where(
+        Deletion.status.in_(OPEN), Deletion.due_at <= now, Deletion.due_elapsed <= elapsed
+    )
+    return list(session.scalars(query.order_by(Deletion.due_at)))
+
+
+def _delete(services: Services, deletion_id: int) -> str:
+    """Marks, looks, deletes, writes down. Safe to repeat: a deletion found half done is looked at and done again."""
+    with services.sessions.begin() as session:
+        row = session.get_one(Deletion, deletion_id, with_for_update=True)
+        if row.status not in OPEN:
+            return f"{row.collection} {row.status}"
+        row.status, collection = "deleting", row.collection
+    used = _drop_if_unused(services, collection)
+    with services.sessions.begin() as session:
+        row = session.get_one(Deletion, deletion_id, with_for_update=True)
+        now = services.clock.now(session)
+        if used:
+            return _keep(session, row, now, used)
+        _end(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
+    return f"{collection} deleted"
+
+
+def _drop_if_unused(services: Services, collection: str) -> list[str]:
+    """Who uses the collection; if nobody does, it is gone. Nothing stands between the look and the delete, for
+    dropping a collection silently drops its aliases too (qdrant-facts 2.7)."""
+    with services.sessions() as session:
+        used = users(services, session, collection)
+    if not used:
+        services.store.drop(collection)
+    return used
+
+
+def _keep(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
+    reason = f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that has ended"
+    _end(session, row, now, "cancelled", reason, events.SYSTEM)
+    return reason
+
+
+def _end(session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str) -> None:
+    row.status, row.reason, row.finished_at = status, reason, now
+    events.record(
+        session,
+        now,
+        f"deletion.{status}",
+        reason,
+        actor=actor,
+        alias=row.alias,
+        deployment_id=row.deployment_id,
+    )

@@ -1,0 +1,184 @@
+"""A collection's settings, as ``GET /collections/{c}`` shows them, read, compared and changed; nothing is sent here.
+
+Rule: a section or setting that a wanted schema does not name is the server's to choose. ``_CLOSED`` sections are
+compared both ways, because there a setting nobody asked for changes what a search finds or what a client may do.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from core.errors import Refused
+from core.ports import Health, Schema
+from core.settings import CollectionSpec
+
+_CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
+_NOTHING: tuple[object, ...] = (None, {}, [])
+#: Of ``CollectionSpec``, those that stand in ``params`` under the same name.
+_PARAMS = ("shard_number", "replication_factor", "on_disk_payload")
+_VECTOR = ("distance", "datatype", "on_disk")
+#: Bytes a stored number takes. An unknown datatype counts as the smallest: the bound is then wide, never too narrow.
+_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
+#: kB; the larger of the defaults servers have had (20,000 until 1.15, 10,000 on 1.16.3).
+_INDEXING_THRESHOLD = 20_000
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------
+
+
+def dense_names(schema: Schema) -> list[str]:
+    """Names of the dense vectors, multivectors among them, sorted; ``""`` is the unnamed one."""
+    return sorted(_dense(schema))
+
+
+def vector_names(schema: Schema) -> list[str]:
+    """Names of all vectors, dense and sparse, sorted."""
+    return sorted({**_dense(schema), **_sparse(schema)})
+
+
+def vector_params(schema: Schema, name: str) -> dict[str, Any]:
+    """The settings of one vector. Raises Refused, naming those there are, if there is none of this name."""
+    every = {**_dense(schema), **_sparse(schema)}
+    if name not in every:
+        raise Refused(f"there is no vector {_called(name)}; the collection has {_list(every)}")
+    return dict(every[name])
+
+
+def same_vectors(one: Schema, other: Schema, name: str) -> bool:
+    """Can stored vectors of this name be moved from one collection to the other without being changed?"""
+    if name in _sparse(one) or name in _sparse(other):
+        return name in _sparse(one) and name in _sparse(other)
+    return name in _dense(one) and name in _dense(other) and _stored_as(one, name) == _stored_as(other, name)
+
+
+def _stored_as(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense(schema)[name]
+    datatype = params.get("datatype") or "float32"
+    return params["size"], params["distance"], datatype, bool(params.get("multivector_config"))
+
+
+def _dense(schema: Schema) -> dict[str, dict[str, Any]]:
+    vectors = schema["params"].get("vectors") or {}
+    return {"": vectors} if isinstance(vectors.get("size"), int) else vectors
+
+
+def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
+    return {name: params or {} for name, params in (schema["params"].get("sparse_vectors") or {}).items()}
+
+
+# --- comparing --------------------------------------------------------------------------------------------------
+
+
+def difference(wanted: Schema, found: Schema) -> list[str]:
+    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found 32``."""
+    return list(_differences("", _comparable(wanted), _comparable(found), closed=False))
+
+
+def strict_mode_is_off(schema: Schema) -> bool:
+    return not (schema.get("strict_mode_config") or {}).get("enabled")
+
+
+def _comparable(schema: Schema) -> Schema:
+    """Limits of a strict mode that is off bind nobody."""
+    off = "strict_mode_config" in schema and strict_mode_is_off(schema)
+    return {**schema, "strict_mode_config": None} if off else schema
+
+
+def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[str]:
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        for key in sorted({*wanted, *(found if closed else ())}):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
+    elif wanted != found and not (wanted in _NOTHING and found in _NOTHING):
+        yield f"{path}: wanted {_word(wanted)}, found {_word(found)}"
+
+
+def _word(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+# --- declaring --------------------------------------------------------------------------------------------------
+
+
+def declared(blue: Schema | None, spec: CollectionSpec, vector: str, size: int) -> Schema:
+    """Blue's schema with the index file's settings and a vector of ``size`` numbers; without blue, those alone.
+
+    Raises Refused if blue has no dense vector of that name: searches that name another would fail after the switch.
+    """
+    schema = deepcopy(blue) if blue else _new(vector, size)
+    params = _dense(schema).get(vector)
+    if params is None:
+        names = _list(_dense(schema))
+        raise Refused(f"the live collection has no vector {_called(vector)}: embedding.vector may be {names}")
+    params["size"] = size
+    params |= _given(spec, _VECTOR)
+    schema["params"] |= _given(spec, _PARAMS)
+    _lay_over(schema, params, "hnsw_config", spec.hnsw)
+    _lay_over(schema, params, "quantization_config", spec.quantization)
+    schema["payload_schema"] = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    return schema
+
+
+def _new(vector: str, size: int) -> Schema:
+    params = {"size": size, "distance": "Cosine"}
+    return {"params": {"vectors": {vector: params} if vector else params}}
+
+
+def _given(spec: CollectionSpec, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
+
+
+def _lay_over(schema: Schema, params: dict[str, Any], section: str, given: dict[str, Any] | None) -> None:
+    """A vector's own section outranks the collection's, so it is the one to change. Empty quantization means none."""
+    if given is None:
+        return
+    holder = params if params.get(section) else schema
+    merged = {**(holder.get(section) or {}), **given} if section == "hnsw_config" else given
+    holder[section] = merged or None
+
+
+def _indexes(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
+    return {field: _index(field, given) for field, given in spec.payload_indexes.items()}
+
+
+def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"data_type": given}
+    if not isinstance(given.get("type"), str):
+        raise Refused(f"collection.payload_indexes.{field}: found {given}; expected a type, such as keyword")
+    return {"data_type": given["type"], "params": given}
+
+
+def _called(name: str) -> str:
+    return name or "without a name"
+
+
+def _list(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(name or "the unnamed one" for name in names)) or "none"
+
+
+# --- index ------------------------------------------------------------------------------------------------------
+
+
+def unindexed_bound(schema: Schema, health: Health) -> int:
+    """How many vectors may stay without an index for good; ``sys.maxsize`` where no index is wanted.
+
+    A segment is indexed once the vectors of one name take more than ``indexing_threshold`` kB of 1,024 bytes in it, in
+    their own datatype (measured on 1.16.3); sparse vectors are indexed at once. So what stays is less than that much of
+    each name in each segment.
+    """
+    optimizers = schema.get("optimizer_config") or {}
+    threshold = optimizers.get("indexing_threshold")
+    if threshold == 0 or optimizers.get("max_optimization_threads") == 0:
+        return sys.maxsize
+    room = 1024 * (_INDEXING_THRESHOLD if threshold is None else int(threshold))
+    return sum(_unindexed(schema, params, health, room) for params in _dense(schema).values())
+
+
+def _unindexed(schema: Schema, params: Mapping[str, Any], health: Health, room: int) -> int:
+    own = params.get("hnsw_config") or {}
+    links = own.get("m", (schema.get("hnsw_config") or {}).get("m"))
+    if links == 0:
+        return health.points
+    return health.segments * (room // (int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1)))

@@ -1,0 +1,46 @@
+"""What the core is handed: every concrete thing behind its port, and the engine's numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.errors import Interrupted
+from core.ports import AlertChannel, Clock, Embedder, Knocker, Source, VectorStore
+from core.settings import EmbeddingSpec, IndexSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The engine's numbers in seconds; celery-facts, «House numbers», says where each comes from."""
+
+    lease: float = 30.0
+    renew_every: float = 10.0
+    longest_lease: float = 90.0
+    knock_again_after: float = 15.0
+    longest_countdown: float = 300.0
+    first_retry: float = 1.0
+    longest_retry: float = 60.0
+    #: How long one turn of bulk work lasts before it saves and lets go.
+    slice: float = 20.0
+    #: Three looks at least this far apart must find an index ready (qdrant-facts 7.2: green for 5 s).
+    ready_look: float = 2.5
+    crashes: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything concrete the core works with; made in ``wiring`` and nowhere else."""
+
+    sessions: sessionmaker[Session]
+    clock: Clock
+    store: VectorStore
+    embedder: Callable[[EmbeddingSpec], Embedder]
+    source: Callable[[str], Source]
+    #: The index file as it is now, by alias.
+    indexes: Callable[[], Mapping[str, IndexSpec]]
+    knock: Knocker
+    alert: AlertChannel
+    times: Times = field(default_factory=Times)
+    #: Exceptions that mean "cut short from outside" to the library that runs the turns.
+    interruptions: tuple[type[BaseException], ...] = (Interrupted,)

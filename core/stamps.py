@@ -1,0 +1,40 @@
+"""What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from core.ports import VectorStore
+from core.settings import EmbeddingSpec
+
+KEY = "rollouts"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """``identity`` is the embedder's (see ``Embedder``); None where vectors came with the records."""
+
+    deployment: str
+    alias: str
+    number: int
+    vector: str = ""
+    embedding: dict[str, Any] | None = None
+    identity: str | None = None
+
+    def as_metadata(self) -> dict[str, Any]:
+        return {KEY: asdict(self)}
+
+    @property
+    def spec(self) -> EmbeddingSpec | None:
+        return EmbeddingSpec.model_validate(self.embedding) if self.embedding else None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Self | None:
+        """The stamp in a collection's metadata; None if the collection carries none."""
+        content = metadata.get(KEY)
+        return cls(**content) if isinstance(content, dict) else None
+
+
+def read_stamp(store: VectorStore, collection: str) -> Stamp | None:
+    """The stamp of ``collection``; None if it carries none. Raises Unavailable if that cannot be looked up."""
+    return Stamp.of(store.metadata(collection))

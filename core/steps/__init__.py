@@ -1,0 +1,15 @@
+"""The steps a plan may name. A plan row stores the name; this table says what it does."""
+
+from core.plan import Step
+from core.steps import collections, gate, population, soak, switch
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step("create", do=collections.create, undo=collections.drop, queue="bulk"),
+        Step("populate", do=population.populate, undo=population.tidy, queue="bulk"),
+        Step("validate", do=gate.run, queue="bulk"),
+        Step("switch", do=switch.switch, undo=switch.restore),
+        Step("soak", do=soak.watch),
+    )
+}

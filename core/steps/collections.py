@@ -1,0 +1,124 @@
+"""Green's collection: made like blue or as the index file says, and dropped again when the deployment fails."""
+
+from core import schema as schemas
+from core.aliases import ACT_SECONDS
+from core.errors import Refused
+from core.plan import Done, Outcome, Reject, StepContext
+from core.ports import Schema
+from core.stamps import Stamp, read_stamp
+
+
+def create(context: StepContext) -> Outcome:
+    """Safe to run twice: a collection of this name that carries this deployment's stamp is what is left of an earlier
+    try and is made anew; nothing has been written to it, for populate begins after this step is done."""
+    deployment, store = context.deployment, context.services.store
+    moved = _moved(context)
+    if moved:
+        return Reject(moved)
+    model, of = _model(context)
+    vector = _vector_name(context, model)
+    wanted = schemas.declared(model, deployment.spec.collection, vector, _size(context, model, vector))
+    if deployment.green in store.collections() and not _drop_remains(context):
+        return Reject(f"collection {deployment.green} exists and is not of this deployment; deploy again")
+    context.turn.check(ACT_SECONDS)
+    store.create(deployment.green, wanted, _stamp(context, vector).as_metadata())
+    different = schemas.difference(wanted, store.schema(deployment.green))
+    if different:
+        return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
+    changed = schemas.difference(model, wanted) if model else []
+    return Done({"summary": _summary(of, changed), "vector": vector, "schema_of": of, "changed": changed})
+
+
+def drop(context: StepContext) -> Outcome:
+    """Drops green if it is this deployment's and no alias points to it. Safe to run twice: gone is done."""
+    deployment, store = context.deployment, context.services.store
+    if deployment.green not in store.collections():
+        return Done({"summary": f"{deployment.green} is gone"})
+    stamp = read_stamp(store, deployment.green)
+    if stamp is None or stamp.deployment != deployment.id:
+        return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
+    context.turn.check(ACT_SECONDS)
+    using = [alias for alias, target in store.aliases().items() if target == deployment.green]
+    if using:
+        return Reject(f"{deployment.green} is not dropped: alias {using[0]} points to it")
+    store.drop(deployment.green)
+    return Done({"summary": f"{deployment.green} dropped"})
+
+
+def _moved(context: StepContext) -> str:
+    deployment = context.deployment
+    found = context.services.store.aliases().get(deployment.alias)
+    if found == deployment.blue:
+        return ""
+    return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
+
+
+def _drop_remains(context: StepContext) -> bool:
+    """Drops what an interrupted try of this very deployment has left; False if the collection is not its own."""
+    store, green = context.services.store, context.deployment.green
+    stamp = read_stamp(store, green)
+    if stamp is None or stamp.deployment != context.deployment.id:
+        return False
+    context.turn.check(ACT_SECONDS)
+    store.drop(green)
+    return True
+
+
+def _model(context: StepContext) -> tuple[Schema | None, str | None]:
+    """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
+    deployment, services = context.deployment, context.services
+    assert deployment.source is not None
+    of = deployment.blue or services.source(deployment.source).collection
+    return (services.store.schema(of) if of else None), of
+
+
+def _vector_name(context: StepContext, model: Schema | None) -> str:
+    """The vector that is embedded: as declared, else the only dense one there is."""
+    embedding = context.deployment.spec.embedding
+    if embedding is not None and embedding.vector:
+        return embedding.vector
+    names = schemas.dense_names(model) if model else []
+    if embedding is not None and len(names) > 1:
+        raise Refused(f"{context.deployment.blue} has vectors {', '.join(names)}; say which in embedding.vector")
+    return names[0] if names else ""
+
+
+def _size(context: StepContext, model: Schema | None, vector: str) -> int:
+    embedding = context.deployment.spec.embedding
+    if embedding is not None:
+        return context.services.embedder(embedding).dimension
+    if model is not None:
+        return int(schemas.vector_params(model, vector)["size"])
+    return _first_size(context)
+
+
+def _first_size(context: StepContext) -> int:
+    """Length of the first record's vector: a first deployment of ready-made vectors has nothing else to go by."""
+    source = str(context.deployment.source)
+    first = next(context.services.source(source).read(None), None)
+    vector = first.fields.get("vector") if first is not None and first.fields else None
+    if not isinstance(vector, list):
+        raise Refused(
+            f"the first record of {source} has no list under `vector` and index {context.deployment.alias} declares no "
+            "embedding: declare embedding.model in the index file"
+        )
+    return len(vector)
+
+
+def _stamp(context: StepContext, vector: str) -> Stamp:
+    deployment, services = context.deployment, context.services
+    embedding = deployment.spec.embedding
+    return Stamp(
+        deployment=deployment.id,
+        alias=deployment.alias,
+        number=deployment.number,
+        vector=vector,
+        embedding=embedding.model_dump(mode="json") if embedding else None,
+        identity=services.embedder(embedding).identity if embedding else None,
+    )
+
+
+def _summary(of: str | None, changed: list[str]) -> str:
+    if of is None:
+        return "made from the index file"
+    return f"cloned from {of}" + (f", with {'; '.join(changed)}" if changed else "")

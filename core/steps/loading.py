@@ -1,0 +1,217 @@
+"""Filling green from records: read, check, take over or make vectors, write, save the position; window by window."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from core.plan import Outcome, Reject, State, StepContext, Wait
+from core.ports import Embedder, Point, PointId, Row, Source, Vector
+from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
+from core.schema import same_vectors
+from core.stamps import read_stamp
+
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``; the model sorts them by length.
+_FIRST_WINDOW, _LARGEST_WINDOW = 64, 1024
+_WINDOW_SECONDS = 6.0
+_SAMPLES = 20
+
+
+@dataclass(slots=True)
+class _Loader:
+    """What one turn needs at hand. ``reusable``: blue holds vectors made as green's are."""
+
+    context: StepContext
+    source: Source
+    rules: RecordRules
+    embedder: Embedder | None
+    vector: str
+    reusable: bool
+    state: State = field(default_factory=dict)
+
+
+def load(context: StepContext) -> Outcome:
+    """One slice. A window repeated after a crash writes the same points under the same ids again."""
+    loader = _loader(context)
+    if loader.source.fingerprint() != loader.state["print"]:
+        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
+    started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
+    rows = loader.source.read(loader.state.get("cursor"))
+    while time.monotonic() - started < context.services.times.slice:
+        window = list(islice(rows, int(loader.state.get("window", _FIRST_WINDOW))))
+        if not window:
+            return _filled(loader)
+        refusal = _window(loader, window)
+        if refusal:
+            return Reject(refusal, {"bad": loader.state["bad"], "bad_samples": loader.state["bad_samples"]})
+        _note_progress(loader, begun_at, time.monotonic() - started)
+    return Wait(0, _words(loader.state))
+
+
+def _loader(context: StepContext) -> _Loader:
+    deployment, services = context.deployment, context.services
+    assert deployment.source is not None
+    spec, schema = deployment.spec, services.store.schema(deployment.green)
+    vector = str(context.outputs["create"].get("vector", ""))
+    embedder = services.embedder(spec.embedding) if spec.embedding else None
+    return _Loader(
+        context=context,
+        source=services.source(deployment.source),
+        rules=RecordRules.of(spec, schema),
+        embedder=embedder,
+        vector=vector,
+        reusable=embedder is not None and _reusable(context, embedder, vector),
+        state=dict(context.state),
+    )
+
+
+def _reusable(context: StepContext, embedder: Embedder, vector: str) -> bool:
+    """Equal content hashes prove model and text; size, distance and datatype have to agree beside them."""
+    blue, store = context.deployment.blue, context.services.store
+    if blue is None:
+        return False
+    stamp = read_stamp(store, blue)
+    if stamp is None or stamp.identity != embedder.identity:
+        return False
+    return same_vectors(store.schema(blue), store.schema(context.deployment.green), vector)
+
+
+def _window(loader: _Loader, rows: Sequence[Row]) -> str:
+    """Writes one window and saves the position behind it; returns why the deployment must end, or nothing."""
+    started = time.monotonic()
+    records, bad = _sorted_out(loader, rows)
+    refusal = _count_bad(loader, bad)
+    if refusal:
+        return refusal
+    _write(loader, records)
+    state = loader.state
+    state["cursor"], state["read"] = rows[-1].cursor, int(state.get("read", 0)) + len(rows)
+    state["window"] = _next_window(len(rows), time.monotonic() - started)
+    return ""
+
+
+def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
+    """The window's records by point id with their place in the source, and what is wrong with the others."""
+    first = int(loader.state.get("read", 0))
+    records: dict[PointId, tuple[int, Record]] = {}
+    bad: list[BadRecord] = []
+    for number, row in enumerate(rows, first):
+        record = parse(_without_vector(loader, row), loader.rules)
+        if isinstance(record, BadRecord):
+            bad.append(record)
+        elif record.point_id in records:
+            bad.append(_twice(record, records[record.point_id][1].where))
+        else:
+            records[record.point_id] = (number, record)
+    bad += _already_written(loader, records)
+    return records, bad
+
+
+def _without_vector(loader: _Loader, row: Row) -> Row:
+    """A collection that is embedded anew brings its old vectors along; they are not wanted."""
+    if loader.source.collection is None or row.fields is None or loader.embedder is None:
+        return row
+    fields = {key: value for key, value in row.fields.items() if key != "vector"}
+    return replace(row, fields=fields)
+
+
+def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
+    """Records whose id an **earlier** record of the source has taken; the same record written again is no fault."""
+    store, green = loader.context.services.store, loader.context.deployment.green
+    bad = []
+    for point in store.fetch(green, list(records), vectors=False):
+        number, record = records[point.id]
+        earlier = point.payload.get(OURS, {}).get("n")
+        if earlier != number:
+            del records[point.id]
+            bad.append(_twice(record, f"record {int(earlier) + 1} of the source" if earlier is not None else green))
+    return bad
+
+
+def _twice(record: Record, where: str) -> BadRecord:
+    return BadRecord(record.where, "id", f"{record.id!r} is not unique, {where} has it too")
+
+
+def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:
+    state, spec = loader.state, loader.context.deployment.spec
+    state["bad"] = int(state.get("bad", 0)) + len(bad)
+    state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_SAMPLES]
+    if bad and spec.on_bad_record == "fail":
+        return f"{bad[0]}. Mend it, or set on_bad_record: skip"
+    if state["bad"] > spec.max_bad_records:
+        return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
+    return ""
+
+
+def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
+    if not records:
+        return
+    hashes = _hashes(loader, records)
+    ready = _reused(loader, records, hashes)
+    texts = {id: record.text for id, (_, record) in records.items() if record.vector is None and id not in ready}
+    ready |= _embedded(loader, texts)
+    points = [
+        Point(id, record.vector if record.vector is not None else ready[id], payload(record, hashes.get(id), number))
+        for id, (number, record) in records.items()
+    ]
+    loader.context.services.store.upsert(loader.context.deployment.green, points)
+    loader.state["written"] = int(loader.state.get("written", 0)) + len(points)
+
+
+def _hashes(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> dict[PointId, str]:
+    if loader.embedder is None:
+        return {}
+    identity = loader.embedder.identity
+    return {id: content_hash(identity, record.text) for id, (_, record) in records.items() if record.text is not None}
+
+
+def _reused(
+    loader: _Loader, records: dict[PointId, tuple[int, Record]], hashes: dict[PointId, str]
+) -> dict[PointId, Vector]:
+    """Blue's vectors of those records whose content hash is the same there."""
+    if not loader.reusable or not hashes:
+        return {}
+    blue = loader.context.deployment.blue
+    assert blue is not None
+    found = loader.context.services.store.fetch(blue, list(hashes), vectors=True)
+    same = {point.id: point.vector for point in found if point.payload.get(OURS, {}).get("hash") == hashes[point.id]}
+    loader.state["reused"] = int(loader.state.get("reused", 0)) + len(same)
+    return same
+
+
+def _embedded(loader: _Loader, texts: dict[PointId, str | None]) -> dict[PointId, Vector]:
+    if not texts or loader.embedder is None:
+        return {}
+    wanted = [text or "" for text in texts.values()]
+    made = loader.embedder.documents(wanted)
+    loader.state["embedded"] = int(loader.state.get("embedded", 0)) + len(wanted)
+    loader.state["truncated"] = int(loader.state.get("truncated", 0)) + loader.embedder.truncated(wanted)
+    named = (lambda vector: {loader.vector: vector}) if loader.vector else (lambda vector: vector)
+    return {id: named(vector) for id, vector in zip(texts, made, strict=True)}
+
+
+def _next_window(size: int, seconds: float) -> int:
+    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most twice as many as now."""
+    fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
+    return max(1, min(fitting, size * 2, _LARGEST_WINDOW))
+
+
+def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
+    state = loader.state
+    rate = (state["read"] - begun_at) / max(seconds, 1e-6)
+    done, size = int(state["cursor"]["done"]), loader.source.size()
+    state["progress"] = {"done": done, "size": size, "unit": "source", "rate": round(rate, 1), "records": state["read"]}
+    loader.context.turn.save(state)
+
+
+def _words(state: State) -> str:
+    progress = state.get("progress", {})
+    return f"{state.get('read', 0):,} records, {progress.get('rate', 0):,.0f}/s"
+
+
+def _filled(loader: _Loader) -> Outcome:
+    state = loader.state
+    if not state.get("written"):
+        return Reject(f"{loader.context.deployment.source} gave no record that could be written")
+    loader.context.turn.save({**state, "filled": True, "expected": state["written"]})
+    return Wait(0, _words(state))

@@ -1,0 +1,90 @@
+"""Filling green: which way, then until its index is really ready."""
+
+from core import aliases
+from core.plan import Done, Outcome, Reject, State, StepContext, Wait
+from core.schema import difference, same_vectors, vector_names
+from core.stamps import read_stamp
+from core.steps import cloning, loading
+
+#: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
+LOOKS = 3
+
+
+def populate(context: StepContext) -> Outcome:
+    """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe to run twice: every
+    way writes points under ids of their own and saves its position only after the write was acknowledged."""
+    way = context.state.get("way")
+    if way is None:
+        return _choose(context)
+    if not context.state.get("filled"):
+        return _WAYS[way](context)
+    return _ready(context)
+
+
+def tidy(context: StepContext) -> Outcome:
+    """Takes away what filling left outside green; green itself is dropped by the undo of ``create``."""
+    return cloning.drop_own_snapshot(context)
+
+
+def _choose(context: StepContext) -> Outcome:
+    deployment, services = context.deployment, context.services
+    assert deployment.source is not None
+    source = services.source(deployment.source)
+    source.check()
+    way = "records" if source.collection is None else _way_from(context, source.collection)
+    if way is None:
+        return Reject(
+            f"the vectors of {source.collection} do not fit {deployment.green} (size, distance or datatype) and "
+            f"index {deployment.alias} declares no embedding to make new ones"
+        )
+    context.turn.save({"way": way, "print": source.fingerprint()})
+    return Wait(0, f"filling by {way}")
+
+
+def _way_from(context: StepContext, collection: str) -> str | None:
+    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: vectors are made anew."""
+    store, green = context.services.store, context.deployment.green
+    theirs, ours = store.schema(collection), store.schema(green)
+    same = vector_names(theirs) == vector_names(ours) and all(
+        same_vectors(theirs, ours, name) for name in vector_names(ours)
+    )
+    if not same or _other_model(context, collection):
+        return "records" if context.deployment.spec.embedding else None
+    server = store.server()
+    if server.embedded or server.peers > 1 or difference(theirs, ours):
+        return "copy"
+    return "snapshot"
+
+
+def _other_model(context: StepContext, collection: str) -> bool:
+    """Were the collection's vectors made by another model or template than green's will be asked with?"""
+    theirs = read_stamp(context.services.store, collection)
+    ours = read_stamp(context.services.store, context.deployment.green)
+    if theirs is None or ours is None or theirs.identity is None or ours.identity is None:
+        return False
+    return theirs.identity != ours.identity or theirs.spec != ours.spec
+
+
+def _ready(context: StepContext) -> Outcome:
+    look = aliases.look(context.services, context.deployment.green)
+    if look.broken:
+        return Reject(f"{context.deployment.green} is broken: {look.reason}")
+    seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
+    if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
+        return Done(_summary(context.state))
+    indexed = context.services.store.health(context.deployment.green).indexed_vectors
+    moved = look.ready or indexed > int(context.state.get("indexed", -1))
+    context.turn.save({**context.state, "ready": seen, "indexed": indexed})
+    return Wait(context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {LOOKS}'}", moved)
+
+
+def _summary(state: State) -> State:
+    kept = ("way", "expected", "written", "embedded", "reused", "truncated", "bad", "bad_samples", "note")
+    output = {key: state[key] for key in kept if key in state}
+    words = [f"{state.get('written', 0):,} points by {state['way']}"]
+    words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
+    words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
+    return {"summary": ", ".join(words), **output, "progress": state.get("progress", {})}
+
+
+_WAYS = {"records": loading.load, "copy": cloning.copy, "snapshot": cloning.snapshot}

@@ -1,0 +1,93 @@
+"""The watch after the switch: does what serves now keep serving?"""
+
+import math
+
+from core import aliases
+from core.errors import Refused, Unavailable
+from core.plan import Done, Outcome, Reject, StepContext, Wait
+from core.ports import Point, Vector, VectorStore
+from core.schema import dense_names
+from core.settings import SoakSpec
+
+
+def watch(context: StepContext) -> Outcome:
+    """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a look repeated after
+    a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
+    spec = context.deployment.spec.soak
+    wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
+    looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
+    fault = _fault(context)
+    looks, errors = looks + 1, errors + bool(fault)
+    last = fault or str(context.state.get("last_error", ""))
+    context.turn.save({"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)})
+    if errors > spec.max_errors:
+        return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
+    if looks >= wanted:
+        return Done(
+            {"summary": f"{looks} looks, {errors} errors", "looks": looks, "errors": errors, "last_error": last}
+        )
+    return Wait(spec.interval_seconds, _reason(looks, wanted, errors, spec, last))
+
+
+def _reason(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
+    seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
+    return f"{seen}; last: {last}" if last else seen
+
+
+def _progress(looks: int, wanted: int) -> dict[str, object]:
+    return {"done": looks, "size": wanted, "unit": "looks"}
+
+
+def _fault(context: StepContext) -> str:
+    """What is wrong in this look, or nothing. An outside that does not answer is wrong too: users see it so."""
+    try:
+        return _alias_fault(context) or _health_fault(context) or _query_fault(context)
+    except (Unavailable, Refused) as error:
+        return str(error)
+
+
+def _alias_fault(context: StepContext) -> str:
+    """Qdrant takes no fencing number: a process that was paused before its switch may carry it out late. Found on blue,
+    the alias is put on green again; a third place is somebody's doing and ``move`` refuses."""
+    deployment, services = context.deployment, context.services
+    found = services.store.aliases().get(deployment.alias)
+    if found == deployment.green:
+        return ""
+    aliases.move(
+        services,
+        deployment.alias,
+        deployment.green,
+        expected={deployment.blue, None},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    return f"{deployment.alias} was on {found} and was put back on {deployment.green}"
+
+
+def _health_fault(context: StepContext) -> str:
+    health = context.services.store.health(context.deployment.green)
+    if health.status == "red" or health.optimizer != "ok":
+        return f"{context.deployment.green} is {health.status}, optimizer: {health.optimizer}"
+    return ""
+
+
+def _query_fault(context: StepContext) -> str:
+    """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
+    store, deployment = context.services.store, context.deployment
+    page, _ = store.scroll(deployment.green, None, 1)
+    if not page:
+        return f"{deployment.green} holds no point"
+    return "" if _answers(store, deployment.alias, deployment.green, page[0]) else f"{deployment.alias} found nothing"
+
+
+def _answers(store: VectorStore, alias: str, collection: str, point: Point) -> bool:
+    using = next(iter(dense_names(store.schema(collection))), None)
+    if using is None:
+        return bool(store.fetch(alias, [point.id], vectors=False))
+    return bool(store.search(alias, _named(point.vector, using), 1, using=using))
+
+
+def _named(vector: Vector, name: str) -> list[float]:
+    chosen = vector[name] if hasattr(vector, "keys") else vector  # type: ignore[call-overload]  # a mapping has keys, an array has none
+    return [float(value) for value in chosen]

@@ -1,0 +1,60 @@
+"""The switch: the alias moves from blue to green in one act; the undo moves it back."""
+
+from core import aliases
+from core.plan import Done, Outcome, Reject, StepContext, Wait
+from core.steps.gate import shut
+
+_READY_AGAIN = 2.0
+
+
+def switch(context: StepContext) -> Outcome:
+    """Safe to run twice: an alias that is on green already is left there and the intent settled."""
+    deployment, services = context.deployment, context.services
+    closed = shut(context)
+    if closed:
+        return Reject(closed)
+    if services.store.aliases().get(deployment.alias) != deployment.green:
+        missing = _not_serving(context)
+        if missing:
+            return missing
+    moved = aliases.move(
+        services,
+        deployment.alias,
+        deployment.green,
+        expected={deployment.blue},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    return Done({"summary": f"{deployment.blue} -> {deployment.green}", "from": deployment.blue, "moved": moved.moved})
+
+
+def restore(context: StepContext) -> Outcome:
+    """Back to blue, if the alias is on green; where somebody has moved it elsewhere it stays."""
+    deployment, services = context.deployment, context.services
+    found = services.store.aliases().get(deployment.alias)
+    if found != deployment.green:
+        return Done({"summary": f"{deployment.alias} is on {found}, not on {deployment.green}; left there"})
+    if deployment.blue and deployment.blue not in services.store.collections():
+        return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
+    aliases.move(
+        services,
+        deployment.alias,
+        deployment.blue,
+        expected={deployment.green},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
+
+
+def _not_serving(context: StepContext) -> Outcome | None:
+    """Green must exist and be ready in this moment, whatever was seen before."""
+    store, green = context.services.store, context.deployment.green
+    if green not in store.collections():
+        return Reject(f"{green} does not exist any more; nothing was switched")
+    look = aliases.look(context.services, green)
+    if look.broken:
+        return Reject(f"{green} is broken: {look.reason}")
+    return None if look.ready else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}", progress=False)

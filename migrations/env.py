@@ -1,0 +1,22 @@
+"""Alembic's entry: runs on the connection it is handed, or on ROLLOUTS_DATABASE_URL from the command line."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from adapters.database import open_engine
+from core.models import Base
+from core.settings import load_settings
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+handed = context.config.attributes.get("connection")
+if handed is not None:
+    run(handed)
+else:
+    with open_engine(load_settings().database_url.get_secret_value()).begin() as opened:
+        run(opened)

@@ -1,0 +1,8 @@
+"""The Celery app, ``tasks:app``: thin names over ``core.engine`` and ``core.commands``."""
+
+from core.settings import load_settings
+from tasks.factory import create_app
+
+app = create_app(load_settings())
+
+__all__ = ["app"]

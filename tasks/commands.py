@@ -1,0 +1,102 @@
+"""What applications enqueue by name (contract section 3): JSON in, JSON out, a ``Refused`` for what makes no sense."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from celery import Celery
+
+from core import commands, queries
+from core.lifecycle import Event
+from core.services import Services
+
+Answer = dict[str, Any]
+ACTOR = "celery"
+
+
+def register(app: Celery, services: Callable[[], Services]) -> None:
+    for name, command in COMMANDS.items():
+        app.task(_task(command, services), name=name, ignore_result=False)
+
+
+def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
+    def run(**arguments: Any) -> Answer:
+        return command(services(), **arguments)
+
+    return run
+
+
+def deploy_new_version(
+    services: Services,
+    alias_name: str,
+    data_source: str | None = None,
+    validation_queries: Sequence[str] | None = None,
+    rollback_on_failure: bool = True,
+    options: Mapping[str, Any] | None = None,
+    actor: str = ACTOR,
+) -> Answer:
+    started = commands.deploy(
+        services,
+        alias_name,
+        source=data_source,
+        queries=validation_queries,
+        rollback_on_failure=rollback_on_failure,
+        options=options,
+        actor=actor,
+    )
+    return queries.started(services, started)
+
+
+def rebuild(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
+    return queries.started(services, commands.rebuild(services, alias_name, actor=actor))
+
+
+def rollback(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    return queries.started(services, commands.rollback(services, alias_name, reason=reason, actor=actor))
+
+
+def create_alias(
+    services: Services, alias_name: str, collection_name: str, force: bool = False, actor: str = ACTOR
+) -> Answer:
+    return commands.create_alias(services, alias_name, collection_name, force=force, actor=actor)
+
+
+def switch_alias(
+    services: Services, alias_name: str, new_collection: str, delete_old: bool = False, actor: str = ACTOR
+) -> Answer:
+    return commands.switch_alias(services, alias_name, new_collection, delete_old=delete_old, actor=actor)
+
+
+def delete_alias(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
+    return commands.delete_alias(services, alias_name, actor=actor)
+
+
+def safe_delete_collection(
+    services: Services, collection_name: str, grace_period_minutes: float = 60, actor: str = ACTOR
+) -> Answer:
+    return commands.safe_delete_collection(
+        services, collection_name, grace_period_minutes=grace_period_minutes, actor=actor
+    )
+
+
+def _wish(event: Event) -> Callable[..., Answer]:
+    def wish(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
+        found = commands.wish(services, deployment_id, event, actor=actor, reason=reason)
+        answer = queries.started(services, found)
+        return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
+
+    return wish
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "deployments.deploy_new_version": deploy_new_version,
+    "deployments.promote": _wish(Event.PROMOTE),
+    "deployments.pause": _wish(Event.PAUSE),
+    "deployments.resume": _wish(Event.RESUME),
+    "deployments.abort": _wish(Event.ABORT),
+    "deployments.rollback": rollback,
+    "indexes.rebuild": rebuild,
+    "aliases.create_alias": create_alias,
+    "aliases.switch_alias": switch_alias,
+    "aliases.delete_alias": delete_alias,
+    "collections.safe_delete_collection": safe_delete_collection,
+}

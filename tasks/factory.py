@@ -1,0 +1,21 @@
+"""Puts the app together: settings, one task per step, the commands, maintenance, and the schedule."""
+
+from celery import Celery
+
+import beat_schedule
+from adapters.celery import CeleryKnocker, make_app
+from core.settings import Settings
+from tasks import commands, maintenance, pulse, steps
+from wiring import PerProcess, build
+
+
+def create_app(settings: Settings, services: PerProcess | None = None) -> Celery:
+    """``services`` is for tests that wire the outside differently; by default everything is as the settings say."""
+    app = make_app(settings)
+    app.conf.beat_schedule = beat_schedule.SCHEDULE
+    services = services or PerProcess(lambda: build(settings, CeleryKnocker(app)))
+    steps.register(app, services)
+    commands.register(app, services)
+    maintenance.register(app, services)
+    pulse.install(app)
+    return app

@@ -1,0 +1,36 @@
+"""The transition table is the only place where a status changes."""
+
+import pytest
+
+from core.errors import Refused
+from core.lifecycle import FINAL, TRANSITIONS, Event, Status, after
+from docs.make_lifecycle import PAGE, page
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("event", Event)
+def test_an_event_outside_the_table_is_refused_in_words(status: Status, event: Event) -> None:
+    if (status, event) in TRANSITIONS:
+        assert after(status, event) is TRANSITIONS[status, event]
+    else:
+        with pytest.raises(Refused, match=status):
+            after(status, event)
+
+
+def test_a_final_status_has_no_way_out() -> None:
+    assert not [pair for pair in TRANSITIONS if pair[0] in FINAL]
+
+
+def test_every_status_can_be_reached_and_every_open_one_can_end() -> None:
+    reached = {Status.PENDING}
+    for _ in Status:
+        reached |= {target for (origin, _), target in TRANSITIONS.items() if origin in reached}
+    assert reached == set(Status)
+    ending = set(FINAL)
+    for _ in Status:
+        ending |= {origin for (origin, _), target in TRANSITIONS.items() if target in ending}
+    assert ending == set(Status)
+
+
+def test_the_drawing_is_made_from_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "docs/lifecycle.md is stale: python -m docs.make_lifecycle"

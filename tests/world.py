@@ -1,0 +1,148 @@
+"""A whole installation in one process, moved by hand: the test is the clock, the broker and every worker.
+
+The engine, the steps, the database and the sources are the real ones; Qdrant is the embedded store, whose port has a
+contract suite of its own. The broker keeps its knocks in a list, for a test to deliver, lose, double or shuffle.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from adapters.database import open_engine, open_sessions
+from adapters.embeddings import open_embedder
+from adapters.migrate import migrate
+from adapters.qdrant_local import LocalStore
+from adapters.sources import open_source
+from core import commands, engine, queries
+from core.ports import Alert, Knock, VectorStore
+from core.services import Services, Times
+from core.settings import IndexSpec
+
+DIMENSION = 64
+EMBEDDING = {"model": f"hashing:{DIMENSION}", "text": "{text}"}
+
+
+@dataclass
+class HandClock:
+    moment: datetime = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
+
+    def now(self, session: Session) -> datetime:
+        return self.moment
+
+    def move(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class HandBroker:
+    clock: HandClock
+    waiting: list[tuple[datetime, Knock]] = field(default_factory=list)
+
+    def __call__(self, knock: Knock) -> None:
+        self.waiting.append((self.clock.moment + timedelta(seconds=knock.countdown), knock))
+
+    def take_next(self) -> Knock | None:
+        """The knock that is due first; the clock moves there."""
+        if not self.waiting:
+            return None
+        due, knock = min(self.waiting, key=lambda entry: entry[0])
+        self.waiting.remove((due, knock))
+        self.clock.moment = max(self.clock.moment, due)
+        return knock
+
+
+@dataclass
+class Alerts:
+    sent: list[Alert] = field(default_factory=list)
+
+    def send(self, alert: Alert) -> None:
+        self.sent.append(alert)
+
+
+class World:
+    """One installation. ``indexes`` may be changed between deployments, as a person edits the index file."""
+
+    def __init__(self, folder: Path, database_url: str, store: VectorStore | None = None) -> None:
+        self.folder = folder
+        self.engine: Engine = open_engine(database_url)
+        migrate(self.engine)
+        self.clock, self.alerts = HandClock(), Alerts()
+        self.broker = HandBroker(self.clock)
+        self.indexes: dict[str, IndexSpec] = {}
+        self.store = store or LocalStore(":memory:")
+        self.services = Services(
+            sessions=open_sessions(self.engine),
+            clock=self.clock,
+            store=self.store,
+            embedder=open_embedder,
+            source=partial(open_source, roots=(folder,), store=self.store),
+            indexes=lambda: self.indexes,
+            knock=self.broker,
+            alert=self.alerts,
+            times=Times(slice=5.0),
+        )
+
+    def close(self) -> None:
+        self.store.close()
+        self.engine.dispose()
+
+    def over(self, store: VectorStore) -> None:
+        """From now on the services see this store, which usually wraps the first one."""
+        self.store = store
+        self.services = replace(
+            self.services, store=store, source=partial(open_source, roots=(self.folder,), store=store)
+        )
+
+    def declare(self, alias: str, **settings: Any) -> None:
+        base: Mapping[str, Any] = {"embedding": EMBEDDING, "soak": {"seconds": 2, "interval_seconds": 1}}
+        self.indexes[alias] = IndexSpec.model_validate({**base, **settings})
+
+    def write(self, name: str, records: list[dict[str, Any]]) -> str:
+        """A JSONL file of records; returns the source that reads it."""
+        lines = [json.dumps(record) for record in records]
+        (self.folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return f"jsonl:{name}"
+
+    def deploy(self, alias: str, **arguments: Any) -> str:
+        return commands.deploy(self.services, alias, actor="anna", **arguments)
+
+    def turn(self, knock: Knock) -> engine.Written:
+        return engine.advance(self.services, knock.deployment_id, knock.turn, "hand")
+
+    def run(self, until: Callable[[], bool] = lambda: False, turns: int = 200) -> None:
+        """Delivers knocks in the order they fall due, until none is left, or ``until`` holds before a turn."""
+        for _ in range(turns):
+            if until():
+                return
+            knock = self.broker.take_next()
+            if knock is None:
+                return
+            self.turn(knock)
+        raise AssertionError(f"still moving after {turns} turns: {self.broker.waiting}")
+
+    def status(self, deployment_id: str) -> dict[str, Any]:
+        return queries.deployment(self.services, deployment_id)
+
+    def step(self, deployment_id: str, name: str) -> dict[str, Any]:
+        return next(step for step in self.status(deployment_id)["steps"] if step["name"] == name)
+
+    def at(self, deployment_id: str, name: str) -> Callable[[], bool]:
+        """True once every step before ``name`` is done."""
+
+        def reached() -> bool:
+            steps = self.status(deployment_id)["steps"]
+            names = [step["name"] for step in steps]
+            return all(step["status"] == "done" for step in steps[: names.index(name)])
+
+        return reached
+
+
+def texts(count: int, start: int = 0, about: str = "asyncio") -> list[dict[str, Any]]:
+    return [{"id": number, "text": f"text {number} about {about} and python"} for number in range(start, start + count)]

@@ -1,0 +1,66 @@
+"""The composition root: settings in, services out. The only file that knows every concrete thing."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from adapters.alerts.log import LogChannel
+from adapters.celery import CeleryKnocker, make_app
+from adapters.database import DatabaseClock, open_engine, open_sessions
+from adapters.embeddings import open_embedder
+from adapters.migrate import migrate
+from adapters.qdrant import open_store
+from adapters.sources import open_source
+from core.errors import Interrupted
+from core.ports import Knocker
+from core.services import Services, Times
+from core.settings import IndexSpec, Settings, load_index_file
+
+EMBEDDED_STORE = ".rollouts/qdrant"
+
+
+def build(settings: Settings, knock: Knocker | None = None, times: Times | None = None) -> Services:
+    """Everything this process works with. The database is brought up to date; Qdrant is met at first use."""
+    engine = open_engine(settings.database_url.get_secret_value())
+    migrate(engine)
+    store = open_store(
+        settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), settings.qdrant_grpc_port, EMBEDDED_STORE
+    )
+    return Services(
+        sessions=open_sessions(engine),
+        clock=DatabaseClock(),
+        store=store,
+        embedder=open_embedder,
+        source=partial(open_source, roots=roots(settings), store=store),
+        indexes=index_file(settings),
+        knock=knock or CeleryKnocker(make_app(settings)),
+        alert=LogChannel(),
+        times=times or Times(),
+        interruptions=(SoftTimeLimitExceeded, Interrupted),
+    )
+
+
+def index_file(settings: Settings) -> Callable[[], Mapping[str, IndexSpec]]:
+    return lambda: load_index_file(settings.config).indexes
+
+
+def roots(settings: Settings) -> tuple[Path, ...]:
+    """Folders file sources may be read from: the working directory, the index file's, and those named besides."""
+    return (Path.cwd(), settings.config.resolve().parent, *settings.source_roots)
+
+
+class PerProcess:
+    """Services made at first use in each process: what is opened before a fork must not be used after it."""
+
+    def __init__(self, make: Callable[[], Services]) -> None:
+        self._make = make
+        self._made: dict[int, Services] = {}
+
+    def __call__(self) -> Services:
+        pid = os.getpid()
+        if pid not in self._made:
+            self._made = {pid: self._make()}
+        return self._made[pid]
