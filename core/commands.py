@@ -20,7 +20,7 @@ from core.plan import Plan
 from core.ports import Source
 from core.services import Services
 from core.settings import IndexSpec
-from core.stamps import read_stamp
+from core.stamps import STAMPS_SINCE, read_stamp
 from core.strategies import STRATEGIES
 from core.strategies import rollback as rollback_strategy
 
@@ -45,6 +45,7 @@ def deploy(
     """Starts a deployment and returns its id. What is not given comes from the index file."""
     check_name("alias", alias)
     live = _live(services)
+    _check_server(services)
     spec = _spec(services, alias, live)
     spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
     spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
@@ -64,12 +65,12 @@ def rebuild(services: Services, alias: str, *, actor: str) -> str:
 def rollback(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
     """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
     check_name("alias", alias)
-    current = _current(services, alias)
+    current = _serving(_live(services), alias)
     with services.sessions() as session:
         last = _last_live(session, alias, current)
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
-    if last.blue not in services.store.collections():
+    if _is_gone(services, last.blue):
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
     spec = IndexSpec.model_validate(last.spec)
     return _enroll(
@@ -114,7 +115,7 @@ def switch_alias(
 ) -> dict[str, Any]:
     """Repoints an existing alias; already there is no change. ``delete_old`` writes the old one's deletion down."""
     _check_names(services, alias, collection)
-    current = _current(services, alias)
+    current = _serving(services.store.aliases(), alias)
     moved = _point(services, alias, collection, expected={current}, actor=actor)
     old = moved.previous if moved.moved else current
     if delete_old and moved.moved and old:
@@ -167,6 +168,17 @@ def _live(services: Services) -> dict[str, str]:
         with services.sessions() as session:
             rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
             return {alias: desired for alias, desired in rows if desired}
+
+
+def _check_server(services: Services) -> None:
+    """Refuses a server that ignores the stamp by which a collection is known as a deployment's own (qdrant-facts 1)."""
+    try:
+        server = services.store.server()
+    except Busy:
+        return
+    if server.version < STAMPS_SINCE:
+        wanted, found = (".".join(map(str, version)) for version in (STAMPS_SINCE, server.version))
+        raise Refused(f"Qdrant at {server.address} is {found}; deployments need {wanted} or newer: upgrade the server")
 
 
 def _spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
@@ -324,11 +336,18 @@ def _last_live(session: Session, alias: str, collection: str) -> Deployment | No
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
 
-def _current(services: Services, alias: str) -> str:
-    found = services.store.aliases()
-    if alias not in found:
-        raise Refused(f"alias {alias} does not exist; known: {_listed(found)}")
-    return found[alias]
+def _serving(live: Mapping[str, str], alias: str) -> str:
+    if alias not in live:
+        raise Refused(f"alias {alias} does not exist; known: {_listed(live)}")
+    return live[alias]
+
+
+def _is_gone(services: Services, collection: str) -> bool:
+    """False where another process has the store open: the switch itself looks again before it does anything."""
+    try:
+        return collection not in services.store.collections()
+    except Busy:
+        return False
 
 
 def _check_names(services: Services, alias: str, collection: str) -> None:

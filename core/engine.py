@@ -7,6 +7,7 @@ import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from core import claims, events, outcomes
@@ -117,6 +118,8 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
         return Crashed(f"interrupted: {type(error).__name__}")
     except Unavailable as error:
         return Later(str(error))
+    except (OperationalError, InterfaceError) as error:
+        return Later(f"the database did not answer ({type(error).__name__})")
     except Refused as error:
         return Reject(str(error))
     except Exception as error:

@@ -8,7 +8,7 @@ from core.checks import CHECKS, ON_QUERIES
 from core.checks.finding import Finding, GateContext, Verdict
 from core.errors import Refused
 from core.plan import State
-from core.ports import Embedder, Hit, VectorStore
+from core.ports import Embedder, Hit, Schema, VectorStore
 from core.settings import IndexSpec
 
 NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
@@ -22,6 +22,7 @@ def examine(
     *,
     blue: str | None,
     spec: IndexSpec,
+    wanted: Schema | None,
     vector: str,
     embedder: Embedder | None,
     filled: Mapping[str, Any],
@@ -29,7 +30,7 @@ def examine(
     """The report on ``green``: verdict, warnings, and a row for each planned check, in plan order."""
     queries = spec.validation.queries
     answers = _answers(store, green, vector, embedder, queries, max(_LIMIT, spec.validation.min_results))
-    gate = GateContext(store, green, blue, spec, vector, embedder, filled, answers)
+    gate = GateContext(store, green, blue, spec, wanted, vector, embedder, filled, answers)
     planned = [name for name in CHECKS if queries or name not in ON_QUERIES]
     findings = [CHECKS[name](gate) for name in planned]
     return {

@@ -43,7 +43,8 @@ class Hit:
 class Health:
     """One look at a collection. ``None`` means the server is too old to report it, never "could not look".
 
-    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4).
+    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4). ``worked`` is a number
+    that changes while the optimizer gets on; ``indexed_vectors`` stands still until a whole segment is finished.
     """
 
     status: str
@@ -52,6 +53,7 @@ class Health:
     indexed_vectors: int
     segments: int
     optimizing: int | None = None
+    worked: int | None = None
     queued: int | None = None
     deferred: int | None = None
 

@@ -86,9 +86,10 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
 
     Qdrant's aliases are looked at last. Raises Unavailable if they cannot be.
     """
-    running = select(Deployment.id, Deployment.alias).where(
-        Deployment.status.not_in(FINAL), or_(Deployment.blue == collection, Deployment.green == collection)
+    using = or_(
+        Deployment.blue == collection, Deployment.green == collection, Deployment.source == f"collection:{collection}"
     )
+    running = select(Deployment.id, Deployment.alias).where(Deployment.status.not_in(FINAL), using)
     found = [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]

@@ -80,9 +80,12 @@ def strict_mode_is_off(schema: Schema) -> bool:
 
 
 def _comparable(schema: Schema) -> Schema:
-    """Limits of a strict mode that is off bind nobody."""
-    off = "strict_mode_config" in schema and strict_mode_is_off(schema)
-    return {**schema, "strict_mode_config": None} if off else schema
+    """Limits of a strict mode that is off bind nobody, and a sparse vector without settings is one all the same."""
+    sparse = {name: {"index": None, **params} for name, params in _sparse(schema).items()}
+    comparable = {**schema, "params": {**schema["params"], "sparse_vectors": sparse}}
+    if "strict_mode_config" in schema and strict_mode_is_off(schema):
+        comparable["strict_mode_config"] = None
+    return comparable
 
 
 def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[str]:

@@ -8,6 +8,8 @@ from core.ports import VectorStore
 from core.settings import EmbeddingSpec
 
 KEY = "rollouts"
+#: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
+STAMPS_SINCE = (1, 15, 4)
 
 
 @dataclass(frozen=True, slots=True)

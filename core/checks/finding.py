@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.ports import Embedder, Hit, VectorStore
+from core.ports import Embedder, Hit, Schema, VectorStore
 from core.settings import IndexSpec
 
 Verdict = Literal["pass", "block", "inconclusive"]
@@ -30,12 +30,13 @@ def exact(met: bool) -> Verdict:
 @dataclass(frozen=True, slots=True)
 class GateContext:
     """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned and
-    ``answers`` what green found for each validation query, best first."""
+    ``answers`` what green found for each validation query, best first; ``wanted`` the schema it was to be made with."""
 
     store: VectorStore
     green: str
     blue: str | None
     spec: IndexSpec
+    wanted: Schema | None
     vector: str
     embedder: Embedder | None
     filled: Mapping[str, Any]

@@ -2,15 +2,17 @@
 
 from core.checks.finding import Finding, GateContext, exact
 from core.ports import Schema
-from core.schema import vector_names, vector_params
+from core.schema import difference, vector_names, vector_params
 
 
 def vector_schema(gate: GateContext) -> Finding:
-    """Names and sizes as the model gives them; with a live collection and no declared change, all else as there."""
+    """Vectors and all other settings as ``create`` was to make them, and the size the model really gives."""
     schema = gate.store.schema(gate.green)
     names = vector_names(schema)
-    faults = _model_faults(gate, schema)
-    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as declared"
+    if gate.wanted is None:
+        return Finding("vector_schema", "inconclusive", None, 0.0, 0, "nothing says which schema was wanted")
+    faults = difference(gate.wanted, schema) + _model_faults(gate, schema)
+    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted"
     return Finding("vector_schema", exact(not faults), float(len(faults)), 0.0, len(names), detail)
 
 

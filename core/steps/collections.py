@@ -26,7 +26,7 @@ def create(context: StepContext) -> Outcome:
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
     changed = schemas.difference(model, wanted) if model else []
-    return Done({"summary": _summary(of, changed), "vector": vector, "schema_of": of, "changed": changed})
+    return Done({"summary": _summary(of, changed), "vector": vector, "schema": wanted})
 
 
 def drop(context: StepContext) -> Outcome:

@@ -13,6 +13,7 @@ def run(context: StepContext) -> Outcome:
         deployment.green,
         blue=deployment.blue,
         spec=deployment.spec,
+        wanted=context.outputs["create"].get("schema"),
         vector=str(context.outputs["create"].get("vector", "")),
         embedder=services.embedder(embedding) if embedding else None,
         filled=context.outputs["populate"],

@@ -2,6 +2,7 @@
 
 from core import aliases
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
+from core.ports import Health
 from core.schema import difference, same_vectors, vector_names
 from core.stamps import read_stamp
 from core.steps import cloning, loading
@@ -72,10 +73,17 @@ def _ready(context: StepContext) -> Outcome:
     seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
     if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
         return Done(_summary(context.state))
-    indexed = context.services.store.health(context.deployment.green).indexed_vectors
-    moved = look.ready or indexed > int(context.state.get("indexed", -1))
-    context.turn.save({**context.state, "ready": seen, "indexed": indexed})
+    health = context.services.store.health(context.deployment.green)
+    work = _work(health)
+    moved = look.ready or work != context.state.get("work") or (health.worked is None and health.status == "yellow")
+    context.turn.save({**context.state, "ready": seen, "work": work})
     return Wait(context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {LOOKS}'}", moved)
+
+
+def _work(health: Health) -> list[int | None]:
+    """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
+    only the optimizer's own count moves. A server that does not tell it is taken at its word, yellow."""
+    return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
 
 
 def _summary(state: State) -> State:

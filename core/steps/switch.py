@@ -1,7 +1,7 @@
 """The switch: the alias moves from blue to green in one act; the undo moves it back."""
 
 from core import aliases
-from core.plan import Done, Outcome, Reject, StepContext, Wait
+from core.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
 from core.steps.gate import shut
 
 _READY_AGAIN = 2.0
@@ -26,7 +26,7 @@ def switch(context: StepContext) -> Outcome:
         deployment_id=deployment.id,
         check=context.turn.check,
     )
-    return Done({"summary": f"{deployment.blue} -> {deployment.green}", "from": deployment.blue, "moved": moved.moved})
+    return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
 
 
 def restore(context: StepContext) -> Outcome:
@@ -47,6 +47,11 @@ def restore(context: StepContext) -> Outcome:
         check=context.turn.check,
     )
     return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
+
+
+def _summary(deployment: Deployment) -> str:
+    came_from = f", was on {deployment.blue}" if deployment.blue else ""
+    return f"{deployment.alias} is on {deployment.green}{came_from}"
 
 
 def _not_serving(context: StepContext) -> Outcome | None:

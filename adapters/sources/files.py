@@ -1,0 +1,124 @@
+"""Which files a pattern may mean.
+
+Patterns are separated by commas (``[,]`` is a comma in a name), ``**`` crosses folders, hidden files need their dot
+written, and folders that may not be listed are passed over. Every file must resolve, symbolic links included, to a
+place under an allowed folder; so must the part of a pattern before its first wildcard, or a pattern could tell what
+exists elsewhere.
+"""
+
+import errno
+import glob
+import gzip
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from core.errors import Refused, Unavailable
+
+_SEPARATOR = re.compile(r",(?!\])")
+_ESCAPED = re.compile(r"\[([*?\[,])\]")
+_NOT_THERE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """``path`` is where it really lies, ``name`` what people call it. Bytes on disk, nanoseconds."""
+
+    path: Path
+    name: str
+    size: int
+    changed: int
+
+
+def find(patterns: str, roots: Sequence[Path]) -> tuple[File, ...]:
+    """The files that ``patterns`` mean, each once, by path. Raises Refused for what is missing or not allowed."""
+    files = {file.path: file for pattern in _SEPARATOR.split(patterns) for file in _matching(pattern.strip(), roots)}
+    return tuple(file for _, file in sorted(files.items()))
+
+
+def absolute(patterns: str, base: Path) -> str:
+    """The same patterns, those that are relative to ``base`` written out so that they mean the same from anywhere."""
+    start = glob.escape(str(base.absolute())).replace(",", "[,]")
+    return ",".join(os.path.join(start, pattern.strip()) for pattern in _SEPARATOR.split(patterns))  # noqa: PTH118
+
+
+def _matching(pattern: str, roots: Sequence[Path]) -> list[File]:
+    if not pattern or "\0" in pattern:
+        raise Refused(f"file pattern {pattern!r} is not a path")
+    parts = Path(pattern).parts
+    literal = [_ESCAPED.sub(r"\1", part) for part in takewhile(_is_literal, parts)]
+    start = roots[0].joinpath(*literal)
+    _must_be_allowed(_resolved(start, pattern), pattern, roots)
+    if len(literal) == len(parts):
+        return [_file(start, roots)]
+    if os.path.lexists(roots[0] / pattern):  # a name that only looks like a pattern
+        return [_file(roots[0] / pattern, roots)]
+    found = glob.glob(pattern, root_dir=roots[0], recursive=True)  # noqa: PTH207 - pathlib's takes no absolute pattern
+    files = [_file(path, roots) for path in map(roots[0].joinpath, found) if not path.is_dir()]
+    if not files:
+        raise Refused(f"no file matches {pattern!r}; relative patterns start in {roots[0]}")
+    return files
+
+
+def _is_literal(part: str) -> bool:
+    return not glob.has_magic(_ESCAPED.sub("", part))
+
+
+def _file(path: Path, roots: Sequence[Path]) -> File:
+    name = _name(path, roots[0])
+    with translated(name):
+        real = _resolved(path, name, strict=True)
+        about = real.stat()
+    _must_be_allowed(real, name, roots)
+    if stat.S_ISDIR(about.st_mode):
+        raise Refused(f"{name} is a directory; name its files, for example {name}/*.jsonl")
+    if not stat.S_ISREG(about.st_mode):
+        raise Refused(f"{name} is not a regular file")
+    return File(real, name, about.st_size, about.st_mtime_ns)
+
+
+def _resolved(path: Path, name: str, *, strict: bool = False) -> Path:
+    try:
+        return path.resolve(strict=strict)
+    except RuntimeError as error:  # Python before 3.13
+        raise Refused(f"{name} cannot be read: a link leads back to itself") from error
+
+
+def _must_be_allowed(real: Path, name: str, roots: Sequence[Path]) -> None:
+    allowed = [root.resolve() for root in roots]
+    if not any(real.is_relative_to(root) for root in allowed):
+        raise Refused(
+            f"{name} lies at {real}, outside the folders that sources may read: {', '.join(map(str, allowed))}; "
+            "move it there, or add its folder to ROLLOUTS_SOURCE_ROOTS"
+        )
+
+
+def _name(path: Path, base: Path) -> str:
+    shown = path.relative_to(base) if path.is_relative_to(base) else path
+    return os.fsencode(shown).decode(errors="backslashreplace")
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """What the file system says, in our words: Refused if waiting will not help, Unavailable otherwise."""
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Refused(f"{name} is damaged: {error}") from error
+    except OSError as error:
+        kind = Refused if error.errno in _NOT_THERE else Unavailable
+        raise kind(f"{name} cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,37 @@
+"""``jsonl:GLOB[,GLOB]``: one JSON object per line, UTF-8, ``.gz`` too; blank lines are skipped."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from adapters.sources.lines import BadLine, FileSource, Lines, Parsed
+
+
+def jsonl_files(patterns: str, roots: Sequence[Path]) -> FileSource:
+    return FileSource("jsonl", patterns, roots, _parse)
+
+
+def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
+    lines.skip_to(offset, line)
+    while True:
+        try:
+            text = next(lines, None)
+        except BadLine as bad:
+            yield Parsed(lines.line, None, str(bad))
+            continue
+        if text is None:
+            return
+        if text.strip(" \t\r\n"):
+            yield _record(lines.line, text)
+
+
+def _record(line: int, text: str) -> Parsed:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return Parsed(line, None, f"not JSON: {error.msg} at column {error.colno}")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
+        return Parsed(line, None, f"not readable as JSON: {error}")
+    if not isinstance(value, dict):
+        return Parsed(line, None, f"is a JSON {type(value).__name__}; expected an object")
+    return Parsed(line, value)

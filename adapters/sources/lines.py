@@ -1,0 +1,165 @@
+"""Reading files line by line from any position, and the source that is made of it.
+
+A ``.gz`` file has no way to jump to a position: resuming decompresses and drops what was read before. Prefer plain
+files where one file takes many turns.
+"""
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import accumulate, count
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Self
+
+from adapters.sources.files import File, absolute, find, translated
+from core.errors import Refused
+from core.ports import Cursor, Row
+
+#: Bytes. No larger record could be written: Qdrant refuses a request of more (qdrant-facts 5.7).
+LONGEST = 32 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class BadLine(ValueError):
+    """This line cannot be read, the next one can."""
+
+
+class Parsed(NamedTuple):
+    """A record at ``line`` (from 1), or None and why it is none."""
+
+    line: int
+    fields: dict[str, Any] | None
+    problem: str = ""
+
+
+class Lines:
+    """The lines of one file, with their ends; ``line`` counts those taken, ``offset`` is where the next one begins (in
+    bytes, decompressed). ``next`` raises BadLine for one that is no UTF-8 or longer than ``LONGEST``, and goes on."""
+
+    def __init__(self, file: File) -> None:
+        self.file, self.line, self.offset = file, 0, 0
+        self._raw: IO[bytes] = file.path.open("rb")
+        self._packed = file.path.suffix.lower() == ".gz"
+        self._stream: Any = gzip.GzipFile(fileobj=self._raw) if self._packed else self._raw
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._raw.close()
+
+    @property
+    def done(self) -> int:
+        """Bytes of the file on disk that were needed so far."""
+        return self._raw.tell() if self._packed else self.offset
+
+    def skip_to(self, offset: int, line: int) -> None:
+        if not self._packed:
+            self._stream.seek(offset)
+        else:
+            while self.offset < offset and self._readline():
+                pass  # line by line, as in reading: then ``done`` grows as it did the first time
+        self.offset, self.line = offset, line
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._readline()
+        if not raw:
+            raise StopIteration
+        self.line += 1
+        if len(raw) == LONGEST and not raw.endswith(b"\n"):
+            self._finish_line()
+            raise BadLine(f"longer than {LONGEST} bytes")
+        try:
+            return (raw.removeprefix(_BOM) if self.line == 1 else raw).decode()
+        except UnicodeDecodeError as error:
+            raise BadLine(f"not UTF-8: {error.reason} at byte {error.start + 1} of the line") from None
+
+    def _readline(self) -> bytes:
+        raw: bytes = self._stream.readline(LONGEST)
+        self.offset += len(raw)
+        return raw
+
+    def _finish_line(self) -> None:
+        while (rest := self._readline()) and not rest.endswith(b"\n"):
+            pass
+
+
+class FileSource:
+    """Files of one kind, one after the other. ``parse`` takes a file's lines and the (offset, line) to start behind,
+    (0, 0) at first; when it yields, the lines must stand behind the record.
+
+    Cursor: ``file`` (index), ``offset`` and ``line`` in it, ``n`` rows so far, ``done`` bytes on disk of all files,
+    ``print`` the fingerprint it belongs to.
+    """
+
+    collection: str | None = None
+
+    def __init__(
+        self, kind: str, patterns: str, roots: Sequence[Path], parse: Callable[[Lines, int, int], Iterator[Parsed]]
+    ) -> None:
+        self._kind, self._patterns, self._roots, self._parse = kind, patterns, roots, parse
+
+    @property
+    def address(self) -> str:
+        return f"{self._kind}:{absolute(self._patterns, self._roots[0])}"
+
+    @cached_property
+    def _files(self) -> tuple[File, ...]:
+        return find(self._patterns, self._roots)
+
+    def check(self) -> None:
+        """Opens every file and reads its first record, so that headers and rights are known before anything starts."""
+        found = [next(self._records(file, 0, 0), None) for file in self._files]
+        if not any(found):
+            raise Refused(f"{self._patterns} holds no record: {', '.join(file.name for file in self._files)[:500]}")
+
+    def fingerprint(self) -> str:
+        state = "\n".join(f"{file.path}\0{file.size}\0{file.changed}" for file in self._files)
+        return hashlib.blake2b(os.fsencode(state), digest_size=16).hexdigest()
+
+    def size(self) -> int:
+        return sum(file.size for file in self._files)
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Raises Refused when the files are not those of the cursor, or change while they are read."""
+        if cursor and cursor["print"] != self.fingerprint():
+            raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
+        return _ending_at(self.size(), self._rows(cursor))
+
+    def _rows(self, cursor: Cursor | None) -> Iterator[Row]:
+        at = cursor or {"file": 0, "offset": 0, "line": 0, "n": 0}
+        numbers, mark = count(at["n"] + 1), self.fingerprint()
+        before = list(accumulate((file.size for file in self._files), initial=0))
+        for index, file in enumerate(self._files[at["file"] :], at["file"]):
+            offset, line = (at["offset"], at["line"]) if index == at["file"] else (0, 0)
+            for parsed, lines in self._records(file, offset, line):
+                position = {"file": index, "offset": lines.offset, "line": lines.line, "n": next(numbers)}
+                done = before[index] + lines.done
+                where = f"{file.name}:{parsed.line}"
+                yield Row(where, parsed.fields, {**position, "done": done, "print": mark}, parsed.problem)
+
+    def _records(self, file: File, offset: int, line: int) -> Iterator[tuple[Parsed, Lines]]:
+        with translated(file.name), Lines(file) as lines:
+            for parsed in self._parse(lines, offset, line):
+                yield parsed, lines
+            now = file.path.stat()
+        if (now.st_size, now.st_mtime_ns) != (file.size, file.changed):
+            raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
+
+
+def _ending_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:
+    """The same rows; behind the last one everything is done, blank lines and the rest of a compressed file included."""
+    held: list[Row] = []
+    for row in rows:
+        yield from held
+        held = [row]
+    yield from (replace(row, cursor={**row.cursor, "done": size}) for row in held)

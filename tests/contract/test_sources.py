@@ -1,0 +1,419 @@
+"""What every source must keep, shown on each kind in ``SOURCES`` with the same records."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.qdrant_local import LocalStore
+from adapters.sources import SOURCES, open_source
+from core.errors import Refused
+from core.ports import Point, Row, Source, VectorStore
+from core.records import OURS
+
+RECORDS = [
+    {"id": 1, "title": "plain", "text": "one line"},
+    {"id": 2, "title": 'quotes "", commas', "text": "line\nbreak and \u2028 separator"},
+    {"id": 3, "title": "größer 漢字", "text": "🦀" * 20},
+    {"id": 4, "title": "", "text": " "},
+    {"id": 5, "title": "vector", "text": "x", "vector": [1.0, 0.5]},
+    *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
+]
+SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
+Place = Callable[[Path, VectorStore, list[dict[str, Any]]], str]
+
+
+# --- one way to lay down records for every kind -----------------------------------------------------------------
+
+
+def lines(records: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, ["id", "title", "text", "vector"])
+    writer.writeheader()
+    for record in records:
+        writer.writerow({**record, "vector": json.dumps(record["vector"]) if "vector" in record else ""})
+    return out.getvalue()
+
+
+def plain(kind: str, encode: Callable[[list[dict[str, Any]]], str]) -> Place:
+    def place(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+        (folder / f"a.{kind}").write_text(encode(records), encoding="utf-8", newline="")
+        return f"{kind}:a.{kind}"
+
+    return place
+
+
+def several(kind: str, encode: Callable[[list[dict[str, Any]]], str]) -> Place:
+    """Three files, one of them compressed, one without a record."""
+
+    def place(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+        (folder / "deep" / "er").mkdir(parents=True)
+        (folder / "deep" / f"a.{kind}").write_text(encode(records[:20]) + "\n \n", encoding="utf-8", newline="")
+        (folder / "deep" / f"b.{kind}").write_text(encode([]), encoding="utf-8", newline="")
+        (folder / "deep" / "er" / f"c.{kind}.gz").write_bytes(gzip.compress(encode(records[20:]).encode() + b"\n"))
+        return f"{kind}:deep/**/*.{kind}, deep/er/*.gz"
+
+    return place
+
+
+def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    store.create("things", SCHEMA, {})
+    points = [
+        Point(
+            record["id"],
+            record.get("vector", [0.0, 1.0]),
+            {**{key: value for key, value in record.items() if key != "vector"}, OURS: {"n": number}},
+        )
+        for number, record in enumerate(records)
+    ]
+    for start in range(0, len(points), 100):
+        store.upsert("things", points[start : start + 100])
+    return "collection:things"
+
+
+PLACES: dict[str, Place] = {
+    "jsonl": plain("jsonl", lines),
+    "jsonl several, .gz": several("jsonl", lines),
+    "csv": plain("csv", table),
+    "csv several, .gz": several("csv", table),
+    "collection": collection,
+}
+
+
+@dataclass
+class Laid:
+    kind: str
+    store: VectorStore
+    open: Callable[[], Source]
+
+
+@pytest.fixture(params=PLACES)
+def laid(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Laid]:
+    store = LocalStore(":memory:")
+    text = PLACES[request.param](tmp_path, store, RECORDS)
+    yield Laid(text.partition(":")[0], store, lambda: open_source(text, (tmp_path,), store))
+    store.close()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[[str], Source]:
+    return lambda text: open_source(text, (tmp_path,), LocalStore(":memory:"))
+
+
+def seen(rows: list[Row]) -> list[tuple[str, object, str]]:
+    return [(row.where, comparable(row.fields), row.problem) for row in rows]
+
+
+def comparable(fields: dict[str, Any] | None) -> object:
+    return fields and {key: list(value) if key == "vector" else value for key, value in fields.items()}
+
+
+def test_every_kind_is_under_this_contract():
+    assert {name.split()[0] for name in PLACES} == set(SOURCES)
+
+
+# --- laws -------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_gives_the_records_it_was_filled_with_in_order(laid):
+    laid.open().check()
+    given_back = [comparable(row.fields) for row in laid.open().read(None)]
+    made_up = {"vector": [0.0, 1.0]} if laid.kind == "collection" else {}
+    assert given_back == [{**made_up, **record} for record in RECORDS]
+
+
+def test_reading_on_from_any_cursor_equals_reading_in_one_go(laid):
+    whole = list(laid.open().read(None))
+    for at, row in enumerate(whole):
+        rest = list(laid.open().read(json.loads(json.dumps(row.cursor))))
+        assert seen(rest) == seen(whole[at + 1 :])
+        assert [after.cursor for after in rest] == [after.cursor for after in whole[at + 1 :]]
+
+
+def test_what_is_done_never_shrinks_and_ends_at_the_size(laid):
+    done = [row.cursor["done"] for row in laid.open().read(None)]
+    assert done == sorted(done)
+    assert done[0] > 0
+    assert done[-1] == laid.open().size()
+
+
+def test_every_row_says_where_it_stands_and_no_two_say_the_same(laid):
+    places = [row.where for row in laid.open().read(None)]
+    assert len(set(places)) == len(RECORDS)
+
+
+def test_the_fingerprint_stays_while_nothing_changes(laid):
+    assert laid.open().fingerprint() == laid.open().fingerprint()
+
+
+def test_the_address_means_the_same_source_from_another_folder(laid, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    source = laid.open()
+    again = open_source(source.address, (tmp_path / "elsewhere", tmp_path), laid.store)
+    assert again.fingerprint() == source.fingerprint()
+    assert [row.cursor for row in again.read(None)] == [row.cursor for row in source.read(None)]
+    assert again.address == source.address
+
+
+def test_only_a_collection_names_a_collection(laid):
+    assert laid.open().collection == ("things" if laid.kind == "collection" else None)
+
+
+def test_reading_is_lazy(laid):
+    rows = laid.open().read(None)
+    assert next(rows).fields["id"] == 1
+    assert next(rows).fields["id"] == 2
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_memory_stays_flat_however_much_is_read(tmp_path, opened, kind):
+    record = {"id": 1, "title": "t" * 500, "text": "x" * 500}
+    peaks = []
+    for count in (2_000, 20_000):
+        plain(kind, table if kind == "csv" else lines)(tmp_path, None, [record] * count)
+        tracemalloc.start()
+        for _ in opened(f"{kind}:a.{kind}").read(None):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 200_000
+
+
+def test_bad_lines_are_rows_with_a_problem_and_reading_goes_on(tmp_path, opened):
+    (tmp_path / "a.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"id": 1}\r\n\r\n{"id": 2\n[3]\n"four"\nnull\n{"id": "\xff"}\n{"id": 1'
+        + b"0" * 5000
+        + b"}\n"
+        + b"[" * 100_000
+        + b'\n{"id": 9}'
+    )
+    rows = list(opened("jsonl:a.jsonl").read(None))
+    assert {row.where: row.fields for row in rows if row.fields} == {"a.jsonl:1": {"id": 1}, "a.jsonl:10": {"id": 9}}
+    problems = {row.where: row.problem for row in rows if row.fields is None}
+    assert list(problems) == [f"a.jsonl:{number}" for number in range(3, 10)]
+    assert "not JSON" in problems["a.jsonl:3"]
+    assert "is a JSON list; expected an object" in problems["a.jsonl:4"]
+    assert "not UTF-8" in problems["a.jsonl:7"]
+    assert all(problems.values())
+
+
+def test_a_line_longer_than_any_request_is_one_bad_row(tmp_path, opened):
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.write(b'{"id": 1}\n{"id": 2, "text": "')
+        for _ in range(70):
+            file.write(b"x" * 1024 * 1024)
+        file.write(b'"}\n{"id": 3}\n')
+    rows = list(opened("jsonl:a.jsonl").read(None))
+    assert [row.fields for row in rows] == [{"id": 1}, None, {"id": 3}]
+    assert "longer than 33554432 bytes" in rows[1].problem
+    assert [row.where for row in rows] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
+
+
+def test_cells_too_few_or_too_many_and_broken_quotes_are_rows_with_a_problem(tmp_path, opened):
+    (tmp_path / "a.csv").write_bytes(
+        b'id,text,vector\n1,one,\n2\n3,a,b,c\n4,"a"b,\n5,x,[1\n6,"two\nlines",[1]\n7,\xff,\n\n8,x,\n9,"never closed,\n'
+    )
+    rows = list(opened("csv:a.csv").read(None))
+    assert [row.fields for row in rows if row.fields] == [
+        {"id": 1, "text": "one"},
+        {"id": 6, "text": "two\nlines", "vector": [1]},
+        {"id": 8, "text": "x"},
+    ]
+    problems = {row.where: row.problem for row in rows if row.fields is None}
+    assert list(problems) == ["a.csv:3", "a.csv:4", "a.csv:5", "a.csv:6", "a.csv:9", "a.csv:12"]
+    assert "has 1 cells; the header names 3 columns" in problems["a.csv:3"]
+    assert "has 4 cells" in problems["a.csv:4"]
+    assert "not CSV" in problems["a.csv:5"]
+    assert "vector is not JSON" in problems["a.csv:6"]
+    assert "not UTF-8" in problems["a.csv:9"]
+
+
+def test_only_canonical_decimal_ids_of_a_csv_become_integers(tmp_path, opened):
+    texts = ["7", "-7", "0", "007", "1e3", "7.0", " 7", "9223372036854775807", "9223372036854775808", "x"]
+    (tmp_path / "a.csv").write_text("id\n" + "\n".join(texts))
+    found = [row.fields["id"] for row in opened("csv:a.csv").read(None)]
+    assert found == [7, -7, 0, "007", "1e3", "7.0", " 7", 9223372036854775807, "9223372036854775808", "x"]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [("id,a,a", "['a'] twice"), ("id,,b", "an empty name"), ("name,text", "no id"), ("id;text", "no id")],
+)
+def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, opened, header, said):
+    (tmp_path / "a.csv").write_text(f"{header}\n1,2,3\n")
+    with pytest.raises(Refused, match=r"a\.csv:1: the header has") as refused:
+        opened("csv:a.csv").check()
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_blank_lines_at_the_end_are_done_with_the_last_record(tmp_path, opened, kind):
+    (tmp_path / f"a.{kind}").write_text({"jsonl": '{"id": 1}\n', "csv": "id\n1\n"}[kind] + "\n \n" * 50)
+    [row] = opened(f"{kind}:a.{kind}").read(None)
+    assert row.cursor["done"] == opened(f"{kind}:a.{kind}").size()
+    assert list(opened(f"{kind}:a.{kind}").read(row.cursor)) == []
+
+
+def test_a_damaged_gz_file_is_refused_and_not_taken_for_its_end(tmp_path, opened):
+    packed = gzip.compress(lines(RECORDS).encode())
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[:-20])
+    (tmp_path / "none.jsonl.gz").write_bytes(b"not gzip at all")
+    (tmp_path / "flipped.jsonl.gz").write_bytes(packed[:60] + b"\0\0\0\0" + packed[64:])
+    for name in ("cut", "none", "flipped"):
+        with pytest.raises(Refused, match=f"{name}.jsonl.gz is damaged"):
+            list(opened(f"jsonl:{name}.jsonl.gz").read(None))
+
+
+def test_a_changed_file_changes_the_fingerprint_and_ends_a_resumed_read(tmp_path, opened):
+    (tmp_path / "a.jsonl").write_text(lines(RECORDS))
+    source = opened("jsonl:*.jsonl")
+    before, row = source.fingerprint(), next(source.read(None))
+    (tmp_path / "b.jsonl").write_text('{"id": 99}\n')
+    assert opened("jsonl:*.jsonl").fingerprint() != before
+    with pytest.raises(Refused, match="changed since it was read up to row 1"):
+        opened("jsonl:*.jsonl").read(row.cursor)
+
+
+def test_a_file_of_equal_size_written_again_is_a_changed_file(tmp_path, opened):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1}\n')
+    before = opened("jsonl:a.jsonl").fingerprint()
+    path.write_text('{"id": 2}\n')
+    os.utime(path, ns=(1, 1))
+    assert opened("jsonl:a.jsonl").fingerprint() != before
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, opened):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1}\n{"id": 2}\n')
+    rows = opened("jsonl:a.jsonl").read(None)
+    next(rows)
+    with path.open("a") as file:
+        file.write('{"id": 3}\n')
+    with pytest.raises(Refused, match="changed while it was read"):
+        list(rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [("jsonl", b""), ("jsonl", b"\n \r\n"), ("csv", b""), ("csv", b"id,text\n\n")]
+)
+def test_a_source_without_a_single_record_is_refused(tmp_path, opened, kind, content):
+    (tmp_path / f"a.{kind}").write_bytes(content)
+    with pytest.raises(Refused, match=f"a.{kind} holds no record"):
+        opened(f"{kind}:a.{kind}").check()
+    assert list(opened(f"{kind}:a.{kind}").read(None)) == []
+
+
+in_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@in_folder
+@given(st.lists(st.dictionaries(unicode_text, unicode_text | st.integers() | st.none()), min_size=1, max_size=8))
+def test_any_objects_written_as_json_lines_come_back(tmp_path, opened, objects):
+    (tmp_path / "a.jsonl").write_text(lines(objects), encoding="utf-8", newline="")
+    rows = list(opened("jsonl:a.jsonl").read(None))
+    assert [row.fields for row in rows] == objects
+    middle = rows[len(rows) // 2]
+    assert seen(list(opened("jsonl:a.jsonl").read(middle.cursor))) == seen(rows[len(rows) // 2 + 1 :])
+
+
+@in_folder
+@given(
+    st.lists(st.lists(unicode_text, min_size=2, max_size=2), min_size=1, max_size=8),
+    # With "\n" Python's writer leaves a lone "\r" unquoted unless told to quote everything.
+    st.sampled_from([("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL)]),
+)
+def test_any_cells_written_as_csv_come_back(tmp_path, opened, cells, style):
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator=style[0], quoting=style[1])
+        writer.writerows([["id", "a", "b"], *([f"r{number}", *row] for number, row in enumerate(cells))])
+    rows = list(opened("csv:a.csv").read(None))
+    assert [row.fields for row in rows] == [
+        {"id": f"r{number}", "a": row[0], "b": row[1]} for number, row in enumerate(cells)
+    ]
+    for at, row in enumerate(rows):
+        assert seen(list(opened("csv:a.csv").read(row.cursor))) == seen(rows[at + 1 :])
+
+
+@in_folder
+@given(st.binary(max_size=300), st.sampled_from(["jsonl", "csv"]))
+def test_no_bytes_whatever_throw_anything_but_a_refusal(tmp_path, opened, content, kind):
+    (tmp_path / f"a.{kind}").write_bytes((b"id,b\n" if kind == "csv" else b"") + content)
+    rows = list(opened(f"{kind}:a.{kind}").read(None))
+    assert all((row.fields is None) == bool(row.problem) for row in rows)
+
+
+# --- collections ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    made = LocalStore(":memory:")
+    yield made
+    made.close()
+
+
+def test_a_point_without_id_in_its_payload_gives_its_own_and_keeps_it(store):
+    name = "5c56c793-69f3-4fbf-87e6-c4bf54c28c26"
+    store.create("things", SCHEMA, {})
+    store.upsert("things", [Point(name, [1.0, 0.0], {"a": 1}), Point(3, [0.0, 1.0], {"id": "other"})])
+    rows = list(open_source("collection:things", (), store).read(None))
+    assert [(row.point_id, row.fields["id"]) for row in rows] == [(3, "other"), (name, name)]
+
+
+def test_reading_a_collection_goes_on_where_it_was_although_the_last_point_is_gone(store):
+    text = collection(Path(), store, RECORDS)
+    rows = list(open_source(text, (), store).read(None))
+    store.drop("things")
+    collection(Path(), store, [record for record in RECORDS if record["id"] != 10])
+    rest = list(open_source(text, (), store).read(rows[9].cursor))
+    assert [row.fields["id"] for row in rest] == list(range(11, 60))
+
+
+def test_a_collection_of_several_pages_is_read_to_its_end(store):
+    records = [{"id": number, "text": "x"} for number in range(600)]
+    text = collection(Path(), store, records)
+    assert [row.fields["id"] for row in open_source(text, (), store).read(None)] == list(range(600))
+
+
+def test_a_missing_collection_is_refused_with_the_known_ones(store):
+    collection(Path(), store, RECORDS[:1])
+    with pytest.raises(Refused, match="collection nothing does not exist; known: things"):
+        open_source("collection:nothing", (), store).check()
+
+
+def test_an_empty_collection_is_refused(store):
+    store.create("things", SCHEMA, {})
+    with pytest.raises(Refused, match="collection things is empty"):
+        open_source("collection:things", (), store).check()
+
+
+def test_an_alias_is_refused_with_the_name_of_its_collection(store):
+    collection(Path(), store, RECORDS[:1])
+    store.point_alias("docs", "things")
+    with pytest.raises(Refused, match="docs is an alias; name the collection it points to: collection:things"):
+        open_source("collection:docs", (), store).check()
+
+
+def test_an_illegal_collection_name_is_refused(store):
+    with pytest.raises(Refused, match="collection name 'a/b' is not allowed"):
+        open_source("collection:a/b", (), store)

@@ -1,0 +1,370 @@
+"""A row becomes a record, or a sentence that says where and why not."""
+
+import json
+import math
+import uuid
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from core.errors import Refused
+from core.naming import point_id
+from core.ports import Row
+from core.records import OURS, BadRecord, Record, RecordRules, VectorRule, content_hash, parse, payload
+from core.settings import IndexSpec
+
+TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, template="{title}\n{text}")
+ONE = RecordRules(dense={"": VectorRule(3, cosine=True)})
+NAMED = RecordRules(dense={"a": VectorRule(2), "b": VectorRule(3)}, sparse=frozenset({"s"}))
+NAN, INF = math.nan, math.inf
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+ids = st.integers(-(2**63), 2**64 - 1) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+def row(**fields: object) -> Row:
+    return Row("docs/a.jsonl:17", fields, {"done": 1})
+
+
+def good(rules: RecordRules = TEXT, **fields: object) -> Record:
+    record = parse(row(**fields), rules)
+    assert isinstance(record, Record), record
+    return record
+
+
+def bad(rules: RecordRules = TEXT, **fields: object) -> BadRecord:
+    record = parse(row(**fields), rules)
+    assert isinstance(record, BadRecord), record
+    assert str(record).startswith("docs/a.jsonl:17: ")
+    return record
+
+
+# --- ids --------------------------------------------------------------------------------------------------------
+
+
+def test_integers_and_canonical_uuids_are_point_ids_as_they_are():
+    name = str(uuid.uuid4())
+    assert good(id=7, title="t", text="x").point_id == 7
+    assert good(id=2**64 - 1, title="t", text="x").point_id == 2**64 - 1
+    assert good(id=name, title="t", text="x").point_id == name
+
+
+@given(ids, ids)
+def test_different_ids_become_different_points_that_are_legal_and_stay_the_same(one, other):
+    assume((type(one), one) != (type(other), other))
+    assert point_id(one) != point_id(other)
+    assert point_id(one) == point_id(one)
+    made = point_id(one)
+    assert 0 <= made < 2**64 if isinstance(made, int) else str(uuid.UUID(made)) == made
+
+
+def test_other_spellings_of_one_uuid_are_ids_of_their_own():
+    name = uuid.UUID("12345678-1234-5678-9abc-def012345678")
+    spellings = [str(name), str(name).upper(), name.hex, f"{{{name}}}", name.urn]
+    made = {str(uuid.UUID(str(point_id(spelling)))) for spelling in spellings}  # as Qdrant will read them
+    assert len(made) == len(spellings)
+    assert point_id(str(name)) == str(name)
+
+
+def test_the_point_id_of_a_text_never_changes():
+    assert point_id("intro") == "e5dbd44d-e7a1-5349-b1ad-9a93fe623bf9"
+    assert point_id(-1) == "71369ea1-614b-507b-92b8-4d8fe193ad44"
+
+
+def test_a_boolean_is_no_id():
+    with pytest.raises(Refused, match="True"):
+        point_id(True)
+
+
+@pytest.mark.parametrize("value", [True, False, 1.5, 7.0, "", [1], {"a": 1}])
+def test_an_id_that_is_neither_text_nor_integer_is_bad(value):
+    assert bad(id=value, title="t", text="x").field == "id"
+
+
+@pytest.mark.parametrize("fields", [{}, {"id": None}])
+def test_a_record_without_id_is_bad(fields):
+    found = bad(title="t", text="x", **fields)
+    assert (found.field, "missing" in found.why) == ("id", True)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
+def test_an_integer_id_beyond_64_bits_is_bad(value):
+    assert "write it as a string" in bad(id=value, title="t", text="x").why
+
+
+def test_an_id_beyond_int64_is_kept_by_the_point_and_left_out_of_the_payload():
+    record = good(id=2**63, title="t", text="x")
+    assert record.point_id == 2**63
+    assert "id" not in payload(record, None, 0)
+
+
+def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
+    own = str(uuid.uuid4())
+    found = parse(Row("point", {"id": 7, "vector": [1.0, 0.0, 0.0]}, {"done": 1}, point_id=own), ONE)
+    assert isinstance(found, Record)
+    assert (found.id, found.point_id) == (own, own)
+    assert payload(found, None, 0)["id"] == 7
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+def test_the_template_is_filled_and_the_fields_become_the_payload():
+    record = good(id="a", title="T", text="body", extra=[1, {"x": None}])
+    assert record.text == "T\nbody"
+    assert record.vector is None
+    assert record.fields == {"id": "a", "title": "T", "text": "body", "extra": [1, {"x": None}]}
+
+
+def test_values_that_are_no_text_are_written_out():
+    assert good(id=1, title=3, text=True).text == "3\nTrue"
+
+
+def test_braces_in_a_value_stay_as_they_are():
+    assert good(id=1, title="{id}", text="{}").text == "{id}\n{}"
+
+
+@pytest.mark.parametrize("fields", [{"title": "t"}, {"title": "t", "text": None}])
+def test_a_missing_template_field_is_bad_and_named(fields):
+    found = bad(id=1, **fields)
+    assert found.field == "text"
+    assert "missing" in found.why
+
+
+def test_a_text_of_nothing_but_space_is_bad():
+    found = bad(id=1, title=" ", text="\n\t")
+    assert found.field == "title, text"
+    assert "empty" in found.why
+
+
+def test_without_vector_and_without_model_a_record_is_bad():
+    found = bad(ONE, id=1, text="x")
+    assert found.field == "vector"
+    assert "declares no embedding.model" in found.why
+
+
+def test_a_row_that_could_not_be_read_is_bad_with_the_sources_words():
+    found = parse(Row("a.jsonl:3", None, {"done": 1}, "not JSON: Expecting value"), TEXT)
+    assert str(found) == "a.jsonl:3: not JSON: Expecting value"
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------
+
+
+def test_a_vector_replaces_the_text_and_leaves_the_payload():
+    record = good(id=1, vector=[1, 0.5, 0])
+    assert record.text is None
+    assert record.fields == {"id": 1}
+    assert isinstance(record.vector, np.ndarray)
+    assert record.vector.dtype == np.float32
+    assert record.vector.tolist() == [1, 0.5, 0]
+
+
+def test_an_array_from_a_store_is_a_vector_like_any_list():
+    vector = np.array([1, 2, 3], dtype=np.float32)
+    assert np.array_equal(good(ONE, id=1, vector=vector).vector, vector)
+
+
+def test_a_null_vector_counts_as_none_given():
+    assert good(id=1, title="t", text="x", vector=None).text == "t\nx"
+
+
+@pytest.mark.parametrize(
+    ("vector", "field", "why"),
+    [
+        ([1, 2], "vector", "has 2 numbers; the collection's vectors have 3"),
+        ([], "vector", "has 0 numbers"),
+        ([1, NAN, 3], "vector[1]", "is nan"),
+        ([1, 2, INF], "vector[2]", "is inf"),
+        ([-INF, 2, 3], "vector[0]", "is -inf"),
+        ([1, 2, 1e39], "vector[2]", "expected a finite float32"),
+        ([1, 2, 10**400], "vector", "beyond float32"),
+        ([1, "2", 3], "vector[1]", "is '2'"),
+        ([1, True, 3], "vector[1]", "is True"),
+        ([1, None, 3], "vector[1]", "is None"),
+        ([[1, 2, 3]], "vector[0]", "is [1, 2, 3]"),
+        (np.zeros((3, 3), dtype=np.float32), "vector", "expected a list of numbers"),
+        ([0, 0, 0], "vector", "all zeros"),
+        ([0, 1e-60, 0], "vector", "all zeros"),
+        ("0.1 0.2 0.3", "vector", "is a str"),
+        (5, "vector", "is a int"),
+        ({}, "vector", "is empty"),
+        ({"x": [1, 2, 3]}, "vector.x", "is no vector of the collection"),
+    ],
+)
+def test_a_vector_that_does_not_fit_is_bad_and_its_place_is_named(vector, field, why):
+    found = bad(ONE, id=1, vector=vector)
+    assert found.field == field
+    assert why in found.why
+
+
+def test_a_zero_vector_is_fine_where_direction_does_not_matter():
+    assert good(RecordRules(dense={"": VectorRule(2)}), id=1, vector=[0, 0]).vector is not None
+
+
+def test_a_plain_list_is_the_only_named_vector():
+    record = good(RecordRules(dense={"a": VectorRule(2)}), id=1, vector=[1, 2])
+    assert isinstance(record.vector, dict)
+    assert record.vector["a"].tolist() == [1, 2]
+
+
+def test_a_plain_list_is_bad_where_there_are_several_vectors():
+    found = bad(NAMED, id=1, vector=[1, 2])
+    assert "'a', 'b', 's'" in found.why
+
+
+def test_named_and_sparse_vectors_are_taken_together():
+    sparse = {"indices": [5, 1], "values": [0.5, 2]}
+    record = good(NAMED, id=1, vector={"a": [1, 2], "s": sparse})
+    assert isinstance(record.vector, dict)
+    assert record.vector["a"].tolist() == [1, 2]
+    assert record.vector["s"]["indices"] == [5, 1]
+    assert record.vector["s"]["values"].tolist() == [0.5, 2]
+
+
+def test_the_unnamed_vector_may_be_written_as_an_object():
+    assert isinstance(good(ONE, id=1, vector={"": [1, 2, 3]}).vector, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("vector", "field"),
+    [
+        ({"b": [1, 2]}, "vector.b"),
+        ({"a": [1, NAN]}, "vector.a[1]"),
+        ({"s": [1, 2]}, "vector.s"),
+        ({"s": {"indices": [1]}}, "vector.s"),
+        ({"s": {"indices": [1, 1], "values": [1, 2]}}, "vector.s"),
+        ({"s": {"indices": [1], "values": [1, 2]}}, "vector.s"),
+        ({"s": {"indices": [-1], "values": [1]}}, "vector.s.indices"),
+        ({"s": {"indices": [2**32], "values": [1]}}, "vector.s.indices"),
+        ({"s": {"indices": [1.0], "values": [1]}}, "vector.s.indices"),
+        ({"s": {"indices": 1, "values": [1]}}, "vector.s.indices"),
+        ({"s": {"indices": [1], "values": [NAN]}}, "vector.s.values[0]"),
+    ],
+)
+def test_a_named_vector_that_does_not_fit_is_bad_under_its_name(vector, field):
+    assert bad(NAMED, id=1, vector=vector).field == field
+
+
+def test_a_multivector_is_rows_of_its_size():
+    rules = RecordRules(dense={"": VectorRule(2, cosine=True, rows=True)})
+    record = good(rules, id=1, vector=[[1, 0], [0, 1], [1, 1]])
+    assert isinstance(record.vector, np.ndarray)
+    assert record.vector.shape == (3, 2)
+    assert bad(rules, id=1, vector=[1, 0]).field == "vector[0]"
+    assert bad(rules, id=1, vector=[[1, 0], [1]]).field == "vector[1]"
+    assert bad(rules, id=1, vector=[]).field == "vector"
+
+
+# --- what can be stored -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "why"),
+    [
+        (NAN, "extra", "is nan, and JSON has no such number"),
+        ([1, {"deep": -INF}], "extra[1].deep", "is -inf"),
+        (2**63, "extra", "beyond the 64-bit integers"),
+        ({"n": -(2**63) - 1}, "extra.n", "beyond the 64-bit integers"),
+        ("\ud800", "extra", "surrogate"),
+        ({"\udc00": 1}, "extra", "surrogate"),
+        ({1, 2}, "extra", "is a set"),
+    ],
+)
+def test_a_field_that_json_or_qdrant_cannot_hold_is_bad_and_named(value, field, why):
+    found = bad(id=1, title="t", text="x", extra=value)
+    assert found.field == field
+    assert why in found.why
+
+
+def test_python_reads_nan_from_json_and_the_record_is_still_bad():
+    assert bad(**json.loads('{"id": 1, "title": "t", "text": "x", "score": NaN}')).field == "score"
+
+
+def test_nesting_beyond_what_qdrant_reads_is_bad():
+    deep: object = 1
+    for _ in range(200):
+        deep = [deep]
+    assert "nested deeper than 100" in bad(id=1, title="t", text="x", extra=deep).why
+
+
+def test_many_short_lists_and_long_digits_in_text_are_no_fault():
+    good(id=1, title="t", text="12345678901234567890123", extra=[[[n]] for n in range(500)])
+
+
+def test_a_report_can_always_be_written_as_utf8():
+    for found in (bad(id="\ud800", title="t", text="x"), bad(NAMED, id=1, vector={"\ud800": [1]})):
+        assert str(found).encode()
+
+
+def test_a_huge_wrong_value_makes_a_short_report():
+    assert len(str(bad(id=["x" * 100] * 1000, title="t", text="x"))) < 300
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=5), ids)
+def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_is_the_object(fields, record_id):
+    fields = {**fields, "id": record_id, "title": "t", "text": "x"}
+    fields.pop("vector", None)
+    fields.pop(OURS, None)
+    stored = payload(good(**fields), "h", 5)
+    assert stored.pop(OURS) == {"n": 5, "hash": "h"}
+    if isinstance(record_id, int) and record_id >= 2**63:
+        stored["id"] = record_id
+    assert stored == fields
+    json.dumps(stored, allow_nan=False).encode()
+
+
+# --- payload and hash -------------------------------------------------------------------------------------------
+
+
+def test_the_mark_of_an_earlier_build_is_not_carried_on():
+    record = good(id=1, title="t", text="x", **{OURS: {"hash": "old", "n": 9}})
+    assert OURS not in record.fields
+    assert payload(record, None, 0)[OURS] == {"n": 0}
+
+
+def test_a_payload_is_a_copy_that_leaves_the_record_alone():
+    record = good(id=1, title="t", text="x")
+    payload(record, "h", 1)["new"] = 1
+    assert OURS not in record.fields
+    assert "new" not in record.fields
+
+
+def test_a_content_hash_tells_model_from_text_and_never_changes():
+    assert content_hash("model", "text") == "9086c4cab0a4f02d3eb6bbd4845a077d"
+    different = {content_hash("m", "t"), content_hash("m2", "t"), content_hash("m", "t2"), content_hash("mt", "")}
+    assert len(different) == 4
+
+
+# --- rules from a schema ----------------------------------------------------------------------------------------
+
+
+def test_rules_follow_the_collections_schema():
+    schema = {
+        "params": {
+            "vectors": {
+                "a": {"size": 2, "distance": "Cosine"},
+                "m": {"size": 4, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}},
+            },
+            "sparse_vectors": {"s": {}},
+        }
+    }
+    rules = RecordRules.of(IndexSpec.model_validate({"embedding": {"model": "m", "text": "{t}"}}), schema)
+    assert rules.dense == {"a": VectorRule(2, cosine=True), "m": VectorRule(4, rows=True)}
+    assert rules.sparse == {"s"}
+    assert rules.template == "{t}"
+
+
+def test_rules_of_an_unnamed_vector_without_model():
+    rules = RecordRules.of(IndexSpec(), {"params": {"vectors": {"size": 5, "distance": "Euclid"}}})
+    assert rules == RecordRules(dense={"": VectorRule(5)})
