@@ -7,7 +7,7 @@ import pytest
 
 from core import aliases, commands, queries, retention
 from core.errors import Refused, Unavailable
-from core.ports import Schema
+from core.ports import Point, Schema
 from tests.contract.test_engine import Failing
 from tests.world import World, texts
 
@@ -235,3 +235,13 @@ def test_deletion_after_a_deployment_waits_for_its_grace_period(world: World) ->
     assert status["blue"] in world.store.collections()
     later(world, 2)
     assert world.store.collections() == {status["green"]}
+
+
+def test_a_collection_that_a_running_deployment_reads_from_is_not_deleted(world: World) -> None:
+    world.store.create("old", SCHEMA, {})
+    world.store.upsert("old", [Point(1, [1.0, 0.0, 0.0, 0.0], {})])
+    world.declare("docs", source="collection:old", embedding=None)
+    running = world.deploy("docs")
+    answer = commands.safe_delete_collection(world.services, "old", actor="anna")
+    assert answer["scheduled"] is False
+    assert running in answer["reason"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from core import claims, commands, engine
 from core.claims import Claim, Lease
@@ -211,6 +212,16 @@ def test_an_outside_that_stays_away_beyond_the_deadline_rolls_back(world: World,
     assert "no progress for" in status["message"]
     assert world.store.aliases() == {docs: blue}
     assert status["green"] not in world.store.collections()
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_step_is_waited_for(world: World, docs: str) -> None:
+    deployment = world.deploy(docs)
+    store = world.store
+    world.over(Failing(store, "upsert", error=OperationalError("SELECT 1", {}, Exception("server closed"))))
+    world.run(until=lambda: "database did not answer" in world.step(deployment, "populate")["message"])
+    world.over(store)
+    world.run()
+    assert world.status(deployment)["status"] == "live"
 
 
 def test_an_error_nobody_foresaw_rolls_back_and_is_on_record(world: World, docs: str) -> None:

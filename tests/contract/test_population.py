@@ -9,7 +9,7 @@ import pytest
 from core import queries
 from core.errors import Refused
 from core.models import StepRow
-from core.ports import Point
+from core.ports import Point, Server
 from core.records import OURS
 from core.stamps import read_stamp
 from tests.contract.test_engine import Failing
@@ -240,6 +240,16 @@ def test_our_own_mark_is_the_only_thing_added_to_a_payload(world: World) -> None
     payload = dict(points[0].payload)
     assert set(payload.pop(OURS)) == {"hash", "n"}
     assert payload == record
+
+
+def test_a_server_too_old_for_stamps_is_refused_by_name_and_version(world: World) -> None:
+    class Old(Failing):
+        def server(self) -> Server:
+            return Server((1, 12, 4), "http://127.0.0.1:6333")
+
+    world.declare("docs", source=world.write("docs.jsonl", texts(3)))
+    world.over(Old(world.store))
+    refused(world, "docs", "http://127.0.0.1:6333 is 1.12.4; deployments need 1.15.4")
 
 
 def refused(world: World, alias: str, match: str, **arguments: Any) -> None:

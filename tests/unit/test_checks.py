@@ -34,6 +34,7 @@ def gate(store: LocalStore, **changes: Any) -> GateContext:
         "green": "green",
         "blue": None,
         "spec": IndexSpec(),
+        "wanted": store.schema("green"),
         "vector": "",
         "embedder": None,
         "filled": {"expected": 3},
@@ -134,7 +135,23 @@ def test_the_worst_row_decides_and_no_row_decides_nothing() -> None:
 
 
 def test_a_report_without_queries_warns(store: LocalStore) -> None:
-    report = examine(store, "green", blue=None, spec=IndexSpec(), vector="", embedder=None, filled={"expected": 3})
+    report = examine(
+        store,
+        "green",
+        blue=None,
+        spec=IndexSpec(),
+        wanted=store.schema("green"),
+        vector="",
+        embedder=None,
+        filled={"expected": 3},
+    )
     assert report["warnings"] == [NO_QUERIES]
     assert report["verdict"] == "pass"
     assert "min_top_score" not in [row["name"] for row in report["checks"]]
+
+
+def test_a_setting_that_is_not_as_wanted_blocks(store: LocalStore) -> None:
+    finding = found("vector_schema", gate(store, wanted=store.schema("euclid")))
+    assert finding.verdict == "block"
+    assert "distance: wanted Euclid, found Cosine" in finding.detail
+    assert found("vector_schema", gate(store, wanted=None)).verdict == "inconclusive"
