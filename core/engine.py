@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from core import claims, events, outcomes
+from core import claims, events, outcomes, retention
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
 from core.lifecycle import FINAL, MOVING, Event, after
@@ -81,9 +81,13 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
 
 
 def overdue(services: Services) -> list[Knock]:
-    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks."""
+    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks.
+
+    Also counts the time the service has been running: whoever sweeps is alive.
+    """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
+        retention.tick(session, now)
         rows = session.scalars(_unanswered(services, now)).all()
         knocks = [claims.knock_for(services, row, now) for row in rows]
         alerts = [_no_worker(row) for row in rows if row.knocks + 1 == UNCLAIMED]

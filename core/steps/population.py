@@ -61,9 +61,9 @@ def _other_model(context: StepContext, collection: str) -> bool:
     """Were the collection's vectors made by another model or template than green's will be asked with?"""
     theirs = read_stamp(context.services.store, collection)
     ours = read_stamp(context.services.store, context.deployment.green)
-    if theirs is None or ours is None or theirs.identity is None or ours.identity is None:
+    if theirs is None or ours is None or theirs.spec is None or ours.spec is None:
         return False
-    return theirs.identity != ours.identity or theirs.spec != ours.spec
+    return (theirs.identity, theirs.spec.text) != (ours.identity, ours.spec.text)
 
 
 def _ready(context: StepContext) -> Outcome:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core import aliases, commands, queries, retention
+from core import aliases, commands, engine, queries, retention
 from core.errors import Refused, Unavailable
 from core.ports import Point, Schema
 from tests.contract.test_engine import Failing
@@ -139,6 +139,17 @@ def test_a_collection_is_deleted_when_its_grace_period_is_over_and_not_before(tw
     later(two, 6)
     assert two.store.collections() == {"a"}
     assert queries.deletions(two.services)[0]["status"] == "deleted"
+
+
+def test_running_time_is_counted_by_every_sweep(two: World) -> None:
+    """Counted only where deletions are looked for, every 30 s and 15 s at most, grace would last twice as long."""
+    commands.safe_delete_collection(two.services, "b", grace_period_minutes=10, actor="anna")
+    for second in range(5, 11 * 60, 5):
+        two.clock.move(5)
+        engine.overdue(two.services)
+        if second % 30 == 0:
+            retention.delete_due(two.services)
+    assert "b" not in two.store.collections()
 
 
 def test_a_clock_that_jumps_deletes_nothing_early(two: World) -> None:
