@@ -5,6 +5,7 @@ Each command is one function here; the command line, Celery tasks and pages are 
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -252,6 +253,7 @@ def _enroll(
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
     try:
         with services.sessions.begin() as session:
+            now = services.clock.now(session)  # asked later, it would flush the version before its deployment
             _check_alone(session, alias)
             row = Deployment(
                 id=secrets.token_hex(6),
@@ -263,8 +265,8 @@ def _enroll(
                 actor=actor,
                 message=reason,
             )
-            _name(services, session, row, taken, back_to)
-            engine.enroll(session, row, plan, services.clock.now(session))
+            _name(session, now, row, taken, back_to)
+            engine.enroll(session, row, plan, now)
             knock = claims.knock_for(services, row, row.created_at)
     except IntegrityError as error:
         with services.sessions() as session:
@@ -274,9 +276,8 @@ def _enroll(
     return row.id
 
 
-def _name(services: Services, session: Session, row: Deployment, taken: set[str], back_to: str | None) -> None:
+def _name(session: Session, now: datetime, row: Deployment, taken: set[str], back_to: str | None) -> None:
     """Green's name and number: a new version's, or those of the retained version that is gone back to."""
-    now = services.clock.now(session)
     if back_to is not None:
         aliases.keep(session, now, back_to, row.alias, row.actor)
         known = session.get(Version, back_to)

@@ -107,20 +107,25 @@ def _word(value: Any) -> str:
 def declared(blue: Schema | None, spec: CollectionSpec, vector: str, size: int) -> Schema:
     """Blue's schema with the index file's settings and a vector of ``size`` numbers; without blue, those alone.
 
-    Raises Refused if blue has no dense vector of that name: searches that name another would fail after the switch.
+    ``size`` 0 leaves the vectors alone: a collection may have sparse ones only. Raises Refused if blue has no dense
+    vector of that name: searches that name another would fail after the switch.
     """
     schema = deepcopy(blue) if blue else _new(vector, size)
-    params = _dense(schema).get(vector)
-    if params is None:
-        names = _list(_dense(schema))
-        raise Refused(f"the live collection has no vector {_called(vector)}: embedding.vector may be {names}")
-    params["size"] = size
-    params |= _given(spec, _VECTOR)
+    params = _resized(schema, spec, vector, size) if size else {}
     schema["params"] |= _given(spec, _PARAMS)
     _lay_over(schema, params, "hnsw_config", spec.hnsw)
     _lay_over(schema, params, "quantization_config", spec.quantization)
     schema["payload_schema"] = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
     return schema
+
+
+def _resized(schema: Schema, spec: CollectionSpec, vector: str, size: int) -> dict[str, Any]:
+    params = _dense(schema).get(vector)
+    if params is None:
+        names = _list(_dense(schema))
+        raise Refused(f"the live collection has no vector {_called(vector)}: embedding.vector may be {names}")
+    params |= {"size": size, **_given(spec, _VECTOR)}
+    return params
 
 
 def _new(vector: str, size: int) -> Schema:

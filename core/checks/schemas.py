@@ -33,10 +33,10 @@ def payload_schema(gate: GateContext) -> Finding:
 
 
 def _model_faults(gate: GateContext, schema: Schema) -> list[str]:
-    if gate.vector not in vector_names(schema):
-        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(schema))}"]
     if gate.embedder is None:
         return []
+    if gate.vector not in vector_names(schema):
+        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(schema))}"]
     size = vector_params(schema, gate.vector)["size"]
     if size == gate.embedder.dimension:
         return []

@@ -87,9 +87,9 @@ def _size(context: StepContext, model: Schema | None, vector: str) -> int:
     embedding = context.deployment.spec.embedding
     if embedding is not None:
         return context.services.embedder(embedding).dimension
-    if model is not None:
-        return int(schemas.vector_params(model, vector)["size"])
-    return _first_size(context)
+    if model is None:
+        return _first_size(context)
+    return int(schemas.vector_params(model, vector)["size"]) if schemas.dense_names(model) else 0
 
 
 def _first_size(context: StepContext) -> int:

@@ -182,6 +182,15 @@ def test_a_collection_is_copied_as_it_is(world: World) -> None:
     assert [(point.id, point.payload) for point in one] == [(point.id, point.payload) for point in other]
 
 
+def test_a_collection_of_sparse_vectors_alone_is_copied_too(world: World) -> None:
+    world.store.create("sparse", {"params": {"vectors": {}, "sparse_vectors": {"words": {}}}, "payload_schema": {}}, {})
+    world.store.upsert("sparse", [Point(1, {"words": {"indices": [3], "values": [0.5]}}, {"title": "t"})])
+    world.store.point_alias("docs", "sparse")
+    status = deployed(world, source="collection:sparse")
+    assert status["status"] == "live", status["message"]
+    assert world.store.schema(status["green"])["params"]["sparse_vectors"].keys() == {"words"}
+
+
 def test_a_collection_of_another_model_is_embedded_anew(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     first = deployed(world)

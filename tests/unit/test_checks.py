@@ -79,7 +79,7 @@ def test_without_a_count_from_the_source_nobody_can_tell(store: LocalStore) -> N
 def test_vectors_of_the_models_size_pass_and_others_block(store: LocalStore) -> None:
     assert found("vector_schema", gate(store, embedder=Model(SIZE))).verdict == "pass"
     assert found("vector_schema", gate(store, embedder=Model(SIZE + 1))).verdict == "block"
-    assert found("vector_schema", gate(store, vector="dense")).verdict == "block"
+    assert found("vector_schema", gate(store, vector="dense", embedder=Model(SIZE))).verdict == "block"
 
 
 def test_a_payload_index_of_blue_that_green_lacks_blocks(store: LocalStore) -> None:
