@@ -28,7 +28,10 @@ def open_engine(url: str) -> Engine:
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
     if parsed.get_backend_name() == "postgresql":
         options["connect_args"] = {"options": _POSTGRES_LIMITS, "connect_timeout": 5}
-    return create_engine(parsed, **options)
+    try:
+        return create_engine(parsed, **options)
+    except (ArgumentError, ImportError) as error:
+        raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql") from error
 
 
 def open_sessions(engine: Engine) -> sessionmaker[Session]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import events, readiness, retention
@@ -103,6 +104,13 @@ def _intend(services: Services, alias: str, target: str | None, found: str | Non
 
     Raises Unavailable if somebody has begun another since ``found`` was looked up: what was seen is void then.
     """
+    try:
+        return _written(services, alias, target, found, seen)
+    except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
+        return _written(services, alias, target, found, seen)
+
+
+def _written(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
     with services.sessions.begin() as session:
         row = session.get(AliasState, alias, with_for_update=True)
         if row is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import events
@@ -59,7 +60,14 @@ def schedule(
         reason=reason,
         created_at=now,
     )
-    session.add(row)
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # somebody wrote it down in the same moment
+        found = open_deletion(session, collection)
+        if found is None:
+            raise
+        return found
     detail = f"{collection} will be deleted at {row.due_at:%Y-%m-%d %H:%M:%S} UTC: {reason}"
     events.record(session, now, "deletion.scheduled", detail, actor=actor, alias=alias, deployment_id=deployment_id)
     return row

@@ -15,7 +15,7 @@ ACTOR = "celery"
 
 def register(app: Celery, services: Callable[[], Services]) -> None:
     for name, command in COMMANDS.items():
-        app.task(_task(command, services), name=name, ignore_result=False)
+        app.task(_task(command, services), name=name, ignore_result=False, shared=False)
 
 
 def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:

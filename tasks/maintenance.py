@@ -17,5 +17,5 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
     def delete_due() -> str:
         return "; ".join(retention.delete_due(services())) or "nothing due"
 
-    app.task(rouse, name="deployments.rouse", send_events=False)
-    app.task(delete_due, name="collections.delete_due", send_events=False)
+    app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
+    app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)

@@ -18,7 +18,7 @@ class Rejected(Exception):
 
 def register(app: Celery, services: Callable[[], Services]) -> None:
     for step in STEPS.values():
-        app.task(_task(services), name=f"deployments.{step.name}", ignore_result=True)
+        app.task(_task(services), name=f"deployments.{step.name}", ignore_result=True, shared=False)
 
 
 def owner() -> str:

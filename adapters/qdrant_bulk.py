@@ -1,0 +1,171 @@
+"""Points over gRPC: several times as fast as REST, and exact but for integers beyond int64, which then go by REST.
+
+Two things set it apart from the client's own loops (``benchmarks/streaming_copy.py``). The server compresses every
+answer for a client that accepts gzip, which takes it twenty times as long as reading the points: this one does not
+accept it. And a copy moves vectors and payloads as they came, without making Python numbers of them.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from qdrant_client import grpc as pb
+
+from adapters.qdrant_http import CALL, Rest
+from adapters.qdrant_messages import EVERYTHING, add, decoded, encoded, following, plain_id, point_id, rounded
+from adapters.qdrant_points import batches, next_page
+from adapters.qdrant_rest import FIRST_PAGE, RestPoints, most_copied, most_written
+from core.errors import Refused, Unavailable
+from core.ports import Point, PointId
+
+_PROBE = 2.0
+#: Writes of a copy under way at once: the server takes them while the next page is read. More were not faster.
+_WRITERS = 2
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # none but identity
+    ("grpc.max_reconnect_backoff_ms", 1000),  # by default two minutes may pass before a server that is back is seen
+]
+_SAID_NO = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+
+
+class GrpcPoints:
+    """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens a channel of its own."""
+
+    def __init__(self, rest: Rest, port: int) -> None:
+        self._rest, self._port = rest, port
+        self._exact = RestPoints(rest)
+        self._opened: tuple[int, Any] | None = None
+
+    def reaches(self, collections: Collection[str]) -> bool:
+        """Does the port answer, and as the very server that has these collections? Left at its default, it may belong
+        to another one beside it."""
+        try:
+            raw = self._call("Collections/List", pb.ListCollectionsRequest(), _PROBE)
+        except (Refused, Unavailable):
+            return False
+        return {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} == set(collections)
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        try:
+            ready = [encoded(point) for point in points]
+        except (TypeError, ValueError, RecursionError):
+            self._exact.upsert(collection, points)  # which can hold it, or says what is wrong with it
+            return
+        for batch in batches(ready, lambda point: int(point.ByteSize()), most_written(self._rest, collection)):
+            self._write(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
+
+    def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
+        request = pb.GetPoints(
+            collection_name=collection,
+            ids=[point_id(one) for one in ids],
+            with_payload=EVERYTHING,
+            with_vectors=pb.WithVectorsSelector(enable=vectors),
+        )
+        raw = self._call("Points/Get", request)
+        return self._decoded(collection, raw, pb.GetResponse.FromString(raw).result, vectors)
+
+    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+        raw = self._page(collection, after, limit)
+        page = pb.ScrollResponse.FromString(raw)
+        return self._decoded(collection, raw, page.result, vectors=True), following(page)
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
+        deadline = time.monotonic() + seconds
+        limit, most = FIRST_PAGE, most_copied(self._rest, source, target)
+        copied, position = 0, after
+        writes: deque[Future[int]] = deque()
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            while True:
+                raw = self._page(source, position, min(limit, most))
+                page = pb.ScrollResponse.FromString(raw)
+                writes.append(writers.submit(self._carry, source, target, raw, page.result))
+                position = following(page)
+                if position is None or time.monotonic() >= deadline:
+                    return copied + sum(write.result() for write in writes), position
+                if len(writes) > _WRITERS:
+                    copied += writes.popleft().result()
+                limit = next_page(len(page.result), len(raw), most)
+
+    def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened and opened[0] == os.getpid():
+            opened[1].close()
+
+    def _carry(self, source: str, target: str, raw: bytes, points: Sequence[Any]) -> int:
+        """Writes points as they were read; those that gRPC cannot hold exactly go by REST."""
+        inexact = rounded(raw, points)
+        request = pb.UpsertPoints(collection_name=target, wait=True)
+        for point in points:
+            if not inexact or plain_id(point.id) not in inexact:
+                add(request, point)
+        if request.points:
+            self._write(request)
+        if inexact:
+            self._exact.copy_these(source, target, list(inexact))
+        return len(points)
+
+    def _decoded(self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool) -> list[Point]:
+        inexact = list(rounded(raw, points))
+        exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)} if inexact else {}
+        return [exact.get(plain_id(point.id)) or decoded(point) for point in points]
+
+    def _page(self, collection: str, after: PointId | None, limit: int) -> bytes:
+        request = pb.ScrollPoints(
+            collection_name=collection,
+            offset=None if after is None else point_id(after),
+            limit=limit,
+            with_payload=EVERYTHING,
+            with_vectors=pb.WithVectorsSelector(enable=True),
+        )
+        return self._call("Points/Scroll", request)
+
+    def _write(self, request: Any) -> None:
+        answer = pb.PointsOperationResponse.FromString(self._call("Points/Upsert", request))
+        if answer.result.status != pb.Completed:  # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
+            status = pb.UpdateStatus.Name(answer.result.status)
+            raise Unavailable(f"{self._rest} did not complete a write to {request.collection_name}: {status}")
+
+    def _call(self, method: str, request: Any, seconds: float = CALL) -> bytes:
+        call = self._channel().unary_unary(f"/qdrant.{method}", request_serializer=type(request).SerializeToString)
+        metadata = [("api-key", self._rest.api_key)] if self._rest.api_key else None
+        with self._meaning():
+            answer: bytes = call(request, timeout=seconds, metadata=metadata)
+        return answer
+
+    @contextmanager
+    def _meaning(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            if error.code() in _SAID_NO:
+                raise Refused(f"{self._rest} refused: {error.details()}") from error
+            raise Unavailable(f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}") from error
+
+    def _channel(self) -> Any:
+        """A forked child must not use its parent's channel."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            host = f"[{self._rest.host}]" if ":" in self._rest.host else self._rest.host
+            target = f"{host}:{self._port}"
+            secure = grpc.ssl_channel_credentials() if self._rest.secure else None
+            channel = (
+                grpc.secure_channel(target, secure, _OPTIONS) if secure else grpc.insecure_channel(target, _OPTIONS)
+            )
+            self._opened = os.getpid(), channel
+        return self._opened[1]

@@ -1,0 +1,298 @@
+"""Qdrant inside this process, for no settings at all: exact searches, no index, one process at a time.
+
+It keeps the rules of a server where the client's local mode has looser ones (qdrant-facts 12.3). What local mode has no
+use for, it still remembers: a collection's declared settings are compared and cloned here as they are on a server.
+"""
+
+import fcntl
+import re
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import ValidationError
+from qdrant_client import models
+from qdrant_client.local.qdrant_local import QdrantLocal
+
+from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
+from core.errors import Busy, Refused, Unavailable
+from core.ports import FloatArray, Health, Hit, Point, PointId, Schema, Server
+from core.schema import vector_names, vector_params
+
+_PAGE = 256
+#: Where a collection's declared settings are kept among its metadata.
+_SCHEMA = "rollouts:schema"
+#: Local mode searches every vector each time, so an index is never wanted and never missing.
+_NO_INDEX = {"indexing_threshold": 0}
+
+Answer = TypeVar("Answer")
+
+
+class LocalStore:
+    """Opened at the first call, which raises Busy if another process has the folder open. Safe for threads."""
+
+    def __init__(self, folder: Path | str | None) -> None:
+        """Without a folder everything is in memory and gone with the process."""
+        self._folder = Path(folder) if folder is not None else None
+        self._lock = threading.RLock()
+        self._client: QdrantLocal | None = None
+        self._claim: IO[bytes] | None = None
+
+    def __str__(self) -> str:
+        return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
+
+    def server(self) -> Server:
+        numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", self._do(lambda client: client.info().version))
+        major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
+        address = str(self._folder) if self._folder else ":memory:"
+        return Server((int(major), int(minor), int(patch)), address, embedded=True)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            if self._claim is not None:
+                self._claim.close()
+            self._client = self._claim = None
+
+    # --- aliases ----------------------------------------------------------------------------------------------------
+
+    def aliases(self) -> dict[str, str]:
+        found = self._do(lambda client: client.get_aliases()).aliases
+        return {alias.alias_name: alias.collection_name for alias in found}
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        act = models.CreateAlias(alias_name=alias, collection_name=collection)
+        with self._lock:
+            self._check_exists(collection)
+            if alias in self.collections():
+                raise Refused(f"{self} refused: {alias} is a collection's name")
+            self._do(lambda client: client.update_collection_aliases([models.CreateAliasOperation(create_alias=act)]))
+
+    def drop_alias(self, alias: str) -> None:
+        act = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        self._do(lambda client: client.update_collection_aliases([act]))
+
+    # --- collections ------------------------------------------------------------------------------------------------
+
+    def collections(self) -> set[str]:
+        return {found.name for found in self._do(lambda client: client.get_collections()).collections}
+
+    def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+        params = schema["params"]
+        with self._lock:
+            if collection in self.aliases():
+                raise Refused(f"{self} refused: an alias is named {collection}")
+            self._do(
+                lambda client: client.create_collection(
+                    collection,
+                    vectors_config=_vectors_config(params.get("vectors") or {}),
+                    sparse_vectors_config=_sparse_config(params.get("sparse_vectors") or {}),
+                    metadata={**metadata, _SCHEMA: _remembered(schema)},
+                )
+            )
+            self._do(_hurry)
+
+    def drop(self, collection: str) -> None:
+        with self._lock:
+            if collection in self.aliases():
+                raise Refused(f"{self}: {collection} is an alias, no collection; drop the collection by its own name")
+            self._do(lambda client: client.delete_collection(collection))
+
+    def schema(self, collection: str) -> Schema:
+        config = self._do(lambda client: client.get_collection(collection)).config
+        declared: Schema | None = (config.metadata or {}).get(_SCHEMA)
+        if declared is None:  # made by somebody else's client
+            declared = _remembered({"params": config.params.model_dump(mode="json", exclude_none=True)})
+        return deepcopy(declared)
+
+    def metadata(self, collection: str) -> dict[str, Any]:
+        """Local mode keeps a key that was set to None; on a server it is gone."""
+        found = self._do(lambda client: client.get_collection(collection)).config.metadata or {}
+        return {key: value for key, value in found.items() if key != _SCHEMA and value is not None}
+
+    def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
+        self._do(lambda client: client.update_collection(collection, metadata=dict(metadata)))
+
+    def health(self, collection: str) -> Health:
+        info = self._do(lambda client: client.get_collection(collection))
+        return Health("green", "ok", info.points_count or 0, info.indexed_vectors_count or 0, info.segments_count)
+
+    def wake(self, collection: str) -> None:
+        self._check_exists(collection)
+
+    def count(self, collection: str, having: str | None = None) -> int:
+        having_it = models.Filter(must=[models.HasVectorCondition(has_vector=having)]) if having is not None else None
+        return self._do(lambda client: client.count(collection, count_filter=having_it, exact=True)).count
+
+    def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """Always exact, with or without ``exact``."""
+        query = numbers("the query's vector", vector).tolist()
+        found = self._do(
+            lambda client: client.query_points(
+                collection,
+                query=models.NearestQuery(nearest=query),
+                limit=limit,
+                using=using or None,
+                query_filter=models.Filter.model_validate(filter) if filter else None,
+                search_params=models.SearchParams(exact=exact),
+            )
+        )
+        return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
+
+    # --- points -----------------------------------------------------------------------------------------------------
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Checked before anything is written: local mode takes what no server takes, and halves of what it refuses."""
+        schema = self.schema(collection)
+        for point in points:
+            to_bytes(point)
+            if wrong := _misfit(schema, point):
+                raise Refused(f"{self} refused point {point.id}: {wrong}")
+        ready = [models.PointStruct(**to_json(point)) for point in points]
+        if ready:
+            self._do(lambda client: client.upsert(collection, ready))
+
+    def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
+        return _points(self._do(lambda client: client.retrieve(collection, list(ids), with_vectors=vectors)))
+
+    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+        found, following = self._do(
+            lambda client: client.scroll(collection, offset=after, limit=limit, with_vectors=True)
+        )
+        return _points(found), None if following is None else _plain_id(following)
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        deadline = time.monotonic() + seconds
+        copied, position = 0, after
+        while True:
+            points, position = self.scroll(source, position, _PAGE)
+            self.upsert(target, points)
+            copied += len(points)
+            if position is None or time.monotonic() >= deadline:
+                return copied, position
+
+    # --- snapshots --------------------------------------------------------------------------------------------------
+
+    def snapshots(self, collection: str) -> set[str]:
+        """None can be made here, so there are none."""
+        self._check_exists(collection)
+        return set()
+
+    def start_snapshot(self, collection: str) -> None:
+        raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+        raise Refused(f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def drop_snapshot(self, collection: str, snapshot: str) -> None:
+        self._check_exists(collection)
+
+    # --- shared -----------------------------------------------------------------------------------------------------
+
+    def _check_exists(self, collection: str) -> None:
+        if collection not in self.collections():
+            raise Refused(f"{self} refused: there is no collection {collection}")
+
+    def _do(self, act: Callable[[QdrantLocal], Answer]) -> Answer:
+        with self._lock, self._meaning():
+            if self._client is None:
+                self._client = self._open()
+            return act(self._client)
+
+    @contextmanager
+    def _meaning(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, ValidationError) as error:
+            raise Refused(f"{self} refused: {error}") from error
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"{self} cannot be read or written: {error}") from error
+
+    def _open(self) -> QdrantLocal:
+        """Local mode reads the folder before it locks it: two processes at once could both read and one lose its
+        changes. Our own claim is taken before anything is read."""
+        warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
+        if self._folder is None:
+            return QdrantLocal(":memory:")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        claim = (self._folder / ".rollouts-claim").open("wb")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            client = QdrantLocal(str(self._folder), force_disable_check_same_thread=True)
+        except (BlockingIOError, RuntimeError) as error:
+            claim.close()
+            raise Busy(
+                f"{self} is open in another process: end that one, such as `rollouts up`, or set ROLLOUTS_QDRANT_URL "
+                "to a Qdrant server"
+            ) from error
+        self._claim = claim
+        _hurry(client)
+        return client
+
+
+def _hurry(client: QdrantLocal) -> None:
+    """Local mode commits each point: 200 a second by SQLite's defaults, 1,800 like this. A process that dies still
+    loses nothing; a power cut may take the last seconds, which the count in ``validate`` would show."""
+    for collection in client.collections.values():
+        if collection.storage is not None:
+            collection.storage.storage.execute("PRAGMA journal_mode=WAL")
+            collection.storage.storage.execute("PRAGMA synchronous=NORMAL")
+
+
+def _remembered(schema: Schema) -> Schema:
+    """The schema in the shape a server shows it."""
+    empty: Schema = {"quantization_config": None, "strict_mode_config": None, "payload_schema": {}, "shard_keys": []}
+    optimizers = {**(schema.get("optimizer_config") or {}), **_NO_INDEX}
+    return {**empty, **schema, "optimizer_config": optimizers}
+
+
+def _vectors_config(vectors: Mapping[str, Any]) -> Any:
+    if isinstance(vectors.get("size"), int):
+        return models.VectorParams.model_validate(vectors)
+    return {name: models.VectorParams.model_validate(params) for name, params in vectors.items()}
+
+
+def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorParams]:
+    return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
+
+
+def _misfit(schema: Schema, point: Point) -> str:
+    """What the collection has no room for, in words; nothing if all fits."""
+    vectors = checked(point)
+    for name, vector in (vectors if isinstance(vectors, dict) else {"": vectors}).items():
+        if name not in vector_names(schema):
+            return f"there is no vector {name or 'without a name'}"
+        wanted = vector_params(schema, name)
+        if isinstance(vector, dict) == ("size" in wanted):
+            return f"vector {name} is of the other kind, dense or sparse"
+        if not isinstance(vector, dict) and (vector.shape[-1], vector.ndim) != (wanted["size"], _rank(wanted)):
+            return f"vector {name or 'unnamed'}: expected {wanted['size']} numbers, found shape {vector.shape}"
+    return ""
+
+
+def _rank(params: Mapping[str, Any]) -> int:
+    return 2 if params.get("multivector_config") else 1
+
+
+def _plain_id(one: object) -> PointId:
+    return one if isinstance(one, int) else str(one)
+
+
+def _points(records: Sequence[models.Record]) -> list[Point]:
+    return [from_json(record.model_dump(include={"id", "vector", "payload"})) for record in records]

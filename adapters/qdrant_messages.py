@@ -1,0 +1,111 @@
+"""Qdrant's gRPC messages: points made into them and read from them."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from qdrant_client import grpc as pb
+from qdrant_client.conversions.conversion import grpc_to_payload
+
+from adapters.qdrant_points import OneVector, checked
+from core.ports import FloatArray, Point, PointId
+
+EVERYTHING = pb.WithPayloadSelector(enable=True)
+_SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
+#: A ``Value`` with a double from 2^63 to 2^64: what the server makes of an integer there, for gRPC's are int64.
+#: Met by chance in other bytes it costs a look at single points, no more.
+_ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
+
+
+def rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
+    """Those of the points in ``raw`` whose payload seems to hold an integer that came rounded."""
+    if not _ROUNDED.search(raw):
+        return set()
+    return {
+        plain_id(point.id)
+        for point in points
+        if any(_ROUNDED.search(value.SerializeToString()) for value in point.payload.values())
+    }
+
+
+def add(request: Any, point: Any) -> None:
+    """A point that was read, added to those to be written; they differ only in the number of the payload's field."""
+    added = request.points.add()
+    added.id.CopyFrom(point.id)
+    for field, value in point.payload.items():
+        added.payload[field].CopyFrom(value)
+    added.vectors.MergeFromString(point.vectors.SerializeToString())
+
+
+def following(page: Any) -> PointId | None:
+    return plain_id(page.next_page_offset) if page.HasField("next_page_offset") else None
+
+
+def point_id(one: PointId) -> Any:
+    return pb.PointId(num=one) if isinstance(one, int) else pb.PointId(uuid=one)
+
+
+def plain_id(one: Any) -> PointId:
+    identity: PointId = one.uuid if one.WhichOneof("point_id_options") == "uuid" else one.num
+    return identity
+
+
+def encoded(point: Point) -> Any:
+    """Raises Refused for a vector; ValueError, TypeError or RecursionError for a payload gRPC cannot hold."""
+    vectors = checked(point)
+    if isinstance(vectors, dict):
+        named = pb.NamedVectors(vectors={name: _vector(one) for name, one in vectors.items()})
+        both = pb.Vectors(vectors=named)
+    else:
+        both = pb.Vectors(vector=_vector(vectors))
+    payload = {field: _value(value) for field, value in point.payload.items()}
+    return pb.PointStruct(id=point_id(point.id), payload=payload, vectors=both)
+
+
+def decoded(point: Any) -> Point:
+    payload = grpc_to_payload(point.payload)
+    if point.vectors.WhichOneof("vectors_options") == "vector":
+        return Point(plain_id(point.id), _array(point.vectors.vector), payload)
+    named = {name: _array(vector) for name, vector in point.vectors.vectors.vectors.items()}
+    return Point(plain_id(point.id), named, payload)
+
+
+def _vector(vector: OneVector) -> Any:
+    if isinstance(vector, dict):
+        return pb.Vector(sparse=pb.SparseVector(**vector))
+    if vector.ndim == 2:
+        return pb.Vector(multi_dense=pb.MultiDenseVector(vectors=[_dense(row) for row in vector]))
+    return pb.Vector(dense=_dense(vector))
+
+
+def _dense(row: FloatArray) -> Any:
+    return pb.DenseVector(data=row.tolist())  # a list is taken five times as fast as an array
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not JSON")
+    if type(value) in _SCALARS:
+        return pb.Value(**{_SCALARS[type(value)]: value})
+    if value is None:
+        return pb.Value(null_value=pb.NULL_VALUE)
+    if isinstance(value, dict):
+        return pb.Value(struct_value=pb.Struct(fields={key: _value(one) for key, one in value.items()}))
+    if isinstance(value, list | tuple):
+        return pb.Value(list_value=pb.ListValue(values=[_value(one) for one in value]))
+    raise TypeError(f"{value!r} is not JSON")
+
+
+def _array(vector: Any) -> OneVector:
+    """Servers say a vector in one of two ways: by its kind, or flat with its indices or its number of rows beside."""
+    kind = vector.WhichOneof("vector")
+    if kind == "sparse":
+        return {"indices": list(vector.sparse.indices), "values": list(vector.sparse.values)}
+    if kind == "multi_dense":
+        return np.array([row.data for row in vector.multi_dense.vectors], dtype=np.float32)
+    if vector.HasField("indices"):
+        return {"indices": list(vector.indices.data), "values": list(vector.data)}
+    flat = np.array(vector.dense.data if kind == "dense" else vector.data, dtype=np.float32)
+    return flat.reshape(vector.vectors_count, -1) if vector.vectors_count else flat

@@ -1,0 +1,100 @@
+"""Points on their way to and from a vector store: checked, as arrays inside, as JSON outside."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from core.errors import Refused
+from core.ports import FloatArray, Point, PointId, Vector
+
+#: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
+MOST_POINTS, MOST_BYTES = 256, 8_000_000
+
+Item = TypeVar("Item")
+#: float32[size], float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``.
+OneVector = FloatArray | dict[str, Any]
+
+
+def checked(point: Point) -> OneVector | dict[str, OneVector]:
+    """The point's vectors as arrays: one, or by name. Raises Refused if one is no array of finite numbers."""
+    if isinstance(point.vector, Mapping):
+        return {name: _one(point.id, name, vector) for name, vector in point.vector.items()}
+    return _one(point.id, "", point.vector)
+
+
+def to_json(point: Point) -> dict[str, Any]:
+    """The point as REST takes it.
+
+    Numbers of a dense vector are floats even where they are whole: a multivector of two rows of which the first is all
+    integers is read as a sparse vector by the server (measured on 1.16.3).
+    """
+    vectors = checked(point)
+    plain = {name: _plain(one) for name, one in vectors.items()} if isinstance(vectors, dict) else _plain(vectors)
+    return {"id": point.id, "vector": plain, "payload": point.payload}
+
+
+def to_bytes(point: Point) -> bytes:
+    """The point as JSON text. Raises Refused if its payload cannot be written as JSON."""
+    try:
+        return json.dumps(to_json(point), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"point {point.id}: its payload is not JSON: {error}") from error
+
+
+def from_json(record: Mapping[str, Any]) -> Point:
+    """A point as REST gives it."""
+    vector: Any = record.get("vector") or {}
+    arrays: Vector = {name: _array(one) for name, one in vector.items()} if isinstance(vector, dict) else _array(vector)
+    return Point(record["id"], arrays, record.get("payload") or {})
+
+
+def batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS) -> Iterator[list[Item]]:
+    """``items`` in lists of at most ``most``, each of about ``MOST_BYTES`` at most unless one item alone is larger."""
+    batch: list[Item] = []
+    filled = 0
+    for item in items:
+        length = size(item)
+        if batch and (len(batch) >= most or filled + length > MOST_BYTES):
+            yield batch
+            batch, filled = [], 0
+        batch.append(item)
+        filled += length
+    if batch:
+        yield batch
+
+
+def next_page(points: int, size: int, most: int) -> int:
+    """How many points the next page may have, judged by the ``size`` in bytes of the last one."""
+    return max(1, min(most, MOST_BYTES * points // max(size, 1)))
+
+
+def _one(point: PointId, name: str, vector: Any) -> OneVector:
+    where = f"point {point}, vector {name or 'unnamed'}"
+    if isinstance(vector, Mapping):
+        if set(vector) != {"indices", "values"}:
+            raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")
+        values = numbers(where, vector["values"])
+        return {"indices": [int(index) for index in vector["indices"]], "values": values.tolist()}
+    return numbers(where, vector)
+
+
+def numbers(where: str, vector: Any) -> FloatArray:
+    """float32[size] or float32[rows, size]. Raises Refused, beginning with ``where``, if they are not or not finite."""
+    try:
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and that is refused below
+            array = np.asarray(vector, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{where}: expected a list of numbers: {error}") from error
+    if array.ndim not in (1, 2) or not np.isfinite(array).all():
+        raise Refused(f"{where}: expected one or two dimensions of finite numbers")
+    return array
+
+
+def _plain(vector: OneVector) -> Any:
+    return vector if isinstance(vector, dict) else vector.tolist()
+
+
+def _array(vector: Any) -> Any:
+    return vector if isinstance(vector, dict) else np.asarray(vector, dtype=np.float32)

@@ -1,0 +1,87 @@
+"""A collection's settings as raw JSON: read from a server, and a new collection made from them.
+
+Raw, because typed models drop or refuse what they do not know yet (qdrant-facts 3.1, as are the numbers below).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.qdrant_http import Rest
+from core.ports import Schema
+from core.schema import strict_mode_is_off
+
+#: Read back in ``params``, ignored by create, set by PATCH only (3.3).
+_BY_PATCH = ("read_fan_out_factor", "read_fan_out_delay_ms")
+#: Of one collection alone, and no part of its settings.
+_NOT_SETTINGS = ("metadata", "uuid")
+
+
+def read(rest: Rest, collection: str) -> Schema:
+    """The settings; ``quantization_config`` and ``strict_mode_config`` are None where there is none."""
+    info = rest.call("GET", "collections", collection)
+    config = {key: value for key, value in info["config"].items() if key not in _NOT_SETTINGS}
+    return {
+        "quantization_config": None,
+        "strict_mode_config": None,
+        **config,
+        "payload_schema": {field: _without_count(index) for field, index in info["payload_schema"].items()},
+        "shard_keys": _shard_keys(rest, collection) if config["params"].get("sharding_method") == "custom" else [],
+    }
+
+
+def create(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+    """Makes the collection, then what create leaves out, then its payload indexes: before any point (8.1)."""
+    rest.call("PUT", "collections", collection, body=_body(schema, metadata))
+    patch = _patch(schema, read(rest, collection))
+    if patch:
+        rest.call("PATCH", "collections", collection, body=patch)
+    for key in schema.get("shard_keys") or []:
+        rest.call("PUT", "collections", collection, "shards", body=key)
+    for field, index in (schema.get("payload_schema") or {}).items():
+        body = {"field_name": field, "field_schema": index.get("params") or index["data_type"]}
+        rest.call("PUT", "collections", collection, "index", body=body, params={"wait": "true"})
+
+
+def _body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Optimizers are read under another name than they are written (3.4)."""
+    sections = {"params", "optimizer_config", "payload_schema", "shard_keys"}
+    body = {key: value for key, value in schema.items() if key not in sections}
+    body |= {key: value for key, value in schema["params"].items() if key not in _BY_PATCH}
+    body |= {"optimizers_config": schema.get("optimizer_config"), "metadata": dict(metadata) or None}
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _patch(wanted: Schema, found: Schema) -> dict[str, Any]:
+    """What create ignores, and what the server's own defaults switched on though it was off where we clone (3.6)."""
+    patch: dict[str, Any] = {}
+    fan_out = {key: wanted["params"][key] for key in _BY_PATCH if wanted["params"].get(key) is not None}
+    if fan_out:
+        patch["params"] = fan_out
+    if "quantization_config" in wanted and not wanted["quantization_config"] and found["quantization_config"]:
+        patch["quantization_config"] = "Disabled"
+    if strict_mode_is_off(wanted) and not strict_mode_is_off(found):
+        patch["strict_mode_config"] = {"enabled": False}
+    return patch
+
+
+def _without_count(index: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in index.items() if key != "points"}
+
+
+def _shard_keys(rest: Rest, collection: str) -> list[dict[str, Any]]:
+    """The keys of custom sharding with their placement, as ``PUT …/shards`` takes them (3.5)."""
+    cluster = rest.call("GET", "collections", collection, "cluster")
+    here = [{**shard, "peer_id": cluster["peer_id"]} for shard in cluster["local_shards"]]
+    keys: dict[int | str, dict[int, set[int]]] = {}
+    for shard in here + cluster["remote_shards"]:
+        if shard.get("shard_key") is not None:
+            keys.setdefault(shard["shard_key"], {}).setdefault(shard["shard_id"], set()).add(shard["peer_id"])
+    return [
+        {
+            "shard_key": key,
+            "shards_number": len(shards),
+            "replication_factor": max(map(len, shards.values())),
+            "placement": sorted(set().union(*shards.values())),
+        }
+        for key, shards in sorted(keys.items(), key=lambda item: str(item[0]))
+    ]

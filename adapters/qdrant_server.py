@@ -1,0 +1,257 @@
+"""A Qdrant server as ``VectorStore``: REST for settings, aliases, snapshots and searches; points as fast as it goes.
+
+Numbers in brackets are rules of qdrant-facts.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from adapters import qdrant_schema
+from adapters.qdrant_bulk import GrpcPoints
+from adapters.qdrant_http import ACT, Rest
+from adapters.qdrant_points import numbers
+from adapters.qdrant_rest import Points, RestPoints
+from core.errors import Refused, Unavailable
+from core.ports import FloatArray, Health, Hit, Point, PointId, Schema, Server
+
+_METADATA = (1, 15, 4)
+_OPTIMIZATIONS = (1, 16, 3)
+#: Seconds until a gRPC port that did not answer is tried again.
+_TRY_GRPC_AGAIN = 60.0
+#: A snapshot no server has, to see whether the server can fetch from itself at all.
+_NO_SNAPSHOT = "rollouts-asks-whether-this-address-answers.snapshot"
+
+
+class ServerStore:
+    """Nothing is sent before the first call, and each process has connections of its own."""
+
+    def __init__(self, url: str, api_key: str = "", grpc_port: int = 6334) -> None:
+        """``grpc_port`` 0 means REST only. Raises Refused if ``url`` is no URL."""
+        self._rest = Rest(url, api_key)
+        self._over_rest = RestPoints(self._rest)
+        self._over_grpc = GrpcPoints(self._rest, grpc_port) if grpc_port else None
+        self._chosen: Points = self._over_rest
+        self._choose_at = 0.0
+        self._known: Server | None = None
+
+    # --- the server -------------------------------------------------------------------------------------------------
+
+    def server(self) -> Server:
+        """Asked once; a server that was away is asked again, for it may have come back as a newer one."""
+        if self._known is None:
+            version, peers = self._rest.about()["version"], self._rest.call("GET", "cluster").get("peers") or {}
+            self._known = Server(_version(version), self._rest.address, peers=max(1, len(peers)))
+        return self._known
+
+    def close(self) -> None:
+        self._rest.close()
+        if self._over_grpc:
+            self._over_grpc.close()
+
+    # --- aliases ----------------------------------------------------------------------------------------------------
+
+    def aliases(self) -> dict[str, str]:
+        found = self._rest.call("GET", "aliases", seconds=ACT)["aliases"]
+        return {alias["alias_name"]: alias["collection_name"] for alias in found}
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        self._change_aliases({"create_alias": {"alias_name": alias, "collection_name": collection}})
+
+    def drop_alias(self, alias: str) -> None:
+        self._change_aliases({"delete_alias": {"alias_name": alias}})
+
+    def _change_aliases(self, action: dict[str, Any]) -> None:
+        """One action a request: several are carried out one by one and are not undone if a later one fails (2.2)."""
+        self._rest.call("POST", "collections", "aliases", body={"actions": [action]}, seconds=ACT)
+
+    # --- collections ------------------------------------------------------------------------------------------------
+
+    def collections(self) -> set[str]:
+        return {found["name"] for found in self._rest.call("GET", "collections")["collections"]}
+
+    def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+        if metadata:
+            self._need(_METADATA, "collection metadata")
+        qdrant_schema.create(self._rest, collection, schema, metadata)
+
+    def drop(self, collection: str) -> None:
+        """The server answers 200 for an alias or a missing name too, and deletes nothing (2.6)."""
+        deleted = self._rest.call("DELETE", "collections", collection, seconds=ACT)
+        if not deleted and collection in self.aliases():
+            raise Refused(f"{self._rest}: {collection} is an alias, no collection; drop the collection by its own name")
+
+    def schema(self, collection: str) -> Schema:
+        return qdrant_schema.read(self._rest, collection)
+
+    def metadata(self, collection: str) -> dict[str, Any]:
+        self._need(_METADATA, "collection metadata")
+        return self._info(collection)["config"].get("metadata") or {}
+
+    def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
+        self._need(_METADATA, "collection metadata")
+        self._rest.call("PATCH", "collections", collection, body={"metadata": dict(metadata)})
+
+    def health(self, collection: str) -> Health:
+        info = self._info(collection)
+        optimizer, queue = info["optimizer_status"], info.get("update_queue") or {}
+        running, waiting = self._optimizations(collection)
+        return Health(
+            status=info["status"],
+            optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
+            points=info.get("points_count") or 0,
+            indexed_vectors=info.get("indexed_vectors_count") or 0,
+            segments=info["segments_count"],
+            optimizing=None if running is None else len(running) + waiting,
+            worked=None if running is None else sum(_worked(one.get("progress", one)) for one in running),
+            queued=queue.get("length"),
+            deferred=queue.get("deferred_points"),
+        )
+
+    def wake(self, collection: str) -> None:
+        """A change of nothing makes the server look for work again (7.3)."""
+        self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
+
+    def count(self, collection: str, having: str | None = None) -> int:
+        body: dict[str, Any] = {"exact": True}
+        if having is not None:
+            body["filter"] = {"must": [{"has_vector": having}]}
+        return int(self._rest.call("POST", "collections", collection, "points", "count", body=body)["count"])
+
+    def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        query = numbers("the query's vector", vector).tolist()
+        body = {"query": query, "limit": limit, "with_payload": True, "params": {"exact": exact}}
+        body |= {"using": using} if using else {}
+        body |= {"filter": dict(filter)} if filter else {}
+        found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
+        return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found]
+
+    # --- points -----------------------------------------------------------------------------------------------------
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        with self._points() as way:
+            way.upsert(collection, points)
+
+    def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
+        with self._points() as way:
+            return way.fetch(collection, ids, vectors=vectors)
+
+    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+        with self._points() as way:
+            return way.scroll(collection, after, limit)
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        """Raises Refused for custom sharding: equal ids under different keys would be read as one (4.4)."""
+        for collection in (source, target):
+            if self._info(collection)["config"]["params"].get("sharding_method") == "custom":
+                raise Refused(f"{collection} has custom sharding and cannot be copied; rebuild it from its records")
+        with self._points() as way:
+            return way.copy(source, target, after, seconds)
+
+    @contextmanager
+    def _points(self) -> Iterator[Points]:
+        """gRPC where its port answers as this server, else REST; asked at the first use, after a failure, and from time
+        to time while the answer was no."""
+        if self._over_grpc and time.monotonic() >= self._choose_at:
+            reached = self._over_grpc.reaches(self.collections())
+            self._chosen = self._over_grpc if reached else self._over_rest
+            self._choose_at = math.inf if reached else time.monotonic() + _TRY_GRPC_AGAIN
+        try:
+            yield self._chosen
+        except Unavailable:
+            self._choose_at, self._known = 0.0, None
+            raise
+
+    # --- snapshots --------------------------------------------------------------------------------------------------
+
+    def snapshots(self, collection: str) -> set[str]:
+        """Only those that are finished: the checksum is written last."""
+        return {name for name, checksum in self._snapshots(collection).items() if checksum}
+
+    def start_snapshot(self, collection: str) -> None:
+        self._info(collection)  # without waiting, the server accepts the name of what does not exist too
+        self._rest.call("POST", "collections", collection, "snapshots", params={"wait": "false"})
+
+    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+        """The server fetches the snapshot from its own address, and tells nobody if that fails later: so it is asked
+        for one that is not there first. Raises Refused if it cannot fetch from itself, or if ``target`` is an alias,
+        for the live collection behind it would be overwritten (2.9)."""
+        if target not in self.collections():
+            raise Refused(f"{self._rest}: there is no collection {target} to recover {snapshot} into")
+        self._check_own_address(target, source)
+        body = self._location(source, snapshot) | {"checksum": self._snapshots(source).get(snapshot)}
+        self._recover(target, body, wait="false")
+
+    def drop_snapshot(self, collection: str, snapshot: str) -> None:
+        if snapshot in self._snapshots(collection):
+            self._rest.call("DELETE", "collections", collection, "snapshots", snapshot)
+
+    def _snapshots(self, collection: str) -> dict[str, str | None]:
+        found = self._rest.call("GET", "collections", collection, "snapshots")
+        return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
+
+    def _check_own_address(self, target: str, source: str) -> None:
+        problem: Refused | Unavailable
+        try:
+            self._recover(target, self._location(source, _NO_SNAPSHOT), wait="true")
+        except Refused as said:
+            if "404" in str(said):  # it asked itself, and knows no such snapshot
+                return
+            problem = said
+        except Unavailable as said:
+            self._rest.about()
+            problem = said
+        raise Refused(f"{self._rest} cannot fetch its own snapshots from that address: {problem}") from problem
+
+    def _recover(self, target: str, body: dict[str, Any], wait: str) -> None:
+        self._rest.call("PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait})
+
+    def _location(self, collection: str, snapshot: str) -> dict[str, Any]:
+        location = self._rest.url("collections", collection, "snapshots", snapshot)
+        return {"location": location, "api_key": self._rest.api_key or None}
+
+    # --- shared -----------------------------------------------------------------------------------------------------
+
+    def _info(self, collection: str) -> dict[str, Any]:
+        info: dict[str, Any] = self._rest.call("GET", "collections", collection)
+        return info
+
+    def _optimizations(self, collection: str) -> tuple[list[dict[str, Any]] | None, int]:
+        """Those under way, and how many are queued; None from a server that does not tell."""
+        if self.server().version < _OPTIMIZATIONS:
+            return None, 0
+        found = self._rest.call("GET", "collections", collection, "optimizations")
+        running = found.get("running", found.get("ongoing")) or []
+        return running, int((found.get("summary") or {}).get("queued_optimizations", 0))
+
+    def _need(self, version: tuple[int, int, int], feature: str) -> None:
+        server = self.server()
+        if server.version < version:
+            wanted, found = ".".join(map(str, version)), ".".join(map(str, server.version))
+            raise Refused(f"{feature} needs Qdrant {wanted} or newer, {self._rest} is {found}: upgrade the server")
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    """Of ``1.16.3`` and of ``1.17.0-dev`` alike."""
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+    if numbers is None:
+        raise Refused(f"Qdrant told version {text!r}; expected numbers such as 1.16.3")
+    return int(numbers[1]), int(numbers[2]), int(numbers[3])
+
+
+def _worked(stage: Mapping[str, Any]) -> int:
+    """One for each stage begun and each ended, and what a stage itself counts (``done`` of ``total``, on 1.16.3)."""
+    own = int("started_at" in stage) + int("finished_at" in stage) + int(stage.get("done", 0))
+    return own + sum(map(_worked, stage.get("children", ())))

@@ -1,0 +1,252 @@
+"""What only a real server can show: an index, gRPC beside REST, limits, snapshots."""
+
+import multiprocessing
+import time
+import uuid
+
+import numpy as np
+import pytest
+
+from adapters.qdrant import open_store
+from adapters.qdrant_server import ServerStore
+from core.errors import Refused, Unavailable
+from core.ports import Point
+from tests.qdrants import for_us_alone, plain, points, relay, seen, wait_until
+from tests.servers import Qdrant
+
+
+@pytest.fixture
+def store(qdrant_url, qdrant_grpc_port):
+    opened = ServerStore(qdrant_url, "", qdrant_grpc_port)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def name():
+    return f"docs_{uuid.uuid4().hex[:12]}"
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
+
+
+def test_a_collection_is_not_ready_before_its_index_is(store, name):
+    store.create(name, plain(64, optimizer_config={"indexing_threshold": 100}), {})
+    looks = [seen(store, name)]
+    for start in range(0, 6_000, 1_000):
+        store.upsert(name, points(1_000, 64, start))
+        looks.append(seen(store, name))
+
+    wait_until(lambda: seen(store, name).ready)
+
+    assert store.health(name).indexed_vectors >= 5_000
+    assert [one.reason for one in looks if not one.ready] != []
+    assert not any(one.broken for one in looks)
+
+
+def test_sparse_vectors_and_points_without_every_vector_do_not_hide_or_fake_an_index(store, name):
+    """The server counts the vectors of all names in one number, sparse ones among them."""
+    schema = plain(optimizer_config={"indexing_threshold": 100})
+    schema["params"] = {
+        "vectors": {one: {"size": 64, "distance": "Cosine"} for one in ("text", "title")},
+        "sparse_vectors": {"words": {}},
+    }
+    store.create(name, schema, {})
+    numbers = np.random.default_rng(1).standard_normal((3_000, 64)).astype(np.float32)
+    words = {"indices": [1], "values": [1.0]}
+    store.upsert(
+        name,
+        [
+            Point(i, {"text": row, "words": words} | ({"title": row} if i % 10 == 0 else {}), {})
+            for i, row in enumerate(numbers)
+        ],
+    )
+
+    wait_until(lambda: seen(store, name).ready)
+
+    assert store.health(name).indexed_vectors >= 6_300 - 3 * 400
+
+
+def test_a_server_killed_while_it_indexed_sleeps_until_it_is_woken(own_qdrant):
+    store = ServerStore(own_qdrant.url, "", own_qdrant.grpc_port)
+    slow = plain(64, optimizer_config={"indexing_threshold": 100}, hnsw_config={"m": 32, "ef_construct": 1000})
+    store.create("docs", slow, {})
+    for start in range(0, 10_000, 2_000):
+        store.upsert("docs", points(2_000, 64, start))
+    own_qdrant.kill()
+    own_qdrant.start()
+    assert wait_until(lambda: seen(store, "docs")).asleep
+
+    store.wake("docs")
+
+    assert not seen(store, "docs").asleep
+    wait_until(lambda: seen(store, "docs").ready, 60)
+    store.close()
+
+
+# --- points -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_strict_mode_that_allows_less_than_we_would_send_is_kept_to(store, name):
+    strict = {"enabled": True, "upsert_max_batchsize": 10, "max_query_limit": 15}
+    store.create(name, plain(strict_mode_config=strict), {})
+    store.create(f"{name}_copy", store.schema(name), {})
+
+    store.upsert(name, points(55))
+    store.copy(name, f"{name}_copy", None, 30)
+
+    assert store.count(name) == store.count(f"{name}_copy") == 55
+
+
+def test_a_frozen_collection_refuses_writes_in_the_servers_words(store, name):
+    store.create(name, plain(strict_mode_config={"enabled": True, "upsert_max_batchsize": 0}), {})
+
+    with pytest.raises(Refused, match="upsert limit"):
+        store.upsert(name, points(1))
+
+
+def test_bulk_work_goes_over_grpc_where_the_port_answers(qdrant_url, qdrant_grpc_port, name):
+    with relay(qdrant_grpc_port) as (port, carried):
+        store = ServerStore(qdrant_url, "", port)
+        store.create(name, plain(256), {})
+        store.upsert(name, points(500, 256))
+        store.close()
+
+    assert carried() > 500 * 256 * 4
+
+
+def test_a_grpc_port_of_another_server_is_not_written_to(store, own_qdrant, qdrant_grpc_port, name):
+    """The port has a default, so two servers on one machine are enough to mix them up."""
+    store.create(name, plain(), {})
+    mixed = ServerStore(own_qdrant.url, "", qdrant_grpc_port)
+    mixed.create(name, plain(), {})
+    mixed.create(f"{name}_second", plain(), {})
+
+    mixed.upsert(name, points(5))
+
+    assert mixed.count(name) == 5
+    assert store.count(name) == 0
+    mixed.close()
+
+
+# Forking beside threads is what a prefork worker does; Python 3.12 and later warn of it.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_can_use_a_store_its_parent_has_used(store, name):
+    store.create(name, plain(), {})
+    store.upsert(name, points(10))
+    context = multiprocessing.get_context("fork")
+
+    child = context.Process(target=store.upsert, args=(name, points(10, start=10)))
+    child.start()
+    child.join(20)
+
+    assert child.exitcode == 0
+    assert store.count(name) == 20
+    assert len(store.fetch(name, list(range(20)), vectors=True)) == 20
+
+
+def test_a_search_with_payload_does_not_wait_for_the_network(store, name):
+    """A compressed answer would come in two pieces 40 ms apart."""
+    store.create(name, plain(), {})
+    store.upsert(name, [Point(i, [1, 2, 3, i], {"text": "word " * 200}) for i in range(50)])
+    seconds = []
+    for _ in range(30):
+        started = time.monotonic()
+        store.search(name, [1, 0, 0, 0], 10)
+        seconds.append(time.monotonic() - started)
+
+    assert sorted(seconds)[10] < 0.02
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_fills_an_empty_clone_with_points_and_index_and_leaves_its_metadata(store, name):
+    schema = plain(64, optimizer_config={"indexing_threshold": 100}, payload_schema={"n": {"data_type": "integer"}})
+    store.create(name, schema, {"whose": "blue"})
+    store.upsert(name, points(3_000, 64))
+    wait_until(lambda: seen(store, name).ready)
+    store.create(f"{name}_green", store.schema(name), {"whose": "green"})
+
+    snapshot = take_snapshot(store, name)
+    store.start_recovery(f"{name}_green", name, snapshot)
+    wait_until(lambda: filled(store, f"{name}_green", 3_000))
+
+    assert store.schema(f"{name}_green") == store.schema(name)
+    assert store.metadata(f"{name}_green") == {"whose": "green"}
+    assert seen(store, f"{name}_green").ready
+    assert store.health(f"{name}_green").indexed_vectors == store.health(name).indexed_vectors > 0
+    ids = list(range(0, 3_000, 7))
+    blue, green = (
+        {point.id: (point.vector.tobytes(), point.payload) for point in store.fetch(one, ids, vectors=True)}
+        for one in (name, f"{name}_green")
+    )
+    assert blue == green
+
+
+def test_a_dropped_snapshot_is_gone_and_dropping_it_again_does_nothing(store, name):
+    store.create(name, plain(), {})
+    snapshot = take_snapshot(store, name)
+
+    store.drop_snapshot(name, snapshot)
+    store.drop_snapshot(name, snapshot)
+
+    assert store.snapshots(name) == set()
+
+
+def test_a_recovery_into_an_alias_is_refused_and_the_live_collection_keeps_its_points(store, name):
+    store.create(name, plain(), {})
+    snapshot = take_snapshot(store, name)
+    store.upsert(name, points(5))
+    store.point_alias(f"{name}_alias", name)
+
+    with pytest.raises(Refused, match="no collection"):
+        store.start_recovery(f"{name}_alias", name, snapshot)
+
+    assert store.count(name) == 5
+    store.drop_snapshot(name, snapshot)
+
+
+def test_a_recovery_is_refused_where_the_server_cannot_fetch_from_its_own_address(store, qdrant_url, name):
+    """Behind a proxy, or under another name inside its network; without asking first nobody would be told."""
+    store.create(name, plain(), {})
+    store.create(f"{name}_green", plain(), {})
+    snapshot = take_snapshot(store, name)
+    with for_us_alone(qdrant_url) as address:
+        outside = ServerStore(address, "", 0)
+        assert outside.count(name) == 0
+
+        with pytest.raises(Refused, match="cannot fetch its own snapshots from that address"):
+            outside.start_recovery(f"{name}_green", name, snapshot)
+
+        outside.close()
+    store.drop_snapshot(name, snapshot)
+
+
+def test_with_an_api_key_everything_works_and_snapshots_too():
+    with Qdrant(api_key="s3cret-key") as server:
+        store = open_store(server.url, "s3cret-key", server.grpc_port, "")
+        store.create("docs", plain(), {})
+        store.upsert("docs", points(5))
+        store.create("green", store.schema("docs"), {})
+
+        store.start_recovery("green", "docs", take_snapshot(store, "docs"))
+
+        wait_until(lambda: filled(store, "green", 5))
+        assert store.copy("docs", "green", None, 5) == (5, None)
+        store.close()
+
+
+def take_snapshot(store, collection):
+    before = store.snapshots(collection)
+    store.start_snapshot(collection)
+    [snapshot] = wait_until(lambda: store.snapshots(collection) - before)
+    return snapshot
+
+
+def filled(store, collection, count):
+    """While it is being recovered the server answers 500 for a moment."""
+    try:
+        return store.count(collection) == count
+    except Unavailable:
+        return False
