@@ -1,0 +1,1 @@
+"""Skins over ``core.commands`` and ``core.queries``: what people and programs outside this code use."""

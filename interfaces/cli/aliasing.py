@@ -1,0 +1,49 @@
+"""``alias list``, ``create``, ``switch``, ``delete``."""
+
+from typing import Any
+
+from rich.text import Text
+
+from core import commands, queries
+from interfaces.cli import screen
+from interfaces.cli.running import DONE, actor, opened
+
+
+def list_(as_json: bool) -> int:
+    with opened() as house:
+        aliases = queries.aliases(house.services)
+    if as_json:
+        screen.emit({"aliases": aliases})
+        return DONE
+    rows = screen.table("ALIAS", "COLLECTION")
+    for pair in aliases.items():
+        screen.row(rows, pair)
+    screen.console().print(rows if aliases else Text("no aliases yet"))
+    return DONE
+
+
+def create(alias: str, collection: str, force: bool, as_json: bool) -> int:
+    with opened() as house:
+        answer = commands.create_alias(house.services, alias, collection, force=force, actor=actor())
+    return _told(answer, f"{alias} → {collection}" + ("" if answer["created"] else ", as it was"), as_json)
+
+
+def switch(alias: str, collection: str, delete_old: bool, as_json: bool) -> int:
+    with opened() as house:
+        answer = commands.switch_alias(house.services, alias, collection, delete_old=delete_old, actor=actor())
+    was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
+    return _told(answer, f"{alias} → {collection}{was}", as_json)
+
+
+def delete(alias: str, as_json: bool) -> int:
+    with opened() as house:
+        answer = commands.delete_alias(house.services, alias, actor=actor())
+    return _told(answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json)
+
+
+def _told(answer: dict[str, Any], words: str, as_json: bool) -> int:
+    if as_json:
+        screen.emit(answer)
+    else:
+        screen.console().print(Text(words))
+    return DONE

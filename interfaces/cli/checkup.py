@@ -1,0 +1,265 @@
+"""What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never a pass."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+
+import migrations
+from adapters import broker, database
+from adapters.embeddings import open_embedder
+from adapters.migrate import revision
+from adapters.qdrant import open_store
+from beat_schedule import SCHEDULE
+from core import queries
+from core.errors import Busy, Refused, Unavailable
+from core.lifecycle import MOVING, Status
+from core.services import Services
+from core.settings import IndexSpec, Settings, load_index_file, load_settings, unknown_variables
+from core.steps import STEPS
+from core.strategies import STRATEGIES
+from interfaces.cli import screen
+from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
+from interfaces.embedded import running_elsewhere
+from wiring import EMBEDDED_STORE, build, roots
+
+#: The oldest Qdrant this is tested with.
+_TESTED = (1, 16, 0)
+_PORT_SECONDS = 2.0
+#: The sweep finds a lost turn in 20 s, a dead worker's in 36 s (celery-facts): nothing stands still longer by itself.
+_STILL_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``state`` is ok, warn or fail; ``code`` the exit code a failure asks for."""
+
+    name: str
+    state: str
+    value: str
+    advice: str = ""
+    code: int = DONE
+
+
+Findings = Iterator[Check]
+
+
+def examine() -> list[Check]:
+    """Every check, settings first: without them nothing else can be looked at."""
+    try:
+        settings = load_settings()
+    except Refused as error:
+        return [Check("settings", "fail", str(error), "correct the variable", REFUSED)]
+    looks = (
+        ("settings", _settings),
+        ("index file", _index_file),
+        ("sources", _roots),
+        ("broker", _broker),
+        ("qdrant", _qdrant),
+        ("database", _database),
+    )
+    found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
+    broken = {check.name for check in found if check.state == "fail"}
+    if broken & {"database", "index file"} or not _has_tables(found):
+        return found
+    return found + _inside(settings)
+
+
+def exit_code(checks: list[Check]) -> int:
+    """Wrong settings before a server that does not answer: they may be why it does not."""
+    codes = {check.code for check in checks if check.state == "fail"}
+    return min(codes, default=DONE)
+
+
+def _looked(name: str, look: Callable[[], Findings]) -> list[Check]:
+    try:
+        return list(look())
+    except Refused as error:
+        return [Check(name, "fail", str(error), code=REFUSED)]
+    except Unavailable as error:
+        return [Check(name, "fail", str(error), "start it, or correct its address", UNREACHABLE)]
+
+
+# --- settings and servers -----------------------------------------------------------------------------------------
+
+
+def _settings(settings: Settings) -> Findings:
+    unknown = unknown_variables()
+    for fault in unknown:
+        yield Check("settings", "fail", fault, "correct or remove it", REFUSED)
+    if not unknown:
+        mode = "embedded: everything in one process" if settings.embedded else "distributed: workers over a broker"
+        yield Check("settings", "ok", mode)
+
+
+def _index_file(settings: Settings) -> Findings:
+    if not settings.config.exists():
+        advice = "declare indexes there, or name a source with each deploy"
+        yield Check("index file", "warn", f"{settings.config} is not there", advice)
+        return
+    indexes = load_index_file(settings.config).indexes
+    yield Check("index file", "ok", f"{settings.config}: {', '.join(indexes) or 'no index'}")
+    for alias, spec in indexes.items():
+        yield from _not_offered(alias, spec)
+
+
+def _not_offered(alias: str, spec: IndexSpec) -> Findings:
+    if spec.strategy not in STRATEGIES:
+        advice = f"deploy with --strategy, or declare one of: {', '.join(STRATEGIES)}"
+        yield Check(f"index {alias}", "warn", f"strategy {spec.strategy} is not known to this version", advice)
+    if spec.rebuild:
+        advice = f"run `rollouts deploy {alias}` from your own scheduler"
+        yield Check(f"index {alias}", "warn", "rebuild: is not run by this version", advice)
+
+
+def _roots(settings: Settings) -> Findings:
+    for root in roots(settings):
+        if not (root.is_dir() and os.access(root, os.R_OK | os.X_OK)):
+            yield Check("sources", "warn", f"{root} cannot be read", "correct ROLLOUTS_SOURCE_ROOTS")
+
+
+def _broker(settings: Settings) -> Findings:
+    if settings.embedded:
+        yield _runner()
+        return
+    broker.ping(settings)
+    yield Check("broker", "ok", broker.address(settings))
+    listened = broker.listened_queues(settings)
+    wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
+    for queue in sorted(wanted):
+        yield _queue(queue, listened.get(queue, []))
+
+
+def _runner() -> Check:
+    pid = running_elsewhere()
+    if pid is None:
+        return Check("runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait")
+    return Check("runner", "ok", f"process {pid}")
+
+
+def _queue(queue: str, workers: list[str]) -> Check:
+    if workers:
+        return Check(f"queue {queue}", "ok", ", ".join(sorted(workers)))
+    advice = f"start one: celery -A tasks worker -Q {queue}"
+    return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
+
+
+def _qdrant(settings: Settings) -> Findings:
+    store = open_store(
+        settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), settings.qdrant_grpc_port, EMBEDDED_STORE
+    )
+    try:
+        server, aliases = store.server(), store.aliases()
+    except Busy as error:
+        yield Check("qdrant", "ok", str(error))
+        return
+    finally:
+        store.close()
+    version = ".".join(map(str, server.version))
+    yield Check("qdrant", "ok", f"{server.address}, version {version}, {len(aliases)} aliases")
+    if server.embedded:
+        return
+    if server.version < _TESTED:
+        yield Check("qdrant", "warn", f"version {version} is older than what this is tested with", "update to 1.16")
+    yield _grpc(settings)
+
+
+def _grpc(settings: Settings) -> Check:
+    host, port = urlsplit(settings.qdrant_url).hostname or "", settings.qdrant_grpc_port
+    try:
+        socket.create_connection((host, port), _PORT_SECONDS).close()
+    except OSError as error:
+        advice = "bulk work goes over REST, slower; open the port or set ROLLOUTS_QDRANT_GRPC_PORT"
+        return Check("qdrant grpc", "warn", f"{host}:{port} cannot be reached: {error.strerror or error}", advice)
+    return Check("qdrant grpc", "ok", f"{host}:{port}")
+
+
+def _database(settings: Settings) -> Findings:
+    engine = database.open_engine(settings.database_url.get_secret_value())
+    where = database.address(engine)
+    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").exists():
+        yield Check("database", "ok", f"{where} is not there yet; the first command makes it")
+        return
+    try:
+        with engine.connect() as connection:
+            found = revision(connection)
+    except SQLAlchemyError as error:
+        raise database.unavailable(engine, error) from error
+    finally:
+        engine.dispose()
+    if found is not None and found > migrations.HEAD:
+        yield Check("database", "fail", f"{where} is at revision {found}", "update this program", REFUSED)
+    else:
+        yield Check("database", "ok", f"{where}, {f'revision {found}' if found else _EMPTY}")
+
+
+_EMPTY = "empty; the first command makes its tables"
+
+
+def _has_tables(found: list[Check]) -> bool:
+    return any(check.name == "database" and "revision" in check.value for check in found)
+
+
+# --- what is in them ----------------------------------------------------------------------------------------------
+
+
+def _inside(settings: Settings) -> list[Check]:
+    services = build(settings, knock=lambda knock: None)
+    try:
+        looks = {"sources": _sources, "models": _models, "deployments": _deployments, "deletions": _deletions}
+        return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
+    finally:
+        services.store.close()
+        services.sessions.kw["bind"].dispose()
+
+
+def _sources(services: Services) -> Findings:
+    for alias, spec in services.indexes().items():
+        try:
+            if spec.source is not None:
+                services.source(spec.source).check()
+        except (Refused, Unavailable) as error:
+            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+
+
+def _models(services: Services) -> Findings:
+    for alias, spec in services.indexes().items():
+        try:
+            if spec.embedding is not None:
+                open_embedder(spec.embedding)
+        except Refused as error:
+            yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
+
+
+def _deployments(services: Services) -> Findings:
+    rows = queries.deployments(services, limit=1000)
+    for row in rows:
+        if row["status"] == Status.NEEDS_OPERATOR:
+            advice = f"mend it, then `rollouts abort {row['id']}`"
+            yield Check(
+                f"deployment {row['id']}", "warn", f"{row['alias']} needs an operator: {row['message']}", advice
+            )
+        elif row["status"] in MOVING:
+            yield _moving(queries.deployment(services, row["id"]))
+
+
+def _moving(seen: dict[str, object]) -> Check:
+    late = screen.seconds_since(str(seen["wake_at"]))
+    name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
+    if late < _STILL_SECONDS:
+        return Check(name, "ok", where)
+    advice = "start `rollouts up` or the workers; Flower and the logs say why a turn does not end"
+    return Check(name, "warn", f"{where}, its turn is {screen.span(late)} late", advice)
+
+
+def _deletions(services: Services) -> Findings:
+    for row in queries.deletions(services, limit=1000):
+        late = screen.seconds_since(row["delete_after"])
+        if row["finished_at"] is None and late > _STILL_SECONDS:
+            value = f"{row['collection']} was due {screen.span(late)} ago"
+            yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")

@@ -1,0 +1,89 @@
+"""``status``, ``list`` and ``search``: what changes nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from core import queries
+from core.records import OURS
+from interfaces.cli import picture, screen
+from interfaces.cli.following import follow
+from interfaces.cli.running import DONE, opened
+
+_IDS_OF_RECORDS = {"id", OURS}
+
+
+def status(deployment_id: str, watch: bool, as_json: bool) -> int:
+    with opened() as house:
+        if watch:
+            follow(house.services, deployment_id, timeout=None, as_json=as_json)
+        seen = queries.deployment(house.services, deployment_id)
+    if as_json:
+        screen.emit(seen)
+    else:
+        screen.console().print(picture.details(seen) if watch else picture.full(seen))
+    return DONE
+
+
+def list_(alias: str | None, limit: int, as_json: bool) -> int:
+    with opened() as house:
+        deployments = queries.deployments(house.services, alias, limit)
+        deletions = [row for row in queries.deletions(house.services, limit) if alias in (None, row["alias"])]
+    if as_json:
+        screen.emit({"deployments": deployments, "deletions": deletions})
+        return DONE
+    _print_deployments(deployments)
+    _print_deletions(deletions)
+    return DONE
+
+
+def search(alias: str, query: str, limit: int, as_json: bool) -> int:
+    with opened() as house:
+        found = queries.search(house.services, alias, query, limit)
+    if as_json:
+        screen.emit(found)
+        return DONE
+    rows = screen.table("SCORE", "ID", "RECORD")
+    for hit in found["results"]:
+        screen.row(rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _words(hit["payload"])))
+    out = screen.console()
+    out.print(rows)
+    out.print(Text(f"{len(found['results'])} results from {found['collection']}", style="dim"))
+    return DONE
+
+
+def _print_deployments(deployments: list[dict[str, Any]]) -> None:
+    if not deployments:
+        screen.console().print(Text("no deployments yet; `rollouts deploy ALIAS` starts one"))
+        return
+    titles = ("ALIAS", "ID", "STRATEGY", "STATUS", "STEP", "GREEN", "AGE", "ACTOR", "MESSAGE")
+    rows = screen.table(*titles, shrink=("GREEN",))
+    for seen in deployments:
+        age = screen.age(screen.seconds_since(seen["created_at"]))
+        state, step = screen.word(seen["status"]), picture.current(seen)
+        names = (seen["alias"], seen["id"], seen["strategy"])
+        screen.row(rows, (*names, state, step, seen["green"], age, seen["actor"], seen["message"]))
+    screen.console().print(rows)
+
+
+def _print_deletions(deletions: list[dict[str, Any]]) -> None:
+    if not deletions:
+        return
+    rows = screen.table("COLLECTION", "DUE IN", "STATUS", "REASON")
+    for row in deletions:
+        screen.row(rows, (row["collection"], _due(row), screen.word(row["status"]), row["reason"]))
+    out = screen.console()
+    out.print()
+    out.print(rows)
+
+
+def _due(row: Mapping[str, Any]) -> str:
+    if row["finished_at"]:
+        return ""
+    left = screen.seconds_until(row["delete_after"])
+    return screen.span(left) if left else "now"
+
+
+def _words(payload: Mapping[str, Any]) -> str:
+    return "  ".join(f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS)

@@ -1,0 +1,123 @@
+"""A deployment as people see it: the tree of its steps, the gate's report, what happened."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table, word
+
+Seen = Mapping[str, Any]
+
+_BAR = 24
+_EVENTS = 15
+#: After so long without a turn, somebody should look whether anything runs at all.
+_NOBODY_SECONDS = 10.0
+_UNDER_WAY = {"running", "waiting"}
+
+
+def tree(seen: Seen) -> RenderableType:
+    """The deployment with its steps; what is said about it as a whole stands below."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for column in range(4):
+        grid.add_column(no_wrap=column < 3, justify="right" if column == 2 else "left")
+    steps = seen["steps"]
+    for step in steps:
+        branch = "└─ " if step is steps[-1] else "├─ "
+        name = Text.assemble((branch, "dim"), symbol(step["status"]), f" {step['name']}")
+        grid.add_row(name, Text(step["status"], style="dim"), Text(_lasted(seen, step)), _detail(step))
+    return Group(_head(seen), grid, *_foot(seen))
+
+
+def full(seen: Seen) -> RenderableType:
+    return Group(tree(seen), details(seen))
+
+
+def details(seen: Seen) -> RenderableType:
+    """The gate's report and what happened."""
+    parts = [gate(seen["gate"])] if seen["gate"] else []
+    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _events(seen["events"]))))
+
+
+def gate(report: Seen) -> RenderableType:
+    rows = table("GATE", "VALUE", "BOUND", "N", "VERDICT", "DETAIL", wrap=True)
+    for check in report["checks"]:
+        numbers = (_number(check["value"]), _number(check["bound"]), f"{check['n']:,}")
+        row(rows, (check["name"], *numbers, word(check["verdict"]), check["detail"]))
+    warnings = [Text(f"⚠ {warning}", style="yellow") for warning in report["warnings"]]
+    return Group(rows, *warnings)
+
+
+def begun(seen: Seen) -> list[Seen]:
+    return [step for step in seen["steps"] if step["status"] != "pending"]
+
+
+def current(seen: Seen) -> str:
+    """The step a deployment stands at, in a word."""
+    at = next((step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None)
+    if at is None and seen["status"] != "live":
+        at = next((step for step in seen["steps"] if step["status"] == "pending"), None)
+    return at["name"] if at else ""
+
+
+def _head(seen: Seen) -> Text:
+    head = Text.assemble(symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}")
+    head.append(f"  {seen['strategy']} {seen['id']}\n", style="dim")
+    return head.append(f"│  {seen['blue'] or 'nothing yet'} → {seen['green']}", style="dim")
+
+
+def _foot(seen: Seen) -> list[Text]:
+    lines = [seen["message"]] if seen["message"] else []
+    if seen["requested"]:
+        lines.append(f"{seen['requested']} was asked for; it is honoured after the turn under way")
+    if seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
+        lines.append("nobody has taken it yet; `rollouts doctor` says whether anything runs")
+    return [Text(plain(line)) for line in lines]
+
+
+def _lasted(seen: Seen, step: Seen) -> str:
+    if not step["started_at"] or (step["finished_at"] is None and seen["finished_at"]):
+        return ""
+    return span(seconds_since(step["started_at"], step["finished_at"]))
+
+
+def _detail(step: Seen) -> Text:
+    progress, message = step["progress"], plain(step["message"])
+    if step["status"] not in _UNDER_WAY or not progress or progress["done"] >= progress["size"]:
+        return Text(message)
+    detail = _bar(progress["done"] / progress["size"])
+    told = _told(progress)
+    if not told or step["tries"] > 1:
+        told.append(message)
+    return detail.append("  " + ", ".join(told))
+
+
+def _bar(share: float) -> Text:
+    full = round(share * _BAR)
+    return Text.assemble(("━" * full, "cyan"), ("─" * (_BAR - full), "dim"), f" {share:4.0%}")
+
+
+def _told(progress: Seen) -> list[str]:
+    """How much, how fast, and how long it will take at that rate; what is not counted in records has no rate."""
+    rate = progress.get("rate")
+    if not rate:
+        return []
+    done, unit = (progress["records"], "records") if progress["unit"] == "source" else (progress["done"], "points")
+    left = done * (progress["size"] / progress["done"] - 1) / rate if progress["done"] else None
+    eta = [f"{span(left)} left at {rate:,.0f}/s"] if left is not None else []
+    return [f"{done:,} {unit}", *eta]
+
+
+def _events(events: list[Seen]) -> RenderableType:
+    rows = table("TIME", "EVENT", "ACTOR", "DETAIL", wrap=True)
+    for event in events[-_EVENTS:]:
+        row(rows, (clock(event["at"]), event["event"], event["actor"], event["detail"]))
+    hidden = len(events) - _EVENTS
+    return Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim")) if hidden > 0 else rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"

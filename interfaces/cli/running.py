@@ -1,0 +1,119 @@
+"""What every verb shares: the services it works with, who it is, and the one place where errors become exit codes."""
+
+import getpass
+import importlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.logging import RichHandler
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from adapters import broker, database
+from core.errors import AppError, Refused, Unavailable
+from core.services import Services
+from core.settings import Settings, load_settings, unknown_variables
+from interfaces.cli import screen
+from interfaces.embedded import Embedded
+from wiring import build
+
+DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class TimedOut(AppError):
+    """The time of --timeout ran out."""
+
+
+#: The first kind that fits gives the word before the message, and the exit code.
+_MEANINGS: dict[type[BaseException], tuple[str, int]] = {
+    TimedOut: ("still under way", TIMED_OUT),
+    Refused: ("refused", REFUSED),
+    Unavailable: ("unavailable", UNREACHABLE),
+    AppError: ("failed", ENDED_BADLY),
+    DBAPIError: ("unavailable", UNREACHABLE),
+    OSError: ("unavailable", UNREACHABLE),
+    KeyboardInterrupt: ("interrupted", INTERRUPTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a verb works with. ``runner`` is there with the embedded default only."""
+
+    settings: Settings
+    services: Services
+    runner: Embedded | None
+
+
+def run(target: str, given: Mapping[str, Any]) -> int:
+    """The exit code of ``module.function`` called with what the command line gave."""
+    module, function = target.split(".")
+    _write_what_the_terminal_cannot()
+    log_to_the_terminal()
+    try:
+        return int(getattr(importlib.import_module(f"interfaces.cli.{module}"), function)(**given))
+    except BrokenPipeError:
+        raise
+    except (AppError, OperationalError, InterfaceError, OSError, KeyboardInterrupt) as error:
+        how, code = next(meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind))
+        screen.note(f"{how}: {_words(error)}".removesuffix(": "))
+        return code
+
+
+@contextmanager
+def opened(*, starts: bool = False) -> Iterator[House]:
+    """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb that ``starts``
+    something meets a broker that does not answer."""
+    settings = load_settings()
+    for fault in unknown_variables():
+        screen.note(f"warning: {fault}")
+    if settings.embedded:
+        runner = Embedded(settings)
+        house = House(settings, runner.services, runner)
+    else:
+        if starts:
+            broker.ping(settings)
+        house = House(settings, build(settings), None)
+    try:
+        yield house
+    finally:
+        house.services.store.close()
+        house.services.sessions.kw["bind"].dispose()
+
+
+def actor() -> str:
+    """The user of this shell; a container's may have a number and no name."""
+    try:
+        return f"{getpass.getuser()}@cli"
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}@cli"
+
+
+def _words(error: BaseException) -> str:
+    """An error of the database's driver may name the whole URL; ours names the address."""
+    if isinstance(error, DBAPIError):
+        engine = database.open_engine(load_settings().database_url.get_secret_value())
+        return str(database.unavailable(engine, error))
+    return str(error)
+
+
+def _write_what_the_terminal_cannot() -> None:
+    """A symbol that the stream's encoding lacks is written as its number; it must not end the verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def log_to_the_terminal(*, times: bool = False) -> None:
+    """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert says of a
+    deployment is on the screen already."""
+    console = screen.console(err=True)
+    handler = RichHandler(console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("rollouts.alerts").setLevel(logging.CRITICAL)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,74 @@
+"""``up``: one process with everything embedded."""
+
+import logging
+import os
+import signal
+
+from rich.text import Text
+
+from adapters import database
+from core import queries
+from core.errors import Broken, Refused
+from core.lifecycle import MOVING
+from core.settings import load_settings
+from interfaces.cli import screen
+from interfaces.cli.running import DONE, House, log_to_the_terminal, opened
+from interfaces.embedded import WORKERS, Embedded
+from wiring import EMBEDDED_STORE
+
+
+def up(as_json: bool) -> int:
+    """Runs until Ctrl-C or SIGTERM. Raises Refused where a broker is set: there, workers run deployments."""
+    if not load_settings().embedded:
+        raise Refused(
+            "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of the Procfile "
+            "(`honcho start`), or unset it to run everything in this process"
+        )
+    with opened() as house:
+        assert house.runner is not None
+        with house.runner:
+            _announce(house, as_json)
+            _until_told(house.runner)
+            screen.note("stopping after the turns under way")
+    screen.note("stopped; deployments go on with the next `rollouts up`")
+    return DONE
+
+
+def _until_told(runner: Embedded) -> None:
+    told: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        told.append(number)
+        runner.ask_to_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    runner.wait()
+    if not told:
+        raise Broken("the sweep has ended by an error nobody foresaw, which is logged above; start `rollouts up` again")
+
+
+def _announce(house: House, as_json: bool) -> None:
+    log_to_the_terminal(times=True)
+    logging.getLogger("interfaces.embedded").setLevel(logging.INFO)
+    logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
+    facts = _facts(house)
+    if as_json:
+        screen.emit({"pid": os.getpid(), **facts})
+        return
+    out = screen.console()
+    for name, value in facts.items():
+        out.print(Text.assemble((f"{name:<12}", "dim"), str(value)))
+    out.print(Text("Ctrl-C ends it", style="dim"))
+
+
+def _facts(house: House) -> dict[str, str]:
+    moving = [row for row in queries.deployments(house.services, limit=1000) if row["status"] in MOVING]
+    return {
+        "database": database.address(house.services.sessions.kw["bind"]),
+        "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
+        "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
+        "worker": f"{WORKERS} threads",
+        "scheduler": "every second: due turns; every 10 s: due deletions",
+        "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",
+    }

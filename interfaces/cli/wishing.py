@@ -1,0 +1,52 @@
+"""``promote``, ``pause``, ``resume``, ``abort``: an operator's wish."""
+
+import threading
+from contextlib import closing
+
+from core import commands, engine, queries
+from core.lifecycle import MOVING, Event, Status
+from core.services import Services
+from interfaces.cli import picture, screen
+from interfaces.cli.following import Seen
+from interfaces.cli.running import DONE, actor, opened
+from interfaces.embedded import owner, running_elsewhere, take_lock
+
+_LOOK = 0.2
+
+
+def wish(event: str, deployment_id: str, reason: str, as_json: bool) -> int:
+    """Left in the row for whoever runs the deployment. With the embedded default and nobody running, this process takes
+    the turns that honour it, and for an abort all that roll back; it starts nothing else."""
+    asked = Event(event)
+    with opened(starts=True) as house:
+        found = commands.wish(house.services, deployment_id, asked, actor=actor(), reason=reason)
+        if house.runner is not None and running_elsewhere() is None:
+            with closing(take_lock()):
+                _honour(house.services, found, asked)
+            _say_who_goes_on(house.services, found)
+        seen = queries.deployment(house.services, found)
+    if as_json:
+        screen.emit(seen)
+    else:
+        screen.console().print(picture.tree(seen))
+    return DONE
+
+
+def _honour(services: Services, deployment_id: str, asked: Event) -> None:
+    pause, told = threading.Event(), False
+    while not _honoured(seen := queries.deployment(services, deployment_id), asked):
+        if seen["lease_owner"] and not told:
+            told = True
+            screen.note(f"waiting for the turn that {seen['lease_owner']} has begun; if that is gone, up to 30 s")
+        engine.advance(services, deployment_id, seen["turn"], owner())
+        pause.wait(_LOOK)
+
+
+def _honoured(seen: Seen, asked: Event) -> bool:
+    rolling_back = asked is Event.ABORT and seen["status"] == Status.ROLLING_BACK
+    return not seen["requested"] and not rolling_back
+
+
+def _say_who_goes_on(services: Services, deployment_id: str) -> None:
+    if queries.deployment(services, deployment_id)["status"] in MOVING:
+        screen.note("nothing runs it until `rollouts up` is started")

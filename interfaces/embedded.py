@@ -1,0 +1,189 @@
+"""The engine driven by threads of this process: what Celery, Redis and beat do elsewhere, for the embedded default.
+
+Rule: one runner for a working folder, held by a lock on a file beside the embedded store, which one process alone can
+open. The lock is a courtesy that tells other commands whether somebody runs what they write down; who may take a turn
+is decided by the rows, as everywhere.
+"""
+
+import fcntl
+import logging
+import os
+import socket
+import threading
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core import engine, retention
+from core.errors import AppError, LeaseLost, Refused
+from core.outcomes import Written
+from core.ports import Knock
+from core.services import Times
+from core.settings import Settings
+from wiring import EMBEDDED_STORE, build
+
+log = logging.getLogger(__name__)
+
+LOCK_FILE = Path(EMBEDDED_STORE).with_name("runner.lock")
+#: As many turns at once as the control worker has children; one deployment never has more than one.
+WORKERS = 4
+#: Shorter turns than a worker's, since Ctrl-C waits for the turn under way; and a knock is looked after sooner, since
+#: it is lost with every process that ends and with nothing else.
+TIMES = Times(slice=5.0, knock_again_after=3.0)
+#: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
+_PULSE, _DELETIONS = 1.0, 10
+
+
+class Embedded:
+    """Takes the knocks of this process's services and answers them from threads.
+
+    Not started, it drops every knock: the rows wait for whoever runs next. Starting raises Refused while another
+    process of this folder runs; stopping waits for turns under way and leaves the rest to the rows.
+    """
+
+    def __init__(self, settings: Settings, times: Times = TIMES) -> None:
+        self.services = build(settings, self, times)
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._lock: IO[str] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._timers: set[threading.Timer] = set()
+        self._turns: set[Future[Written]] = set()
+        self._shares_store = not settings.qdrant_url
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._lock = take_lock()
+        self._stopped.clear()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="turn")
+        self._pulse = threading.Thread(target=self._beat, name="pulse", daemon=True)
+        self._pulse.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        with self._guard:
+            pool, self._pool = self._pool, None
+            timers, self._timers = self._timers, set()
+        for timer in timers:
+            timer.cancel()
+        self._pulse.join()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def ask_to_stop(self) -> None:
+        """Ends ``wait``; safe in a signal handler."""
+        self._stopped.set()
+
+    def wait(self) -> None:
+        """Returns when it was asked to stop, or when its sweep has ended by an error nobody foresaw."""
+        self._stopped.wait()
+
+    def __call__(self, knock: Knock) -> None:
+        with self._guard:
+            if self._pool is None:
+                return
+            if knock.countdown <= 0:
+                self._submit(self._pool, knock)
+                return
+            timer = threading.Timer(knock.countdown, self._ring, (knock,))
+            timer.daemon = True
+            self._timers.add(timer)
+            timer.start()
+
+    def _ring(self, knock: Knock) -> None:
+        with self._guard:
+            self._timers = {timer for timer in self._timers if timer is not threading.current_thread()}
+            if self._pool is not None:
+                self._submit(self._pool, knock)
+
+    def _submit(self, pool: ThreadPoolExecutor, knock: Knock) -> None:
+        turn = pool.submit(engine.advance, self.services, knock.deployment_id, knock.turn, owner())
+        self._turns = {*(other for other in self._turns if not other.done()), turn}
+        turn.add_done_callback(lambda done: _report(knock, done))
+
+    def _beat(self) -> None:
+        beats = 0
+        try:
+            while True:
+                self._sweep(with_deletions=beats % _DELETIONS == 0)
+                beats += 1
+                if self._stopped.wait(_PULSE):
+                    return
+        finally:
+            self._stopped.set()
+
+    def _sweep(self, *, with_deletions: bool) -> None:
+        try:
+            engine.overdue(self.services)
+            if with_deletions:
+                retention.delete_due(self.services)
+            self._lend_store()
+        except (AppError, SQLAlchemyError) as error:
+            log.warning("the sweep is tried again in %g s: %s", _PULSE, error)
+
+    def _lend_store(self) -> None:
+        """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""
+        with self._guard:
+            idle = not self._timers and all(turn.done() for turn in self._turns)
+        if idle and self._shares_store:
+            self.services.store.close()
+
+
+def owner() -> str:
+    """Who holds a lease: this process, on this machine."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def take_lock() -> IO[str]:
+    """The runner's lock; closing the file lets go of it. Raises Refused, naming the process that has it."""
+    LOCK_FILE.parent.mkdir(parents=True, exist_ok=True)
+    file = LOCK_FILE.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(f"process {_pid()} runs the deployments of this folder already ({LOCK_FILE})") from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def running_elsewhere() -> str | None:
+    """The id of the process that runs the deployments of this folder; None if nobody does."""
+    if not LOCK_FILE.exists():
+        return None
+    with LOCK_FILE.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid()
+    return None
+
+
+def _pid() -> str:
+    return LOCK_FILE.read_text(encoding="utf-8") or "unknown"
+
+
+def _report(knock: Knock, done: "Future[Written]") -> None:
+    try:
+        log.info("%s: %s", knock.label, done.result().line)
+    except CancelledError:
+        log.info("%s was not begun any more", knock.label)
+    except LeaseLost as lost:
+        log.info("%s: fenced: %s", knock.label, lost)
+    except (AppError, SQLAlchemyError) as error:
+        log.warning("%s is tried again when its lease has run out: %s", knock.label, error)

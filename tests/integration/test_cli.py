@@ -1,0 +1,561 @@
+"""The command line as people use it, on the embedded default: deployments to their end, and every refusal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from interfaces.cli import main
+
+ROOT = Path(__file__).parents[2]
+DOCS = {
+    "source": "jsonl:docs/*.jsonl",
+    "embedding": {"model": "hashing:256", "text": "{title}: {text}"},
+    "validation": {"queries": ["python asyncio"], "min_results": 5, "min_top_score": 0.1},
+    "soak": {"seconds": 0.2, "interval_seconds": 0.1},
+}
+SECRET = "geheim"
+
+
+def records(count, about):
+    return [{"id": number, "title": f"title {number}", "text": f"python asyncio {about}"} for number in range(count)]
+
+
+def write(path, rows):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def declare(folder, **indexes):
+    (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}), encoding="utf-8")
+
+
+class Shell:
+    """``rollouts`` called in one folder, in this process; ``start`` calls it in one of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, *arguments, **environment):
+        with chdir(self.folder):
+            return CliRunner().invoke(main, arguments, env=environment, catch_exceptions=False, prog_name="rollouts")
+
+    def json(self, *arguments, code=0):
+        result = self(*arguments, "--json")
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "interfaces.cli", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def facts(self):
+        """Everything that a refusal must leave as it was."""
+        return self.json("list", "--limit", "1000"), self.json("alias", "list")
+
+
+@pytest.fixture
+def shell(tmp_path):
+    declare(tmp_path, docs=DOCS)
+    write(tmp_path / "docs" / "a.jsonl", records(40, "one"))
+    return Shell(tmp_path)
+
+
+class Story:
+    """A first deployment, a second one with other data, one that the gate stops, one with a bad record."""
+
+    def __init__(self, folder):
+        self.shell = shell = Shell(folder)
+        declare(folder, docs=DOCS)
+        write(folder / "docs" / "a.jsonl", records(40, "one"))
+        self.first = shell.json("deploy", "docs", "--wait")
+        write(folder / "docs" / "a.jsonl", records(30, "two"))
+        self.lines = shell("deploy", "docs", "--wait", "--reason", "new data")
+        self.second = shell.json("list", "--limit", "1")["deployments"][0]
+        self.failed = shell.json("deploy", "docs", "--wait", "--option", "validation.min_top_score=0.99", code=1)
+        write(folder / "bad.jsonl", [*records(7, "bad"), {"id": 7, "title": "no text"}])
+        self.bad = shell.json("deploy", "docs", "--wait", "--source", "jsonl:bad.jsonl", code=1)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    return Story(tmp_path_factory.mktemp("story"))
+
+
+# --- to the end -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_deployment_of_a_declared_index_makes_the_alias(story):
+    assert (story.first["status"], story.first["blue"]) == ("live", None)
+    assert [step["name"] for step in story.first["steps"]] == ["create", "populate", "validate", "switch", "soak"]
+    assert {step["status"] for step in story.first["steps"]} == {"done"}
+    assert story.first["gate"]["verdict"] == "pass"
+
+
+def test_the_second_takes_over_from_the_first_and_says_each_change_once(story):
+    assert story.lines.exit_code == 0
+    assert story.second["blue"] == story.first["green"]
+    assert story.shell.json("alias", "list") == {"aliases": {"docs": story.second["green"]}}
+    lines = story.lines.stdout.splitlines()
+    assert len(lines) == len(set(lines))
+    assert "populate done: 30 points by records, 30 embedded" in lines
+    assert lines[-1].startswith(f"docs {story.second['id']} live: docs is served by {story.second['green']}")
+
+
+def test_a_reason_is_kept(story):
+    begun = story.shell.json("status", story.second["id"])["events"][0]
+    assert (begun["event"], begun["detail"].split("; ")[-1]) == ("deployment.pending", "new data")
+    assert begun["actor"].endswith("@cli")
+
+
+def test_a_failing_gate_ends_rolled_back_and_the_alias_has_not_moved(story):
+    assert story.failed["status"] == "rolled_back"
+    assert story.failed["gate"]["verdict"] == "block"
+    assert "min_top_score" in story.failed["message"]
+    assert not any(event["event"] == "alias.switched" for event in story.failed["events"])
+    assert story.shell.json("alias", "list") == {"aliases": {"docs": story.second["green"]}}
+
+
+def test_a_bad_record_is_named_by_file_line_and_field(story):
+    assert story.bad["status"] == "rolled_back"
+    assert "bad.jsonl:8: text: missing" in story.bad["message"]
+
+
+def test_a_search_finds_what_the_alias_serves(story):
+    found = story.shell.json("search", "docs", "python asyncio two", "--limit", "3")
+    assert found["collection"] == story.second["green"]
+    assert found["variant"] == "live"
+    assert [set(hit) for hit in found["results"]] == [{"id", "score", "payload"}] * 3
+    assert found["results"][0]["payload"]["text"] == "python asyncio two"
+
+
+def test_the_list_has_the_newest_first_and_what_will_be_deleted(story):
+    listed = story.shell.json("list", "--alias", "docs")
+    ids = [row["id"] for row in listed["deployments"]]
+    assert ids == [row["id"] for row in (story.bad, story.failed, story.second, story.first)]
+    assert [(row["collection"], row["status"]) for row in listed["deletions"]] == [(story.first["green"], "scheduled")]
+    assert story.shell.json("list", "--alias", "other") == {"deployments": [], "deletions": []}
+
+
+def test_a_person_sees_tables_of_the_same(story):
+    listed = story.shell("list").stdout
+    assert f"{story.second['id']}" in listed
+    assert "✖ rolled_back" in listed
+    assert "59 min" in listed
+    shown = story.shell("status", story.failed["id"]).stdout
+    assert "✖ validate  failed" in shown
+    assert "min_top_score" in shown
+    assert "deployment.rolled_back" in shown
+    assert "python asyncio two" in story.shell("search", "docs", "asyncio").stdout
+    assert story.second["green"] in story.shell("alias", "list").stdout
+
+
+def test_a_status_is_found_by_the_beginning_of_the_id_and_watched_to_its_end(story):
+    assert story.shell.json("status", story.first["id"][:8], "--watch")["id"] == story.first["id"]
+
+
+def test_json_is_all_there_is_on_stdout_and_progress_goes_to_stderr(shell):
+    result = shell("deploy", "docs", "--wait", "--json")
+    assert json.loads(result.stdout)["status"] == "live"
+    assert "populate done" in result.stderr
+
+
+def test_a_rollback_goes_back_and_keeps_what_it_came_from(shell):
+    first, second = (shell.json("deploy", "docs", "--wait") for _ in range(2))
+    back = shell.json("rollback", "docs", "--reason", "it was better")
+    assert (back["strategy"], back["status"], back["green"]) == ("rollback", "live", first["green"])
+    assert shell.json("alias", "list") == {"aliases": {"docs": first["green"]}}
+    due = {row["collection"]: row["status"] for row in shell.json("list")["deletions"]}
+    assert due == {second["green"]: "scheduled", first["green"]: "cancelled"}
+
+
+def test_a_failed_collection_is_kept_where_that_was_asked_for(shell):
+    ended = shell.json(
+        "deploy", "docs", "--wait", "--no-rollback-on-failure", "--option", "validation.min_top_score=0.99", code=1
+    )
+    assert ended["status"] == "needs_operator"
+    assert f"{ended['green']} is kept for inspection" in ended["message"]
+    assert shell.json("abort", ended["id"])["status"] == "rolled_back"
+
+
+# --- nobody runs it ---------------------------------------------------------------------------------------------------
+
+
+def test_without_wait_the_row_is_written_and_the_person_told_that_nobody_runs_it(shell):
+    result = shell("deploy", "docs", "--json")
+    assert json.loads(result.stdout)["status"] == "pending"
+    assert "nothing runs it until `rollouts up` is started" in result.stderr
+
+
+def test_wishes_are_honoured_though_nobody_runs(shell):
+    started = shell.json("deploy", "docs")["id"]
+    paused = shell.json("pause", started, "--reason", "look first")
+    assert (paused["status"], paused["message"].split(": ")[-1]) == ("paused", "look first")
+    resumed = shell("resume", started)
+    assert "nothing runs it until `rollouts up` is started" in resumed.stderr
+    assert shell.json("abort", started)["status"] == "rolled_back"
+    assert shell.json("alias", "list") == {"aliases": {}}
+
+
+def test_when_the_time_runs_out_the_deployment_goes_on_and_the_code_is_4(shell):
+    result = shell("deploy", "docs", "--wait", "--timeout", "0.1", "--option", "soak.seconds=60", "--json")
+    assert result.exit_code == 4
+    assert "after 0.1 s; it is resumed by the next `rollouts up`" in result.stderr
+    left = json.loads(result.stdout)
+    assert left["status"] in {"pending", "running"}
+    assert shell.json("abort", left["id"])["status"] == "rolled_back"
+
+
+# --- processes of their own -------------------------------------------------------------------------------------------
+
+
+def test_up_runs_what_other_processes_write_and_ends_when_told(shell):
+    with shell.start("up", "--json") as up:
+        facts = _document(up.stdout)
+        assert facts["pid"] == up.pid
+        live = shell.json("deploy", "docs", "--wait")
+        assert live["status"] == "live"
+        assert live["events"][-1]["event"] == "deployment.live"
+        up.send_signal(signal.SIGTERM)
+        said = up.stderr.read()
+        assert up.wait(20) == 0
+    assert f"docs is served by {live['green']}" in said.replace("\n", " ")
+    assert "stopped" in said
+
+
+def test_ctrl_c_leaves_a_deployment_that_the_next_one_resumes(shell):
+    with shell.start("deploy", "docs", "--wait", "--option", "soak.interval_seconds=2") as waiting:
+        for line in waiting.stdout:
+            if line.startswith("switch done"):
+                break
+        waiting.send_signal(signal.SIGINT)
+        said = waiting.stderr.read()
+        assert waiting.wait(20) == 130
+    started = shell.json("list")["deployments"][0]["id"]
+    assert f"deployment {started} is resumed by the next `rollouts up`" in said
+    assert "Traceback" not in said
+    with shell.start("up") as up:
+        seen = shell.json("status", started, "--watch")
+        up.send_signal(signal.SIGINT)
+        up.communicate(timeout=20)
+    assert seen["status"] == "live"
+    assert sum(event["event"] == "alias.switched" for event in seen["events"]) == 1
+
+
+def _document(stream):
+    """The JSON document that a running process has printed."""
+    text = ""
+    for line in stream:
+        text += line
+        if line == "}\n":
+            return json.loads(text)
+    raise AssertionError(f"no document: {text!r}")
+
+
+# --- workers over a broker --------------------------------------------------------------------------------------------
+
+WORKER = ["worker", "--concurrency=2", "--queues=control,celery,rouse,bulk", "--without-mingle", "--without-gossip"]
+
+
+@pytest.fixture
+def distributed(shell, redis_url, qdrant_url, qdrant_grpc_port, postgres_url, monkeypatch):
+    """The shell of somebody whose settings name real servers."""
+    monkeypatch.setenv("ROLLOUTS_BROKER_URL", redis_url)
+    monkeypatch.setenv("ROLLOUTS_QDRANT_URL", qdrant_url)
+    monkeypatch.setenv("ROLLOUTS_QDRANT_GRPC_PORT", str(qdrant_grpc_port))
+    monkeypatch.setenv("ROLLOUTS_DATABASE_URL", postgres_url)
+    return shell
+
+
+@pytest.fixture
+def worker(distributed):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "celery", "-A", "tasks", *WORKER]
+    log = (distributed.folder / "worker.log").open("w")
+    with log, subprocess.Popen(
+        command, cwd=distributed.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+    ) as process:  # fmt: skip
+        yield process
+        process.terminate()
+
+
+def test_without_a_worker_the_row_is_written_and_doctor_says_what_is_missing(distributed):
+    started = distributed.json("deploy", "docs")
+    assert started["status"] == "pending"
+    report = distributed("doctor", "--json")
+    assert report.exit_code == 3
+    failed = {
+        check["name"]: check["advice"] for check in json.loads(report.stdout)["checks"] if check["state"] == "fail"
+    }
+    assert failed.keys() == {"queue bulk", "queue control", "queue rouse"}
+    assert failed["queue bulk"] == "start one: celery -A tasks worker -Q bulk"
+
+
+def test_a_worker_runs_what_the_command_line_asks_for(distributed, worker):
+    live = distributed.json("deploy", "docs", "--wait", "--timeout", "60")
+    assert live["status"] == "live"
+    assert distributed.json("search", "docs", "asyncio")["collection"] == live["green"]
+    assert distributed.json("doctor")["ok"] is True
+    started = distributed.json("deploy", "docs", "--option", "soak.seconds=60")["id"]
+    distributed.json("abort", started, "--reason", "enough")
+    assert distributed.json("status", started, "--watch")["status"] == "rolled_back"
+    assert distributed.json("alias", "list")["aliases"]["docs"] == live["green"]
+
+
+# --- aliases ----------------------------------------------------------------------------------------------------------
+
+
+def test_aliases_are_made_moved_and_removed(shell):
+    first, second = (shell.json("deploy", "docs", "--wait")["green"] for _ in range(2))
+    made = shell.json("alias", "create", "also", first)
+    assert made == {"created": True, "alias": "also", "collection": first}
+    moved = shell.json("alias", "switch", "also", second)
+    assert moved == {"old_collection": first, "new_collection": second, "switched": True}
+    assert shell.json("alias", "switch", "also", second)["switched"] is False
+    assert shell("alias", "create", "also", first).exit_code == 2
+    assert shell.json("alias", "create", "also", first, "--force")["created"] is True
+    assert shell.json("alias", "delete", "also") == {"deleted": True}
+    assert shell.json("alias", "list") == {"aliases": {"docs": second}}
+
+
+# --- refused before anything changes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["deploy", "nowhere"], ["alias nowhere neither exists nor is declared", "docs"]),
+        (["deploy", "../docs"], ["alias name '../docs' is not allowed"]),
+        (["deploy", "docs", "--source", "jsonl:missing/*.jsonl"], ["no file matches", "missing/*.jsonl"]),
+        (["deploy", "docs", "--source", "jsonl:gone.jsonl"], ["gone.jsonl cannot be read"]),
+        (["deploy", "docs", "--source", "jsonl:empty.jsonl"], ["empty.jsonl", "empty"]),
+        (["deploy", "docs", "--source", "jsonl:/etc/passwd"], ["/etc/passwd", "ROLLOUTS_SOURCE_ROOTS"]),
+        (["deploy", "docs", "--source", "jsonl:../x.jsonl"], ["../x.jsonl", "ROLLOUTS_SOURCE_ROOTS"]),
+        (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, collection:"]),
+        (["deploy", "docs", "--source", "collection:nope"], ["nope"]),
+        (["deploy", "docs", "--strategy", "canary"], ["canary", "blue_green"]),
+        (
+            ["deploy", "docs", "--option", "soak.seconds=-1"],
+            ["options: soak.seconds: found -1", "greater than or equal"],
+        ),
+        (["deploy", "docs", "--option", "soak.second=1"], ["options: soak.second: unknown key"]),
+        (["deploy", "docs", "--option", "soak.seconds=soon"], ["options: soak.seconds: found 'soon'"]),
+        (["deploy", "docs", "--option", "grace_period_minutes=.inf"], ["options: grace_period_minutes"]),
+        (["rollback", "nowhere"], ["alias nowhere does not exist", "docs"]),
+        (["status", "ffffffffffff"], ["no deployment 'ffffffffffff'", "rollouts list"]),
+        (["pause", "nothing"], ["no deployment 'nothing'"]),
+        (["status", ""], ["no deployment ''"]),
+        (["alias", "switch", "docs", "nope"], ["collection nope does not exist"]),
+        (["alias", "create", "more", "nope"], ["collection nope does not exist"]),
+        (["alias", "create", "a b", "nope"], ["alias name 'a b' is not allowed"]),
+        (["alias", "delete", "nowhere"], ["alias nowhere does not exist", "docs"]),
+        (["search", "nowhere", "x"], ["alias nowhere does not exist", "docs"]),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words_and_changes_nothing(story, arguments, words):
+    (story.shell.folder / "empty.jsonl").write_text("")
+    before = story.shell.facts()
+    result = story.shell(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("refused: ")
+    assert [word for word in words if word not in result.stderr] == []
+    assert story.shell.facts() == before
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "promote", "abort"])
+def test_a_wish_for_an_ended_deployment_is_refused(story, verb):
+    result = story.shell(verb, story.first["id"])
+    assert result.exit_code == 2
+    assert f"{verb} is not possible: the deployment is live; it has ended" in result.stderr
+
+
+def test_an_alias_may_not_have_a_collections_name(story):
+    collection = story.second["green"]
+    result = story.shell("alias", "create", collection, story.first["green"])
+    assert result.exit_code == 2
+    assert f"{collection} is a collection's name" in result.stderr
+    declare(story.shell.folder, docs=DOCS, **{collection: DOCS})
+    result = story.shell("deploy", collection)
+    declare(story.shell.folder, docs=DOCS)
+    assert result.exit_code == 2
+    assert f"{collection} is a collection's name" in result.stderr
+
+
+def test_a_second_deployment_of_an_index_names_the_first(shell):
+    first = shell.json("deploy", "docs")["id"]
+    result = shell("deploy", "docs", "--wait")
+    assert result.exit_code == 2
+    assert f"deployment {first} of docs is pending" in result.stderr
+    assert [row["id"] for row in shell.json("list")["deployments"]] == [first]
+
+
+def test_a_rollback_needs_a_version_to_go_back_to(shell):
+    live = shell.json("deploy", "docs", "--wait")["green"]
+    result = shell("rollback", "docs")
+    assert result.exit_code == 2
+    assert f"docs has no version before {live} to go back to" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("indexes: {docs: {sauce: x}}", "indexes.docs.sauce: unknown key"),
+        ("indexes: {docs: {validation: {min_results: many}}}", "indexes.docs.validation.min_results: found 'many'"),
+        ("indexes: {docs: {validation: {min_top_score: 7}}}", "indexes.docs.validation.min_top_score: found 7"),
+        ("indexes: {docs: {soak: {seconds: -300}}}", "indexes.docs.soak.seconds: found -300"),
+        ("indexes: {docs: {grace_period_minutes: -1}}", "indexes.docs.grace_period_minutes: found -1"),
+        ("indexes: {docs: {}, docs: {}}", "key 'docs' stands twice"),
+        ("indexes: {docs: {soak: {seconds: 1, seconds: 2}}}", "key 'seconds' stands twice"),
+        ("indexes: {'a/b': {}}", "index name 'a/b' is not allowed"),
+        ("indexes: [docs]", "indexes: found"),
+        ("indexes: {docs", "cannot be read"),
+        ("indexes: {docs: {rebuild: hourly}}", "indexes.docs.rebuild: found 'hourly'"),
+    ],
+)
+def test_a_wrong_index_file_is_refused_with_path_and_value(shell, content, words):
+    (shell.folder / "rollouts.yaml").write_text(content, encoding="utf-8")
+    result = shell("deploy", "docs", "--wait")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("refused: rollouts.yaml: ")
+    assert words in result.stderr
+    assert shell("list", "--json").exit_code == 0
+    assert shell("doctor").exit_code == 2
+
+
+def test_a_wrong_variable_is_refused_and_a_misspelt_one_mentioned(shell):
+    result = shell("list", ROLLOUTS_QDRANT_GRPC_PORT="many")
+    assert result.exit_code == 2
+    assert "ROLLOUTS_QDRANT_GRPC_PORT: found 'many'" in result.stderr
+    result = shell("list", ROLLOUTS_QDRANT_ULR="http://127.0.0.1:1")
+    assert result.exit_code == 0
+    assert "did you mean ROLLOUTS_QDRANT_URL?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("ROLLOUTS_DATABASE_URL", f"oracle://me:{SECRET}@127.0.0.1/x", "no driver for oracle"),
+        ("ROLLOUTS_DATABASE_URL", f"nosuch://me:{SECRET}@127.0.0.1/x", "no driver for nosuch"),
+        (
+            "ROLLOUTS_BROKER_URL",
+            f"nosuch://me:{SECRET}@127.0.0.1/x",
+            "Celery cannot speak to the broker at nosuch://127",
+        ),
+        ("ROLLOUTS_BROKER_URL", f"redis://me:{SECRET}@127.0.0.1:x/0", "ROLLOUTS_BROKER_URL is not a broker URL"),
+    ],
+)
+def test_a_url_that_nothing_here_can_open_is_refused_without_its_password(shell, variable, value, words):
+    result = shell("deploy", "docs", **{variable: value})
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert SECRET not in result.output
+
+
+def test_a_terminal_without_our_symbols_gets_their_numbers(story):
+    done = subprocess.run(
+        [sys.executable, "-m", "interfaces.cli", "list"],
+        cwd=story.shell.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "\\u2714 live" in done.stdout
+
+
+def test_up_is_refused_where_workers_run_the_deployments(shell):
+    result = shell("up", ROLLOUTS_BROKER_URL="redis://127.0.0.1:1/0")
+    assert result.exit_code == 2
+    assert "ROLLOUTS_BROKER_URL" in result.stderr
+
+
+# --- a server that does not answer ------------------------------------------------------------------------------------
+
+QDRANT = {"ROLLOUTS_QDRANT_URL": f"http://me:{SECRET}@127.0.0.1:1", "ROLLOUTS_QDRANT_API_KEY": SECRET}
+REDIS = {"ROLLOUTS_BROKER_URL": f"redis://me:{SECRET}@127.0.0.1:1/0"}
+POSTGRES = {"ROLLOUTS_DATABASE_URL": f"postgresql://me:{SECRET}@127.0.0.1:1/state"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "which"),
+    [(QDRANT, "Qdrant at http://127.0.0.1:1"), (REDIS, "broker at redis://127.0.0.1:1/0"),
+     (POSTGRES, "database at postgresql://127.0.0.1:1/state")],
+)  # fmt: skip
+def test_a_server_that_does_not_answer_is_named_without_credentials_and_nothing_changes(shell, environment, which):
+    before = shell.facts()
+    result = shell("deploy", "docs", "--wait", **environment)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("unavailable: ")
+    assert which in result.stderr
+    assert SECRET not in result.output
+    assert shell.facts() == before
+
+
+@pytest.mark.parametrize("arguments", [["pause", "abc"], ["rollback", "docs"], ["abort", "abc", "--json"]])
+def test_a_wish_is_not_written_down_while_the_broker_is_away(shell, arguments):
+    result = shell(*arguments, **REDIS)
+    assert result.exit_code == 3
+    assert "broker at redis://127.0.0.1:1/0" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["search", "docs", "x"], ["alias", "list", "--json"]])
+def test_a_look_that_cannot_reach_qdrant_is_no_empty_answer(shell, arguments):
+    result = shell(*arguments, **QDRANT)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert SECRET not in result.output
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_finds_nothing_wrong_with_the_default_and_leaves_nothing_behind(shell):
+    report = shell.json("doctor")
+    states = {check["name"]: check["state"] for check in report["checks"]}
+    assert report["ok"] is True
+    assert states == {"settings": "ok", "index file": "ok", "runner": "warn", "qdrant": "ok", "database": "ok"}
+    assert not (shell.folder / ".rollouts" / "state.db").exists()
+
+
+def test_doctor_names_each_server_that_does_not_answer_and_what_to_do(shell):
+    result = shell("doctor", "--json", **QDRANT, **REDIS, **POSTGRES)
+    assert result.exit_code == 3
+    failed = {check["name"]: check for check in json.loads(result.stdout)["checks"] if check["state"] == "fail"}
+    assert failed.keys() == {"broker", "qdrant", "database"}
+    assert all(check["advice"] for check in failed.values())
+    assert SECRET not in result.output
+
+
+def test_doctor_says_what_this_version_will_not_do(shell):
+    declare(
+        shell.folder,
+        docs={**DOCS, "rebuild": "0 2 * * *", "source": "jsonl:gone.jsonl"},
+        more={**DOCS, "strategy": "canary", "embedding": {"model": "nobody:1"}},
+    )
+    shell("list")
+    report = shell.json("doctor")
+    warned = [f"{check['name']}: {check['value']}" for check in report["checks"] if check["state"] == "warn"]
+    for words in ("docs: rebuild", "docs: gone.jsonl", "more: strategy canary", "more: embedding model 'nobody:1'"):
+        assert any(words in line for line in warned), words
+
+
+def test_doctor_sees_a_deployment_that_needs_a_person(shell):
+    shell("deploy", "docs", "--wait", "--no-rollback-on-failure", "--option", "validation.min_top_score=0.99")
+    checks = shell.json("doctor")["checks"]
+    needing = [check for check in checks if check["name"].startswith("deployment")]
+    assert [check["state"] for check in needing] == ["warn"]
+    assert "rollouts abort" in needing[0]["advice"]

@@ -1,0 +1,226 @@
+"""The command line without a server: its help, its arguments, its pictures."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from core.errors import Refused
+from interfaces.cli import main, picture, screen
+from interfaces.cli.deploying import parsed
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"adapters", "celery", "core", "kombu", "numpy", "qdrant_client", "rich", "sqlalchemy", "torch", "wiring"}
+
+
+def imported_by(*arguments):
+    """The top-level packages that are loaded once ``rollouts ARGUMENTS`` has answered."""
+    program = (
+        "import atexit, sys; from interfaces.cli import main;"
+        "atexit.register(lambda: print('\\nLOADED', *{name.split('.')[0] for name in sys.modules}));"
+        f"main({list(arguments)!r}, prog_name='rollouts')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=30
+    )
+    answer, loaded = done.stdout.split("\nLOADED ")
+    return answer, set(loaded.split())
+
+
+def drawn(renderable, width=200):
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def seen(**changes):
+    return {
+        "id": "abc123",
+        "alias": "docs",
+        "strategy": "blue_green",
+        "status": "running",
+        "blue": "docs_1",
+        "green": "docs_2",
+        "message": "",
+        "created_at": "2026-11-02T02:00:00Z",
+        "finished_at": None,
+        "requested": None,
+        "steps": [step("create", status="done"), step("populate"), step("validate", status="pending")],
+        "gate": None,
+        "events": [],
+    } | changes
+
+
+def step(name, **changes):
+    return {
+        "name": name,
+        "status": "running",
+        "tries": 1,
+        "started_at": None,
+        "finished_at": None,
+        "message": "",
+        "progress": None,
+    } | changes
+
+
+# --- help -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"], ["alias", "switch", "--help"]])
+def test_help_loads_nothing_of_weight(arguments):
+    answer, loaded = imported_by(*arguments)
+    assert answer.startswith("Usage: rollouts")
+    assert loaded & HEAVY == set()
+
+
+def test_help_names_every_verb_and_exit_code():
+    answer = CliRunner().invoke(main, ["--help"]).output
+    verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
+    assert verbs == (
+        "demo up deploy status list promote pause resume abort rollback alias search doctor".split()  # noqa: SIM905
+    )
+    assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
+
+
+def test_every_summary_fits_its_line():
+    answer = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    assert "..." not in answer.split("Commands:")[1]
+
+
+def test_the_version_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: f"9.9.9 of {package}")
+    assert CliRunner().invoke(main, ["--version"]).output == "rollouts, version 9.9.9 of qdrant-rollouts\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["launch"],
+        ["deploy"],
+        ["list", "--limit", "0"],
+        ["deploy", "docs", "--timeout", "-1"],
+        ["search", "docs", "x", "--user", "u"],
+    ],
+)
+def test_a_misspelt_call_ends_with_2(arguments):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+# --- --option ---------------------------------------------------------------------------------------------------------
+
+
+def test_options_become_nested_settings_with_yaml_values():
+    given = ["soak.seconds=2", "soak.max_errors=0", "validation.queries=[a, b=c]", "on_bad_record=skip"]
+    assert parsed(given) == {
+        "soak": {"seconds": 2, "max_errors": 0},
+        "validation": {"queries": ["a", "b=c"]},
+        "on_bad_record": "skip",
+    }
+
+
+@pytest.mark.parametrize(
+    "given", [["soak"], ["=2"], ["soak.=2"], [".seconds=2"], ["soak=2", "soak.seconds=3"], ["soak=[1"]]
+)
+def test_an_option_that_is_none_is_refused_by_name(given):
+    with pytest.raises(Refused, match=re.escape(repr(given[-1]))):
+        parsed(given)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_tree_says_every_status_in_a_word_beside_its_symbol():
+    lines = drawn(picture.tree(seen())).splitlines()
+    assert lines[0].split() == ["◌", "docs", "running", "blue_green", "abc123"]
+    assert "docs_1 → docs_2" in lines[1]
+    assert [line.split()[1:4] for line in lines[2:]] == [
+        ["✔", "create", "done"],
+        ["◌", "populate", "running"],
+        ["·", "validate", "pending"],
+    ]
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "waiting", "done", "failed", "undone", "skipped"])
+def test_every_step_status_can_be_drawn(status):
+    assert status in drawn(picture.tree(seen(steps=[step("create", status=status)])))
+
+
+@pytest.mark.parametrize(
+    "status", ["pending", "running", "paused", "rolling_back", "live", "rolled_back", "needs_operator"]
+)
+def test_every_deployment_status_can_be_drawn(status):
+    assert status in drawn(picture.tree(seen(status=status)))
+
+
+def test_the_time_left_says_which_rate_it_is_reckoned_with():
+    progress = {"done": 250, "size": 1000, "unit": "source", "rate": 85.0, "records": 1000}
+    line = drawn(picture.tree(seen(steps=[step("populate", progress=progress)]))).splitlines()[-1]
+    assert "25%" in line
+    assert line.rstrip().endswith("1,000 records, 35 s left at 85/s")
+
+
+def test_a_step_in_trouble_says_so_beside_its_progress():
+    progress = {"done": 250, "size": 1000, "unit": "points", "rate": 50.0}
+    stuck = step("populate", progress=progress, tries=3, message="Qdrant at http://q:6333 did not answer")
+    assert "Qdrant at http://q:6333 did not answer" in drawn(picture.tree(seen(steps=[stuck])))
+
+
+def test_progress_that_has_reached_its_end_makes_room_for_the_message():
+    ready = step("populate", progress={"done": 9, "size": 9, "unit": "points"}, message="index: ready, look 1 of 3")
+    assert drawn(picture.tree(seen(steps=[ready]))).splitlines()[-1].rstrip().endswith("index: ready, look 1 of 3")
+
+
+def test_a_deployment_that_nobody_takes_asks_whether_anything_runs():
+    assert "rollouts doctor" in drawn(picture.tree(seen(status="pending")))
+
+
+def test_a_wish_that_waits_is_shown():
+    assert "abort was asked for" in drawn(picture.tree(seen(requested="abort")))
+
+
+def test_the_gate_shows_value_bound_and_evidence_of_each_check():
+    check = {"name": "count", "value": 299.0, "bound": 300.0, "n": 299, "verdict": "block", "detail": "exact"}
+    report = {"verdict": "block", "checks": [check], "warnings": ["no validation queries are configured"]}
+    lines = drawn(picture.gate(report)).splitlines()
+    assert lines[2].split() == ["count", "299", "300", "299", "✖", "block", "exact"]
+    assert lines[3] == "⚠ no validation queries are configured"
+
+
+def test_text_of_others_cannot_steer_the_terminal():
+    message = "\x1b]0;owned\x07 \x1b[2J bad\r\nrecord"
+    shown = drawn(picture.tree(seen(message=message)))
+    assert set(shown) & {"\x1b", "\x07", "\r"} == set()
+    rows = screen.table("ID", "RECORD")
+    screen.row(rows, (1, message))
+    assert set(drawn(rows)) & {"\x1b", "\x07", "\r"} == set()
+
+
+def test_a_table_without_room_cuts_its_last_column_and_keeps_the_ids():
+    rows = screen.table("ID", "MESSAGE")
+    screen.row(rows, ("abc123def456", "word " * 40))
+    lines = drawn(rows, width=40).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[-1].startswith("abc123def456  word")
+    assert lines[-1].endswith("…")
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (9.9, "9.9 s"), (45, "45 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (600_000, "6 days")],
+)
+def test_times_are_told_in_their_two_largest_units(seconds, words):
+    assert screen.span(seconds) == words
+
+
+def test_a_clock_that_is_behind_makes_no_negative_time():
+    assert screen.seconds_since("2026-11-02T02:00:05Z", "2026-11-02T02:00:00Z") == 0
