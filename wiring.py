@@ -15,9 +15,10 @@ from adapters.migrate import migrate
 from adapters.qdrant import open_store
 from adapters.sources import open_source
 from core.errors import Interrupted
+from core.index_file import IndexSpec, load_index_file
 from core.ports import Knocker
 from core.services import Services, Times
-from core.settings import IndexSpec, Settings, load_index_file
+from core.settings import Settings
 
 EMBEDDED_STORE = ".rollouts/qdrant"
 

@@ -8,8 +8,8 @@ from threading import Lock
 from adapters.embedding_hashing import Hashing
 from adapters.embedding_transformers import SentenceTransformers
 from core.errors import Refused
+from core.index_file import EmbeddingSpec
 from core.ports import Embedder
-from core.settings import EmbeddingSpec
 
 EMBEDDERS: dict[str, Callable[[str, str | None, str], Embedder]] = {
     "sentence-transformers": SentenceTransformers,

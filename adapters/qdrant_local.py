@@ -25,6 +25,7 @@ from core.errors import Busy, Refused, Unavailable
 from core.ports import FloatArray, Health, Hit, Point, PointId, Schema, Server
 from core.schema import vector_names, vector_params
 
+_MEMORY = ":memory:"
 _PAGE = 256
 #: Where a collection's declared settings are kept among its metadata.
 _SCHEMA = "rollouts:schema"
@@ -37,9 +38,9 @@ Answer = TypeVar("Answer")
 class LocalStore:
     """Opened at the first call, which raises Busy if another process has the folder open. Safe for threads."""
 
-    def __init__(self, folder: Path | str | None) -> None:
-        """Without a folder everything is in memory and gone with the process."""
-        self._folder = Path(folder) if folder is not None else None
+    def __init__(self, folder: Path | str) -> None:
+        """In ``:memory:`` everything is gone with the process."""
+        self._folder = None if folder == _MEMORY else Path(folder)
         self._lock = threading.RLock()
         self._client: QdrantLocal | None = None
         self._claim: IO[bytes] | None = None
@@ -50,7 +51,7 @@ class LocalStore:
     def server(self) -> Server:
         numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", self._do(lambda client: client.info().version))
         major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
-        address = str(self._folder) if self._folder else ":memory:"
+        address = str(self._folder) if self._folder else _MEMORY
         return Server((int(major), int(minor), int(patch)), address, embedded=True)
 
     def close(self) -> None:
@@ -229,7 +230,7 @@ class LocalStore:
         changes. Our own claim is taken before anything is read."""
         warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
         if self._folder is None:
-            return QdrantLocal(":memory:")
+            return QdrantLocal(_MEMORY)
         self._folder.mkdir(parents=True, exist_ok=True)
         claim = (self._folder / ".rollouts-claim").open("wb")
         try:

@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 
 from core import aliases, claims, engine, retention
 from core.errors import Busy, Refused, Unavailable
+from core.index_file import IndexSpec
 from core.lifecycle import FINAL, Event, Status
 from core.models import AliasState, Deletion, Deployment, Version
 from core.naming import check_name, collection_name
 from core.plan import Plan
 from core.ports import Source
 from core.services import Services
-from core.settings import IndexSpec
 from core.stamps import STAMPS_SINCE, read_stamp
 from core.strategies import STRATEGIES
 from core.strategies import rollback as rollback_strategy

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core import claims, events, outcomes, retention
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
+from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, after
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome, Written
@@ -20,7 +21,6 @@ from core.plan import Deployment as DeploymentView
 from core.plan import Done, Plan, Reject, StepContext, StepFunction
 from core.ports import Alert, Knock
 from core.services import Services
-from core.settings import IndexSpec
 from core.steps import STEPS
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import Any
 from core.checks import CHECKS, ON_QUERIES
 from core.checks.finding import Finding, GateContext, Verdict
 from core.errors import Refused
+from core.index_file import IndexSpec
 from core.plan import State
 from core.ports import Embedder, Hit, Schema, VectorStore
-from core.settings import IndexSpec
 
 NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
 #: How many results a validation query asks for, at least.

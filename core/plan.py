@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.index_file import IndexSpec
 from core.ports import Turn
 from core.services import Services
-from core.settings import IndexSpec
 
 State = dict[str, Any]
 

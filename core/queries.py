@@ -8,9 +8,9 @@ from sqlalchemy.orm import selectinload
 
 from core.commands import find
 from core.errors import Refused
+from core.index_file import EmbeddingSpec
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.services import Services
-from core.settings import EmbeddingSpec
 from core.stamps import Stamp, read_stamp
 
 

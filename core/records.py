@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from core.index_file import IndexSpec, template_fields
 from core.naming import point_id
 from core.ports import FloatArray, PointId, Row, Schema, Vector
 from core.schema import dense_names, vector_names, vector_params
-from core.settings import IndexSpec, template_fields
 
 #: The payload key that is this product's own; a record's field of that name is dropped.
 OURS = "_rollouts"

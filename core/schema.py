@@ -10,8 +10,8 @@ from copy import deepcopy
 from typing import Any
 
 from core.errors import Refused
+from core.index_file import CollectionSpec
 from core.ports import Health, Schema
-from core.settings import CollectionSpec
 
 _CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
 _NOTHING: tuple[object, ...] = (None, {}, [])

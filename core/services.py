@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import Interrupted
+from core.index_file import EmbeddingSpec, IndexSpec
 from core.ports import AlertChannel, Clock, Embedder, Knocker, Source, VectorStore
-from core.settings import EmbeddingSpec, IndexSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from core.index_file import EmbeddingSpec
 from core.ports import VectorStore
-from core.settings import EmbeddingSpec
 
 KEY = "rollouts"
 #: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.

@@ -21,9 +21,9 @@ from adapters.migrate import migrate
 from adapters.qdrant_local import LocalStore
 from adapters.sources import open_source
 from core import commands, engine, queries
+from core.index_file import IndexSpec
 from core.ports import Alert, Knock, VectorStore
 from core.services import Services, Times
-from core.settings import IndexSpec
 
 DIMENSION = 64
 EMBEDDING = {"model": f"hashing:{DIMENSION}", "text": "{text}"}

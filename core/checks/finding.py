@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.index_file import IndexSpec
 from core.ports import Embedder, Hit, Schema, VectorStore
-from core.settings import IndexSpec
 
 Verdict = Literal["pass", "block", "inconclusive"]
 

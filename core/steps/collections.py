@@ -9,8 +9,8 @@ from core.stamps import Stamp, read_stamp
 
 
 def create(context: StepContext) -> Outcome:
-    """Safe to run twice: a collection of this name that carries this deployment's stamp is what is left of an earlier
-    try and is made anew; nothing has been written to it, for populate begins after this step is done."""
+    """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole, else made anew;
+    nothing has been written to it, for populate begins after this step is done."""
     deployment, store = context.deployment, context.services.store
     moved = _moved(context)
     if moved:
@@ -18,10 +18,9 @@ def create(context: StepContext) -> Outcome:
     model, of = _model(context)
     vector = _vector_name(context, model)
     wanted = schemas.declared(model, deployment.spec.collection, vector, _size(context, model, vector))
-    if deployment.green in store.collections() and not _drop_remains(context):
-        return Reject(f"collection {deployment.green} exists and is not of this deployment; deploy again")
-    context.turn.check(ACT_SECONDS)
-    store.create(deployment.green, wanted, _stamp(context, vector).as_metadata())
+    if not _made_before(context, wanted):
+        context.turn.check(ACT_SECONDS)
+        store.create(deployment.green, wanted, _stamp(context, vector).as_metadata())
     different = schemas.difference(wanted, store.schema(deployment.green))
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
@@ -53,15 +52,20 @@ def _moved(context: StepContext) -> str:
     return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
 
 
-def _drop_remains(context: StepContext) -> bool:
-    """Drops what an interrupted try of this very deployment has left; False if the collection is not its own."""
+def _made_before(context: StepContext, wanted: Schema) -> bool:
+    """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a process that is
+    stopped before a drop may carry it out when the collection serves already. Raises Refused for somebody else's."""
     store, green = context.services.store, context.deployment.green
+    if green not in store.collections():
+        return False
     stamp = read_stamp(store, green)
     if stamp is None or stamp.deployment != context.deployment.id:
-        return False
+        raise Refused(f"collection {green} exists and is not of this deployment; deploy again")
+    if not schemas.difference(wanted, store.schema(green)):
+        return True
     context.turn.check(ACT_SECONDS)
     store.drop(green)
-    return True
+    return False
 
 
 def _model(context: StepContext) -> tuple[Schema | None, str | None]:

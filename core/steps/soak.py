@@ -4,10 +4,10 @@ import math
 
 from core import aliases
 from core.errors import Refused, Unavailable
+from core.index_file import SoakSpec
 from core.plan import Done, Outcome, Reject, StepContext, Wait
 from core.ports import Point, Vector, VectorStore
 from core.schema import dense_names
-from core.settings import SoakSpec
 
 
 def watch(context: StepContext) -> Outcome:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from core.index_file import IndexSpec
 from core.plan import Plan
-from core.settings import IndexSpec
 from core.strategies import blue_green
 
 STRATEGIES: dict[str, Callable[[IndexSpec], Plan]] = {

@@ -1,7 +1,7 @@
 """Build green beside blue, fill it, judge it, switch in one act, watch."""
 
+from core.index_file import IndexSpec
 from core.plan import Plan
-from core.settings import IndexSpec
 from core.steps import STEPS
 
 

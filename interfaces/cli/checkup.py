@@ -18,9 +18,10 @@ from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import queries
 from core.errors import Busy, Refused, Unavailable
+from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
 from core.services import Services
-from core.settings import IndexSpec, Settings, load_index_file, load_settings, unknown_variables
+from core.settings import Settings, load_settings, unknown_variables
 from core.steps import STEPS
 from core.strategies import STRATEGIES
 from interfaces.cli import screen

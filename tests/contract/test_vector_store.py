@@ -50,7 +50,7 @@ UUID = "6f2d3c1e-5a0b-4d4e-9c57-0b6a4f0e8d11"
 @pytest.fixture(params=["memory", "folder", "server", "server without gRPC"])
 def store(request, tmp_path):
     made = {
-        "memory": lambda: LocalStore(None),
+        "memory": lambda: LocalStore(":memory:"),
         "folder": lambda: LocalStore(tmp_path / "qdrant"),
         "server": lambda: ServerStore(asked("qdrant_url"), "", asked("qdrant_grpc_port")),
         "server without gRPC": lambda: ServerStore(asked("qdrant_url"), "", free_ports(1)[0]),

@@ -9,8 +9,8 @@ from adapters.qdrant_local import LocalStore
 from core.checks import CHECKS
 from core.checks.finding import Finding, GateContext
 from core.gate import NO_QUERIES, examine, verdict
+from core.index_file import IndexSpec
 from core.ports import Hit, Point
-from core.settings import IndexSpec
 
 SIZE = 4
 

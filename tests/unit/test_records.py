@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import Refused
+from core.index_file import IndexSpec
 from core.naming import point_id
 from core.ports import Row
 from core.records import OURS, BadRecord, Record, RecordRules, VectorRule, content_hash, parse, payload
-from core.settings import IndexSpec
 
 TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, template="{title}\n{text}")
 ONE = RecordRules(dense={"": VectorRule(3, cosine=True)})

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
+from core.index_file import CollectionSpec
 from core.ports import Health
 from core.schema import (
     declared,
@@ -19,7 +20,6 @@ from core.schema import (
     vector_names,
     vector_params,
 )
-from core.settings import CollectionSpec
 
 #: As 1.16.3 shows a collection.
 BLUE = {

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.settings import IndexSpec, Settings, load_index_file, load_settings, template_fields, unknown_variables
+from core.index_file import IndexSpec, load_index_file, template_fields
+from core.settings import Settings, load_settings, unknown_variables
 
 
 def index_file(tmp_path: Path, text: str) -> Path:

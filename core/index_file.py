@@ -1,0 +1,212 @@
+"""The index file: what people declare about an index, validated once, at the edge.
+
+A wrong key, type or value is refused with its path, the value and what was expected.
+"""
+
+import re
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
+
+from core.errors import Refused
+from core.naming import check_name
+
+# Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+#: The fields of a cron line and their bounds, as Celery's ``crontab`` reads them.
+_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
+_CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/0*[1-9]\d*)?")
+
+
+def _cron(line: str) -> str:
+    fields = line.split()
+    if len(fields) != len(_CRON):
+        raise ValueError('expected five cron fields, minute first, such as "0 2 * * *" (UTC)')
+    for text, (name, low, high) in zip(fields, _CRON, strict=True):
+        parts = [_CRON_PART.fullmatch(part) for part in text.split(",")]
+        if not all(part and all(low <= int(n) <= high for n in part.groups() if n) for part in parts):
+            raise ValueError(f"{name} is {text!r}; expected *, numbers from {low} to {high}, ranges or steps")
+    return line
+
+
+class EmbeddingSpec(_Strict):
+    """Which model turns a record into a vector. ``text`` is a template over the record's fields, plain names only."""
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    text: str = "{text}"
+    #: Name of the collection's vector; empty is the unnamed one.
+    vector: str = ""
+
+    @field_validator("text")
+    @classmethod
+    def _plain_names(cls, text: str) -> str:
+        if not template_fields(text):
+            raise ValueError("expected at least one {field}")
+        return text
+
+
+class CollectionSpec(_Strict):
+    """Vector settings that differ from the live collection's, or from the server's defaults on a first deployment."""
+
+    distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"] | None = None
+    datatype: Literal["float32", "float16", "uint8"] | None = None
+    on_disk: StrictBool | None = None
+    hnsw: dict[str, int | bool] | None = None
+    quantization: dict[str, Any] | None = None
+    shard_number: AtLeastOne | None = None
+    replication_factor: AtLeastOne | None = None
+    on_disk_payload: StrictBool | None = None
+    payload_indexes: dict[str, str | dict[str, Any]] = {}
+
+
+class ValidationSpec(_Strict):
+    queries: tuple[str, ...] = ()
+    min_results: AtLeastOne = 5
+    min_top_score: Annotated[float, Field(ge=-1, le=1, strict=True)] = 0.7
+
+
+class SoakSpec(_Strict):
+    seconds: Seconds = 300
+    interval_seconds: Positive = 10
+    max_errors: Count = 5
+
+
+class Stage(_Strict):
+    percentage: Annotated[float, Field(ge=0, le=100, strict=True)]
+    duration_minutes: Seconds
+
+
+class CanarySpec(_Strict):
+    stages: tuple[Stage, ...] = (
+        Stage(percentage=5, duration_minutes=30),
+        Stage(percentage=25, duration_minutes=60),
+        Stage(percentage=50, duration_minutes=120),
+        Stage(percentage=100, duration_minutes=0),
+    )
+
+
+class IndexSpec(_Strict):
+    """One entry of the index file, and what a deployment carries as its frozen settings."""
+
+    source: str | None = None
+    embedding: EmbeddingSpec | None = None
+    collection: CollectionSpec = CollectionSpec()
+    strategy: str = "blue_green"
+    validation: ValidationSpec = ValidationSpec()
+    soak: SoakSpec = SoakSpec()
+    canary: CanarySpec = CanarySpec()
+    grace_period_minutes: Seconds = 60
+    rebuild: Annotated[str, AfterValidator(_cron)] | None = None
+    on_bad_record: Literal["fail", "skip"] = "fail"
+    max_bad_records: Count = 100
+    rollback_on_failure: StrictBool = True
+    #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
+    progress_deadline_seconds: Positive = 600
+
+    def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
+        """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
+        return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
+
+
+class IndexFile(_Strict):
+    indexes: dict[str, IndexSpec] = {}
+
+    @field_validator("indexes")
+    @classmethod
+    def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
+        try:
+            return {check_name("index", alias): spec for alias, spec in indexes.items()}
+        except Refused as error:
+            raise ValueError(str(error)) from None
+
+
+def template_fields(template: str) -> tuple[str, ...]:
+    """The record fields a text template names, each once, in order. Raises ValueError for all but plain ``{name}``."""
+    names = []
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if not name.isidentifier() or spec or conversion:
+            raise ValueError(f"expected plain {{field}} names, found {{{name}}}")
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def load_index_file(path: Path) -> IndexFile:
+    """Reads and validates the index file; no file means no declared index. Raises Refused with path, value, bound."""
+    if not path.exists():
+        return IndexFile()
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refused(f"{path}: cannot be read: {error}") from error
+    return validated(IndexFile, {} if content is None else content, str(path))
+
+
+def validated(model: type[Model], content: Any, path: str) -> Model:
+    """``content`` as ``model``; Refused with one line for each fault: path, value, what was expected."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise Refused("\n".join(_fault(path, fault) for fault in error.errors())) from None
+
+
+def _fault(path: str, fault: Mapping[str, Any]) -> str:
+    where = f"{path}: " + (".".join(str(part) for part in fault["loc"]) or "content")
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"{where}: missing; this key is required"
+    return f"{where}: found {fault['input']!r}; {expected(fault)}"
+
+
+#: What pydantic says in words of Python, in words of YAML.
+_IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}
+
+
+def expected(fault: Mapping[str, Any]) -> str:
+    """What a value should have been, in words, for one of pydantic's faults."""
+    return _IN_YAML.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if nested else value
+    return result
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own loader lets a second equal key win in silence; this one refuses.
+
+    It looks while composing: later, merge keys (``<<``) have legally brought in keys that are then overridden.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return node
