@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from core import events
 from core.errors import LeaseLost
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus, after
 from core.models import Deployment, StepRow
@@ -64,6 +65,9 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
             return Declined(refusal)
         if not row.requested and row.wake_at > now + _EARLY:
             return Declined("early", _rearmed(session, services, row, now))
+        if row.status == Status.PENDING and not row.requested:
+            row.status = after(row.status, Event.START)
+            events.record(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
         _mark(services, row, now, owner)
         session.flush()
         claim = _claim(row)
@@ -121,8 +125,6 @@ def _rearmed(session: Session, services: Services, row: Deployment, now: datetim
 
 def _mark(services: Services, row: Deployment, now: datetime, owner: str) -> None:
     crashed = row.lease_until is not None
-    if row.status == Status.PENDING and not row.requested:
-        row.status = after(row.status, Event.START)
     row.claimed_at, row.lease_owner, row.knocks = now, owner, 0
     row.lease_until = now + timedelta(seconds=services.times.lease)
     step = current_step(row)

@@ -93,6 +93,13 @@ def test_the_plan_is_written_down_before_the_first_turn(world: World, docs: str)
     ]
 
 
+def test_every_status_a_deployment_goes_through_is_an_event(world: World, docs: str) -> None:
+    deployment = world.deploy(docs, queries=["zebra crossing"])
+    world.run()
+    statuses = [event for event in events(world, deployment) if event.startswith("deployment.")]
+    assert statuses == [f"deployment.{name}" for name in ("pending", "running", "rolling_back", "rolled_back")]
+
+
 def test_of_twenty_knocks_for_a_turn_one_wins(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
     knock = knock_of(world, deployment)
