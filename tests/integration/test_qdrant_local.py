@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_one_is_unavailable_by_its_name(tmp_path):
 
 
 def test_what_needs_a_server_is_refused_with_the_setting_that_names_one():
-    store = LocalStore(None)
+    store = LocalStore(":memory:")
     store.create("docs", SCHEMA, {})
 
     for ask in (lambda: store.start_snapshot("docs"), lambda: store.start_recovery("docs", "docs", "a.snapshot")):
