@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Deployments(RuleBasedStateMachine):
         self.world.declare("docs", source=self.world.write("docs.jsonl", texts(20)), grace_period_minutes=1)
         self.world.deploy("docs")
         self.world.run()
+        self.files = 0
         self.deployments: list[str] = []
         self.asked_to_stop: set[str] = set()
         self.ended: dict[str, Any] = {}
@@ -34,6 +36,10 @@ class Deployments(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
+        with self.folder, closing(self.world):
+            self._end_all()
+
+    def _end_all(self) -> None:
         for _ in range(100):
             if all(self.status(id)["status"] in _FINAL for id in self.deployments):
                 break
@@ -43,8 +49,6 @@ class Deployments(RuleBasedStateMachine):
             self.world.run()
         for deployment in self.deployments:
             self.check_end(self.status(deployment))
-        self.world.close()
-        self.folder.cleanup()
 
     def status(self, deployment: str) -> dict[str, Any]:
         return self.world.status(deployment)
@@ -66,9 +70,10 @@ class Deployments(RuleBasedStateMachine):
 
     @rule(count=strategies.integers(1, 40))
     def deploy(self, count: int) -> None:
-        self.world.write("docs.jsonl", texts(count))
+        self.files += 1
+        source = self.world.write(f"docs-{self.files}.jsonl", texts(count))
         try:
-            self.deployments.append(self.world.deploy("docs"))
+            self.deployments.append(self.world.deploy("docs", source=source))
         except Refused:
             assert self.status(self.deployments[-1])["status"] not in _FINAL
 
