@@ -31,9 +31,8 @@ $(QDRANT): tests/tools/package-lock.json
 	@cd tests/tools && npm ci --silent
 	@touch $@
 
-# The demo keeps its state under the working directory, so it gets one of its own.
 demo: install
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cd "$$scratch" && "$(CURDIR)/$(BIN)/rollouts" demo
+	@$(BIN)/rollouts demo
 
 test: install tools
 	@$(BIN)/pytest

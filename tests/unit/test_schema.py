@@ -11,6 +11,7 @@ from core.errors import Refused
 from core.index_file import CollectionSpec
 from core.ports import Health
 from core.schema import (
+    changes,
     declared,
     dense_names,
     difference,
@@ -77,6 +78,7 @@ def test_any_setting_that_has_another_value_is_named(path):
 
 def test_a_difference_reads_as_a_sentence():
     assert difference(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m: wanted 16, found 32"]
+    assert changes(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m 16 -> 32"]
 
 
 def test_what_nobody_asked_for_is_the_servers_to_choose():

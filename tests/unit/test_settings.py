@@ -306,3 +306,8 @@ def test_no_secret_is_shown_with_the_settings(monkeypatch):
     monkeypatch.setenv("ROLLOUTS_API_TOKEN", "hunter2")
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", "postgresql://u:hunter2@h/x")
     assert "hunter2" not in repr(load_settings())
+
+
+def test_an_empty_section_in_the_options_replaces_what_the_file_says():
+    spec = IndexSpec.model_validate({"collection": {"quantization": {"scalar": {"type": "int8"}}}})
+    assert spec.with_options({"collection": {"quantization": {}}}).collection.quantization == {}

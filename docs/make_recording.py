@@ -1,0 +1,160 @@
+"""Records a real run of the demo as an animated SVG: ``python -m docs.make_recording`` writes ``docs/images/demo.svg``.
+
+Needs pyte. What a terminal would have shown is replayed. Equal lines are stored once, and a frame is a list of lines;
+the frames lie side by side, and the picture moves from one to the next. Whoever prefers no motion sees the last one.
+"""
+
+import contextlib
+import os
+import pty
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import pyte
+from pyte.screens import Char
+
+PICTURE = Path(__file__).parent / "images" / "demo.svg"
+COLUMNS, ROWS = 108, 36
+#: Pixels.
+_CHAR, _LINE, _SIZE, _MARGIN, _BAR = 8.4, 19, 14, 18, 36
+#: From one frame to the next; a gap, since a glyph may be wider than its place.
+_STEP = COLUMNS * _CHAR + 50
+#: Seconds: how much faster than it was, the shortest and longest a picture stands, and the last one.
+_SPEED, _SHORTEST, _LONGEST, _LAST = 3.0, 0.3, 1.5, 9.0
+_FONTS = "ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono',Consolas,monospace"
+_COLOURS = {
+    "default": "#d3d7de",
+    "green": "#7fc98b",
+    "red": "#f08080",
+    "cyan": "#6cc7d9",
+    "brown": "#e0c074",  # its word for yellow
+    "brightblack": "#7d8794",
+}
+_LIGHTS = ("#ff5f57", "#febc2e", "#28c840")
+
+
+Row = tuple[Char, ...]
+Rows = tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the terminal showed, and for how many seconds of the recording."""
+
+    rows: Rows
+    seconds: float
+
+
+def record(arguments: Sequence[str]) -> list[tuple[float, bytes]]:
+    """What the program wrote to its terminal, and when (seconds from its start)."""
+    begun, written = time.monotonic(), []
+
+    def read(terminal: int) -> bytes:
+        content = os.read(terminal, 1 << 16)
+        written.append((time.monotonic() - begun, content))
+        return content
+
+    os.environ.update(COLUMNS=str(COLUMNS), LINES=str(ROWS), TERM="xterm-256color")
+    if os.waitstatus_to_exitcode(pty.spawn(list(arguments), read)):
+        sys.exit("the program did not end well; nothing was recorded")
+    return written
+
+
+def frames(written: Sequence[tuple[float, bytes]]) -> list[Frame]:
+    """What changed so fast that nobody could have read it is one frame."""
+    seen: list[tuple[float, Rows]] = []
+    for at, rows in _screens(written):
+        fast = bool(seen) and at - seen[-1][0] < _SHORTEST * _SPEED
+        if not seen or rows != seen[-1][1]:
+            seen.append((seen.pop()[0] if fast else at, rows))
+    stands = [min(max((after - at) / _SPEED, _SHORTEST), _LONGEST) for (at, _), (after, _) in pairwise(seen)]
+    return [Frame(rows, seconds) for (_, rows), seconds in zip(seen, [*stands, _LAST], strict=True)]
+
+
+def _screens(written: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, Rows]]:
+    screen = pyte.Screen(COLUMNS, ROWS)
+    stream = pyte.ByteStream(screen)
+    for at, content in written:
+        stream.feed(content.replace(b"\x1b[2m", b"\x1b[90m"))  # it knows no dim
+        yield at, tuple(tuple(screen.buffer[row][column] for column in range(COLUMNS)) for row in range(ROWS))
+
+
+# --- drawing ------------------------------------------------------------------------------------------------------
+
+
+def drawing(shown: Sequence[Frame], title: str) -> str:
+    width, height = _MARGIN * 2 + COLUMNS * _CHAR, _MARGIN + _BAR + ROWS * _LINE
+    lines = {row: f"l{number}" for number, row in enumerate(dict.fromkeys(row for one in shown for row in one.rows))}
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{_style(shown)}</style>",
+            "<defs>",
+            *(f'<g id="{name}">{_line(row)}</g>' for row, name in lines.items()),
+            "</defs>",
+            f'<rect width="{width:g}" height="{height:g}" rx="9" fill="#161b22"/>',
+            *(f'<circle cx="{22 + 20 * n}" cy="18" r="6" fill="{fill}"/>' for n, fill in enumerate(_LIGHTS)),
+            f'<text x="{width / 2:g}" y="23" text-anchor="middle" class="brightblack">{escape(title)}</text>',
+            f'<svg x="{_MARGIN}" y="{_BAR}" width="{COLUMNS * _CHAR:g}" height="{ROWS * _LINE}"><g class="film">',
+            *(_frame(one, number, lines) for number, one in enumerate(shown)),
+            "</g></svg>",
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _style(shown: Sequence[Frame]) -> str:
+    whole, at, steps = sum(one.seconds for one in shown), 0.0, []
+    for number, one in enumerate(shown):
+        steps.append(f"{100 * at / whole:.2f}%{{transform:translateX({-number * _STEP:g}px)}}")
+        at += one.seconds
+    last = f"transform:translateX({-(len(shown) - 1) * _STEP:g}px)"
+    return "".join(
+        [
+            f"text{{font:{_SIZE}px {_FONTS};white-space:pre}}",
+            *(f".{name}{{fill:{colour}}}" for name, colour in _COLOURS.items()),
+            ".bold{font-weight:bold}",
+            f"@keyframes film{{{''.join(steps)}to{{{last}}}}}",
+            f".film{{animation:film {whole:.1f}s steps(1,end) infinite}}",
+            f"@media(prefers-reduced-motion){{.film{{animation:none;{last}}}}}",
+        ]
+    )
+
+
+def _frame(one: Frame, number: int, lines: dict[Row, str]) -> str:
+    uses = (f'<use href="#{lines[row]}" y="{at * _LINE}"/>' for at, row in enumerate(one.rows) if _line(row))
+    return f'<g transform="translate({number * _STEP:g})">{"".join(uses)}</g>'
+
+
+def _line(row: Row) -> str:
+    """Each run of one colour where it stands, as wide as it was: no font then moves what comes after it."""
+    column, runs = 0, []
+    for (colour, bold), chars in groupby(row, key=lambda char: (char.fg, char.bold)):
+        text = "".join(char.data for char in chars)
+        if text.strip():
+            kind = f"{colour} bold" if bold else colour
+            length = f'textLength="{len(text) * _CHAR:g}" lengthAdjust="spacingAndGlyphs"'
+            runs.append(f'<text x="{column * _CHAR:g}" y="{_SIZE}" class="{kind}" {length}>{escape(text)}</text>')
+        column += len(text)
+    return "".join(runs)
+
+
+def main() -> None:
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        written = record(["rollouts", "demo"])
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(drawing(frames(written), "rollouts demo"), encoding="utf-8")
+    print(f"{PICTURE}: {PICTURE.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

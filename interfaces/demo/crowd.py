@@ -1,0 +1,78 @@
+"""The people who use the index while it is rebuilt: threads that search by alias and write down what they got."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle, islice
+from types import TracebackType
+from typing import Self
+
+from rich.text import Text
+
+from core.errors import AppError
+from core.ports import FloatArray, VectorStore
+
+THREADS = 4
+#: Seconds between two searches of one thread. The embedded store answers one caller at a time, and whoever fills the
+#: new version wants its turn too.
+_PAUSE = 0.05
+_LIMIT = 5
+
+
+class Crowd:
+    """Searches as long as its ``with`` lasts; at its end it raises what no search may raise."""
+
+    def __init__(self, store: VectorStore, alias: str, vectors: Sequence[FloatArray]) -> None:
+        self.answered: Counter[int] = Counter()
+        self.failed = self.empty = 0
+        self.last_error = ""
+        self._store, self._alias, self._vectors = store, alias, vectors
+        self._stopped = threading.Event()
+        self._counting = threading.Lock()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+        self._searching: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        self._searching = [self._pool.submit(self._search, number) for number in range(THREADS)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._pool.shutdown()
+        for one in self._searching:
+            one.result()
+
+    @property
+    def served(self) -> int:
+        return self.answered.total()
+
+    def words(self) -> str:
+        with self._counting:
+            by = ", ".join(f"version {number}: {count:,}" for number, count in sorted(self.answered.items()))
+            sentence = f"{self.served:,} answered ({by or 'none yet'}), {self.failed} failed, {self.empty} empty"
+            return sentence + (f"; the last failure: {self.last_error}" if self.failed else "")
+
+    def line(self) -> Text:
+        return Text(f"searches: {self.words()}", style="red" if self.failed or self.empty else "green")
+
+    def _search(self, first: int) -> None:
+        for vector in islice(cycle(self._vectors), first, None):
+            self._once(vector)
+            if self._stopped.wait(_PAUSE):
+                return
+
+    def _once(self, vector: FloatArray) -> None:
+        try:
+            hits = self._store.search(self._alias, vector, _LIMIT)
+        except AppError as error:
+            with self._counting:
+                self.failed, self.last_error = self.failed + 1, str(error)
+            return
+        with self._counting:
+            if hits:
+                self.answered[int(hits[0].payload["version"])] += 1
+            else:
+                self.empty += 1

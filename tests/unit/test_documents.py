@@ -1,0 +1,213 @@
+"""What the documents name is there: commands, variables, keys, tasks, settings, make targets, files."""
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from types import UnionType
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from adapters.celery import SETTINGS
+from adapters.sources import SOURCES
+from beat_schedule import SCHEDULE
+from core.errors import Refused
+from core.index_file import IndexFile, IndexSpec, validated
+from core.lifecycle import Status
+from core.settings import Settings
+from core.steps import STEPS
+from interfaces.cli import main
+from tasks.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+TASKS = {*COMMANDS, *(entry["task"] for entry in SCHEDULE.values()), *(f"deployments.{step}" for step in STEPS)}
+
+
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page, *languages):
+    """The fenced blocks of a page in one of these languages."""
+    return [code for language, code in re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL) if language in languages]
+
+
+def spans(page):
+    """What stands in backticks between the fenced blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL))
+
+
+def code(page):
+    return [line for block in blocks(page, "sh") for line in block.splitlines()] + spans(page)
+
+
+def table(page, title):
+    """The rows of the table whose first column has this title, each as its cells without backticks."""
+    rows = page.split(f"| {title} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+def told(value):
+    """A default as the documents write it."""
+    if isinstance(value, str | Path):
+        return f"`{value}`" if str(value) else "empty"
+    return f"`{json.dumps(value, default=str)}`"
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+def wrong_command(line):
+    """What is wrong with a line that calls ``rollouts``, or nothing."""
+    words = shlex.split(line.replace("…", ""), comments=True)[1:]
+    command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            return f"{words[0]} is no verb"
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return ", ".join(word for word in words if word.startswith("--") and word not in known)
+
+
+def calls(page):
+    lines = [line.strip().removeprefix(".venv/bin/") for line in code(page)]
+    return [line for line in lines if re.match(r"rollouts [a-z-]", line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_and_has_the_options_it_is_given(page):
+    assert {line: fault for line in calls(text(page)) if (fault := wrong_command(line))} == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["rollouts deploi x", "rollouts alias move a b", "rollouts deploy x --fast", "rollouts list --wait"]
+)
+def test_a_command_that_is_none_is_found(line):
+    (call,) = calls(f"Say `{line}`.")
+    assert wrong_command(call)
+
+
+def test_every_verb_is_in_the_changelog():
+    assert set(main.commands) <= set(spans(text(ROOT / "CHANGELOG.md")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_target_of_make_is_there(page):
+    targets = re.findall(r"^(\w+):", text(ROOT / "Makefile"), re.MULTILINE)
+    named = [word for line in code(text(page)) if (word := re.fullmatch(r"(?:.*\s)?make (\w+)", line.strip()))]
+    assert [word[1] for word in named if word[1] not in targets] == []
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_variable_is_a_setting(page):
+    known = {f"ROLLOUTS_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"\bROLLOUTS_[A-Z_]+\b", text(page))) <= known
+
+
+def test_the_readme_has_every_setting_with_its_default():
+    listed = {name.strip("`"): default for name, default, _ in table(text(ROOT / "README.md"), "variable")}
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    plain = {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in defaults.items()}
+    assert listed == {f"ROLLOUTS_{name.upper()}": told(value or "") for name, value in plain.items()}
+
+
+def test_the_page_has_every_key_of_the_index_file_with_its_default():
+    listed = {name.strip("`"): default for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "key")}
+    keys = dict(documented(IndexSpec))
+    assert listed.keys() == keys.keys()
+    inwords = {"collection": "as blue", "embedding.vector": "empty", "canary.stages": "5 %, 25 %, 50 %, 100 %"}
+    assert listed == {key: inwords.get(key, default) for key, default in keys.items()}
+
+
+def documented(model, path=""):
+    """Keys with their defaults; a section that is there by default is told by its keys alone."""
+    for name, field in model.model_fields.items():
+        default, inner = field.get_default(), section(field.annotation)
+        if path + name == "collection" or not isinstance(default, BaseModel):
+            yield path + name, "required" if field.is_required() else "none" if default is None else told(default)
+        if inner is not None:
+            yield from documented(inner, f"{path}{name}.")
+
+
+def section(annotation):
+    """The section that a key holds, be it there by default or not; a list of sections is one key."""
+    kinds = annotation.__args__ if isinstance(annotation, UnionType) else [annotation]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_index_file_shown_is_a_good_one(page):
+    for block in blocks(text(page), "yaml"):
+        assert validated(IndexFile, yaml.safe_load(block), page.name).indexes
+
+
+def test_a_bad_index_file_would_be_found():
+    with pytest.raises(Refused, match="sorce"):
+        validated(IndexFile, yaml.safe_load("indexes: {a: {sorce: x}}"), "page")
+
+
+def test_the_sources_page_has_every_kind():
+    written = {row[0].strip("`").split(":")[0] for row in table(text(ROOT / "docs" / "sources.md"), "written")}
+    assert written == set(SOURCES)
+
+
+def test_the_celery_page_has_every_setting():
+    listed = [name for row in table(text(ROOT / "docs" / "celery.md"), "setting") for name in spans(row[0])]
+    assert sorted(listed) == sorted({*SETTINGS, "result_backend"})
+
+
+# --- tasks, statuses, files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_task_is_one(page):
+    named = re.findall(r"\b(?:deployments|aliases|collections|indexes)\.[a-z_]+\b(?!\()", "\n".join(spans(text(page))))
+    sent = re.findall(r'send_task\("([^"]+)"', text(page))
+    files = {"collections.py", "aliases.py"}
+    assert {*named, *sent} - files <= TASKS
+
+
+def test_the_celery_page_has_every_command():
+    assert {row[0].strip("`") for row in table(text(ROOT / "docs" / "celery.md"), "task")} == set(COMMANDS)
+
+
+def test_the_operations_page_has_every_status():
+    rows = table(text(ROOT / "docs" / "operations.md"), "status")
+    assert {row[0].strip("`") for row in rows} == set(Status)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    linked = [urlsplit(link) for link in re.findall(r"\]\(([^)]+)\)", text(page))]
+    assert [link.path for link in linked if not link.scheme and not (page.parent / link.path).exists()] == []
+
+
+def test_the_picture_is_of_a_run_that_ended_well_and_of_no_machine():
+    picture = ET.parse(ROOT / "docs" / "images" / "demo.svg")  # noqa: S314 - our own file
+    shown = [line.text for line in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert any("What was found" in line for line in shown)
+    assert any("searches by alias" in line and "0 failed, 0 empty" in line for line in shown)
+    assert [line for line in shown if re.search(r"/(home|work|root|tmp)/", line)] == []
+
+
+def test_pypi_shows_the_readme_and_the_image_is_built_with_it():
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    assert project["readme"] == "README.md"
+    assert "!README.md" in text(ROOT / ".dockerignore").splitlines()
+    assert text(ROOT / "Dockerfile").index("COPY . .") < text(ROOT / "Dockerfile").index("pip install --no-deps .")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_document_names_a_machine(page):
+    """Neither somebody's folders nor somebody's package index."""
+    assert re.findall(r"(?:/home/|/work/|/root/|/tmp/)\S*|https?://(?!localhost)[^\s)\"'`]+", text(page)) == []
