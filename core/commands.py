@@ -68,6 +68,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
     check_name("alias", alias)
     current = _serving(_live(services), alias)
     with services.sessions() as session:
+        _check_alone(session, alias)
         last = _last_live(session, alias, current)
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")

@@ -14,7 +14,7 @@ from core import claims, events, outcomes, retention
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
 from core.index_file import IndexSpec
-from core.lifecycle import FINAL, MOVING, Event, after
+from core.lifecycle import FINAL, MOVING, Event, Status, after
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome, Written
 from core.plan import Deployment as DeploymentView
@@ -72,6 +72,8 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
         _check_wish(row, wish)
         wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
+        if _takes_back(row, wish):
+            wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
         events.record(session, now, f"{wish}.requested", reason, actor=actor, deployment_id=row.id, alias=row.alias)
@@ -165,12 +167,19 @@ def _deliver(services: Services, written: Written) -> Written:
 
 
 def _check_wish(row: Deployment, wish: Event) -> None:
+    if _takes_back(row, wish):
+        return
     after(row.status, wish)
     if wish is Event.RESUME and row.paused_for == "approval":
         raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
     waiting = Event(row.requested) if row.requested else None
     if waiting and RANK.index(waiting) < RANK.index(wish):
         raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")
+
+
+def _takes_back(row: Deployment, wish: Event) -> bool:
+    """A resume before the pause was honoured."""
+    return wish is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
 
 
 def _unanswered(services: Services, now: datetime) -> Select[Deployment]:

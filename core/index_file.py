@@ -189,7 +189,8 @@ def expected(fault: Mapping[str, Any]) -> str:
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(base.get(key), dict)
+        # An empty section replaces what was there: `quantization: {}` switches it off.
+        nested = isinstance(value, Mapping) and value and isinstance(base.get(key), dict)
         result[key] = _merged(base[key], value) if nested else value
     return result
 

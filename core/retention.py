@@ -90,15 +90,18 @@ def cancel(session: Session, now: datetime, collection: str, reason: str, actor:
 
 
 def users(services: Services, session: Session, collection: str) -> list[str]:
-    """Who uses the collection, in words: unfinished deployments, aliases as meant and as they are. Empty: nobody.
+    """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
+    they are. Empty: nobody.
 
-    Qdrant's aliases are looked at last. Raises Unavailable if they cannot be.
+    Qdrant's aliases are looked at last. Raises Unavailable if they cannot be, Refused if the index file cannot be read.
     """
+    readers = [alias for alias, spec in services.indexes().items() if spec.source == f"collection:{collection}"]
+    found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
         Deployment.blue == collection, Deployment.green == collection, Deployment.source == f"collection:{collection}"
     )
     running = select(Deployment.id, Deployment.alias).where(Deployment.status.not_in(FINAL), using)
-    found = [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
+    found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
     aliases = services.store.aliases().items()

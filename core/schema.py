@@ -72,7 +72,16 @@ def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
 
 def difference(wanted: Schema, found: Schema) -> list[str]:
     """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found 32``."""
-    return list(_differences("", _comparable(wanted), _comparable(found), closed=False))
+    return [
+        f"{path}: wanted {_word(one)}, found {_word(other)}"
+        for path, one, other in _differences("", _comparable(wanted), _comparable(found), closed=False)
+    ]
+
+
+def changes(before: Schema, now: Schema) -> list[str]:
+    """Each setting that ``now`` names and ``before`` has otherwise: ``hnsw_config.m 16 -> 32``."""
+    found = _differences("", _comparable(now), _comparable(before), closed=False)
+    return [f"{path} {_word(old)} -> {_word(new)}" for path, new, old in found]
 
 
 def strict_mode_is_off(schema: Schema) -> bool:
@@ -88,13 +97,13 @@ def _comparable(schema: Schema) -> Schema:
     return comparable
 
 
-def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[str]:
+def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for key in sorted({*wanted, *(found if closed else ())}):
             inner = f"{path}.{key}" if path else str(key)
             yield from _differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
     elif wanted != found and not (wanted in _NOTHING and found in _NOTHING):
-        yield f"{path}: wanted {_word(wanted)}, found {_word(found)}"
+        yield path, wanted, found
 
 
 def _word(value: Any) -> str:

@@ -1,11 +1,13 @@
 """What applications enqueue by name (contract section 3): JSON in, JSON out, a ``Refused`` for what makes no sense."""
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from celery import Celery
 
 from core import commands, queries
+from core.errors import Refused
 from core.lifecycle import Event
 from core.services import Services
 
@@ -19,7 +21,14 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
 
 
 def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
+    takes = signature(command)
+
     def run(**arguments: Any) -> Answer:
+        try:
+            takes.bind(None, **arguments)
+        except TypeError as error:
+            known = ", ".join(list(takes.parameters)[1:])
+            raise Refused(f"{error}; arguments are {known}") from None
         return command(services(), **arguments)
 
     return run

@@ -24,7 +24,7 @@ def create(context: StepContext) -> Outcome:
     different = schemas.difference(wanted, store.schema(deployment.green))
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
-    changed = schemas.difference(model, wanted) if model else []
+    changed = schemas.changes(model, wanted) if model else []
     return Done({"summary": _summary(of, changed), "vector": vector, "schema": wanted})
 
 

@@ -1,7 +1,7 @@
 """Filling green from records: read, check, take over or make vectors, write, save the position; window by window."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -11,9 +11,11 @@ from core.records import OURS, BadRecord, Record, RecordRules, content_hash, par
 from core.schema import same_vectors
 from core.stamps import read_stamp
 
-#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``; the model sorts them by length.
-_FIRST_WINDOW, _LARGEST_WINDOW = 64, 1024
-_WINDOW_SECONDS = 6.0
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts a window by length,
+#: and the more there are in it, the less of each batch is padding (``benchmarks/embedding.py``).
+_FIRST_WINDOW, _LARGEST_WINDOW = 128, 1024
+_WINDOW_SECONDS = 10.0
+_GROWTH = 4
 _SAMPLES = 20
 
 
@@ -38,7 +40,7 @@ def load(context: StepContext) -> Outcome:
     started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
     rows = loader.source.read(loader.state.get("cursor"))
     while time.monotonic() - started < context.services.times.slice:
-        window = list(islice(rows, int(loader.state.get("window", _FIRST_WINDOW))))
+        window = _next_rows(loader, rows)
         if not window:
             return _filled(loader)
         refusal = _window(loader, window)
@@ -74,6 +76,14 @@ def _reusable(context: StepContext, embedder: Embedder, vector: str) -> bool:
     if stamp is None or stamp.identity != embedder.identity:
         return False
     return same_vectors(store.schema(blue), store.schema(context.deployment.green), vector)
+
+
+def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
+    """A window of rows. A repeat takes fewer, until this window is done: one that was too much for a turn, because of
+    a slow model or because nothing could be taken over any more, would be too much again."""
+    size = int(loader.state.get("window", _FIRST_WINDOW))
+    loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
+    return list(islice(rows, size))
 
 
 def _window(loader: _Loader, rows: Sequence[Row]) -> str:
@@ -191,9 +201,9 @@ def _embedded(loader: _Loader, texts: dict[PointId, str | None]) -> dict[PointId
 
 
 def _next_window(size: int, seconds: float) -> int:
-    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most twice as many as now."""
+    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times as many as now."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
-    return max(1, min(fitting, size * 2, _LARGEST_WINDOW))
+    return max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
 
 
 def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:

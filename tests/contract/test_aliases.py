@@ -222,6 +222,28 @@ def test_rollback_brings_the_version_before_back_and_keeps_it(world: World) -> N
     assert world.store.collections() == {status["blue"]}
 
 
+def test_a_collection_that_the_index_file_names_as_a_source_outlives_its_alias(world: World) -> None:
+    world.store.create("mine", SCHEMA, {})
+    world.store.upsert("mine", [Point(1, [1.0, 0.0, 0.0, 0.0], {})])
+    world.store.point_alias("docs", "mine")
+    world.declare("docs", source="collection:mine", embedding=None)
+    world.deploy("docs")
+    world.run()
+    later(world, 61)
+    assert "mine" in world.store.collections()
+    assert "index docs reads from it" in queries.deletions(world.services)[0]["reason"]
+
+
+def test_rollback_while_a_deployment_runs_names_it(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    running = world.deploy("docs")
+    world.run(until=world.at(running, "soak"))
+    with pytest.raises(Refused, match=running):
+        commands.rollback(world.services, "docs", actor="anna")
+
+
 def test_rollback_without_a_retained_version_is_refused(world: World) -> None:
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     world.deploy("docs")

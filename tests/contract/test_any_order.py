@@ -65,7 +65,8 @@ class Deployments(RuleBasedStateMachine):
 
     def _release(self) -> None:
         for deployment in self.deployments:
-            if self.status(deployment)["status"] == "paused":
+            status = self.status(deployment)
+            if status["status"] == "paused" and status["requested"] is None:
                 commands.wish(self.world.services, deployment, Event.RESUME, actor="anna")
 
     @rule(count=strategies.integers(1, 40))

@@ -334,6 +334,15 @@ def test_abort_of_a_first_deployment_after_the_switch_takes_the_alias_away(world
     assert world.store.collections() == set()
 
 
+def test_a_resume_takes_back_a_pause_that_was_not_honoured_yet(world: World, docs: str) -> None:
+    deployment = world.deploy(docs)
+    commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
+    commands.wish(world.services, deployment, Event.RESUME, actor="anna")
+    world.run()
+    assert world.status(deployment)["status"] == "live"
+    assert "deployment.paused" not in events(world, deployment)
+
+
 def test_abort_outranks_what_was_asked_for_before_and_after(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
     commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
