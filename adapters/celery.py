@@ -13,6 +13,7 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from adapters import redis_broker
 from core.ports import Knock
 from core.settings import Settings
 
@@ -24,6 +25,7 @@ _EXPIRES_AFTER = 30.0
 
 def make_app(settings: Settings) -> Celery:
     """The Celery app, without tasks. No connection is made."""
+    redis_broker.register()
     app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False)
     app.conf.update(SETTINGS, result_backend="db+" + settings.database_url.get_secret_value())
     return app

@@ -11,8 +11,8 @@ from core.records import OURS, BadRecord, Record, RecordRules, content_hash, par
 from core.schema import same_vectors
 from core.stamps import read_stamp
 
-#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts a window by length,
-#: and the more there are in it, the less of each batch is padding (``benchmarks/embedding.py``).
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
+#: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
 _FIRST_WINDOW, _LARGEST_WINDOW = 128, 1024
 _WINDOW_SECONDS = 10.0
 _GROWTH = 4

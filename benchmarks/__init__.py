@@ -1,0 +1,1 @@
+"""What is measured, as tables: ``python -m benchmarks`` (or ``make bench``)."""

@@ -1,0 +1,61 @@
+"""``python -m benchmarks [NAME…]``: runs the benchmarks and prints their tables; exit code 1 if a bound was missed."""
+
+import argparse
+import inspect
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+from benchmarks import embedding, gaps, machine, memory, rebuild, starting, streaming_copy
+from benchmarks.report import Report, page, show, show_facts
+from benchmarks.results import Size
+
+BENCHMARKS: dict[str, ModuleType] = {
+    "start": starting,
+    "gap": gaps,
+    "copy": streaming_copy,
+    "embedding": embedding,
+    "rebuild": rebuild,
+    "memory": memory,
+}
+
+
+def main() -> int:
+    arguments = _arguments()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    facts = machine.facts()
+    show_facts(console, facts)
+    reports = [_run(console, name, Size(arguments.size)) for name in arguments.names or BENCHMARKS]
+    if arguments.write:
+        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+        arguments.write.write_text(page(command, f"{datetime.now(UTC):%Y-%m-%d}", facts, reports), encoding="utf-8")
+    return 1 if any(report.missed for report in reports) else 0
+
+
+def _run(console: Console, name: str, size: Size) -> Report:
+    module, load = BENCHMARKS[name], machine.load()
+    report = Report(name, inspect.getdoc(module) or "", load, module.run(size))
+    show(console, report)
+    return report
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all, if none is named"
+    )
+    parser.add_argument("--size", choices=list(Size), default=Size.FULL, help="ci: fewer records and rounds")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="the tables as a page of Markdown too")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

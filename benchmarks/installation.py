@@ -1,0 +1,77 @@
+"""The product as ``wiring`` puts it together, on a real Qdrant server, moved by hand: whoever runs it is the broker.
+
+So the turns of a step can be timed by themselves; what the engine waits for between them is waited for in truth.
+"""
+
+import json
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from core import commands, engine, queries
+from core.ports import Knock
+from core.settings import Settings
+from wiring import build
+
+_SHORT = {"seconds": 0, "interval_seconds": 0.1}
+
+
+def settings(folder: Path, qdrant_url: str, grpc_port: int) -> Settings:
+    """Everything in ``folder``; nothing of the developer's own is read."""
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]  # pydantic-settings takes it, its types do not say so
+        database_url=SecretStr(f"sqlite:///{folder / 'state.db'}"),
+        qdrant_url=qdrant_url,
+        qdrant_api_key=SecretStr(""),
+        qdrant_grpc_port=grpc_port,
+        config=folder / "rollouts.yaml",
+        source_roots=(),
+    )
+
+
+def declare(folder: Path, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes the index file: these indexes with the shortest soak there is."""
+    content = {"indexes": {alias: {"soak": _SHORT, **spec} for alias, spec in indexes.items()}}
+    (folder / "rollouts.yaml").write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> str:
+    """A JSONL file of the records; returns the source that reads it."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return f"jsonl:{path}"
+
+
+class Installation:
+    """One deployment at a time."""
+
+    def __init__(self, configured: Settings) -> None:
+        self._knocks: deque[Knock] = deque()
+        self.services = build(configured, self)
+
+    def __call__(self, knock: Knock) -> None:
+        self._knocks.append(knock)
+
+    def close(self) -> None:
+        self.services.store.close()
+        self.services.sessions.kw["bind"].dispose()
+
+    def deploy(self, alias: str) -> dict[str, float]:
+        """Seconds spent in the turns of each step, from the deployment's start to its end, which must be ``live``."""
+        spent: dict[str, float] = defaultdict(float)
+        deployment = commands.deploy(self.services, alias, actor="benchmark")
+        while self._knocks:
+            knock = self._knocks.popleft()
+            threading.Event().wait(knock.countdown)
+            started = time.perf_counter()
+            engine.advance(self.services, knock.deployment_id, knock.turn, "benchmark")
+            spent[knock.step] += time.perf_counter() - started
+        ended = queries.deployment(self.services, deployment)
+        if ended["status"] != "live":
+            raise RuntimeError(f"the deployment of {alias} ended {ended['status']}: {ended['message']}")
+        return spent

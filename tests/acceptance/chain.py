@@ -1,0 +1,31 @@
+"""The control arm: five steps as a plain Celery chain, with the product's own Celery settings.
+
+``CHAIN_BROKER``; ``CHAIN_REJECT`` for ``task_reject_on_worker_lost``; ``ROLLOUTS_TEST_TRAPS``, in whose ``chain`` file
+each step enters its name.
+"""
+
+import os
+from pathlib import Path
+
+from celery import Celery, chain
+
+from adapters.celery import SETTINGS
+from tests.acceptance.traps import Traps
+
+STEPS = ("create", "populate", "validate", "switch", "soak")
+
+app = Celery("chain", broker=os.environ.get("CHAIN_BROKER", "memory://"), set_as_current=False)
+app.conf.update(SETTINGS, task_reject_on_worker_lost=bool(os.environ.get("CHAIN_REJECT")))
+
+
+@app.task(name="step", shared=False)
+def step(name: str) -> None:
+    folder = Path(os.environ["ROLLOUTS_TEST_TRAPS"])
+    with (folder / "chain").open("a") as journal:
+        journal.write(f"{name}\n")
+    Traps(folder).step_on("chain", name)
+
+
+def start(broker: str) -> None:
+    with Celery("starter", broker=broker, set_as_current=False) as starter:
+        chain(*(starter.signature("step", args=(name,), immutable=True, queue="control") for name in STEPS)).delay()

@@ -1,0 +1,67 @@
+"""Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.acceptance.installation import BRISK, Installation, both, everywhere
+from tests.acceptance.night import INSTALLATION, Night, night
+
+Houses = dict[str, Installation]
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="package")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    """With short waits; what measures them starts its own."""
+    with both(tmp_path_factory.mktemp("houses"), times=BRISK, tick=1.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[dict[str, Night]]]:
+    """The long run, begun."""
+    with both(tmp_path_factory.mktemp("nights"), **INSTALLATION) as running, ThreadPoolExecutor(1) as pool:
+        yield pool.submit(everywhere, running, night)
+
+
+@pytest.fixture(scope="package")
+def meanwhile(request: pytest.FixtureRequest) -> None:
+    """For tests that wait most of the time: the long run goes on beside them, if it is going to be asked for."""
+    if any("nights" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("nights")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def house(houses: Houses, database: str) -> Installation:
+    return houses[database]
+
+
+@pytest.fixture(scope="session")
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Takes a line for the end of the run; docs/faults.md holds those of one run."""
+    return request.config.stash.setdefault(_FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    figures = config.stash.get(_FIGURES, [])
+    if figures:
+        terminalreporter.section("acceptance: measured")
+        for line in figures:
+            terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the workers said."""
+    report = yield
+    if report.failed and report.when == "call":
+        used = getattr(item, "funcargs", {}).values()
+        report.sections += [("the installation", house.story()) for house in used if isinstance(house, Installation)]
+    return report

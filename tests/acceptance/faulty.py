@@ -1,0 +1,90 @@
+"""``celery -A tests.acceptance.faulty``: the product, wired with a store and a messenger that step on traps.
+
+Nothing is patched: this is another composition root, which hands the engine the real things in wrappers.
+``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other numbers for the engine, as JSON;
+``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks.
+"""
+
+import json
+import os
+import re
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adapters.celery import CeleryKnocker
+from adapters.sources import open_source
+from core.ports import Knock, Knocker, VectorStore
+from core.services import Services, Times
+from core.settings import load_settings
+from tasks.factory import create_app
+from tests.acceptance.traps import LOSE, Traps
+from wiring import PerProcess, build, roots
+
+_COLLECTION = re.compile(r"(.+)_\d{8}_\d{6}(_\d+)?")
+_CHANGES = {"create", "upsert", "point_alias", "drop_alias", "drop"}
+
+
+class TrappedStore:
+    """The store, with a trap before and after every call about an alias or one of its collections; each change that
+    Qdrant has acknowledged is entered in a journal."""
+
+    def __init__(self, store: VectorStore, traps: Traps, journal: Path) -> None:
+        self._store, self._traps, self._journal = store, traps, journal
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        return partial(self._call, name, found) if callable(found) else found
+
+    def _call(self, name: str, method: Any, *arguments: Any, **named: Any) -> Any:
+        alias = _alias(arguments[0]) if arguments else ""
+        self._traps.step_on(alias, f"{name}.before")
+        answer = method(*arguments, **named)
+        if name in _CHANGES:
+            self._enter(name, alias, arguments)
+        self._traps.step_on(alias, f"{name}.after")
+        return answer
+
+    def _enter(self, name: str, alias: str, arguments: tuple[Any, ...]) -> None:
+        points = len(arguments[1]) if name == "upsert" else 0
+        entry = {"at": time.time(), "pid": os.getpid(), "call": name, "alias": alias, "points": points}
+        with self._journal.open("a") as journal:
+            journal.write(json.dumps(entry) + "\n")
+
+
+class TrappedKnock:
+    """The messenger, with a trap between the commit and the message and one after the message."""
+
+    def __init__(self, knock: Knocker, traps: Traps) -> None:
+        self._knock, self._traps = knock, traps
+
+    def __call__(self, knock: Knock) -> None:
+        alias = knock.label.split(" turn ")[0]
+        if self._traps.step_on(alias, f"knock-{knock.step}.before", knock.turn) == LOSE:
+            return
+        for _ in range(self._traps.copies(alias)):
+            self._knock(knock)
+        self._traps.step_on(alias, f"knock-{knock.step}.after", knock.turn)
+
+
+def _alias(name: str) -> str:
+    made = _COLLECTION.fullmatch(name)
+    return made[1] if made else name
+
+
+def _services() -> Services:
+    built = build(settings, CeleryKnocker(app), Times(**times))
+    traps = Traps(Path(os.environ["ROLLOUTS_TEST_TRAPS"]))
+    store = TrappedStore(built.store, traps, Path.cwd() / "journal")
+    source = partial(open_source, roots=roots(settings), store=store)
+    return replace(built, store=store, source=source, knock=TrappedKnock(built.knock, traps))
+
+
+settings = load_settings()
+times = json.loads(os.environ.get("ROLLOUTS_TEST_TIMES", "{}"))
+app = create_app(settings, services=PerProcess(_services))
+if tick := os.environ.get("ROLLOUTS_TEST_BEAT"):
+    ticks = {name: {**entry, "schedule": float(tick)} for name, entry in app.conf.beat_schedule.items()}
+    app.conf.update(beat_schedule=ticks)

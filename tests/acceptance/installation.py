@@ -1,0 +1,445 @@
+"""A whole installation for a test to disturb: Redis, Qdrant, a database, and the processes of the Procfile.
+
+Everything is its own and is ended by its process id. A test meets it from outside, as an application does: it sends
+tasks by name, reads the database and asks Qdrant.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+import psutil
+from celery import Celery
+from celery.result import AsyncResult
+from sqlalchemy import NullPool, create_engine, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session, selectinload
+
+from core.lifecycle import Status
+from core.models import Deployment, EventRow
+from tests.acceptance.traps import HOLD, Sprung, Traps
+from tests.servers import Postgres, Qdrant, Redis
+from tests.world import DIMENSION, EMBEDDING, texts
+
+ROOT = Path(__file__).parents[2]
+#: Short waits, for what does not measure them. No lease may be much shorter: ``core.aliases.ACT_SECONDS`` of it must be
+#: left before an effect that a late repeat would spoil.
+BRISK = {
+    "lease": 12.0,
+    "renew_every": 1.0,
+    "knock_again_after": 2.0,
+    "first_retry": 0.5,
+    "longest_retry": 2.0,
+    "slice": 2.0,
+    "ready_look": 0.1,
+}
+RECORDS = 300
+QUERY = "text asyncio python"
+OPTIONS = {
+    "embedding": EMBEDDING,
+    "validation": {"min_top_score": 0.1},
+    "soak": {"seconds": 0.4, "interval_seconds": 0.2},
+}
+#: Places in every step. The first two are on the control worker; the others keep four children of the bulk worker.
+HELD = ("point_alias.before", "scroll.before", "create.before", "create.after", "upsert.before", "search.before")
+ENDED = (Status.LIVE, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
+#: What a look raises while a server is away, or before the first worker has made the tables.
+AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStatusError)
+_LOOK = 0.1
+_TAIL = 40
+T = TypeVar("T")
+
+
+class Program:
+    """A process of the Procfile, as it is written there but for the app, the number of children and the log."""
+
+    def __init__(self, entry: str, folder: Path, environment: Mapping[str, str], app: str, concurrency: int) -> None:
+        self.entry, self._folder = entry, folder
+        variables, self._command = _procfile(entry, app, concurrency)
+        self._environment = {**environment, **variables}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read_from = 0
+
+    @property
+    def log_file(self) -> Path:
+        return self._folder / f"{self.entry}.log"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.entry} is not running"
+        return self._process.pid
+
+    def launch(self) -> Self:
+        self._read_from = len(self.log)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self.entry} ended with {self._process.returncode}: {self.log[-3000:]}"
+        said = self.log[self._read_from :]
+        return " ready." in said or "beat: Starting" in said
+
+    def kill(self) -> None:
+        """``kill -9`` of the main process; its children die with it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while any(map(_lives, children)):
+            assert time.monotonic() < deadline, f"children of {self.entry} outlived it: {children}"
+            time.sleep(0.02)
+
+
+class Installation:
+    """``app`` is the product itself, or the product with traps; ``times`` are the engine's numbers and ``tick`` the
+    seconds between beat's ticks in the latter, where they differ from the product's."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: str,
+        *,
+        app: str = "tests.acceptance.faulty",
+        times: Mapping[str, float] | None = None,
+        tick: float | None = None,
+        children: int = 4,
+    ) -> None:
+        self.folder, self.database, self._app, self._children = folder, database, app, children
+        self._times, self._tick = times or {}, tick
+        folder.mkdir()
+        self._stack = ExitStack()
+        self.traps = Traps(folder / "traps")
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.redis = self._stack.enter_context(Redis())
+        self.qdrant = self._stack.enter_context(Qdrant())
+        self.postgres = self._stack.enter_context(Postgres()) if self.database == "postgres" else None
+        self.database_url = self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
+        self.engine = create_engine(self.database_url, poolclass=NullPool)
+        self.web = self._stack.enter_context(httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10))
+        self.write_documents()
+        (self.folder / ".rollouts").mkdir()
+        self.worker, self.bulk, self.beat = map(self._program, ("worker", "worker-bulk", "beat"))
+        self.foreign = Celery("foreign", broker=self.redis.url, backend="db+" + self.database_url, set_as_current=False)
+        self._stack.callback(self.foreign.close)
+
+    def _program(self, entry: str) -> Program:
+        program = Program(entry, self.folder, self._environment(), self._app, self._children)
+        self._stack.callback(program.kill)
+        return program
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of the developer's own settings."""
+        settings = {
+            "ROLLOUTS_DATABASE_URL": self.database_url,
+            "ROLLOUTS_BROKER_URL": self.redis.url,
+            "ROLLOUTS_QDRANT_URL": self.qdrant.url,
+            "ROLLOUTS_QDRANT_GRPC_PORT": str(self.qdrant.grpc_port),
+            "ROLLOUTS_CONFIG": str(self.folder / "rollouts.yaml"),
+            "ROLLOUTS_TEST_TRAPS": str(self.folder / "traps"),
+        }
+        settings["ROLLOUTS_TEST_TIMES"] = json.dumps(self._times)
+        settings |= {"ROLLOUTS_TEST_BEAT": str(self._tick)} if self._tick else {}
+        path = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+        return {**path, **settings, "HF_HUB_OFFLINE": "1"}
+
+    def run(self, *programs: Program) -> None:
+        """Starts these processes (all of the Procfile, if none is named) and waits until they are there."""
+        started = [program.launch() for program in programs or (self.worker, self.bulk, self.beat)]
+        for program in started:
+            self.until(program.ready, 60, f"{program.entry} ready")
+
+    # --- as an application ------------------------------------------------------------------------------------------
+
+    def send(self, task: str, **arguments: Any) -> AsyncResult:
+        return self.foreign.send_task(task, kwargs=arguments)
+
+    def ask(self, task: str, **arguments: Any) -> Any:
+        return self.send(task, **arguments).get(timeout=60, interval=0.05)
+
+    def deploy(self, alias: str, source: str = "docs.jsonl", **options: Any) -> str:
+        return str(self.start(alias, source, **options).get(timeout=60, interval=0.05)["deployment_id"])
+
+    def start(self, alias: str, source: str = "docs.jsonl", **options: Any) -> AsyncResult:
+        return self.send(
+            "deployments.deploy_new_version",
+            alias_name=alias,
+            data_source=f"jsonl:{source}",
+            validation_queries=[QUERY],
+            options={**OPTIONS, **options},
+        )
+
+    def write_documents(self, name: str = "docs.jsonl", count: int = RECORDS) -> None:
+        lines = [json.dumps(record) for record in texts(count)]
+        (self.folder / name).write_text("\n".join(lines) + "\n")
+
+    # --- as a bystander ---------------------------------------------------------------------------------------------
+
+    def deployment(self, alias: str) -> Deployment | None:
+        """The newest of the alias, with its steps."""
+        query = select(Deployment).where(Deployment.alias == alias).options(selectinload(Deployment.steps))
+        with Session(self.engine) as session:
+            return session.scalars(query.order_by(Deployment.number.desc()).limit(1)).first()
+
+    def turns(self) -> dict[str, tuple[int, str | None]]:
+        """By alias: the turn of its newest deployment, and who holds it."""
+        query = select(Deployment.alias, Deployment.turn, Deployment.lease_owner).order_by(Deployment.created_at)
+        with Session(self.engine) as session:
+            return {alias: (turn, owner) for alias, turn, owner in session.execute(query)}
+
+    def events(self, alias: str) -> list[EventRow]:
+        with Session(self.engine) as session:
+            return list(session.scalars(select(EventRow).where(EventRow.alias == alias).order_by(EventRow.id)))
+
+    def journal(self, alias: str) -> list[dict[str, Any]]:
+        """The changes that Qdrant acknowledged to a worker, in order."""
+        file = self.folder / "journal"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [entry for entry in map(json.loads, lines) if entry["alias"] == alias]
+
+    def aliases(self) -> dict[str, str]:
+        found = self.web.get("/aliases").raise_for_status().json()["result"]["aliases"]
+        return {alias["alias_name"]: alias["collection_name"] for alias in found}
+
+    def collections(self) -> set[str]:
+        found = self.web.get("/collections").raise_for_status().json()["result"]["collections"]
+        return {collection["name"] for collection in found}
+
+    def count(self, collection: str) -> int:
+        answer = self.web.post(f"/collections/{collection}/points/count", json={"exact": True})
+        return int(answer.raise_for_status().json()["result"]["count"])
+
+    def point(self, alias: str, collection: str) -> None:
+        """What a person does by hand, past this product."""
+        action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
+        self.web.post("/collections/aliases", json={"actions": [action]}).raise_for_status()
+
+    def make_collection(self, name: str, points: int = 20) -> str:
+        self.web.put(
+            f"/collections/{name}", json={"vectors": {"size": DIMENSION, "distance": "Cosine"}}
+        ).raise_for_status()
+        content = [{"id": id, "vector": [1.0] * DIMENSION, "payload": {"old": True}} for id in range(points)]
+        self.web.put(
+            f"/collections/{name}/points", params={"wait": "true"}, json={"points": content}
+        ).raise_for_status()
+        return name
+
+    def make_live(self, *aliases: str) -> None:
+        """A collection that somebody made long ago, behind each alias."""
+        known = self.collections()
+        for alias in aliases:
+            if blue(alias) not in known:
+                self.point(alias, self.make_collection(blue(alias)))
+
+    def hold(self, kind: str) -> dict[str, str]:
+        """A deployment in each place of ``HELD``, kept there; their aliases by place. Those on the control worker come
+        first: they have to pass the bulk worker while it still has a child to spare."""
+        aliases = {place: named(kind, place) for place in HELD}
+        self.make_live(*aliases.values())
+        for places in (HELD[:2], HELD[2:]):
+            for place in places:
+                self.traps.set(aliases[place], place, HOLD)
+                self.deploy(aliases[place])
+            for place in places:
+                self.sprung(aliases[place], place)
+        return aliases
+
+    def release(self, aliases: Mapping[str, str]) -> None:
+        for place, alias in aliases.items():
+            self.traps.release(alias, place)
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def until(self, found: Callable[[], T], seconds: float, what: str) -> T:
+        return until(found, seconds, what, self.story)
+
+    def ended(self, alias: str, seconds: float = 90) -> Deployment:
+        def over() -> Deployment | None:
+            row = self.deployment(alias)
+            return row if row and row.status in ENDED else None
+
+        return self.until(over, seconds, f"the end of {alias}")
+
+    def at_step(self, alias: str, step: str, seconds: float = 60) -> None:
+        def begun() -> bool:
+            row = self.deployment(alias)
+            return row is not None and any(one.name == step and one.started_at for one in row.steps)
+
+        self.until(begun, seconds, f"{alias} in {step}")
+
+    def sprung(self, alias: str, place: str, seconds: float = 60) -> Sprung:
+        return self.until(lambda: self.traps.sprung(alias, place), seconds, f"a worker at {place} of {alias}")
+
+    def story(self) -> str:
+        """What there is to know when something went wrong."""
+        tails = [f"--- {program.entry}\n{_tail(program.log)}" for program in (self.worker, self.bulk, self.beat)]
+        with Session(self.engine) as session:
+            rows = session.scalars(select(Deployment).order_by(Deployment.created_at)).all()
+            lines = [f"{r.alias} {r.status} turn {r.turn} at {r.lease_owner}: {r.message}" for r in rows]
+        return "\n".join([f"--- {self.database}", *lines, *tails])
+
+
+def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[], str] = str) -> T:
+    """The first true answer. A database or Qdrant that is away does not answer yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = found()
+        except AWAY:
+            answer = None
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{story()}"
+        time.sleep(_LOOK)
+
+
+class Watch:
+    """Sees, from outside, each deployment's turns and each alias's targets change, and when."""
+
+    def __init__(self, house: Installation) -> None:
+        self._house = house
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._keep, args=(look,)) for look in (self._turns, self._aliases)]
+        #: By alias: (wall clock, (turn, who holds it)), and (wall clock, collection).
+        self.turns: dict[str, list[tuple[float, tuple[int, str | None]]]] = {}
+        self.targets: dict[str, list[tuple[float, str]]] = {}
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def claimed_after(self, alias: str, died: Sprung) -> float:
+        """Seconds from its worker's death until somebody took the next turn; by at most a look too many."""
+        seen = self.turns[alias]
+        held = died.turn
+        if held is None:
+            held = max(turn for _, (turn, owner) in seen if (owner or "").endswith(f":{died.pid}"))
+        return self.claimed(alias, held) - died.at
+
+    def claimed(self, alias: str, held: int) -> float:
+        """When a turn after ``held`` was taken: wall clock."""
+        return next(at for at, (turn, _) in self.turns[alias] if turn > held)
+
+    def moves(self, alias: str) -> list[str]:
+        return [collection for _, collection in self.targets.get(alias, [])]
+
+    def _keep(self, look: Callable[[], None]) -> None:
+        while not self._stopped.wait(_LOOK / 2):
+            try:
+                look()
+            except AWAY:
+                continue
+
+    def _turns(self) -> None:
+        _note(self.turns, self._house.turns())
+
+    def _aliases(self) -> None:
+        _note(self.targets, self._house.aliases())
+
+
+def _note(history: dict[str, list[tuple[float, T]]], seen: Mapping[str, T]) -> None:
+    now = time.time()
+    for alias, value in seen.items():
+        known = history.setdefault(alias, [])
+        if not known or known[-1][1] != value:
+            known.append((now, value))
+
+
+def blue(alias: str) -> str:
+    return f"{alias}-blue"
+
+
+def named(kind: str, place: str) -> str:
+    """An alias of its own for what happens at a place."""
+    return re.sub(r"[._]", "-", f"{kind}-{place}")
+
+
+def everywhere(houses: Mapping[str, Installation], scenario: Callable[[Installation], T]) -> dict[str, T]:
+    """The scenario in all installations at the same time, so that their waits overlap; the results by database."""
+    with ThreadPoolExecutor(len(houses)) as pool:
+        running = {name: pool.submit(scenario, house) for name, house in houses.items()}
+    return {name: future.result() for name, future in running.items()}
+
+
+@contextmanager
+def both(folder: Path, **arguments: Any) -> Iterator[dict[str, Installation]]:
+    """One installation on each database, running."""
+    with ExitStack() as stack:
+        houses = {name: Installation(folder / name, name, **arguments) for name in ("sqlite", "postgres")}
+        with ThreadPoolExecutor(2) as pool:
+            for house in pool.map(lambda house: house.__enter__(), houses.values()):
+                stack.push(house)
+        everywhere(houses, lambda house: house.run())
+        yield houses
+
+
+def _procfile(entry: str, app: str, concurrency: int) -> tuple[dict[str, str], list[str]]:
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line[0] != "#")
+    words = shlex.split(lines[entry].split("&&")[-1])
+    variables = dict(word.split("=", 1) for word in words[: words.index(".venv/bin/celery")])
+    options = [
+        f"--concurrency={concurrency}" if word.startswith("--concurrency=") else word
+        for word in words[len(variables) + 1 :]
+    ]
+    options[options.index("tasks")] = app
+    options.insert(3, "--loglevel=INFO")
+    return variables, [sys.executable, "-m", "celery", *options]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whoever adopts orphans may take a while to bury them."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _tail(log: str) -> str:
+    return "\n".join(
+        [line for line in log.splitlines() if "HTTP Request" not in line and "due task" not in line][-_TAIL:]
+    )

@@ -1,0 +1,158 @@
+"""One long run per database in which workers are killed and stopped, in every step and between state and message.
+
+It is the product with its own times, but for one look that is not measured. Each place has a deployment of its own:
+the leases run out together.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from signal import SIGCONT
+from typing import Any
+
+from tests.acceptance.installation import Installation, Watch, named
+from tests.acceptance.traps import KILL, STOP
+
+#: What the long run's installations are made with.
+INSTALLATION = {"times": {"ready_look": 0.3}, "children": 6}
+#: Place -> what the worker is doing there.
+KILLED = {
+    "knock-create.before": "accepting: the deployment is committed, its first message is not sent",
+    "create.before": "create: before the collection is made",
+    "create.after": "create: the collection is made, the step is not committed",
+    "knock-populate.before": "between create and populate",
+    "upsert.before": "populate: before a batch is written",
+    "upsert.after": "populate: a batch is written, the position is not saved",
+    "knock-validate.before": "between populate and validate",
+    "search.before": "validate: before green is searched",
+    "knock-switch.before": "between validate and switch",
+    "point_alias.before": "switch: the intent is committed, Qdrant is not told",
+    "point_alias.after": "switch: the alias has moved, nobody has written it down",
+    "knock-soak.before": "between switch and soak",
+    "knock-soak.after": "between switch and soak: the message is sent, not acknowledged",
+    "scroll.before": "soak: in the middle of a look",
+}
+#: Place -> what comes too late when the worker goes on.
+STOPPED = {
+    "create.before": "the collection is made",
+    "upsert.before": "a batch is written",
+    "upsert.after": "the position is saved",
+    "search.before": "the verdict is committed",
+    "point_alias.before": "the alias is moved",
+    "scroll.before": "a look is counted",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: str
+    message: str
+    count: int
+    served_by: str
+    green: str
+    moves: list[str]
+    events: list[str]
+    #: The changes Qdrant acknowledged, by call.
+    journal: list[str]
+    #: Seconds from the death of its worker until somebody took the next turn.
+    recovered: float
+
+
+@dataclass(frozen=True)
+class Late:
+    """A stopped worker's deployment when another had finished it, and again when the stopped one had gone on."""
+
+    before: Any
+    after: Any
+    said: str
+
+
+@dataclass(frozen=True)
+class Night:
+    killed: dict[str, Outcome]
+    stopped: dict[str, Late]
+    aborted: Late
+
+
+def night(house: Installation) -> Night:
+    """Everything at once: deployments whose workers are killed, others whose workers are stopped and continued."""
+    house.make_live(*(named("killed", place) for place in KILLED), *(named("stopped", place) for place in STOPPED))
+    house.make_live("aborted")
+    with Watch(house) as watch, ThreadPoolExecutor(32) as pool:
+        aborted = pool.submit(stopped_and_aborted, house)
+        stopped = {place: pool.submit(stopped_at, house, place) for place in STOPPED}
+        killed = {place: pool.submit(killed_at, house, watch, place) for place in KILLED}
+        return Night(
+            {place: future.result() for place, future in killed.items()},
+            {place: future.result() for place, future in stopped.items()},
+            aborted.result(),
+        )
+
+
+def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:
+    alias = named("killed", place)
+    house.traps.set(alias, place, KILL)
+    house.start(alias)
+    died = house.sprung(alias, place)
+    row = house.ended(alias, 120)
+    house.until(lambda: row.green in watch.moves(alias) or row.status != "live", 5, "the watch to see the alias move")
+    return Outcome(
+        str(row.status),
+        row.message,
+        house.count(row.green),
+        house.aliases()[alias],
+        row.green,
+        watch.moves(alias),
+        [event.event for event in house.events(alias)],
+        [entry["call"] for entry in house.journal(alias)],
+        watch.claimed_after(alias, died),
+    )
+
+
+def stopped_at(house: Installation, place: str) -> Late:
+    alias = named("stopped", place)
+    house.traps.set(alias, place, STOP)
+    house.start(alias)
+    stopped = house.sprung(alias, place)
+    house.ended(alias, 120)
+    return continued(house, alias, stopped.pid)
+
+
+def stopped_and_aborted(house: Installation) -> Late:
+    """Stopped between its last look and the switch; meanwhile an operator aborts."""
+    house.traps.set("aborted", "point_alias.before", STOP)
+    id = house.deploy("aborted")
+    stopped = house.sprung("aborted", "point_alias.before")
+    house.ask("deployments.abort", deployment_id=id, reason="too slow")
+    house.ended("aborted", 120)
+    return continued(house, "aborted", stopped.pid)
+
+
+def continued(house: Installation, alias: str, pid: int) -> Late:
+    before, known = state(house, alias), fenced(house, alias)
+    os.kill(pid, SIGCONT)
+    said = house.until(lambda: fenced(house, alias)[len(known) :], 30, f"the stopped worker of {alias} to end its turn")
+    return Late(before, state(house, alias), said[0])
+
+
+def fenced(house: Installation, alias: str) -> list[str]:
+    row = house.deployment(alias)
+    assert row is not None
+    lines = (house.worker.log + house.bulk.log).splitlines()
+    return [line for line in lines if f"[{row.id[:8]}-t" in line and "fenced: turn" in line]
+
+
+def state(house: Installation, alias: str) -> dict[str, Any]:
+    """Everything about the deployment that a late write could spoil."""
+    row = house.deployment(alias)
+    assert row is not None
+    return {
+        "status": row.status,
+        "turn": row.turn,
+        "steps": [(step.name, step.status, step.state, step.output) for step in row.steps],
+        "events": [event.event for event in house.events(alias)],
+        "served_by": house.aliases()[alias],
+        "green": row.green,
+        "blue": row.blue,
+        "count": house.count(row.green) if row.green in house.collections() else None,
+    }

@@ -1,0 +1,124 @@
+"""Whole processes and the database itself go away in the middle of everything, beat for good."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.acceptance.conftest import Houses
+from tests.acceptance.installation import HELD, RECORDS, Installation, Watch, everywhere, named
+from tests.acceptance.traps import LOSE
+
+RECOVERED = 40.0
+LOST = ("knock-create.before", "knock-populate.before", "knock-validate.before", "knock-soak.before")
+
+
+def check(house: Installation, alias: str) -> None:
+    row = house.ended(alias)
+    events = [event.event for event in house.events(alias)]
+    assert row.status == "live", (alias, row.message)
+    assert house.count(row.green) == RECORDS
+    assert house.aliases()[alias] == row.green
+    assert events.count("alias.switched") == 1
+
+
+# --- workers and beat -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def survived(houses: Houses) -> Iterator[dict[str, dict[str, float]]]:
+    """Seconds from the new workers' being there to the next turn, by place; beat is dead from the start."""
+    for house in houses.values():
+        house.beat.kill()
+    yield everywhere(houses, kill_both_workers)
+    for house in houses.values():
+        house.run(house.beat)
+
+
+def kill_both_workers(house: Installation) -> dict[str, float]:
+    orphans = house.hold("orphan")
+    house.make_live(*(named("lost", place) for place in LOST))
+    with Watch(house) as watch:
+        held = {alias: house.turns()[alias][0] for alias in orphans.values()}
+        house.worker.kill()
+        house.bulk.kill()
+        house.run(house.worker, house.bulk)
+        back = time.time()
+        for place in LOST:
+            house.traps.set(named("lost", place), place, LOSE)
+            house.deploy(named("lost", place))
+        for alias in (*orphans.values(), *(named("lost", place) for place in LOST)):
+            house.ended(alias)
+    return {place: watch.claimed(alias, held[alias]) - back for place, alias in orphans.items()}
+
+
+@pytest.mark.parametrize("place", HELD)
+def test_what_both_workers_were_doing_when_they_were_killed_is_done_by_those_started_after_them(
+    house: Installation, database: str, survived: dict[str, dict[str, float]], place: str
+):
+    check(house, named("orphan", place))
+    assert survived[database][place] <= RECOVERED
+
+
+@pytest.mark.parametrize("place", LOST)
+def test_lost_messages_are_sent_again_though_beat_is_dead(
+    house: Installation, survived: dict[str, dict[str, float]], place: str
+):
+    check(house, named("lost", place))
+    assert house.traps.sprung(named("lost", place), place)
+
+
+def test_how_long_it_took_without_beat_is_told(survived: dict[str, dict[str, float]], figure: Callable[[str], None]):
+    for database, places in survived.items():
+        figure(
+            f"{database:9} both workers killed, beat dead, lease 12 s: every turn claimed again "
+            f"{max(places.values()):.1f} s after workers were there"
+        )
+    assert survived
+
+
+# --- the database -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(house: Installation) -> Iterator[None]:
+    """Somebody else holds what every turn has to write to: longer than the product waits for it, but not for ever."""
+    begin, lock = (
+        ("BEGIN", "SELECT * FROM deployments FOR UPDATE") if house.postgres else ("BEGIN EXCLUSIVE", "SELECT 1")
+    )
+    engine = create_engine(house.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(begin))
+        connection.execute(text(lock))
+        yield
+        connection.execute(text("COMMIT"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def disturbed(houses: Houses) -> dict[str, list[str]]:
+    """Locked for longer than a turn waits for it; PostgreSQL is then killed and started, too."""
+    return everywhere(houses, disturb)
+
+
+def disturb(house: Installation) -> list[str]:
+    aliases = house.hold("disturbed")
+    with locked(house):
+        house.release(aliases)
+        time.sleep(3.0 if house.postgres else 7.0)
+    if house.postgres:
+        house.postgres.kill()
+        house.postgres.start()
+    for alias in aliases.values():
+        house.ended(alias)
+    return list(aliases.values())
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_turn_fails_no_deployment(
+    house: Installation, database: str, disturbed: dict[str, list[str]]
+):
+    """A step that could not save its position was once taken for one that had gone wrong, and rolled back."""
+    for alias in disturbed[database]:
+        check(house, alias)

@@ -1,0 +1,85 @@
+"""Places where a worker does what a test tells it: dies, stops, waits, or loses a message. Each trap springs once.
+
+A trap is a file, so that a test can set one while the workers run: its name is the place, its content the act. Whoever
+renames it has stepped into it, and leaves behind who it was and when.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+KILL, STOP, HOLD, LOSE = "kill", "stop", "hold", "lose"
+_LOOK = 0.05
+#: A process that is held longer than this belongs to a test that has failed.
+_LONGEST_HOLD = 45.0
+
+
+@dataclass(frozen=True)
+class Sprung:
+    """``at``: wall clock, in seconds, right before the act. ``turn``: the one that a message was about."""
+
+    pid: int
+    at: float
+    turn: int | None = None
+
+
+class Traps:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    # --- the test's side --------------------------------------------------------------------------------------------
+
+    def set(self, alias: str, place: str, act: str) -> None:
+        self._write(f"{alias}.{place}", act)
+
+    def sprung(self, alias: str, place: str) -> Sprung | None:
+        try:
+            return Sprung(**json.loads((self._folder / f"{alias}.{place}.sprung").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def release(self, alias: str, place: str) -> None:
+        (self._folder / f"{alias}.{place}.released").touch()
+
+    def multiply(self, alias: str, copies: int) -> None:
+        """From now on each message about ``alias`` is sent so many times."""
+        self._write(f"{alias}.copies", str(copies))
+
+    # --- the worker's side ------------------------------------------------------------------------------------------
+
+    def step_on(self, alias: str, place: str, turn: int | None = None) -> str:
+        """What happened: nothing, or the act of the trap that was here."""
+        trap = self._folder / f"{alias}.{place}"
+        try:
+            taken = trap.rename(f"{trap}.taken")
+        except FileNotFoundError:
+            return ""
+        act = taken.read_text()
+        self._write(f"{alias}.{place}.sprung", json.dumps({"pid": os.getpid(), "at": time.time(), "turn": turn}))
+        if act in (KILL, STOP):
+            os.kill(os.getpid(), signal.SIGKILL if act == KILL else signal.SIGSTOP)
+        elif act == HOLD:
+            self._wait_for(Path(f"{trap}.released"))
+        return act
+
+    def copies(self, alias: str) -> int:
+        try:
+            return int((self._folder / f"{alias}.copies").read_text())
+        except FileNotFoundError:
+            return 1
+
+    def _write(self, name: str, content: str) -> None:
+        """Whole or not at all: a reader must not meet half a file."""
+        half = self._folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
+        half.write_text(content)
+        half.rename(self._folder / name)
+
+    def _wait_for(self, released: Path) -> None:
+        end = time.monotonic() + _LONGEST_HOLD
+        while not released.exists() and time.monotonic() < end:
+            time.sleep(_LOOK)

@@ -1,0 +1,53 @@
+"""How many records are embedded at once, when the time a turn has turns out to be too short for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from core.errors import Interrupted
+from core.ports import Embedder, FloatArray
+from tests.world import World, texts
+
+
+@dataclass
+class CutShort:
+    """An embedder whose first ``times`` calls are cut short, as a worker's time limit does it; notes each call."""
+
+    made: Embedder
+    times: int
+    asked: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.made, name)
+
+    def documents(self, wanted: Sequence[str]) -> FloatArray:
+        self.asked.append(len(wanted))
+        if len(self.asked) <= self.times:
+            raise Interrupted("the time limit was reached")
+        return self.made.documents(wanted)
+
+
+def cut_short(world: World, times: int) -> CutShort:
+    world.declare("docs", source=world.write("docs.jsonl", texts(300)))
+    embedder = CutShort(world.services.embedder(world.indexes["docs"].embedding), times)
+    world.services = replace(world.services, embedder=lambda spec: embedder)
+    return embedder
+
+
+def test_a_window_that_was_too_much_for_a_turn_is_smaller_when_it_is_repeated(world: World) -> None:
+    embedder = cut_short(world, times=2)
+    deployment = world.deploy("docs")
+    world.run()
+    first, second, third, *_ = embedder.asked
+    assert first > second > third
+    status = world.status(deployment)
+    assert status["status"] == "live", status["message"]
+    assert world.store.count(status["green"]) == 300
+
+
+def test_windows_grow_again_once_one_was_done(world: World) -> None:
+    embedder = cut_short(world, times=2)
+    world.deploy("docs")
+    world.run()
+    done = embedder.asked[2:]
+    assert done[1] > done[0]
+    assert sum(done) == 300
