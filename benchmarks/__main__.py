@@ -16,10 +16,10 @@ from benchmarks.results import Size
 
 BENCHMARKS: dict[str, ModuleType] = {
     "start": starting,
-    "gap": gaps,
-    "copy": streaming_copy,
     "embedding": embedding,
     "rebuild": rebuild,
+    "copy": streaming_copy,
+    "gap": gaps,
     "memory": memory,
 }
 

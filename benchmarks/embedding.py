@@ -15,7 +15,7 @@ from tests.servers import Qdrant
 
 BOUND = 0.9
 TEXTS = 600
-ROUNDS = {Size.FULL: 5, Size.CI: 1}
+ROUNDS = {Size.FULL: 7, Size.CI: 1}
 
 
 def run(size: Size) -> list[Result]:
