@@ -236,7 +236,9 @@ def test_up_runs_what_other_processes_write_and_ends_when_told(shell):
 
 
 def test_ctrl_c_leaves_a_deployment_that_the_next_one_resumes(shell):
-    with shell.start("deploy", "docs", "--wait", "--option", "soak.interval_seconds=2") as waiting:
+    # Long enough that it cannot end, on a busy machine, before the signal is there.
+    soak = ("--option", "soak.seconds=8", "--option", "soak.interval_seconds=2")
+    with shell.start("deploy", "docs", "--wait", *soak) as waiting:
         for line in waiting.stdout:
             if line.startswith("switch done"):
                 break
