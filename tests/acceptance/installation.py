@@ -104,6 +104,12 @@ class Program:
         said = self.log[self._read_from :]
         return " ready." in said or "beat: Starting" in said
 
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def children(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.pid).children()] if self.alive() else []
+
     def kill(self) -> None:
         """``kill -9`` of the main process; its children die with it."""
         process, self._process = self._process, None

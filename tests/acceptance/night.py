@@ -5,7 +5,7 @@ the leases run out together.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from signal import SIGCONT
 from typing import Any
@@ -69,9 +69,11 @@ class Late:
 
 @dataclass(frozen=True)
 class Night:
-    killed: dict[str, Outcome]
-    stopped: dict[str, Late]
-    aborted: Late
+    """Ended futures: what went wrong at one place is the matter of its own test."""
+
+    killed: dict[str, Future[Outcome]]
+    stopped: dict[str, Future[Late]]
+    aborted: Future[Late]
 
 
 def night(house: Installation) -> Night:
@@ -82,11 +84,8 @@ def night(house: Installation) -> Night:
         aborted = pool.submit(stopped_and_aborted, house)
         stopped = {place: pool.submit(stopped_at, house, place) for place in STOPPED}
         killed = {place: pool.submit(killed_at, house, watch, place) for place in KILLED}
-        return Night(
-            {place: future.result() for place, future in killed.items()},
-            {place: future.result() for place, future in stopped.items()},
-            aborted.result(),
-        )
+        wait([*killed.values(), *stopped.values(), aborted])
+    return Night(killed, stopped, aborted)
 
 
 def killed_at(house: Installation, watch: Watch, place: str) -> Outcome:

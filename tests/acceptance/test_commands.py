@@ -177,13 +177,28 @@ def test_a_switch_to_where_the_alias_is_changes_nothing(house: Installation):
     assert house.events("current") == []
 
 
+def at_once(house: Installation, copies: int, task: str, **arguments: Any) -> list[Any]:
+    asked = [house.send(task, **arguments) for _ in range(copies)]
+    return [result.get(timeout=60, interval=0.05) for result in asked]
+
+
 @pytest.mark.parametrize("copies", [2, 20])
 def test_a_switch_asked_for_many_times_at_once_has_one_effect(house: Installation, copies: int):
-    alias = f"at-once-{copies}"
-    house.make_live(alias)
-    green = house.make_collection(f"{alias}-green")
-    asked = [house.send("aliases.switch_alias", alias_name=alias, new_collection=green) for _ in range(copies)]
-    answers = [result.get(timeout=60, interval=0.05) for result in asked]
-    assert [answer["switched"] for answer in answers].count(True) == 1
-    assert house.aliases()[alias] == green
-    assert [event.event for event in house.events(alias)] == ["alias.switched"]
+    """Several first moves of an alias once failed on its first row, which one of them had just written."""
+    for number in range(3):
+        alias = f"at-once-{copies}-{number}"
+        house.make_live(alias)
+        green = house.make_collection(f"{alias}-green")
+        answers = at_once(house, copies, "aliases.switch_alias", alias_name=alias, new_collection=green)
+        assert [answer["switched"] for answer in answers].count(True) == 1
+        assert house.aliases()[alias] == green
+        assert [event.event for event in house.events(alias)] == ["alias.switched"]
+
+
+def test_a_deletion_asked_for_many_times_at_once_is_written_down_once(house: Installation):
+    """All but one once failed on the row that one of them had just written."""
+    for number in range(3):
+        collection = house.make_collection(f"unwanted-{number}")
+        answers = at_once(house, 20, "collections.safe_delete_collection", collection_name=collection)
+        assert [answer["scheduled"] for answer in answers] == [True] * 20
+        assert len({answer["delete_after"] for answer in answers}) == 1

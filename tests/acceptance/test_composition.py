@@ -1,0 +1,26 @@
+"""How the Celery app is put together, without any server."""
+
+import pytest
+
+from core.errors import Unavailable
+from core.services import Services
+from core.settings import Settings
+from tasks.factory import create_app
+from wiring import PerProcess
+
+
+def unavailable(name: str) -> PerProcess:
+    def make() -> Services:
+        raise Unavailable(name)
+
+    return PerProcess(make)
+
+
+def test_each_app_of_a_process_runs_its_own_tasks():
+    """Celery shares tasks among all apps of a process: those of the first one once answered for every other."""
+    first = create_app(Settings(), unavailable("first"))
+    second = create_app(Settings(), unavailable("second"))
+    for app, name in ((first, "first"), (second, "second")):
+        for task, arguments in (("deployments.create", ("id", 1)), ("deployments.rouse", ())):
+            with pytest.raises(Unavailable, match=name):
+                app.tasks[task].run(*arguments)
