@@ -80,10 +80,14 @@ class GrpcPoints:
         raw = self._call("Points/Get", request)
         return self._decoded(collection, raw, pb.GetResponse.FromString(raw).result, vectors)
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
-        raw = self._page(collection, after, limit)
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
+        raw = self._page(collection, after, limit, vectors=vectors, payload=payload)
         page = pb.ScrollResponse.FromString(raw)
-        return self._decoded(collection, raw, page.result, vectors=True), following(page)
+        if not payload:  # there is no number in it that could have been rounded
+            return [decoded(point) for point in page.result], following(page)
+        return self._decoded(collection, raw, page.result, vectors), following(page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
@@ -126,13 +130,15 @@ class GrpcPoints:
         exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)} if inexact else {}
         return [exact.get(plain_id(point.id)) or decoded(point) for point in points]
 
-    def _page(self, collection: str, after: PointId | None, limit: int) -> bytes:
+    def _page(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> bytes:
         request = pb.ScrollPoints(
             collection_name=collection,
             offset=None if after is None else point_id(after),
             limit=limit,
-            with_payload=EVERYTHING,
-            with_vectors=pb.WithVectorsSelector(enable=True),
+            with_payload=pb.WithPayloadSelector(enable=payload),
+            with_vectors=pb.WithVectorsSelector(enable=vectors),
         )
         return self._call("Points/Scroll", request)
 

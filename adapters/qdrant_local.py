@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -22,7 +23,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
 from core.errors import Busy, Refused, Unavailable
-from core.ports import FloatArray, Health, Hit, Point, PointId, Schema, Server
+from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server
 from core.schema import vector_names, vector_params
 
 _MEMORY = ":memory:"
@@ -156,6 +157,31 @@ class LocalStore:
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
+    def search_many(
+        self,
+        collection: str,
+        vectors: Sequence[FloatArray],
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        seconds: float = 10.0,
+    ) -> list[list[Hit]]:
+        found = [self.search(collection, one, limit, using=using, exact=exact, filter=filter) for one in vectors]
+        return [[replace(hit, payload={}) for hit in hits] for hits in found]
+
+    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
+        """Local mode would count any field; a server only one with an index."""
+        if field not in self.schema(collection)["payload_schema"]:
+            raise Refused(f"{self} refused: {collection} has no payload index on {field} to count by")
+        found = self._do(lambda client: client.facet(collection, field, limit=limit)).hits
+        return {str(hit.value): hit.count for hit in found}
+
+    def capacity(self) -> Capacity:
+        """Its memory and disk are this process's own."""
+        return Capacity()
+
     # --- points -----------------------------------------------------------------------------------------------------
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
@@ -172,9 +198,13 @@ class LocalStore:
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return _points(self._do(lambda client: client.retrieve(collection, list(ids), with_vectors=vectors)))
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
         found, following = self._do(
-            lambda client: client.scroll(collection, offset=after, limit=limit, with_vectors=True)
+            lambda client: client.scroll(
+                collection, offset=after, limit=limit, with_vectors=vectors, with_payload=payload
+            )
         )
         return _points(found), None if following is None else _plain_id(following)
 

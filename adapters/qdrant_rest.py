@@ -21,7 +21,9 @@ class Points(Protocol):
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]: ...
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]: ...
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]: ...
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]: ...
 
@@ -37,8 +39,10 @@ class RestPoints:
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         return [from_json(record) for record in self._fetch(collection, ids, vectors)]
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
-        records, following = self._scroll(collection, after, limit)
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
+        records, following = self._scroll(collection, after, limit, vectors=vectors, payload=payload)
         return [from_json(record) for record in records], following
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
@@ -76,9 +80,9 @@ class RestPoints:
         return records
 
     def _scroll(
-        self, collection: str, after: PointId | None, limit: int
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[dict[str, Any]], PointId | None]:
-        body = {"offset": after, "limit": limit, "with_payload": True, "with_vector": True}
+        body = {"offset": after, "limit": limit, "with_payload": payload, "with_vector": vectors}
         page = self._rest.call("POST", "collections", collection, "points", "scroll", body=body)
         return page["points"], page["next_page_offset"]
 

@@ -12,14 +12,16 @@ from typing import Any
 
 from adapters import qdrant_schema
 from adapters.qdrant_bulk import GrpcPoints
-from adapters.qdrant_http import ACT, Rest
+from adapters.qdrant_http import ACT, CALL, Rest
 from adapters.qdrant_points import numbers
 from adapters.qdrant_rest import Points, RestPoints
 from core.errors import Refused, Unavailable
-from core.ports import FloatArray, Health, Hit, Point, PointId, Schema, Server
+from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
+#: How much telemetry tells of each segment's disk (measured on 1.16.3).
+_SEGMENTS = "4"
 #: Seconds until a gRPC port that did not answer is tried again.
 _TRY_GRPC_AGAIN = 60.0
 #: A snapshot no server has, to see whether the server can fetch from itself at all.
@@ -138,6 +140,46 @@ class ServerStore:
         found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
         return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found]
 
+    def search_many(
+        self,
+        collection: str,
+        vectors: Sequence[FloatArray],
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        seconds: float = CALL,
+    ) -> list[list[Hit]]:
+        one: dict[str, Any] = {"limit": limit, "with_payload": False, "params": {"exact": exact}}
+        one |= {"using": using} if using else {}
+        one |= {"filter": dict(filter)} if filter else {}
+        searches = [{**one, "query": numbers("the query's vector", vector).tolist()} for vector in vectors]
+        if not searches:
+            return []
+        path = ("collections", collection, "points", "query", "batch")
+        found = self._rest.call("POST", *path, body={"searches": searches}, seconds=seconds)
+        return [[Hit(hit["id"], hit["score"], {}) for hit in answer["points"]] for answer in found]
+
+    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
+        body = {"key": field, "limit": limit, "exact": True}
+        found = self._rest.call("POST", "collections", collection, "facet", body=body)["hits"]
+        return {str(hit["value"]): int(hit["count"]) for hit in found}
+
+    def capacity(self) -> Capacity:
+        """A key without the right to ask is told nothing, as by a server that does not know."""
+        try:
+            told = self._rest.call("GET", "telemetry", params={"details_level": _SEGMENTS})
+        except Refused:
+            return Capacity()
+        system, memory = told.get("app", {}).get("system") or {}, told.get("memory") or {}
+        return Capacity(
+            memory=_kilobytes(system.get("ram_size")),
+            memory_used=memory.get("resident_bytes"),
+            disk=_kilobytes(system.get("disk_size")),
+            disk_used=_disk_used(told.get("collections") or {}),
+        )
+
     # --- points -----------------------------------------------------------------------------------------------------
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
@@ -148,9 +190,11 @@ class ServerStore:
         with self._points() as way:
             return way.fetch(collection, ids, vectors=vectors)
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
         with self._points() as way:
-            return way.scroll(collection, after, limit)
+            return way.scroll(collection, after, limit, vectors=vectors, payload=payload)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Raises Refused for custom sharding: equal ids under different keys would be read as one (4.4)."""
@@ -249,6 +293,22 @@ def _version(text: str) -> tuple[int, int, int]:
     if numbers is None:
         raise Refused(f"Qdrant told version {text!r}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
+
+
+def _kilobytes(number: int | None) -> int | None:
+    return None if number is None else number * 1024
+
+
+def _disk_used(told: Any) -> int | None:
+    """The sum over all segments, wherever in the answer they stand; None where none tells."""
+    if isinstance(told, list):
+        told = dict(enumerate(told))
+    if not isinstance(told, dict):
+        return None
+    if isinstance(own := told.get("disk_usage_bytes"), int):
+        return own
+    sizes = [size for part in told.values() if (size := _disk_used(part)) is not None]
+    return sum(sizes) or None  # 1.16.3 says 0 for every segment
 
 
 def _worked(stage: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from benchmarks import embedding, gaps, machine, memory, rebuild, starting, streaming_copy
+from benchmarks import embedding, gaps, gate, machine, memory, rebuild, starting, streaming_copy
 from benchmarks.report import Report, page, show, show_facts
 from benchmarks.results import Size
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "rebuild": rebuild,
     "copy": streaming_copy,
     "gap": gaps,
+    "gate": gate,
     "memory": memory,
 }
 

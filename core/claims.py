@@ -43,6 +43,7 @@ class Claim:
     undoing: bool
     wish: str | None
     outputs: Mapping[str, State]
+    attempts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def _claim(row: Deployment) -> Claim:
         undoing=row.status == Status.ROLLING_BACK,
         wish=row.requested,
         outputs={step.name: step.output for step in row.steps},
+        attempts={step.name: step.attempt for step in row.steps},
     )
 
 

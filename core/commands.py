@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import aliases, claims, engine, retention
+from core import aliases, claims, engine, gate, retention
 from core.errors import Busy, Refused, Unavailable
+from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, Event, Status
 from core.models import AliasState, Deletion, Deployment, Version
@@ -51,6 +52,7 @@ def deploy(
     spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
     spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
     plan = _plan(spec)
+    judged_queries(services, spec)
     opened = _source(services, alias, spec)
     blue = live.get(alias)
     return _enroll(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
@@ -80,8 +82,18 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
     )
 
 
+def spec_of(
+    services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
+) -> IndexSpec:
+    """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
+    spec = _inherited(services, _spec(services, alias, live).with_options(options or {}), live.get(alias))
+    _check_queries(spec)
+    gate.check_names(spec.validation)
+    return spec
+
+
 def wish(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
-    """Leaves a wish (promote, pause, resume, abort) for the engine and returns the deployment's full id."""
+    """Leaves a wish (promote, retry, pause, resume, abort) for the engine and returns the deployment's full id."""
     found = find(services, deployment_id)
     engine.request(services, found, event, actor, reason)
     return found
@@ -219,9 +231,15 @@ def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSp
 def _plan(spec: IndexSpec) -> Plan:
     if spec.strategy not in STRATEGIES:
         raise Refused(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
-    if spec.validation.queries and spec.embedding is None:
-        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
+    _check_queries(spec)
+    gate.check_names(spec.validation)
     return STRATEGIES[spec.strategy](spec)
+
+
+def _check_queries(spec: IndexSpec) -> None:
+    """A query is text: without a model nobody can ask it."""
+    if spec.embedding is None and (spec.validation.queries or spec.validation.judged):
+        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
 
 
 def _source(services: Services, alias: str, spec: IndexSpec) -> Source:

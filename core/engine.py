@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
 UNCLAIMED = 20
 #: A wish outranks those after it.
-RANK = (Event.ABORT, Event.PAUSE, Event.PROMOTE, Event.RESUME)
+RANK = (Event.ABORT, Event.PAUSE, Event.RETRY, Event.PROMOTE, Event.RESUME)
 _SWEEP = 200
 
 
@@ -155,7 +155,7 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         source=row.source,
         number=row.number,
     )
-    return StepContext(view, dict(step.state), claim.outputs, services, lease)
+    return StepContext(view, dict(step.state), claim.outputs, services, lease, step.attempt, claim.attempts)
 
 
 def _deliver(services: Services, written: Written) -> Written:
@@ -172,6 +172,8 @@ def _check_wish(row: Deployment, wish: Event) -> None:
     after(row.status, wish)
     if wish is Event.RESUME and row.paused_for == "approval":
         raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
+    if wish is Event.RETRY and row.paused_for != "approval":
+        raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
     waiting = Event(row.requested) if row.requested else None
     if waiting and RANK.index(waiting) < RANK.index(wish):
         raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")

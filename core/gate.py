@@ -1,71 +1,241 @@
-"""Running the gate's checks and reading their verdict."""
+"""Running the gate: which checks are planned, taking their evidence turn by turn, and the report.
 
+Rule: the gate's verdict is the worst of the rows that hold a bound; a row without one is shown and decides nothing. A
+planned check whose evidence is not complete cannot tell.
+"""
+
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
-from core.checks import CHECKS, ON_QUERIES
-from core.checks.finding import Finding, GateContext, Verdict
+from core.checks import CHECKS
+from core.checks.finding import Check, Finding, Verdict, cannot_tell
 from core.errors import Refused
-from core.index_file import IndexSpec
+from core.evidence import COLLECTORS, attribution
+from core.evidence.context import GateContext, Over
+from core.index_file import CheckSpec, ValidationSpec
 from core.plan import State
-from core.ports import Embedder, Hit, Schema, VectorStore
+from core.report import worst_answers
 
 NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
-#: How many results a validation query asks for, at least.
-_LIMIT = 10
+#: Checks with a bound of their own in the index file, older than ``validation.checks``.
+_OWN_BOUND = ("min_results", "min_top_score")
 
 
-def examine(
-    store: VectorStore,
-    green: str,
-    *,
-    blue: str | None,
-    spec: IndexSpec,
-    wanted: Schema | None,
-    vector: str,
-    embedder: Embedder | None,
-    filled: Mapping[str, Any],
-) -> State:
-    """The report on ``green``: verdict, warnings, and a row for each planned check, in plan order."""
-    queries = spec.validation.queries
-    answers = _answers(store, green, vector, embedder, queries, max(_LIMIT, spec.validation.min_results))
-    gate = GateContext(store, green, blue, spec, wanted, vector, embedder, filled, answers)
-    planned = [name for name in CHECKS if queries or name not in ON_QUERIES]
-    findings = [CHECKS[name](gate) for name in planned]
+@dataclass(frozen=True, slots=True)
+class Planned:
+    name: str
+    check: Check
+    bound: float | None
+    accepted: bool
+
+    @property
+    def shown(self) -> bool:
+        """Measured for people to see; holds nothing up."""
+        return self.bound is None and self.check.shown
+
+
+def check_names(validation: ValidationSpec) -> None:
+    """Raises Refused, naming those there are, for a check nobody knows or that cannot have what is asked of it."""
+    for name in validation.checks:
+        if name not in CHECKS:
+            raise Refused(f"validation.checks: {name!r} is no check; known: {', '.join(CHECKS)}")
+    if validation.checks.get("slices") and not validation.slices:
+        raise Refused("validation.checks.slices needs payload fields: name them in validation.slices")
+
+
+def plan(gate: GateContext) -> list[Planned]:
+    return [_planned(gate, name, check) for name, check in CHECKS.items() if _wanted(gate, name, check)]
+
+
+def collect(gate: GateContext, over: Over) -> float | None:
+    """Takes evidence until the turn is over; seconds until it wants to go on, None when all is there.
+
+    A collector that was refused, or that the time budget has no room for, leaves its checks without evidence."""
+    planned = plan(gate)
+    needed = {need for one in planned for need in one.check.needs}
+    wait = _collect(gate, [name for name in COLLECTORS if name in needed], over)
+    if wait is not None or not _fell(gate, planned):
+        return wait
+    return _collect(gate, ["attributed"], over)
+
+
+def report(gate: GateContext) -> State:
+    """Verdict, warnings, and a row for each planned check, in the order of ``CHECKS``."""
+    planned = plan(gate)
+    findings = [_finding(gate, one) for one in planned]
     return {
-        "verdict": verdict(findings),
-        "collection": green,
-        "warnings": [] if queries else [NO_QUERIES],
-        "checks": [asdict(finding) for finding in findings],
+        "verdict": verdict(planned, findings),
+        "collection": gate.green,
+        "live": gate.blue,
+        "seed": gate.spec.validation.seed,
+        "seconds": round(float(gate.memory.get("spent", 0.0)), 1),
+        "warnings": _warnings(gate, planned, findings),
+        "checks": [_row(gate, one, finding) for one, finding in zip(planned, findings, strict=True)],
+        "attribution": attribution.summary(gate),
+        "worst": worst_answers(gate),
     }
 
 
-def verdict(findings: Sequence[Finding]) -> Verdict:
+def verdict(planned: Sequence[Planned], findings: Sequence[Finding]) -> Verdict:
     """Worst wins; nothing planned proves nothing."""
-    verdicts = {finding.verdict for finding in findings}
-    if "block" in verdicts:
+    held = [
+        "pass" if one.accepted and finding.verdict == "inconclusive" else finding.verdict
+        for one, finding in zip(planned, findings, strict=True)
+        if not _only_shown(one, finding)
+    ]
+    if "block" in held:
         return "block"
-    return "pass" if verdicts == {"pass"} else "inconclusive"
+    return "pass" if set(held) == {"pass"} else "inconclusive"
 
 
 def reasons(report: Mapping[str, Any]) -> str:
-    """The rows that did not pass, as a sentence each."""
-    return "; ".join(
+    """The rows that did not pass, as a sentence each, and what made them so."""
+    said = "; ".join(
         f"{row['name']} {_number(row['value'])} against {_number(row['bound'])} ({row['detail']}, n={row['n']})"
         for row in report["checks"]
-        if row["verdict"] != "pass"
+        if row["verdict"] != "pass" and row["level"] != "shown"
     )
+    found = report.get("attribution") or {}
+    if not found.get("cause"):
+        return said
+    lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
+    return f"{said}; lost by {lost} ({found['measure']}): most by the {found['cause']}"
 
 
-def _answers(
-    store: VectorStore, green: str, vector: str, embedder: Embedder | None, queries: Sequence[str], limit: int
-) -> dict[str, list[Hit]]:
-    if queries and embedder is None:
-        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
-    if embedder is None:
-        return {}
-    return {query: store.search(green, embedder.query(query), limit, using=vector) for query in queries}
+def progress(gate: GateContext) -> State:
+    """How many of the collectors have all their evidence."""
+    needed = {need for one in plan(gate) for need in one.check.needs}
+    done = sum(bool(gate.memory.get(name, {}).get("complete")) for name in needed)
+    return {"done": done, "size": len(needed), "unit": "parts"}
+
+
+def words(gate: GateContext) -> str:
+    under_way = next(
+        (name for name, memory in gate.memory.items() if isinstance(memory, dict) and not memory.get("complete")), ""
+    )
+    rows = len(gate.memory.get("asked", {}).get("rows", []))
+    return f"taking evidence: {under_way}" + (f", {rows} queries asked" if rows else "")
+
+
+# --- evidence ---------------------------------------------------------------------------------------------------
+
+
+def _collect(gate: GateContext, names: Sequence[str], over: Over) -> float | None:
+    for name in names:
+        while not gate.part(name).get("complete") and not _late(gate):
+            wait = _piece(gate, name, over)
+            if wait is not None and (wait > 0 or over()):
+                return wait
+    return None
+
+
+def _piece(gate: GateContext, name: str, over: Over) -> float | None:
+    started, memory = time.monotonic(), gate.part(name)
+    try:
+        wait = COLLECTORS[name](gate, over)
+    except Refused as error:
+        memory["refused"], wait = str(error), None
+    memory["complete"] = wait is None
+    gate.memory["spent"] = float(gate.memory.get("spent", 0.0)) + time.monotonic() - started + (wait or 0.0)
+    return wait
+
+
+def _late(gate: GateContext) -> bool:
+    return float(gate.memory.get("spent", 0.0)) >= gate.spec.validation.budget_seconds
+
+
+def _fell(gate: GateContext, planned: Sequence[Planned]) -> bool:
+    """Is the quality of answers in doubt, so that it must be said what changed it?"""
+    if gate.live is None:
+        return False
+    return any(_finding(gate, one).verdict != "pass" for one in planned if one.check.quality)
+
+
+# --- planning and judging ---------------------------------------------------------------------------------------
+
+
+def _wanted(gate: GateContext, name: str, check: Check) -> bool:
+    if name in gate.spec.validation.checks:
+        return gate.spec.validation.checks[name] is not False
+    return check.when(gate)
+
+
+def _planned(gate: GateContext, name: str, check: Check) -> Planned:
+    said = gate.spec.validation.check(name) or CheckSpec()
+    bound = said.bound if said.bound is not None else _default(gate, name, check)
+    return Planned(name, check, bound, said.accept_inconclusive)
+
+
+def _default(gate: GateContext, name: str, check: Check) -> float | None:
+    validation = gate.spec.validation
+    if name in _OWN_BOUND:
+        own = getattr(validation, name)
+        floor = gate.memory.get("calibrated", {}).get("floor")
+        return float(own) if own != "calibrated" else floor
+    if name == "score_floor" and validation.check(name) is not None:
+        floor = gate.memory.get("calibrated", {}).get("floor")
+        return None if floor is None else float(floor)
+    return check.bound
+
+
+def _finding(gate: GateContext, planned: Planned) -> Finding:
+    missing = _missing(gate, planned)
+    if missing:
+        return cannot_tell(missing)
+    try:
+        found = planned.check.judge(gate, planned.bound)
+    except Refused as error:
+        return cannot_tell(str(error))
+    if planned.check.soft and found.verdict == "block":
+        return Finding("inconclusive", found.value, found.n, found.detail)
+    return found
+
+
+def _missing(gate: GateContext, planned: Planned) -> str:
+    """Why the evidence is not complete, or nothing."""
+    for need in planned.check.needs:
+        memory = gate.memory.get(need, {})
+        if memory.get("refused"):
+            return str(memory["refused"])
+        if not memory.get("complete"):
+            return f"the time budget of {gate.spec.validation.budget_seconds:g} s ran out (validation.budget_seconds)"
+    return ""
+
+
+def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
+    shown = _only_shown(planned, finding)
+    detail = f"shown, no bound in the index file; {finding.detail}" if shown else finding.detail
+    if planned.accepted and finding.verdict == "inconclusive":
+        detail += "; accepted by the index file"
+    return {
+        "name": planned.name,
+        "value": finding.value,
+        "bound": finding.bound if finding.bound is not None else planned.bound,
+        "n": finding.n,
+        "verdict": finding.verdict,
+        "level": "shown" if shown else "soft" if planned.check.soft else "hard",
+        "detail": detail,
+    }
+
+
+def _only_shown(planned: Planned, finding: Finding) -> bool:
+    """A new collection of less than half of live's size holds up even where no bound is given."""
+    halved = planned.name == "count_vs_live" and finding.verdict == "inconclusive" and finding.n > 0
+    return planned.shown and not halved
+
+
+def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
+    warnings = [] if gate.spec.validation.queries or gate.judged else [NO_QUERIES]
+    if not gate.judged:
+        warnings.append("no judged queries: whether answers got worse in meaning was not checked (validation.judged)")
+    warnings += [
+        f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
+        for one, finding in zip(planned, findings, strict=True)
+        if one.accepted and finding.verdict == "inconclusive"
+    ]
+    return warnings
 
 
 def _number(value: float | None) -> str:

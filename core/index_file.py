@@ -3,6 +3,7 @@
 A wrong key, type or value is refused with its path, the value and what was expected.
 """
 
+import math
 import re
 import string
 from collections.abc import Mapping
@@ -10,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    field_validator,
+)
 
 from core.errors import Refused
 from core.naming import check_name
@@ -76,10 +86,57 @@ class CollectionSpec(_Strict):
     payload_indexes: dict[str, str | dict[str, Any]] = {}
 
 
+def _score(value: Any) -> Any:
+    """One message for both kinds of value; a union would name the kinds in the path."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "calibrated" or (number and -1 <= value <= 1):
+        return value
+    raise ValueError('expected a number from -1 to 1, or "calibrated"')
+
+
+class SamplesSpec(_Strict):
+    """How much evidence the gate takes; ``judged`` is the fewest judged queries that may decide anything."""
+
+    records: AtLeastOne = 300
+    queries: AtLeastOne = 300
+    judged: AtLeastOne = 50
+
+
+class CheckSpec(_Strict):
+    """``bound`` replaces the check's own; ``accept_inconclusive`` lets a deployment go on where it cannot tell."""
+
+    bound: Annotated[float, Field(allow_inf_nan=False, strict=True)] | None = None
+    accept_inconclusive: StrictBool = False
+
+
+def _said(value: Any) -> Any:
+    """The same: true, false, a bound, or both settings by name."""
+    if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
+        return CheckSpec.model_validate(value) if isinstance(value, Mapping) else value
+    raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
+
+
 class ValidationSpec(_Strict):
     queries: tuple[str, ...] = ()
     min_results: AtLeastOne = 5
-    min_top_score: Annotated[float, Field(ge=-1, le=1, strict=True)] = 0.7
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = 0.7
+    #: A JSONL file of ``query`` and ``relevant``; see ``core.evidence.judged``.
+    judged: str | None = None
+    checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
+    slices: tuple[str, ...] = ()
+    samples: SamplesSpec = SamplesSpec()
+    seed: Count = 7
+    budget_seconds: Positive = 1800
+    live_searches_per_second: Positive = 100
+
+    def check(self, name: str) -> CheckSpec | None:
+        """What the file says of a check, in the long form; None if it is switched off or not named."""
+        said = self.checks.get(name, False)
+        if isinstance(said, CheckSpec):
+            return said
+        if said is False:
+            return None
+        return CheckSpec() if said is True else CheckSpec(bound=float(said))
 
 
 class SoakSpec(_Strict):

@@ -35,6 +35,7 @@ class Event(StrEnum):
     HOLD = "hold"
     RESUME = "resume"
     PROMOTE = "promote"
+    RETRY = "retry"
     ABORT = "abort"
     FAIL = "fail"
     KEEP_FAILED = "keep_failed"
@@ -59,6 +60,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.RUNNING, Event.FINISH): Status.LIVE,
     (Status.PAUSED, Event.RESUME): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE): Status.RUNNING,
+    (Status.PAUSED, Event.RETRY): Status.RUNNING,
     (Status.PAUSED, Event.ABORT): Status.ROLLING_BACK,
     (Status.ROLLING_BACK, Event.UNDONE): Status.ROLLED_BACK,
     (Status.ROLLING_BACK, Event.GIVE_UP): Status.NEEDS_OPERATOR,
@@ -81,5 +83,5 @@ def allowed(status: Status, event: Event) -> bool:
 def _possible(status: Status) -> str:
     if status in FINAL:
         return "it has ended"
-    asked = (Event.PROMOTE, Event.PAUSE, Event.RESUME, Event.ABORT)
+    asked = (Event.PROMOTE, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
     return "possible now: " + ", ".join(event for event in asked if allowed(status, event))

@@ -77,8 +77,9 @@ class Deployment(Base):
 
 
 class StepRow(Base):
-    """A step of a plan. ``tries`` counts turns since the last progress, ``crashes`` turns that never came back,
-    ``waited`` the seconds spent without progress; all three fall to zero when a turn makes progress."""
+    """A step of a plan. ``attempt`` is one more whenever an operator has it run again; ``tries`` counts
+    turns since the last progress, ``crashes`` turns that never came back, ``waited`` the seconds spent without
+    progress; all three fall to zero when a turn makes progress."""
 
     __tablename__ = "steps"
 
@@ -87,6 +88,7 @@ class StepRow(Base):
     name: Mapped[str]
     queue: Mapped[str]
     status: Mapped[StepStatus] = mapped_column(Text, default=StepStatus.PENDING)
+    attempt: Mapped[int] = mapped_column(default=1, server_default="1")
     tries: Mapped[int] = mapped_column(default=0)
     crashes: Mapped[int] = mapped_column(default=0)
     waited: Mapped[float] = mapped_column(default=0.0)

@@ -173,7 +173,7 @@ def _hold(writer: _Writer, outcome: Hold) -> Written:
     step = writer.step
     step.status, step.message, step.output = StepStatus.WAITING, outcome.reason, outcome.output
     writer.row.paused_for = "approval"
-    message = f"{step.name}: {outcome.reason}; promote to go on, abort to roll back"
+    message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     writer.move(Event.HOLD, message)
     return Written(message, alerts=[writer.alert("warn", message)])
 
@@ -292,6 +292,18 @@ def _promote(writer: _Writer, actor: str, reason: str) -> None:
     writer.move(Event.PROMOTE, _signed("promoted", actor, reason), actor)
 
 
+def _retry(writer: _Writer, actor: str, reason: str) -> None:
+    """The held step runs again from nothing, as its next attempt: what it said before opens nothing any more."""
+    step = writer.step
+    step.attempt += 1
+    step.status, step.message, step.state, step.output = StepStatus.PENDING, "", {}, {}
+    step.tries = step.crashes = 0
+    step.waited = 0.0
+    writer.row.paused_for = None
+    writer.event(f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor)
+    writer.move(Event.RETRY, _signed("tried again", actor, reason), actor)
+
+
 def _abort(writer: _Writer, actor: str, reason: str) -> None:
     writer.row.paused_for = None
     writer.move(Event.ABORT, _signed("aborted", actor, reason), actor)
@@ -306,6 +318,7 @@ _WISHES: dict[Event, Callable[[_Writer, str, str], None]] = {
     Event.PAUSE: _pause,
     Event.RESUME: _resume,
     Event.PROMOTE: _promote,
+    Event.RETRY: _retry,
     Event.ABORT: _abort,
 }
 

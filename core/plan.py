@@ -77,7 +77,8 @@ class StepContext:
     """One turn of one step: the deployment, what the step saved before, and the doors to the outside.
 
     ``state`` is the step's own memory; ``turn.save(state)`` persists it in the middle of a turn, fenced by the turn.
-    ``outputs`` holds what earlier steps returned, by step name.
+    ``outputs`` holds what earlier steps returned and ``attempts`` which attempt that was, by step name; ``attempt`` is
+    the step's own, from 1, one more whenever an operator has it run again.
     """
 
     deployment: Deployment
@@ -85,6 +86,8 @@ class StepContext:
     outputs: Mapping[str, State]
     services: Services
     turn: Turn
+    attempt: int = 1
+    attempts: Mapping[str, int] = field(default_factory=dict)
 
 
 StepFunction = Callable[[StepContext], Outcome]

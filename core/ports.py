@@ -71,6 +71,16 @@ class Server:
     peers: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Bytes of the node that answered, and what is used of them; None where the server does not tell."""
+
+    memory: int | None = None
+    memory_used: int | None = None
+    disk: int | None = None
+    disk_used: int | None = None
+
+
 class VectorStore(Protocol):
     """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
 
@@ -118,10 +128,12 @@ class VectorStore(Protocol):
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is False."""
 
-    def scroll(self, collection: str, after: PointId | None, limit: int) -> tuple[list[Point], PointId | None]:
-        """A page of points with vectors and payload by ascending id, and where the next page starts (None: no more).
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
+        """A page of points by ascending id, and where the next page starts (None: no more).
 
-        Dense vectors come as float32 arrays, by name or one alone.
+        Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
         """
 
     def search(
@@ -135,6 +147,28 @@ class VectorStore(Protocol):
         filter: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
         """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too."""
+
+    def search_many(
+        self,
+        collection: str,
+        vectors: Sequence[FloatArray],
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        seconds: float = 10.0,
+    ) -> list[list[Hit]]:
+        """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all.
+
+        ``seconds`` is how long the request may take: exact searches of a large collection are slow.
+        """
+
+    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
+        """The most frequent values of an indexed payload field and their exact counts, most frequent first. Raises
+        Refused where the field has no index that can be counted."""
+
+    def capacity(self) -> Capacity: ...
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.

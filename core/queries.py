@@ -125,6 +125,7 @@ def _step(step: StepRow) -> dict[str, Any]:
     return {
         "name": step.name,
         "status": str(step.status),
+        "attempt": step.attempt,
         "tries": step.tries,
         "crashes": step.crashes,
         "started_at": iso(step.started_at),

@@ -99,6 +99,7 @@ def _wish(event: Event) -> Callable[..., Answer]:
 COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.deploy_new_version": deploy_new_version,
     "deployments.promote": _wish(Event.PROMOTE),
+    "deployments.retry": _wish(Event.RETRY),
     "deployments.pause": _wish(Event.PAUSE),
     "deployments.resume": _wish(Event.RESUME),
     "deployments.abort": _wish(Event.ABORT),

@@ -4,18 +4,97 @@ Rule: only ``pass`` opens. A planned check without its evidence is ``inconclusiv
 blocks all. Whoever adds a check adds one file here, one line in ``CHECKS`` and tests for pass, block and cannot-tell.
 """
 
-from collections.abc import Callable
+from core.checks import capacity as room
+from core.checks import (
+    comparing,
+    counts,
+    floor,
+    judging,
+    path,
+    ready,
+    round_trip,
+    sanity,
+    schemas,
+    searching,
+    stamp,
+    zero,
+)
+from core.checks import slices as parts
+from core.checks.finding import Check, never
+from core.evidence.context import GateContext
 
-from core.checks import counts, floor, schemas
-from core.checks.finding import Finding, GateContext
 
-CHECKS: dict[str, Callable[[GateContext], Finding]] = {
-    "count": counts.count,
-    "vector_schema": schemas.vector_schema,
-    "payload_schema": schemas.payload_schema,
-    "min_results": floor.min_results,
-    "min_top_score": floor.min_top_score,
+def _live(gate: GateContext) -> bool:
+    return gate.live is not None
+
+
+def _same_model(gate: GateContext) -> bool:
+    """One that has another model can be compared by texts only."""
+    return gate.live is not None and (gate.live.same_model or bool(gate.spec.validation.queries or gate.judged))
+
+
+def _timed(gate: GateContext) -> bool:
+    return _same_model(gate) and not gate.store.server().embedded
+
+
+def _source(gate: GateContext) -> bool:
+    return gate.source is not None
+
+
+def _searchable(gate: GateContext) -> bool:
+    return bool(gate.params)
+
+
+def _queries(gate: GateContext) -> bool:
+    return bool(gate.spec.validation.queries)
+
+
+def _judged(gate: GateContext) -> bool:
+    return bool(gate.judged)
+
+
+def _judged_live(gate: GateContext) -> bool:
+    return bool(gate.judged) and gate.live is not None
+
+
+def _told(gate: GateContext) -> bool:
+    found = gate.store.capacity()
+    return bool(found.memory or found.disk)
+
+
+def _sliced(gate: GateContext) -> bool:
+    return bool(gate.spec.validation.slices) and gate.live is not None
+
+
+_ASKED = ("vectors", "asked")
+
+CHECKS: dict[str, Check] = {
+    "ready": Check(ready.ready, ("ready",)),
+    "count": Check(counts.count, ("origin",)),
+    "vector_schema": Check(schemas.vector_schema),
+    "payload_schema": Check(schemas.payload_schema),
+    "model_stamp": Check(stamp.model_stamp),
+    "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source),
+    "vector_sanity": Check(sanity.vector_sanity, _ASKED),
+    "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, quality=True),
+    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.95, quality=True),
+    "filtered_recall@10": Check(searching.filtered_recall, ("vectors", "filtered"), never, 0.90, soft=True),
+    "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, quality=True),
+    "min_results": Check(floor.min_results, _ASKED, _queries),
+    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries),
+    "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, shown=True),
+    "judged_quality": Check(judging.judged_quality, _ASKED, _judged_live, -0.01, quality=True),
+    "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, quality=True),
+    "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, quality=True),
+    "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, quality=True),
+    "holes@10": Check(judging.holes, _ASKED, _judged, judging.HOLES, soft=True),
+    "regressions": Check(judging.regressions, _ASKED, _judged_live, 0.05, soft=True, quality=True),
+    "count_vs_live": Check(counts.count_vs_live, (), _live, shown=True),
+    "slices": Check(parts.slices, (), _sliced, shown=True),
+    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, quality=True),
+    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, shown=True),
+    "latency_p50": Check(comparing.latency_p50, ("vectors", "timed"), _timed, shown=True),
+    "latency_p95": Check(comparing.latency_p95, ("vectors", "timed"), _timed, shown=True),
+    "capacity": Check(room.capacity, (), _told, 0.9),
+    "query_path": Check(path.query_path, (), never),
 }
-
-#: These need validation queries; without any they are not planned and the report says so in its first line.
-ON_QUERIES = frozenset({"min_results", "min_top_score"})

@@ -1,12 +1,38 @@
 """Is everything there that the source gave, and nothing else?"""
 
-from core.checks.finding import Finding, GateContext, exact
+from core.checks.finding import Finding, cannot_tell, exact
+from core.evidence.context import GateContext
 
 
-def count(gate: GateContext) -> Finding:
-    expected = gate.filled.get("expected")
+def count(gate: GateContext, bound: float | None) -> Finding:
+    """Against what ``populate`` wrote; a collection judged by itself is held against the records of its source."""
+    expected = gate.filled.get("expected", gate.memory.get("origin", {}).get("rows"))
     if expected is None:
-        return Finding("count", "inconclusive", None, None, 0, "populate left no count to compare with")
+        return cannot_tell("nothing says how many points there should be")
     found = gate.store.count(gate.green)
-    detail = f"exact count of {gate.green}, must equal what the source gave"
-    return Finding("count", exact(found == expected), float(found), float(expected), found, detail)
+    if "expected" not in gate.filled and gate.spec.on_bad_record == "skip":
+        return _with_bad_records(gate, found, int(expected))
+    detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
+    return Finding(exact(found == expected), float(found), found, detail, float(expected))
+
+
+def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
+    missing = rows - found
+    if not 0 <= missing <= gate.spec.max_bad_records:
+        return Finding("block", float(found), found, f"{rows:,} records in the source, {found:,} points")
+    detail = f"{missing:,} of {rows:,} records have no point, as many as may be bad (max_bad_records)"
+    return Finding("pass", float(found), found, detail)
+
+
+def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
+    """The share of live's count that is missing. A collection that is not half as large is held up in any case."""
+    if gate.live is None:
+        return cannot_tell("there is no live collection to compare with")
+    ours, theirs = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    missing = (theirs - ours) / theirs if theirs else 0.0
+    detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
+    if bound is not None and missing > bound:
+        return Finding("block", missing, theirs, detail)
+    if 2 * ours < theirs:
+        return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}")
+    return Finding("pass", missing, theirs, detail)

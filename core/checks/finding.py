@@ -1,25 +1,53 @@
-"""What a check is given and what it answers."""
+"""What a check is and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from core.index_file import IndexSpec
-from core.ports import Embedder, Hit, Schema, VectorStore
+from core.evidence.context import GateContext
+from core.measures.intervals import Interval, side
 
 Verdict = Literal["pass", "block", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row of the report. ``n`` is the evidence used; ``detail`` says the bound's direction and the worst case."""
+    """``n`` is the evidence used; ``detail`` says the bound's direction and the worst case; ``bound`` is given where
+    the rule itself has one."""
 
-    name: str
     verdict: Verdict
     value: float | None
-    bound: float | None
     n: int
     detail: str
+    bound: float | None = None
+
+
+#: What was found, held against a bound; None where there is none and the number is only shown.
+Judge = Callable[[GateContext, float | None], Finding]
+
+
+def always(gate: GateContext) -> bool:
+    return True
+
+
+def never(gate: GateContext) -> bool:
+    """Planned by the index file only."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A row of the gate. ``needs`` names the collectors it reads; ``when`` says whether it is planned where the index
+    file is silent; ``bound`` is the one it then has, None shows the number only. A ``soft`` check never blocks.
+    ``quality`` marks those whose failure is put down to index, data or model."""
+
+    judge: Judge
+    needs: tuple[str, ...] = ()
+    when: Callable[[GateContext], bool] = always
+    bound: float | None = None
+    shown: bool = False
+    soft: bool = False
+    quality: bool = False
 
 
 def exact(met: bool) -> Verdict:
@@ -27,17 +55,17 @@ def exact(met: bool) -> Verdict:
     return "pass" if met else "block"
 
 
-@dataclass(frozen=True, slots=True)
-class GateContext:
-    """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned and
-    ``answers`` what green found for each validation query, best first; ``wanted`` the schema it was to be made with."""
+def cannot_tell(why: str, n: int = 0) -> Finding:
+    return Finding("inconclusive", None, n, why)
 
-    store: VectorStore
-    green: str
-    blue: str | None
-    spec: IndexSpec
-    wanted: Schema | None
-    vector: str
-    embedder: Embedder | None
-    filled: Mapping[str, Any]
-    answers: Mapping[str, list[Hit]]
+
+def held(found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True) -> Finding:
+    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block."""
+    if bound is None:
+        return Finding("pass", found.value, n, f"{_range(found)}; {detail}")
+    rule = f"{'low >=' if at_least else 'high <='} bound"
+    return Finding(side(found, bound, at_least=at_least), found.value, n, f"{_range(found)}, {rule}; {detail}")
+
+
+def _range(found: Interval) -> str:
+    return f"interval [{found.low:.4g}, {found.high:.4g}]"

@@ -1,38 +1,56 @@
 """The floor: does search answer at all, and well enough to be shown? It does not prove quality."""
 
-from core.checks.finding import Finding, GateContext, exact
-from core.ports import Hit
-from core.schema import vector_params
+from typing import Any
+
+from core.checks.finding import Finding, cannot_tell, exact
+from core.evidence.context import GateContext
 
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
 TOLERANCE = 1e-6
-#: Distances where a higher score is better, so that a lowest score means something.
-_RISING = frozenset({"Cosine", "Dot"})
 
 
-def min_results(gate: GateContext) -> Finding:
-    bound = gate.spec.validation.min_results
-    if not gate.answers:
-        return Finding("min_results", "inconclusive", None, bound, 0, "no validation query was answered")
-    worst, hits = min(gate.answers.items(), key=lambda answer: len(answer[1]))
-    return Finding(
-        "min_results", exact(len(hits) >= bound), len(hits), bound, len(gate.answers), f"at least; worst: {worst!r}"
-    )
+def min_results(gate: GateContext, bound: float | None) -> Finding:
+    rows = _rows(gate)
+    if not rows:
+        return cannot_tell("no validation query was answered")
+    worst = min(rows, key=lambda row: int(row["n"]))
+    detail = f"at least; worst: {worst['name']!r}"
+    return Finding(exact(bound is None or worst["n"] >= bound), float(worst["n"]), len(rows), detail)
 
 
-def min_top_score(gate: GateContext) -> Finding:
-    bound = gate.spec.validation.min_top_score
-    distance = vector_params(gate.store.schema(gate.green), gate.vector)["distance"]
-    if distance not in _RISING:
-        detail = f"scores of {distance} fall as results get better, a lowest score means nothing"
-        return Finding("min_top_score", "inconclusive", None, bound, 0, detail)
-    if not gate.answers:
-        return Finding("min_top_score", "inconclusive", None, bound, 0, "no validation query was answered")
-    worst, hits = min(gate.answers.items(), key=lambda answer: _best(answer[1]))
-    best = _best(hits)
-    verdict, value = exact(best >= bound - TOLERANCE), best if hits else None
-    return Finding("min_top_score", verdict, value, bound, len(gate.answers), f"at least; worst: {worst!r}")
+def min_top_score(gate: GateContext, bound: float | None) -> Finding:
+    if bound is None:
+        return cannot_tell("min_top_score is to be calibrated, and no floor could be")
+    return _top_score(gate, bound, "")
 
 
-def _best(hits: list[Hit]) -> float:
-    return max((hit.score for hit in hits), default=float("-inf"))
+def score_floor(gate: GateContext, bound: float | None) -> Finding:
+    """Is the best answer to each query better than 999 of 1,000 random pairs? ``bound`` is that calibrated floor."""
+    found = gate.part("calibrated")
+    if "floor" not in found:
+        return cannot_tell("no floor could be calibrated: it needs cosine scores and two points or more")
+    said = f"; of {found['n']:,} random pairs of {found['of']}, half are below {found['q50']:.3f}"
+    said += f", 99 % below {found['q99']:.3f}, 99.9 % below {found['floor']:.3f}"
+    return _top_score(gate, bound, said)
+
+
+def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
+    rows = _rows(gate)
+    if not gate.rising:
+        distance = gate.params.get("distance")
+        return cannot_tell(f"scores of {distance} fall as results get better, a lowest score means nothing")
+    if not rows:
+        return cannot_tell("no validation query was answered")
+    worst = min(rows, key=_best)
+    value = _best(worst) if worst["n"] else None
+    verdict = exact(bound is None or _best(worst) >= bound - TOLERANCE)
+    return Finding(verdict, value, len(rows), f"at least; worst: {worst['name']!r}{said}")
+
+
+def _rows(gate: GateContext) -> list[dict[str, Any]]:
+    wanted = set(gate.spec.validation.queries)
+    return [row for row in gate.part("asked").get("rows", []) if row.get("text") and row["name"] in wanted]
+
+
+def _best(row: dict[str, Any]) -> float:
+    return float(row["top"]) if row["n"] else float("-inf")

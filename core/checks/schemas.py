@@ -1,25 +1,24 @@
 """Is the collection built as it was meant to be, and can it still be filtered as the live one?"""
 
-from core.checks.finding import Finding, GateContext, exact
-from core.ports import Schema
+from core.checks.finding import Finding, cannot_tell, exact
+from core.evidence.context import GateContext
 from core.schema import difference, vector_names, vector_params
 
 
-def vector_schema(gate: GateContext) -> Finding:
+def vector_schema(gate: GateContext, bound: float | None) -> Finding:
     """Vectors and all other settings as ``create`` was to make them, and the size the model really gives."""
-    schema = gate.store.schema(gate.green)
-    names = vector_names(schema)
+    names = vector_names(gate.schema)
     if gate.wanted is None:
-        return Finding("vector_schema", "inconclusive", None, 0.0, 0, "nothing says which schema was wanted")
-    faults = difference(gate.wanted, schema) + _model_faults(gate, schema)
+        return cannot_tell("nothing says which schema was wanted")
+    faults = difference(gate.wanted, gate.schema) + _model_faults(gate)
     detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted"
-    return Finding("vector_schema", exact(not faults), float(len(faults)), 0.0, len(names), detail)
+    return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
 
 
-def payload_schema(gate: GateContext) -> Finding:
+def payload_schema(gate: GateContext, bound: float | None) -> Finding:
     """Every indexed field of the live collection is indexed with the same type: filters must not become slow."""
     wanted = gate.store.schema(gate.blue)["payload_schema"] if gate.blue else {}
-    found = gate.store.schema(gate.green)["payload_schema"]
+    found = gate.schema["payload_schema"]
     declared = gate.spec.collection.payload_indexes
     faults = [
         f"{field}: wanted {index['data_type']}, found {found.get(field, {}).get('data_type', 'no index')}"
@@ -29,15 +28,15 @@ def payload_schema(gate: GateContext) -> Finding:
     faults += [f"{field}: declared, found no index" for field in declared if field not in found]
     n = len(set(wanted) | set(declared))
     detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
-    return Finding("payload_schema", exact(not faults), float(len(faults)), 0.0, n, detail)
+    return Finding(exact(not faults), float(len(faults)), n, detail, 0.0)
 
 
-def _model_faults(gate: GateContext, schema: Schema) -> list[str]:
+def _model_faults(gate: GateContext) -> list[str]:
     if gate.embedder is None:
         return []
-    if gate.vector not in vector_names(schema):
-        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(schema))}"]
-    size = vector_params(schema, gate.vector)["size"]
+    if gate.vector not in vector_names(gate.schema):
+        return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(gate.schema))}"]
+    size = vector_params(gate.schema, gate.vector)["size"]
     if size == gate.embedder.dimension:
         return []
     return [f"size {size}, the model gives {gate.embedder.dimension}"]

@@ -1,43 +1,57 @@
-"""The gate as a step: judge green, keep the report, and say what it means for the deployment."""
+"""The gate as a step: take evidence in slices, judge green, keep the report, and say what it means."""
+
+import time
 
 from core import gate
-from core.plan import Done, Hold, Outcome, Reject, StepContext
+from core.evidence.opening import open_gate
+from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 
 
 def run(context: StepContext) -> Outcome:
-    """Safe to run twice: it only looks."""
-    deployment, services = context.deployment, context.services
-    embedding = deployment.spec.embedding
-    report = gate.examine(
-        services.store,
+    """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
+    deployment, memory = context.deployment, dict(context.state.get("memory", {}))
+    judged = open_gate(
+        context.services,
         deployment.green,
-        blue=deployment.blue,
-        spec=deployment.spec,
+        deployment.blue,
+        deployment.spec,
+        source=deployment.source,
         wanted=context.outputs["create"].get("schema"),
         vector=str(context.outputs["create"].get("vector", "")),
-        embedder=services.embedder(embedding) if embedding else None,
         filled=context.outputs["populate"],
+        memory=memory,
     )
-    output = {"gate": {**report, "deployment": deployment.id}, "summary": _summary(report["warnings"])}
+    ends = time.monotonic() + context.services.times.slice
+    wait = gate.collect(judged, lambda: time.monotonic() >= ends)
+    if wait is not None:
+        context.turn.save({"memory": memory, "progress": gate.progress(judged)})
+        return Wait(wait, gate.words(judged))
+    report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
+    context.turn.save({})
+    return _outcome(report)
+
+
+def shut(context: StepContext) -> str:
+    """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the collection and the
+    attempt it was made of; a plan without a gate (a rollback) has none to ask."""
+    if "validate" not in context.outputs:
+        return ""
+    output, deployment = context.outputs["validate"], context.deployment
+    report = output.get("gate", {})
+    found = report.get("deployment"), report.get("collection"), report.get("attempt")
+    mine = found == (deployment.id, deployment.green, context.attempts["validate"])
+    if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and output.get("approved_by"))):
+        return ""
+    return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
+
+
+def _outcome(report: State) -> Outcome:
+    output = {
+        "gate": report,
+        "summary": "; ".join([report["verdict"], *(said for said in report["warnings"] if said == gate.NO_QUERIES)]),
+    }
     if report["verdict"] == "block":
         return Reject(gate.reasons(report), output)
     if report["verdict"] == "inconclusive":
         return Hold(f"the gate cannot tell: {gate.reasons(report)}", output)
     return Done(output)
-
-
-def shut(context: StepContext) -> str:
-    """Why the switch may not happen, or nothing. A verdict opens only for the deployment and collection it was made
-    of; a plan without a gate (a rollback) has none to ask."""
-    if "validate" not in context.outputs:
-        return ""
-    output = context.outputs["validate"]
-    report = output.get("gate", {})
-    mine = report.get("deployment") == context.deployment.id and report.get("collection") == context.deployment.green
-    if mine and (report.get("verdict") == "pass" or output.get("approved_by")):
-        return ""
-    return f"the gate has not passed for {context.deployment.green}: {report.get('verdict', 'no report')}"
-
-
-def _summary(warnings: list[str]) -> str:
-    return "; ".join(["pass", *warnings])

@@ -87,7 +87,7 @@ def _work(health: Health) -> list[int | None]:
 
 
 def _summary(state: State) -> State:
-    kept = ("way", "expected", "written", "embedded", "reused", "truncated", "bad", "bad_samples", "note")
+    kept = ("way", "print", "expected", "written", "embedded", "reused", "truncated", "bad", "bad_samples", "note")
     output = {key: state[key] for key in kept if key in state}
     words = [f"{state.get('written', 0):,} points by {state['way']}"]
     words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]

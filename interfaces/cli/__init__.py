@@ -108,6 +108,7 @@ def _wish(event: str, text: str) -> None:
 
 
 _wish("promote", "Approves what waits for a person, or ends a pause.")
+_wish("retry", "Runs a gate that could not tell once more.")
 _wish("pause", "Stops a deployment where it is.")
 _wish("resume", "Lets a paused deployment go on.")
 _wish("abort", "Rolls a deployment back.")
@@ -121,6 +122,19 @@ _wish("abort", "Rolls a deployment back.")
 def rollback(**given: Any) -> None:
     """Back to the version before the live one, while it is retained."""
     _verb("deploying.rollback", **given)
+
+
+@main.command()
+@click.argument("alias")
+@click.argument("collection")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. validation.seed=8.")
+@_json
+def validate(**given: Any) -> None:
+    """Runs the gate of ALIAS on COLLECTION; changes nothing.
+
+    Exit code 0 only if it passes, 1 if it blocks or cannot tell.
+    """
+    _verb("validating.validate", **given)
 
 
 @main.group(cls=_InOrder)

@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table, word
+from interfaces.cli.judgment import gate
+from interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table
 
 Seen = Mapping[str, Any]
 
@@ -40,15 +41,6 @@ def details(seen: Seen) -> RenderableType:
     """The gate's report and what happened."""
     parts = [gate(seen["gate"])] if seen["gate"] else []
     return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _events(seen["events"]))))
-
-
-def gate(report: Seen) -> RenderableType:
-    rows = table("GATE", "VALUE", "BOUND", "N", "VERDICT", "DETAIL", wrap=True)
-    for check in report["checks"]:
-        numbers = (_number(check["value"]), _number(check["bound"]), f"{check['n']:,}")
-        row(rows, (check["name"], *numbers, word(check["verdict"]), check["detail"]))
-    warnings = [Text(f"⚠ {warning}", style="yellow") for warning in report["warnings"]]
-    return Group(rows, *warnings)
 
 
 def begun(seen: Seen) -> list[Seen]:
@@ -117,7 +109,3 @@ def _events(events: list[Seen]) -> RenderableType:
         row(rows, (clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS
     return Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim")) if hidden > 0 else rows
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}"

@@ -1,4 +1,4 @@
-"""``promote``, ``pause``, ``resume``, ``abort``: an operator's wish."""
+"""``promote``, ``retry``, ``pause``, ``resume``, ``abort``: an operator's wish."""
 
 import threading
 from contextlib import closing

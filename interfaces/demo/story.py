@@ -17,7 +17,7 @@ from core.lifecycle import Status
 from core.ports import Embedder
 from core.services import Services
 from core.settings import Settings
-from interfaces.cli import picture, screen
+from interfaces.cli import judgment, screen
 from interfaces.cli.following import Seen, follow
 from interfaces.demo import texts, versions
 from interfaces.demo.crowd import THREADS, Crowd
@@ -148,7 +148,7 @@ class Story:
         seen = self._deployed(three, crowd)
         report = seen["gate"] or {"verdict": "not asked", "checks": [], "warnings": []}
         self._console.print()
-        self._console.print(picture.gate(report))
+        self._console.print(judgment.gate(report))
         blocked = [row for row in report["checks"] if row["verdict"] == "block"]
         why = ", ".join(f"{row['name']} {row['value']!s:.6} against {row['bound']}" for row in blocked)
         words = f"version {three.number} is {seen['status']}; the gate said {report['verdict']}: {why or 'nothing'}"

@@ -67,7 +67,9 @@ class Deployments(RuleBasedStateMachine):
         for deployment in self.deployments:
             status = self.status(deployment)
             if status["status"] == "paused" and status["requested"] is None:
-                commands.wish(self.world.services, deployment, Event.RESUME, actor="anna")
+                held = self.world.step(deployment, "validate")["status"] == "waiting"
+                wish = Event.PROMOTE if held else Event.RESUME
+                commands.wish(self.world.services, deployment, wish, actor="anna")
 
     @rule(count=strategies.integers(1, 40))
     def deploy(self, count: int) -> None:

@@ -46,8 +46,8 @@ def test_a_window_that_was_too_much_for_a_turn_is_smaller_when_it_is_repeated(wo
 
 def test_windows_grow_again_once_one_was_done(world: World) -> None:
     embedder = cut_short(world, times=2)
-    world.deploy("docs")
-    world.run()
+    deployment = world.deploy("docs")
+    world.run(until=world.at(deployment, "validate"))
     done = embedder.asked[2:]
     assert done[1] > done[0]
     assert sum(done) == 300

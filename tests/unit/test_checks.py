@@ -1,18 +1,25 @@
-"""Each check: one that passes, one that blocks, one that cannot tell."""
+"""Each check: one that passes, one that blocks, one that cannot tell; and how the gate adds them up."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.qdrant_local import LocalStore
+from core import gate as gates
 from core.checks import CHECKS
-from core.checks.finding import Finding, GateContext
-from core.gate import NO_QUERIES, examine, verdict
-from core.index_file import IndexSpec
-from core.ports import Hit, Point
+from core.checks.finding import Finding
+from core.errors import Refused
+from core.evidence.context import GateContext, Judged, Live, Pace
+from core.evidence.sampling import offer
+from core.gate import NO_QUERIES, check_names, plan, reasons, report, verdict
+from core.index_file import IndexSpec, ValidationSpec
+from core.ports import Capacity, Point
+from core.stamps import Stamp
 
 SIZE = 4
+LIVE = Live("blue", "", None, same_model=True, same_texts=True)
 
 
 @pytest.fixture
@@ -21,34 +28,33 @@ def store() -> Iterator[LocalStore]:
     schema = {"params": {"vectors": {"size": SIZE, "distance": "Cosine"}}, "payload_schema": {}}
     indexed = {**schema, "payload_schema": {"lang": {"data_type": "keyword"}}}
     made.create("blue", indexed, {})
-    made.create("green", schema, {})
+    made.create("green", schema, Stamp("d", "docs", 1).as_metadata())
+    made.create("tagged", indexed, {})
     made.create("euclid", {**schema, "params": {"vectors": {"size": SIZE, "distance": "Euclid"}}}, {})
     made.upsert("green", [Point(number, [1.0, 0.0, 0.0, float(number)], {}) for number in range(3)])
     yield made
     made.close()
 
 
-def gate(store: LocalStore, **changes: Any) -> GateContext:
-    given: dict[str, Any] = {
-        "store": store,
-        "green": "green",
-        "blue": None,
-        "spec": IndexSpec(),
-        "wanted": store.schema("green"),
-        "vector": "",
-        "embedder": None,
-        "filled": {"expected": 3},
-        "answers": {},
-    }
-    return GateContext(**{**given, **changes})
+def gate(store: Any, **changes: Any) -> GateContext:
+    given: dict[str, Any] = {"green": "green", "spec": IndexSpec(), "wanted": store.schema("green")}
+    return GateContext(**{"store": store, **given, "filled": {"expected": 3}, **changes})
 
 
-def hits(*scores: float) -> list[Hit]:
-    return [Hit(number, score, {}) for number, score in enumerate(scores)]
+def spec(**validation: Any) -> IndexSpec:
+    return IndexSpec.model_validate({"validation": validation})
+
+
+def asked(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"asked": {"rows": list(rows), "complete": True}}
+
+
+def found(name: str, context: GateContext, bound: float | None = None) -> Finding:
+    return CHECKS[name].judge(context, CHECKS[name].bound if bound is None else bound)
 
 
 class Model:
-    """Only its dimension is asked for."""
+    """Only its dimension and its name are asked for."""
 
     identity = "model"
 
@@ -56,10 +62,7 @@ class Model:
         self.dimension = dimension
 
 
-def found(name: str, context: GateContext) -> Finding:
-    finding = CHECKS[name](context)
-    assert finding.name == name
-    return finding
+# --- built as wanted --------------------------------------------------------------------------------------------
 
 
 def test_count_equal_to_the_sources_passes(store: LocalStore) -> None:
@@ -76,82 +79,345 @@ def test_without_a_count_from_the_source_nobody_can_tell(store: LocalStore) -> N
     assert found("count", gate(store, filled={})).verdict == "inconclusive"
 
 
+def test_a_collection_judged_by_itself_is_held_against_the_records_of_its_source(store: LocalStore) -> None:
+    assert found("count", gate(store, filled={}, memory={"origin": {"rows": 3}})).verdict == "pass"
+    assert found("count", gate(store, filled={}, memory={"origin": {"rows": 4}})).verdict == "block"
+
+
 def test_vectors_of_the_models_size_pass_and_others_block(store: LocalStore) -> None:
     assert found("vector_schema", gate(store, embedder=Model(SIZE))).verdict == "pass"
     assert found("vector_schema", gate(store, embedder=Model(SIZE + 1))).verdict == "block"
     assert found("vector_schema", gate(store, vector="dense", embedder=Model(SIZE))).verdict == "block"
+    assert found("vector_schema", gate(store, wanted=None)).verdict == "inconclusive"
+
+
+def test_another_distance_than_wanted_blocks(store: LocalStore) -> None:
+    finding = found("vector_schema", gate(store, wanted=store.schema("euclid")))
+    assert finding.verdict == "block"
+    assert "distance: wanted Euclid, found Cosine" in finding.detail
 
 
 def test_a_payload_index_of_blue_that_green_lacks_blocks(store: LocalStore) -> None:
-    finding = found("payload_schema", gate(store, blue="blue"))
+    finding = found("payload_schema", gate(store, live=LIVE))
     assert finding.verdict == "block"
     assert "lang" in finding.detail
-    assert found("payload_schema", gate(store, blue="blue", green="blue")).verdict == "pass"
+    assert found("payload_schema", gate(store, live=LIVE, green="tagged")).verdict == "pass"
     assert found("payload_schema", gate(store)).verdict == "pass"
 
 
 def test_a_declared_payload_index_that_is_missing_blocks(store: LocalStore) -> None:
-    spec = IndexSpec.model_validate({"collection": {"payload_indexes": {"lang": "keyword"}}})
-    assert found("payload_schema", gate(store, spec=spec)).verdict == "block"
+    declared = IndexSpec.model_validate({"collection": {"payload_indexes": {"lang": "keyword"}}})
+    assert found("payload_schema", gate(store, spec=declared)).verdict == "block"
+
+
+def test_a_stamp_of_another_model_blocks_and_none_cannot_tell(store: LocalStore) -> None:
+    assert found("model_stamp", gate(store)).verdict == "pass"
+    assert found("model_stamp", gate(store, embedder=Model(SIZE))).verdict == "block"
+    assert found("model_stamp", gate(store, green="blue")).verdict == "inconclusive"
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------
+
+
+def test_one_record_that_is_stored_otherwise_blocks(store: LocalStore) -> None:
+    whole = {"checked": 300}
+    broken = {"checked": 300, "faults": {"another vector": 1}, "examples": ["7 (another vector)"]}
+    assert found("round_trip", gate(store, memory={"round_trip": whole})).verdict == "pass"
+    finding = found("round_trip", gate(store, memory={"round_trip": broken}))
+    assert finding.verdict == "block"
+    assert "7 (another vector)" in finding.detail
+
+
+def test_a_source_that_changed_meanwhile_excuses_differences_but_proves_nothing(store: LocalStore) -> None:
+    memory = {"checked": 300, "faults": {"missing": 1}, "examples": ["7 (missing)"], "changed": True}
+    assert found("round_trip", gate(store, memory={"round_trip": memory})).verdict == "inconclusive"
+    assert found("round_trip", gate(store)).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("fault", ["not finite", "zero"])
+def test_a_single_vector_that_points_nowhere_blocks(store: LocalStore, fault: str) -> None:
+    memory = {"vectors": {"seen": 1000, fault: 1, "examples": [f"9 ({fault})"]}, **asked()}
+    finding = found("vector_sanity", gate(store, memory=memory))
+    assert (finding.verdict, finding.value) == ("block", 1)
+
+
+def test_too_many_texts_that_share_a_vector_block(store: LocalStore) -> None:
+    rows = [{"name": str(n), "self": True, "twin": n < 2} for n in range(300)]
+    one_twin = [{**row, "twin": False} for row in rows[1:]] + rows[:1]
+    seen = {"vectors": {"seen": 300}}
+    assert found("vector_sanity", gate(store, memory={**seen, **asked(*one_twin)})).verdict == "pass"
+    assert found("vector_sanity", gate(store, memory={**seen, **asked(*rows)})).verdict == "block"
+    assert found("vector_sanity", gate(store)).verdict == "inconclusive"
+
+
+# --- searching --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lost", "expected"), [(0, "pass"), (3, "pass"), (5, "inconclusive"), (30, "block")])
+def test_self_retrieval_blocks_only_beyond_chance(store: LocalStore, lost: int, expected: str) -> None:
+    rows = [{"name": str(n), "self": n >= lost} for n in range(300)]
+    assert found("self_retrieval", gate(store, memory=asked(*rows))).verdict == expected
+
+
+def test_recall_passes_where_the_whole_interval_does(store: LocalStore) -> None:
+    def judged(*recalls: float) -> str:
+        return found("ann_recall@10", gate(store, memory=asked(*({"recall": one} for one in recalls)))).verdict
+
+    assert judged(*[1.0] * 300) == "pass"
+    assert judged(*[0.6] * 150, *[0.8] * 150) == "block"
+    assert judged(*[1.0] * 5, *[0.8] * 2) == "inconclusive"
+    assert judged() == "inconclusive"
+
+
+def test_an_index_that_finds_as_much_as_live_is_not_stopped_by_our_own_bound(store: LocalStore) -> None:
+    memory = {**asked(*({"recall": 0.9} for _ in range(300))), "attributed": {"rows": [{"live_recall": 0.9}]}}
+    assert found("ann_recall@10", gate(store, memory=memory)).verdict == "pass"
+    strict = spec(checks={"ann_recall@10": 0.95})
+    assert found("ann_recall@10", gate(store, memory=memory, spec=strict)).verdict == "block"
+
+
+def test_queries_that_come_back_empty_only_here_block(store: LocalStore) -> None:
+    full, empty = {"name": "q", "n": 10, "live": {"n": 10}}, {"name": "e", "n": 0, "live": {"n": 10}}
+    assert found("zero_result", gate(store, memory=asked(*[full] * 300))).verdict == "pass"
+    assert found("zero_result", gate(store, memory=asked(*[full] * 290, *[empty] * 10))).verdict == "block"
+    assert found("zero_result", gate(store, memory=asked(*[full] * 98, *[empty] * 2))).verdict == "inconclusive"
+    assert found("zero_result", gate(store, memory=asked({**empty, "live": {"n": 0}}))).verdict == "pass"
+
+
+# --- the floor --------------------------------------------------------------------------------------------------
+
+
+def answers(**tops: float) -> dict[str, Any]:
+    return asked(*({"name": name, "text": True, "n": 5, "top": top} for name, top in tops.items()))
 
 
 def test_min_results_is_inclusive_and_names_the_worst_query(store: LocalStore) -> None:
-    spec = IndexSpec.model_validate({"validation": {"min_results": 2}})
-    passing = found("min_results", gate(store, spec=spec, answers={"good": hits(1, 1, 1), "fair": hits(1, 1)}))
-    assert (passing.verdict, passing.value, passing.n) == ("pass", 2, 2)
-    blocking = found("min_results", gate(store, spec=spec, answers={"good": hits(1, 1), "poor": hits(1)}))
-    assert blocking.verdict == "block"
-    assert "poor" in blocking.detail
-    assert found("min_results", gate(store)).verdict == "inconclusive"
+    rows = asked({"name": "good", "text": True, "n": 3}, {"name": "poor", "text": True, "n": 1})
+    context = gate(store, spec=spec(queries=["good", "poor"]), memory=rows)
+    assert found("min_results", context, 1).verdict == "pass"
+    finding = found("min_results", context, 2)
+    assert (finding.verdict, finding.value, finding.n) == ("block", 1, 2)
+    assert "poor" in finding.detail
+    assert found("min_results", gate(store), 5).verdict == "inconclusive"
 
 
 def test_min_top_score_is_inclusive_within_float32(store: LocalStore) -> None:
-    answers = {"good": hits(0.9), "fair": hits(0.699999988)}
-    assert found("min_top_score", gate(store, answers=answers)).verdict == "pass"
-    finding = found("min_top_score", gate(store, answers={**answers, "poor": hits(0.69)}))
-    assert (finding.verdict, finding.value) == ("block", 0.69)
-    assert "poor" in finding.detail
-
-
-def test_a_query_that_finds_nothing_blocks(store: LocalStore) -> None:
-    finding = found("min_top_score", gate(store, answers={"good": hits(0.9), "none": []}))
-    assert (finding.verdict, finding.value) == ("block", None)
-
-
-def test_a_lowest_score_means_nothing_where_smaller_is_better(store: LocalStore) -> None:
-    assert found("min_top_score", gate(store, green="euclid", answers={"q": hits(3.0)})).verdict == "inconclusive"
-    assert found("min_top_score", gate(store)).verdict == "inconclusive"
-
-
-def finding_of(verdict: Any) -> Finding:
-    return Finding("any", verdict, None, None, 0, "")
-
-
-def test_the_worst_row_decides_and_no_row_decides_nothing() -> None:
-    assert verdict([finding_of("pass"), finding_of("pass")]) == "pass"
-    assert verdict([finding_of("pass"), finding_of("inconclusive")]) == "inconclusive"
-    assert verdict([finding_of("inconclusive"), finding_of("block"), finding_of("pass")]) == "block"
-    assert verdict([]) == "inconclusive"
-
-
-def test_a_report_without_queries_warns(store: LocalStore) -> None:
-    report = examine(
-        store,
-        "green",
-        blue=None,
-        spec=IndexSpec(),
-        wanted=store.schema("green"),
-        vector="",
-        embedder=None,
-        filled={"expected": 3},
-    )
-    assert report["warnings"] == [NO_QUERIES]
-    assert report["verdict"] == "pass"
-    assert "min_top_score" not in [row["name"] for row in report["checks"]]
-
-
-def test_a_setting_that_is_not_as_wanted_blocks(store: LocalStore) -> None:
-    finding = found("vector_schema", gate(store, wanted=store.schema("euclid")))
+    questions = spec(queries=["good", "fair"])
+    context = gate(store, spec=questions, memory=answers(good=0.9, fair=0.699999988))
+    assert found("min_top_score", context, 0.7).verdict == "pass"
+    finding = found("min_top_score", gate(store, spec=questions, memory=answers(good=0.9, fair=0.69)), 0.7)
     assert finding.verdict == "block"
-    assert "distance: wanted Euclid, found Cosine" in finding.detail
-    assert found("vector_schema", gate(store, wanted=None)).verdict == "inconclusive"
+    assert "fair" in finding.detail
+
+
+def test_a_floor_means_nothing_where_scores_fall_as_results_get_better(store: LocalStore) -> None:
+    context = gate(store, spec=spec(queries=["good"]), memory=answers(good=0.9), green="euclid")
+    assert found("min_top_score", context, 0.7).verdict == "inconclusive"
+
+
+def test_a_calibrated_floor_stands_beside_the_fixed_one_and_can_replace_it(store: LocalStore) -> None:
+    floor = {"floor": 0.4, "q50": 0.1, "q99": 0.3, "n": 120_000, "of": "queries", "complete": True}
+    memory = {**answers(good=0.5), "calibrated": floor, "vectors": {"complete": True}}
+    calibrated = spec(queries=["good"], min_top_score="calibrated")
+    context = gate(store, spec=calibrated, memory=memory)
+    bounds = {one.name: one.bound for one in plan(context)}
+    assert bounds["min_top_score"] == 0.4
+    assert found("min_top_score", context, 0.4).verdict == "pass"
+    assert found("score_floor", context, 0.6).verdict == "block"
+    assert "120,000 random pairs" in found("score_floor", context, 0.4).detail
+    without = gate(store, spec=calibrated, memory=answers(good=0.5))
+    assert CHECKS["min_top_score"].judge(without, None).verdict == "inconclusive"
+
+
+# --- beside live ------------------------------------------------------------------------------------------------
+
+
+def beside(count: int, **live: Any) -> list[dict[str, Any]]:
+    return [{"name": str(n), "n": 10, "top": 0.9, "tenth": 0.5, "live": {"n": 10, **live}} for n in range(count)]
+
+
+def test_what_differs_from_live_is_shown_and_stops_nothing_without_a_bound(store: LocalStore) -> None:
+    rows = beside(300, rbo=0.2, overlap=0.2, top=0.1, tenth=0.1)
+    context = gate(store, live=LIVE, memory=asked(*rows))
+    assert CHECKS["overlap"].judge(context, None).verdict == "pass"
+    assert found("overlap", context, 0.8).verdict == "block"
+    assert CHECKS["score_shift"].judge(context, None).verdict == "pass"
+    assert found("score_shift", context, 0.2).verdict == "block"
+    assert found("overlap", gate(store), 0.8).verdict == "inconclusive"
+
+
+def test_a_slower_collection_blocks_where_a_bound_is_given(store: LocalStore) -> None:
+    rng = np.random.default_rng(1)
+    live = (2 + rng.random(300)).tolist()
+    same = gate(store, live=LIVE, memory={"timed": {"green": live, "live": live}})
+    slow = gate(store, live=LIVE, memory={"timed": {"green": [2 * one for one in live], "live": live}})
+    for name in ("latency_p50", "latency_p95"):
+        assert found(name, same, 1.2).verdict == "pass"
+        assert found(name, slow, 1.2).verdict == "block"
+        assert found(name, gate(store), 1.2).verdict == "inconclusive"
+
+
+def test_less_than_half_of_live_holds_up_even_without_a_bound(store: LocalStore) -> None:
+    def compared(count: int, **checks: float) -> str:
+        store.upsert("blue", [Point(n, [1.0, 0, 0, 0], {}) for n in range(count)])
+        context = gate(store, live=LIVE, spec=spec(checks={"count_vs_live": True} | checks))
+        rows = [one for one in plan(context) if one.name in {"payload_schema", "count_vs_live"}]
+        return verdict(rows, [Finding("pass", 0, 1, ""), CHECKS["count_vs_live"].judge(context, rows[1].bound)])
+
+    assert compared(4) == "pass"
+    assert compared(4, count_vs_live=0.01) == "block"
+    assert compared(7) == "inconclusive"
+
+
+def test_a_value_that_lost_its_points_blocks_where_a_bound_is_given(store: LocalStore) -> None:
+    store.upsert("blue", [Point(n, [1.0, 0, 0, 0], {"lang": "de" if n < 4 else "en"}) for n in range(8)])
+    store.upsert("tagged", [Point(n, [1.0, 0, 0, 0], {"lang": "en"}) for n in range(8)])
+    context = gate(store, green="tagged", live=LIVE, spec=spec(slices=["lang"]))
+    assert found("slices", context, 0.5).verdict == "block"
+    assert "lang=de has lost 100 %" in found("slices", context, 0.5).detail.replace("100%", "100 %")
+    assert CHECKS["slices"].judge(context, None).verdict == "pass"
+    assert found("slices", gate(store), 0.5).verdict == "inconclusive"
+
+
+# --- judged -----------------------------------------------------------------------------------------------------
+
+
+def judged(count: int, here: float, on_live: float, holes: float = 0.0) -> dict[str, Any]:
+    def measures(ndcg: float) -> dict[str, float]:
+        return {"ndcg@10": ndcg, "mrr@10": ndcg, "recall@100": ndcg, "holes@10": holes}
+
+    row = {"n": 10, "judged": measures(here), "live": {"judged": measures(on_live)}}
+    return asked(*({"name": f"q{n}", **row} for n in range(count)))
+
+
+def test_judged_quality_blocks_what_is_worse_and_passes_what_is_not(store: LocalStore) -> None:
+    def compared(memory: dict[str, Any]) -> str:
+        return found("judged_quality", gate(store, live=LIVE, memory=memory)).verdict
+
+    assert compared(judged(60, 0.8, 0.8)) == "pass"
+    assert compared(judged(60, 0.6, 0.8)) == "block"
+    assert compared(judged(49, 0.8, 0.8)) == "inconclusive"
+    assert compared(judged(60, 0.6, 0.8, holes=0.5)) == "inconclusive"
+
+
+def test_regressions_and_holes_hold_up_but_never_block(store: LocalStore) -> None:
+    context = gate(store, live=LIVE, memory=judged(60, 0.3, 0.8, holes=0.5))
+    assert found("regressions", context).verdict == "inconclusive"
+    assert found("holes@10", context).verdict == "inconclusive"
+    assert found("regressions", gate(store, live=LIVE, memory=judged(60, 0.8, 0.8))).verdict == "pass"
+
+
+# --- the server -------------------------------------------------------------------------------------------------
+
+
+class Full:
+    def capacity(self) -> Capacity:
+        return Capacity(memory=100, memory_used=95)
+
+
+def test_a_server_without_room_blocks_and_one_that_does_not_tell_is_not_asked(store: LocalStore) -> None:
+    crowded = GateContext(Full(), "green", IndexSpec())  # type: ignore[arg-type]  # it is asked for nothing else
+    assert CHECKS["capacity"].judge(crowded, 0.9).verdict == "block"
+    assert CHECKS["capacity"].judge(crowded, 0.96).verdict == "pass"
+    assert found("capacity", gate(store)).verdict == "inconclusive"
+    assert "capacity" not in {one.name for one in plan(gate(store))}
+
+
+def test_an_index_that_gets_nowhere_blocks_and_one_at_work_cannot_tell(store: LocalStore) -> None:
+    assert found("ready", gate(store, memory={"ready": {"looks": 3}})).verdict == "pass"
+    stuck = {"looks": 0, "still": 24, "reason": "0 of 9 vectors indexed"}
+    assert found("ready", gate(store, memory={"ready": stuck})).verdict == "block"
+    assert found("ready", gate(store, memory={"ready": {"looks": 0, "reason": "yellow"}})).verdict == "inconclusive"
+
+
+# --- the gate as a whole ----------------------------------------------------------------------------------------
+
+
+def test_without_queries_the_floor_is_not_planned_and_the_report_says_so_first(store: LocalStore) -> None:
+    made = report(gate(store))
+    assert made["warnings"][0] == NO_QUERIES
+    assert not {"min_results", "min_top_score", "score_floor"} & {row["name"] for row in made["checks"]}
+
+
+def test_the_default_plan_asks_for_nothing_the_user_would_have_to_give(store: LocalStore) -> None:
+    planned = {one.name for one in plan(gate(store))}
+    assert planned == {
+        "ready", "count", "vector_schema", "payload_schema", "model_stamp", "vector_sanity", "self_retrieval",
+        "ann_recall@10", "zero_result",
+    }  # fmt: skip
+
+
+def test_evidence_that_was_not_taken_is_never_a_pass(store: LocalStore) -> None:
+    made = report(gate(store))
+    assert made["verdict"] == "inconclusive"
+    rows = {row["name"]: row for row in made["checks"]}
+    assert rows["ann_recall@10"]["verdict"] == "inconclusive"
+    assert "time budget" in rows["ann_recall@10"]["detail"]
+
+
+def test_a_planned_check_without_its_input_cannot_tell(store: LocalStore) -> None:
+    wanted = gate(store, spec=spec(checks={"judged_quality": True, "overlap": 0.8}))
+    gates.collect(wanted, lambda: False)
+    rows = {row["name"]: row["verdict"] for row in report(wanted)["checks"]}
+    assert (rows["judged_quality"], rows["overlap"]) == ("inconclusive", "inconclusive")
+
+
+def test_what_the_index_file_accepts_does_not_hold_up_but_is_told(store: LocalStore) -> None:
+    accepting = spec(checks={"model_stamp": {"accept_inconclusive": True}})
+    context = gate(store, green="blue", wanted=store.schema("blue"), spec=accepting)
+    row = next(one for one in plan(context) if one.name == "model_stamp")
+    assert verdict([row], [CHECKS["model_stamp"].judge(context, None)]) == "pass"
+    assert any("model_stamp cannot tell" in said for said in report(context)["warnings"])
+
+
+def test_a_check_can_be_left_out_and_an_unknown_one_is_refused(store: LocalStore) -> None:
+    assert "count" not in {one.name for one in plan(gate(store, spec=spec(checks={"count": False})))}
+    with pytest.raises(Refused, match="'cuont' is no check"):
+        check_names(ValidationSpec(checks={"cuont": True}))
+    with pytest.raises(Refused, match="name them in validation"):
+        check_names(ValidationSpec(checks={"slices": 0.1}))
+
+
+def test_nothing_planned_proves_nothing() -> None:
+    assert verdict([], []) == "inconclusive"
+
+
+def test_the_reasons_name_value_bound_and_evidence(store: LocalStore) -> None:
+    made = report(gate(store, filled={"expected": 4}, memory={"origin": {"complete": True}}))
+    assert made["verdict"] == "block"
+    assert "count 3 against 4" in reasons(made)
+
+
+def test_the_reasons_say_which_of_index_data_and_model_lost_it() -> None:
+    found = {"measure": "nDCG@10", "n": 50, "lost": {"index": 0.3, "data": 0.01}, "cause": "index"}
+    row = {"name": "judged_quality", "value": -0.3, "bound": -0.01, "n": 50, "verdict": "block", "level": "hard"}
+    said = reasons({"checks": [{**row, "detail": "less"}], "attribution": found})
+    assert said.endswith("lost by index +0.300, data +0.010 (nDCG@10): most by the index")
+
+
+def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> None:
+    def drawn(ids: list[int], seed: int) -> list[int]:
+        sample: list[list[Any]] = []
+        for id in ids:
+            offer(sample, 10, seed, id)
+        return [entry[1] for entry in sample]
+
+    ids = list(range(1000))
+    assert drawn(ids, 7) == drawn(ids[::-1], 7) == drawn(ids + ids, 7)
+    assert drawn(ids, 7) != drawn(ids, 8)
+
+
+def test_live_is_asked_no_faster_than_allowed() -> None:
+    import time
+
+    pace, started = Pace(200), time.monotonic()
+    for _ in range(10):
+        pace.wait(2)
+    assert time.monotonic() - started >= 0.099
+
+
+def test_judged_queries_are_asked_deep_and_each_text_once(store: LocalStore) -> None:
+    from core.evidence.probes import probes
+
+    context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(Judged("b", {1: 1.0}),))
+    assert [(probe.text, probe.depth) for probe in probes(context)] == [("a", 10), ("b", 100)]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from core.errors import Refused
-from interfaces.cli import main, picture, screen
+from interfaces.cli import judgment, main, picture, screen
 from interfaces.cli.deploying import parsed
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     assert verbs == (
-        "demo up deploy status list promote pause resume abort rollback alias search doctor".split()  # noqa: SIM905
+        "demo up deploy status list promote retry pause resume abort rollback validate alias search doctor".split()  # noqa: SIM905
     )
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 
@@ -189,10 +189,24 @@ def test_a_wish_that_waits_is_shown():
 
 def test_the_gate_shows_value_bound_and_evidence_of_each_check():
     check = {"name": "count", "value": 299.0, "bound": 300.0, "n": 299, "verdict": "block", "detail": "exact"}
-    report = {"verdict": "block", "checks": [check], "warnings": ["no validation queries are configured"]}
-    lines = drawn(picture.gate(report)).splitlines()
-    assert lines[2].split() == ["count", "299", "300", "299", "✖", "block", "exact"]
-    assert lines[3] == "⚠ no validation queries are configured"
+    report = {"verdict": "block", "collection": "docs_2", "live": "docs_1", "checks": [check], "warnings": ["no floor"]}
+    lines = drawn(judgment.gate(report)).splitlines()
+    assert lines[0] == "⚠ no floor"
+    assert lines[1] == "✖ block  docs_2 beside docs_1"
+    assert lines[4].split() == ["count", "299", "300", "299", "✖", "block", "exact"]
+
+
+def test_the_worst_queries_show_both_top_tens_side_by_side():
+    def answer(record, score):
+        return {"id": record, "record": record, "score": score, "text": f"about {record}"}
+
+    worst = {"query": "cats", "loss": 0.5, "live": [answer("a", 0.9)], "green": [answer("b", 0.4)], "relevant": ["a"]}
+    shown = drawn(
+        judgment.gate({"verdict": "block", "collection": "x", "warnings": [], "checks": [], "worst": [worst]})
+    )
+    assert "worst: cats" in shown
+    assert "* 0.900  a  about a" in shown
+    assert "0.400  b  about b" in shown
 
 
 def test_text_of_others_cannot_steer_the_terminal():

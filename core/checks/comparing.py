@@ -1,0 +1,65 @@
+"""How the new collection's answers differ from the live one's. A difference may be what was wanted, so these are shown
+and stop nothing until the index file gives a bound."""
+
+from typing import Any
+
+from core.checks.finding import Finding, cannot_tell, held
+from core.evidence.context import GateContext
+from core.measures import intervals
+from core.measures.shifts import ks_distance
+
+
+def overlap(gate: GateContext, bound: float | None) -> Finding:
+    """Rank-biased overlap of the top tens, mean over the queries."""
+    rows = _rows(gate)
+    if not rows:
+        return cannot_tell(_why(gate))
+    found = intervals.mean([row["live"]["rbo"] for row in rows])
+    common = sum(row["live"]["overlap"] for row in rows) / len(rows)
+    return held(found, bound, len(rows), f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_models(gate)}")
+
+
+def score_shift(gate: GateContext, bound: float | None) -> Finding:
+    """The Kolmogorov-Smirnov distance of the best and of the tenth scores, the larger one; a size, not a p-value."""
+    rows = [row for row in _rows(gate) if row["n"] and row["live"]["n"]]
+    if not rows:
+        return cannot_tell(_why(gate))
+    found = {at: ks_distance(_scores(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
+    worst = max(found.values())
+    detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_models(gate)}"
+    return Finding("pass" if bound is None or worst <= bound else "block", worst, len(rows), detail)
+
+
+def latency_p50(gate: GateContext, bound: float | None) -> Finding:
+    return _latency(gate, bound, 50)
+
+
+def latency_p95(gate: GateContext, bound: float | None) -> Finding:
+    return _latency(gate, bound, 95)
+
+
+def _latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
+    timed = gate.part("timed")
+    green, live = timed.get("green") or [], timed.get("live") or []
+    if not green:
+        return cannot_tell(_why(gate))
+    found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)
+    return held(found, bound, len(green), "ratio to live, asked in alternation", at_least=False)
+
+
+def _rows(gate: GateContext) -> list[dict[str, Any]]:
+    return [row for row in gate.part("asked").get("rows", []) if "live" in row]
+
+
+def _scores(rows: list[dict[str, Any]], at: str) -> list[float]:
+    return [row[at] for row in rows]
+
+
+def _why(gate: GateContext) -> str:
+    if gate.live is None:
+        return "there is no live collection to compare with"
+    return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
+
+
+def _models(gate: GateContext) -> str:
+    return "same model" if gate.live and gate.live.same_model else "another model, so other answers are no fault"

@@ -1,0 +1,104 @@
+"""Are the answers as good as those of the live collection, by what people have judged?"""
+
+from typing import Any
+
+from core.checks.finding import Finding, Verdict, cannot_tell, held
+from core.evidence.context import GateContext
+from core.measures import intervals
+
+#: A query whose nDCG@10 falls by more than this has become worse (validation-gate, section 3).
+_DROP = 0.2
+
+Row = dict[str, Any]
+
+
+def ndcg(gate: GateContext, bound: float | None) -> Finding:
+    return _mean(gate, bound, "ndcg@10")
+
+
+def mrr(gate: GateContext, bound: float | None) -> Finding:
+    return _mean(gate, bound, "mrr@10")
+
+
+def recall(gate: GateContext, bound: float | None) -> Finding:
+    return _mean(gate, bound, "recall@100")
+
+
+def judged_quality(gate: GateContext, bound: float | None) -> Finding:
+    """nDCG@10 here less that on live, query by query. Where many results were never judged, whoever wins is unknown:
+    judgments come from what live has shown."""
+    rows = _paired(gate)
+    if len(rows) < gate.spec.validation.samples.judged:
+        return cannot_tell(_too_few(gate, rows), len(rows))
+    found = intervals.paired([_change(row) for row in rows], gate.spec.validation.seed)
+    holes = _share_of_holes(rows)
+    detail = f"nDCG@10 less live's; {holes:.0%} of the top tens unjudged"
+    seen = held(found, bound, len(rows), detail)
+    if seen.verdict == "block" and holes > _holes_bound(gate):
+        return Finding("inconclusive", seen.value, seen.n, f"too many unjudged to call it worse: {seen.detail}")
+    return seen
+
+
+def holes(gate: GateContext, bound: float | None) -> Finding:
+    rows = _judged(gate)
+    if not rows:
+        return cannot_tell("no judgments: give validation.judged")
+    value = _share_of_holes(rows)
+    verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
+    return Finding(verdict, value, len(rows), "at most; share of the top tens nobody has judged")
+
+
+def regressions(gate: GateContext, bound: float | None) -> Finding:
+    rows = _paired(gate)
+    if not rows:
+        return cannot_tell(_too_few(gate, rows))
+    worse = [row["name"] for row in rows if _worse(row)]
+    value = len(worse) / len(rows)
+    detail = f"at most; nDCG@10 fell by more than {_DROP}: {', '.join(map(repr, worse[:5])) or 'none'}"
+    return Finding("pass" if bound is None or value <= bound else "inconclusive", value, len(rows), detail)
+
+
+def _mean(gate: GateContext, bound: float | None, measure: str) -> Finding:
+    rows = _judged(gate)
+    if not rows:
+        return cannot_tell("no judgments: give validation.judged")
+    live = [row["live"]["judged"][measure] for row in rows if "live" in row]
+    detail = f"live {sum(live) / len(live):.4f}" if live else "nothing live to compare with"
+    return held(intervals.mean([row["judged"][measure] for row in rows]), bound, len(rows), detail)
+
+
+def _judged(gate: GateContext) -> list[Row]:
+    return [row for row in gate.part("asked").get("rows", []) if "judged" in row]
+
+
+def _paired(gate: GateContext) -> list[Row]:
+    return [row for row in _judged(gate) if "live" in row]
+
+
+def _change(row: Row) -> float:
+    change: float = row["judged"]["ndcg@10"] - row["live"]["judged"]["ndcg@10"]
+    return change
+
+
+def _worse(row: Row) -> bool:
+    lost = row["live"]["judged"]["mrr@10"] == 1 and row["judged"]["mrr@10"] == 0
+    return lost or _change(row) < -_DROP
+
+
+def _share_of_holes(rows: list[Row]) -> float:
+    return float(sum(row["judged"]["holes@10"] for row in rows) / len(rows))
+
+
+def _holes_bound(gate: GateContext) -> float:
+    said = gate.spec.validation.check("holes@10")
+    return said.bound if said is not None and said.bound is not None else HOLES
+
+
+#: More unjudged results than this decide nothing (validation-gate, section 3).
+HOLES = 0.2
+
+
+def _too_few(gate: GateContext, rows: list[Row]) -> str:
+    if gate.live is None:
+        return "there is no live collection to compare with"
+    return f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide (samples.judged)"

@@ -1,0 +1,17 @@
+"""Has the server finished the index?"""
+
+from core.checks.finding import Finding, cannot_tell, exact
+from core.evidence.context import GateContext
+from core.evidence.readiness import LOOKS, PATIENCE
+
+
+def ready(gate: GateContext, bound: float | None) -> Finding:
+    """Unfinished and still getting on is no verdict; unfinished with nothing moving is."""
+    memory = gate.part("ready")
+    looks = int(memory.get("looks", 0))
+    wanted = 1 if gate.store.server().embedded else LOOKS
+    if memory.get("broken") or memory.get("still", 0) >= PATIENCE:
+        return Finding("block", float(looks), looks, f"nothing gets on: {memory['reason']}", float(wanted))
+    if looks < wanted:
+        return cannot_tell(f"not finished: {memory.get('reason', 'not looked')}", looks)
+    return Finding(exact(met=True), float(looks), looks, f"ready in {looks} looks in a row", float(wanted))

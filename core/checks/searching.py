@@ -1,0 +1,71 @@
+"""Does the index find what is there?"""
+
+from typing import Any
+
+from core.checks.finding import Finding, Verdict, cannot_tell, held
+from core.evidence.context import GateContext
+from core.measures import intervals
+
+#: Less than live by this much is as good as live.
+_MARGIN = 0.01
+
+
+def self_retrieval(gate: GateContext, bound: float | None) -> Finding:
+    """The share of stored vectors that find themselves; too few block only where chance cannot explain it."""
+    rows = [row for row in gate.part("asked").get("rows", []) if "self" in row]
+    if not rows:
+        return cannot_tell("no stored vector could be asked")
+    lost = [row["name"] for row in rows if not row["self"]]
+    found = intervals.share(len(rows) - len(lost), len(rows))
+    detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
+    return Finding(_verdict(found, bound), found.value, len(rows), detail)
+
+
+def ann_recall(gate: GateContext, bound: float | None) -> Finding:
+    rows = [row for row in gate.part("asked").get("rows", []) if "recall" in row]
+    if not rows:
+        return cannot_tell("nothing could be asked")
+    found = _mean_recall(gate, rows)
+    low = sum(row["recall"] < 0.8 for row in rows)
+    bound, why = _no_stricter_than_live(gate, bound)
+    return held(found, bound, len(rows), f"{_searched(gate)}; {low} queries below 0.8{why}")
+
+
+def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
+    found = gate.part("filtered").get("recall") or []
+    if not found:
+        return cannot_tell("no filter to ask with: name payload fields in validation.slices")
+    return held(intervals.mean(found), bound, len(found), "within the five most frequent values of each slice")
+
+
+def _mean_recall(gate: GateContext, rows: list[dict[str, Any]]) -> intervals.Interval:
+    """Where every point was asked, the mean is no estimate and has no spread."""
+    recalls = [row["recall"] for row in rows]
+    if sum("self" in row for row in rows) >= int(gate.part("vectors").get("seen", len(rows) + 1)):
+        value = sum(recalls) / len(recalls)
+        return intervals.Interval(value, value, value)
+    return intervals.mean(recalls)
+
+
+def _no_stricter_than_live(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
+    """An index that finds as much as the one it replaces is not worse, whatever our own bound; the index file's bound
+    is meant as it stands. Live's recall is known once ``attributed`` was asked for, which a miss leads to."""
+    said = gate.spec.validation.check("ann_recall@10")
+    rows = gate.memory.get("attributed", {}).get("rows") or []
+    if bound is None or not rows or (said is not None and said.bound is not None):
+        return bound, ""
+    live = sum(row["live_recall"] for row in rows) / len(rows)
+    return min(bound, live - _MARGIN), f"; live finds {live:.3f}"
+
+
+def _verdict(found: intervals.Interval, bound: float | None) -> Verdict:
+    if bound is None or found.value >= bound:
+        return "pass"
+    return "block" if found.high < bound else "inconclusive"
+
+
+def _searched(gate: GateContext) -> str:
+    """A small collection is searched exactly, and then recall says nothing of its index (section 5)."""
+    if gate.store.server().embedded or not gate.store.health(gate.green).indexed_vectors:
+        return "exact by size: no index to judge"
+    return "of exact search on the same collection"

@@ -1,0 +1,171 @@
+"""Asking both collections: each probe becomes one row of numbers, and the checks read the rows."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from core.evidence.context import GateContext, Over
+from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from core.index_file import template_fields
+from core.measures.ranking import hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
+from core.plan import State
+from core.ports import FloatArray, Hit, PointId
+
+#: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
+_FIRST, _LARGEST = 4, 32
+_SECONDS = 2.0
+#: How long one request may take; two of them and a page fit into a turn's lease.
+PATIENCE = 30.0
+#: Of a score of 1; float32 scores of one pair differ by this much between requests (validation-gate, section 2).
+TOLERANCE = 1e-6
+
+Row = dict[str, Any]
+
+
+def ask(gate: GateContext, over: Over) -> float | None:
+    """Needs the sample of ``vectors``."""
+    memory, chosen = gate.part("asked"), probes(gate)
+    rows: list[Row] = memory.setdefault("rows", [])
+    while len(rows) < len(chosen):
+        size, started = int(memory.get("size", _FIRST)), time.monotonic()
+        rows += _rows(gate, with_vectors(gate, chosen[len(rows) : len(rows) + size]))
+        fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
+        memory["size"] = max(1, min(int(fitting), 2 * size, _LARGEST))
+        if over():
+            break
+    memory["wanted"] = len(chosen)
+    return None if len(rows) >= len(chosen) else 0.0
+
+
+def search(gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False) -> list[list[Hit]]:
+    """Asks green."""
+    return gate.store.search_many(gate.green, vectors, limit, using=gate.vector, exact=exact, seconds=PATIENCE)
+
+
+def search_live(
+    gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False
+) -> list[list[Hit]]:
+    """Asks the live collection, no faster than the index file allows."""
+    assert gate.live is not None
+    gate.pace.wait(len(vectors))
+    live = gate.live
+    return gate.store.search_many(live.collection, vectors, limit, using=live.vector, exact=exact, seconds=PATIENCE)
+
+
+def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
+    """A probe whose vector cannot be asked (gone, or not finite) leaves an empty row: evidence that is missing."""
+    usable = [one for one in asked if one.green is not None and np.isfinite(one.green).all()]
+    depth = max((one.probe.depth for one in usable), default=SHALLOW) + 1
+    vectors = [one.green for one in usable if one.green is not None]
+    found = search(gate, vectors, depth) if vectors else []
+    exact = search(gate, vectors, SHALLOW + 1, exact=True) if vectors else []
+    live = _live(gate, usable, depth)
+    made = {
+        one.probe.name: _row(gate, one.probe, hits, truth, live.get(one.probe.name))
+        for one, hits, truth in zip(usable, found, exact, strict=True)
+    }
+    _add_twins(gate, usable, found, made)
+    return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
+
+
+def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, list[Hit]]:
+    able = [one for one in asked if one.live is not None]
+    vectors = [one.live for one in able if one.live is not None]
+    found = search_live(gate, vectors, depth) if vectors else []
+    return {one.probe.name: hits for one, hits in zip(able, found, strict=True)}
+
+
+def _row(gate: GateContext, probe: Probe, hits: list[Hit], truth: list[Hit], live: list[Hit] | None) -> Row:
+    ours, best = others(hits, probe), others(truth, probe)
+    row: Row = {"name": probe.name, "text": probe.text is not None, **_scores(ours)}
+    row["recall"] = hits_at_least([h.score for h in ours], [h.score for h in best][:SHALLOW], rising=gate.rising)
+    if probe.point is not None:
+        row["self"] = _finds_itself(gate, probe.point, hits)
+    if probe.grades is not None:
+        row["judged"] = _judged(ours, probe.grades)
+    if live is not None:
+        row["live"] = _against(ours, others(live, probe), probe)
+    return row
+
+
+def _scores(hits: Sequence[Hit]) -> Row:
+    if not hits:
+        return {"n": 0}
+    return {"n": len(hits), "top": hits[0].score, "tenth": hits[min(SHALLOW, len(hits)) - 1].score}
+
+
+def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
+    one, other = [hit.id for hit in ours], [hit.id for hit in theirs]
+    row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo(one, other)}
+    return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades)}
+
+
+def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
+    ids = [hit.id for hit in hits]
+    return {
+        "ndcg@10": ndcg(ids, grades),
+        "mrr@10": reciprocal_rank(ids, grades),
+        "recall@100": recall(ids, grades),
+        "holes@10": holes(ids, grades),
+    }
+
+
+def _finds_itself(gate: GateContext, point: PointId, hits: Sequence[Hit]) -> bool:
+    """At the top score, ties allowed. By dot product a longer vector beats the point itself, rightly: then it must be
+    among the best at all."""
+    own = next((hit.score for hit in hits if hit.id == point), None)
+    if own is None:
+        return False
+    return gate.params.get("distance") == "Dot" or abs(own - hits[0].score) <= TOLERANCE * max(1.0, abs(own))
+
+
+# --- equal vectors of unequal texts -----------------------------------------------------------------------------
+
+
+def _add_twins(
+    gate: GateContext, asked: Sequence[Asked], found: Sequence[Sequence[Hit]], made: Mapping[str, Row]
+) -> None:
+    """Marks stored points whose nearest neighbour has the very same vector and another content."""
+    points = [one.probe.point for one in asked]
+    pairs = {
+        id: twin
+        for id, hits in zip(points, found, strict=True)
+        if id is not None
+        if (twin := _nearest(id, hits)) is not None
+    }
+    wanted = [*pairs, *pairs.values()]
+    stored = {p.id: p for p in gate.store.fetch(gate.green, wanted, vectors=True)} if wanted else {}
+    for id, twin in pairs.items():
+        one, other = stored.get(id), stored.get(twin)
+        if one and other and _equal(one.vector, other.vector):
+            made[Probe(point=id).name]["twin"] = _unlike(gate, one.payload, other.payload)
+
+
+def _unlike(gate: GateContext, *payloads: Mapping[str, Any]) -> bool:
+    """Two texts that the model itself tells apart. Texts it does not (alike for as far as it reads them, or by the
+    words it counts) rightly have one vector."""
+    if gate.embedder is None or gate.spec.embedding is None:
+        return False
+    template = gate.spec.embedding.text
+    names = template_fields(template)
+    if any(payload.get(name) is None for payload in payloads for name in names):
+        return False
+    one, other = gate.embedder.documents([template.format_map(payload) for payload in payloads])
+    return not np.allclose(one, other, atol=TOLERANCE)
+
+
+def _nearest(id: PointId, hits: Sequence[Hit]) -> PointId | None:
+    """Another point at the score of the point itself."""
+    own = next((hit.score for hit in hits if hit.id == id), None)
+    if own is None:
+        return None
+    tie = TOLERANCE * max(1.0, abs(own))
+    return next((hit.id for hit in hits if hit.id != id and abs(hit.score - own) <= tie), None)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
+    return bool(np.array_equal(one, other))

@@ -1,0 +1,115 @@
+"""Which of index, data and model changed the answers: four searches a query, live and green, exact and approximate.
+
+What a collection's own index loses is the difference of its exact and its approximate search. Exact against exact is
+data and model together; the same among documents that both sides have is the model alone, or, where both use one
+model, the documents' changed texts (validation-gate, section 7).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from core.evidence.asking import search, search_live
+from core.evidence.context import GateContext, Over
+from core.evidence.probes import SHALLOW, Asked, others, probes, with_vectors
+from core.measures.ranking import hits_at_least, ndcg, overlap
+from core.plan import State
+from core.ports import Hit, PointId
+
+#: Exact searches of the live collection are dear; a hundred tell the three apart.
+_MOST = 100
+_CHUNK = 4
+_DEPTH = 50
+
+Ids = list[PointId]
+
+
+def ask(gate: GateContext, over: Over) -> float | None:
+    if gate.live is None:
+        return None
+    memory = gate.part("attributed")
+    chosen = _chosen(gate)
+    rows: list[State] = memory.setdefault("rows", [])
+    at = int(memory.get("at", 0))
+    while at < len(chosen):
+        able = [one for one in with_vectors(gate, chosen[at : at + _CHUNK]) if one.live is not None]
+        rows += _rows(gate, [one for one in able if one.green is not None])
+        at = memory["at"] = at + _CHUNK
+        if over():
+            break
+    return None if at >= len(chosen) else 0.0
+
+
+def summary(gate: GateContext) -> State | None:
+    """Losses by index, data and model, as a difference of nDCG@10, or of the share of the top ten kept where nobody
+    has judged; and the one that did most."""
+    rows = gate.memory.get("attributed", {}).get("rows") or []
+    if not rows or gate.live is None:
+        return None
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    both = "data" if gate.live.same_model and gate.live.same_texts else "model"
+    lost = {"index": mean["index"], "data": mean["data"]}
+    lost[both] = lost.get(both, 0.0) + mean["common"]
+    lost = {name: round(value, 4) for name, value in lost.items()}
+    measure = "nDCG@10" if gate.judged else "share of the live top ten that is kept"
+    worst = max(lost, key=lambda name: lost[name])
+    return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
+
+
+def _chosen(gate: GateContext) -> list[Any]:
+    every = probes(gate)
+    judged = [probe for probe in every if probe.grades is not None]
+    return (judged or every)[:_MOST]
+
+
+def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
+    if not asked:
+        return []
+    green, live = [one.green for one in asked if one.green is not None], [one.live for one in asked]
+    theirs = [vector for vector in live if vector is not None]
+    found = [
+        search(gate, green, _DEPTH),
+        search(gate, green, _DEPTH, exact=True),
+        search_live(gate, theirs, _DEPTH, exact=True),
+        search_live(gate, theirs, _DEPTH),
+    ]
+    recalls = [
+        hits_at_least([hit.score for hit in ann], [hit.score for hit in exact][:SHALLOW], rising=gate.rising)
+        for exact, ann in zip(found[2], found[3], strict=True)
+    ]
+    lists = [[_ids(one, hits[at]) for hits in found] for at, one in enumerate(asked)]
+    there = _existing(gate, gate.green, [ids[2] for ids in lists])
+    here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
+    rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
+    return [{**row, "live_recall": recall} for row, recall in zip(rows, recalls, strict=True)]
+
+
+def _ids(asked: Asked, hits: Sequence[Hit]) -> Ids:
+    return [hit.id for hit in others(hits, asked.probe)]
+
+
+def _existing(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:
+    """Those of the ids that the collection has."""
+    wanted = list({id for ids in lists for id in ids})
+    return {point.id for point in gate.store.fetch(collection, wanted, vectors=False)}
+
+
+def _row(asked: Asked, lists: Sequence[Ids], common: set[PointId]) -> State:
+    """Positive is a loss."""
+    green, green_exact, live_exact, live = lists
+    score = _score(asked, live_exact)
+    kept, were = ([id for id in ids if id in common] for ids in (green_exact, live_exact))
+    among_common = _score(asked, were)(were) - _score(asked, were)(kept)
+    return {
+        "index": (score(green_exact) - score(green)) - (score(live_exact) - score(live)),
+        "data": score(live_exact) - score(green_exact) - among_common,
+        "common": among_common,
+    }
+
+
+def _score(asked: Asked, truth: Ids) -> Callable[[Ids], float]:
+    grades = asked.probe.grades
+    if grades is not None:
+        return lambda ids: ndcg(ids, grades)
+    return lambda ids: overlap(ids[:SHALLOW], truth[:SHALLOW])

@@ -1,0 +1,101 @@
+"""What the gate is about, what it has found out so far, and how it asks."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Event
+from typing import Any
+
+from core.index_file import IndexSpec
+from core.plan import State
+from core.ports import Embedder, PointId, Schema, Source, VectorStore
+from core.schema import dense_names, vector_params
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A query people have judged: graded points, 0 for one that was looked at and is of no use."""
+
+    query: str
+    grades: Mapping[PointId, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
+    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too."""
+
+    collection: str
+    vector: str
+    embedder: Embedder | None
+    same_model: bool
+    same_texts: bool
+
+
+class Pace:
+    """Lets at most so many searches per second through, from the first one on."""
+
+    def __init__(self, per_second: float) -> None:
+        self._seconds_each = 1 / per_second
+        self._free_at = time.monotonic()
+        self._never = Event()
+
+    def wait(self, searches: int) -> None:
+        """Returns when ``searches`` more may be sent; the time they take up is waited for before, not after."""
+        now = time.monotonic()
+        self._free_at = max(now, self._free_at) + searches * self._seconds_each
+        self._never.wait(self._free_at - now)
+
+
+@dataclass(frozen=True)
+class GateContext:
+    """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned,
+    ``wanted`` the schema it was to be made with. ``memory`` is what the collectors have found, as JSON: it is saved
+    between turns, everything else is made anew in each."""
+
+    store: VectorStore
+    green: str
+    spec: IndexSpec
+    live: Live | None = None
+    wanted: Schema | None = None
+    vector: str = ""
+    embedder: Embedder | None = None
+    source: Source | None = None
+    filled: Mapping[str, Any] = field(default_factory=dict)
+    judged: tuple[Judged, ...] = ()
+    memory: State = field(default_factory=dict)
+    ready_look: float = 2.5
+
+    @property
+    def blue(self) -> str | None:
+        return self.live.collection if self.live else None
+
+    @cached_property
+    def schema(self) -> Schema:
+        return self.store.schema(self.green)
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The settings of the vector that is searched; empty where the collection has no dense one."""
+        return vector_params(self.schema, self.vector) if self.vector in dense_names(self.schema) else {}
+
+    @property
+    def rising(self) -> bool:
+        """Is a higher score better?"""
+        return self.params.get("distance") in {"Cosine", "Dot"}
+
+    @cached_property
+    def pace(self) -> Pace:
+        return Pace(self.spec.validation.live_searches_per_second)
+
+    def part(self, name: str) -> State:
+        """One collector's own memory."""
+        found: State = self.memory.setdefault(name, {})
+        return found
+
+
+#: Called between pieces of work: is the turn's time over?
+Over = Callable[[], bool]
+#: Takes evidence until it is complete (None) or the turn is over (seconds until it wants to go on).
+Collector = Callable[[GateContext, Over], float | None]

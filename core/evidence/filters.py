@@ -1,0 +1,52 @@
+"""Searching within the most frequent values of the slice fields."""
+
+from typing import Any
+
+from core.evidence.asking import PATIENCE
+from core.evidence.context import GateContext, Over
+from core.evidence.probes import SHALLOW, probes, with_vectors
+from core.measures.ranking import hits_at_least
+from core.ports import Hit
+
+#: Values that are asked, and probes for each (validation-gate, section 3).
+_VALUES, _PROBES = 5, 60
+_CHUNK = 10
+
+
+def ask(gate: GateContext, over: Over) -> float | None:
+    """Recall of the index within the most frequent values of each slice field."""
+    memory = gate.part("filtered")
+    plan: list[Any] = memory.setdefault("plan", _plan(gate))
+    at = int(memory.get("at", 0))
+    while at < len(plan):
+        memory["recall"] = [*memory.get("recall", []), *_recalls(gate, *plan[at])]
+        at = memory["at"] = at + 1
+        if over():
+            break
+    return None if at >= len(plan) else 0.0
+
+
+def _plan(gate: GateContext) -> list[list[Any]]:
+    """Field, value, first probe: pieces small enough for a request."""
+    return [
+        [field, value, first]
+        for field in gate.spec.validation.slices
+        for value in gate.store.facet(gate.green, field, _VALUES)
+        for first in range(0, _PROBES, _CHUNK)
+    ]
+
+
+def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[float]:
+    asked = with_vectors(gate, probes(gate)[first : first + _CHUNK])
+    vectors = [one.green for one in asked if one.green is not None]
+    if not vectors:
+        return []
+    within = {"must": [{"key": field, "match": {"value": value}}]}
+
+    def found(exact: bool) -> list[list[Hit]]:
+        return gate.store.search_many(
+            gate.green, vectors, SHALLOW, using=gate.vector, exact=exact, filter=within, seconds=PATIENCE
+        )
+
+    pairs = zip(found(exact=False), found(exact=True), strict=True)
+    return [hits_at_least([h.score for h in a], [h.score for h in e], rising=gate.rising) for a, e in pairs]

@@ -1,0 +1,66 @@
+"""Who is judged, and beside whom: a gate is opened anew in each turn from what is declared and what is stamped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.evidence import judged
+from core.evidence.context import GateContext, Judged, Live
+from core.index_file import IndexSpec
+from core.plan import State
+from core.ports import Embedder, Schema
+from core.schema import dense_names, same_vectors
+from core.services import Services
+from core.stamps import read_stamp
+
+
+def open_gate(
+    services: Services,
+    green: str,
+    blue: str | None,
+    spec: IndexSpec,
+    *,
+    source: str | None,
+    wanted: Schema | None,
+    vector: str,
+    filled: Mapping[str, Any],
+    memory: State,
+) -> GateContext:
+    """Raises Refused where a model, the source or the judged queries cannot be opened."""
+    embedder = services.embedder(spec.embedding) if spec.embedding else None
+    return GateContext(
+        store=services.store,
+        green=green,
+        spec=spec,
+        live=_live(services, green, blue, spec, embedder, vector) if blue else None,
+        wanted=wanted,
+        vector=vector,
+        embedder=embedder,
+        source=services.source(source) if source else None,
+        filled=filled,
+        judged=judged_queries(services, spec),
+        memory=memory,
+        ready_look=services.times.ready_look,
+    )
+
+
+def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:
+    path = spec.validation.judged
+    return judged.read(services.source(judged.source_text(path))) if path else ()
+
+
+def _live(
+    services: Services, green: str, blue: str, spec: IndexSpec, embedder: Embedder | None, vector: str
+) -> Live | None:
+    """None when blue is gone or is green itself: then there is nothing to compare with."""
+    store = services.store
+    if blue == green or blue not in store.collections():
+        return None
+    stamp, schema = read_stamp(store, blue), store.schema(blue)
+    names = dense_names(schema)
+    using = stamp.vector if stamp else vector if vector in names else (names or [""])[0]
+    theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
+    alike = using == vector and vector in names and same_vectors(schema, store.schema(green), vector)
+    known = stamp is None or stamp.identity == (embedder.identity if embedder else None)
+    ours = spec.embedding.text if spec.embedding else None
+    texts = stamp is None or (stamp.spec.text if stamp.spec else None) == ours
+    return Live(blue, using, theirs, same_model=alike and known, same_texts=texts)

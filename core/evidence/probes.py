@@ -1,0 +1,76 @@
+"""What the gate asks: the queries people gave, and stored vectors of the new collection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.evidence.context import GateContext
+from core.ports import FloatArray, Hit, PointId
+
+#: How deep a judged query is looked into (recall@100), and any other.
+DEEP, SHALLOW = 100, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Either a query's ``text`` or the ``point`` whose vector is asked; ``grades`` where people have judged."""
+
+    text: str | None = None
+    point: PointId | None = None
+    grades: Mapping[PointId, float] | None = None
+    #: How many results are asked for.
+    depth: int = SHALLOW
+
+    @property
+    def name(self) -> str:
+        return f"point {self.point}" if self.text is None else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A probe with its vector for each side; None where that side cannot be asked it."""
+
+    probe: Probe
+    green: FloatArray | None
+    live: FloatArray | None
+
+
+def probes(gate: GateContext) -> list[Probe]:
+    """Texts first, each once; then as many stored vectors as the index file wants. The same ones in every turn."""
+    judged = {one.query: one.grades for one in gate.judged}
+    texts = dict.fromkeys([*gate.spec.validation.queries, *judged])
+    wanted = max(SHALLOW, gate.spec.validation.min_results)
+    asked = [Probe(text, grades=judged.get(text), depth=DEEP if text in judged else wanted) for text in texts]
+    sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.queries]
+    return [*(asked if gate.embedder else ()), *(Probe(point=id) for _, id, _ in sample)]
+
+
+def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[Asked]:
+    stored = _stored(gate, [probe.point for probe in chosen if probe.point is not None])
+    return [_asked(gate, probe, stored) for probe in chosen]
+
+
+def others(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
+    """Without the point whose own vector was asked."""
+    return [hit for hit in hits if hit.id != probe.point]
+
+
+def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, FloatArray]:
+    points = gate.store.fetch(gate.green, ids, vectors=True) if ids else []
+    return {
+        point.id: point.vector[gate.vector] if isinstance(point.vector, Mapping) else point.vector  # type: ignore[misc]  # fetch gives dense vectors as arrays
+        for point in points
+        if not isinstance(point.vector, Mapping) or gate.vector in point.vector
+    }
+
+
+def _asked(gate: GateContext, probe: Probe, stored: Mapping[PointId, FloatArray]) -> Asked:
+    live = gate.live
+    if probe.point is not None:
+        vector = stored.get(probe.point)
+        return Asked(probe, vector, vector if live and live.same_model else None)
+    assert gate.embedder is not None
+    assert probe.text is not None
+    vector = gate.embedder.query(probe.text)
+    if live is None or live.embedder is None:
+        return Asked(probe, vector, vector if live and live.same_model else None)
+    return Asked(probe, vector, vector if live.same_model else live.embedder.query(probe.text))

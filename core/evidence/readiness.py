@@ -1,0 +1,36 @@
+"""Three looks, 2.5 s apart, that must find the index finished (qdrant-facts 7.2)."""
+
+from core import readiness
+from core.evidence.context import GateContext, Over
+from core.plan import State
+from core.readiness import Look
+
+LOOKS = 3
+#: Looks in which nothing got on: after so many an index that is not finished will not be.
+PATIENCE = 24
+
+
+def look(gate: GateContext, over: Over) -> float | None:
+    memory = gate.part("ready")
+    seen = _look(gate, memory)
+    memory["reason"], memory["broken"] = seen.reason, seen.broken
+    memory["looks"] = int(memory.get("looks", 0)) + 1 if seen.ready else 0
+    enough = memory["looks"] >= LOOKS or (seen.ready and gate.store.server().embedded)
+    if enough or seen.broken or memory.get("still", 0) >= PATIENCE:
+        return None
+    return gate.ready_look
+
+
+def _look(gate: GateContext, memory: State) -> Look:
+    store = gate.store
+    if store.server().embedded:
+        return Look(ready=True)
+    health = store.health(gate.green)
+    vectors = readiness.stored(gate.schema, lambda name: store.count(gate.green, having=name))
+    work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
+    memory["still"] = int(memory.get("still", 0)) + 1 if work == memory.get("work") else 0
+    memory["work"] = work
+    seen = readiness.look(gate.schema, health, vectors)
+    if seen.asleep:
+        store.wake(gate.green)
+    return seen

@@ -1,0 +1,117 @@
+"""A sample of the source's records, embedded again and compared with what the new collection has stored of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.evidence import origin
+from core.evidence.context import GateContext, Over
+from core.plan import State
+from core.ports import FloatArray, Point, Row, Vector
+from core.records import OURS, Record, RecordRules, parse, payload
+from core.schema import dense_names, vector_params
+
+_CHUNK = 16
+_EXAMPLES = 5
+#: Two embeddings of one text agree this well, whatever batch they were in and whatever float they were kept as.
+_SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
+
+
+def compare(gate: GateContext, over: Over) -> float | None:
+    """Does nothing until ``origin`` has its sample."""
+    if gate.source is None:
+        return None
+    memory, sample = gate.part("round_trip"), _in_order(gate)
+    rules = RecordRules.of(gate.spec, gate.schema)
+    while int(memory.get("at", 0)) < len(sample):
+        at = int(memory.get("at", 0))
+        rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + _CHUNK])]
+        records = [record for row in rows if isinstance(record := parse(row, rules), Record)]
+        _compare(gate, memory, records)
+        memory["at"] = at + _CHUNK
+        if over():
+            break
+    memory["changed"] = gate.source.fingerprint() != gate.filled.get("print", gate.part("origin")["print"])
+    return None if int(memory.get("at", 0)) >= len(sample) else 0.0
+
+
+def _in_order(gate: GateContext) -> list[list[Any]]:
+    """As they stand in the source, so that a file is read forwards."""
+    entries: list[list[Any]] = gate.part("origin")["sample"]
+    return sorted(entries, key=lambda entry: (entry[2] or {}).get("n", 0))
+
+
+def _embeddable(gate: GateContext, row: Row) -> Row:
+    """Of points that were embedded anew, the vectors they had before are not wanted."""
+    copied = gate.filled.get("way") in {"copy", "snapshot"}
+    if gate.embedder is None or copied or row.point_id is None or row.fields is None:
+        return row
+    return replace(row, fields={name: value for name, value in row.fields.items() if name != "vector"})
+
+
+def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> None:
+    stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
+    wanted = _vectors(gate, records)
+    for record, vector in zip(records, wanted, strict=True):
+        memory["checked"] = int(memory.get("checked", 0)) + 1
+        fault = _fault(gate, record, vector, stored.get(record.point_id))
+        if fault:
+            kinds = memory.setdefault("faults", {})
+            kinds[fault] = int(kinds.get(fault, 0)) + 1
+            memory["examples"] = [*memory.get("examples", []), f"{record.id!r} ({fault})"][:_EXAMPLES]
+
+
+def _vectors(gate: GateContext, records: Sequence[Record]) -> list[Vector]:
+    texts = [record.text for record in records if record.text is not None]
+    made = iter(gate.embedder.documents(texts)) if gate.embedder and texts else iter(())
+    named = (lambda vector: {gate.vector: vector}) if gate.vector else (lambda vector: vector)
+    return [named(next(made)) if record.vector is None else record.vector for record in records]
+
+
+def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:
+    if stored is None:
+        return "missing"
+    if _plain(stored.payload, record) != _plain(payload(record, None, 0), record):
+        return "another payload"
+    return _vector_fault(gate, vector, stored.vector)
+
+
+def _plain(content: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Without our own mark, and without an id that only repeats the point's."""
+    return {
+        name: value
+        for name, value in content.items()
+        if name != OURS and not (name == "id" and value == record.point_id)
+    }
+
+
+def _vector_fault(gate: GateContext, wanted: Vector, stored: Vector) -> str:
+    wanted_by, stored_by = _by_name(wanted), _by_name(stored)
+    for name in dense_names(gate.schema):
+        if name not in wanted_by:
+            continue
+        if name not in stored_by:
+            return "no vector"
+        if not _same(vector_params(gate.schema, name), wanted_by[name], stored_by[name]):
+            return "another vector"
+    return ""
+
+
+def _by_name(vector: Vector) -> Mapping[str, Any]:
+    return vector if isinstance(vector, Mapping) else {"": vector}
+
+
+def _same(params: Mapping[str, Any], wanted: FloatArray, stored: FloatArray) -> bool:
+    """Cosine keeps directions only; under every other distance the length counts too."""
+    one, other = (np.asarray(side, dtype=np.float64).ravel() for side in (wanted, stored))
+    if params.get("datatype") == "uint8":
+        one = np.clip(np.trunc(one), 0, 255)
+    if one.shape != other.shape:
+        return False
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if not all(lengths) or not np.isfinite(lengths).all():
+        return bool(np.array_equal(one, other))
+    close = float(one @ other) >= _SAME_COSINE * lengths[0] * lengths[1]
+    return close and (params["distance"] == "Cosine" or abs(lengths[1] / lengths[0] - 1) <= _SAME_LENGTH)

@@ -1,0 +1,51 @@
+"""How long both collections take over the same queries, asked in alternation: what slows one slows the other."""
+
+import time
+
+from core.evidence.context import GateContext, Live, Over
+from core.evidence.probes import SHALLOW, Asked, probes, with_vectors
+from core.ports import FloatArray
+
+_CHUNK = 10
+#: Searches of each side before any is counted: caches and connections are cold.
+_WARM_UP = 5
+
+
+def measure(gate: GateContext, over: Over) -> float | None:
+    """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
+    memory, chosen = gate.part("timed"), probes(gate)[: gate.spec.validation.samples.queries]
+    live = gate.live
+    if live is None:
+        return None
+    _warm_up(gate, live, with_vectors(gate, chosen[:_WARM_UP]))
+    while int(memory.get("at", 0)) < len(chosen):
+        at = int(memory.get("at", 0))
+        pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _pair(gate, live, one))]
+        memory["green"] = [*memory.get("green", []), *(green for green, _ in pairs)]
+        memory["live"] = [*memory.get("live", []), *(blue for _, blue in pairs)]
+        memory["at"] = at + _CHUNK
+        if over():
+            break
+    return None if int(memory.get("at", 0)) >= len(chosen) else 0.0
+
+
+def _warm_up(gate: GateContext, live: Live, asked: list[Asked]) -> None:
+    for one in asked:
+        _pair(gate, live, one)
+
+
+def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | None:
+    """Live, green, green, live: whatever drifts meanwhile falls on both alike."""
+    if asked.green is None or asked.live is None:
+        return None
+    gate.pace.wait(1)
+    first = _call(gate, live.collection, asked.live, live.vector)
+    green = _call(gate, gate.green, asked.green, gate.vector) + _call(gate, gate.green, asked.green, gate.vector)
+    gate.pace.wait(1)
+    return green / 2, (first + _call(gate, live.collection, asked.live, live.vector)) / 2
+
+
+def _call(gate: GateContext, collection: str, vector: FloatArray, using: str) -> float:
+    started = time.perf_counter()
+    gate.store.search(collection, vector, SHALLOW, using=using)
+    return (time.perf_counter() - started) * 1000

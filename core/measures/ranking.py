@@ -1,0 +1,73 @@
+"""How good a ranked list is, and how much two of them agree."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from core.ports import PointId
+
+Grades = Mapping[PointId, float]
+
+
+def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418).
+
+    An id counts once, however often it was found. Raises ValueError when no grade is above 0."""
+    ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
+    if not ideal:
+        raise ValueError("no relevant document: nDCG has no ideal to compare with")
+    gains = [max(0.0, grades.get(id, 0.0)) for id in dict.fromkeys(found)]
+    return _discounted(gains[:k]) / _discounted(ideal[:k])
+
+
+def reciprocal_rank(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    ranks = (rank for rank, id in enumerate(list(dict.fromkeys(found))[:k], 1) if grades.get(id, 0.0) > 0)
+    return next((1 / rank for rank in ranks), 0.0)
+
+
+def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
+    """The share of all relevant documents. Raises ValueError when there is none."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: recall has nothing to find")
+    return len(relevant.intersection(found[:k])) / len(relevant)
+
+
+def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
+    top = found[:k]
+    return sum(id not in grades for id in top) / len(top) if top else 0.0
+
+
+def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
+    """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
+    depth = min(k, max(len(one), len(other)))
+    return len(set(one[:k]).intersection(other[:k])) / depth if depth else 1.0
+
+
+def rbo(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
+    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, equation 23): 1 for
+    equal lists, 0 for lists without a common item; early ranks weigh most."""
+    depth = min(k, max(len(one), len(other)))
+    if not depth:
+        return 1.0
+    common = [len(set(one[:d]).intersection(other[:d])) for d in range(1, depth + 1)]
+    weighed = sum(x / d * p**d for d, x in enumerate(common, 1))
+    return common[-1] / depth * p**depth + (1 - p) / p * weighed
+
+
+def hits_at_least(
+    scores: Sequence[float], truth: Sequence[float], k: int = 10, *, rising: bool = True, tolerance: float = 1e-6
+) -> float:
+    """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that ties count as found.
+    ``rising`` is False for distances, where less is better. Nothing to find is all found."""
+    wanted = min(k, len(truth))
+    if not wanted:
+        return 1.0
+    last = truth[wanted - 1]
+    slack = tolerance * max(1.0, abs(last))
+    reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
+    return min(1.0, reached / wanted)
+
+
+def _discounted(gains: Sequence[float]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))

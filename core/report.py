@@ -1,0 +1,58 @@
+"""The queries that came off worst, with what both collections answer them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.evidence.asking import search_live
+from core.evidence.context import GateContext
+from core.evidence.probes import SHALLOW, Probe, probes, with_vectors
+from core.index_file import template_fields
+from core.plan import State
+from core.ports import Hit, PointId
+
+_MOST = 5
+_LONGEST = 80
+
+
+def worst_answers(gate: GateContext) -> list[State]:
+    """At most five: those that lost most of their nDCG@10, else those that overlap least with live, else those the
+    index answered worst against exact search."""
+    rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
+    scored = sorted(((_loss(row), row["name"]) for row in rows), reverse=True)
+    names = [name for loss, name in scored if loss > 0][:_MOST]
+    chosen = {probe.name: probe for probe in probes(gate) if probe.name in names}
+    return [_worst(gate, chosen[name], dict(map(reversed, scored))[name]) for name in names if name in chosen]  # type: ignore[arg-type]  # pairs
+
+
+def _loss(row: Mapping[str, Any]) -> float:
+    live = row.get("live", {})
+    if "judged" in row:
+        before = live["judged"]["ndcg@10"] if "judged" in live else 1.0
+        return float(before - row["judged"]["ndcg@10"])
+    return float(1 - live["rbo"]) if "rbo" in live else float(1 - row["recall"])
+
+
+def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
+    (asked,) = with_vectors(gate, [probe])
+    green = gate.store.search(gate.green, asked.green, SHALLOW, using=gate.vector) if asked.green is not None else []
+    theirs = search_live(gate, [asked.live], SHALLOW)[0] if gate.live and asked.live is not None else None
+    return {
+        "query": probe.name,
+        "loss": round(loss, 4),
+        "green": [_told(gate, hit.id, hit.score, hit.payload) for hit in green],
+        "live": None if theirs is None else _with_payload(gate, theirs),
+        "relevant": sorted(map(str, probe.grades or ())),
+    }
+
+
+def _with_payload(gate: GateContext, hits: list[Hit]) -> list[State]:
+    assert gate.live is not None
+    points = gate.store.fetch(gate.live.collection, [hit.id for hit in hits], vectors=False)
+    payloads = {point.id: point.payload for point in points}
+    return [_told(gate, hit.id, hit.score, payloads.get(hit.id, {})) for hit in hits]
+
+
+def _told(gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]) -> State:
+    names = template_fields(gate.spec.embedding.text) if gate.spec.embedding else ()
+    text = " ".join(str(payload[name]) for name in names if name in payload)
+    return {"id": id, "record": payload.get("id", id), "score": score, "text": " ".join(text.split())[:_LONGEST]}

@@ -1,0 +1,22 @@
+"""``validate``: the gate without a deployment."""
+
+from collections.abc import Sequence
+
+from core.validating import validate as judge
+from interfaces.cli import judgment, screen
+from interfaces.cli.deploying import parsed
+from interfaces.cli.running import DONE, ENDED_BADLY, opened
+
+
+def validate(alias: str, collection: str, options: Sequence[str], as_json: bool) -> int:
+    with opened() as house:
+        report = judge(house.services, alias, collection, options=parsed(options), tell=_tell)
+    if as_json:
+        screen.emit(report)
+    else:
+        screen.console().print(judgment.gate(report))
+    return DONE if report["verdict"] == "pass" else ENDED_BADLY
+
+
+def _tell(words: str) -> None:
+    screen.note(words)
