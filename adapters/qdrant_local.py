@@ -30,6 +30,8 @@ _MEMORY = ":memory:"
 _PAGE = 256
 #: Where a collection's declared settings are kept among its metadata.
 _SCHEMA = "rollouts:schema"
+#: Indexes by which a server counts a field's values.
+_COUNTED = {"keyword", "integer", "uuid", "bool"}
 #: Local mode searches every vector each time, so an index is never wanted and never missing.
 _NO_INDEX = {"indexing_threshold": 0}
 
@@ -172,10 +174,14 @@ class LocalStore:
         return [[replace(hit, payload={}) for hit in hits] for hits in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        """Local mode would count any field; a server only one with an index."""
-        if field not in self.schema(collection)["payload_schema"]:
+        """Local mode would count any field; a server only one with an index of whole values."""
+        index = self.schema(collection)["payload_schema"].get(field) or {}
+        if index.get("data_type") not in _COUNTED:
             raise Refused(f"{self} refused: {collection} has no payload index on {field} to count by")
-        found = self._do(lambda client: client.facet(collection, field, limit=limit)).hits
+        try:
+            found = self._do(lambda client: client.facet(collection, field, limit=limit)).hits
+        except TypeError as error:  # local mode sorts all values, where a server takes those of the index's type
+            raise Refused(f"{self} cannot count {field} of {collection}: its values are of several types") from error
         return {str(hit.value): hit.count for hit in found}
 
     def capacity(self) -> Capacity:

@@ -20,7 +20,7 @@ from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
-#: How much telemetry tells of each segment's disk (measured on 1.16.3).
+#: The least ``details_level`` of telemetry that tells of segments, and so of their disk (measured on 1.16.3).
 _SEGMENTS = "4"
 #: Seconds until a gRPC port that did not answer is tried again.
 _TRY_GRPC_AGAIN = 60.0
@@ -133,12 +133,9 @@ class ServerStore:
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
-        query = numbers("the query's vector", vector).tolist()
-        body = {"query": query, "limit": limit, "with_payload": True, "params": {"exact": exact}}
-        body |= {"using": using} if using else {}
-        body |= {"filter": dict(filter)} if filter else {}
+        body = _query(vector, limit, using, exact, filter) | {"with_payload": True}
         found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
-        return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found]
+        return _hits(found)
 
     def search_many(
         self,
@@ -151,15 +148,12 @@ class ServerStore:
         filter: Mapping[str, Any] | None = None,
         seconds: float = CALL,
     ) -> list[list[Hit]]:
-        one: dict[str, Any] = {"limit": limit, "with_payload": False, "params": {"exact": exact}}
-        one |= {"using": using} if using else {}
-        one |= {"filter": dict(filter)} if filter else {}
-        searches = [{**one, "query": numbers("the query's vector", vector).tolist()} for vector in vectors]
-        if not searches:
+        if not len(vectors):
             return []
+        searches = [_query(vector, limit, using, exact, filter) for vector in vectors]
         path = ("collections", collection, "points", "query", "batch")
         found = self._rest.call("POST", *path, body={"searches": searches}, seconds=seconds)
-        return [[Hit(hit["id"], hit["score"], {}) for hit in answer["points"]] for answer in found]
+        return [_hits(answer["points"]) for answer in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
         body = {"key": field, "limit": limit, "exact": True}
@@ -172,7 +166,7 @@ class ServerStore:
             told = self._rest.call("GET", "telemetry", params={"details_level": _SEGMENTS})
         except Refused:
             return Capacity()
-        system, memory = told.get("app", {}).get("system") or {}, told.get("memory") or {}
+        system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
         return Capacity(
             memory=_kilobytes(system.get("ram_size")),
             memory_used=memory.get("resident_bytes"),
@@ -295,12 +289,26 @@ def _version(text: str) -> tuple[int, int, int]:
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 
+def _query(
+    vector: Sequence[float] | FloatArray, limit: int, using: str, exact: bool, filter: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A search as REST takes it, without payload. Raises Refused for what is no vector."""
+    query = numbers("the query's vector", vector).tolist()
+    body = {"query": query, "limit": limit, "with_payload": False, "params": {"exact": exact}}
+    return body | ({"using": using} if using else {}) | ({"filter": dict(filter)} if filter else {})
+
+
+def _hits(found: list[dict[str, Any]]) -> list[Hit]:
+    """A point whose vector is no number has no score, and the server returns it whatever is asked (seen on 1.16.3)."""
+    return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]
+
+
 def _kilobytes(number: int | None) -> int | None:
     return None if number is None else number * 1024
 
 
 def _disk_used(told: Any) -> int | None:
-    """The sum over all segments, wherever in the answer they stand; None where none tells."""
+    """The sum over all segments, wherever in the answer they stand; None where none tells more than 0."""
     if isinstance(told, list):
         told = dict(enumerate(told))
     if not isinstance(told, dict):
@@ -308,7 +316,7 @@ def _disk_used(told: Any) -> int | None:
     if isinstance(own := told.get("disk_usage_bytes"), int):
         return own
     sizes = [size for part in told.values() if (size := _disk_used(part)) is not None]
-    return sum(sizes) or None  # 1.16.3 says 0 for every segment
+    return sum(sizes) or None  # 1.16.3 says 0 for every segment, which is no size but "not counted"
 
 
 def _worked(stage: Mapping[str, Any]) -> int:

@@ -25,27 +25,28 @@ def recall(gate: GateContext, bound: float | None) -> Finding:
 
 
 def judged_quality(gate: GateContext, bound: float | None) -> Finding:
-    """nDCG@10 here less that on live, query by query. Where many results were never judged, whoever wins is unknown:
-    judgments come from what live has shown."""
+    """nDCG@10 here less that on live, query by query. Where many more results than on live were never judged, whoever
+    wins is unknown."""
     rows = _paired(gate)
     if len(rows) < gate.spec.validation.samples.judged:
         return cannot_tell(_too_few(gate, rows), len(rows))
     found = intervals.paired([_change(row) for row in rows], gate.spec.validation.seed)
-    holes = _share_of_holes(rows)
-    detail = f"nDCG@10 less live's; {holes:.0%} of the top tens unjudged"
-    seen = held(found, bound, len(rows), detail)
-    if seen.verdict == "block" and holes > _holes_bound(gate):
+    seen = held(found, bound, len(rows), f"nDCG@10 less live's; {_holes(rows):.0%} of the top tens unjudged")
+    if seen.verdict == "block" and _more_holes(rows) > _holes_bound(gate):
         return Finding("inconclusive", seen.value, seen.n, f"too many unjudged to call it worse: {seen.detail}")
     return seen
 
 
 def holes(gate: GateContext, bound: float | None) -> Finding:
-    rows = _judged(gate)
+    """Unjudged results here beyond those on live. Judgments that were pooled from live favour live; where both show
+    as many results nobody has judged, as with one known item a query, neither is favoured."""
+    rows = _paired(gate)
     if not rows:
-        return cannot_tell("no judgments: give validation.judged")
-    value = _share_of_holes(rows)
+        return cannot_tell(_too_few(gate, rows))
+    value = _more_holes(rows)
     verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
-    return Finding(verdict, value, len(rows), "at most; share of the top tens nobody has judged")
+    detail = f"at most; unjudged of the top tens here, {_holes(rows):.0%}, less those on live"
+    return Finding(verdict, value, len(rows), detail)
 
 
 def regressions(gate: GateContext, bound: float | None) -> Finding:
@@ -85,8 +86,12 @@ def _worse(row: Row) -> bool:
     return lost or _change(row) < -_DROP
 
 
-def _share_of_holes(rows: list[Row]) -> float:
+def _holes(rows: list[Row]) -> float:
     return float(sum(row["judged"]["holes@10"] for row in rows) / len(rows))
+
+
+def _more_holes(rows: list[Row]) -> float:
+    return _holes(rows) - _holes([row["live"] for row in rows])
 
 
 def _holes_bound(gate: GateContext) -> float:

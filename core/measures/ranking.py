@@ -1,4 +1,4 @@
-"""How good a ranked list is, and how much two of them agree."""
+"""How good a ranked list is, and how much two of them agree. An id counts once, at its first rank."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ Grades = Mapping[PointId, float]
 
 
 def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
-    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418).
-
-    An id counts once, however often it was found. Raises ValueError when no grade is above 0."""
+    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418); a
+    grade of 0 or less is not relevant. Raises ValueError when none is above 0."""
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
     if not ideal:
         raise ValueError("no relevant document: nDCG has no ideal to compare with")
-    gains = [max(0.0, grades.get(id, 0.0)) for id in dict.fromkeys(found)]
-    return _discounted(gains[:k]) / _discounted(ideal[:k])
+    gains = [max(0.0, grades.get(id, 0.0)) for id in _top(found, k)]
+    return _discounted(gains) / _discounted(ideal[:k])
 
 
 def reciprocal_rank(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
-    ranks = (rank for rank, id in enumerate(list(dict.fromkeys(found))[:k], 1) if grades.get(id, 0.0) > 0)
+    """1 / rank of the first relevant document, 0 when the top ``k`` holds none."""
+    ranks = (rank for rank, id in enumerate(_top(found, k), 1) if grades.get(id, 0.0) > 0)
     return next((1 / rank for rank in ranks), 0.0)
 
 
@@ -29,28 +29,30 @@ def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: recall has nothing to find")
-    return len(relevant.intersection(found[:k])) / len(relevant)
+    return len(relevant.intersection(_top(found, k))) / len(relevant)
 
 
 def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
-    top = found[:k]
+    top = _top(found, k)
     return sum(id not in grades for id in top) / len(top) if top else 0.0
 
 
 def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
     """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
-    depth = min(k, max(len(one), len(other)))
-    return len(set(one[:k]).intersection(other[:k])) / depth if depth else 1.0
+    ours, theirs = _top(one, k), _top(other, k)
+    depth = max(len(ours), len(theirs))
+    return len(set(ours).intersection(theirs)) / depth if depth else 1.0
 
 
 def rbo(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
-    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, equation 23): 1 for
-    equal lists, 0 for lists without a common item; early ranks weigh most."""
-    depth = min(k, max(len(one), len(other)))
+    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, RBO_EXT): 1 for
+    equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal."""
+    ours, theirs = _top(one, k), _top(other, k)
+    depth = max(len(ours), len(theirs))
     if not depth:
         return 1.0
-    common = [len(set(one[:d]).intersection(other[:d])) for d in range(1, depth + 1)]
+    common = [len(set(ours[:d]).intersection(theirs[:d])) for d in range(1, depth + 1)]
     weighed = sum(x / d * p**d for d, x in enumerate(common, 1))
     return common[-1] / depth * p**depth + (1 - p) / p * weighed
 
@@ -67,6 +69,10 @@ def hits_at_least(
     slack = tolerance * max(1.0, abs(last))
     reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
     return min(1.0, reached / wanted)
+
+
+def _top(found: Sequence[PointId], k: int) -> list[PointId]:
+    return list(dict.fromkeys(found))[:k]
 
 
 def _discounted(gains: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
     """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError where one is empty."""
     if not len(one) or not len(other):
         raise ValueError("an empty sample has no distribution")
+    # Only the distance is wanted; "asymp" is its cheapest p.
     return float(stats.ks_2samp(one, other, method="asymp").statistic)
 
 
@@ -22,12 +23,15 @@ def mcnemar_greater(b: int, c: int) -> float:
 
 def null_quantiles(queries: FloatArray, documents: FloatArray, own: Sequence[int | None]) -> tuple[float, float, float]:
     """Quantiles .5, .99 and .999 of the cosines of each query (float32[q, d]) with every document (float32[n, d]) but
-    its own (``own``: a row of ``documents``, or None); see validation-gate, section 6."""
+    its own (``own``: a row of ``documents``, or None); see validation-gate, section 6. A vector of zeros has cosine 0
+    with all. Raises ValueError where ``own`` has not one entry per query, and where no pair is left."""
     cosines = _unit(queries) @ _unit(documents).T
     kept = np.ones(cosines.shape, dtype=bool)
-    for row, document in enumerate(own):
+    for row, document in zip(range(len(queries)), own, strict=True):
         if document is not None:
             kept[row, document] = False
+    if not kept.any():
+        raise ValueError("no pair of a query and a foreign document: take more queries or documents")
     low, high, floor = np.quantile(cosines[kept], (0.5, 0.99, 0.999))
     return float(low), float(high), float(floor)
 

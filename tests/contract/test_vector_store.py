@@ -84,11 +84,11 @@ def points(count, start=0):
     return [Point(start + i, numbers[i], {"n": start + i}) for i in range(count)]
 
 
-def everything(store, collection, limit=100):
+def everything(store, collection, limit=100, **asked):
     """All points by id, read page by page."""
     found, after = [], None
     while True:
-        page, after = store.scroll(collection, after, limit)
+        page, after = store.scroll(collection, after, limit, **asked)
         found += page
         if after is None:
             return {point.id: point for point in found}
@@ -387,6 +387,27 @@ def test_a_scroll_meets_every_point_once_integers_before_uuids(store, docs):
     assert all(len(page) <= 10 for page in pages)
 
 
+def test_a_scroll_leaves_out_what_was_not_asked_for(store, docs, rich):
+    written = [Point(i, [1, 2, 3, i], {"n": i, "large": 2**63 + i}) for i in range(25)]
+    store.upsert(docs, written)
+    store.upsert(rich, [Point(1, {"text": [1, 0, 0], "words": {"indices": [1], "values": [1.0]}}, {"n": 1})])
+    whole = everything(store, docs)
+
+    for asked in ({"vectors": False}, {"payload": False}, {"vectors": False, "payload": False}):
+        found = everything(store, docs, 10, **asked)
+        named = everything(store, rich, 10, **asked)[1]
+
+        assert list(found) == list(range(25))
+        for point in [*found.values(), named]:
+            assert len(point.vector) == 0 if "vectors" in asked else len(point.vector) > 0
+            assert point.payload == {} if "payload" in asked else point.payload != {}
+        if "vectors" not in asked:
+            assert all(np.array_equal(found[one].vector, whole[one].vector) for one in whole)
+            assert set(named.vector) == {"text", "words"}
+        if "payload" not in asked:
+            assert {one: point.payload for one, point in found.items()} == {one.id: one.payload for one in written}
+
+
 @pytest.mark.parametrize(
     ("vector", "payload", "why"),
     [
@@ -472,6 +493,95 @@ def test_a_search_that_makes_no_sense_is_refused(store, docs, query):
 
     with pytest.raises(Refused):
         store.search(docs, limit=3, **query)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_many_searches_at_once_answer_as_one_by_one_in_their_order_without_payload(store, docs, name, exact):
+    store.upsert(docs, points(60))
+    store.point_alias(f"{name}_alias", docs)
+    queries = [point.vector for point in points(7, 100)]
+
+    found = store.search_many(f"{name}_alias", queries, 5, exact=exact, seconds=30)
+
+    assert [[(hit.id, hit.score) for hit in hits] for hits in found] == [
+        [(hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in store.search(docs, one, 5, exact=exact)]
+        for one in queries
+    ]
+    assert len({hits[0].id for hits in found}) > 1
+    assert all(hit.payload == {} for hits in found for hit in hits)
+
+
+def test_many_searches_can_name_their_vector_and_filter(store, rich):
+    store.upsert(rich, [Point(i, {"text": [1, i, 0], "half": [i, 0]}, {"n": i}) for i in range(5)])
+    wanted = {"must": [{"key": "n", "range": {"gte": 2}}]}
+    queries = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32)
+
+    found = store.search_many(rich, queries, 10, using="text", filter=wanted)
+
+    assert [[hit.id for hit in hits] for hits in found] == [[2, 3, 4], [4, 3, 2]]
+
+
+def test_no_searches_have_no_answers(store, docs):
+    assert store.search_many(docs, [], 5) == []
+    assert store.search_many(docs, np.zeros((0, 4), dtype=np.float32), 5) == []
+
+
+def test_one_search_among_many_that_makes_no_sense_is_refused(store, docs):
+    store.upsert(docs, points(5))
+
+    for wrong in ([1, 0], [1, 0, 0, float("nan")]):
+        with pytest.raises(Refused):
+            store.search_many(docs, [np.float32([1, 0, 0, 0]), np.float32(wrong)], 3)
+
+
+# --- looking around ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grouped(store, name):
+    """50 points: g is x for 30, y for 15, z for 5 and a list for some; n, t and the rest have other indexes or none."""
+    kinds = {"g": "keyword", "n": "integer", "flag": "bool", "f": "float", "t": "text"}
+    store.create(name, PLAIN | {"payload_schema": {field: {"data_type": kind} for field, kind in kinds.items()}}, {})
+    groups = ["x"] * 30 + ["y"] * 15 + [["z", "w", "z"]] * 3 + ["z"] * 2
+    store.upsert(
+        name,
+        [
+            Point(i, [1, 2, 3, i], {"g": group, "n": i % 3 // 2, "flag": i == 7, "f": 0.5, "t": "a b", "bare": "x"})
+            for i, group in enumerate(groups)
+        ],
+    )
+    return name
+
+
+def test_a_facet_counts_the_most_frequent_values_first(store, grouped):
+    assert list(store.facet(grouped, "g", 10).items()) == [("x", 30), ("y", 15), ("z", 5), ("w", 3)]
+    assert list(store.facet(grouped, "g", 2).items()) == [("x", 30), ("y", 15)]
+    assert list(store.facet(grouped, "n", 10).items()) == [("0", 34), ("1", 16)]
+    assert {value.lower(): count for value, count in store.facet(grouped, "flag", 10).items()} == {
+        "false": 49,
+        "true": 1,
+    }
+
+
+@pytest.mark.parametrize("field", ["bare", "nowhere", "f", "t"])
+def test_a_facet_of_a_field_without_an_index_that_counts_is_refused_by_its_name(store, grouped, field):
+    with pytest.raises(Refused, match=field):
+        store.facet(grouped, field, 10)
+
+
+def test_a_facet_of_a_collection_that_is_not_there_is_refused(store, name):
+    with pytest.raises(Refused, match=name):
+        store.facet(name, "g", 10)
+
+
+def test_the_capacity_is_in_positive_numbers_or_unknown(store, docs):
+    store.upsert(docs, points(5))
+
+    told = store.capacity()
+
+    for number in (told.memory, told.memory_used, told.disk, told.disk_used):
+        assert number is None or (isinstance(number, int) and number > 0)
+    assert store.server().embedded or told.memory
 
 
 # --- copies -----------------------------------------------------------------------------------------------------

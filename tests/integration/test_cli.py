@@ -141,6 +141,19 @@ def test_a_search_finds_what_the_alias_serves(story):
     assert found["results"][0]["payload"]["text"] == "python asyncio two"
 
 
+def test_validate_judges_a_collection_and_says_by_its_code_whether_it_passes(shell):
+    live = shell.json("deploy", "docs", "--wait")["green"]
+    report = shell.json("validate", "docs", live)
+    assert (report["verdict"], report["collection"]) == ("pass", live)
+    assert {"round_trip", "ann_recall@10"} <= {row["name"] for row in report["checks"]}
+    strict = shell("validate", "docs", live, "--option", "validation.min_results=50")
+    assert strict.exit_code == 1
+    assert "min_results" in strict.stdout
+    refused = shell("validate", "docs", live, "--option", "validation.checks.cuont=true")
+    assert refused.exit_code == 2
+    assert "'cuont' is no check" in refused.stderr
+
+
 def test_the_list_has_the_newest_first_and_what_will_be_deleted(story):
     listed = story.shell.json("list", "--alias", "docs")
     ids = [row["id"] for row in listed["deployments"]]

@@ -6,7 +6,7 @@ from qdrant_client import QdrantClient, models
 from adapters.qdrant import open_store
 from adapters.qdrant_local import LocalStore
 from core.errors import Busy, Refused, Unavailable
-from core.ports import Point
+from core.ports import Capacity, Point
 from core.schema import dense_names, difference
 
 SCHEMA = {
@@ -106,6 +106,20 @@ def test_what_needs_a_server_is_refused_with_the_setting_that_names_one():
     for ask in (lambda: store.start_snapshot("docs"), lambda: store.start_recovery("docs", "docs", "a.snapshot")):
         with pytest.raises(Refused, match="needs a Qdrant server: set ROLLOUTS_QDRANT_URL"):
             ask()
+
+
+def test_a_field_whose_values_cannot_be_sorted_is_refused_by_a_facet():
+    """A server counts the values of the index's type; local mode would fail on a comparison."""
+    store = LocalStore(":memory:")
+    store.create("docs", SCHEMA, {})
+    store.upsert("docs", [Point(1, [1, 2], {"n": 1}), Point(2, [1, 2], {"n": "one"})])
+
+    with pytest.raises(Refused, match="n of docs: its values are of several types"):
+        store.facet("docs", "n", 5)
+
+
+def test_an_embedded_store_does_not_tell_a_capacity():
+    assert LocalStore(":memory:").capacity() == Capacity()
 
 
 def test_more_points_than_local_mode_likes_are_taken_without_a_warning(tmp_path):

@@ -1,5 +1,6 @@
 """What only a real server can show: an index, gRPC beside REST, limits, snapshots."""
 
+import json
 import multiprocessing
 import time
 import uuid
@@ -10,9 +11,9 @@ import pytest
 from adapters.qdrant import open_store
 from adapters.qdrant_server import ServerStore
 from core.errors import Refused, Unavailable
-from core.ports import Point
-from tests.qdrants import for_us_alone, plain, points, relay, seen, wait_until
-from tests.servers import Qdrant
+from core.ports import Capacity, Point
+from tests.qdrants import answering, for_us_alone, plain, points, relay, seen, wait_until
+from tests.servers import Qdrant, free_ports
 
 
 @pytest.fixture
@@ -156,6 +157,83 @@ def test_a_search_with_payload_does_not_wait_for_the_network(store, name):
         seconds.append(time.monotonic() - started)
 
     assert sorted(seconds)[10] < 0.02
+
+
+def test_many_exact_searches_find_what_a_bad_index_misses(store, name):
+    bad = {"m": 4, "ef_construct": 4, "full_scan_threshold": 10}
+    store.create(name, plain(64, hnsw_config=bad, optimizer_config={"indexing_threshold": 100}), {})
+    written = points(6_000, 64)
+    for start in range(0, 6_000, 2_000):
+        store.upsert(name, written[start : start + 2_000])
+    wait_until(lambda: seen(store, name).ready, 60)
+    queries = np.random.default_rng(7).standard_normal((20, 64)).astype(np.float32)
+    rows = np.array([point.vector for point in written])
+    cosines = queries @ (rows / np.linalg.norm(rows, axis=1, keepdims=True)).T
+    nearest = [set(np.argsort(-row)[:10].tolist()) for row in cosines]
+
+    exact, quick = (
+        [{hit.id for hit in hits} for hits in store.search_many(name, queries, 10, exact=flag)]
+        for flag in (True, False)
+    )
+
+    assert exact == nearest
+    assert quick != nearest
+
+
+def test_many_searches_wait_no_longer_than_they_are_told_to(own_qdrant):
+    store = ServerStore(own_qdrant.url, "", 0)
+    store.create("docs", plain(), {})
+
+    with own_qdrant.frozen():
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            store.search_many("docs", [np.ones(4, dtype=np.float32)], 1, seconds=3)
+        assert time.monotonic() - started < 5
+    store.close()
+
+
+# --- capacity ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_server_tells_its_memory_and_its_disk_in_bytes(store):
+    told = store.capacity()
+
+    assert 0 < told.memory_used < told.memory
+    assert told.memory > 2**29
+    assert told.disk > 2**30
+
+
+def test_the_disk_used_is_the_sum_over_all_segments_of_all_collections():
+    segments = [[{"info": {"disk_usage_bytes": size}} for size in sizes] for sizes in ([5, 7], [11])]
+    collections = [{"shards": [{"local": {"segments": one}, "remote": []}]} for one in segments]
+    told = {
+        "app": {"system": {"ram_size": 8, "disk_size": 100}},
+        "memory": {"resident_bytes": 3},
+        "collections": {"number_of_collections": 2, "collections": collections},
+    }
+    with answering(lambda path: (200, json.dumps({"result": told}))) as url:
+        store = ServerStore(url)
+        assert store.capacity() == Capacity(memory=8192, memory_used=3, disk=102_400, disk_used=23)
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [(403, None), (404, None), (200, {}), (200, {"app": {"system": None}, "memory": None, "collections": None})],
+)
+def test_a_server_that_does_not_tell_has_an_unknown_capacity(status, result):
+    with answering(lambda path: (status, json.dumps({"status": {"error": "no"}, "result": result}))) as url:
+        store = ServerStore(url)
+        assert store.capacity() == Capacity()
+        store.close()
+
+
+def test_a_server_that_is_away_has_no_capacity_but_is_unavailable():
+    store = ServerStore(f"http://127.0.0.1:{free_ports(1)[0]}", "", 0)
+
+    for ask in (store.capacity, lambda: store.facet("docs", "g", 5), lambda: store.search_many("docs", [[1.0]], 5)):
+        with pytest.raises(Unavailable):
+            ask()
 
 
 # --- snapshots --------------------------------------------------------------------------------------------------------

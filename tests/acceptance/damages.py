@@ -1,0 +1,352 @@
+"""Rebuilds that went wrong and rebuilds that did not: what the gate must stop, and what it must let through.
+
+A rebuild is described first and built afterwards: ``DAMAGES`` and ``HEALTHY`` change the description of an identical
+rebuild, ``lay`` makes the two collections of it on a server. Another seed is another sample of records, other edits,
+another order.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from qdrant_client import QdrantClient, models
+
+from core.index_file import CollectionSpec, IndexSpec
+from core.naming import point_id
+from core.ports import FloatArray, Point, Row, Schema, VectorStore
+from core.records import RecordRules, content_hash, parse, payload
+from core.schema import declared
+from core.stamps import Stamp
+from tests.acceptance.corpora import Record
+from tests.acceptance.vectors import HASHING, MINILM, embedder
+from tests.qdrants import seen, wait_until
+
+#: So low that even the small corpus of a test is indexed and searched by its index; the server takes no less of the
+#: second (measured on 1.16.3). One segment, however many cores there are: a bad graph of few points is not bad enough.
+LOW = {
+    "optimizer_config": {"indexing_threshold": 50, "default_segment_number": 1},
+    "hnsw_config": {"full_scan_threshold": 10},
+}
+SPEC = IndexSpec(embedding=MINILM, collection=CollectionSpec(payload_indexes={"lang": "keyword"}))
+
+#: Searches that say nothing find as much as those that ask for rescoring (measured on 1.16.3).
+INT8 = {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
+
+Change = Callable[[Schema], Schema]
+Vectors = Callable[[list[Record]], FloatArray]
+
+
+def by_model(spec: IndexSpec) -> Vectors:
+    """As ``populate`` makes them: the template filled in, embedded."""
+    assert spec.embedding is not None
+    template, model = spec.embedding.text, embedder(spec.embedding)
+    return lambda records: model.documents([template.format_map(record) for record in records])
+
+
+_AS_DECLARED = by_model(SPEC)
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how; ``tampered`` changes
+    the points made so, ``made`` the schema that was wanted. ``expected`` is how many points ``populate`` says it wrote;
+    None means all of the source."""
+
+    seed: int
+    live: list[Record]
+    source: list[Record]
+    written: list[Record]
+    live_spec: IndexSpec = SPEC
+    spec: IndexSpec = SPEC
+    vectors: Vectors = _AS_DECLARED
+    tampered: Callable[[list[Point]], list[Point]] = list
+    made: Change = deepcopy
+    expected: int | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Anew each time, so that a rebuild is the same whenever it is looked at."""
+        return np.random.default_rng(self.seed)
+
+    @property
+    def points(self) -> list[Point]:
+        return self.tampered(points(self.written, self.spec, self.vectors))
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A rebuild on a server. ``wanted`` is the schema green was to have; ``filled`` what ``populate`` returned."""
+
+    live: str
+    green: str
+    wanted: Schema
+    source: str
+    filled: dict[str, object]
+    rebuild: Rebuild
+
+
+def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
+    """``size`` records of the corpus, chosen by the seed, in live and in green."""
+    chosen = [corpus[at] for at in sorted(np.random.default_rng(seed).permutation(len(corpus))[:size])]
+    return Rebuild(seed, chosen, chosen, chosen)
+
+
+# --- on a server ------------------------------------------------------------------------------------------------
+
+
+def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
+    """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless damaged otherwise."""
+    live, green, source = f"{name}__v1", f"{name}__v2", folder / f"{name}.jsonl"
+    source.write_text("".join(json.dumps(record) + "\n" for record in rebuild.source), encoding="utf-8")
+    first = rebuild.live_spec
+    schema = _low(declared(None, first.collection, "", _size(first)))
+    build(store, grpc_port, live, first, schema, points(rebuild.live, first, by_model(first)))
+    wanted = declared(store.schema(live), rebuild.spec.collection, "", _size(rebuild.spec))
+    build(store, grpc_port, green, rebuild.spec, rebuild.made(wanted), rebuild.points)
+    expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
+    return Laid(live, green, wanted, f"jsonl:{source}", {"way": "load", "expected": expected}, rebuild)
+
+
+def build(store: VectorStore, grpc_port: int, name: str, spec: IndexSpec, schema: Schema, filling: list[Point]) -> None:
+    """A collection made and stamped as a deployment does it; returns when its index is finished."""
+    store.create(name, schema, _stamp(name, spec).as_metadata())
+    finite = [point for point in filling if np.isfinite(point.vector).all()]
+    store.upsert(name, finite)
+    if broken := [point for point in filling if not np.isfinite(point.vector).all()]:
+        _write_whatever(grpc_port, name, broken)
+    wait_until(lambda: _settled(store, name), seconds=60)
+
+
+def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Point]:
+    """As ``core.steps.loading`` writes them."""
+    assert spec.embedding is not None
+    identity, rules = embedder(spec.embedding).identity, RecordRules({}, template=spec.embedding.text)
+    made = [parse(Row("", dict(record), {}), rules) for record in records]
+    return [
+        Point(one.point_id, vector, payload(one, content_hash(identity, one.text), ordinal))
+        for ordinal, (one, vector) in enumerate(zip(made, vectors(records), strict=True))
+    ]
+
+
+def _write_whatever(grpc_port: int, name: str, broken: list[Point]) -> None:
+    """Over gRPC the server takes numbers that are none; our own adapters and JSON do not."""
+    client = QdrantClient("127.0.0.1", grpc_port=grpc_port, prefer_grpc=True, check_compatibility=False)
+    structs = [models.PointStruct(id=p.id, vector=np.asarray(p.vector).tolist(), payload=p.payload) for p in broken]
+    client.upsert(name, structs, wait=True)
+    client.close()
+
+
+def _settled(store: VectorStore, name: str) -> bool:
+    """Ready, or with an optimizer that was switched off and will never be."""
+    off = store.schema(name)["optimizer_config"].get("max_optimization_threads") == 0
+    return off or seen(store, name).ready
+
+
+def _stamp(name: str, spec: IndexSpec) -> Stamp:
+    assert spec.embedding is not None
+    alias, _, number = name.partition("__v")
+    dumped, identity = spec.embedding.model_dump(mode="json"), embedder(spec.embedding).identity
+    return Stamp(deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity)
+
+
+def _size(spec: IndexSpec) -> int:
+    assert spec.embedding is not None
+    return embedder(spec.embedding).dimension
+
+
+def _low(schema: Schema) -> Schema:
+    return {**schema, **{section: {**(schema.get(section) or {}), **low} for section, low in LOW.items()}}
+
+
+# --- damages ----------------------------------------------------------------------------------------------------
+
+
+def _missing(r: Rebuild) -> Rebuild:
+    return replace(r, tampered=lambda points: _drawn(r, points, len(points) * 9 // 10))
+
+
+def _shuffled(r: Rebuild) -> Rebuild:
+    def tampered(points: list[Point]) -> list[Point]:
+        # Moved on by one within a random order: no point keeps its own.
+        order = r.rng.permutation(len(points))
+        taken = dict(zip(order, np.roll(order, 1), strict=True))
+        return [replace(point, vector=points[taken[at]].vector) for at, point in enumerate(points)]
+
+    return replace(r, tampered=tampered)
+
+
+def _other_model(r: Rebuild) -> Rebuild:
+    return replace(r, vectors=by_model(IndexSpec(embedding=HASHING)))
+
+
+def _wrong_distance(r: Rebuild) -> Rebuild:
+    def made(wanted: Schema) -> Schema:
+        changed = deepcopy(wanted)
+        changed["params"]["vectors"]["distance"] = "Euclid"
+        return changed
+
+    return replace(r, made=made)
+
+
+def _not_normalised(r: Rebuild) -> Rebuild:
+    dot = r.spec.with_options({"collection": {"distance": "Dot"}})
+    lengths = r.rng.lognormal(0, 0.5, len(r.written)).astype(np.float32)[:, None]
+    return replace(r, live_spec=dot, spec=dot, vectors=lambda records: r.vectors(records) * lengths)
+
+
+def _payloads_lost(r: Rebuild) -> Rebuild:
+    return replace(r, tampered=lambda points: [replace(point, payload={}) for point in points])
+
+
+def _index_missing(r: Rebuild) -> Rebuild:
+    return replace(r, made=lambda wanted: {**wanted, "payload_schema": {}})
+
+
+def _duplicated(r: Rebuild) -> Rebuild:
+    def tampered(points: list[Point]) -> list[Point]:
+        half = _drawn(r, points, len(points) // 2)
+        return points + [replace(point, id=point_id(f"again {point.id}")) for point in half]
+
+    return replace(r, tampered=tampered)
+
+
+def _truncated(r: Rebuild) -> Rebuild:
+    return replace(r, vectors=lambda records: embedder(MINILM).documents([_text(one)[:20] for one in records]))
+
+
+def _titles_only(r: Rebuild) -> Rebuild:
+    return replace(r, vectors=lambda records: embedder(MINILM).documents([one["title"] for one in records]))
+
+
+def _noise(r: Rebuild) -> Rebuild:
+    """A third of a vector's own length, in all directions: a cosine of about 0.95 remains."""
+
+    def vectors(records: list[Record]) -> FloatArray:
+        made = r.vectors(records)
+        return made + r.rng.normal(0, 0.33 / np.sqrt(made.shape[1]), made.shape).astype(np.float32)
+
+    return replace(r, vectors=vectors)
+
+
+def _bad_graph(r: Rebuild) -> Rebuild:
+    """Asked for in the index file, so that the schema is as wanted and only recall can tell."""
+    return replace(r, spec=r.spec.with_options({"collection": {"hnsw": {"m": 2, "ef_construct": 4}}}))
+
+
+def _stale(r: Rebuild) -> Rebuild:
+    """Green, as live, comes of the source of a month ago: a tenth not there yet, a third of the rest otherwise."""
+    kept = _drawn(r, r.source, len(r.source) * 9 // 10)
+    aged = _edited(r, kept, len(kept) // 3)
+    return replace(r, live=aged, written=aged, expected=len(aged))
+
+
+def _slice_empty(r: Rebuild) -> Rebuild:
+    """One of several languages (or modules, where there is one language only) was not read: ``populate`` saw none."""
+    field = "lang" if len({record["lang"] for record in r.source}) > 1 else "module"
+    lost = r.rng.choice(sorted({record[field] for record in r.source}))
+    rest = [record for record in r.source if record[field] != lost]
+    return replace(r, written=rest, expected=len(rest))
+
+
+def _one_vector(r: Rebuild, number: float) -> Rebuild:
+    def tampered(points: list[Point]) -> list[Point]:
+        at = int(r.rng.integers(len(points)))
+        points[at] = replace(points[at], vector=np.full_like(points[at].vector, number))
+        return points
+
+    return replace(r, tampered=tampered)
+
+
+def _unfinished(r: Rebuild) -> Rebuild:
+    """The optimizer has no thread to work with, so that the index is never begun."""
+    threads = {"max_optimization_threads": 0}
+    return replace(
+        r, made=lambda wanted: {**wanted, "optimizer_config": {**(wanted.get("optimizer_config") or {}), **threads}}
+    )
+
+
+# --- healthy changes --------------------------------------------------------------------------------------------
+
+
+def _edits(r: Rebuild) -> Rebuild:
+    now = _edited(r, r.source, max(1, len(r.source) // 100))
+    return replace(r, source=now, written=now)
+
+
+def _growth(r: Rebuild) -> Rebuild:
+    return replace(r, live=_drawn(r, r.live, len(r.live) * 10 // 11))
+
+
+def _better_model(r: Rebuild) -> Rebuild:
+    return replace(r, live_spec=r.live_spec.model_copy(update={"embedding": HASHING}))
+
+
+def _collection(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
+    return lambda r: replace(r, spec=r.spec.with_options({"collection": settings}))
+
+
+def _reordered(r: Rebuild) -> Rebuild:
+    now = [r.source[at] for at in r.rng.permutation(len(r.source))]
+    return replace(r, source=now, written=now)
+
+
+def _small(r: Rebuild) -> Rebuild:
+    few = _drawn(r, r.source, 50)
+    return replace(r, live=few, source=few, written=few)
+
+
+# --- shared by both ---------------------------------------------------------------------------------------------
+
+
+def _drawn(r: Rebuild, things: list, size: int) -> list:
+    return [things[at] for at in sorted(r.rng.permutation(len(things))[:size])]
+
+
+def _edited(r: Rebuild, records: list[Record], size: int) -> list[Record]:
+    """Some records without the second half of their words."""
+    some = set(r.rng.permutation(len(records))[:size].tolist())
+    return [_halved(record) if at in some else record for at, record in enumerate(records)]
+
+
+def _halved(record: Record) -> Record:
+    words = record["text"].split()
+    return {**record, "text": " ".join(words[: max(1, len(words) // 2)])}
+
+
+def _text(record: Record) -> str:
+    return MINILM.text.format_map(record)
+
+
+DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "a tenth of the points missing": _missing,
+    "vectors shuffled among points": _shuffled,
+    "vectors of another model of the same dimension": _other_model,
+    "wrong distance": _wrong_distance,
+    "un-normalised vectors with dot product": _not_normalised,
+    "payloads lost": _payloads_lost,
+    "payload index missing": _index_missing,
+    "half the points duplicated under new ids": _duplicated,
+    "texts truncated to 20 characters": _truncated,
+    "one field embedded instead of both": _titles_only,
+    "noise added to vectors": _noise,
+    "HNSW built with m=2, ef_construct=4": _bad_graph,
+    "a stale copy": _stale,
+    "one slice empty": _slice_empty,
+    "a NaN vector": lambda r: _one_vector(r, np.nan),
+    "a zero vector": lambda r: _one_vector(r, 0.0),
+    "optimizer unfinished": _unfinished,
+}
+HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "identical rebuild": lambda r: r,
+    "1 % edits": _edits,
+    "10 % growth": _growth,
+    "a better model": _better_model,
+    "quantization with rescoring": _collection({"quantization": INT8}),
+    "other HNSW parameters of good quality": _collection({"hnsw": {"m": 32, "ef_construct": 200}}),
+    "points in another order": _reordered,
+    "a small index": _small,
+    "sharded differently": _collection({"shard_number": 2}),
+}

@@ -1,0 +1,114 @@
+"""The detection matrix: every damage is blocked and every healthy change passes, on a real server with real text."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from adapters.qdrant_server import ServerStore
+from adapters.sources import open_source
+from core import gate as gates
+from core.evidence.opening import open_gate
+from core.services import Services, Times
+from tests.acceptance.corpora import judged, records
+from tests.acceptance.damages import DAMAGES, HEALTHY, identical, lay
+from tests.acceptance.vectors import embedder
+
+#: Records in live, and in the corpus that each seed draws them from.
+SIZE, CORPUS = 800, 900
+JUDGED = 400
+#: Nobody else searches here; what is found does not depend on how fast it is asked.
+UNHURRIED = {"live_searches_per_second": 10_000}
+
+
+@pytest.fixture
+def store(qdrant_url, qdrant_grpc_port):
+    store = ServerStore(qdrant_url, grpc_port=qdrant_grpc_port)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return records(CORPUS)
+
+
+@pytest.fixture
+def judge(store, qdrant_grpc_port, tmp_path, corpus):
+    """``judge(change, seed, validation)``: the gate's report on a rebuild with that change."""
+
+    def judge(change, seed, **validation):
+        laid = lay(store, qdrant_grpc_port, f"matrix_{seed}", change(identical(corpus, SIZE, seed)), tmp_path)
+        try:
+            return gate(store, laid, tmp_path, validation)
+        finally:
+            store.drop(laid.green)
+            store.drop(laid.live)
+
+    return judge
+
+
+def gate(store, laid, folder, validation):
+    nobody = dict.fromkeys(("sessions", "clock", "indexes", "knock", "alert"))
+    services = Services(
+        **nobody,
+        store=store,
+        embedder=embedder,
+        source=lambda text: open_source(text, roots=(folder,), store=store),
+        times=Times(ready_look=0.1),
+    )
+    spec, memory = laid.rebuild.spec.with_options({"validation": {**UNHURRIED, **validation}}), {}
+    opened = open_gate(
+        services,
+        laid.green,
+        laid.live,
+        spec,
+        source=laid.source,
+        wanted=laid.wanted,
+        vector="",
+        filled=laid.filled,
+        memory=memory,
+    )
+    while gates.collect(opened, lambda: False) is not None:
+        pass
+    return gates.report(opened)
+
+
+@pytest.fixture
+def judged_file(tmp_path, corpus):
+    """Known items, as the index file names them in ``validation.judged``."""
+    path = tmp_path / "judged.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in judged(corpus, JUDGED)), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", DAMAGES)
+def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, figure):
+    caught = Counter()
+    for seed in range(effort(1, 12)):
+        report = judge(DAMAGES[what], seed)
+        assert report["verdict"] == "block", (seed, gates.reasons(report))
+        caught.update(row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard")
+    figure(f"{what}: " + ", ".join(f"{name} {times}" for name, times in caught.most_common()))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", HEALTHY)
+def test_no_healthy_change_is_stopped(what, judge, effort, figure):
+    rebuilds = effort(1, 23)  # nine changes: more than 200 rebuilds
+    for seed in range(rebuilds):
+        report = judge(HEALTHY[what], seed)
+        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+    figure(f"{what}: {rebuilds} passed")
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", HEALTHY)
+def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
+    for seed in range(effort(1, 3)):
+        report = judge(HEALTHY[what], seed, judged=judged_file)
+        assert report["verdict"] == "pass", (seed, gates.reasons(report))

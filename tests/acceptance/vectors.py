@@ -1,0 +1,54 @@
+"""The real embedding model, asked once for each text of a test run: builders and gate share what it answered."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from adapters.embeddings import open_embedder
+from core.index_file import EmbeddingSpec
+from core.ports import Embedder, FloatArray
+
+TEMPLATE = "{title}\n{text}"
+MINILM = EmbeddingSpec(model="sentence-transformers/all-MiniLM-L6-v2", text=TEMPLATE)
+#: Lexical, of the same dimension as MiniLM.
+HASHING = EmbeddingSpec(model="hashing:384", text=TEMPLATE)
+
+
+class Remembering:
+    """An embedder in front of another one: the same identity and the same vectors, each made once."""
+
+    def __init__(self, model: Embedder) -> None:
+        self._model = model
+        self._documents: dict[str, FloatArray] = {}
+        self._queries: dict[str, FloatArray] = {}
+
+    @property
+    def identity(self) -> str:
+        return self._model.identity
+
+    @property
+    def dimension(self) -> int:
+        return self._model.dimension
+
+    def documents(self, texts: Sequence[str]) -> FloatArray:
+        new = [text for text in dict.fromkeys(texts) if text not in self._documents]
+        if new:
+            self._documents |= dict(zip(new, self._model.documents(new), strict=True))
+        return np.stack([self._documents[text] for text in texts]) if texts else self._model.documents(texts)
+
+    def query(self, text: str) -> FloatArray:
+        if text not in self._queries:
+            self._queries[text] = self._model.query(text)
+        return self._queries[text]
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        return self._model.truncated(texts)
+
+
+def embedder(spec: EmbeddingSpec) -> Embedder:
+    """What ``Services.embedder`` is in tests that embed real text: one per model and run."""
+    return _remembering(open_embedder(spec))
+
+
+_remembering = cache(Remembering)

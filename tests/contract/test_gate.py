@@ -1,0 +1,172 @@
+"""The gate within a deployment: whose verdict opens what, and what a person may do about it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from core import commands
+from core.errors import Refused
+from core.lifecycle import Event
+from core.models import StepRow
+from core.validating import validate
+from tests.world import World, texts
+
+#: A floor that nothing can be held to: without an answer in the stamp nobody can tell.
+UNSURE = {"checks": {"judged_quality": True}}
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    made = World(tmp_path, database_url)
+    yield made
+    made.close()
+
+
+def held(world: World, **settings: Any) -> str:
+    """A deployment that waits because its gate cannot tell."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), validation={**UNSURE, **settings})
+    deployment = world.deploy("docs")
+    world.run()
+    assert world.status(deployment)["status"] == "paused"
+    return deployment
+
+
+def wish(world: World, deployment: str, event: Event, reason: str = "") -> dict[str, Any]:
+    commands.wish(world.services, deployment, event, actor="anna", reason=reason)
+    world.run()
+    return world.status(deployment)
+
+
+def test_a_gate_that_cannot_tell_waits_for_a_person_who_is_named_with_the_reason(world: World) -> None:
+    deployment = held(world)
+    assert "judged_quality" in world.status(deployment)["message"]
+    status = wish(world, deployment, Event.PROMOTE, "read by hand")
+    assert status["status"] == "live"
+    output = world.step(deployment, "validate")["output"]
+    assert (output["approved_by"], output["approved_because"]) == ("anna", "read by hand")
+    assert output["gate"]["verdict"] == "inconclusive"
+
+
+def test_retry_runs_the_gate_again_as_its_next_attempt(world: World) -> None:
+    deployment = held(world)
+    status = wish(world, deployment, Event.RETRY, "once more")
+    assert status["status"] == "paused"
+    assert (status["gate"]["attempt"], world.step(deployment, "validate")["attempt"]) == (2, 2)
+    assert "attempt 2: once more" in [event["detail"] for event in status["events"]]
+    assert wish(world, deployment, Event.PROMOTE)["status"] == "live"
+
+
+def test_a_verdict_of_an_earlier_attempt_opens_nothing(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    deployment = world.deploy("docs")
+    world.run(until=world.at(deployment, "switch"))
+    with world.services.sessions.begin() as session:
+        rows = select(StepRow).where(StepRow.deployment_id == deployment, StepRow.name == "validate")
+        session.scalars(rows).one().attempt += 1
+    world.run()
+    status = world.status(deployment)
+    assert status["status"] == "rolled_back"
+    assert "the gate has not passed" in status["message"]
+    assert "docs" not in world.store.aliases()
+
+
+def test_a_gate_that_blocks_can_be_neither_promoted_nor_asked_again(world: World) -> None:
+    world.declare(
+        "docs",
+        source=world.write("docs.jsonl", texts(30)),
+        validation={"queries": ["asyncio"], "min_top_score": 1.0},
+        rollback_on_failure=False,
+    )
+    deployment = world.deploy("docs")
+    world.run()
+    assert world.status(deployment)["gate"]["verdict"] == "block"
+    for event in (Event.PROMOTE, Event.RETRY):
+        with pytest.raises(Refused, match="is not possible"):
+            commands.wish(world.services, deployment, event, actor="anna")
+
+
+def test_what_a_person_paused_holds_no_verdict_to_ask_for_again(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    deployment = world.deploy("docs")
+    wish(world, deployment, Event.PAUSE)
+    with pytest.raises(Refused, match="resume lets it go on"):
+        commands.wish(world.services, deployment, Event.RETRY, actor="anna")
+
+
+def test_a_gate_of_many_turns_comes_to_the_same_report_as_one_of_few(world: World) -> None:
+    """No time at all: each turn does a single piece of the work."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    first = world.deploy("docs")
+    world.run()
+    second = world.deploy("docs")
+    world.run(until=world.at(second, "validate"))
+    world.services = replace(world.services, times=replace(world.services.times, slice=0.0))
+    world.run(turns=2000)
+    one, other = (world.status(deployment)["gate"] for deployment in (first, second))
+    assert (one["verdict"], other["verdict"]) == ("pass", "pass")
+    beside_live = {"count_vs_live", "overlap", "score_shift"}
+    alone = [row["name"] for row in other["checks"] if row["name"] not in beside_live]
+    assert alone == [row["name"] for row in one["checks"]]
+
+
+def test_no_time_to_look_is_no_pass(world: World) -> None:
+    deployment = held(world, budget_seconds=1e-9, checks={})
+    assert "time budget" in world.status(deployment)["message"]
+
+
+def test_checks_and_judged_queries_that_make_no_sense_are_refused_before_anything_is_made(world: World) -> None:
+    bad: dict[str, Callable[[], dict[str, Any]]] = {
+        "is no check": lambda: {"checks": {"cuont": True}},
+        "cannot be read": lambda: {"judged": "nowhere.jsonl"},
+        "relevant names no record": lambda: {
+            "judged": world.write("empty.jsonl", [{"query": "a", "relevant": []}]),
+        },
+        "query is 7": lambda: {"judged": world.write("seven.jsonl", [{"query": 7, "relevant": ["a"]}])},
+    }
+    source = world.write("docs.jsonl", texts(30))
+    for said, validation in bad.items():
+        world.declare("docs", source=source, validation=validation())
+        with pytest.raises(Refused, match=said):
+            world.deploy("docs")
+    assert world.store.collections() == set()
+
+
+def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: World) -> None:
+    records = [{"id": n, "text": f"word{n} other{n} third{n}"} for n in range(60)]
+    queries = [{"query": f"word{n} other{n}", "relevant": {str(n): 2}} for n in range(60)]
+    source, judged = world.write("docs.jsonl", records), world.write("judged.jsonl", queries)
+    world.declare("docs", source=source, validation={"judged": judged})
+    world.deploy("docs")
+    world.run()
+    deployment = world.deploy("docs")
+    world.run()
+    rows = {row["name"]: row for row in world.status(deployment)["gate"]["checks"]}
+    assert (rows["judged_quality"]["verdict"], rows["judged_quality"]["value"]) == ("pass", 0)
+    emptied = [{**record, "text": f"nothing of {record['id']}"} for record in records]
+    world.write("docs.jsonl", emptied)
+    worse = world.deploy("docs")
+    world.run()
+    status = world.status(worse)
+    assert status["status"] == "rolled_back"
+    gate = status["gate"]
+    assert gate["attribution"]["cause"] == "data"
+    assert len(gate["worst"]) == 5
+    assert gate["worst"][0]["live"][0]["text"].startswith("word")
+
+
+def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    deployment = world.deploy("docs")
+    world.run()
+    green, before = world.status(deployment)["green"], len(world.status(deployment)["events"])
+    report = validate(world.services, "docs", green)
+    assert (report["verdict"], report["collection"], report["live"]) == ("pass", green, None)
+    assert len(world.status(deployment)["events"]) == before
+    world.write("docs.jsonl", texts(31))
+    world.store.upsert(green, world.store.fetch(green, [1], vectors=True))
+    with pytest.raises(Refused, match="does not exist"):
+        validate(world.services, "docs", "docs")
