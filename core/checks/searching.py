@@ -1,5 +1,6 @@
 """Does the index find what is there?"""
 
+import math
 from typing import Any
 
 from core.checks.finding import Finding, Verdict, cannot_tell, held
@@ -42,7 +43,7 @@ def _mean_recall(gate: GateContext, rows: list[dict[str, Any]]) -> intervals.Int
     """Where every point was asked, the mean is no estimate and has no spread."""
     recalls = [row["recall"] for row in rows]
     if sum("self" in row for row in rows) >= int(gate.part("vectors").get("seen", len(rows) + 1)):
-        value = sum(recalls) / len(recalls)
+        value = math.fsum(recalls) / len(recalls)
         return intervals.Interval(value, value, value)
     return intervals.mean(recalls)
 

@@ -421,3 +421,11 @@ def test_judged_queries_are_asked_deep_and_each_text_once(store: LocalStore) -> 
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(Judged("b", {1: 1.0}),))
     assert [(probe.text, probe.depth) for probe in probes(context)] == [("a", 10), ("b", 100)]
+
+
+def test_single_queries_lost_by_another_model_hold_up_only_by_the_index_files_bound(store: LocalStore) -> None:
+    other = Live("blue", "", None, same_model=False, same_texts=True)
+    memory = judged(60, 0.3, 0.8)
+    assert found("regressions", gate(store, live=other, memory=memory)).verdict == "pass"
+    strict = spec(checks={"regressions": 0.05})
+    assert found("regressions", gate(store, live=other, memory=memory, spec=strict)).verdict == "inconclusive"
