@@ -37,12 +37,21 @@ def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
     green = gate.store.search(gate.green, asked.green, SHALLOW, using=gate.vector) if asked.green is not None else []
     theirs = search_live(gate, [asked.live], SHALLOW)[0] if gate.live and asked.live is not None else None
     return {
-        "query": probe.name,
+        "query": _name(gate, probe),
         "loss": round(loss, 4),
         "green": [_told(gate, hit.id, hit.score, hit.payload) for hit in green],
         "live": None if theirs is None else _with_payload(gate, theirs),
         "relevant": sorted(map(str, probe.grades or ())),
     }
+
+
+def _name(gate: GateContext, probe: Probe) -> str:
+    """A stored vector is asked as what its point says."""
+    if probe.point is None:
+        return probe.name
+    points = gate.store.fetch(gate.green, [probe.point], vectors=False)
+    text = _told(gate, probe.point, 0.0, points[0].payload)["text"] if points else ""
+    return f"{probe.name}: {text}" if text else probe.name
 
 
 def _with_payload(gate: GateContext, hits: list[Hit]) -> list[State]:

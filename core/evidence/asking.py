@@ -16,8 +16,8 @@ from core.ports import FloatArray, Hit, PointId
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
 _FIRST, _LARGEST = 4, 32
 _SECONDS = 2.0
-#: How long one request may take; two of them and a page fit into a turn's lease.
-PATIENCE = 30.0
+#: How long one request may take: three of them after a slice still end within a turn's longest lease.
+PATIENCE = 20.0
 #: Of a score of 1; float32 scores of one pair differ by this much between requests (validation-gate, section 2).
 TOLERANCE = 1e-6
 
@@ -113,11 +113,11 @@ def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
 
 
 def _finds_itself(gate: GateContext, point: PointId, hits: Sequence[Hit]) -> bool:
-    """At the top score, ties allowed. By dot product a longer vector beats the point itself, rightly: then it must be
-    among the best at all."""
+    """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand behind its end. By
+    dot product a longer vector beats the point itself, rightly: then it must be among the best at all."""
     own = next((hit.score for hit in hits if hit.id == point), None)
     if own is None:
-        return False
+        return len(hits) > SHALLOW and abs(hits[0].score - hits[-1].score) <= TOLERANCE * max(1.0, abs(hits[0].score))
     return gate.params.get("distance") == "Dot" or abs(own - hits[0].score) <= TOLERANCE * max(1.0, abs(own))
 
 

@@ -148,7 +148,7 @@ class Story:
         seen = self._deployed(three, crowd)
         report = seen["gate"] or {"verdict": "not asked", "checks": [], "warnings": []}
         self._console.print()
-        self._console.print(judgment.gate(report))
+        self._console.print(judgment.gate({**report, "worst": []}))
         blocked = [row for row in report["checks"] if row["verdict"] == "block"]
         why = ", ".join(f"{row['name']} {row['value']!s:.6} against {row['bound']}" for row in blocked)
         words = f"version {three.number} is {seen['status']}; the gate said {report['verdict']}: {why or 'nothing'}"
