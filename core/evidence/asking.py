@@ -63,7 +63,7 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     exact = search(gate, vectors, SHALLOW + 1, exact=True) if vectors else []
     live = _live(gate, usable, depth)
     made = {
-        one.probe.name: _row(gate, one.probe, hits, truth, live.get(one.probe.name))
+        one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name))
         for one, hits, truth in zip(usable, found, exact, strict=True)
     }
     _add_twins(gate, usable, found, made)
@@ -77,12 +77,13 @@ def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, li
     return {one.probe.name: hits for one, hits in zip(able, found, strict=True)}
 
 
-def _row(gate: GateContext, probe: Probe, hits: list[Hit], truth: list[Hit], live: list[Hit] | None) -> Row:
+def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit], live: list[Hit] | None) -> Row:
+    probe = asked.probe
     ours, best = others(hits, probe), others(truth, probe)
     row: Row = {"name": probe.name, "text": probe.text is not None, **_scores(ours)}
     row["recall"] = hits_at_least([h.score for h in ours], [h.score for h in best][:SHALLOW], rising=gate.rising)
     if probe.point is not None:
-        row["self"] = _finds_itself(gate, probe.point, hits)
+        row["self"] = _finds_itself(gate, asked, hits)
     if probe.grades is not None:
         row["judged"] = _judged(ours, probe.grades)
     if live is not None:
@@ -112,13 +113,18 @@ def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
     }
 
 
-def _finds_itself(gate: GateContext, point: PointId, hits: Sequence[Hit]) -> bool:
+def _finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
     """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand behind its end. By
-    dot product a longer vector beats the point itself, rightly: then it must be among the best at all."""
-    own = next((hit.score for hit in hits if hit.id == point), None)
+    dot product a longer vector rightly beats the point itself: then nothing worse than itself may come first."""
+    if not hits or asked.green is None:
+        return False
+    top, tie = hits[0].score, TOLERANCE * max(1.0, abs(hits[0].score))
+    if gate.params.get("distance") == "Dot":
+        return top >= float(asked.green @ asked.green) - tie
+    own = next((hit.score for hit in hits if hit.id == asked.probe.point), None)
     if own is None:
-        return len(hits) > SHALLOW and abs(hits[0].score - hits[-1].score) <= TOLERANCE * max(1.0, abs(hits[0].score))
-    return gate.params.get("distance") == "Dot" or abs(own - hits[0].score) <= TOLERANCE * max(1.0, abs(own))
+        return len(hits) > SHALLOW and abs(top - hits[-1].score) <= tie
+    return abs(own - top) <= tie
 
 
 # --- equal vectors of unequal texts -----------------------------------------------------------------------------

@@ -170,3 +170,20 @@ def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(w
     world.store.upsert(green, world.store.fetch(green, [1], vectors=True))
     with pytest.raises(Refused, match="does not exist"):
         validate(world.services, "docs", "docs")
+
+
+def test_a_worse_model_is_named_as_the_cause(world: World) -> None:
+    records = [{"id": n, "text": f"word{n} other{n} third{n} fourth{n}"} for n in range(60)]
+    queries = [{"query": f"word{n} other{n}", "relevant": [n]} for n in range(60)]
+    source, judged = world.write("docs.jsonl", records), world.write("judged.jsonl", queries)
+    world.declare("docs", source=source, embedding={"model": "hashing:512", "text": "{text}"})
+    world.deploy("docs")
+    world.run()
+    worse = {"model": "hashing:8", "text": "{text}"}
+    world.declare("docs", source=source, embedding=worse, validation={"judged": judged})
+    deployment = world.deploy("docs")
+    world.run()
+    status = world.status(deployment)
+    assert status["status"] == "rolled_back"
+    assert status["gate"]["attribution"]["cause"] == "model"
+    assert "most by the model" in status["message"]

@@ -1,0 +1,106 @@
+"""What the gate finds out about a collection that stands somewhere, asked as the gate asks it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.qdrant_local import LocalStore
+from core import gate as gates
+from core.evidence.context import GateContext, Live
+from core.index_file import IndexSpec
+from core.ports import Point
+
+SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    made = LocalStore(":memory:")
+    yield made
+    made.close()
+
+
+def fill(store: LocalStore, name: str, vectors: Any, distance: str = "Cosine") -> None:
+    size = len(vectors[0])
+    store.create(name, {"params": {"vectors": {"size": size, "distance": distance}}, "payload_schema": {}}, {})
+    store.upsert(name, [Point(at, vector, {"id": at}) for at, vector in enumerate(vectors)])
+
+
+def rows(store: LocalStore, green: str, live: Live | None = None) -> dict[str, dict[str, Any]]:
+    judged = GateContext(store, green, SPEC, live=live, wanted=store.schema(green), filled={"expected": 40})
+    while gates.collect(judged, lambda: False) is not None:
+        pass
+    return {row["name"]: row for row in gates.report(judged)["checks"]}
+
+
+def directions(count: int, size: int = 16) -> Any:
+    made = np.random.default_rng(5).standard_normal((count, size)).astype(np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def test_by_dot_product_a_longer_vector_may_come_before_the_point_itself(store: LocalStore) -> None:
+    lengths = np.linspace(0.1, 10, 40, dtype=np.float32)[:, None]
+    fill(store, "green", directions(40) * lengths, "Dot")
+    assert rows(store, "green")["self_retrieval"]["verdict"] == "pass"
+
+
+def test_many_equal_vectors_tie_for_themselves(store: LocalStore) -> None:
+    fill(store, "green", np.repeat(directions(1), 40, axis=0))
+    assert rows(store, "green")["self_retrieval"]["verdict"] == "pass"
+
+
+def test_one_zero_vector_among_many_is_found(store: LocalStore) -> None:
+    vectors = directions(40)
+    vectors[17] = 0
+    fill(store, "green", vectors)
+    row = rows(store, "green")["vector_sanity"]
+    assert (row["verdict"], row["value"], row["n"]) == ("block", 1, 40)
+    assert "17 (zero)" in row["detail"]
+
+
+def test_at_the_origin_nothing_is_wrong_where_distances_are_measured(store: LocalStore) -> None:
+    vectors = directions(40)
+    vectors[17] = 0
+    fill(store, "green", vectors, "Euclid")
+    assert rows(store, "green")["vector_sanity"]["verdict"] == "pass"
+
+
+def test_an_identical_rebuild_agrees_with_live_in_everything_that_is_shown(store: LocalStore) -> None:
+    fill(store, "blue", directions(40))
+    fill(store, "green", directions(40))
+    found = rows(store, "green", Live("blue", "", None, same_model=True, same_texts=True))
+    assert found["overlap"]["value"] == pytest.approx(1)
+    assert found["score_shift"]["value"] == 0
+    assert found["count_vs_live"]["value"] == 0
+    assert {found[name]["level"] for name in ("overlap", "score_shift", "count_vs_live")} == {"shown"}
+
+
+class Forgetful:
+    """A store whose index of green misses every other neighbour; exact search still finds them."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def search_many(self, collection: str, vectors: Any, limit: int, *, exact: bool = False, **named: Any) -> Any:
+        found = self._store.search_many(collection, vectors, limit, exact=exact, **named)
+        if exact or collection != "green":
+            return found
+        return [[hit for hit in hits if int(hit.id) % 2 == 0] for hits in found]
+
+
+def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(store: LocalStore) -> None:
+    fill(store, "blue", directions(60))
+    fill(store, "green", directions(60))
+    live = Live("blue", "", None, same_model=True, same_texts=True)
+    judged = GateContext(Forgetful(store), "green", SPEC, live=live, filled={"expected": 60})  # type: ignore[arg-type]  # a double
+    while gates.collect(judged, lambda: False) is not None:
+        pass
+    report = gates.report(judged)
+    assert {row["name"]: row["verdict"] for row in report["checks"]}["ann_recall@10"] == "block"
+    assert report["attribution"]["cause"] == "index"
+    assert report["attribution"]["lost"]["data"] == pytest.approx(0)
