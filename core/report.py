@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.evidence.asking import search_live
+from core.evidence.asking import search, search_live
 from core.evidence.context import GateContext
 from core.evidence.probes import SHALLOW, Probe, probes, with_vectors
 from core.index_file import template_fields
@@ -34,13 +34,13 @@ def _loss(row: Mapping[str, Any]) -> float:
 
 def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
     (asked,) = with_vectors(gate, [probe])
-    green = gate.store.search(gate.green, asked.green, SHALLOW, using=gate.vector) if asked.green is not None else []
+    ours = search(gate, [asked.green], SHALLOW)[0] if asked.green is not None else []
     theirs = search_live(gate, [asked.live], SHALLOW)[0] if gate.live and asked.live is not None else None
     return {
         "query": _name(gate, probe),
         "loss": round(loss, 4),
-        "green": [_told(gate, hit.id, hit.score, hit.payload) for hit in green],
-        "live": None if theirs is None else _with_payload(gate, theirs),
+        "green": _with_payload(gate, gate.green, ours),
+        "live": None if theirs is None or gate.live is None else _with_payload(gate, gate.live.collection, theirs),
         "relevant": sorted(map(str, probe.grades or ())),
     }
 
@@ -54,9 +54,8 @@ def _name(gate: GateContext, probe: Probe) -> str:
     return f"{probe.name}: {text}" if text else probe.name
 
 
-def _with_payload(gate: GateContext, hits: list[Hit]) -> list[State]:
-    assert gate.live is not None
-    points = gate.store.fetch(gate.live.collection, [hit.id for hit in hits], vectors=False)
+def _with_payload(gate: GateContext, collection: str, hits: list[Hit]) -> list[State]:
+    points = gate.store.fetch(collection, [hit.id for hit in hits], vectors=False)
     payloads = {point.id: point.payload for point in points}
     return [_told(gate, hit.id, hit.score, payloads.get(hit.id, {})) for hit in hits]
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -52,8 +51,7 @@ def _opened(services: Services, alias: str, collection: str, options: Mapping[st
     embedder = services.embedder(spec.embedding) if spec.embedding else None
     model = services.store.schema(blue) if blue and blue != collection else None
     size = embedder.dimension if embedder else 0
-    filled = _filled(services, collection)
-    opened = open_gate(
+    return open_gate(
         services,
         collection,
         blue,
@@ -61,10 +59,9 @@ def _opened(services: Services, alias: str, collection: str, options: Mapping[st
         source=_source(services, collection) or spec.source,
         wanted=declared(model, spec.collection, vector, size) if model or size else schema,
         vector=vector,
-        filled=filled,
+        filled=_filled(services, collection),
         memory={},
     )
-    return replace(opened, ready_look=services.times.ready_look)
 
 
 def _vector(stamp: Stamp | None, named: str, names: list[str]) -> str:
@@ -78,7 +75,7 @@ def _filled(services: Services, collection: str) -> State:
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
         found = session.scalars(query.where(Version.collection == collection, StepRow.name == "populate")).first()
-    return found or {}
+    return {name: value for name, value in (found or {}).items() if name != "looks"}
 
 
 def _source(services: Services, collection: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Three looks, 2.5 s apart, that must find the index finished (qdrant-facts 7.2)."""
+"""Three looks, 2.5 s apart, that must find the index finished (qdrant-facts 7.2).
+
+Those with which ``populate`` has just ended count; then one more is enough.
+"""
 
 from core import readiness
 from core.evidence.context import GateContext, Over
@@ -14,7 +17,8 @@ def look(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("ready")
     seen = _look(gate, memory)
     memory["reason"], memory["broken"] = seen.reason, seen.broken
-    memory["looks"] = int(memory.get("looks", 0)) + 1 if seen.ready else 0
+    before = int(memory.get("looks", gate.filled.get("looks", 0)))
+    memory["looks"] = before + 1 if seen.ready else 0
     enough = memory["looks"] >= LOOKS or (seen.ready and gate.store.server().embedded)
     if enough or seen.broken or memory.get("still", 0) >= PATIENCE:
         return None

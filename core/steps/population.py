@@ -92,7 +92,7 @@ def _summary(state: State) -> State:
     words = [f"{state.get('written', 0):,} points by {state['way']}"]
     words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
     words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
-    return {"summary": ", ".join(words), **output, "progress": state.get("progress", {})}
+    return {"summary": ", ".join(words), **output, "looks": LOOKS, "progress": state.get("progress", {})}
 
 
 _WAYS = {"records": loading.load, "copy": cloning.copy, "snapshot": cloning.snapshot}

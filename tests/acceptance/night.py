@@ -24,22 +24,22 @@ KILLED = {
     "upsert.before": "populate: before a batch is written",
     "upsert.after": "populate: a batch is written, the position is not saved",
     "knock-validate.before": "between populate and validate",
-    "search.before": "validate: before green is searched",
+    "search_many.before": "validate: before green is searched",
     "knock-switch.before": "between validate and switch",
     "point_alias.before": "switch: the intent is committed, Qdrant is not told",
     "point_alias.after": "switch: the alias has moved, nobody has written it down",
     "knock-soak.before": "between switch and soak",
     "knock-soak.after": "between switch and soak: the message is sent, not acknowledged",
-    "scroll.before": "soak: in the middle of a look",
+    "search.before": "soak: in the middle of a look",
 }
 #: Place -> what comes too late when the worker goes on.
 STOPPED = {
     "create.before": "the collection is made",
     "upsert.before": "a batch is written",
     "upsert.after": "the position is saved",
-    "search.before": "the verdict is committed",
+    "search_many.before": "the verdict is committed",
     "point_alias.before": "the alias is moved",
-    "scroll.before": "a look is counted",
+    "search.before": "a look is counted",
 }
 
 
