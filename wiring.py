@@ -13,12 +13,15 @@ from adapters.database import DatabaseClock, open_engine, open_sessions
 from adapters.embeddings import open_embedder
 from adapters.migrate import migrate
 from adapters.qdrant import open_store
+from adapters.qdrant_async import open_searches
+from adapters.route_channel import open_channel
 from adapters.sources import open_source
 from core.errors import Interrupted
 from core.index_file import IndexSpec, load_index_file
 from core.ports import Knocker
+from core.routing import AsyncRouter, Router
 from core.services import Services, Times
-from core.settings import Settings
+from core.settings import Settings, load_settings
 
 EMBEDDED_STORE = ".rollouts/qdrant"
 
@@ -39,6 +42,7 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),
         alert=LogChannel(),
+        channel=open_channel(settings.broker_url.get_secret_value()),
         times=times or Times(),
         interruptions=(SoftTimeLimitExceeded, Interrupted),
     )
@@ -51,6 +55,18 @@ def index_file(settings: Settings) -> Callable[[], Mapping[str, IndexSpec]]:
 def roots(settings: Settings) -> tuple[Path, ...]:
     """Folders file sources may be read from: the working directory, the index file's, and those named besides."""
     return (Path.cwd(), settings.config.resolve().parent, *settings.source_roots)
+
+
+def open_router(settings: Settings | None = None) -> Router:
+    """A router for this process; ``close`` it in the end, so that its last observations are written down."""
+    return Router(build(settings or load_settings()))
+
+
+def open_async_router(settings: Settings | None = None) -> AsyncRouter:
+    settings = settings or load_settings()
+    services = build(settings)
+    searches = open_searches(settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), services.store)
+    return AsyncRouter(services, searches)
 
 
 class PerProcess:

@@ -1,6 +1,8 @@
 """Qdrant's REST API: connections of this process, and what the answers mean in this program's errors."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -55,7 +57,10 @@ class Rest:
 
         ``body`` is sent as JSON; ``content`` is JSON already.
         """
-        response = self._send(method, _path(path), seconds, json=body, content=content, params=params)
+        return self.result(self._send(method, path_of(*path), seconds, json=body, content=content, params=params))
+
+    def result(self, response: httpx.Response) -> Any:
+        """What an answer means: its ``result``, Unavailable or Refused."""
         answer = self._content(response)
         if response.is_success:
             return answer.get("result")
@@ -67,28 +72,35 @@ class Rest:
 
     def url(self, *path: str) -> str:
         """The address of something on this server, for the server itself to fetch."""
-        return self.address + _path(path)
+        return self.address + path_of(*path)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
         if opened and opened[0] == os.getpid():
             opened[1].close()
 
+    def connection(self) -> dict[str, Any]:
+        """What a client of httpx is made with. The base is without user and password, for httpx logs each URL."""
+        headers = _HEADERS | ({"api-key": self.api_key} if self.api_key else {})
+        return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS}
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Whatever the network does is that the server did not answer."""
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self} did not answer: {str(error) or type(error).__name__}") from error
+
     def _client(self) -> httpx.Client:
-        """A forked child must not write into its parent's connections. The base is without user and password, for httpx
-        logs each URL it asks for."""
+        """A forked child must not write into its parent's connections."""
         if self._opened is None or self._opened[0] != os.getpid():
-            headers = _HEADERS | ({"api-key": self.api_key} if self.api_key else {})
-            client = httpx.Client(base_url=self.address, auth=self._user, headers=headers, limits=_LIMITS)
-            self._opened = os.getpid(), client
+            self._opened = os.getpid(), httpx.Client(**self.connection())
         return self._opened[1]
 
     def _send(self, method: str, path: str, seconds: float = CALL, **request: Any) -> httpx.Response:
-        timeout = httpx.Timeout(seconds - _CONNECT, connect=_CONNECT)
-        try:
-            return self._client().request(method, path, timeout=timeout, **request)
-        except httpx.TransportError as error:
-            raise Unavailable(f"{self} did not answer: {str(error) or type(error).__name__}") from error
+        with self.answering():
+            return self._client().request(method, path, timeout=patience(seconds), **request)
 
     def _content(self, response: httpx.Response) -> dict[str, Any]:
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -102,7 +114,12 @@ class Rest:
         return answer
 
 
-def _path(parts: tuple[str, ...]) -> str:
+def patience(seconds: float) -> httpx.Timeout:
+    """A whole call ends within ``seconds``, which are more than a connection may take."""
+    return httpx.Timeout(seconds - _CONNECT, connect=_CONNECT)
+
+
+def path_of(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
@@ -36,6 +36,7 @@ _COUNTED = {"keyword", "integer", "uuid", "bool"}
 _NO_INDEX = {"indexing_threshold": 0}
 
 Answer = TypeVar("Answer")
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class LocalStore:
@@ -144,6 +145,10 @@ class LocalStore:
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = 10.0,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
         query = numbers("the query's vector", vector).tolist()
@@ -153,8 +158,10 @@ class LocalStore:
                 query=models.NearestQuery(nearest=query),
                 limit=limit,
                 using=using or None,
-                query_filter=models.Filter.model_validate(filter) if filter else None,
-                search_params=models.SearchParams(exact=exact),
+                query_filter=_valid(models.Filter, filter) if filter else None,
+                search_params=_valid(models.SearchParams, {"exact": exact, **(params or {})}),
+                score_threshold=score_threshold,
+                offset=offset,
             )
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
@@ -325,6 +332,15 @@ def _misfit(schema: Schema, point: Point) -> str:
 
 def _rank(params: Mapping[str, Any]) -> int:
     return 2 if params.get("multivector_config") else 1
+
+
+def _valid(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
+    """A server refuses what it cannot read; here the client's own model does."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise Refused(f"{kind.__name__.lower()} {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
 
 def _plain_id(one: object) -> PointId:

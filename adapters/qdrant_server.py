@@ -13,8 +13,8 @@ from typing import Any
 from adapters import qdrant_schema
 from adapters.qdrant_bulk import GrpcPoints
 from adapters.qdrant_http import ACT, CALL, Rest
-from adapters.qdrant_points import numbers
 from adapters.qdrant_rest import Points, RestPoints
+from adapters.qdrant_search import hits, question
 from core.errors import Refused, Unavailable
 from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server
 
@@ -132,10 +132,23 @@ class ServerStore:
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = CALL,
     ) -> list[Hit]:
-        body = _query(vector, limit, using, exact, filter) | {"with_payload": True}
-        found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
-        return _hits(found)
+        body = question(
+            vector,
+            limit,
+            using=using,
+            exact=exact,
+            filter=filter,
+            params=params,
+            score_threshold=score_threshold,
+            offset=offset,
+        )
+        path = ("collections", collection, "points", "query")
+        return hits(self._rest.call("POST", *path, body=body, seconds=seconds)["points"])
 
     def search_many(
         self,
@@ -150,10 +163,12 @@ class ServerStore:
     ) -> list[list[Hit]]:
         if not len(vectors):
             return []
-        searches = [_query(vector, limit, using, exact, filter) for vector in vectors]
+        searches = [
+            question(vector, limit, using=using, exact=exact, filter=filter, payload=False) for vector in vectors
+        ]
         path = ("collections", collection, "points", "query", "batch")
         found = self._rest.call("POST", *path, body={"searches": searches}, seconds=seconds)
-        return [_hits(answer["points"]) for answer in found]
+        return [hits(answer["points"]) for answer in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
         body = {"key": field, "limit": limit, "exact": True}
@@ -287,20 +302,6 @@ def _version(text: str) -> tuple[int, int, int]:
     if numbers is None:
         raise Refused(f"Qdrant told version {text!r}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
-
-
-def _query(
-    vector: Sequence[float] | FloatArray, limit: int, using: str, exact: bool, filter: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """A search as REST takes it, without payload. Raises Refused for what is no vector."""
-    query = numbers("the query's vector", vector).tolist()
-    body = {"query": query, "limit": limit, "with_payload": False, "params": {"exact": exact}}
-    return body | ({"using": using} if using else {}) | ({"filter": dict(filter)} if filter else {})
-
-
-def _hits(found: list[dict[str, Any]]) -> list[Hit]:
-    """A point whose vector is no number has no score, and the server returns it whatever is asked (seen on 1.16.3)."""
-    return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]
 
 
 def _kilobytes(number: int | None) -> int | None:

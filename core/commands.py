@@ -41,20 +41,26 @@ def deploy(
     strategy: str | None = None,
     queries: Sequence[str] | None = None,
     rollback_on_failure: bool | None = None,
+    collection: str | None = None,
     options: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> str:
-    """Starts a deployment and returns its id. What is not given comes from the index file."""
+    """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
+    that is there instead of building one from ``source``."""
     check_name("alias", alias)
     live = _live(services)
     _check_server(services)
     spec = _spec(services, alias, live)
     spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
     spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
-    plan = _plan(spec)
+    plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
     judged_queries(services, spec)
+    if any(step.name == "shift" for step in plan) and blue is None:
+        raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
+    if collection is not None:
+        _check_existing(services, collection, blue, source)
+        return _enroll(services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason)
     opened = _source(services, alias, spec)
-    blue = live.get(alias)
     return _enroll(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
 
 
@@ -78,7 +84,14 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
     spec = IndexSpec.model_validate(last.spec)
     return _enroll(
-        services, alias, spec, rollback_strategy.plan(), blue=current, actor=actor, back_to=last.blue, reason=reason
+        services,
+        alias,
+        spec.model_copy(update={"strategy": "rollback"}),
+        rollback_strategy.plan(),
+        blue=current,
+        actor=actor,
+        existing=last.blue,
+        reason=reason,
     )
 
 
@@ -228,12 +241,12 @@ def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSp
     return spec.model_copy(update={"embedding": stamp.spec}) if stamp is not None else spec
 
 
-def _plan(spec: IndexSpec) -> Plan:
+def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
         raise Refused(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
     _check_queries(spec)
     gate.check_names(spec.validation)
-    return STRATEGIES[spec.strategy](spec)
+    return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
 def _check_queries(spec: IndexSpec) -> None:
@@ -263,7 +276,7 @@ def _enroll(
     blue: str | None,
     actor: str,
     source: str | None = None,
-    back_to: str | None = None,
+    existing: str | None = None,
     reason: str = "",
 ) -> str:
     """Writes deployment, plan and version in one transaction, then knocks."""
@@ -277,14 +290,14 @@ def _enroll(
             row = Deployment(
                 id=secrets.token_hex(6),
                 alias=alias,
-                strategy=spec.strategy if back_to is None else "rollback",
+                strategy=spec.strategy,
                 blue=blue,
                 source=source,
                 spec=spec.model_dump(mode="json"),
                 actor=actor,
                 message=reason,
             )
-            _name(session, now, row, taken, back_to)
+            _name(session, now, row, taken, existing)
             engine.enroll(session, row, plan, now)
             knock = claims.knock_for(services, row, row.created_at)
     except IntegrityError as error:
@@ -295,15 +308,16 @@ def _enroll(
     return row.id
 
 
-def _name(session: Session, now: datetime, row: Deployment, taken: set[str], back_to: str | None) -> None:
-    """Green's name and number: a new version's, or those of the retained version that is gone back to."""
-    if back_to is not None:
-        aliases.keep(session, now, back_to, row.alias, row.actor)
-        known = session.get(Version, back_to)
-        row.green, row.number = back_to, known.number if known else 0
-        return
+def _name(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
+    """Green's name and number: a new version's, or those of a collection that is there already."""
+    if existing is not None:
+        aliases.keep(session, now, existing, row.alias, row.actor)
+        known = session.get(Version, existing)
+        if known is not None:
+            row.green, row.number = existing, known.number
+            return
     used = set(session.scalars(select(Version.collection)))
-    row.green = collection_name(row.alias, now, taken | used)
+    row.green = existing or collection_name(row.alias, now, taken | used)
     row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
     session.add(
         Version(
@@ -315,6 +329,15 @@ def _name(session: Session, now: datetime, row: Deployment, taken: set[str], bac
             created_at=now,
         )
     )
+
+
+def _check_existing(services: Services, collection: str, blue: str | None, source: str | None) -> None:
+    if source is not None:
+        raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
+    check_name("collection", collection)
+    if collection == blue:
+        raise Refused(f"{collection} is what is served already; name another collection")
+    aliases.check_target(services, collection)
 
 
 def _collections(services: Services) -> set[str]:

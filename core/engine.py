@@ -10,25 +10,25 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from core import claims, events, outcomes, retention
+from core import claims, events, outcomes, retention, wishes
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
 from core.index_file import IndexSpec
-from core.lifecycle import FINAL, MOVING, Event, Status, after
+from core.lifecycle import FINAL, MOVING, Event, Status
 from core.models import Deployment, StepRow
-from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome, Written
+from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from core.plan import Deployment as DeploymentView
 from core.plan import Done, Plan, Reject, StepContext, StepFunction
 from core.ports import Alert, Knock
 from core.services import Services
 from core.steps import STEPS
+from core.wishes import RANK
+from core.writer import Written
 
 log = logging.getLogger(__name__)
 
 #: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
 UNCLAIMED = 20
-#: A wish outranks those after it.
-RANK = (Event.ABORT, Event.PAUSE, Event.RETRY, Event.PROMOTE, Event.RESUME)
 _SWEEP = 200
 
 
@@ -36,7 +36,8 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
     """Writes the deployment and its whole plan; later changes of the code do not reach it."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
-        StepRow(position=position, name=step.name, queue=step.queue) for position, step in enumerate(plan)
+        StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
+        for position, step in enumerate(plan)
     ]
     session.add(deployment)
     session.flush()
@@ -70,7 +71,7 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
-        _check_wish(row, wish)
+        _check_wish(row, wish, reason)
         wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
         if _takes_back(row, wish):
             wanted["requested"] = None
@@ -155,7 +156,17 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         source=row.source,
         number=row.number,
     )
-    return StepContext(view, dict(step.state), claim.outputs, services, lease, step.attempt, claim.attempts)
+    return StepContext(
+        view,
+        dict(step.state),
+        claim.outputs,
+        services,
+        lease,
+        step.attempt,
+        claim.attempts,
+        dict(step.arguments),
+        step.position,
+    )
 
 
 def _deliver(services: Services, written: Written) -> Written:
@@ -166,14 +177,10 @@ def _deliver(services: Services, written: Written) -> Written:
     return written
 
 
-def _check_wish(row: Deployment, wish: Event) -> None:
+def _check_wish(row: Deployment, wish: Event, reason: str) -> None:
     if _takes_back(row, wish):
         return
-    after(row.status, wish)
-    if wish is Event.RESUME and row.paused_for == "approval":
-        raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
-    if wish is Event.RETRY and row.paused_for != "approval":
-        raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
+    wishes.check(row, wish, reason)
     waiting = Event(row.requested) if row.requested else None
     if waiting and RANK.index(waiting) < RANK.index(wish):
         raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")

@@ -20,9 +20,11 @@ from pydantic import (
     StrictBool,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from core.errors import Refused
+from core.experiments.assignment import share_of
 from core.naming import check_name
 
 # Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
@@ -146,17 +148,62 @@ class SoakSpec(_Strict):
 
 
 class Stage(_Strict):
+    """A share of the searches for a time. ``shadow`` asks green unseen instead; users see blue only."""
+
     percentage: Annotated[float, Field(ge=0, le=100, strict=True)]
     duration_minutes: Seconds
+    shadow: StrictBool = False
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Self:
+        if self.shadow != (self.percentage == 0):
+            raise ValueError("a stage of 0 % needs shadow: true, and only such a stage may have it")
+        share_of(self.percentage)
+        return self
+
+
+class BreakersSpec(_Strict):
+    """What rolls a canary back without statistics: see ``core.experiments.canary``."""
+
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.05
+    calls: AtLeastOne = 200
+    errors: AtLeastOne = 20
+    mean_latency_ms: Positive = 200
+    looks: AtLeastOne = 10
+
+
+class MarginsSpec(_Strict):
+    """How much worse than blue is still not worse: of p95 as a share, of the error rate as a difference."""
+
+    p95: Positive = 0.10
+    error_rate: Positive = 0.005
 
 
 class CanarySpec(_Strict):
-    stages: tuple[Stage, ...] = (
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (
         Stage(percentage=5, duration_minutes=30),
         Stage(percentage=25, duration_minutes=60),
         Stage(percentage=50, duration_minutes=120),
         Stage(percentage=100, duration_minutes=0),
     )
+    look_seconds: Positive = 60
+    #: A stage short of evidence is prolonged by at most so many times its duration.
+    extension: Seconds = 1
+    min_searches: AtLeastOne = 200
+    min_users: AtLeastOne = 100
+    margins: MarginsSpec = MarginsSpec()
+    breakers: BreakersSpec = BreakersSpec()
+    shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
+    #: Ask green the validation queries at each look, besides what users ask; kept apart from it.
+    probing: StrictBool = False
+
+    @field_validator("stages")
+    @classmethod
+    def _rising(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        shares = [stage.percentage for stage in stages]
+        if shares != sorted(shares):
+            raise ValueError("expected percentages that never fall: a share that is taken back is a rollback")
+        return stages
 
 
 class IndexSpec(_Strict):

@@ -35,6 +35,7 @@ class Event(StrEnum):
     HOLD = "hold"
     RESUME = "resume"
     PROMOTE = "promote"
+    PROMOTE_FULL = "promote_full"
     RETRY = "retry"
     ABORT = "abort"
     FAIL = "fail"
@@ -54,12 +55,15 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.PENDING, Event.ABORT): Status.ROLLING_BACK,
     (Status.RUNNING, Event.PAUSE): Status.PAUSED,
     (Status.RUNNING, Event.HOLD): Status.PAUSED,
+    (Status.RUNNING, Event.PROMOTE): Status.RUNNING,
+    (Status.RUNNING, Event.PROMOTE_FULL): Status.RUNNING,
     (Status.RUNNING, Event.ABORT): Status.ROLLING_BACK,
     (Status.RUNNING, Event.FAIL): Status.ROLLING_BACK,
     (Status.RUNNING, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.RUNNING, Event.FINISH): Status.LIVE,
     (Status.PAUSED, Event.RESUME): Status.RUNNING,
     (Status.PAUSED, Event.PROMOTE): Status.RUNNING,
+    (Status.PAUSED, Event.PROMOTE_FULL): Status.RUNNING,
     (Status.PAUSED, Event.RETRY): Status.RUNNING,
     (Status.PAUSED, Event.ABORT): Status.ROLLING_BACK,
     (Status.ROLLING_BACK, Event.UNDONE): Status.ROLLED_BACK,
@@ -83,5 +87,5 @@ def allowed(status: Status, event: Event) -> bool:
 def _possible(status: Status) -> str:
     if status in FINAL:
         return "it has ended"
-    asked = (Event.PROMOTE, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
+    asked = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
     return "possible now: " + ", ".join(event for event in asked if allowed(status, event))

@@ -87,6 +87,8 @@ class StepRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     queue: Mapped[str]
+    #: What distinguishes this step from others of its name in the plan; see ``core.plan.Step``.
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     status: Mapped[StepStatus] = mapped_column(Text, default=StepStatus.PENDING)
     attempt: Mapped[int] = mapped_column(default=1, server_default="1")
     tries: Mapped[int] = mapped_column(default=0)
@@ -177,3 +179,57 @@ class ServiceClock(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     elapsed: Mapped[float]
     last: Mapped[datetime]
+
+
+class RouteRow(Base):
+    """Which collections answer an alias; ``version`` only grows. Without ``green`` the alias itself answers.
+
+    ``share`` is what green gets and ``shadow`` the part of all searches that is also asked of it unseen, both in basis
+    points. ``stage`` names what the observations of this time belong to, ``deployment/position`` of a step.
+    """
+
+    __tablename__ = "routes"
+
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    stage: Mapped[str] = mapped_column(default="")
+    salt: Mapped[str] = mapped_column(default="")
+    blue: Mapped[str | None]
+    green: Mapped[str | None]
+    share: Mapped[int] = mapped_column(default=0)
+    shadow: Mapped[int] = mapped_column(default=0)
+    changed_at: Mapped[datetime]
+
+
+class SearcherRow(Base):
+    """A process that answers searches of an alias, and the version of the route it serves."""
+
+    __tablename__ = "searchers"
+
+    process: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    seen_at: Mapped[datetime]
+
+
+class TrafficRow(Base):
+    """What one process observed between two flushes, or several such rows folded into one; see ``core.traffic``."""
+
+    __tablename__ = "traffic"
+    __table_args__ = (
+        UniqueConstraint("process", "sequence", "stage", "variant", "kind", "collection"),
+        Index("traffic_by_stage", "alias", "stage"),
+        Index("traffic_by_time", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    alias: Mapped[str]
+    stage: Mapped[str]
+    variant: Mapped[str]
+    kind: Mapped[str]
+    collection: Mapped[str]
+    process: Mapped[str]
+    sequence: Mapped[int]
+    at: Mapped[datetime]
+    tally: Mapped[dict[str, Any]]

@@ -78,7 +78,8 @@ class StepContext:
 
     ``state`` is the step's own memory; ``turn.save(state)`` persists it in the middle of a turn, fenced by the turn.
     ``outputs`` holds what earlier steps returned and ``attempts`` which attempt that was, by step name; ``attempt`` is
-    the step's own, from 1, one more whenever an operator has it run again.
+    the step's own, from 1, one more whenever an operator has it run again. ``arguments`` and ``position`` are the
+    plan's: a plan may have several steps of one name.
     """
 
     deployment: Deployment
@@ -88,6 +89,8 @@ class StepContext:
     turn: Turn
     attempt: int = 1
     attempts: Mapping[str, int] = field(default_factory=dict)
+    arguments: State = field(default_factory=dict)
+    position: int = 0
 
 
 StepFunction = Callable[[StepContext], Outcome]
@@ -95,12 +98,18 @@ StepFunction = Callable[[StepContext], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of a plan: the name people see, what to do, how to take it back, and which workers do it."""
+    """A row of a plan: the name people see, what to do, how to take it back, and which workers do it.
+
+    A ``soft`` step only watches: a person may end it early. ``arguments`` are written into the row, so that two steps
+    of one name can differ.
+    """
 
     name: str
     do: StepFunction
     undo: StepFunction | None = None
     queue: str = "control"
+    soft: bool = False
+    arguments: State = field(default_factory=dict)
 
 
 Plan = tuple[Step, ...]

@@ -4,7 +4,8 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 ``None``, ``False`` or an empty container to mean "I could not look".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -145,8 +146,15 @@ class VectorStore(Protocol):
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = 10.0,
     ) -> list[Hit]:
-        """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too."""
+        """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too.
+
+        ``filter`` and ``params`` are spelled as Qdrant's REST API spells them; ``exact`` is a word for one of them.
+        """
 
     def search_many(
         self,
@@ -187,6 +195,28 @@ class VectorStore(Protocol):
     def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Searches(Protocol):
+    """The one call of ``VectorStore`` that applications make for their users, without blocking an event loop."""
+
+    async def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = 10.0,
+    ) -> list[Hit]:
+        """As ``VectorStore.search``."""
+
+    async def close(self) -> None: ...
 
 
 # --- embedding --------------------------------------------------------------------------------------------------
@@ -285,6 +315,16 @@ class Alert:
     severity: str
     subject: str
     text: str
+
+
+class RouteChannel(Protocol):
+    """Tells search processes that a route has changed. Only a hint: who hears nothing looks by himself soon."""
+
+    def announce(self, alias: str) -> None:
+        """Never raises: what does not answer is logged and forgotten."""
+
+    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+        """Calls ``heard`` at every announcement until ``stopped``, from a thread of its own; returns at once."""
 
 
 class AlertChannel(Protocol):

@@ -8,10 +8,8 @@ from sqlalchemy.orm import selectinload
 
 from core.commands import find
 from core.errors import Refused
-from core.index_file import EmbeddingSpec
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.services import Services
-from core.stamps import Stamp, read_stamp
 
 
 def deployment(services: Services, deployment_id: str) -> dict[str, Any]:
@@ -72,26 +70,6 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     return found[alias]
 
 
-def search(services: Services, alias: str, query: str, limit: int = 10) -> dict[str, Any]:
-    """What the alias finds for a text, embedded with the model of the collection behind it."""
-    collection = get_collection_for_alias(services, alias)
-    stamp = read_stamp(services.store, collection)
-    embedding = _embedding(services, alias, stamp)
-    vector = services.embedder(embedding).query(query)
-    using = stamp.vector if stamp else embedding.vector
-    hits = services.store.search(collection, vector, limit, using=using)
-    results = [{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in hits]
-    return {"collection": collection, "variant": "live", "results": results}
-
-
-def _embedding(services: Services, alias: str, stamp: Stamp | None) -> EmbeddingSpec:
-    declared = services.indexes().get(alias)
-    found = (stamp.spec if stamp else None) or (declared.embedding if declared else None)
-    if found is None:
-        raise Refused(f"no model is known for {alias}: declare embedding.model in the index file")
-    return found
-
-
 def _summary(row: Deployment) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -124,6 +102,7 @@ def _detail(row: Deployment) -> dict[str, Any]:
 def _step(step: StepRow) -> dict[str, Any]:
     return {
         "name": step.name,
+        "arguments": step.arguments,
         "status": str(step.status),
         "attempt": step.attempt,
         "tries": step.tries,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core import events
 from core.errors import Refused
 from core.lifecycle import FINAL
-from core.models import AliasState, Deletion, Deployment, ServiceClock
+from core.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from core.services import Services
 
 OPEN = ("scheduled", "deleting")
@@ -91,7 +91,7 @@ def cancel(session: Session, now: datetime, collection: str, reason: str, actor:
 
 def users(services: Services, session: Session, collection: str) -> list[str]:
     """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
-    they are. Empty: nobody.
+    they are, routes. Empty: nobody.
 
     Qdrant's aliases are looked at last. Raises Unavailable if they cannot be, Refused if the index file cannot be read.
     """
@@ -104,6 +104,8 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
+    routed = select(RouteRow.alias).where(or_(RouteRow.blue == collection, RouteRow.green == collection))
+    found += [f"the route of alias {alias} leads to it" for alias in session.scalars(routed)]
     aliases = services.store.aliases().items()
     return found + [f"alias {alias} points to it" for alias, target in aliases if target == collection]
 

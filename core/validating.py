@@ -5,19 +5,14 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
-from sqlalchemy import select
-
 from core import gate
 from core.commands import spec_of
 from core.errors import Refused
 from core.evidence.context import GateContext
-from core.evidence.opening import open_gate
-from core.models import Deployment, StepRow, Version
+from core.evidence.opening import open_existing
 from core.naming import check_name
 from core.plan import State
-from core.schema import declared, dense_names
 from core.services import Services
-from core.stamps import Stamp, read_stamp
 
 
 def validate(
@@ -45,43 +40,7 @@ def _opened(services: Services, alias: str, collection: str, options: Mapping[st
     if collection not in services.store.collections():
         raise Refused(f"collection {collection} does not exist; name a collection, not an alias")
     spec = spec_of(services, alias, live, options)
-    stamp, schema = read_stamp(services.store, collection), services.store.schema(collection)
-    vector = _vector(stamp, spec.embedding.vector if spec.embedding else "", dense_names(schema))
-    blue = live.get(alias)
-    embedder = services.embedder(spec.embedding) if spec.embedding else None
-    model = services.store.schema(blue) if blue and blue != collection else None
-    size = embedder.dimension if embedder else 0
-    return open_gate(
-        services,
-        collection,
-        blue,
-        spec,
-        source=_source(services, collection) or spec.source,
-        wanted=declared(model, spec.collection, vector, size) if model or size else schema,
-        vector=vector,
-        filled=_filled(services, collection),
-        memory={},
-    )
-
-
-def _vector(stamp: Stamp | None, named: str, names: list[str]) -> str:
-    if stamp is not None:
-        return stamp.vector
-    return named or (names or [""])[0]
-
-
-def _filled(services: Services, collection: str) -> State:
-    """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
-    with services.sessions() as session:
-        query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
-        found = session.scalars(query.where(Version.collection == collection, StepRow.name == "populate")).first()
-    return {name: value for name, value in (found or {}).items() if name != "looks"}
-
-
-def _source(services: Services, collection: str) -> str | None:
-    with services.sessions() as session:
-        query = select(Deployment.source).join(Version, Version.deployment_id == Deployment.id)
-        return session.scalars(query.where(Version.collection == collection)).first()
+    return open_existing(services, collection, live.get(alias), spec, {})
 
 
 def _every_second() -> Callable[[], bool]:

@@ -17,12 +17,12 @@ from typing import IO, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import engine, retention
+from core import engine, retention, traffic
 from core.errors import AppError, LeaseLost, Refused
-from core.outcomes import Written
 from core.ports import Knock
 from core.services import Times
 from core.settings import Settings
+from core.writer import Written
 from wiring import EMBEDDED_STORE, build
 
 log = logging.getLogger(__name__)
@@ -130,6 +130,8 @@ class Embedded:
             engine.overdue(self.services)
             if with_deletions:
                 retention.delete_due(self.services)
+                traffic.fold(self.services)
+                traffic.prune(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, error)

@@ -55,6 +55,32 @@ def deploy_new_version(
     return queries.started(services, started)
 
 
+def start_canary(
+    services: Services,
+    alias_name: str,
+    new_collection: str | None = None,
+    data_source: str | None = None,
+    stages: Sequence[Mapping[str, Any]] | None = None,
+    auto_rollback: bool | None = None,
+    options: Mapping[str, Any] | None = None,
+    actor: str = ACTOR,
+) -> Answer:
+    wanted = dict(options or {})
+    if stages is not None:
+        wanted["canary"] = {**wanted.get("canary", {}), "stages": list(stages)}
+    started = commands.deploy(
+        services,
+        alias_name,
+        source=data_source,
+        strategy="canary",
+        collection=new_collection,
+        rollback_on_failure=auto_rollback,
+        options=wanted,
+        actor=actor,
+    )
+    return queries.started(services, started)
+
+
 def rebuild(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
     return queries.started(services, commands.rebuild(services, alias_name, actor=actor))
 
@@ -96,9 +122,14 @@ def _wish(event: Event) -> Callable[..., Answer]:
     return wish
 
 
+def promote(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, full: bool = False) -> Answer:
+    return _wish(Event.PROMOTE_FULL if full else Event.PROMOTE)(services, deployment_id, reason, actor)
+
+
 COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.deploy_new_version": deploy_new_version,
-    "deployments.promote": _wish(Event.PROMOTE),
+    "deployments.start_canary": start_canary,
+    "deployments.promote": promote,
     "deployments.retry": _wish(Event.RETRY),
     "deployments.pause": _wish(Event.PAUSE),
     "deployments.resume": _wish(Event.RESUME),

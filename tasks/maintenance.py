@@ -1,10 +1,10 @@
-"""What beat knocks for: turns that were lost, and deletions that are due."""
+"""What beat knocks for: turns that were lost, deletions that are due, observations that have aged."""
 
 from collections.abc import Callable
 
 from celery import Celery
 
-from core import engine, retention
+from core import engine, retention, traffic
 from core.services import Services
 
 
@@ -17,5 +17,10 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
     def delete_due() -> str:
         return "; ".join(retention.delete_due(services())) or "nothing due"
 
+    def fold() -> str:
+        folded, pruned = traffic.fold(services()), traffic.prune(services())
+        return f"{folded} rows of observations folded, {pruned} deleted"
+
     app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
     app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)
+    app.task(fold, name="traffic.fold", send_events=False, shared=False)

@@ -19,6 +19,7 @@ from adapters.database import open_engine, open_sessions
 from adapters.embeddings import open_embedder
 from adapters.migrate import migrate
 from adapters.qdrant_local import LocalStore
+from adapters.route_channel import SilentChannel
 from adapters.sources import open_source
 from core import commands, engine, queries
 from core.index_file import IndexSpec
@@ -88,6 +89,7 @@ class World:
             indexes=lambda: self.indexes,
             knock=self.broker,
             alert=self.alerts,
+            channel=SilentChannel(),
             times=Times(slice=5.0),
         )
 

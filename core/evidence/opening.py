@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select
+
 from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
 from core.index_file import IndexSpec
+from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema
-from core.schema import dense_names, same_vectors
+from core.schema import declared, dense_names, same_vectors
 from core.services import Services
-from core.stamps import read_stamp
+from core.stamps import Stamp, read_stamp
 
 
 def open_gate(
@@ -41,6 +44,47 @@ def open_gate(
         memory=memory,
         ready_look=services.times.ready_look,
     )
+
+
+def open_existing(services: Services, green: str, blue: str | None, spec: IndexSpec, memory: State) -> GateContext:
+    """The gate of a collection that no deployment is building: what it should be is blue's schema, and what it was
+    filled from is what the deployment that made it wrote down, or what the index file says."""
+    store = services.store
+    stamp, schema = read_stamp(store, green), store.schema(green)
+    vector = _vector(stamp, spec.embedding.vector if spec.embedding else "", dense_names(schema))
+    model = store.schema(blue) if blue and blue != green else None
+    size = services.embedder(spec.embedding).dimension if spec.embedding else 0
+    return open_gate(
+        services,
+        green,
+        blue,
+        spec,
+        source=_source(services, green) or spec.source,
+        wanted=declared(model, spec.collection, vector, size) if model or size else schema,
+        vector=vector,
+        filled=_filled(services, green),
+        memory=memory,
+    )
+
+
+def _vector(stamp: Stamp | None, named: str, names: list[str]) -> str:
+    if stamp is not None:
+        return stamp.vector
+    return named or (names or [""])[0]
+
+
+def _filled(services: Services, collection: str) -> State:
+    """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
+    with services.sessions() as session:
+        query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
+        found = session.scalars(query.where(Version.collection == collection, StepRow.name == "populate")).first()
+    return {name: value for name, value in (found or {}).items() if name != "looks"}
+
+
+def _source(services: Services, collection: str) -> str | None:
+    with services.sessions() as session:
+        query = select(Deployment.source).join(Version, Version.deployment_id == Deployment.id)
+        return session.scalars(query.where(Version.collection == collection)).first()
 
 
 def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:

@@ -1,7 +1,7 @@
 """The steps a plan may name. A plan row stores the name; this table says what it does."""
 
 from core.plan import Step
-from core.steps import collections, gate, population, soak, switch
+from core.steps import collections, gate, population, shift, soak, switch
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -9,7 +9,8 @@ STEPS: dict[str, Step] = {
         Step("create", do=collections.create, undo=collections.drop, queue="bulk"),
         Step("populate", do=population.populate, undo=population.tidy, queue="bulk"),
         Step("validate", do=gate.run, queue="bulk"),
+        Step("shift", do=shift.shift, undo=shift.back, soft=True),
         Step("switch", do=switch.switch, undo=switch.restore),
-        Step("soak", do=soak.watch),
+        Step("soak", do=soak.watch, soft=True),
     )
 }

@@ -5,6 +5,7 @@ from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
+from core.routing import table
 from core.stamps import Stamp, read_stamp
 
 
@@ -29,13 +30,15 @@ def create(context: StepContext) -> Outcome:
 
 
 def drop(context: StepContext) -> Outcome:
-    """Drops green if it is this deployment's and no alias points to it. Safe to run twice: gone is done."""
+    """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice: gone is done."""
     deployment, store = context.deployment, context.services.store
     if deployment.green not in store.collections():
         return Done({"summary": f"{deployment.green} is gone"})
     stamp = read_stamp(store, deployment.green)
     if stamp is None or stamp.deployment != deployment.id:
         return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
+    if table.current(context.services, deployment.alias).green == deployment.green:
+        return Reject(f"{deployment.green} is not dropped: the route of {deployment.alias} leads to it")
     context.turn.check(ACT_SECONDS)
     using = [alias for alias, target in store.aliases().items() if target == deployment.green]
     if using:

@@ -3,24 +3,15 @@
 import time
 
 from core import gate
-from core.evidence.opening import open_gate
+from core.evidence.context import GateContext
+from core.evidence.opening import open_existing, open_gate
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 
 
 def run(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
     deployment, memory = context.deployment, dict(context.state.get("memory", {}))
-    judged = open_gate(
-        context.services,
-        deployment.green,
-        deployment.blue,
-        deployment.spec,
-        source=deployment.source,
-        wanted=context.outputs["create"].get("schema"),
-        vector=str(context.outputs["create"].get("vector", "")),
-        filled=_filled(context),
-        memory=memory,
-    )
+    judged = _opened(context, memory)
     ends = time.monotonic() + context.services.times.slice
     wait = gate.collect(judged, lambda: time.monotonic() >= ends)
     if wait is not None:
@@ -43,6 +34,23 @@ def shut(context: StepContext) -> str:
     if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and output.get("approved_by"))):
         return ""
     return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
+
+
+def _opened(context: StepContext, memory: State) -> GateContext:
+    deployment = context.deployment
+    if "create" not in context.outputs:
+        return open_existing(context.services, deployment.green, deployment.blue, deployment.spec, memory)
+    return open_gate(
+        context.services,
+        deployment.green,
+        deployment.blue,
+        deployment.spec,
+        source=deployment.source,
+        wanted=context.outputs["create"].get("schema"),
+        vector=str(context.outputs["create"].get("vector", "")),
+        filled=_filled(context),
+        memory=memory,
+    )
 
 
 def _filled(context: StepContext) -> State:

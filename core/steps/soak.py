@@ -2,12 +2,16 @@
 
 import math
 
-from core import aliases
+from core import aliases, traffic
 from core.errors import Refused, Unavailable
 from core.index_file import SoakSpec
 from core.plan import Done, Outcome, Reject, StepContext, Wait
 from core.ports import Point, Vector, VectorStore
+from core.routing import table
+from core.routing.route import LIVE
 from core.schema import dense_names
+from core.steps.observed import figures_of, stage_name, total
+from core.tally import Tally
 
 
 def watch(context: StepContext) -> Outcome:
@@ -16,17 +20,50 @@ def watch(context: StepContext) -> Outcome:
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
     looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
-    fault = _fault(context)
+    seen = _traffic(context)
+    from_here, traffic_fault = _judged(context, seen)
+    fault = _fault(context) or traffic_fault
     looks, errors = looks + 1, errors + bool(fault)
     last = fault or str(context.state.get("last_error", ""))
-    context.turn.save({"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)})
+    saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)}
+    context.turn.save({**saved, "judged": from_here})
     if errors > spec.max_errors:
         return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
     if looks >= wanted:
-        return Done(
-            {"summary": f"{looks} looks, {errors} errors", "looks": looks, "errors": errors, "last_error": last}
-        )
+        counted = {"looks": looks, "errors": errors, "last_error": last}
+        summary = f"{looks} looks, {errors} errors, {_searches(seen)}"
+        return Done({"summary": summary, **counted, "traffic": figures_of(seen)})
     return Wait(spec.interval_seconds, _reason(looks, wanted, errors, spec, last))
+
+
+def _traffic(context: StepContext) -> Tally:
+    """What users have experienced of green since the soak began, in as far as they search through a router."""
+    services, alias, stage = context.services, context.deployment.alias, stage_name(context)
+    table.clear(services, alias, stage=stage)
+    with services.sessions() as session:
+        return total(traffic.read(session, alias, stage), LIVE, "real")
+
+
+def _judged(context: StepContext, seen: Tally) -> tuple[list[float], str]:
+    """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
+    up to which all are judged. Too few say nothing and wait for more."""
+    limits = context.deployment.spec.canary.breakers
+    before = context.state.get("judged", [0.0, 0, 0])
+    seconds, calls, errors = seen.seconds - before[0], seen.calls - before[1], seen.errors - before[2]
+    if calls < limits.calls and errors < limits.errors:
+        return before, ""
+    upto, mean = [seen.seconds, seen.calls, seen.errors], seconds / calls * 1000
+    if errors > limits.error_rate * calls:
+        return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
+    if mean > limits.mean_latency_ms:
+        return upto, f"{calls} searches took {mean:.0f} ms on average, {limits.mean_latency_ms:g} are tolerated"
+    return upto, ""
+
+
+def _searches(seen: Tally) -> str:
+    if not seen.calls:
+        return "no searches through a router"
+    return f"{seen.calls} searches of users, {seen.errors} failed"
 
 
 def _reason(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:

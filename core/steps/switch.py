@@ -2,6 +2,7 @@
 
 from core import aliases
 from core.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
+from core.routing import table
 from core.steps.gate import shut
 
 _READY_AGAIN = 2.0
@@ -26,6 +27,7 @@ def switch(context: StepContext) -> Outcome:
         deployment_id=deployment.id,
         check=context.turn.check,
     )
+    _unroute(context)
     return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
 
 
@@ -47,6 +49,13 @@ def restore(context: StepContext) -> Outcome:
         check=context.turn.check,
     )
     return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
+
+
+def _unroute(context: StepContext) -> None:
+    """The alias stands for green now, so the canary's route has nothing left to say."""
+    deployment, services = context.deployment, context.services
+    if table.current(services, deployment.alias).deployment_id == deployment.id:
+        table.clear(services, deployment.alias)
 
 
 def _summary(deployment: Deployment) -> str:

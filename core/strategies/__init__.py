@@ -1,11 +1,20 @@
-"""The strategies people may ask for; each is a function that returns one tuple of steps."""
+"""The strategies people may ask for; each is a function that returns one tuple of steps.
 
-from collections.abc import Callable
+``existing`` says that green is there already: then nothing is built, and nothing is dropped if it fails.
+"""
+
+from typing import Protocol
 
 from core.index_file import IndexSpec
 from core.plan import Plan
-from core.strategies import blue_green
+from core.strategies import blue_green, canary
 
-STRATEGIES: dict[str, Callable[[IndexSpec], Plan]] = {
+
+class Strategy(Protocol):
+    def __call__(self, spec: IndexSpec, *, existing: bool = False) -> Plan: ...
+
+
+STRATEGIES: dict[str, Strategy] = {
     "blue_green": blue_green.plan,
+    "canary": canary.plan,
 }

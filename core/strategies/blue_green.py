@@ -5,5 +5,6 @@ from core.plan import Plan
 from core.steps import STEPS
 
 
-def plan(spec: IndexSpec) -> Plan:
-    return (STEPS["create"], STEPS["populate"], STEPS["validate"], STEPS["switch"], STEPS["soak"])
+def plan(spec: IndexSpec, *, existing: bool = False) -> Plan:
+    build = () if existing else (STEPS["create"], STEPS["populate"])
+    return (*build, STEPS["validate"], STEPS["switch"], STEPS["soak"])

@@ -64,6 +64,7 @@ def up(**given: Any) -> None:
 @main.command()
 @click.argument("alias")
 @click.option("--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES or collection:NAME.")
+@click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
 @click.option("--query", "validation_queries", multiple=True, metavar="TEXT", help="A validation query; repeatable.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. soak.seconds=60.")
@@ -107,7 +108,19 @@ def _wish(event: str, text: str) -> None:
         _verb("wishing.wish", event=event, **given)
 
 
-_wish("promote", "Approves what waits for a person, or ends a pause.")
+@main.command()
+@click.argument("deployment_id")
+@click.option("--full", is_flag=True, help="Past every stage and watch that is left; needs a reason, skips no gate.")
+@_reason
+@_json
+def promote(full: bool, **given: Any) -> None:
+    """Approves what waits for a person, or ends a stage or a pause.
+
+    Honoured between two turns of the deployment.
+    """
+    _verb("wishing.wish", event="promote_full" if full else "promote", **given)
+
+
 _wish("retry", "Runs a gate that could not tell once more.")
 _wish("pause", "Stops a deployment where it is.")
 _wish("resume", "Lets a paused deployment go on.")
@@ -181,6 +194,7 @@ def delete_alias(**given: Any) -> None:
 @click.argument("alias")
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many results.")
+@click.option("--user", help="Whose search it is: the route gives one user the same collection every time.")
 @_json
 def search(**given: Any) -> None:
     """What ALIAS finds for QUERY."""

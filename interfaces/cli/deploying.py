@@ -21,6 +21,7 @@ _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait
 def deploy(
     alias: str,
     source: str | None,
+    collection: str | None,
     strategy: str | None,
     validation_queries: Sequence[str],
     options: Sequence[str],
@@ -37,6 +38,7 @@ def deploy(
             alias,
             actor=actor(),
             source=source,
+            collection=collection,
             strategy=strategy,
             queries=validation_queries or None,
             rollback_on_failure=False if keep_failed else None,

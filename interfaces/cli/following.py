@@ -69,7 +69,8 @@ class _Lines:
         self._known: dict[str, str] = {}
 
     def __call__(self, seen: Seen) -> None:
-        told = [(step["name"], f"{step['name']} {step['status']}", step["message"]) for step in picture.begun(seen)]
+        steps = [(picture.label(step), step) for step in picture.begun(seen)]
+        told = [(name, f"{name} {step['status']}", step["message"]) for name, step in steps]
         told.insert(
             len(told) if ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", seen["message"])
         )

@@ -1,12 +1,14 @@
 """``status``, ``list`` and ``search``: what changes nothing."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
 
 from core import queries
 from core.records import OURS
+from core.routing import Router
 from interfaces.cli import picture, screen
 from interfaces.cli.following import follow
 from interfaces.cli.running import DONE, opened
@@ -38,9 +40,9 @@ def list_(alias: str | None, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def search(alias: str, query: str, limit: int, as_json: bool) -> int:
-    with opened() as house:
-        found = queries.search(house.services, alias, query, limit)
+def search(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
+    with opened() as house, Router(house.services) as router:
+        found = asdict(router.search(alias, query, user, limit))
     if as_json:
         screen.emit(found)
         return DONE

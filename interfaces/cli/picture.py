@@ -28,7 +28,7 @@ def tree(seen: Seen) -> RenderableType:
     steps = seen["steps"]
     for step in steps:
         branch = "└─ " if step is steps[-1] else "├─ "
-        name = Text.assemble((branch, "dim"), symbol(step["status"]), f" {step['name']}")
+        name = Text.assemble((branch, "dim"), symbol(step["status"]), f" {label(step)}")
         grid.add_row(name, Text(step["status"], style="dim"), Text(_lasted(seen, step)), _detail(step))
     return Group(_head(seen), grid, *_foot(seen))
 
@@ -52,7 +52,15 @@ def current(seen: Seen) -> str:
     at = next((step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None)
     if at is None and seen["status"] != "live":
         at = next((step for step in seen["steps"] if step["status"] == "pending"), None)
-    return at["name"] if at else ""
+    return label(at) if at else ""
+
+
+def label(step: Seen) -> str:
+    """The step's name, and its share of the searches where there are several of that name."""
+    share = step["arguments"].get("percentage")
+    if share is None:
+        return str(step["name"])
+    return f"{step['name']} {'shadow' if step['arguments'].get('shadow') else f'{share:g} %'}"
 
 
 def _head(seen: Seen) -> Text:

@@ -15,6 +15,7 @@ from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec
 from core.lifecycle import Status
 from core.ports import Embedder
+from core.routing import Router
 from core.services import Services
 from core.settings import Settings
 from interfaces.cli import judgment, screen
@@ -132,12 +133,13 @@ class Story:
 
     def _is_searched(self, question: str) -> None:
         self._chapter(f"Searching for: {question}")
-        found = queries.search(self._services, ALIAS, question, limit=3)["results"]
+        with Router(self._services) as router:
+            found = router.search(ALIAS, question, limit=3).results
         rows = screen.table("SCORE", "NAME", "TEXT")
         for hit in found:
-            screen.row(rows, (f"{hit['score']:.2f}", hit["payload"]["title"], " ".join(hit["payload"]["text"].split())))
+            screen.row(rows, (f"{hit.score:.2f}", hit.payload["title"], " ".join(hit.payload["text"].split())))
         self._console.print(rows)
-        by = sorted({hit["payload"]["version"] for hit in found})
+        by = sorted({hit.payload["version"] for hit in found})
         self.note(by == [2], f"a search of one's own was answered by version {' and '.join(map(str, by)) or 'none'}")
 
     def _is_damaged(self, three: Version, crowd: Crowd) -> None:

@@ -49,7 +49,7 @@ def judge(store, qdrant_grpc_port, tmp_path, corpus):
 
 
 def gate(store, laid, folder, validation):
-    nobody = dict.fromkeys(("sessions", "clock", "indexes", "knock", "alert"))
+    nobody = dict.fromkeys(("sessions", "clock", "indexes", "knock", "alert", "channel"))
     services = Services(
         **nobody,
         store=store,

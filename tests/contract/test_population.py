@@ -11,6 +11,7 @@ from core.errors import Refused
 from core.models import StepRow
 from core.ports import Point, Server
 from core.records import OURS
+from core.routing import Router
 from core.stamps import read_stamp
 from tests.contract.test_engine import Failing
 from tests.world import DIMENSION, World, texts
@@ -198,7 +199,8 @@ def test_a_collection_of_another_model_is_embedded_anew(world: World) -> None:
     second = deployed(world)
     assert second["status"] == "live", second["message"]
     assert populated(second)["embedded"] == 30
-    assert queries.search(world.services, "docs", "text 3 asyncio python", 3)["collection"] == second["green"]
+    with Router(world.services) as router:
+        assert router.search("docs", "text 3 asyncio python", limit=3).collection == second["green"]
 
 
 def test_payload_indexes_are_cloned(world: World) -> None:

@@ -67,6 +67,7 @@ def step(name, **changes):
         "finished_at": None,
         "message": "",
         "progress": None,
+        "arguments": {},
     } | changes
 
 
@@ -106,7 +107,7 @@ def test_the_version_is_told(monkeypatch):
         ["deploy"],
         ["list", "--limit", "0"],
         ["deploy", "docs", "--timeout", "-1"],
-        ["search", "docs", "x", "--user", "u"],
+        ["search", "docs", "x", "--users", "u"],
     ],
 )
 def test_a_misspelt_call_ends_with_2(arguments):

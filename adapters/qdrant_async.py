@@ -1,0 +1,63 @@
+"""Searches that do not hold up an event loop."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from adapters.qdrant_http import CALL, Rest, path_of, patience
+from adapters.qdrant_search import hits, question
+from core.ports import FloatArray, Hit, Searches, VectorStore
+
+
+def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
+    """Over REST from the server at ``url``; the embedded ``store`` is asked in a thread."""
+    return ServerSearches(url, api_key) if url else ThreadedSearches(store)
+
+
+class ServerSearches:
+    """Each event loop has connections of its own."""
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        self._rest = Rest(url, api_key)
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+    async def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        seconds: float = CALL,
+        **options: Any,
+    ) -> list[Hit]:
+        path, body = path_of("collections", collection, "points", "query"), question(vector, limit, **options)
+        with self._rest.answering():
+            response = await self._client().post(path, json=body, timeout=patience(seconds))
+        return hits(self._rest.result(response)["points"])
+
+    async def close(self) -> None:
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = httpx.AsyncClient(**self._rest.connection())
+        return self._clients[loop]
+
+
+class ThreadedSearches:
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    async def search(
+        self, collection: str, vector: Sequence[float] | FloatArray, limit: int, **options: Any
+    ) -> list[Hit]:
+        return await asyncio.to_thread(self._store.search, collection, vector, limit, **options)
+
+    async def close(self) -> None:
+        """The store is its owner's to close."""

@@ -1,0 +1,73 @@
+"""How search processes hear at once that a route has changed: a Redis channel where the broker is a Redis.
+
+Nothing depends on it: who hears nothing looks twice a second all the same.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from core.ports import RouteChannel
+
+log = logging.getLogger(__name__)
+
+_NAME = "rollouts.routes"
+_SECONDS = 1.0
+_LONGEST_WAIT = 2.0
+
+
+def open_channel(broker_url: str) -> RouteChannel:
+    return RedisChannel(broker_url) if broker_url.startswith(("redis://", "rediss://")) else SilentChannel()
+
+
+class SilentChannel:
+    """For brokers that are no Redis."""
+
+    def announce(self, alias: str) -> None:
+        """Nobody listens."""
+
+    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+        """Nobody speaks."""
+
+
+class RedisChannel:
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def announce(self, alias: str) -> None:
+        try:
+            with self._open() as redis:
+                redis.publish(_NAME, alias)
+        except (RedisError, OSError) as error:
+            log.warning("the route of %s was not announced: %s", alias, type(error).__name__)
+
+    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+        threading.Thread(target=self._listen, args=(heard, stopped), name="route-channel", daemon=True).start()
+
+    def _listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+        wait = 0.1
+        while not stopped.is_set():
+            try:
+                self._subscribed(heard, stopped)
+                wait = 0.1
+            except (RedisError, OSError) as error:
+                log.info("route changes are not heard: %s", type(error).__name__)
+                wait = min(wait * 2, _LONGEST_WAIT)
+            stopped.wait(wait)
+
+    def _subscribed(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+        """What was said before it listened it has missed, so it takes that as heard."""
+        with self._open() as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.subscribe(_NAME)
+            heard()
+            while not stopped.is_set():
+                if channel.get_message(timeout=_SECONDS) is not None:
+                    heard()
+
+    def _open(self) -> Redis:
+        return Redis.from_url(
+            self._url, socket_timeout=2 * _SECONDS, socket_connect_timeout=_SECONDS, health_check_interval=5
+        )

@@ -1,0 +1,46 @@
+"""Log-linear histograms of seconds: mergeable counts, exact to 1 %.
+
+Every power of two is cut into 64 equal buckets, as HdrHistogram does it, so a bucket is at most 1/64 of its own lower
+end wide and its middle is off by at most 0.8 %.
+"""
+
+import math
+from collections.abc import Mapping
+
+_PARTS = 64
+#: 2**-17 s = 7.6 microseconds and 2**7 s = 128 s; what lies outside counts at the end it passed.
+_LOWEST, _HIGHEST = -16, 7
+BUCKETS = (_HIGHEST - _LOWEST + 1) * _PARTS
+
+
+def bucket(seconds: float) -> int:
+    """The bucket of a duration, 0 to ``BUCKETS`` - 1. On the path of every search."""
+    mantissa, exponent = math.frexp(seconds)
+    if exponent < _LOWEST or mantissa <= 0:
+        return 0
+    if exponent > _HIGHEST:
+        return BUCKETS - 1
+    return (exponent - _LOWEST) * _PARTS + int((mantissa * 2 - 1) * _PARTS)
+
+
+def bounds(index: int) -> tuple[float, float]:
+    """Where the bucket begins and ends, in seconds."""
+    octave, part = divmod(index, _PARTS)
+    base = math.ldexp(0.5, octave + _LOWEST)
+    return base * (1 + part / _PARTS), base * (1 + (part + 1) / _PARTS)
+
+
+def quantile(counts: Mapping[int, int], level: float) -> float:
+    """The duration that ``level`` (0 to 1) of the observations do not exceed, in seconds; linear inside a bucket.
+
+    Raises ValueError for no observation."""
+    total = sum(counts.values())
+    if not total:
+        raise ValueError("a quantile of nothing")
+    wanted, passed = min(max(level, 0.0), 1.0) * total, 0
+    for index in sorted(counts):
+        if counts[index] and passed + counts[index] >= wanted:
+            low, high = bounds(index)
+            return low + (high - low) * (wanted - passed) / counts[index]
+        passed += counts[index]
+    return bounds(max(counts))[1]

@@ -1,0 +1,14 @@
+"""Routed search: the choice of the collection, the search, and what was observed of it.
+
+An application makes a router once in each process and searches through it::
+
+    from wiring import open_router
+
+    router = open_router()
+    answer = router.search("documentation", "how do I gather tasks", user_id="anna")
+"""
+
+from core.routing.request import Answer, Options
+from core.routing.router import AsyncRouter, Router
+
+__all__ = ["Answer", "AsyncRouter", "Options", "Router"]

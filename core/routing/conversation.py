@@ -1,0 +1,68 @@
+"""One routed search, without the searching: whom to ask, whom to ask instead, what to write down.
+
+It yields what is to be asked and is sent the hits, or thrown the error; so the sync and the async router are two
+drivers of one conversation.
+"""
+
+import time
+from collections.abc import Generator
+
+from core.errors import AppError, Refused
+from core.ports import Hit
+from core.routing.desk import Choice, Desk
+from core.routing.request import Answer, Ask, Request
+from core.routing.route import CANARY
+
+#: Seconds a canary may take before blue is asked: the answer must come while the user still waits.
+CANARY_SECONDS = 4.0
+SECONDS = 10.0
+
+Conversation = Generator[Ask, list[Hit], Answer]
+
+
+def converse(desk: Desk, request: Request) -> Conversation:
+    choice = desk.choose(request.alias, request.user, words=request.words)
+    started = time.perf_counter()
+    try:
+        hits = yield _ask(choice, request)
+    except AppError as error:
+        return (yield from _instead(desk, choice, request, error, time.perf_counter() - started))
+    seconds = time.perf_counter() - started
+    desk.answered(choice, seconds, len(hits))
+    if choice.shadow is not None:
+        desk.shadow.offer(choice.route, request, choice.shadow, hits, seconds, choice.group)
+    return Answer(choice.target.collection, choice.variant, hits)
+
+
+def _instead(desk: Desk, choice: Choice, request: Request, error: AppError, seconds: float) -> Conversation:
+    """What the canary cannot answer blue does. A request that both refuse is the caller's fault and nobody's error."""
+    if choice.fallback is None:
+        return (yield from _again(desk, choice, request, error, seconds))
+    blue = choice.fallback
+    try:
+        hits = yield Ask(blue.collection if request.words else request.alias, blue, SECONDS)
+    except Refused:
+        raise
+    except AppError:
+        desk.failed(choice, seconds)
+        raise
+    desk.failed(choice, seconds, fallback=True)
+    return Answer(blue.collection, choice.variant, hits, fallback=True)
+
+
+def _again(desk: Desk, choice: Choice, request: Request, error: AppError, seconds: float) -> Conversation:
+    newer = desk.again(choice, error)
+    if newer is not None:
+        hits = yield _ask(newer, request)
+        return Answer(newer.target.collection, newer.variant, hits)
+    if not isinstance(error, Refused):
+        desk.failed(choice, seconds)
+    raise error
+
+
+def _ask(choice: Choice, request: Request) -> Ask:
+    """Words go to the collection whose model they are embedded with, and to no other; a vector goes to whatever the
+    alias stands for in this moment."""
+    if choice.variant == CANARY:
+        return Ask(choice.target.collection, choice.target, CANARY_SECONDS)
+    return Ask(choice.target.collection if request.words else request.alias, choice.target, SECONDS)

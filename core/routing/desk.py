@@ -1,0 +1,201 @@
+"""What the sync and the async router share: the sights of this process, the choice, and what came of it.
+
+Two threads keep it: one learns of route changes and says which version is served, one writes observations down. A
+search waits for neither.
+"""
+
+import logging
+import os
+import random
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import AppError, Refused, Unavailable
+from core.experiments.assignment import BASIS, bucket, group
+from core.routing import table
+from core.routing.recorder import Recorder
+from core.routing.route import CANARY, LIVE, Route
+from core.routing.shadow import Shadow
+from core.routing.sight import Sight, Target, look, model
+from core.services import Services
+from core.tally import GROUPS
+from core.traffic import Key
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the routes: with nobody announcing them, a change arrives within a second all the same.
+LOOK_EVERY = 0.5
+#: Seconds of observations that are lost with a killed process, at most twice.
+FLUSH_EVERY = 1.0
+#: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of them.
+_REPORT_EVERY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who serves this request. ``fallback`` is asked where the chosen collection fails; ``anonymous`` was drawn."""
+
+    route: Route
+    variant: str
+    target: Target
+    fallback: Target | None
+    #: Green, if this search is to be asked of it unseen.
+    shadow: Target | None
+    group: int
+    anonymous: bool
+
+    @property
+    def key(self) -> Key:
+        return Key(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
+
+
+class Desk:
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.recorder = Recorder(services, self.process)
+        self.shadow = Shadow(services, self.recorder)
+        self._sights: dict[str, Sight] = {}
+        #: Aliases that are asked in words: a model they will need is loaded before its collection is asked.
+        self._worded: set[str] = set()
+        self._served: dict[str, int] = {}
+        self._looking, self._guard = threading.Lock(), threading.Lock()
+        self._heard, self._stopped = threading.Event(), threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # --- a search -------------------------------------------------------------------------------------------------
+
+    def knows(self, alias: str) -> bool:
+        return alias in self._sights
+
+    def choose(self, alias: str, user: str | None, *, words: bool) -> Choice:
+        """Who answers ``user``, or a request without one, which is drawn."""
+        sight = self._sights.get(alias) or self.look(alias)
+        if words and alias not in self._worded:
+            self._worded.add(alias)
+        route = sight.route
+        place, cluster = _place(route, user)
+        variant = LIVE if route.at_rest else self._variant(sight, place, cluster, words)
+        fallback = sight.live if variant == CANARY else None
+        shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, words) else None
+        return Choice(route, variant, _found(sight, variant, words), fallback, shadow, cluster, user is None)
+
+    def _variant(self, sight: Sight, place: int, cluster: int, words: bool) -> str:
+        """A vector made for blue is not asked of a green with another model: blue answers, and it is counted apart."""
+        route, variant = sight.route, sight.route.variant(place)
+        if variant != CANARY or words or sight.same_model:
+            return variant
+        self.recorder.add(Key(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
+        return LIVE
+
+    def answered(self, choice: Choice, seconds: float, results: int) -> None:
+        self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.anonymous)
+
+    def failed(self, choice: Choice, seconds: float, *, fallback: bool = False) -> None:
+        self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=choice.anonymous)
+
+    def again(self, choice: Choice, error: AppError) -> Choice | None:
+        """A choice to try instead, where what was asked is gone because the alias has moved on unseen."""
+        if choice.variant == CANARY or not isinstance(error, Refused):
+            return None
+        sight = self.look(choice.route.alias)
+        if sight.live is None or sight.live == choice.target:
+            return None
+        return Choice(sight.route, LIVE, sight.live, None, None, choice.group, choice.anonymous)
+
+    # --- sights ---------------------------------------------------------------------------------------------------
+
+    def look(self, alias: str) -> Sight:
+        """Looks now. The first look at an alias starts the threads."""
+        with self._looking:
+            sight = look(self.services, alias, self._sights.get(alias))
+            self._warm(alias, sight)
+            self._sights[alias] = sight
+        self._start()
+        return sight
+
+    def close(self) -> None:
+        """Writes down what is left and says that this process serves no more."""
+        self._stopped.set()
+        self._heard.set()
+        for thread in self._threads:
+            thread.join()
+        self.shadow.close()
+        self._quietly("its last observations are lost", self.recorder.flush)
+        self._quietly("it will be missed for a while", partial(table.leave, self.services, self.process))
+
+    def _warm(self, alias: str, sight: Sight) -> None:
+        if alias not in self._worded:
+            return
+        for target in (sight.live, sight.green):
+            if target is not None:
+                self._quietly("the first search in words will load its model", partial(model, self.services, target))
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._threads or self._stopped.is_set():
+                return
+            self._threads = [
+                threading.Thread(target=work, name=name, daemon=True)
+                for name, work in (("routes", self._follow), ("observations", self._flush))
+            ]
+        for thread in self._threads:
+            thread.start()
+        self.services.channel.listen(self._heard.set, self._stopped)
+
+    def _follow(self) -> None:
+        looks = 0
+        while not self._stopped.is_set():
+            for alias in list(self._sights):
+                self.look(alias)
+            served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
+            if served and (served != self._served or looks % _REPORT_EVERY == 0):
+                self._report(served)
+            looks += 1
+            self._heard.wait(LOOK_EVERY)
+            self._heard.clear()
+
+    def _report(self, served: dict[str, int]) -> None:
+        said = partial(table.report, self.services, self.process, served)
+        self._quietly("nobody knows what it serves", said)
+        self._served = served
+
+    def _flush(self) -> None:
+        while not self._stopped.wait(FLUSH_EVERY):
+            self._quietly("observations wait", self.recorder.flush)
+
+    def _quietly(self, else_: str, act: Callable[[], object]) -> None:
+        """Searches go on whatever becomes of the house-keeping."""
+        try:
+            act()
+        except (AppError, SQLAlchemyError) as error:
+            log.warning("%s: %s (%s)", self.process, else_, type(error).__name__)
+
+
+def _place(route: Route, user: str | None) -> tuple[int, int]:
+    """Bucket and group of a user. A request without one is drawn, to spread load: no secret hangs on it."""
+    if user is None:
+        return random.randrange(BASIS), random.randrange(GROUPS)  # noqa: S311
+    return bucket(route.salt, user), group(route.salt, user)
+
+
+def _shadowed(sight: Sight, words: bool) -> bool:
+    return (words or sight.same_model) and random.randrange(BASIS) < sight.route.shadow  # noqa: S311
+
+
+def _found(sight: Sight, variant: str, words: bool) -> Target:
+    """Qdrant itself knows what an alias stands for; a model must be known here."""
+    found = sight.green if variant == CANARY else sight.live
+    if found is not None:
+        return found
+    if words and sight.stale:
+        raise Unavailable(f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}")
+    if words:
+        raise Refused(f"alias {sight.route.alias} does not exist; `rollouts alias list` shows those that do")
+    return Target(sight.route.alias)

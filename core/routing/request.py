@@ -1,0 +1,69 @@
+"""What is searched, and what comes back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from core.errors import Refused
+from core.ports import FloatArray, Hit
+from core.routing.sight import Target, model
+from core.services import Services
+
+Query = str | Sequence[float] | FloatArray
+
+
+class Options(TypedDict, total=False):
+    """What goes through to ``VectorStore.search`` as it is. ``filter`` and ``params`` are spelled as in Qdrant's REST
+    API; ``using`` names the vector where the collection's own is not meant."""
+
+    filter: Mapping[str, Any]
+    using: str
+    params: Mapping[str, Any]
+    score_threshold: float
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    alias: str
+    query: Query
+    user: str | None
+    limit: int
+    options: Options = field(default_factory=Options)
+
+    @property
+    def words(self) -> bool:
+        return isinstance(self.query, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A search to make: ``collection`` may be the alias. Words are embedded with ``target``'s model."""
+
+    collection: str
+    target: Target
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``variant`` is what the user was given by the route; with ``fallback`` blue answered in its place."""
+
+    collection: str
+    variant: str
+    results: list[Hit]
+    fallback: bool = False
+
+
+def vector(services: Services, request: Request, target: Target) -> Sequence[float] | FloatArray:
+    """The query as ``target`` understands it. Raises Refused for words where no model is known."""
+    if not isinstance(request.query, str):
+        return request.query
+    embedder = model(services, target)
+    if embedder is None:
+        raise Refused(f"no model is known for {target.collection}: declare embedding.model in the index file")
+    return embedder.query(request.query)
+
+
+def arguments(request: Request, ask: Ask) -> dict[str, Any]:
+    return {"using": ask.target.using, "seconds": ask.seconds, **request.options}

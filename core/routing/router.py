@@ -1,0 +1,106 @@
+"""Search through a route: for applications, the command line, the HTTP endpoint and the MCP tools alike."""
+
+import asyncio
+from types import TracebackType
+from typing import Self, Unpack
+
+from core.errors import AppError
+from core.ports import Hit, Searches
+from core.routing.conversation import converse
+from core.routing.desk import Desk
+from core.routing.request import Answer, Ask, Options, Query, Request, arguments, vector
+from core.services import Services
+
+
+class Router:
+    """One for each process, made after a fork. Its threads start with the first search and end with ``close``."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._desk = Desk(services)
+
+    def search(
+        self, alias: str, query: Query, user_id: str | None = None, limit: int = 10, **options: Unpack[Options]
+    ) -> Answer:
+        """The nearest points to ``query``, a text or a vector, from the collection that the route gives this user.
+
+        Without ``user_id`` the choice is drawn for each request. Raises Refused for what makes no sense and Unavailable
+        when nobody answers; a canary that fails is not noticed here, for blue answers then.
+        """
+        request = Request(alias, query, user_id, limit, options)
+        talk = converse(self._desk, request)
+        try:
+            ask = next(talk)
+            while True:
+                try:
+                    hits = self._ask(request, ask)
+                except AppError as error:
+                    ask = talk.throw(error)
+                else:
+                    ask = talk.send(hits)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+
+    def close(self) -> None:
+        self._desk.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, request: Request, ask: Ask) -> list[Hit]:
+        asked = vector(self._services, request, ask.target)
+        return self._services.store.search(ask.collection, asked, request.limit, **arguments(request, ask))
+
+
+class AsyncRouter:
+    """``Router`` for an event loop: a search awaits; what would block the loop is done in a thread."""
+
+    def __init__(self, services: Services, searches: Searches) -> None:
+        self._services, self._searches = services, searches
+        self._desk = Desk(services)
+
+    async def search(
+        self, alias: str, query: Query, user_id: str | None = None, limit: int = 10, **options: Unpack[Options]
+    ) -> Answer:
+        """As ``Router.search``."""
+        request = Request(alias, query, user_id, limit, options)
+        if not self._desk.knows(alias):
+            await asyncio.to_thread(self._desk.look, alias)
+        talk = converse(self._desk, request)
+        try:
+            ask = next(talk)
+            while True:
+                try:
+                    hits = await self._ask(request, ask)
+                except AppError as error:
+                    ask = talk.throw(error)
+                else:
+                    ask = talk.send(hits)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._desk.close)
+        await self._searches.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _ask(self, request: Request, ask: Ask) -> list[Hit]:
+        if request.words:
+            asked = await asyncio.to_thread(vector, self._services, request, ask.target)
+        else:
+            asked = vector(self._services, request, ask.target)
+        return await self._searches.search(ask.collection, asked, request.limit, **arguments(request, ask))

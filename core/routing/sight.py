@@ -1,0 +1,93 @@
+"""What a search process knows of an alias: its route, and of each collection behind it the model to ask with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import AppError, Refused
+from core.index_file import EmbeddingSpec
+from core.ports import Embedder
+from core.routing.route import LIVE, Route
+from core.routing.table import load
+from core.services import Services
+from core.stamps import read_stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes vectors only."""
+
+    collection: str
+    embedding: EmbeddingSpec | None = None
+    identity: str | None = None
+    using: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """``live`` is what the alias stands for: blue while there is a green. None if it could not be looked up."""
+
+    route: Route
+    live: Target | None = None
+    green: Target | None = None
+    #: Why the route may be older than the database's, or nothing.
+    stale: str = ""
+
+    @property
+    def same_model(self) -> bool:
+        """Whether a vector made for blue means the same to green, as far as the stamps tell."""
+        known = self.live and self.green and self.live.identity and self.green.identity
+        return not known or (self.live.identity, self.live.using) == (self.green.identity, self.green.using)  # type: ignore[union-attr]  # known says so
+
+
+def look(services: Services, alias: str, last: Sight | None) -> Sight:
+    """The newest that can be known. What does not answer leaves the last known in place: searches go on by it."""
+    route, stale = _route(services, alias, last)
+    known = {target.collection: target for target in (last.live, last.green) if target} if last else {}
+    try:
+        live = _live(services, route)
+        return Sight(
+            route,
+            _target(services, alias, live, known) if live else None,
+            _target(services, alias, route.green, known) if route.green else None,
+            stale,
+        )
+    except AppError as error:
+        return replace(last, stale=str(error)) if last else Sight(route, stale=str(error))
+
+
+def model(services: Services, target: Target) -> Embedder | None:
+    """The model a collection is asked with, loaded; None where it takes vectors only."""
+    if target.embedding is None:
+        return None
+    found = services.embedder(target.embedding)
+    assert found.dimension
+    return found
+
+
+def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, str]:
+    try:
+        with services.sessions() as session:
+            return load(session, alias), ""
+    except SQLAlchemyError as error:
+        stale = f"the database did not answer ({type(error).__name__})"
+        return (last.route if last else Route(alias)), stale
+
+
+def _live(services: Services, route: Route) -> str | None:
+    return route.collection(LIVE) if not route.at_rest else services.store.aliases().get(route.alias)
+
+
+def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
+    """A collection's stamp is read once: it does not change. One that is gone is told apart by searching it."""
+    if collection in known:
+        return known[collection]
+    try:
+        stamp = read_stamp(services.store, collection)
+    except Refused:
+        stamp = None
+    declared = services.indexes().get(alias)
+    embedding = stamp.spec if stamp else declared.embedding if declared else None
+    using = stamp.vector if stamp else embedding.vector if embedding else ""
+    return Target(collection, embedding, stamp.identity if stamp else None, using)

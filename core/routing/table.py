@@ -1,0 +1,142 @@
+"""Routes in the database, and which of them the search processes serve.
+
+Rule: the row is the truth and its version only grows. Search processes hold it in memory; an announcement tells them to
+look at once, and they look by themselves twice a second.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import events
+from core.models import RouteRow, SearcherRow
+from core.routing.route import Route
+from core.services import Services
+
+#: A process that has not been heard of for so long is gone, or serves by a route that nobody can tell it to change.
+SILENT_AFTER = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """How many living search processes serve the newest version of a route, of how many."""
+
+    serving: int
+    known: int
+
+    @property
+    def all(self) -> bool:
+        return self.serving == self.known
+
+    def __str__(self) -> str:
+        return f"{self.serving} of {self.known} search processes" if self.known else "no search process yet"
+
+
+def load(session: Session, alias: str) -> Route:
+    """The alias's route; one at rest where none was ever set."""
+    row = session.get(RouteRow, alias)
+    return _route(row) if row is not None else Route(alias)
+
+
+def current(services: Services, alias: str) -> Route:
+    with services.sessions() as session:
+        return load(session, alias)
+
+
+def put(services: Services, alias: str, *, actor: str = events.SYSTEM, **wanted: Any) -> Route:
+    """Sets the route to ``wanted`` (fields of ``Route``; what is not named is at rest) and announces it.
+
+    Set already, nothing is changed and the version stays: safe to run twice. Returns the route as it was read back.
+    """
+    target = {**_AT_REST, **wanted}
+    try:
+        changed = _write(services, alias, target, actor)
+    except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
+        changed = _write(services, alias, target, actor)
+    if changed:
+        services.channel.announce(alias)
+    return current(services, alias)
+
+
+def clear(services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM) -> Route:
+    """From now on the alias itself answers everybody; what is observed belongs to ``stage``."""
+    return put(services, alias, stage=stage, actor=actor)
+
+
+def confirmed(services: Services, route: Route) -> Confirmed:
+    """Which living processes serve this version or a newer one."""
+    with services.sessions() as session:
+        since = services.clock.now(session) - timedelta(seconds=SILENT_AFTER)
+        query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, SearcherRow.seen_at >= since)
+        versions = list(session.scalars(query))
+    return Confirmed(sum(version >= route.version for version in versions), len(versions))
+
+
+def report(services: Services, process: str, served: dict[str, int]) -> None:
+    """A process says which version of each alias's route it serves."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        for alias, version in served.items():
+            session.merge(SearcherRow(process=process, alias=alias, version=version, seen_at=now))
+
+
+def leave(services: Services, process: str) -> None:
+    """A process that ends serves nothing any more; the rows of processes that died go with it."""
+    with services.sessions.begin() as session:
+        long_ago = services.clock.now(session) - timedelta(hours=1)
+        gone = (SearcherRow.process == process) | (SearcherRow.seen_at < long_ago)
+        for row in session.scalars(select(SearcherRow).where(gone)):
+            session.delete(row)
+
+
+_AT_REST: dict[str, Any] = {
+    name: value for name, value in asdict(Route("")).items() if name not in ("alias", "version") and name[0] != "_"
+}
+
+
+def _write(services: Services, alias: str, target: dict[str, Any], actor: str) -> bool:
+    with services.sessions.begin() as session:
+        row = session.get(RouteRow, alias, with_for_update=True)
+        if row is None:
+            row = RouteRow(alias=alias, version=0, changed_at=services.clock.now(session))
+            session.add(row)
+        elif all(getattr(row, name) == value for name, value in target.items()):
+            return False
+        before = _route(row)
+        for name, value in target.items():
+            setattr(row, name, value)
+        row.version += 1
+        row.changed_at = services.clock.now(session)
+        if before.at_rest and target["green"] is None:
+            return True
+        detail = f"version {row.version}: {_words(_route(row))}"
+        deployment = target["deployment_id"]
+        events.record(
+            session, row.changed_at, "route.changed", detail, actor=actor, alias=alias, deployment_id=deployment
+        )
+        return True
+
+
+def _route(row: RouteRow) -> Route:
+    return Route(
+        alias=row.alias,
+        version=row.version,
+        stage=row.stage,
+        salt=row.salt,
+        blue=row.blue,
+        green=row.green,
+        share=row.share,
+        shadow=row.shadow,
+        deployment_id=row.deployment_id,
+    )
+
+
+def _words(route: Route) -> str:
+    if route.at_rest:
+        return f"{route.alias} answers everybody"
+    unseen = f", {route.shadow / 100:g} % asked in shadow" if route.shadow else ""
+    return f"{route.share / 100:g} % {route.green}, the rest {route.blue}{unseen}"

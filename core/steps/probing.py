@@ -1,0 +1,46 @@
+"""Probes of a canary that has little traffic: the validation queries, asked of green at each look.
+
+They are kept as synthetic and never added to what users experienced: they can show that green fails, not that it is
+healthy.
+"""
+
+import random
+import time
+
+from core import traffic
+from core.errors import AppError
+from core.plan import StepContext
+from core.routing.route import CANARY
+from core.steps.observed import stage_name
+from core.tally import GROUPS, Tally
+from core.traffic import Key
+
+_MOST = 20
+_SECONDS = 4.0
+_RESULTS = 10
+
+
+def probe(context: StepContext) -> None:
+    """Safe to run twice: a turn's probes are written once."""
+    deployment, services = context.deployment, context.services
+    tally = Tally()
+    for query in deployment.spec.validation.queries[:_MOST]:
+        _ask(context, query, tally)
+    if tally.calls:
+        key = Key(deployment.alias, stage_name(context), CANARY, "synthetic", deployment.green)
+        process = f"probes:{deployment.id}"
+        traffic.write(services.sessions, services.clock, process, context.turn.number, {key: tally})
+
+
+def _ask(context: StepContext, query: str, tally: Tally) -> None:
+    spec, store = context.deployment.spec.embedding, context.services.store
+    assert spec is not None, "a deployment with queries and no model is refused when it is asked for"
+    vector = context.services.embedder(spec).query(query)
+    group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
+    started = time.perf_counter()
+    try:
+        hits = store.search(context.deployment.green, vector, _RESULTS, using=spec.vector, seconds=_SECONDS)
+    except AppError:
+        tally.add(group, time.perf_counter() - started, error=True)
+        return
+    tally.add(group, time.perf_counter() - started, results=len(hits))

@@ -1,0 +1,117 @@
+"""A stage of a canary: green gets a share of the searches for a time, and what they experienced decides."""
+
+import math
+from dataclasses import asdict
+
+from core.experiments.assignment import share_of
+from core.index_file import CanarySpec, Stage
+from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
+from core.routing import table
+from core.routing.route import Route
+from core.steps import probing
+from core.steps.gate import shut
+from core.steps.observed import Observed, observe, stage_name
+
+_CONFIRM_AGAIN = 1.0
+
+
+def shift(context: StepContext) -> Outcome:
+    """One look. Safe to run twice: the route that is set already stays, and a look repeated is a look more.
+
+    Looks are counted, not seconds, so no clock that jumps ends a stage early."""
+    stage, spec = Stage.model_validate(context.arguments), context.deployment.spec.canary
+    barred = shut(context) or _unfit(context)
+    if barred:
+        return Reject(barred)
+    route = _route(context, stage)
+    if spec.probing and route.green:
+        probing.probe(context)
+    looks = int(context.state.get("looks", 0))
+    seen = observe(context, stage)
+    wanted = looks_of(stage, spec)
+    shown = {"done": min(looks, wanted), "size": wanted, "unit": "looks", **_shares(context, route, stage)}
+    context.turn.save({"looks": looks + 1, "windows": seen.windows, "progress": shown})
+    return _decide(seen, stage, spec, looks, _output(seen, stage, shown))
+
+
+def back(context: StepContext) -> Outcome:
+    """Everybody to blue: set, read back, and waited for until every search process that lives says that it serves it.
+    Only then may a collection go."""
+    deployment, services = context.deployment, context.services
+    route = table.current(services, deployment.alias)
+    if route.deployment_id == deployment.id:
+        route = table.clear(services, deployment.alias)
+    confirmed = table.confirmed(services, route)
+    if not confirmed.all:
+        return Wait(_CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False)
+    return Done({"summary": f"{deployment.alias} answers everybody, say {confirmed}"})
+
+
+def looks_of(stage: Stage, spec: CanarySpec) -> int:
+    return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
+
+
+def _decide(seen: Observed, stage: Stage, spec: CanarySpec, looks: int, output: State) -> Outcome:
+    """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
+    if seen.harm:
+        return Reject(seen.harm, output)
+    wanted = looks_of(stage, spec)
+    if looks < wanted:
+        return Wait(_pause(stage, spec), f"{_named(stage)}: look {looks + 1} of {wanted}; {seen.words}")
+    if not seen.missing:
+        return Done(output)
+    longest = math.ceil(wanted * (1 + spec.extension))
+    if looks < longest:
+        return Wait(_pause(stage, spec), f"{_named(stage)} is extended, {looks} of at most {longest}: {seen.missing}")
+    return Hold(f"{_named(stage)}: {seen.missing}; {seen.words}", output)
+
+
+def _pause(stage: Stage, spec: CanarySpec) -> float:
+    """A stage shorter than a look is one look."""
+    return min(spec.look_seconds, stage.duration_minutes * 60)
+
+
+def _named(stage: Stage) -> str:
+    return "shadow" if stage.shadow else f"{stage.percentage:g} %"
+
+
+def _unfit(context: StepContext) -> str:
+    """Green must exist and be sound at every look, whatever the traffic says."""
+    store, green = context.services.store, context.deployment.green
+    if green not in store.collections():
+        return f"{green} does not exist any more"
+    health = store.health(green)
+    if health.status == "red" or health.optimizer != "ok":
+        return f"{green} is {health.status}, optimizer: {health.optimizer}"
+    return ""
+
+
+def _route(context: StepContext, stage: Stage) -> Route:
+    deployment, spec = context.deployment, context.deployment.spec.canary
+    return table.put(
+        context.services,
+        deployment.alias,
+        stage=stage_name(context),
+        salt=deployment.id,
+        blue=deployment.blue,
+        green=deployment.green,
+        share=share_of(stage.percentage),
+        shadow=share_of(spec.shadow_percentage) if stage.shadow else 0,
+        deployment_id=deployment.id,
+    )
+
+
+def _shares(context: StepContext, route: Route, stage: Stage) -> State:
+    """What was set, and who says that he serves it: two different things."""
+    confirmed = table.confirmed(context.services, route)
+    return {"set": stage.percentage, "route": route.version, "confirmed": str(confirmed), "all": confirmed.all}
+
+
+def _output(seen: Observed, stage: Stage, shown: State) -> State:
+    return {
+        "summary": f"{_named(stage)}: {seen.words}",
+        "set": shown["set"],
+        "confirmed": shown["confirmed"],
+        "traffic": seen.figures,
+        "judgment": asdict(seen.judgment),
+    }

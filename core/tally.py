@@ -1,0 +1,138 @@
+"""What searches experienced, as sums that add up over processes, flushes and time.
+
+Rule: the unit of every statistic is a **group of users**. Users are hashed into ``GROUPS`` groups, so a tally has one
+size whatever the traffic, and a group is a cluster like a single user is: the formulas of experiments section 3 hold
+with group for unit.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Self
+
+from core.measures import histogram
+
+GROUPS = 512
+_SUMS = ("seconds", "fallbacks", "anonymous", "pairs", "overlap", "overlap_squares", "log_ratio", "log_ratio_squares")
+
+
+class Tally:
+    """Not locked: whoever shares one guards it."""
+
+    __slots__ = ("cells", "failed", "nothing", *_SUMS)
+
+    def __init__(self) -> None:
+        #: (group, bucket of the latency) -> calls, those that failed among them.
+        self.cells: Counter[tuple[int, int]] = Counter()
+        #: group -> calls that failed, and calls that found nothing.
+        self.failed: Counter[int] = Counter()
+        self.nothing: Counter[int] = Counter()
+        self.seconds = 0.0
+        self.fallbacks = self.anonymous = 0
+        #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency / blue's).
+        self.pairs = 0
+        self.overlap = self.overlap_squares = self.log_ratio = self.log_ratio_squares = 0.0
+
+    def add(
+        self,
+        group: int,
+        seconds: float,
+        *,
+        error: bool = False,
+        results: int = 1,
+        fallback: bool = False,
+        anonymous: bool = False,
+    ) -> None:
+        """One search of a user of ``group``, that took ``seconds``; one that failed is counted at its latency too."""
+        self.cells[group, histogram.bucket(seconds)] += 1
+        self.seconds += seconds
+        if error:
+            self.failed[group] += 1
+            self.fallbacks += fallback
+        elif not results:
+            self.nothing[group] += 1
+        self.anonymous += anonymous
+
+    def add_pair(self, overlap: float, log_ratio: float) -> None:
+        self.pairs += 1
+        self.overlap += overlap
+        self.overlap_squares += overlap * overlap
+        self.log_ratio += log_ratio
+        self.log_ratio_squares += log_ratio * log_ratio
+
+    def merge(self, other: "Tally") -> None:
+        self.cells.update(other.cells)
+        self.failed.update(other.failed)
+        self.nothing.update(other.nothing)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def condensed(self) -> "Tally":
+        """The same figures with all users in one group."""
+        found = Tally()
+        found.merge(self)
+        found.cells = Counter({(0, bucket): calls for bucket, calls in self.latencies().items()})
+        found.failed, found.nothing = Counter({0: self.errors}), Counter({0: self.zeros})
+        return found
+
+    @property
+    def calls(self) -> int:
+        return self.cells.total()
+
+    @property
+    def errors(self) -> int:
+        return self.failed.total()
+
+    @property
+    def zeros(self) -> int:
+        return self.nothing.total()
+
+    @property
+    def units(self) -> int:
+        """Groups that searched at all."""
+        return len({group for group, _ in self.cells})
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.errors / self.calls if self.calls else None
+
+    @property
+    def zero_rate(self) -> float | None:
+        """Of the calls that did not fail."""
+        answered = self.calls - self.errors
+        return self.zeros / answered if answered else None
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds."""
+        return self.seconds / self.calls if self.calls else None
+
+    def latencies(self) -> Counter[int]:
+        """Calls by bucket of ``core.measures.histogram``."""
+        found: Counter[int] = Counter()
+        for (_, bucket), calls in self.cells.items():
+            found[bucket] += calls
+        return found
+
+    def quantile(self, level: float) -> float | None:
+        """Seconds; None without calls."""
+        return histogram.quantile(self.latencies(), level) if self.cells else None
+
+    def to_json(self) -> dict[str, Any]:
+        groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())
+        return {
+            "cells": [list(groups), list(buckets), list(self.cells.values())],
+            "failed": [list(self.failed), list(self.failed.values())],
+            "nothing": [list(self.nothing), list(self.nothing.values())],
+            **{name: getattr(self, name) for name in _SUMS},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        tally = cls()
+        groups, buckets, calls = content["cells"]
+        tally.cells = Counter(dict(zip(zip(groups, buckets, strict=True), calls, strict=True)))
+        tally.failed = Counter(dict(zip(*content["failed"], strict=True)))
+        tally.nothing = Counter(dict(zip(*content["nothing"], strict=True)))
+        for name in _SUMS:
+            setattr(tally, name, content[name])
+        return tally

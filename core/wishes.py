@@ -1,0 +1,151 @@
+"""What an operator may ask of a deployment, and what honouring it does.
+
+A wish is checked when it is asked for and once more when it is honoured, between turns: by then another one may have
+come true.
+"""
+
+from collections.abc import Callable
+
+from core import events
+from core.claims import current_step
+from core.errors import Refused
+from core.lifecycle import Event, Status, StepStatus, after
+from core.models import Deployment, StepRow
+from core.steps import STEPS
+from core.writer import Writer, Written
+
+#: A wish outranks those after it.
+RANK = (Event.ABORT, Event.PAUSE, Event.PROMOTE_FULL, Event.RETRY, Event.PROMOTE, Event.RESUME)
+
+
+def check(row: Deployment, wish: Event, reason: str = "") -> None:
+    """Raises Refused, in words, where the wish cannot be."""
+    after(row.status, wish)
+    _CHECKS.get(wish, _anyhow)(row, reason)
+
+
+def honour(writer: Writer) -> Written:
+    """The wish comes before any step. One that has become impossible is refused on record."""
+    row = writer.row
+    wish, actor, reason = Event(row.requested or ""), row.requested_by or events.SYSTEM, row.requested_reason or ""
+    row.requested = row.requested_by = row.requested_reason = None
+    try:
+        check(row, wish, reason)
+    except Refused as error:
+        writer.event(f"{wish}.refused", str(error), actor)
+        writer.wake()
+        return Written(f"{wish} refused: {error}")
+    _WISHES[wish](writer, actor, reason)
+    row.paused_for = "operator" if wish is Event.PAUSE else None
+    return Written(row.message)
+
+
+# --- when ---------------------------------------------------------------------------------------------------------
+
+
+def _anyhow(row: Deployment, reason: str) -> None:
+    return
+
+
+def _can_resume(row: Deployment, reason: str) -> None:
+    if row.paused_for == "approval":
+        raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
+
+
+def _can_retry(row: Deployment, reason: str) -> None:
+    if row.paused_for != "approval":
+        raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
+
+
+def _can_promote(row: Deployment, reason: str) -> None:
+    step = current_step(row)
+    if row.status == Status.RUNNING and not (step and _soft(step)):
+        name = step.name if step else "the end"
+        raise Refused(f"{row.id} is at {name}, which nobody can shorten; promote moves on from a stage of traffic")
+
+
+def _can_promote_full(row: Deployment, reason: str) -> None:
+    """It skips waiting, never a gate."""
+    step = current_step(row)
+    if not reason:
+        raise Refused("promote --full skips what would have protected users: say why with a reason")
+    if row.paused_for == "approval" and step and not _soft(step):
+        raise Refused(f"{step.name} holds {row.id} and is not skipped: promote approves it, retry looks again")
+    if not any(_soft(step) for step in _to_come(row)):
+        raise Refused(f"{row.id} has no stage left to skip")
+
+
+_CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
+    Event.RESUME: _can_resume,
+    Event.RETRY: _can_retry,
+    Event.PROMOTE: _can_promote,
+    Event.PROMOTE_FULL: _can_promote_full,
+}
+
+
+# --- what ---------------------------------------------------------------------------------------------------------
+
+
+def _pause(writer: Writer, actor: str, reason: str) -> None:
+    writer.move(Event.PAUSE, _signed("paused", actor, reason), actor)
+
+
+def _resume(writer: Writer, actor: str, reason: str) -> None:
+    writer.move(Event.RESUME, _signed("resumed", actor, reason), actor)
+
+
+def _promote(writer: Writer, actor: str, reason: str) -> None:
+    """Approves what a step held up, ends a stage of traffic, or ends a person's pause; opens no gate that blocked."""
+    step = current_step(writer.row)
+    if step and (writer.row.paused_for == "approval" or _soft(step)):
+        step.status, step.finished_at = StepStatus.DONE, writer.now
+        step.output = {**step.output, "approved_by": actor, "approved_because": reason}
+        writer.event(f"{step.name}.approved", reason, actor)
+    writer.move(Event.PROMOTE, _signed("promoted", actor, reason), actor)
+
+
+def _promote_full(writer: Writer, actor: str, reason: str) -> None:
+    for step in _to_come(writer.row):
+        if _soft(step):
+            step.status, step.finished_at = StepStatus.SKIPPED, writer.now
+            step.message = _signed("skipped", actor, reason)
+            writer.event(f"{step.name}.skipped", reason, actor)
+    writer.move(Event.PROMOTE_FULL, _signed("promoted past every stage", actor, reason), actor)
+
+
+def _retry(writer: Writer, actor: str, reason: str) -> None:
+    """The held step runs again from nothing, as its next attempt: what it said before opens nothing any more."""
+    step = writer.step
+    step.attempt += 1
+    step.status, step.message, step.state, step.output = StepStatus.PENDING, "", {}, {}
+    step.tries = step.crashes = 0
+    step.waited = 0.0
+    writer.event(f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor)
+    writer.move(Event.RETRY, _signed("tried again", actor, reason), actor)
+
+
+def _abort(writer: Writer, actor: str, reason: str) -> None:
+    writer.move(Event.ABORT, _signed("aborted", actor, reason), actor)
+    writer.turn_back()
+
+
+_WISHES: dict[Event, Callable[[Writer, str, str], None]] = {
+    Event.PAUSE: _pause,
+    Event.RESUME: _resume,
+    Event.PROMOTE: _promote,
+    Event.PROMOTE_FULL: _promote_full,
+    Event.RETRY: _retry,
+    Event.ABORT: _abort,
+}
+
+
+def _soft(step: StepRow) -> bool:
+    return STEPS[step.name].soft
+
+
+def _to_come(row: Deployment) -> list[StepRow]:
+    return [step for step in row.steps if step.status not in (StepStatus.DONE, StepStatus.SKIPPED)]
+
+
+def _signed(verb: str, actor: str, reason: str) -> str:
+    return f"{verb} by {actor}" + (f": {reason}" if reason else "")

@@ -1,0 +1,287 @@
+"""A canary from its first stage to its end, on SQLite and on PostgreSQL; the test is the clock, the broker and the
+traffic."""
+
+import random
+
+import pytest
+
+from core import commands, traffic
+from core.errors import Refused
+from core.lifecycle import Event
+from core.routing import table
+from core.tally import GROUPS, Tally
+from core.traffic import Key
+from tests.world import World, texts
+
+STAGES = [
+    {"percentage": 5, "duration_minutes": 2},
+    {"percentage": 50, "duration_minutes": 2},
+    {"percentage": 100, "duration_minutes": 0},
+]
+#: What the tests give each arm at each look.
+SEARCHES = 1000
+
+
+@pytest.fixture
+def canary(world: World):
+    """A live index, and a canary of it that stands before its first stage."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
+    world.deploy("docs")
+    world.run()
+    return started(world)
+
+
+def started(world: World, **options) -> str:
+    deployment = world.deploy("docs", strategy="canary", options=options)
+    world.run(until=world.at(deployment, "shift"))
+    return deployment
+
+
+def experienced(searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1) -> Tally:
+    """Searches of as many users as there are groups, around ``ms``."""
+    rng, tally = random.Random(seed), Tally()
+    for number in range(searches):
+        failed = rng.random() < errors
+        tally.add(number % GROUPS, rng.lognormvariate(0, 0.3) * ms / 1000, error=failed, fallback=failed)
+    return tally
+
+
+class Users:
+    """Searches of both arms, written down at every look as search processes do."""
+
+    def __init__(self, world: World, **canary) -> None:
+        self.world, self.canary, self.sequence = world, canary, 0
+
+    def search(self) -> None:
+        route = table.current(self.world.services, "docs")
+        if route.at_rest or not self.canary.get("searches", SEARCHES):
+            return
+        self.sequence += 1
+        tallies = {
+            Key("docs", route.stage, "canary", "real", route.green): experienced(seed=self.sequence, **self.canary)
+        }
+        if route.share <= 5000:
+            control = experienced(self.canary.get("searches", SEARCHES), seed=-self.sequence)
+            tallies[Key("docs", route.stage, "control", "real", route.blue)] = control
+        traffic.write(self.world.services.sessions, self.world.clock, "users", self.sequence, tallies)
+
+
+def goes_on(world: World, deployment: str, users: Users | None = None, turns: int = 60) -> dict:
+    """Every knock in turn, and searches before each, until the deployment has ended or waits for a person."""
+    for _ in range(turns):
+        seen = world.status(deployment)
+        waits = seen["status"] == "paused" and not seen["requested"]
+        knock = world.broker.take_next()
+        if knock is None or waits or seen["status"] in ("live", "rolled_back"):
+            return world.status(deployment)
+        if users:
+            users.search()
+        world.turn(knock)
+    raise AssertionError(f"still moving: {world.status(deployment)['message']}")
+
+
+def shifts(seen: dict) -> list[dict]:
+    return [step for step in seen["steps"] if step["name"] == "shift"]
+
+
+def test_a_healthy_canary_gets_more_and_more_until_the_alias_is_its_own(world, canary):
+    seen = goes_on(world, canary, Users(world))
+    assert seen["status"] == "live", seen["message"]
+    assert world.store.aliases()["docs"] == seen["green"]
+    assert [step["arguments"]["percentage"] for step in shifts(seen)] == [5, 50, 100]
+    assert table.current(world.services, "docs").at_rest
+    changes = [event["detail"] for event in seen["events"] if event["event"] == "route.changed"]
+    assert [change.split(": ")[1].split(" ")[0] for change in changes[:3]] == ["5", "50", "100"]
+
+
+def test_without_searches_a_canary_asks_a_person_and_says_how_many_are_missing(world, canary):
+    seen = goes_on(world, canary)
+    assert seen["status"] == "paused"
+    assert "0 searches of the 200 it needs, 200 are missing" in seen["message"]
+    assert world.store.aliases()["docs"] == seen["blue"]
+    # Two minutes of looks, and as many of extension.
+    assert sum(step["status"] == "done" for step in shifts(seen)) == 0
+
+
+@pytest.mark.parametrize(
+    ("users", "said"),
+    [
+        ({"errors": 0.10}, "searches failed"),
+        ({"ms": 25.0}, "p95"),
+    ],
+)
+def test_a_canary_that_harms_goes_back_to_blue_in_its_first_stage(world, canary, users, said):
+    seen = goes_on(world, canary, Users(world, **users))
+    assert seen["status"] == "rolled_back"
+    assert said in seen["message"]
+    assert world.store.aliases()["docs"] == seen["blue"]
+    assert seen["green"] not in world.store.collections()
+    assert table.current(world.services, "docs").at_rest
+    assert [step["status"] for step in shifts(seen)] == ["failed", "skipped", "skipped"]
+
+
+def test_a_mean_latency_beyond_the_limit_trips_once_ten_looks_say_so(world):
+    stages = [{"percentage": 5, "duration_minutes": 30}]
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": stages, "min_users": 400})
+    world.deploy("docs")
+    world.run()
+    # Too few users to compare anything, so that nothing but the breaker speaks.
+    seen = goes_on(world, started(world), Users(world, ms=300.0, searches=30))
+    assert seen["status"] == "rolled_back"
+    assert "mean latency of the last 10 looks" in seen["message"]
+
+
+def test_green_that_is_gone_ends_the_canary(world, canary):
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    world.store.drop(world.status(canary)["green"])
+    seen = goes_on(world, canary, Users(world))
+    assert seen["status"] == "rolled_back"
+    assert "does not exist any more" in seen["message"]
+
+
+def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_let_go(world, canary):
+    services = world.services
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    route = table.current(services, "docs")
+    table.report(services, "searcher", {"docs": route.version})
+    commands.wish(services, canary, Event.ABORT, actor="anna", reason="enough")
+    green = world.status(canary)["green"]
+    world.run(until=lambda: "0 of 1 search processes" in shifts(world.status(canary))[0]["message"], turns=20)
+    assert green in world.store.collections()
+    assert table.current(services, "docs").at_rest
+    table.report(services, "searcher", {"docs": route.version + 1})
+    seen = goes_on(world, canary)
+    assert seen["status"] == "rolled_back"
+    assert green not in world.store.collections()
+
+
+def test_a_search_process_that_fell_silent_does_not_hold_the_rollback_up(world, canary):
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    table.report(world.services, "killed", {"docs": 1})
+    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    seen = goes_on(world, canary)
+    assert seen["status"] == "rolled_back"
+
+
+# --- an operator's words ----------------------------------------------------------------------------------------
+
+
+def test_promote_moves_a_running_stage_on_by_one(world, canary):
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    commands.wish(world.services, canary, Event.PROMOTE, actor="anna", reason="seen enough")
+    world.run(until=lambda: shifts(world.status(canary))[1]["status"] == "waiting")
+    first = shifts(world.status(canary))[0]
+    assert (first["status"], first["output"]["approved_by"]) == ("done", "anna")
+    assert table.current(world.services, "docs").share == 5000
+
+
+def test_promote_is_refused_where_nothing_waits_for_it(world, canary):
+    deployment = world.status(canary)
+    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    goes_on(world, canary)
+    again = world.deploy("docs", strategy="canary")
+    world.run(until=world.at(again, "populate"))
+    with pytest.raises(Refused, match="is at populate, which nobody can shorten"):
+        commands.wish(world.services, again, Event.PROMOTE, actor="anna")
+    assert deployment["alias"] == "docs"
+
+
+def test_promote_full_skips_what_only_watches_and_says_who_did(world, canary):
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    with pytest.raises(Refused, match="say why"):
+        commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna")
+    commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="the old one burns")
+    seen = goes_on(world, canary)
+    assert seen["status"] == "live"
+    skipped = {step["name"]: step["message"] for step in seen["steps"] if step["status"] == "skipped"}
+    assert set(skipped.values()) == {"skipped by anna: the old one burns"}
+    assert skipped.keys() == {"shift", "soak"}
+    assert table.current(world.services, "docs").at_rest
+
+
+def test_promote_full_before_the_gate_leaves_the_gate_to_be_passed(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
+    world.deploy("docs")
+    world.run()
+    canary = world.deploy("docs", strategy="canary")
+    world.run(until=world.at(canary, "populate"))
+    commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="in a hurry")
+    seen = goes_on(world, canary)
+    assert seen["status"] == "live"
+    assert seen["gate"]["verdict"] == "pass"
+
+
+def test_abort_comes_before_promote_full(world, canary):
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    with pytest.raises(Refused, match="abort was asked for by anna and comes before promote_full"):
+        commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="bert", reason="go")
+
+
+def test_a_stage_that_asks_a_person_is_looked_at_again_by_retry(world, canary):
+    goes_on(world, canary)
+    commands.wish(world.services, canary, Event.RETRY, actor="anna", reason="traffic is back")
+    seen = goes_on(world, canary, Users(world))
+    assert seen["status"] == "live"
+    assert shifts(seen)[0]["attempt"] == 2
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------
+
+
+def test_an_existing_collection_is_taken_and_stays_when_it_fails(world, canary):
+    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    goes_on(world, canary)
+    world.declare("other", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("other")
+    world.run()
+    ready = world.store.aliases()["other"]
+    taken = world.deploy("docs", strategy="canary", collection=ready)
+    seen = world.status(taken)
+    assert [step["name"] for step in seen["steps"]] == ["validate", "shift", "shift", "shift", "switch", "soak"]
+    seen = goes_on(world, taken, Users(world, errors=0.2))
+    assert (seen["status"], seen["green"]) == ("rolled_back", ready)
+    assert ready in world.store.collections()
+
+
+def test_an_existing_collection_can_go_live(world, canary):
+    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    goes_on(world, canary)
+    world.declare("other", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("other")
+    world.run()
+    taken = world.deploy("docs", strategy="canary", collection=world.store.aliases()["other"])
+    seen = goes_on(world, taken, Users(world))
+    assert seen["status"] == "live", seen["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"collection": "nobody"}, "nobody does not exist"),
+        ({"collection": "blue"}, "is what is served already"),
+        ({"collection": "blue", "source": "jsonl:docs.jsonl"}, "name one of the two"),
+        ({"options": {"canary": {"stages": []}}}, "at least 1 item"),
+        ({"options": {"canary": {"stages": [{"percentage": 0, "duration_minutes": 1}]}}}, "needs shadow: true"),
+        (
+            {"options": {"canary": {"stages": [{"percentage": p, "duration_minutes": 1} for p in (50, 5)]}}},
+            "never fall",
+        ),
+        ({"options": {"canary": {"stages": [{"percentage": 0.001, "duration_minutes": 1}]}}}, "multiple of 0.01"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_changed(world, asked, said):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
+    world.deploy("docs")
+    world.run()
+    if asked.get("collection") == "blue":
+        asked = {**asked, "collection": world.store.aliases()["docs"]}
+    with pytest.raises(Refused, match=said):
+        world.deploy("docs", strategy="canary", **asked)
+    assert len(world.store.collections()) == 1
+
+
+def test_a_first_deployment_has_nothing_to_be_compared_with(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), canary={"stages": STAGES})
+    with pytest.raises(Refused, match="deploy it with blue_green first"):
+        world.deploy("docs", strategy="canary")
