@@ -10,7 +10,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from benchmarks import embedding, gaps, gate, machine, memory, rebuild, starting, streaming_copy
+from benchmarks import embedding, gaps, gate, machine, memory, rebuild, routing, starting, streaming_copy
 from benchmarks.report import Report, page, show, show_facts
 from benchmarks.results import Size
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "copy": streaming_copy,
     "gap": gaps,
     "gate": gate,
+    "routing": routing,
     "memory": memory,
 }
 

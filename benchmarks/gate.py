@@ -34,9 +34,9 @@ def run(size: Size) -> list[Result]:
         folder, points = Path(name), POINTS[size]
         store = ServerStore(server.url, grpc_port=server.grpc_port)
         for collection in ("live", "rebuilt"):
-            _fill(store, collection, points)
+            fill(store, collection, points)
         for collection in ("live", "rebuilt"):
-            _until_ready(store, collection)
+            until_ready(store, collection)
         store.point_alias("texts", "live")
         declare(folder, {"texts": {"source": "collection:live"}})
         installation = Installation(settings(folder, server.url, server.grpc_port))
@@ -59,7 +59,7 @@ def run(size: Size) -> list[Result]:
     ]
 
 
-def _fill(store: VectorStore, collection: str, count: int) -> None:
+def fill(store: VectorStore, collection: str, count: int) -> None:
     rng = np.random.default_rng(3)
     centres = rng.standard_normal((_CLUSTERS, _SIZE))
     store.create(collection, _SCHEMA, {})
@@ -72,7 +72,7 @@ def _fill(store: VectorStore, collection: str, count: int) -> None:
         )
 
 
-def _until_ready(store: VectorStore, collection: str) -> None:
+def until_ready(store: VectorStore, collection: str) -> None:
     pause = threading.Event()
     schema = store.schema(collection)
     vectors = stored(schema, lambda name: store.count(collection, having=name))

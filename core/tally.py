@@ -7,7 +7,10 @@ with group for unit.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
+
+import numpy as np
 
 from core.measures import histogram
 
@@ -70,7 +73,8 @@ class Tally:
         """The same figures with all users in one group."""
         found = Tally()
         found.merge(self)
-        found.cells = Counter({(0, bucket): calls for bucket, calls in self.latencies().items()})
+        by_bucket = enumerate(self.columns().latencies().tolist())
+        found.cells = Counter({(0, bucket): calls for bucket, calls in by_bucket if calls})
         found.failed, found.nothing = Counter({0: self.errors}), Counter({0: self.zeros})
         return found
 
@@ -106,16 +110,17 @@ class Tally:
         """Seconds."""
         return self.seconds / self.calls if self.calls else None
 
-    def latencies(self) -> Counter[int]:
-        """Calls by bucket of ``core.measures.histogram``."""
-        found: Counter[int] = Counter()
-        for (_, bucket), calls in self.cells.items():
-            found[bucket] += calls
-        return found
+    def columns(self) -> "Columns":
+        found = np.array(list(self.cells), dtype=np.int64).reshape(-1, 2)
+        calls = np.fromiter(self.cells.values(), np.int64, len(self.cells))
+        failed = np.zeros(GROUPS, dtype=np.int64)
+        for group, errors in self.failed.items():
+            failed[group] = errors
+        return Columns(found[:, 0], found[:, 1], calls, failed)
 
     def quantile(self, level: float) -> float | None:
         """Seconds; None without calls."""
-        return histogram.quantile(self.latencies(), level) if self.cells else None
+        return histogram.quantile(self.columns().latencies(), level) if self.cells else None
 
     def to_json(self) -> dict[str, Any]:
         groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())
@@ -136,3 +141,26 @@ class Tally:
         for name in _SUMS:
             setattr(tally, name, content[name])
         return tally
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A tally's cells as columns of equal length, for the estimators; ``failed`` is int64[GROUPS]."""
+
+    groups: histogram.Counts
+    buckets: histogram.Counts
+    calls: histogram.Counts
+    failed: histogram.Counts
+
+    def latencies(self) -> histogram.Counts:
+        """Calls by bucket, int64[BUCKETS]."""
+        return _summed(self.buckets, self.calls, histogram.BUCKETS)
+
+    def by_group(self) -> histogram.Counts:
+        """Calls by group, int64[GROUPS]."""
+        return _summed(self.groups, self.calls, GROUPS)
+
+
+def _summed(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
+    # float64 holds every count below 2**53 exactly
+    return np.bincount(places, weights=counts, minlength=size).astype(np.int64)

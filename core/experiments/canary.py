@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.experiments import moments, sequence
+from core.experiments.assignment import BASIS
 from core.experiments.moments import Estimate, Unclear
 from core.tally import Tally
+
+#: Basis points: above one half there is no control as large as the canary.
+HALF = BASIS // 2
 
 Verdict = Literal["worse", "not_worse", "unclear"]
 Stages = Sequence[tuple[Tally, Tally]]
@@ -103,10 +107,10 @@ _METRICS = (
 )
 
 
-def judge(stages: Stages, rules: Rules) -> Judgment:
+def judge(stages: Stages, rules: Rules, share: int = HALF) -> Judgment:
     """``stages``: the control's and the canary's searches of each stage, both drawn at the same time. A stage without a
-    control (above one half) says nothing here."""
-    compared = tuple(_compare(metric, stages, rules) for metric in _METRICS)
+    control (above one half) says nothing here. ``share`` is the canary's now, in basis points: see ``tolerance``."""
+    compared = tuple(_compare(metric, stages, rules, tolerance(share)) for metric in _METRICS)
     canary = sum(green.calls for _, green in stages)
     harmful = [found for found in compared if found.harmful]
     if harmful:
@@ -117,6 +121,15 @@ def judge(stages: Stages, rules: Rules) -> Judgment:
     missing = max([short, *(_more(found, canary) for found in compared)])
     said = "; ".join(found.words for found in compared if found.verdict != "not_worse") or f"{canary} searches"
     return Judgment("unknown", compared, missing, said + (f"; about {missing} more searches" if missing else ""))
+
+
+def tolerance(share: int) -> float:
+    """By how much the margins are widened for a canary of this share.
+
+    What is not yet excluded hurts no more users than the share: a twentieth of them needs less certainty than half.
+    Widths fall with the root of the sample, so this asks of each stage about what its traffic can tell.
+    """
+    return math.sqrt(HALF / min(max(share, 1), HALF))
 
 
 def tripped(tally: Tally, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
@@ -135,14 +148,14 @@ def tripped(tally: Tally, looks: Sequence[tuple[float, int]], limits: Breakers) 
     return ""
 
 
-def _compare(metric: _Metric, stages: Stages, rules: Rules) -> Comparison:
+def _compare(metric: _Metric, stages: Stages, rules: Rules, widened: float) -> Comparison:
     """Within each stage, then over the stages: traffic that drifts from stage to stage is no difference."""
     pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
     effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
     found = moments.stratified(effects)
     control, canary = _last(pairs, 0), _last(pairs, 1)
     n = sum(blue.calls + green.calls for blue, green in stages)
-    margin = metric.margin(rules)
+    margin = metric.margin(rules) * widened
     if isinstance(found, Unclear):
         words = f"{metric.name}: {_REASONS.get(found.reason, found.reason)}"
         return Comparison(
@@ -163,7 +176,7 @@ def _judged(
     error = math.sqrt(found.variance)
     low = found.estimate - sequence.half_one_sided(error, n, rules.n_star, rules.alpha_worse)
     high = found.estimate + sequence.half_one_sided(error, n, rules.n_star, rules.alpha)
-    harmful = low > 0 and found.estimate >= margin
+    harmful = low > 0 and found.estimate >= metric.margin(rules)
     verdict: Verdict = "not_worse" if high < margin else "worse" if low > 0 else "unclear"
     words = (
         f"{metric.name} {metric.shown(canary or 0.0)}, blue {metric.shown(control or 0.0)}: "

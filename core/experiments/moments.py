@@ -3,17 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from core.measures import histogram
-from core.tally import GROUPS, Tally
+from core.tally import GROUPS, Columns, Tally
 
 #: Two-sided 95 %, for the order statistics that a quantile's density is read from.
 _Z = 1.959964
 #: A control estimate closer to 0 than this many standard errors has no relative difference.
 _STEADY = 5.0
+
+#: Below so many groups of equal weight the variance of their sums is a guess (docs/canary.md has the simulation).
+EFFECTIVE = 30.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +48,8 @@ def error_rate(tally: Tally, least_units: int = 100) -> Estimate:
     Where no search failed, or all, the groups show no variance, and the next error would come as a surprise. The
     variance is then that of one error and one success more, the idea of Agresti and Coull; the estimate stays.
     """
-    calls, errors = _by_group(tally)
+    columns = tally.columns()
+    calls, errors = _searched(columns, columns.failed)
     short = _too_few(calls, least_units)
     if short:
         return short
@@ -61,20 +66,21 @@ def quantile(tally: Tally, level: float, least_units: int = 100) -> Estimate:
     The density is read from two order statistics beside it; that several searches are one group's widens the variance
     (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
     """
-    calls, _ = _by_group(tally)
+    columns = tally.columns()
+    calls, _ = _searched(columns, columns.failed)
     short = _too_few(calls, least_units)
     if short:
         return short
     n = float(calls.sum())
     if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
         return Unclear("quantile_unresolved")
-    latencies = tally.latencies()
+    latencies = columns.latencies()
     found, half = histogram.quantile(latencies, level), _Z * math.sqrt(level * (1 - level) / n)
     low, high = (histogram.quantile(latencies, level + sign * half) for sign in (-1, 1))
     if high <= low:
         return Unclear("quantile_unresolved")
     independent = (n - 1) / n * ((high - low) / (2 * _Z)) ** 2
-    return Moments(len(calls), found, independent * _clustering(tally, found, level, n))
+    return Moments(len(calls), found, independent * _clustering(columns, found, level))
 
 
 def difference(control: Estimate, treatment: Estimate) -> Estimate:
@@ -113,21 +119,19 @@ def stratified(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
     )
 
 
-def _by_group(tally: Tally) -> tuple[Floats, Floats]:
-    """Searches and errors of each group that searched, in the order of the groups."""
-    calls, errors = np.zeros(GROUPS), np.zeros(GROUPS)
-    for (group, _), count in tally.cells.items():
-        calls[group] += count
-    for group, count in tally.failed.items():
-        errors[group] += count
+def _searched(columns: Columns, sums: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Calls, and ``sums`` (by group), of the groups that searched at all."""
+    calls = columns.by_group()
     seen = calls > 0
-    return calls[seen], errors[seen]
+    return calls[seen].astype(np.float64), sums[seen].astype(np.float64)
 
 
 def _too_few(calls: Floats, least: int) -> Unclear | None:
+    """A few groups that search much more than the rest are few, however many there are (Kish's effective size)."""
     if not len(calls):
         return Unclear("no_data")
-    return Unclear("too_few_units") if len(calls) < max(2, least) else None
+    effective = calls.sum() ** 2 / (calls**2).sum()
+    return Unclear("too_few_units") if len(calls) < max(2, least) or effective < EFFECTIVE else None
 
 
 def _ratio_variance(sums: Floats, counts: Floats) -> float:
@@ -135,17 +139,12 @@ def _ratio_variance(sums: Floats, counts: Floats) -> float:
     return float(np.var(sums - ratio * counts, ddof=1) / (units * counts.mean() ** 2))
 
 
-def _clustering(tally: Tally, found: float, level: float, n: float) -> float:
+def _clustering(columns: Columns, found: float, level: float) -> float:
     """How much wider than for independent searches: the variance of the share below ``found``, by groups, against the
     binomial one. Never narrower: that would be chance."""
-    below, calls = np.zeros(GROUPS), np.zeros(GROUPS)
     at = histogram.bucket(found)
     low, high = histogram.bounds(at)
-    for (group, bucket), count in tally.cells.items():
-        calls[group] += count
-        if bucket < at:
-            below[group] += count
-        elif bucket == at:
-            below[group] += count * (found - low) / (high - low)
-    seen = calls > 0
-    return max(1.0, _ratio_variance(below[seen], calls[seen]) / (level * (1 - level) / n))
+    inside = (found - low) / (high - low)
+    share = np.where(columns.buckets < at, 1.0, np.where(columns.buckets == at, inside, 0.0))
+    calls, below = _searched(columns, np.bincount(columns.groups, weights=share * columns.calls, minlength=GROUPS))
+    return max(1.0, _ratio_variance(below, calls) / (level * (1 - level) / float(calls.sum())))

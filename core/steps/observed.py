@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import traffic
+from core.experiments.assignment import share_of
 from core.experiments.canary import Breakers, Judgment, Rules, judge, tripped
 from core.index_file import CanarySpec, Stage
 from core.plan import State, StepContext
@@ -40,7 +41,7 @@ def observe(context: StepContext, stage: Stage) -> Observed:
     own = stages.get(stage_name(context), {})
     green = total(own, CANARY, "shadow" if stage.shadow else "real")
     windows = [*context.state.get("windows", []), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
-    judgment = judge(_pairs(stages), rules(spec))
+    judgment = judge(_pairs(stages), rules(spec), share_of(stage.percentage))
     return Observed(
         harm=_harm(own, green, windows, judgment, spec),
         missing=_missing(stage, spec, own, green, judgment),

@@ -1,0 +1,103 @@
+"""A routed search beside the search alone, and what the router itself does for one.
+
+On a real Qdrant server, during a canary of one half: each round makes the same search directly and through the router,
+in turn. Bounds (issue 4): the median of a routed search is at most 5 % over ``query_points`` where that takes 1 ms, and
+the router's own work for one is at most 50 microseconds.
+"""
+
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qdrant_client import QdrantClient
+
+from adapters.qdrant_server import ServerStore
+from benchmarks.gate import fill, until_ready
+from benchmarks.installation import Installation, declare, settings
+from benchmarks.results import Result, Size, seconds
+from core.ports import Hit
+from core.routing import Router, table
+from core.services import Services
+from tests.servers import Qdrant
+
+OVER, OWN = 0.05, 50e-6
+POINTS = 20_000
+ROUNDS = {Size.FULL: 4000, Size.CI: 1000}
+_LIMIT, _USERS = 10, 1000
+
+
+def run(size: Size) -> list[Result]:
+    with tempfile.TemporaryDirectory(prefix="rollouts-routing-") as name, Qdrant() as server:
+        folder = Path(name)
+        store = ServerStore(server.url, grpc_port=server.grpc_port)
+        for collection in ("blue", "green"):
+            fill(store, collection, POINTS)
+        until_ready(store, "green")
+        store.point_alias("texts", "blue")
+        declare(folder, {})
+        installation = Installation(settings(folder, server.url, server.grpc_port))
+        table.put(installation.services, "texts", blue="blue", green="green", share=5000, salt="benchmark")
+        client = QdrantClient(url=server.url, grpc_port=server.grpc_port, trust_env=False)
+        results = [_over(installation.services, client, ROUNDS[size]), _own(installation.services, ROUNDS[size])]
+        client.close()
+        installation.close()
+    return results
+
+
+def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
+    vectors = np.random.default_rng(5).standard_normal((64, 384)).astype(np.float32)
+    lists = [vector.tolist() for vector in vectors]
+    direct, routed, bare = [], [], []
+    with Router(services) as router:
+        for number in range(rounds):
+            vector, plain, user = vectors[number % 64], lists[number % 64], f"user {number % _USERS}"
+            asked = router.search("texts", vector, user, _LIMIT).collection  # which is then as warm for all three
+            direct.append(seconds(lambda: client.query_points(asked, query=plain, limit=_LIMIT)))  # noqa: B023 - called at once
+            bare.append(seconds(lambda: services.store.search(asked, vector, _LIMIT)))  # noqa: B023 - the same
+            routed.append(seconds(lambda: router.search("texts", vector, user, _LIMIT)))  # noqa: B023 - the same
+    middle, baseline, ours = (statistics.median(times) for times in (routed, direct, bare))
+    return Result(
+        f"routed search, median of {rounds:,}",
+        f"{middle * 1000:.3f} ms",
+        f"{baseline * 1000:.3f} ms client.query_points; {ours * 1000:.3f} ms our search without the router",
+        middle / baseline,
+        f"at most {1 + OVER:g}",
+        middle / baseline <= 1 + OVER,
+    )
+
+
+def _own(services: Services, rounds: int) -> Result:
+    """The searches themselves take nothing here."""
+    vector = np.zeros(4, dtype=np.float32)
+    at_once = _AtOnce(services.store)
+    routed = []
+    with Router(replace(services, store=at_once)) as router:
+        for number in range(rounds):
+            user = f"user {number % _USERS}"
+            routed.append(seconds(lambda: router.search("texts", vector, user, _LIMIT)))  # noqa: B023 - called at once
+    own = statistics.median(routed)
+    return Result(
+        "the router's own work for one search",
+        f"{own * 1e6:.1f} µs",
+        "a search that takes nothing",
+        None,
+        f"at most {OWN * 1e6:g} µs",
+        own <= OWN,
+    )
+
+
+class _AtOnce:
+    """A store whose searches are answered already."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._hits = [Hit(number, 1.0, {}) for number in range(_LIMIT)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def search(self, *_: Any, **__: Any) -> list[Hit]:
+        return self._hits

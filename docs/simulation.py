@@ -1,0 +1,132 @@
+"""Simulated canaries: users of both arms, a look every few minutes, and the product's own rules for what is seen.
+
+Searches cluster by user: each has a speed of his own and searches by a heavy-tailed habit; the load drifts over the
+day, alike for both arms. Nothing of the judgement is simulated: ``judge`` and ``tripped`` are the product's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.experiments.assignment import BASIS, canary_ranges
+from core.experiments.canary import Breakers, Rules, judge, tripped
+from core.measures import histogram
+from core.tally import GROUPS, Columns
+
+#: Share of all searches in basis points, and minutes: the default stages that have a control.
+STAGES = ((500, 30), (2500, 60), (5000, 120))
+_MEDIAN_MS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``slower`` multiplies green's latencies, ``failing`` is added to its errors; ``rate``: all searches a second."""
+
+    rate: float = 10.0
+    users: int = 10_000
+    heavy: bool = False
+    errors: float = 0.002
+    slower: float = 1.0
+    failing: float = 0.0
+    drift: float = 0.5
+    look_minutes: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """``how``: promoted, rolled back or held. ``searches`` are green's."""
+
+    how: str
+    minutes: int
+    searches: int
+
+
+class Arm:
+    """Searches as the product tallies them, in whole arrays at a time."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
+        self._failed = np.zeros(GROUPS, dtype=np.int64)
+        self._columns: Columns | None = None
+        self.seconds, self.calls, self.errors = 0.0, 0, 0
+
+    def add(
+        self, groups: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_]
+    ) -> None:
+        np.add.at(self._counts, groups * histogram.BUCKETS + _buckets(seconds), 1)
+        np.add.at(self._failed, groups[failed], 1)
+        self.seconds += float(seconds.sum())
+        self.calls += len(seconds)
+        self.errors += int(failed.sum())
+        self._columns = None
+
+    def columns(self) -> Columns:
+        if self._columns is None:
+            used = np.flatnonzero(self._counts)
+            places = used // histogram.BUCKETS, used % histogram.BUCKETS
+            self._columns = Columns(*places, self._counts[used], self._failed.copy())
+        return self._columns
+
+
+class Crowd:
+    """The users of one run."""
+
+    def __init__(self, case: Case, seed: int) -> None:
+        self.case, self.rng = case, np.random.default_rng(seed)
+        self._bucket = self.rng.integers(0, BASIS, case.users)
+        self._group = self.rng.integers(0, GROUPS, case.users)
+        self._speed = self.rng.lognormal(0, 0.2, case.users)
+        ranks = np.arange(1, case.users + 1)
+        self._habit = ranks**-0.8 if case.heavy else self.rng.lognormal(0, 1, case.users)
+        self._habit /= self._habit.sum()
+
+    def search(self, arm: Arm, ranges: Sequence[tuple[int, int]], minute: int, *, green: bool) -> None:
+        """What the users of these buckets search in the minutes of one look."""
+        case, rng = self.case, self.rng
+        mine = np.zeros(case.users, dtype=bool)
+        for start, end in ranges:
+            mine |= (self._bucket >= start) & (self._bucket < end)
+        users = np.flatnonzero(mine)
+        weight = float(self._habit[users].sum())
+        searches = rng.poisson(case.rate * 60 * case.look_minutes * weight)
+        if not searches:
+            return
+        who = rng.choice(users, searches, p=self._habit[users] / weight)
+        load = 1 + case.drift * np.sin(minute / 240 * np.pi)
+        seconds = _MEDIAN_MS / 1000 * load * self._speed[who] * rng.lognormal(0, 0.4, searches)
+        failing = case.errors + (case.failing if green else 0.0)
+        arm.add(self._group[who], seconds * (case.slower if green else 1.0), rng.random(searches) < failing)
+
+
+def run(case: Case, seed: int, rules: Rules = Rules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
+    """One canary through the stages, as ``core.steps.shift`` takes it."""
+    crowd, stages, minute = Crowd(case, seed), [], 0
+    for share, minutes in STAGES:
+        control, green = Arm(), Arm()
+        stages.append((control, green))
+        looks: list[tuple[float, int]] = []
+        for spent in range(case.look_minutes, 2 * minutes + 1, case.look_minutes):
+            before = green.seconds, green.calls
+            for arm, ranges in zip((control, green), canary_ranges(share), strict=True):
+                crowd.search(arm, ranges, minute, green=arm is green)
+            minute += case.look_minutes
+            looks.append((green.seconds - before[0], green.calls - before[1]))
+            searched = sum(one.calls for _, one in stages)
+            found = judge(stages, rules, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
+            if found.verdict == "unhealthy" or tripped(green, looks, limits):  # type: ignore[arg-type]  # the same
+                return Ending("rolled back", minute, searched)
+            if spent >= minutes and found.verdict == "healthy" and green.calls >= rules.min_searches:
+                break
+        else:
+            return Ending("held", minute, searched)
+    return Ending("promoted", minute, searched)
+
+
+def _buckets(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """``histogram.bucket`` for many, read off its bounds."""
+    return np.searchsorted(_STARTS, seconds, side="right") - 1
+
+
+_STARTS = np.array([histogram.bounds(index)[0] for index in range(histogram.BUCKETS)])

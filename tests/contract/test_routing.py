@@ -1,0 +1,316 @@
+"""Routed search: who answers whom, what happens when somebody does not answer, and what is written down of it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from adapters.qdrant_async import ThreadedSearches
+from core import traffic
+from core.errors import Refused, Unavailable
+from core.experiments.assignment import bucket
+from core.routing import AsyncRouter, Router, table
+from core.routing.desk import LOOK_EVERY
+from core.routing.route import Route
+from tests.world import DIMENSION, EMBEDDING, World, texts
+
+STAGE = "deployment/3"
+OTHER_MODEL = {**EMBEDDING, "model": "hashing:32"}
+
+
+@pytest.fixture
+def routed(world: World) -> World:
+    """``docs`` is on its first version and half of its users on the second, of the same model."""
+    return half_on_green(world, EMBEDDING)
+
+
+@pytest.fixture
+def remodelled(world: World) -> World:
+    """The same, but the second version's vectors are another model's and of another size."""
+    return half_on_green(world, OTHER_MODEL)
+
+
+def half_on_green(world: World, embedding: dict[str, Any]) -> World:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    blue = world.store.aliases()["docs"]
+    world.declare("other", source=world.write("docs.jsonl", texts(30)), embedding=embedding)
+    world.deploy("other")
+    world.run()
+    green = world.store.aliases()["other"]
+    table.put(world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    return world
+
+
+@pytest.fixture
+def router(world: World) -> Iterator[Router]:
+    with Router(world.services) as made:
+        yield made
+
+
+def names(world: World) -> tuple[str, str]:
+    found = world.store.aliases()
+    return found["docs"], found["other"]
+
+
+def user_on(variant: str) -> str:
+    route = Route("docs", blue="blue", green="green", share=5000, salt="salt")
+    return next(user for user in map(str, range(1000)) if route.variant(bucket("salt", user)) == variant)
+
+
+def vector(size: int = DIMENSION) -> np.ndarray:
+    return np.ones(size, dtype=np.float32)
+
+
+class Faulty:
+    """A store whose searches of one collection fail, and otherwise the one it wraps."""
+
+    def __init__(self, store: Any, collection: str, error: Exception) -> None:
+        self._store, self._collection, self._error = store, collection, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def search(self, collection: str, *arguments: Any, **options: Any) -> Any:
+        if collection == self._collection:
+            raise self._error
+        return self._store.search(collection, *arguments, **options)
+
+
+def observed(world: World) -> dict[tuple[str, str], Any]:
+    """By variant and kind, after the router was closed."""
+    with world.services.sessions() as session:
+        found = traffic.read(session, "docs", STAGE)
+    return {(key.variant, key.kind): tally for key, tally in found.items()}
+
+
+# --- who answers ------------------------------------------------------------------------------------------------
+
+
+def test_a_user_is_answered_by_the_same_collection_every_time(routed, router):
+    blue, green = names(routed)
+    first = {user: router.search("docs", "text 3", user).collection for user in map(str, range(60))}
+    assert {router.search("docs", "text 3", user).collection for user in first} == {blue, green}
+    with Router(routed.services) as elsewhere:
+        assert {user: elsewhere.search("docs", "text 3", user).collection for user in first} == first
+
+
+def test_words_are_embedded_with_the_model_of_the_collection_that_answers(remodelled, router):
+    for variant, collection in zip(("control", "canary"), names(remodelled), strict=True):
+        found = router.search("docs", "text 3 about asyncio and python", user_on(variant))
+        assert (found.variant, found.collection) == (variant, collection)
+        assert found.results[0].payload["id"] == 3
+
+
+def test_a_vector_is_never_asked_of_another_model(remodelled):
+    with Router(remodelled.services) as router:
+        found = router.search("docs", vector(), user_on("canary"))
+    assert found.collection == names(remodelled)[0]
+    assert observed(remodelled)["live", "bypassed"].calls == 1
+
+
+def test_without_a_user_the_share_holds_over_many_requests(routed):
+    with Router(routed.services) as router:
+        found = [router.search("docs", vector()).variant for _ in range(400)]
+    assert 140 < found.count("canary") < 260
+    assert sum(tally.anonymous for tally in observed(routed).values()) == 400
+
+
+def test_without_a_route_the_alias_answers_whatever_it_stands_for(world, router):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    first = world.store.aliases()["docs"]
+    assert router.search("docs", vector()).results
+    assert router.search("docs", "text 3").collection == first
+
+
+def test_an_alias_that_nobody_knows_is_refused(world, router):
+    with pytest.raises(Refused, match="nobody"):
+        router.search("nobody", "text")
+    with pytest.raises(Refused):
+        router.search("nobody", vector())
+
+
+def test_filters_limits_thresholds_and_parameters_reach_the_collection(routed, router):
+    only = {"must": [{"key": "id", "range": {"lt": 10}}]}
+    found = router.search("docs", "text 3 about asyncio and python", user_on("canary"), 5, filter=only, offset=1)
+    assert len(found.results) == 5
+    assert all(hit.payload["id"] < 10 for hit in found.results)
+    exact = router.search("docs", "text 3 about asyncio and python", score_threshold=0.999, params={"hnsw_ef": 8})
+    assert [hit.payload["id"] for hit in exact.results] == [3]
+    with pytest.raises(Refused):
+        router.search("docs", "text 3", filter={"must": "nothing"})
+
+
+# --- who does not answer ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), Refused("no index")])
+def test_blue_answers_in_place_of_a_canary_that_fails_and_the_canary_has_the_error(routed, error):
+    blue, green = names(routed)
+    routed.over(Faulty(routed.store, green, error))
+    with Router(routed.services) as router:
+        found = router.search("docs", "text 3", user_on("canary"))
+    assert (found.collection, found.variant, found.fallback) == (blue, "canary", True)
+    assert found.results
+    tallies = observed(routed)
+    assert (tallies["canary", "real"].errors, tallies["canary", "real"].fallbacks) == (1, 1)
+    assert ("control", "real") not in tallies
+
+
+def test_what_both_refuse_is_the_callers_fault_and_nobodys_error(routed):
+    with Router(routed.services) as router, pytest.raises(Refused):
+        router.search("docs", vector(3), user_on("canary"))
+    assert observed(routed) == {}
+
+
+def test_a_blue_that_fails_is_told_to_the_caller(routed):
+    blue, _ = names(routed)
+    routed.over(Faulty(routed.store, "docs", Unavailable(f"{blue} is down")))
+    with Router(routed.services) as router, pytest.raises(Unavailable, match="is down"):
+        router.search("docs", vector(), user_on("control"))
+    assert observed(routed)["control", "real"].errors == 1
+
+
+def test_searches_go_on_by_the_last_known_route_when_the_database_is_gone(routed, router):
+    _, green = names(routed)
+    assert router.search("docs", "text 3", user_on("canary")).collection == green
+    routed.services.sessions.configure(bind=Gone())
+    assert router.search("docs", "text 3", user_on("canary")).collection == green
+    threading.Event().wait(2 * LOOK_EVERY)
+    assert router.search("docs", "text 3", user_on("canary")).collection == green
+    routed.services.sessions.configure(bind=routed.engine)
+
+
+def test_a_process_that_has_never_seen_the_database_searches_the_alias(routed):
+    blue, _ = names(routed)
+    routed.services.sessions.configure(bind=Gone())
+    with Router(routed.services) as router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "live"
+        assert router.search("docs", "text 3", user_on("canary")).collection == blue
+        routed.services.sessions.configure(bind=routed.engine)
+
+
+class Gone:
+    """A database that does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise OperationalError("connect", {}, Exception("gone"))
+
+
+def test_words_find_the_collection_that_the_alias_has_moved_to_meanwhile(world, router):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    assert router.search("docs", "text 3").results
+    first = world.store.aliases()["docs"]
+    world.deploy("docs")
+    world.run()
+    second = world.store.aliases()["docs"]
+    world.store.drop(first)
+    assert router.search("docs", "text 3").collection == second
+
+
+# --- what is known of it ----------------------------------------------------------------------------------------
+
+
+def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, router):
+    blue, green = names(routed)
+    router.search("docs", "text 3", "anna")
+    changed = table.put(routed.services, "docs", blue=blue, green=green, share=10_000, salt="salt", stage=STAGE)
+    waited(lambda: table.confirmed(routed.services, changed).serving == 1)
+    assert {router.search("docs", "text 3", str(user)).collection for user in range(40)} == {green}
+    cleared = table.clear(routed.services, "docs")
+    waited(lambda: table.confirmed(routed.services, cleared).serving == 1)
+    assert router.search("docs", "text 3", "anna").variant == "live"
+
+
+def test_a_process_that_ends_is_no_longer_waited_for(routed):
+    with Router(routed.services) as router:
+        router.search("docs", "text 3")
+        route = table.current(routed.services, "docs")
+        waited(lambda: table.confirmed(routed.services, route).known == 1)
+    assert table.confirmed(routed.services, route).known == 0
+
+
+def waited(true: Any, seconds: float = 3.0) -> None:
+    """The threads of a router look twice a second."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if true():
+            return
+        pause.wait(0.05)
+    raise AssertionError("not in time")
+
+
+def test_what_was_searched_is_written_down_by_arm(routed):
+    with Router(routed.services) as router:
+        for user in map(str, range(50)):
+            router.search("docs", "text 3", user)
+        router.search("docs", "nothing", user_on("canary"), filter={"must": [{"key": "id", "match": {"value": -1}}]})
+    tallies = observed(routed)
+    assert sum(tally.calls for tally in tallies.values()) == 51
+    assert tallies["canary", "real"].zeros == 1
+    assert tallies["control", "real"].units > 10
+
+
+def test_setting_the_same_route_again_changes_nothing(routed):
+    blue, green = names(routed)
+    before = table.current(routed.services, "docs")
+    again = table.put(routed.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    assert again == before
+
+
+# --- shadow -----------------------------------------------------------------------------------------------------
+
+
+def test_in_shadow_users_see_blue_and_green_is_compared(routed):
+    blue, green = names(routed)
+    table.put(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    with Router(routed.services) as router:
+        assert {router.search("docs", "text 3", str(user)).collection for user in range(20)} == {blue}
+    shadow = observed(routed)["canary", "shadow"]
+    assert shadow.pairs == shadow.calls == 20
+    assert shadow.overlap / shadow.pairs > 0.99
+
+
+def test_a_shadow_that_fails_is_seen_by_nobody_but_the_log(routed):
+    blue, green = names(routed)
+    routed.over(Faulty(routed.store, green, Unavailable("down")))
+    table.put(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    with Router(routed.services) as router:
+        assert router.search("docs", "text 3").results
+    assert observed(routed)["canary", "shadow"].errors == 1
+
+
+# --- async ------------------------------------------------------------------------------------------------------
+
+
+def test_the_async_router_answers_as_the_sync_one(routed, router):
+    users = list(map(str, range(30)))
+    expected = [router.search("docs", "text 3", user) for user in users]
+
+    async def ask() -> list[Any]:
+        async with AsyncRouter(routed.services, ThreadedSearches(routed.store)) as other:
+            return list(await asyncio.gather(*(other.search("docs", "text 3", user) for user in users)))
+
+    assert asyncio.run(ask()) == expected
+
+
+def test_the_async_router_falls_back_too(routed):
+    blue, green = names(routed)
+    routed.over(Faulty(routed.store, green, Unavailable("down")))
+
+    async def ask() -> Any:
+        async with AsyncRouter(routed.services, ThreadedSearches(routed.store)) as router:
+            return await router.search("docs", vector(), user_on("canary"))
+
+    found = asyncio.run(ask())
+    assert (found.collection, found.fallback) == (blue, True)
+    assert observed(routed)["canary", "real"].errors == 1

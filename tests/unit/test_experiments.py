@@ -1,0 +1,283 @@
+"""Statistics of two arms: known answers and properties (docs/notes/experiments.md sections 11 and 12)."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Refused
+from core.experiments import moments, sequence
+from core.experiments.assignment import BASIS, bucket, canary_ranges, group, share_of
+from core.experiments.canary import Breakers, Rules, judge, tolerance, tripped
+from core.experiments.moments import Unclear
+from core.measures import histogram
+from core.tally import GROUPS, Tally
+from docs.simulation import Case, run
+
+shares = st.integers(0, BASIS)
+
+
+def searched(count: int, *, ms: float = 20.0, errors: float = 0.0, seed: int = 1, groups: int = GROUPS) -> Tally:
+    rng, tally = random.Random(seed), Tally()
+    for number in range(count):
+        tally.add(number % groups, rng.lognormvariate(0, 0.4) * ms / 1000, error=rng.random() < errors)
+    return tally
+
+
+# --- assignment -------------------------------------------------------------------------------------------------
+
+
+def test_k22_buckets_are_those_of_the_notes():
+    assert (bucket("exp-1", "user-42"), bucket("exp-1", "user-43")) == (4358, 4795)
+
+
+def test_a_group_says_nothing_of_the_bucket():
+    users = [str(number) for number in range(20_000)]
+    low = [group("salt", user) for user in users if bucket("salt", user) < BASIS // 2]
+    assert abs(np.mean(low) - (GROUPS - 1) / 2) < 5
+    assert set(low) == set(range(GROUPS))
+
+
+def inside(ranges, place: int) -> bool:
+    return any(start <= place < end for start, end in ranges)
+
+
+@given(shares, shares, st.integers(0, BASIS - 1))
+def test_raising_the_share_moves_nobody_back(one, other, place):
+    lower, higher = sorted((one, other))
+    assert not inside(canary_ranges(lower)[1], place) or inside(canary_ranges(higher)[1], place)
+
+
+@given(shares)
+def test_the_canary_has_its_share_and_control_as_much_while_that_can_be(share):
+    control, canary = canary_ranges(share)
+    sizes = [sum(end - start for start, end in ranges) for ranges in (control, canary)]
+    assert sizes == [share if share <= BASIS // 2 else 0, share]
+    assert not any(inside(control, place) and inside(canary, place) for place in range(0, BASIS, 7))
+
+
+@pytest.mark.parametrize("percentage", [0.001, -1, 100.01, 33.333])
+def test_a_share_that_is_no_whole_number_of_basis_points_is_refused(percentage):
+    with pytest.raises(Refused, match=r"multiple of 0\.01"):
+        share_of(percentage)
+    assert [share_of(good) for good in (0, 0.29, 5, 99.99, 100)] == [0, 29, 500, 9999, 10_000]
+
+
+# --- tallies ----------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(1e-5, 120))
+def test_a_bucket_holds_its_value_and_is_narrower_than_two_percent(seconds):
+    low, high = histogram.bounds(histogram.bucket(seconds))
+    assert low <= seconds <= high
+    assert (high - low) / 2 <= 0.01 * seconds
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9, 1e9])
+def test_what_no_clock_measures_counts_at_the_end_it_passed(seconds):
+    assert histogram.bucket(seconds) in (0, histogram.BUCKETS - 1)
+
+
+@given(st.lists(st.floats(1e-4, 10), min_size=1, max_size=200), st.floats(0.01, 0.99))
+def test_a_quantile_is_right_to_one_percent(values, level):
+    tally = Tally()
+    for value in values:
+        tally.add(0, value)
+    ordered = sorted(values)
+    exact = ordered[max(0, math.ceil(level * len(values) - 1e-9) - 1)]
+    assert tally.quantile(level) == pytest.approx(exact, rel=0.02)
+
+
+def test_tallies_add_up_and_survive_being_written_down():
+    one, other = searched(300, seed=1, errors=0.1), searched(200, seed=2)
+    other.add(3, 0.01, results=0, anonymous=True)
+    other.add_pair(0.9, 0.1)
+    both = Tally.from_json(one.to_json())
+    both.merge(Tally.from_json(other.to_json()))
+    assert both.calls == 501
+    assert both.errors == one.errors
+    assert (both.zeros, both.anonymous, both.pairs) == (1, 1, 1)
+    assert both.seconds == pytest.approx(one.seconds + other.seconds)
+    assert Tally.from_json(Tally().to_json()).calls == 0
+
+
+# --- estimates --------------------------------------------------------------------------------------------------
+
+
+def test_k10_a_ratio_has_the_variance_of_the_delta_method():
+    clicks, queries = np.array([1.0, 0, 3, 2, 0, 4]), np.array([2.0, 1, 5, 4, 3, 5])
+    assert moments._ratio_variance(clicks, queries) == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize(
+    ("tally", "reason"),
+    [
+        (Tally(), "no_data"),
+        (searched(99), "too_few_units"),
+        (searched(5000, groups=20), "too_few_units"),
+    ],
+)
+def test_without_support_there_is_no_number_but_a_reason(tally, reason):
+    for found in (moments.error_rate(tally), moments.quantile(tally, 0.95)):
+        assert found == Unclear(reason)
+
+
+def test_a_few_groups_that_search_most_are_few():
+    tally = searched(600)
+    for number in range(20_000):
+        tally.add(number % 5, 0.02)
+    assert moments.error_rate(tally) == Unclear("too_few_units")
+
+
+@pytest.mark.parametrize("rate", [0.0005, 0.002, 0.02])
+def test_the_variance_of_an_error_rate_covers_what_happens_even_when_no_search_failed(rate):
+    rng, covered = np.random.default_rng(4), 0
+    for _ in range(200):
+        tally = Tally()
+        for number, failed in enumerate(rng.random(1500) < rate):
+            tally.add(number % GROUPS, 0.01, error=bool(failed))
+        found = moments.error_rate(tally)
+        covered += abs(found.estimate - rate) <= 3 * math.sqrt(found.variance)
+    assert covered >= 185
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_the_variance_of_a_p95_is_that_of_repeated_samples(clustered):
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(120):
+        tally, speed = Tally(), rng.lognormal(0, 0.4 if clustered else 0, GROUPS)
+        for number, noise in enumerate(rng.lognormal(0, 0.3, 4096)):
+            tally.add(number % GROUPS, 0.02 * speed[number % GROUPS] * noise)
+        found.append(moments.quantile(tally, 0.95))
+    spread = np.std([one.estimate for one in found])
+    told = np.sqrt(np.mean([one.variance for one in found]))
+    assert told == pytest.approx(spread, rel=0.25)
+
+
+def test_swapping_the_arms_negates_the_difference_and_keeps_its_error():
+    one, other = (
+        moments.error_rate(searched(2000, errors=0.02)),
+        moments.error_rate(searched(2000, errors=0.05, seed=3)),
+    )
+    there, back = moments.difference(one, other), moments.difference(other, one)
+    assert (there.estimate, there.variance) == (-back.estimate, back.variance)
+
+
+def test_one_stage_stratified_is_that_stage():
+    effect = moments.difference(moments.error_rate(searched(2000)), moments.error_rate(searched(2000, errors=0.05)))
+    assert moments.stratified([(10.0, effect)]) == effect
+    assert moments.stratified([(10.0, effect), (5.0, Unclear("no_data"))]) == effect
+    assert moments.stratified([]) == Unclear("no_data")
+
+
+# --- the sequence -----------------------------------------------------------------------------------------------
+
+
+def test_k7_the_normal_mixture_is_the_published_one():
+    rho_squared = sequence._rho_squared(0.05, 100)
+    assert 100 * rho_squared == pytest.approx(100 / 12.60056, rel=1e-5)
+    assert 100 * sequence.half_two_sided(0.1, 100, 100, 0.05) == pytest.approx(30.35209, abs=1e-4)
+
+
+@given(st.floats(0.01, 0.1), st.integers(200, 100_000), st.integers(1000, 50_000))
+def test_an_effect_at_the_edge_of_the_interval_has_p_alpha(error, n, n_star):
+    half = sequence.half_two_sided(error, n, n_star, 0.05)
+    assert sequence.p_value(half, error, n, n_star, 0.05) == pytest.approx(0.05)
+
+
+def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
+    rng, crossed = np.random.default_rng(2), 0
+    for _ in range(400):
+        values = rng.standard_normal(4000).cumsum()
+        looks = np.arange(100, 4001, 50)
+        halves = [sequence.half_one_sided(1 / math.sqrt(n), n, 2000, 0.05) for n in looks]
+        crossed += bool(np.any(values[looks - 1] / looks > halves))
+    assert crossed <= 20
+
+
+# --- the canary -------------------------------------------------------------------------------------------------
+
+
+def test_a_canary_like_blue_with_enough_searches_is_healthy():
+    found = judge([(searched(6000, seed=1), searched(6000, seed=2))], Rules())
+    assert found.verdict == "healthy", found.words
+
+
+@pytest.mark.parametrize(
+    ("canary", "metric"),
+    [({"ms": 30.0}, "p95"), ({"errors": 0.03}, "error rate")],
+)
+def test_certain_harm_beyond_the_margin_is_unhealthy_and_said_in_numbers(canary, metric):
+    found = judge([(searched(6000, seed=1), searched(6000, seed=2, **canary))], Rules())
+    assert found.verdict == "unhealthy"
+    assert found.words.startswith(metric)
+    assert "tolerated, n 12000" in found.words
+
+
+def test_certain_but_trivial_harm_does_not_roll_back():
+    found = judge([(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], Rules())
+    assert found.comparisons[0].low > 0
+    assert found.verdict == "healthy"
+
+
+@pytest.mark.parametrize("searches", [0, 1, 99, 150])
+def test_too_little_is_never_healthy_and_says_how_much_is_missing(searches):
+    found = judge([(searched(searches), searched(searches, seed=2))], Rules())
+    assert found.verdict == "unknown"
+    assert found.missing >= 200 - searches
+
+
+def test_no_control_is_never_healthy():
+    assert judge([(Tally(), searched(9000))], Rules()).verdict == "unknown"
+    assert judge([], Rules()).verdict == "unknown"
+
+
+def test_a_smaller_share_needs_less_certainty():
+    assert tolerance(500) > tolerance(2500) > tolerance(5000) == tolerance(10_000) == 1.0
+
+
+def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
+    early, late = {"ms": 20.0}, {"ms": 60.0}
+    stages = [
+        (searched(600, seed=1, **early), searched(600, seed=2, **early)),
+        (searched(6000, seed=3, **late), searched(6000, seed=4, **late)),
+    ]
+    assert judge(stages, Rules()).verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("calls", "errors", "trips"),
+    [(200, 10, False), (200, 11, True), (199, 11, False), (100, 20, True), (1000, 50, False), (1000, 51, True)],
+)
+def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, trips):
+    tally = Tally()
+    for number in range(calls):
+        tally.add(number % GROUPS, 0.01, error=number < errors)
+    assert bool(tripped(tally, [], Breakers())) == trips
+
+
+def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
+    slow = [(3.0, 10)] * 9
+    assert not tripped(Tally(), [*slow, (0.0, 0)], Breakers())
+    assert "300 ms" in tripped(Tally(), [(0.0, 0), *slow, (3.0, 10)], Breakers())
+    assert not tripped(Tally(), [*slow, (0.1, 500)], Breakers())
+
+
+@pytest.mark.proof
+def test_of_200_healthy_canaries_at_most_one_is_rolled_back(effort):
+    runs = effort(40, 200)
+    ends = [run(Case(look_minutes=15), seed).how for seed in range(runs)]
+    assert ends.count("rolled back") <= 1
+    assert ends.count("promoted") >= 0.9 * runs
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("case", [Case(slower=1.5, look_minutes=15), Case(failing=0.05, look_minutes=15)])
+def test_no_canary_that_does_much_harm_is_promoted(effort, case):
+    ends = [run(case, seed).how for seed in range(effort(20, 200))]
+    assert ends.count("promoted") == 0
+    assert ends.count("rolled back") >= 0.9 * len(ends)
