@@ -29,6 +29,7 @@ class Planned:
     check: Check
     bound: float | None
     accepted: bool
+    needs: tuple[str, ...]
 
     @property
     def shown(self) -> bool:
@@ -54,7 +55,7 @@ def collect(gate: GateContext, over: Over) -> float | None:
 
     A collector that was refused, or that the time budget has no room for, leaves its checks without evidence."""
     planned = plan(gate)
-    needed = {need for one in planned for need in one.check.needs}
+    needed = {need for one in planned for need in one.needs}
     wait = _collect(gate, [name for name in COLLECTORS if name in needed], over)
     if wait is not None or not _fell(gate, planned):
         return wait
@@ -106,7 +107,7 @@ def reasons(report: Mapping[str, Any]) -> str:
 
 def progress(gate: GateContext) -> State:
     """How many of the collectors have all their evidence."""
-    needed = {need for one in plan(gate) for need in one.check.needs}
+    needed = {need for one in plan(gate) for need in one.needs}
     done = sum(bool(gate.memory.get(name, {}).get("complete")) for name in needed)
     return {"done": done, "size": len(needed), "unit": "parts"}
 
@@ -165,7 +166,7 @@ def _wanted(gate: GateContext, name: str, check: Check) -> bool:
 def _planned(gate: GateContext, name: str, check: Check) -> Planned:
     said = gate.spec.validation.check(name) or CheckSpec()
     bound = said.bound if said.bound is not None else _default(gate, name, check)
-    return Planned(name, check, bound, said.accept_inconclusive)
+    return Planned(name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs)
 
 
 def _default(gate: GateContext, name: str, check: Check) -> float | None:
@@ -195,7 +196,7 @@ def _finding(gate: GateContext, planned: Planned) -> Finding:
 
 def _missing(gate: GateContext, planned: Planned) -> str:
     """Why the evidence is not complete, or nothing."""
-    for need in planned.check.needs:
+    for need in planned.needs:
         memory = gate.memory.get(need, {})
         if memory.get("refused"):
             return str(memory["refused"])

@@ -41,6 +41,11 @@ def _source(gate: GateContext) -> bool:
     return gate.source is not None
 
 
+def _counted(gate: GateContext) -> bool:
+    """Who filled it has counted the records: the source need not be read again for that."""
+    return "expected" in gate.filled
+
+
 def _searchable(gate: GateContext) -> bool:
     return bool(gate.params)
 
@@ -70,7 +75,7 @@ _ASKED = ("vectors", "asked")
 
 CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
-    "count": Check(counts.count, ("origin",)),
+    "count": Check(counts.count, ("origin",), known=_counted),
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
     "model_stamp": Check(stamp.model_stamp),

@@ -1,6 +1,7 @@
 """How the new collection's answers differ from the live one's. A difference may be what was wanted, so these are shown
 and stop nothing until the index file gives a bound."""
 
+import math
 from typing import Any
 
 from core.checks.finding import Finding, cannot_tell, held
@@ -25,6 +26,8 @@ def score_shift(gate: GateContext, bound: float | None) -> Finding:
     if not rows:
         return cannot_tell(_why(gate))
     found = {at: ks_distance(_scores(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
+    if any(map(math.isnan, found.values())):
+        return cannot_tell("some scores are no numbers", len(rows))
     worst = max(found.values())
     detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_models(gate)}"
     return Finding("pass" if bound is None or worst <= bound else "block", worst, len(rows), detail)

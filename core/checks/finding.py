@@ -39,7 +39,8 @@ def never(gate: GateContext) -> bool:
 class Check:
     """A row of the gate. ``needs`` names the collectors it reads; ``when`` says whether it is planned where the index
     file is silent; ``bound`` is the one it then has, None shows the number only. A ``soft`` check never blocks.
-    ``quality`` marks those whose failure is put down to index, data or model."""
+    ``quality`` marks those whose failure is put down to index, data or model. Where it is ``known`` already what the
+    collectors would find, none is asked."""
 
     judge: Judge
     needs: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Check:
     shown: bool = False
     soft: bool = False
     quality: bool = False
+    known: Callable[[GateContext], bool] = never
 
 
 def exact(met: bool) -> Verdict:

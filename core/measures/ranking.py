@@ -61,11 +61,14 @@ def hits_at_least(
     scores: Sequence[float], truth: Sequence[float], k: int = 10, *, rising: bool = True, tolerance: float = 1e-6
 ) -> float:
     """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that ties count as found.
-    ``rising`` is False for distances, where less is better. Nothing to find is all found."""
+    ``rising`` is False for distances, where less is better. Nothing to find is all found; a k-th score that is no
+    number says nothing, and NaN is the answer."""
     wanted = min(k, len(truth))
     if not wanted:
         return 1.0
     last = truth[wanted - 1]
+    if math.isnan(last):
+        return math.nan
     slack = tolerance * max(1.0, abs(last))
     reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
     return min(1.0, reached / wanted)

@@ -1,5 +1,6 @@
 """Each check: one that passes, one that blocks, one that cannot tell; and how the gate adds them up."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.evidence.context import GateContext, Judged, Live, Pace
 from core.evidence.sampling import offer
 from core.gate import NO_QUERIES, check_names, plan, reasons, report, verdict
 from core.index_file import IndexSpec, ValidationSpec
-from core.ports import Capacity, Point
+from core.ports import Capacity, Point, Row
 from core.stamps import Stamp
 
 SIZE = 4
@@ -62,6 +63,20 @@ class Model:
         self.dimension = dimension
 
 
+class Three:
+    """A source of three records that notices when it is read."""
+
+    collection = None
+    was_read = False
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def read(self, cursor: Any) -> Iterator[Row]:
+        self.was_read = True
+        return iter([Row("", {"id": number}, {"n": number}) for number in range(3)])
+
+
 # --- built as wanted --------------------------------------------------------------------------------------------
 
 
@@ -82,6 +97,17 @@ def test_without_a_count_from_the_source_nobody_can_tell(store: LocalStore) -> N
 def test_a_collection_judged_by_itself_is_held_against_the_records_of_its_source(store: LocalStore) -> None:
     assert found("count", gate(store, filled={}, memory={"origin": {"rows": 3}})).verdict == "pass"
     assert found("count", gate(store, filled={}, memory={"origin": {"rows": 4}})).verdict == "block"
+
+
+@pytest.mark.parametrize(("filled", "read"), [({"expected": 3}, False), ({}, True)])
+def test_the_source_is_read_again_for_its_count_only_where_nobody_counted(
+    store: LocalStore, filled: dict[str, Any], read: bool
+) -> None:
+    source = Three()
+    context = gate(store, filled=filled, source=source, spec=spec(checks={"round_trip": False}))
+    gates.collect(context, lambda: False)
+    rows = {row["name"]: row for row in report(context)["checks"]}
+    assert (rows["count"]["verdict"], rows["count"]["bound"], source.was_read) == ("pass", 3, read)
 
 
 def test_vectors_of_the_models_size_pass_and_others_block(store: LocalStore) -> None:
@@ -244,6 +270,13 @@ def test_what_differs_from_live_is_shown_and_stops_nothing_without_a_bound(store
     assert CHECKS["score_shift"].judge(context, None).verdict == "pass"
     assert found("score_shift", context, 0.2).verdict == "block"
     assert found("overlap", gate(store), 0.8).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("place", ["top", "tenth"])
+def test_a_score_that_is_no_number_shows_no_shift(store: LocalStore, place: str) -> None:
+    rows = [*beside(299, top=0.9, tenth=0.5), *beside(1, **{"top": 0.9, "tenth": 0.5, place: math.nan})]
+    finding = found("score_shift", gate(store, live=LIVE, memory=asked(*rows)), 0.2)
+    assert (finding.verdict, finding.value) == ("inconclusive", None)
 
 
 def test_a_slower_collection_blocks_where_a_bound_is_given(store: LocalStore) -> None:

@@ -152,6 +152,11 @@ def test_hits_beyond_the_depth_do_not_help():
     assert hits_at_least([0.1, 0.9, 0.9], [0.9, 0.9], k=2) == 0.5
 
 
+def test_an_exact_score_that_is_no_number_says_nothing():
+    assert math.isnan(hits_at_least([0.9, 0.8], [0.9, math.nan]))
+    assert hits_at_least([0.9, math.nan], [0.9, 0.8]) == 0.5
+
+
 # --- intervals ----------------------------------------------------------------------------------------------------
 
 
