@@ -197,5 +197,5 @@ def _found(sight: Sight, variant: str, words: bool) -> Target:
     if words and sight.stale:
         raise Unavailable(f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}")
     if words:
-        raise Refused(f"alias {sight.route.alias} does not exist; `rollouts alias list` shows those that do")
+        raise Refused(f"alias {sight.route.alias} does not exist; known: {', '.join(sight.others) or 'none'}")
     return Target(sight.route.alias)

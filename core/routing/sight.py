@@ -33,6 +33,8 @@ class Sight:
     green: Target | None = None
     #: Why the route may be older than the database's, or nothing.
     stale: str = ""
+    #: The aliases there are, where this one was looked for and is none of them.
+    others: tuple[str, ...] = ()
 
     @property
     def same_model(self) -> bool:
@@ -46,12 +48,13 @@ def look(services: Services, alias: str, last: Sight | None) -> Sight:
     route, stale = _route(services, alias, last)
     known = {target.collection: target for target in (last.live, last.green) if target} if last else {}
     try:
-        live = _live(services, route)
+        live, others = _live(services, route)
         return Sight(
             route,
             _target(services, alias, live, known) if live else None,
             _target(services, alias, route.green, known) if route.green else None,
             stale,
+            others,
         )
     except AppError as error:
         return replace(last, stale=str(error)) if last else Sight(route, stale=str(error))
@@ -75,8 +78,11 @@ def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, s
         return (last.route if last else Route(alias)), stale
 
 
-def _live(services: Services, route: Route) -> str | None:
-    return route.collection(LIVE) if not route.at_rest else services.store.aliases().get(route.alias)
+def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
+    if not route.at_rest:
+        return route.collection(LIVE), ()
+    aliases = services.store.aliases()
+    return aliases.get(route.alias), () if route.alias in aliases else tuple(sorted(aliases))
 
 
 def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:

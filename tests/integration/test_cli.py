@@ -360,7 +360,7 @@ def test_aliases_are_made_moved_and_removed(shell):
         (["deploy", "docs", "--source", "jsonl:../x.jsonl"], ["../x.jsonl", "ROLLOUTS_SOURCE_ROOTS"]),
         (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, collection:"]),
         (["deploy", "docs", "--source", "collection:nope"], ["nope"]),
-        (["deploy", "docs", "--strategy", "canary"], ["canary", "blue_green"]),
+        (["deploy", "docs", "--strategy", "rolling"], ["rolling", "blue_green, canary"]),
         (
             ["deploy", "docs", "--option", "soak.seconds=-1"],
             ["options: soak.seconds: found -1", "greater than or equal"],
@@ -559,12 +559,12 @@ def test_doctor_says_what_this_version_will_not_do(shell):
     declare(
         shell.folder,
         docs={**DOCS, "rebuild": "0 2 * * *", "source": "jsonl:gone.jsonl"},
-        more={**DOCS, "strategy": "canary", "embedding": {"model": "nobody:1"}},
+        more={**DOCS, "strategy": "rolling", "embedding": {"model": "nobody:1"}},
     )
     shell("list")
     report = shell.json("doctor")
     warned = [f"{check['name']}: {check['value']}" for check in report["checks"] if check["state"] == "warn"]
-    for words in ("docs: rebuild", "docs: gone.jsonl", "more: strategy canary", "more: embedding model 'nobody:1'"):
+    for words in ("docs: rebuild", "docs: gone.jsonl", "more: strategy rolling", "more: embedding model 'nobody:1'"):
         assert any(words in line for line in warned), words
 
 
