@@ -176,11 +176,12 @@ class Installation:
         self._stack.callback(self.foreign.close)
 
     def _program(self, entry: str) -> Program:
-        program = Program(entry, self.folder, self._environment(), self._app, self._children)
+        program = Program(entry, self.folder, self.environment, self._app, self._children)
         self._stack.callback(program.kill)
         return program
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
         """Nothing of the developer's own settings."""
         settings = {
             "ROLLOUTS_DATABASE_URL": self.database_url,

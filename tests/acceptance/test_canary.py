@@ -1,0 +1,132 @@
+"""A canary under real searches, from outside: what ``season`` found."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+
+from core.models import Deployment, StepRow
+from tests.acceptance.installation import BRISK, Installation
+from tests.acceptance.season import DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season
+
+pytestmark = pytest.mark.timeout(300)
+#: Seconds in which a search process may still serve by the route before.
+HEARD = 1.0
+#: The issue's bound on what a killed process loses.
+LOST_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def spent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Season]:
+    folder = tmp_path_factory.mktemp("season") / "house"
+    with Installation(folder, "postgres", times=BRISK, tick=1.0) as house:
+        house.run()
+        yield season(house)
+
+
+def shifts(deployment: Deployment) -> list[StepRow]:
+    return [step for step in deployment.steps if step.name == "shift"]
+
+
+def changed(spent: Season, alias: str) -> list[float]:
+    """When the route of an alias changed: wall clock."""
+    return [event.at.timestamp() for event in spent.events[alias] if event.event == "route.changed"]
+
+
+def test_users_saw_no_search_fail_or_come_back_empty_whatever_happened(spent: Season, figure: Callable[[str], None]):
+    figure(f"{len(spent.searches):,} searches by {PROCESSES} processes through five canaries and their disturbances")
+    assert len(spent.searches) > 5000
+    assert [search for search in spent.searches if search.error or not search.results] == []
+
+
+def test_a_healthy_canary_reaches_everybody(spent: Season):
+    deployment = spent.deployments["healthy"]
+    assert deployment.status == "live", deployment.message
+    assert [step.status for step in shifts(deployment)] == ["done"] * len(SHARES)
+    assert spent.moves["healthy"] == [deployment.blue, deployment.green]
+
+
+def test_the_shares_that_users_met_are_those_that_were_set(spent: Season, figure: Callable[[str], None]):
+    green, at = spent.deployments["healthy"].green, changed(spent, "healthy")
+    for share, (began, ended) in zip(SHARES[:-1], pairwise(at), strict=False):
+        met = {s.user: s.collection == green for s in spent.of("healthy") if began + HEARD < s.at < ended}
+        found, expected = sum(met.values()) / len(met), share / 100
+        error = math.sqrt(expected * (1 - expected) / len(met))
+        figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
+        assert abs(found - expected) <= 3 * error
+
+
+def test_nobody_who_has_met_green_is_sent_back_to_blue(spent: Season):
+    green, at = spent.deployments["healthy"].green, changed(spent, "healthy")
+    histories = defaultdict(list)
+    for search in spent.of("healthy"):
+        if not any(began <= search.at <= began + HEARD for began in at):
+            histories[search.user].append(search.collection == green)
+    assert sum(any(history) for history in histories.values()) > 100
+    assert [user for user, history in histories.items() if history != sorted(history)] == []
+
+
+@pytest.mark.parametrize(("alias", "said"), [("slow", "latency"), ("failing", "searches failed")])
+def test_a_green_that_harms_goes_in_its_first_stage(spent: Season, alias: str, said: str):
+    deployment = spent.deployments[alias]
+    assert deployment.status == "rolled_back", deployment.message
+    assert said in deployment.message
+    assert [step.status for step in shifts(deployment)] == ["failed", *["skipped"] * (len(SHARES) - 1)]
+    assert spent.moves[alias] == [deployment.blue]
+    assert deployment.green not in spent.house.collections()
+
+
+def test_whom_green_failed_blue_answered(spent: Season):
+    fallbacks = [search for search in spent.of("failing") if search.fallback]
+    assert len(fallbacks) >= 5
+    assert {search.collection for search in fallbacks} == {spent.deployments["failing"].blue}
+
+
+def test_without_searches_a_person_is_asked(spent: Season):
+    deployment = spent.deployments["idle"]
+    assert deployment.status == "paused"
+    assert "0 searches of the" in deployment.message
+    assert spent.moves["idle"] == [deployment.blue]
+
+
+def test_workers_killed_in_every_stage_change_nothing(spent: Season):
+    deployment = spent.deployments["killed"]
+    assert spent.deaths == len(DEATHS) + len(ON_THE_WAY)
+    assert deployment.status == "live", deployment.message
+    assert spent.moves["killed"] == [deployment.blue, deployment.green]
+    named = [event.event for event in spent.events["killed"] if event.deployment_id == deployment.id]
+    assert named.count("alias.switched") == 1
+    assert named.count("shift.done") == len(SHARES)
+
+
+@pytest.mark.parametrize("how", ["with Redis", "by looking"])
+def test_every_search_process_follows_a_route_within_a_second(spent: Season, how: str, figure: Callable[[str], None]):
+    delays = sorted(spent.delays[how])
+    figure(
+        f"a route change reached {PROCESSES} search processes {how}: median {delays[len(delays) // 2]:.2f} s, "
+        f"slowest of {len(delays)}: {delays[-1]:.2f} s"
+    )
+    assert len(delays) >= 30
+    assert delays[math.ceil(0.99 * len(delays)) - 1] <= HEARD
+
+
+@pytest.mark.parametrize("away", ["redis_away", "database_away"])
+def test_searches_go_on_without_redis_and_without_the_database(spent: Season, away: str):
+    began, ended = getattr(spent, away)
+    served = len(spent.between((began, ended))) / (ended - began)
+    assert served > 0.5 * PROCESSES * RATE
+
+
+def test_a_killed_search_process_loses_two_seconds_of_observations_at_most(
+    spent: Season, figure: Callable[[str], None]
+):
+    lost = len(spent.searches) - spent.counted
+    figure(f"a search process killed at {RATE:g} searches a second: {lost} observations lost")
+    # A search that was counted when its process died may not have been entered in the journal.
+    assert -2 <= lost <= LOST_SECONDS * RATE
+
+
+def test_every_alias_was_searched_all_the_time(spent: Season):
+    assert {search.alias for search in spent.searches} == set(SEARCHED)
