@@ -1,1 +1,85 @@
-"""The statistics of two arms: pure functions on numbers. Sections are those of docs/notes/experiments.md."""
+"""The statistics of two arms: pure functions on numbers. Sections are those of docs/notes/experiments.md.
+
+Names are imported from their modules when first asked for: whoever only assigns users, as a search process or the
+index file does, loads no scipy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.experiments.assignment import Ranges, assign, bucket, bucket_ranges, weights_of
+    from core.experiments.balance import concentration_for, mismatched, srm_chi_square, srm_sequential
+    from core.experiments.comparison import Comparison, FixedTest, Goal, Relative, Stratum, Verdict, compare
+    from core.experiments.decision import Action, Decision, Limits, Quality, decide
+    from core.experiments.metric import Kind, Metric, Role
+    from core.experiments.moments import Estimate, Moments, Unclear, difference, relative_difference
+    from core.experiments.multiplicity import adjust
+    from core.experiments.quantiles import clustered_quantile, clustered_quantile_difference
+    from core.experiments.sequence import confidence_sequence, sequential_p
+    from core.experiments.sums import Sums, delta_ratio, mean, mean_from_sums
+    from core.experiments.welch import Welch, welch_from_moments
+
+_NAMES = {
+    "assignment": ("Ranges", "assign", "bucket", "bucket_ranges", "weights_of"),
+    "balance": ("concentration_for", "mismatched", "srm_chi_square", "srm_sequential"),
+    "comparison": ("Comparison", "FixedTest", "Goal", "Relative", "Stratum", "Verdict", "compare"),
+    "decision": ("Action", "Decision", "Limits", "Quality", "decide"),
+    "metric": ("Kind", "Metric", "Role"),
+    "moments": ("Estimate", "Moments", "Unclear", "difference", "relative_difference"),
+    "multiplicity": ("adjust",),
+    "quantiles": ("clustered_quantile", "clustered_quantile_difference"),
+    "sequence": ("confidence_sequence", "sequential_p"),
+    "sums": ("Sums", "delta_ratio", "mean", "mean_from_sums"),
+    "welch": ("Welch", "welch_from_moments"),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "Action",
+    "Comparison",
+    "Decision",
+    "Estimate",
+    "FixedTest",
+    "Goal",
+    "Kind",
+    "Limits",
+    "Metric",
+    "Moments",
+    "Quality",
+    "Ranges",
+    "Relative",
+    "Role",
+    "Stratum",
+    "Sums",
+    "Unclear",
+    "Verdict",
+    "Welch",
+    "adjust",
+    "assign",
+    "bucket",
+    "bucket_ranges",
+    "clustered_quantile",
+    "clustered_quantile_difference",
+    "compare",
+    "concentration_for",
+    "confidence_sequence",
+    "decide",
+    "delta_ratio",
+    "difference",
+    "mean",
+    "mean_from_sums",
+    "mismatched",
+    "relative_difference",
+    "sequential_p",
+    "srm_chi_square",
+    "srm_sequential",
+    "weights_of",
+    "welch_from_moments",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """``variance`` is that of the estimate; ``units`` are groups that searched."""
+    """``variance`` is that of the estimate; ``units`` are what was drawn: users, or in a tally groups that searched."""
 
     units: int
     estimate: float
@@ -33,8 +33,8 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """No number, and why: ``no_data``, ``too_few_units``, ``control_not_positive``, ``control_too_noisy``,
-    ``quantile_unresolved``."""
+    """No number, and why: ``no_data``, ``too_few_units``, ``variance_not_positive``, ``control_not_positive``,
+    ``control_too_noisy``, ``quantile_unresolved``."""
 
     reason: str
 
@@ -111,11 +111,17 @@ def stratified(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
     known = [(weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0]
     if not known:
         return effects[-1][1] if effects and isinstance(effects[-1][1], Unclear) else Unclear("no_data")
-    total = sum(weight for weight, _ in known)
+    return weighted(*zip(*known, strict=True))
+
+
+def weighted(weights: Sequence[float], stages: Sequence[Moments]) -> Moments:
+    """One arm over its stages; ``weights`` are scaled to sum to 1."""
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
     return Moments(
-        sum(effect.units for _, effect in known),
-        sum(weight / total * effect.estimate for weight, effect in known),
-        sum((weight / total) ** 2 * effect.variance for weight, effect in known),
+        sum(stage.units for stage in stages),
+        sum(share * stage.estimate for share, stage in zip(shares, stages, strict=True)),
+        sum(share**2 * stage.variance for share, stage in zip(shares, stages, strict=True)),
     )
 
 

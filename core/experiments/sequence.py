@@ -1,11 +1,32 @@
 """The confidence sequence (section 4): an interval that holds at every look at once.
 
 Asymptotic confidence sequence of arXiv:2103.06476 with the normal mixture of arXiv:1810.08240. ``n`` counts what the
-evidence grows with, here searches of both arms; ``n_star`` is the n at which the interval is narrowest relative to a
-fixed one, and is never changed once looking has begun.
+evidence grows with: searches of both arms in a canary, units of both arms in an experiment. ``n_star`` is the n at
+which the interval is narrowest relative to a fixed one, and is never changed once looking has begun.
 """
 
 import math
+from typing import Literal
+
+
+def confidence_sequence(
+    difference: float, standard_error: float, n: float, alpha: float, n_star: float, sided: Literal[1, 2] = 2
+) -> tuple[float, float]:
+    """The interval around ``difference`` that covers the true one at all looks together, but for a chance of ``alpha``.
+
+    ``sided`` 1: each of the two bounds holds alone at ``alpha``. Raises ValueError for a standard error, n or n_star
+    that is not positive: without variance there is no number, see ``moments.Unclear``.
+    """
+    _check(standard_error, n, alpha * (3 - sided), n_star)
+    half = (half_two_sided if sided == 2 else half_one_sided)(standard_error, n, n_star, alpha)
+    return difference - half, difference + half
+
+
+def sequential_p(difference: float, standard_error: float, n: float, alpha: float, n_star: float) -> float:
+    """Two-sided p of this look, at most ``alpha`` exactly where ``confidence_sequence`` excludes 0; the smallest over
+    all looks is valid at each of them, and the caller keeps it. Raises as ``confidence_sequence`` does."""
+    _check(standard_error, n, alpha, n_star)
+    return p_value(difference, standard_error, n, n_star, alpha)
 
 
 def half_two_sided(error: float, n: float, n_star: float, alpha: float) -> float:
@@ -28,3 +49,10 @@ def p_value(effect: float, error: float, n: float, n_star: float, alpha: float) 
 
 def _rho_squared(alpha: float, n_star: float) -> float:
     return (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / n_star
+
+
+def _check(error: float, n: float, alpha: float, n_star: float) -> None:
+    if not (0 < error < math.inf and n > 0 and n_star > 0 and 0 < alpha < 1):
+        raise ValueError(
+            f"standard error {error}, n {n} and n_star {n_star} are to be positive, alpha {alpha} between 0 and 1"
+        )

@@ -1,0 +1,16 @@
+"""Many metrics, many chances to be wrong (section 6): secondary metrics are corrected together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
+    """Adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the same order; None, no number, stays
+    None and is not counted."""
+    known = [p for p in pvalues if p is not None]
+    if not known:
+        return list(pvalues)
+    adjusted = iter(np.asarray(stats.false_discovery_control(known, method="bh")).tolist())
+    return [None if p is None else next(adjusted) for p in pvalues]
