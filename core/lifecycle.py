@@ -1,7 +1,8 @@
-"""A deployment's statuses and the only table that changes them.
+"""The statuses of deployments and of experiments, and the only tables that change them.
 
-Rule: a status changes by looking up ``TRANSITIONS[status, event]`` and in no other way. An event that is not in the
-table is refused in words and changes nothing. ``docs/lifecycle.md`` is drawn from this table.
+Rule: a status changes by looking up ``TRANSITIONS[status, event]`` and in no other way; an experiment's by
+``EXPERIMENT_TRANSITIONS``. An event that is not in the table is refused in words and changes nothing.
+``docs/lifecycle.md`` is drawn from the first.
 """
 
 from enum import StrEnum
@@ -89,3 +90,37 @@ def _possible(status: Status) -> str:
         return "it has ended"
     asked = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
     return "possible now: " + ", ".join(event for event in asked if allowed(status, event))
+
+
+# --- experiments --------------------------------------------------------------------------------------------------
+
+
+class ExperimentStatus(StrEnum):
+    DRAFT = "draft"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DECIDED = "decided"
+
+
+class ExperimentEvent(StrEnum):
+    START = "start"
+    STOP = "stop"
+    DECIDE = "decide"
+
+
+EXPERIMENT_TRANSITIONS: dict[tuple[ExperimentStatus, ExperimentEvent], ExperimentStatus] = {
+    (ExperimentStatus.DRAFT, ExperimentEvent.START): ExperimentStatus.RUNNING,
+    (ExperimentStatus.DRAFT, ExperimentEvent.STOP): ExperimentStatus.STOPPED,
+    (ExperimentStatus.RUNNING, ExperimentEvent.STOP): ExperimentStatus.STOPPED,
+    (ExperimentStatus.RUNNING, ExperimentEvent.DECIDE): ExperimentStatus.DECIDED,
+}
+
+
+def experiment_after(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
+    """As ``after``, for an experiment."""
+    try:
+        return EXPERIMENT_TRANSITIONS[status, event]
+    except KeyError:
+        possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
+        now = "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
+        raise Refused(f"{event} is not possible: the experiment is {status}; {now}") from None

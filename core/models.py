@@ -30,7 +30,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, datetime: UtcDateTime, str: Text}
+    type_annotation_map = {
+        dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON,
+        list[Any]: JSON,
+        datetime: UtcDateTime,
+        str: Text,
+    }
 
 
 class Deployment(Base):
@@ -182,10 +188,11 @@ class ServiceClock(Base):
 
 
 class RouteRow(Base):
-    """Which collections answer an alias; ``version`` only grows. Without ``green`` the alias itself answers.
+    """Which collections answer an alias; ``version`` only grows. Without ``green`` and ``arms`` the alias does itself.
 
     ``share`` is what green gets and ``shadow`` the part of all searches that is also asked of it unseen, both in basis
-    points. ``stage`` names what the observations of this time belong to, ``deployment/position`` of a step.
+    points. ``stage`` names what the observations of this time belong to, ``deployment/position`` of a step. ``arms``
+    are an experiment's, see ``core.routing.route.Arm``; ``blue`` is its control then.
     """
 
     __tablename__ = "routes"
@@ -199,6 +206,8 @@ class RouteRow(Base):
     green: Mapped[str | None]
     share: Mapped[int] = mapped_column(default=0)
     shadow: Mapped[int] = mapped_column(default=0)
+    experiment_id: Mapped[str | None]
+    arms: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
     changed_at: Mapped[datetime]
 
 
@@ -233,3 +242,13 @@ class TrafficRow(Base):
     sequence: Mapped[int]
     at: Mapped[datetime]
     tally: Mapped[dict[str, Any]]
+
+
+class BatchRow(Base):
+    """The last batch of observations that a search process has written: one that is written twice is there once."""
+
+    __tablename__ = "batches"
+
+    process: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    at: Mapped[datetime]

@@ -1,19 +1,18 @@
 """What searches experienced, in the database: rows that are only added, and folded together as they age.
 
-Rule: a row is one process's batch, known by (process, sequence), so that a batch written twice is there once; folding
-replaces rows by their sum in one transaction. Redis holds none of it: when it is emptied, nothing is lost.
+Rule: a row is one process's batch. The last batch of each process is known, so that one written twice is there once;
+folding replaces rows by their sum in one transaction. Redis holds none of it: when it is emptied, nothing is lost.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.models import TrafficRow
+from core.models import BatchRow, TrafficRow
 from core.ports import Clock
 from core.services import Services
 from core.tally import Tally
@@ -52,21 +51,24 @@ class Key:
 
 
 def write(
-    sessions: sessionmaker[Session], clock: Clock, process: str, sequence: int, tallies: Mapping[Key, Tally]
+    sessions: sessionmaker[Session],
+    clock: Clock,
+    process: str,
+    sequence: int,
+    tallies: Mapping[Key, Tally],
+    also: Callable[[Session, datetime], None] = lambda session, now: None,
 ) -> None:
-    """Adds a batch. One that is there already, because the answer to its commit was lost, is not added again."""
-    try:
-        with sessions.begin() as session:
-            now = clock.now(session)
-            session.add_all(
-                TrafficRow(**asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json())
-                for key, tally in tallies.items()
-            )
-    except IntegrityError:
-        with sessions() as session:
-            query = select(TrafficRow.id).where(TrafficRow.process == process, TrafficRow.sequence == sequence)
-            if session.scalars(query.limit(1)).first() is None:
-                raise
+    """Adds a batch, and in the same transaction what ``also`` has to add. One that is there already, because the answer
+    to its commit was lost, is not added again."""
+    with sessions.begin() as session:
+        now = clock.now(session)
+        if not _is_new(session, process, sequence, now):
+            return
+        session.add_all(
+            TrafficRow(**asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json())
+            for key, tally in tallies.items()
+        )
+        also(session, now)
 
 
 def read(session: Session, alias: str, stage: str) -> dict[Key, Tally]:
@@ -94,8 +96,17 @@ def prune(services: Services, days: float = 30) -> int:
     """Deletes what is older than ``days``; returns how many rows."""
     with services.sessions.begin() as session:
         before = services.clock.now(session) - timedelta(days=days)
+        session.execute(delete(BatchRow).where(BatchRow.at < before))
         gone = session.execute(delete(TrafficRow).where(TrafficRow.at < before).returning(TrafficRow.id))
         return len(gone.all())
+
+
+def _is_new(session: Session, process: str, sequence: int, now: datetime) -> bool:
+    row = session.get(BatchRow, process, with_for_update=True)
+    if row is not None and row.sequence >= sequence:
+        return False
+    session.merge(BatchRow(process=process, sequence=sequence, at=now))
+    return True
 
 
 def _fold_level(services: Services, number: int, level: _Level) -> int:

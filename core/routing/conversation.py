@@ -9,12 +9,13 @@ from collections.abc import Generator
 
 from core.errors import AppError, Refused
 from core.ports import Hit
-from core.routing.desk import Choice, Desk
+from core.routing.choice import Choice
+from core.routing.desk import Desk
 from core.routing.request import Answer, Ask, Request
-from core.routing.route import CANARY
+from core.routing.sight import Target
 
-#: Seconds a canary may take before blue is asked: the answer must come while the user still waits.
-CANARY_SECONDS = 4.0
+#: Seconds a collection on trial may take before blue is asked: the answer must come while the user still waits.
+TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
 Conversation = Generator[Ask, list[Hit], Answer]
@@ -38,15 +39,15 @@ def _instead(desk: Desk, choice: Choice, request: Request, error: AppError, seco
     """What the canary cannot answer blue does. A request that both refuse is the caller's fault and nobody's error."""
     if choice.fallback is None:
         return (yield from _again(desk, choice, request, error, seconds))
-    blue = choice.fallback
+    blue, started = choice.fallback, time.perf_counter()
     try:
-        hits = yield Ask(blue.collection if request.words else request.alias, blue, SECONDS)
+        hits = yield Ask(_name(choice, blue, request), blue, SECONDS)
     except Refused:
         raise
     except AppError:
         desk.failed(choice, seconds)
         raise
-    desk.failed(choice, seconds, fallback=True)
+    desk.failed(choice, seconds, waited=seconds + time.perf_counter() - started)
     return Answer(blue.collection, choice.variant, hits, fallback=True)
 
 
@@ -61,8 +62,13 @@ def _again(desk: Desk, choice: Choice, request: Request, error: AppError, second
 
 
 def _ask(choice: Choice, request: Request) -> Ask:
-    """Words go to the collection whose model they are embedded with, and to no other; a vector goes to whatever the
-    alias stands for in this moment."""
-    if choice.variant == CANARY:
-        return Ask(choice.target.collection, choice.target, CANARY_SECONDS)
-    return Ask(choice.target.collection if request.words else request.alias, choice.target, SECONDS)
+    if choice.tried:
+        return Ask(choice.target.collection, choice.target, TRIED_SECONDS)
+    return Ask(_name(choice, choice.target, request), choice.target, SECONDS)
+
+
+def _name(choice: Choice, target: Target, request: Request) -> str:
+    """Words go to the collection whose model they are embedded with, and to no other; so does an experiment's control,
+    which may have no alias. Any other vector goes to whatever the alias stands for in this moment."""
+    physical = request.words or choice.route.experiment_id
+    return target.collection if physical else request.alias

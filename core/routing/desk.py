@@ -11,14 +11,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import AppError, Refused, Unavailable
 from core.experiments.assignment import BASIS, bucket, group
-from core.routing import table
+from core.routing import enrolment, table
+from core.routing.choice import BLUE, Choice
 from core.routing.recorder import Recorder
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.shadow import Shadow
@@ -35,24 +35,6 @@ LOOK_EVERY = 0.5
 FLUSH_EVERY = 1.0
 #: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of them.
 _REPORT_EVERY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Who serves this request. ``fallback`` is asked where the chosen collection fails; ``anonymous`` was drawn."""
-
-    route: Route
-    variant: str
-    target: Target
-    fallback: Target | None
-    #: Green, if this search is to be asked of it unseen.
-    shadow: Target | None
-    group: int
-    anonymous: bool
-
-    @property
-    def key(self) -> Key:
-        return Key(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
 
 
 class Desk:
@@ -81,33 +63,45 @@ class Desk:
             self._worded.add(alias)
         route = sight.route
         place, cluster = _place(route, user)
-        variant = LIVE if route.at_rest else self._variant(sight, place, cluster, words)
-        fallback = sight.live if variant == CANARY else None
+        variant = self._variant(sight, place, cluster, user, words)
+        fallback = sight.live if variant not in BLUE else None
         shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, words) else None
-        return Choice(route, variant, _found(sight, variant, words), fallback, shadow, cluster, user is None)
+        return Choice(route, variant, _found(sight, variant, words), fallback, shadow, place, cluster, user)
 
-    def _variant(self, sight: Sight, place: int, cluster: int, words: bool) -> str:
-        """A vector made for blue is not asked of a green with another model: blue answers, and it is counted apart."""
+    def _variant(self, sight: Sight, place: int, cluster: int, user: str | None, words: bool) -> str:
+        """A vector made for blue is not asked of another model: blue answers, and it is counted apart, for control's
+        users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
         route, variant = sight.route, sight.route.variant(place)
-        if variant != CANARY or words or sight.same_model:
+        if variant == LIVE or (route.experiment_id and user is None):
+            return LIVE
+        if words or sight.same_model:
             return variant
         self.recorder.add(Key(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
         return LIVE
 
     def answered(self, choice: Choice, seconds: float, results: int) -> None:
-        self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.anonymous)
+        self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.user is None)
+        self._enrol(choice, seconds, zero_results=int(not results))
 
-    def failed(self, choice: Choice, seconds: float, *, fallback: bool = False) -> None:
-        self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=choice.anonymous)
+    def failed(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
+        """``waited``: how long it took until blue had answered instead; None: nobody has."""
+        fallback = waited is not None
+        anonymous = choice.user is None
+        self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
+        self._enrol(choice, waited or seconds, errors=1)
+
+    def _enrol(self, choice: Choice, seconds: float, **came_to: int) -> None:
+        if choice.route.experiment_id and choice.variant != LIVE and choice.user is not None:
+            self.recorder.add_person(*enrolment.of(choice, seconds, **came_to))
 
     def again(self, choice: Choice, error: AppError) -> Choice | None:
         """A choice to try instead, where what was asked is gone because the alias has moved on unseen."""
-        if choice.variant == CANARY or not isinstance(error, Refused):
+        if choice.tried or not isinstance(error, Refused):
             return None
         sight = self.look(choice.route.alias)
         if sight.live is None or sight.live == choice.target:
             return None
-        return Choice(sight.route, LIVE, sight.live, None, None, choice.group, choice.anonymous)
+        return Choice(sight.route, LIVE, sight.live, None, None, choice.place, choice.group, choice.user)
 
     # --- sights ---------------------------------------------------------------------------------------------------
 
@@ -133,9 +127,8 @@ class Desk:
     def _warm(self, alias: str, sight: Sight) -> None:
         if alias not in self._worded:
             return
-        for target in (sight.live, sight.green):
-            if target is not None:
-                self._quietly("the first search in words will load its model", partial(model, self.services, target))
+        for target in sight.targets:
+            self._quietly("the first search in words will load its model", partial(model, self.services, target))
 
     def _start(self) -> None:
         with self._guard:
@@ -191,7 +184,7 @@ def _shadowed(sight: Sight, words: bool) -> bool:
 
 def _found(sight: Sight, variant: str, words: bool) -> Target:
     """Qdrant itself knows what an alias stands for; a model must be known here."""
-    found = sight.green if variant == CANARY else sight.live
+    found = sight.live if variant in BLUE else sight.tried[variant]
     if found is not None:
         return found
     if words and sight.stale:

@@ -5,19 +5,37 @@ counted once; meanwhile everything newer adds up in the next one, whose size doe
 """
 
 import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from core import traffic
+from sqlalchemy.orm import Session
+
+from core import exposures, traffic
+from core.exposures import Person, Seen
 from core.services import Services
 from core.tally import Tally
 from core.traffic import Key
+
+#: The most users of experiments that one batch holds; while the database is away, those beyond are not enrolled.
+_PEOPLE = 50_000
+
+
+@dataclass(slots=True)
+class Batch:
+    tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    people: dict[Person, Seen] = field(default_factory=dict)
+
+    def write(self, session: Session, now: datetime) -> None:
+        exposures.write(session, now, self.people)
 
 
 class Recorder:
     def __init__(self, services: Services, process: str) -> None:
         self._services, self._process = services, process
         self._guard, self._writing = threading.Lock(), threading.Lock()
-        self._open: dict[Key, Tally] = {}
-        self._closed: dict[Key, Tally] = {}
+        self._open = Batch()
+        self._closed: Batch | None = None
         self._sequence = 0
 
     def add(
@@ -32,29 +50,36 @@ class Recorder:
         anonymous: bool = False,
     ) -> None:
         with self._guard:
-            self._tally(key).add(group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous)
+            tally = self._open.tallies[key]
+            tally.add(group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous)
 
     def add_pair(self, key: Key, overlap: float, log_ratio: float) -> None:
         with self._guard:
-            self._tally(key).add_pair(overlap, log_ratio)
+            self._open.tallies[key].add_pair(overlap, log_ratio)
+
+    def add_person(self, person: Person, seen: Seen) -> None:
+        """One search of a user of an experiment."""
+        with self._guard:
+            people = self._open.people
+            before = people.get(person)
+            if before is not None:
+                before.merge(seen)
+            elif len(people) < _PEOPLE:
+                people[person] = seen
 
     def flush(self) -> None:
         """Writes what was not written yet. Raises SQLAlchemyError; nothing is lost then."""
         with self._writing:
-            if self._closed:
-                self._write()
+            if self._closed is not None:
+                self._write(self._closed)
             with self._guard:
-                self._closed, self._open = self._open, {}
-            if self._closed:
+                batch, self._open = self._open, Batch()
+            if batch.tallies:
                 self._sequence += 1
-                self._write()
+                self._closed = batch
+                self._write(batch)
 
-    def _write(self) -> None:
-        traffic.write(self._services.sessions, self._services.clock, self._process, self._sequence, self._closed)
-        self._closed = {}
-
-    def _tally(self, key: Key) -> Tally:
-        found = self._open.get(key)
-        if found is None:
-            found = self._open[key] = Tally()
-        return found
+    def _write(self, batch: Batch) -> None:
+        services = self._services
+        traffic.write(services.sessions, services.clock, self._process, self._sequence, batch.tallies, also=batch.write)
+        self._closed = None

@@ -1,20 +1,42 @@
 """A route: which collection answers whom.
 
 Rule: the choice is a pure function of the route and the user, the same in every process and after every restart.
-Green's range starts at a fixed place and only grows, so raising its share moves nobody back (experiments section 1).
+Ranges start at fixed places and only grow, so raising a share moves nobody back (experiments section 1).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
-from core.experiments.assignment import BASIS, canary_ranges
+from core.experiments.assignment import BASIS, Ranges, canary_ranges
 
 LIVE, CONTROL, CANARY = "live", "control", "canary"
 
 
 @dataclass(frozen=True, slots=True)
+class Arm:
+    """The collection that serves these buckets. ``control`` is served by blue like the rest, and compared with."""
+
+    variant: str
+    collection: str
+    ranges: Ranges
+
+    def has(self, bucket: int) -> bool:
+        return any(start <= bucket < end for start, end in self.ranges)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        ranges = tuple((int(start), int(end)) for start, end in content["ranges"])
+        return cls(content["variant"], content["collection"], ranges)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"variant": self.variant, "collection": self.collection, "ranges": [list(pair) for pair in self.ranges]}
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """``share`` and ``shadow`` in basis points; see ``core.models.RouteRow``. At rest, and for an alias nobody has ever
-    routed, there is no green and the alias itself answers."""
+    routed, the alias itself answers. An experiment gives its ``arms``; a canary's follow from its share."""
 
     alias: str
     version: int = 0
@@ -25,28 +47,33 @@ class Route:
     share: int = 0
     shadow: int = 0
     deployment_id: str | None = None
-    _control: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
-    _canary: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    experiment_id: str | None = None
+    arms: tuple[Arm, ...] = ()
+    _split: tuple[Arm, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        control, canary = canary_ranges(self.share) if self.green else ((), ())
-        object.__setattr__(self, "_control", control)
-        object.__setattr__(self, "_canary", canary)
+        object.__setattr__(self, "_split", self.arms or self._canary())
+
+    def _canary(self) -> tuple[Arm, ...]:
+        if self.green is None:
+            return ()
+        control, canary = canary_ranges(self.share)
+        return Arm(CONTROL, self.blue or self.alias, control), Arm(CANARY, self.green, canary)
 
     @property
     def at_rest(self) -> bool:
-        return self.green is None
+        return not self._split
+
+    @property
+    def tried(self) -> Sequence[Arm]:
+        """The arms that are compared with the control."""
+        return self._split[1:]
 
     def variant(self, bucket: int) -> str:
-        """Who serves the users of this bucket, 0 to 9 999. Control is served by blue like the rest, and compared with
-        canary: as many users, drawn alike."""
+        """Who serves the users of this bucket, 0 to 9 999."""
         assert 0 <= bucket < BASIS
-        if any(start <= bucket < end for start, end in self._canary):
-            return CANARY
-        return CONTROL if any(start <= bucket < end for start, end in self._control) else LIVE
+        return next((arm.variant for arm in self._split if arm.has(bucket)), LIVE)
 
     def collection(self, variant: str) -> str:
         """What is asked for this variant: a collection's name, or at rest the alias."""
-        if self.green is None:
-            return self.alias
-        return self.green if variant == CANARY else self.blue or self.alias
+        return next((arm.collection for arm in self.tried if arm.variant == variant), self.blue or self.alias)

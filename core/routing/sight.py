@@ -1,14 +1,14 @@
 """What a search process knows of an alias: its route, and of each collection behind it the model to ask with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import AppError, Refused
 from core.index_file import EmbeddingSpec
 from core.ports import Embedder
-from core.routing.route import LIVE, Route
+from core.routing.route import CANARY, LIVE, Route
 from core.routing.table import load
 from core.services import Services
 from core.stamps import read_stamp
@@ -26,33 +26,42 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """``live`` is what the alias stands for: blue while there is a green. None if it could not be looked up."""
+    """``live`` is what the alias stands for, or blue while the route leads elsewhere too; None if it could not be
+    looked up. ``tried``: the collections compared with it, by variant."""
 
     route: Route
     live: Target | None = None
-    green: Target | None = None
+    tried: Mapping[str, Target] = field(default_factory=dict)
     #: Why the route may be older than the database's, or nothing.
     stale: str = ""
     #: The aliases there are, where this one was looked for and is none of them.
     others: tuple[str, ...] = ()
 
     @property
+    def green(self) -> Target | None:
+        return self.tried.get(CANARY)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return (*((self.live,) if self.live else ()), *self.tried.values())
+
+    @property
     def same_model(self) -> bool:
-        """Whether a vector made for blue means the same to green, as far as the stamps tell."""
-        known = self.live and self.green and self.live.identity and self.green.identity
-        return not known or (self.live.identity, self.live.using) == (self.green.identity, self.green.using)  # type: ignore[union-attr]  # known says so
+        """Whether a vector means the same to all of them, as far as the stamps tell."""
+        known = {(target.identity, target.using) for target in self.targets if target.identity}
+        return len(known) <= 1
 
 
 def look(services: Services, alias: str, last: Sight | None) -> Sight:
     """The newest that can be known. What does not answer leaves the last known in place: searches go on by it."""
     route, stale = _route(services, alias, last)
-    known = {target.collection: target for target in (last.live, last.green) if target} if last else {}
+    known = {target.collection: target for target in last.targets} if last else {}
     try:
         live, others = _live(services, route)
         return Sight(
             route,
             _target(services, alias, live, known) if live else None,
-            _target(services, alias, route.green, known) if route.green else None,
+            {arm.variant: _target(services, alias, arm.collection, known) for arm in route.tried},
             stale,
             others,
         )

@@ -4,7 +4,7 @@ Rule: the row is the truth and its version only grows. Search processes hold it 
 look at once, and they look by themselves twice a second.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import events
+from core.errors import Refused
 from core.models import RouteRow, SearcherRow
-from core.routing.route import Route
+from core.routing.route import Arm, Route
 from core.services import Services
 
 #: A process that has not been heard of for so long is gone, or serves by a route that nobody can tell it to change.
@@ -48,15 +49,15 @@ def current(services: Services, alias: str) -> Route:
 
 
 def put(services: Services, alias: str, *, actor: str = events.SYSTEM, **wanted: Any) -> Route:
-    """Sets the route to ``wanted`` (fields of ``Route``; what is not named is at rest) and announces it.
+    """Sets the route to ``wanted`` (columns of ``RouteRow``; what is not named is at rest) and announces it.
 
     Set already, nothing is changed and the version stays: safe to run twice. Returns the route as it was read back.
+    Raises Refused where the route is a running experiment's.
     """
-    target = {**_AT_REST, **wanted}
     try:
-        changed = _write(services, alias, target, actor)
+        changed = _put(services, alias, actor, wanted)
     except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
-        changed = _write(services, alias, target, actor)
+        changed = _put(services, alias, actor, wanted)
     if changed:
         services.channel.announce(alias)
     return current(services, alias)
@@ -65,6 +66,41 @@ def put(services: Services, alias: str, *, actor: str = events.SYSTEM, **wanted:
 def clear(services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM) -> Route:
     """From now on the alias itself answers everybody; what is observed belongs to ``stage``."""
     return put(services, alias, stage=stage, actor=actor)
+
+
+def put_within(
+    services: Services, session: Session, alias: str, *, actor: str, experiment_id: str | None = None, **wanted: Any
+) -> bool:
+    """As ``put``, as part of somebody's transaction, who announces it afterwards; whether it changed anything.
+    ``experiment_id`` is the experiment in whose name it is done: it alone may change its route."""
+    row = hold(services, session, alias)
+    if row.experiment_id not in (None, experiment_id):
+        raise Refused(
+            f"experiment {row.experiment_id} splits the searches of {alias}; "
+            f"`rollouts experiment stop {row.experiment_id}` ends it"
+        )
+    target = {**_AT_REST, **wanted}
+    if row.version and all(getattr(row, name) == value for name, value in target.items()):
+        return False
+    before = _route(row)
+    for name, value in target.items():
+        setattr(row, name, value)
+    row.experiment_id = experiment_id if target["arms"] else None
+    row.version += 1
+    row.changed_at = services.clock.now(session)
+    _record(session, row, before, actor)
+    return True
+
+
+def hold(services: Services, session: Session, alias: str) -> RouteRow:
+    """The alias's row, made if there is none, and locked until the transaction ends: of two that begin something on an
+    alias in one moment the second waits here, and then sees the first."""
+    row = session.get(RouteRow, alias, with_for_update=True)
+    if row is None:
+        row = RouteRow(alias=alias, version=0, changed_at=services.clock.now(session))
+        session.add(row)
+        session.flush()
+    return row
 
 
 def confirmed(services: Services, route: Route) -> Confirmed:
@@ -94,31 +130,31 @@ def leave(services: Services, process: str) -> None:
 
 
 _AT_REST: dict[str, Any] = {
-    name: value for name, value in asdict(Route("")).items() if name not in ("alias", "version") and name[0] != "_"
+    "stage": "",
+    "salt": "",
+    "blue": None,
+    "green": None,
+    "share": 0,
+    "shadow": 0,
+    "deployment_id": None,
+    "arms": [],
 }
 
 
-def _write(services: Services, alias: str, target: dict[str, Any], actor: str) -> bool:
+def _put(services: Services, alias: str, actor: str, wanted: dict[str, Any]) -> bool:
     with services.sessions.begin() as session:
-        row = session.get(RouteRow, alias, with_for_update=True)
-        if row is None:
-            row = RouteRow(alias=alias, version=0, changed_at=services.clock.now(session))
-            session.add(row)
-        elif all(getattr(row, name) == value for name, value in target.items()):
-            return False
-        before = _route(row)
-        for name, value in target.items():
-            setattr(row, name, value)
-        row.version += 1
-        row.changed_at = services.clock.now(session)
-        if before.at_rest and target["green"] is None:
-            return True
-        detail = f"version {row.version}: {_words(_route(row))}"
-        deployment = target["deployment_id"]
-        events.record(
-            session, row.changed_at, "route.changed", detail, actor=actor, alias=alias, deployment_id=deployment
-        )
-        return True
+        return put_within(services, session, alias, actor=actor, **wanted)
+
+
+def _record(session: Session, row: RouteRow, before: Route, actor: str) -> None:
+    after = _route(row)
+    if before.at_rest and after.at_rest:
+        return
+    detail = f"version {row.version}: {_words(after)}"
+    deployment = row.deployment_id
+    events.record(
+        session, row.changed_at, "route.changed", detail, actor=actor, alias=row.alias, deployment_id=deployment
+    )
 
 
 def _route(row: RouteRow) -> Route:
@@ -132,11 +168,20 @@ def _route(row: RouteRow) -> Route:
         share=row.share,
         shadow=row.shadow,
         deployment_id=row.deployment_id,
+        experiment_id=row.experiment_id,
+        arms=tuple(Arm.of(arm) for arm in row.arms),
     )
 
 
 def _words(route: Route) -> str:
     if route.at_rest:
         return f"{route.alias} answers everybody"
+    if route.experiment_id:
+        shares = [f"{_share(arm):g} % {arm.collection}" for arm in route.arms]
+        return f"experiment {route.experiment_id}: {', '.join(shares)}, the rest {route.blue}"
     unseen = f", {route.shadow / 100:g} % asked in shadow" if route.shadow else ""
     return f"{route.share / 100:g} % {route.green}, the rest {route.blue}{unseen}"
+
+
+def _share(arm: Arm) -> float:
+    return sum(end - start for start, end in arm.ranges) / 100

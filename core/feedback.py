@@ -1,0 +1,158 @@
+"""What users and applications report of what they were given: counted once, for whom it was exposed, in time.
+
+Rule: what makes no sense is refused in words, and counted by its reason, so that a program that reports wrongly is seen
+in the report and not in the result.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core import upserts
+from core.errors import Refused
+from core.experiment_rows import CountRow, Experiment, FeedbackKey
+from core.experiment_spec import ExperimentSpec, MetricSpec
+from core.experiments.assignment import group
+from core.exposures import Exposure, Ledger, unit_of
+from core.lifecycle import ExperimentStatus
+from core.measures import histogram
+from core.services import Services
+from core.tally import Tally
+
+#: Seconds that a tally tells apart.
+LEAST_SECONDS, MOST_SECONDS = 1e-5, 128.0
+
+
+class Unexposed(Refused):
+    """This user was never exposed to the experiment, or that is not written down yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """``value`` is a number of ``metric``; ``key`` names this piece of feedback: given twice, it is counted once.
+    ``variant`` may be empty where the caller does not know it; without ``user_id`` it is shown and decides nothing."""
+
+    experiment_id: str
+    metric: str
+    value: Any
+    variant: str = ""
+    user_id: str | None = None
+    key: str | None = None
+
+
+class _Fault(Exception):
+    """Why feedback is not taken: a word to count it under, and a sentence."""
+
+    def __init__(self, what: str, words: str, error: type[Refused] = Refused) -> None:
+        super().__init__(words)
+        self.what, self.words, self.error = what, words, error
+
+
+def track(services: Services, given: Feedback, *, patient: bool = False) -> bool:
+    """Counts a piece of feedback; False if it is counted already.
+
+    Raises Refused, after counting that too. A user who was never exposed is ``Unexposed``; the ``patient`` caller asks
+    again, for the exposure may be on its way, and nothing is counted yet.
+    """
+    try:
+        with services.sessions.begin() as session:
+            return _take(session, services.clock.now(session), given)
+    except _Fault as fault:
+        if not (patient and fault.error is Unexposed):
+            _count(services, given, f"refused: {fault.what}")
+        raise fault.error(fault.words) from None
+
+
+def _take(session: Session, now: datetime, given: Feedback) -> bool:
+    row = session.get(Experiment, given.experiment_id)
+    if row is None:
+        words = f"there is no experiment {given.experiment_id!r}; `rollouts experiment list` shows them"
+        raise _Fault("unknown experiment", words)
+    spec = ExperimentSpec.model_validate(row.spec)
+    metric = _metric(row, spec, given)
+    if given.key is not None:
+        key = {"experiment_id": given.experiment_id, "key": given.key, "at": now}
+        if not upserts.is_new(session, FeedbackKey, key):
+            return False
+    if given.user_id is None:
+        _add_count(session, given, "without a user")
+        return True
+    ledger, unit = Ledger(session, row.id, spec), unit_of(row.id, given.user_id)
+    _add(ledger, metric, given, unit, _exposed(ledger, now, given, unit))
+    return True
+
+
+def _metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpec:
+    if row.status == ExperimentStatus.DRAFT:
+        raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
+    variants = [arm.variant for arm in spec.arms]
+    if given.variant and given.variant not in variants:
+        raise _Fault("unknown variant", f"variant {given.variant!r} is none of {', '.join(variants)}")
+    metric = spec.metric(given.metric)
+    reported = [known.name for known in spec.metrics if known.source == "feedback"]
+    if metric is None or metric.source != "feedback":
+        known = ", ".join(reported) or "none"
+        measured = " is measured by the router" if metric else " is not a metric of this experiment"
+        raise _Fault("unknown metric", f"{given.metric!r}{measured}; feedback is taken for: {known}")
+    _check_value(metric, given.value)
+    return metric
+
+
+def _check_value(metric: MetricSpec, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _Fault("no number", f"value {value!r} of {metric.name} is not a finite number")
+    if metric.sketched and not LEAST_SECONDS <= value <= MOST_SECONDS:
+        raise _Fault(
+            "out of range",
+            f"value {value:g} of {metric.name} is not from {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds",
+        )
+
+
+def _exposed(ledger: Ledger, now: datetime, given: Feedback, unit: str) -> Exposure:
+    """The user's exposure. One who reports of another arm than his own has met both: he is counted in his own."""
+    found = ledger.exposed([unit]).get(unit)
+    if found is None:
+        words = f"user {given.user_id!r} was never exposed to experiment {given.experiment_id}; search first"
+        raise _Fault("never exposed", words, Unexposed)
+    if now >= found.closes_at:
+        raise _Fault("too late", f"the window of user {given.user_id!r} closed at {found.closes_at:%Y-%m-%d %H:%M} UTC")
+    if given.variant and given.variant != found.variant:
+        ledger.cross([unit])
+    return found
+
+
+def _add(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure) -> None:
+    if metric.sketched:
+        tally = Tally()
+        assert given.user_id is not None
+        tally.cells = Counter({(group(given.experiment_id, given.user_id), histogram.bucket(given.value)): 1})
+        ledger.add_sketch(metric.name, found, tally)
+        return
+    counted = 0.0 if metric.per == "search" else 1.0
+    ledger.add(metric.name, {unit: (counted, float(given.value))}, {unit: found})
+
+
+def _count(services: Services, given: Feedback, what: str) -> None:
+    with services.sessions.begin() as session:
+        known = session.get(Experiment, given.experiment_id) is not None
+        _add_count(session, given if known else Feedback("", "", 0.0), what)
+
+
+def _add_count(session: Session, given: Feedback, what: str) -> None:
+    """Names nobody has declared are not kept: anybody could make up any number of them."""
+    row = session.get(Experiment, given.experiment_id)
+    spec = ExperimentSpec.model_validate(row.spec) if row else None
+    key = {
+        "experiment_id": given.experiment_id,
+        "what": what,
+        "variant": given.variant if spec and given.variant in {arm.variant for arm in spec.arms} else "",
+        "metric": given.metric if spec and spec.metric(given.metric) else "",
+    }
+    finite = isinstance(given.value, int | float) and math.isfinite(given.value)
+    upserts.add_up(
+        session, CountRow, [{**key, "count": 1, "total": given.value if finite else 0.0}], ("count", "total")
+    )

@@ -1,0 +1,35 @@
+"""Who serves one request."""
+
+from dataclasses import dataclass
+
+from core.routing.route import CONTROL, LIVE, Route
+from core.routing.sight import Target
+from core.traffic import Key
+
+#: Variants that blue serves.
+BLUE = (LIVE, CONTROL)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who serves this request. ``fallback`` is asked where the chosen collection fails; a request without a ``user``
+    was drawn."""
+
+    route: Route
+    variant: str
+    target: Target
+    fallback: Target | None
+    #: Green, if this search is to be asked of it unseen.
+    shadow: Target | None
+    place: int
+    group: int
+    user: str | None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
+
+    @property
+    def tried(self) -> bool:
+        """Whether a collection serves that is on trial, and blue can step in."""
+        return self.variant not in BLUE

@@ -1,0 +1,34 @@
+"""A search of an experiment's user, as it is to be written down."""
+
+import math
+from collections import Counter
+
+from core.exposures import Person, Seen, unit_of
+from core.measures import histogram
+from core.routing.choice import Choice
+
+#: What no clock tells apart from nothing; its logarithm is finite.
+_LEAST_MS = 1e-3
+
+
+def stage_name(experiment_id: str, stage: int) -> str:
+    """What the observations of a stage belong to."""
+    return f"experiment/{experiment_id}/{stage}"
+
+
+def of(choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0) -> tuple[Person, Seen]:
+    route = choice.route
+    assert route.experiment_id is not None
+    assert choice.user is not None
+    seen = Seen(
+        variant=choice.variant,
+        stage=int(route.stage.rsplit("/", 1)[1]),
+        collection=choice.target.collection,
+        bucket=choice.place,
+        group=choice.group,
+        errors=errors,
+        zero_results=zero_results,
+        log_ms=math.log(max(seconds * 1000, _LEAST_MS)),
+        latencies=Counter((histogram.bucket(seconds),)),
+    )
+    return Person(route.experiment_id, unit_of(route.experiment_id, choice.user)), seen
