@@ -8,5 +8,6 @@ from typing import Any
 SCHEDULE: dict[str, dict[str, Any]] = {
     "rouse": {"task": "deployments.rouse", "schedule": 5.0, "options": {"queue": "rouse", "expires": 15}},
     "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
+    "look": {"task": "experiments.look", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
     "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": {"queue": "rouse", "expires": 120}},
 }

@@ -12,15 +12,16 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import aliases, claims, engine, gate, retention
+from core import aliases, claims, engine, gate, occupancy, retention
 from core.errors import Busy, Refused, Unavailable
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
-from core.lifecycle import FINAL, Event, Status
+from core.lifecycle import Event, Status
 from core.models import AliasState, Deletion, Deployment, Version
 from core.naming import check_name, collection_name
 from core.plan import Plan
 from core.ports import Source
+from core.routing import table
 from core.services import Services
 from core.stamps import STAMPS_SINCE, read_stamp
 from core.strategies import STRATEGIES
@@ -76,7 +77,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
     check_name("alias", alias)
     current = _serving(_live(services), alias)
     with services.sessions() as session:
-        _check_alone(session, alias)
+        occupancy.check_alone(session, alias)
         last = _last_live(session, alias, current)
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
@@ -157,7 +158,7 @@ def delete_alias(services: Services, alias: str, *, actor: str) -> dict[str, Any
     if current is None:
         _check_was_deleted(services, alias)
         return {"deleted": False}
-    _check_free(services, alias)
+    occupancy.check_free(services, alias)
     return {"deleted": aliases.move(services, alias, None, expected={current}, actor=actor).moved}
 
 
@@ -286,7 +287,8 @@ def _enroll(
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)  # asked later, it would flush the version before its deployment
-            _check_alone(session, alias)
+            table.hold(services, session, alias)
+            occupancy.check_alone(session, alias)
             row = Deployment(
                 id=secrets.token_hex(6),
                 alias=alias,
@@ -302,7 +304,7 @@ def _enroll(
             knock = claims.knock_for(services, row, row.created_at)
     except IntegrityError as error:
         with services.sessions() as session:
-            _check_alone(session, alias)
+            occupancy.check_alone(session, alias)
         raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
     services.knock(knock)
     return row.id
@@ -347,31 +349,6 @@ def _collections(services: Services) -> set[str]:
         return set()
 
 
-def _check_alone(session: Session, alias: str) -> None:
-    running = _open_deployment(session, alias)
-    if running is not None:
-        raise Refused(
-            f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it or "
-            f"`rollouts abort {running.id}`"
-        )
-
-
-def _check_free(services: Services, alias: str) -> None:
-    """An alias under deployment is the deployment's; one that has given up leaves it to the operator."""
-    with services.sessions() as session:
-        running = _open_deployment(session, alias)
-    if running is not None and running.status != Status.NEEDS_OPERATOR:
-        raise Refused(
-            f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; abort it first"
-        )
-
-
-def _open_deployment(session: Session, alias: str) -> Deployment | None:
-    return session.scalars(
-        select(Deployment).where(Deployment.alias == alias, Deployment.status.not_in(FINAL))
-    ).one_or_none()
-
-
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
     query = select(Deployment).where(
         Deployment.alias == alias, Deployment.status == Status.LIVE, Deployment.green == collection
@@ -396,7 +373,7 @@ def _is_gone(services: Services, collection: str) -> bool:
 def _check_names(services: Services, alias: str, collection: str) -> None:
     check_name("alias", alias)
     check_name("collection", collection)
-    _check_free(services, alias)
+    occupancy.check_free(services, alias)
     if alias in services.store.collections():
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
     aliases.check_target(services, collection)

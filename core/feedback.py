@@ -45,26 +45,27 @@ class Feedback:
 
 
 class _Fault(Exception):
-    """Why feedback is not taken: a word to count it under, and a sentence."""
+    """Why feedback is not taken: a word to count it under, and a sentence; ``early`` if that may change soon."""
 
-    def __init__(self, what: str, words: str, error: type[Refused] = Refused) -> None:
+    def __init__(self, what: str, words: str, *, early: bool = False) -> None:
         super().__init__(words)
-        self.what, self.words, self.error = what, words, error
+        self.what, self.words, self.early = what, words, early
 
 
 def track(services: Services, given: Feedback, *, patient: bool = False) -> bool:
     """Counts a piece of feedback; False if it is counted already.
 
-    Raises Refused, after counting that too. A user who was never exposed is ``Unexposed``; the ``patient`` caller asks
-    again, for the exposure may be on its way, and nothing is counted yet.
+    Raises Refused, after counting that too. To the ``patient``, a user who was never exposed is ``Unexposed`` and
+    nothing is counted yet: he asks again, for the exposure may be on its way.
     """
     try:
         with services.sessions.begin() as session:
             return _take(session, services.clock.now(session), given)
     except _Fault as fault:
-        if not (patient and fault.error is Unexposed):
-            _count(services, given, f"refused: {fault.what}")
-        raise fault.error(fault.words) from None
+        if patient and fault.early:
+            raise Unexposed(fault.words) from None
+        _count(services, given, f"refused: {fault.what}")
+        raise Refused(fault.words) from None
 
 
 def _take(session: Session, now: datetime, given: Feedback) -> bool:
@@ -79,7 +80,7 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
         if not upserts.is_new(session, FeedbackKey, key):
             return False
     if given.user_id is None:
-        _add_count(session, given, "without a user")
+        _add_count(session, row, given, "without a user", float(given.value))
         return True
     ledger, unit = Ledger(session, row.id, spec), unit_of(row.id, given.user_id)
     _add(ledger, metric, given, unit, _exposed(ledger, now, given, unit))
@@ -117,7 +118,7 @@ def _exposed(ledger: Ledger, now: datetime, given: Feedback, unit: str) -> Expos
     found = ledger.exposed([unit]).get(unit)
     if found is None:
         words = f"user {given.user_id!r} was never exposed to experiment {given.experiment_id}; search first"
-        raise _Fault("never exposed", words, Unexposed)
+        raise _Fault("never exposed", words, early=True)
     if now >= found.closes_at:
         raise _Fault("too late", f"the window of user {given.user_id!r} closed at {found.closes_at:%Y-%m-%d %H:%M} UTC")
     if given.variant and given.variant != found.variant:
@@ -138,21 +139,18 @@ def _add(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: 
 
 def _count(services: Services, given: Feedback, what: str) -> None:
     with services.sessions.begin() as session:
-        known = session.get(Experiment, given.experiment_id) is not None
-        _add_count(session, given if known else Feedback("", "", 0.0), what)
+        _add_count(session, session.get(Experiment, given.experiment_id), given, what)
 
 
-def _add_count(session: Session, given: Feedback, what: str) -> None:
+def _add_count(session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0) -> None:
     """Names nobody has declared are not kept: anybody could make up any number of them."""
-    row = session.get(Experiment, given.experiment_id)
     spec = ExperimentSpec.model_validate(row.spec) if row else None
-    key = {
-        "experiment_id": given.experiment_id,
+    counted = {
+        "experiment_id": row.id if row else "",
         "what": what,
         "variant": given.variant if spec and given.variant in {arm.variant for arm in spec.arms} else "",
         "metric": given.metric if spec and spec.metric(given.metric) else "",
+        "count": 1,
+        "total": total,
     }
-    finite = isinstance(given.value, int | float) and math.isfinite(given.value)
-    upserts.add_up(
-        session, CountRow, [{**key, "count": 1, "total": given.value if finite else 0.0}], ("count", "total")
-    )
+    upserts.add_up(session, CountRow, [counted], ("count", "total"))

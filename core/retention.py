@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from core import events
 from core.errors import Refused
-from core.lifecycle import FINAL
+from core.experiment_rows import Experiment
+from core.lifecycle import FINAL, ExperimentStatus
 from core.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from core.services import Services
 
@@ -91,7 +92,7 @@ def cancel(session: Session, now: datetime, collection: str, reason: str, actor:
 
 def users(services: Services, session: Session, collection: str) -> list[str]:
     """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
-    they are, routes. Empty: nobody.
+    they are, routes, experiments. Empty: nobody.
 
     Qdrant's aliases are looked at last. Raises Unavailable if they cannot be, Refused if the index file cannot be read.
     """
@@ -104,10 +105,20 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
+    found += [f"experiment {row.id} compares it" for row in _experiments(session) if collection in _arms(row)]
     routed = select(RouteRow.alias).where(or_(RouteRow.blue == collection, RouteRow.green == collection))
     found += [f"the route of alias {alias} leads to it" for alias in session.scalars(routed)]
     aliases = services.store.aliases().items()
     return found + [f"alias {alias} points to it" for alias, target in aliases if target == collection]
+
+
+def _experiments(session: Session) -> Iterable[Experiment]:
+    unended = (ExperimentStatus.DRAFT, ExperimentStatus.RUNNING)
+    return session.scalars(select(Experiment).where(Experiment.status.in_(unended)))
+
+
+def _arms(row: Experiment) -> set[str]:
+    return {arm["collection"] for arm in row.spec["arms"]}
 
 
 def delete_due(services: Services) -> list[str]:

@@ -71,10 +71,10 @@ def write(
         also(session, now)
 
 
-def read(session: Session, alias: str, stage: str) -> dict[Key, Tally]:
-    """All that was observed in a stage."""
+def read(session: Session, alias: str, stage: str, since: datetime | None = None) -> dict[Key, Tally]:
+    """What was observed in a stage: all of it, or what was written down ``since``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage == stage)
-    return _summed(session.scalars(query))
+    return _summed(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
 
 
 def stages(session: Session, alias: str, prefix: str) -> dict[str, dict[Key, Tally]]:

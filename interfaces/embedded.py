@@ -22,6 +22,7 @@ from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
 from core.services import Times
 from core.settings import Settings
+from core.trials import folding, looking
 from core.writer import Written
 from wiring import EMBEDDED_STORE, build
 
@@ -130,7 +131,9 @@ class Embedded:
             engine.overdue(self.services)
             if with_deletions:
                 retention.delete_due(self.services)
+                looking.look_due(self.services)
                 traffic.fold(self.services)
+                folding.fold(self.services)
                 traffic.prune(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:

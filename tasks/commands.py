@@ -10,6 +10,7 @@ from core import commands, queries
 from core.errors import Refused
 from core.lifecycle import Event
 from core.services import Services
+from tasks import experiments
 
 Answer = dict[str, Any]
 ACTOR = "celery"
@@ -140,4 +141,5 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "aliases.switch_alias": switch_alias,
     "aliases.delete_alias": delete_alias,
     "collections.safe_delete_collection": safe_delete_collection,
+    **experiments.COMMANDS,
 }

@@ -5,7 +5,7 @@ from celery import Celery
 import beat_schedule
 from adapters.celery import CeleryKnocker, make_app
 from core.settings import Settings
-from tasks import commands, maintenance, pulse, steps
+from tasks import commands, experiments, maintenance, pulse, steps
 from wiring import PerProcess, build
 
 
@@ -16,6 +16,7 @@ def create_app(settings: Settings, services: PerProcess | None = None) -> Celery
     services = services or PerProcess(lambda: build(settings, CeleryKnocker(app)))
     steps.register(app, services)
     commands.register(app, services)
+    experiments.register_feedback(app, services)
     maintenance.register(app, services)
     pulse.install(app)
     return app

@@ -1,4 +1,5 @@
-"""What beat knocks for: turns that were lost, deletions that are due, observations that have aged."""
+"""What beat knocks for: turns that were lost, deletions that are due, looks at experiments, observations that have
+aged."""
 
 from collections.abc import Callable
 
@@ -6,6 +7,7 @@ from celery import Celery
 
 from core import engine, retention, traffic
 from core.services import Services
+from core.trials import folding, looking
 
 
 def register(app: Celery, services: Callable[[], Services]) -> None:
@@ -17,10 +19,14 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
     def delete_due() -> str:
         return "; ".join(retention.delete_due(services())) or "nothing due"
 
+    def look() -> str:
+        return "; ".join(looking.look_due(services())) or "no look due"
+
     def fold() -> str:
-        folded, pruned = traffic.fold(services()), traffic.prune(services())
+        folded, pruned = traffic.fold(services()) + folding.fold(services()), traffic.prune(services())
         return f"{folded} rows of observations folded, {pruned} deleted"
 
     app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
     app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)
+    app.task(look, name="experiments.look", send_events=False, shared=False)
     app.task(fold, name="traffic.fold", send_events=False, shared=False)

@@ -16,7 +16,9 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import AppError, Refused, Unavailable
+from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
+from core.feedback import Feedback, Unexposed, track
 from core.routing import enrolment, table
 from core.routing.choice import BLUE, Choice
 from core.routing.recorder import Recorder
@@ -44,6 +46,8 @@ class Desk:
         self.recorder = Recorder(services, self.process)
         self.shadow = Shadow(services, self.recorder)
         self._sights: dict[str, Sight] = {}
+        #: What an experiment's route is called, and its control; neither ever changes.
+        self._experiments: dict[str, tuple[str, str]] = {}
         #: Aliases that are asked in words: a model they will need is loaded before its collection is asked.
         self._worded: set[str] = set()
         self._served: dict[str, int] = {}
@@ -102,6 +106,37 @@ class Desk:
         if sight.live is None or sight.live == choice.target:
             return None
         return Choice(sight.route, LIVE, sight.live, None, None, choice.place, choice.group, choice.user)
+
+    # --- experiments ----------------------------------------------------------------------------------------------
+
+    def searched_by(self, experiment_id: str) -> str:
+        """What to search for this experiment: the alias or the name of its own that its route has; once that is no
+        longer its route, what blue is. Raises Refused for one that does not exist or has not begun."""
+        name, control = self._experiments.get(experiment_id) or self._experiment(experiment_id)
+        sight = self._sights.get(name) or self.look(name)
+        mine = sight.route.experiment_id == experiment_id
+        return name if mine or sight.live is not None else control
+
+    def track(self, given: Feedback) -> bool:
+        """The exposure may still be in this process's memory."""
+        try:
+            return track(self.services, given, patient=True)
+        except Unexposed:
+            self.recorder.flush()
+            return track(self.services, given)
+
+    def _experiment(self, experiment_id: str) -> tuple[str, str]:
+        try:
+            with self.services.sessions() as session:
+                row = session.get(Experiment, experiment_id)
+        except SQLAlchemyError as error:
+            raise Unavailable(f"the database did not answer ({type(error).__name__}); try again") from error
+        if row is None or row.started_at is None:
+            begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
+            raise Refused(f"experiment {experiment_id!r} {begun}")
+        found = self._experiments[experiment_id] = row.route, row.spec["arms"][0]["collection"]
+        self.look(row.route)
+        return found
 
     # --- sights ---------------------------------------------------------------------------------------------------
 

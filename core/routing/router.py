@@ -5,10 +5,13 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from core.errors import AppError
+from core.feedback import Feedback
 from core.ports import Hit, Searches
+from core.routing.choice import BLUE
 from core.routing.conversation import converse
 from core.routing.desk import Desk
 from core.routing.request import Answer, Ask, Options, Query, Request, arguments, vector
+from core.routing.route import CONTROL
 from core.services import Services
 
 
@@ -41,6 +44,36 @@ class Router:
         except StopIteration as end:
             answer: Answer = end.value
             return answer
+
+    def route_query(
+        self,
+        experiment_id: str,
+        query_vector: Query,
+        user_id: str | None = None,
+        limit: int = 10,
+        **options: Unpack[Options],
+    ) -> tuple[str, list[Hit]]:
+        """The arm that this experiment gives the user, and what its collection finds.
+
+        Without ``user_id``, and once the experiment has ended, that is the control, and nobody is enrolled. Raises
+        Refused for an experiment that does not exist or has not begun.
+        """
+        name = self._desk.searched_by(experiment_id)
+        return _by_arm(self.search(name, query_vector, user_id, limit, **options))
+
+    def track_feedback(
+        self,
+        experiment_id: str,
+        variant: str,
+        metric: str,
+        value: float,
+        user_id: str | None = None,
+        key: str | None = None,
+    ) -> bool:
+        """Counts what a user did or said; False if this ``key`` was counted before. Raises Refused for what makes no
+        sense, such as a user whom the experiment never met."""
+        given = Feedback(experiment_id, metric, value, variant, user_id, key)
+        return self._desk.track(given)
 
     def close(self) -> None:
         self._desk.close()
@@ -86,6 +119,31 @@ class AsyncRouter:
             answer: Answer = end.value
             return answer
 
+    async def route_query(
+        self,
+        experiment_id: str,
+        query_vector: Query,
+        user_id: str | None = None,
+        limit: int = 10,
+        **options: Unpack[Options],
+    ) -> tuple[str, list[Hit]]:
+        """As ``Router.route_query``."""
+        name = await asyncio.to_thread(self._desk.searched_by, experiment_id)
+        return _by_arm(await self.search(name, query_vector, user_id, limit, **options))
+
+    async def track_feedback(
+        self,
+        experiment_id: str,
+        variant: str,
+        metric: str,
+        value: float,
+        user_id: str | None = None,
+        key: str | None = None,
+    ) -> bool:
+        """As ``Router.track_feedback``."""
+        given = Feedback(experiment_id, metric, value, variant, user_id, key)
+        return await asyncio.to_thread(self._desk.track, given)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._desk.close)
         await self._searches.close()
@@ -104,3 +162,7 @@ class AsyncRouter:
         else:
             asked = vector(self._services, request, ask.target)
         return await self._searches.search(ask.collection, asked, request.limit, **arguments(request, ask))
+
+
+def _by_arm(answer: Answer) -> tuple[str, list[Hit]]:
+    return (CONTROL if answer.variant in BLUE else answer.variant), answer.results

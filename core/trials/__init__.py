@@ -1,0 +1,1 @@
+"""Experiments as people run them: created, started, looked at, decided."""

@@ -1,0 +1,237 @@
+"""What people may ask of an experiment. Every refusal comes before anything is changed."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import events, occupancy
+from core.errors import Refused, Unavailable
+from core.experiment_rows import Experiment
+from core.experiment_spec import CONTROL, DEFAULT_METRICS, TREATMENT, ExperimentSpec, metrics_of
+from core.experiments.assignment import BASIS, weights_of
+from core.index_file import validated
+from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
+from core.naming import check_name
+from core.routing import enrolment, table
+from core.routing.route import Arm
+from core.services import Services
+from core.stamps import read_stamp
+
+
+def create(
+    services: Services,
+    name: str,
+    control: str,
+    treatments: Sequence[str],
+    *,
+    actor: str,
+    alias: str | None = None,
+    split: float = 0.5,
+    metrics: Sequence[str | Mapping[str, Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
+    start: bool = True,
+) -> str:
+    """Writes an experiment down, starts it unless told otherwise, and returns its id.
+
+    ``split`` is the share of the treatments together. ``options`` are further keys of ``ExperimentSpec``. Without
+    ``alias`` it is the one that leads to ``control``, if any: an experiment on what no alias serves is searched by
+    ``route_query`` alone.
+    """
+    check_name("experiment", name)
+    spec = _spec(services, control, treatments, split, metrics, options or {})
+    alias = _alias(services, control, alias)
+    row = Experiment(
+        id=secrets.token_hex(6), name=name, alias=alias, route="", spec=spec.model_dump(mode="json"), actor=actor
+    )
+    row.route = alias or f"experiment:{row.id}"
+    with services.sessions.begin() as session:
+        row.created_at = services.clock.now(session)
+        if start:
+            occupancy.check_alone(session, row.route)
+        session.add(row)
+        _record(session, row.created_at, row, "created", _words(spec), actor)
+        session.flush()
+        if start:
+            _start(services, session, row, actor)
+    services.channel.announce(row.route)
+    return row.id
+
+
+def start(services: Services, experiment_id: str, *, actor: str) -> str:
+    """Splits the searches of a draft's alias from now on."""
+    return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor))
+
+
+def stop(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+    """Control answers everybody again; what was seen stays. Users of both arms are still heard until their windows
+    close."""
+
+    def ended(session: Session, row: Experiment) -> None:
+        end(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor)
+
+    return _changed(services, experiment_id, ended)
+
+
+def widen(services: Services, experiment_id: str, coverage: int, *, actor: str) -> str:
+    """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
+    send users back."""
+
+    def widened(session: Session, row: Experiment) -> None:
+        now = row.stages[-1]["coverage"] if row.stages else 0
+        if row.status != ExperimentStatus.RUNNING or not now < coverage <= BASIS:
+            raise Refused(
+                f"experiment {row.id} is {row.status} with a coverage of {now} basis points: {coverage} is not above "
+                f"that and at most {BASIS}"
+            )
+        _add_stage(services, session, row, coverage, actor)
+
+    return _changed(services, experiment_id, widened)
+
+
+def end(
+    services: Services, session: Session, row: Experiment, event: ExperimentEvent, message: str, actor: str
+) -> None:
+    """Gives the route back and writes down why; announce the route after the transaction."""
+    row.status = experiment_after(row.status, event)
+    row.finished_at = services.clock.now(session)
+    row.message = message
+    if table.load(session, row.route).experiment_id == row.id:
+        table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
+    _record(session, row.finished_at, row, str(row.status), message, actor)
+
+
+def find(session: Session, experiment: str) -> Experiment:
+    """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
+    by_id = list(
+        session.scalars(select(Experiment).where(Experiment.id.startswith(experiment, autoescape=True)).limit(2))
+    )
+    if experiment and len(by_id) == 1:
+        return by_id[0]
+    named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
+    found = session.scalars(named).first()
+    if found is None and by_id and experiment:
+        raise Refused(f"experiment id {experiment!r} fits several; give more of it")
+    if found is None:
+        raise Refused(f"there is no experiment {experiment!r}; `rollouts experiment list` shows them")
+    return found
+
+
+# --- how ----------------------------------------------------------------------------------------------------------
+
+
+def _changed(services: Services, experiment_id: str, change: Any) -> str:
+    with services.sessions.begin() as session:
+        row = session.get_one(Experiment, find(session, experiment_id).id, with_for_update=True)
+        change(session, row)
+        found, route = row.id, row.route
+    services.channel.announce(route)
+    return found
+
+
+def _start(services: Services, session: Session, row: Experiment, actor: str) -> None:
+    status = experiment_after(row.status, ExperimentEvent.START)
+    spec = ExperimentSpec.model_validate(row.spec)
+    table.hold(services, session, row.route)
+    occupancy.check_alone(session, row.route)
+    now = services.clock.now(session)
+    row.status, row.started_at = status, now
+    row.next_look_at = now + timedelta(minutes=spec.look_minutes)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
+    _record(session, now, row, "started", _words(spec), actor)
+    _add_stage(services, session, row, spec.coverage, actor)
+
+
+def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
+    spec = ExperimentSpec.model_validate(row.spec)
+    row.stages = [*row.stages, {"coverage": coverage, "started_at": _iso(services.clock.now(session))}]
+    ranges = spec.ranges(coverage)
+    arms = [Arm(arm.variant, arm.collection, mine).to_json() for arm, mine in zip(spec.arms, ranges, strict=True)]
+    table.put_within(
+        services,
+        session,
+        row.route,
+        actor=actor,
+        experiment_id=row.id,
+        stage=enrolment.stage_name(row.id, len(row.stages)),
+        salt=row.id,
+        blue=spec.control.collection,
+        arms=arms,
+    )
+
+
+def _spec(
+    services: Services,
+    control: str,
+    treatments: Sequence[str],
+    split: float,
+    metrics: Sequence[str | Mapping[str, Any]] | None,
+    options: Mapping[str, Any],
+) -> ExperimentSpec:
+    collections = [check_name("collection", name) for name in (control, *treatments)]
+    there = services.store.collections()
+    for collection in collections:
+        if collection not in there:
+            raise Refused(f"collection {collection} does not exist; there are: {', '.join(sorted(there)) or 'none'}")
+    weights = options.get("weights") or _weights(split, len(treatments))
+    if len(weights) != len(collections):
+        raise Refused(f"weights {weights} are not one for each of {', '.join(collections)}")
+    arms = [
+        {"variant": variant, "collection": collection, "weight": weight, "identity": _identity(services, collection)}
+        for variant, collection, weight in zip(_variants(treatments), collections, weights, strict=True)
+    ]
+    asked = {key: value for key, value in options.items() if key != "weights"}
+    chosen = [metric.model_dump() for metric in metrics_of(metrics if metrics is not None else DEFAULT_METRICS)]
+    return validated(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
+
+
+def _variants(treatments: Sequence[str]) -> list[str]:
+    if len(treatments) == 1:
+        return [CONTROL, TREATMENT]
+    return [CONTROL, *(f"{TREATMENT}_{number}" for number, _ in enumerate(treatments, 1))]
+
+
+def _weights(split: float, treatments: int) -> list[int]:
+    """The treatments share ``split`` evenly; what does not divide stays with control."""
+    _, points = weights_of(split)
+    each = points // max(treatments, 1)
+    return [BASIS - each * treatments, *[each] * treatments]
+
+
+def _identity(services: Services, collection: str) -> str | None:
+    stamp = read_stamp(services.store, collection)
+    return stamp.identity if stamp else None
+
+
+def _alias(services: Services, control: str, alias: str | None) -> str | None:
+    found = services.store.aliases()
+    if alias is not None:
+        check_name("alias", alias)
+        if found.get(alias) != control:
+            raise Refused(f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control {control}")
+        return alias
+    leading = sorted(name for name, target in found.items() if target == control)
+    if len(leading) > 1:
+        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches are to be split")
+    return leading[0] if leading else None
+
+
+def _words(spec: ExperimentSpec) -> str:
+    arms = ", ".join(f"{arm.variant} {arm.collection} {arm.weight / 100:g} %" for arm in spec.arms)
+    return f"{arms}; {', '.join(f'{metric.name} ({metric.role})' for metric in spec.metrics)}"
+
+
+def _record(session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str) -> None:
+    detail = f"{row.id} {row.name}: {detail}"
+    events.record(session, now, f"experiment.{event}", detail, actor=actor, alias=row.alias)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,138 @@
+"""Looking at running experiments, again and again, and doing what the look says.
+
+Rule: a look is a row, and what it decides is written in the transaction that writes the row. Looking may happen twice
+or stop half way: the second finds the look taken, and what a decision began outside is found again by its actor.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import commands, events
+from core.errors import AppError, Refused
+from core.experiment_rows import Experiment, LookRow
+from core.experiment_spec import ExperimentSpec
+from core.experiments import Action
+from core.lifecycle import ExperimentEvent, ExperimentStatus
+from core.models import Deployment
+from core.ports import Alert
+from core.services import Services
+from core.trials import breakers
+from core.trials.analysis import Report, analyse
+from core.trials.commands import end
+
+ENDING = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
+_STRATEGIES = {"canary": "canary", "switch": "blue_green"}
+#: For so long what an experiment has decided to ship is tried again where it was refused.
+_SHIPPING = timedelta(days=1)
+
+
+def look_due(services: Services) -> list[str]:
+    """Looks at every running experiment: at its limits always, at all of it when its look is due; and begins what is to
+    be shipped. Returns a line for each thing done. What cannot be looked at is left as it is and tried again."""
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        running = list(session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING)))
+        shipping = list(session.scalars(_to_ship(now)))
+    lines = [_tried(services, row, now) for row in running]
+    return [line for line in (*lines, *(_ship(services, row) for row in shipping)) if line]
+
+
+def _tried(services: Services, row: Experiment, now: datetime) -> str:
+    try:
+        why = breakers.tripped(services, row, now)
+        if why:
+            return _break(services, row.id, why)
+        return _look(services, row) if row.next_look_at and row.next_look_at <= now else ""
+    except AppError as error:
+        return f"experiment {row.id} could not be looked at: {error}"
+
+
+def _look(services: Services, seen: Experiment) -> str:
+    """Analyses, and writes the look down unless somebody else has meanwhile."""
+    report = analyse(services, seen)
+    action, reason = report["decision"]["action"], report["decision"]["reason"]
+    with services.sessions.begin() as session:
+        row = session.get_one(Experiment, seen.id, with_for_update=True)
+        if row.status != ExperimentStatus.RUNNING or row.looks != seen.looks:
+            return ""
+        _write(services, session, row, report)
+        if action in ENDING:
+            end(services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM)
+    return _tell(services, row, action, reason, told=action == seen.decision.get("action"))
+
+
+def _write(services: Services, session: Session, row: Experiment, report: Report) -> None:
+    row.looks, row.decision = row.looks + 1, report["decision"]
+    wait = timedelta(minutes=ExperimentSpec.model_validate(row.spec).look_minutes)
+    row.next_look_at = services.clock.now(session) + wait
+    at = datetime.fromisoformat(report["at"])
+    session.add(LookRow(experiment_id=row.id, number=row.looks, at=at, report=report))
+
+
+def _break(services: Services, experiment_id: str, why: str) -> str:
+    with services.sessions.begin() as session:
+        row = session.get_one(Experiment, experiment_id, with_for_update=True)
+        if row.status != ExperimentStatus.RUNNING:
+            return f"{row.id} {row.status}"
+        row.decision = {"action": str(Action.ROLLBACK), "reason": why, "days_left": 0.0, "variant": None}
+        end(services, session, row, ExperimentEvent.DECIDE, f"{Action.ROLLBACK}: {why}", events.SYSTEM)
+    return _tell(services, row, Action.ROLLBACK, why)
+
+
+def _tell(services: Services, row: Experiment, action: str, reason: str, *, told: bool = False) -> str:
+    if row.status != ExperimentStatus.RUNNING:
+        services.channel.announce(row.route)
+    line = f"experiment {row.id} ({row.name}): {action}: {reason}"
+    if action != Action.KEEP_RUNNING and not told:
+        severity = "info" if action == Action.SHIP else "warn"
+        services.alert.send(Alert(severity, f"experiment {row.name}: {action}", line))
+    return line
+
+
+# --- shipping -----------------------------------------------------------------------------------------------------
+
+
+def _to_ship(now: datetime) -> Any:
+    """Decided lately and not begun; whether there is something to ship is in the rows' JSON."""
+    return select(Experiment).where(
+        Experiment.status == ExperimentStatus.DECIDED,
+        Experiment.deployment_id.is_(None),
+        Experiment.finished_at > now - _SHIPPING,
+    )
+
+
+def _ship(services: Services, row: Experiment) -> str:
+    """Begins the deployment of the collection that won, once: one that was begun before a crash is known by its
+    actor."""
+    spec, actor = ExperimentSpec.model_validate(row.spec), f"experiment {row.id}"
+    if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:
+        return ""
+    winner = next(arm.collection for arm in spec.arms if arm.variant == row.decision["variant"])
+    with services.sessions() as session:
+        begun = session.scalars(select(Deployment.id).where(Deployment.actor == actor)).first()
+    try:
+        deployment = begun or commands.deploy(
+            services,
+            row.alias,
+            actor=actor,
+            collection=winner,
+            strategy=_STRATEGIES[spec.on_ship],
+            reason=f"experiment {row.name}: {row.decision['reason']}",
+        )
+    except Refused as error:
+        return _not_shipped(services, row, str(error))
+    with services.sessions.begin() as session:
+        session.get_one(Experiment, row.id).deployment_id = deployment
+    return f"experiment {row.id}: {winner} is shipped by deployment {deployment}"
+
+
+def _not_shipped(services: Services, row: Experiment, why: str) -> str:
+    words = f"{Action.SHIP}, not yet begun: {why}"
+    if row.message != words:
+        with services.sessions.begin() as session:
+            session.get_one(Experiment, row.id).message = words
+        services.alert.send(Alert("warn", f"experiment {row.name} is not shipped yet", words))
+    return f"experiment {row.id}: {words}"

@@ -1,0 +1,60 @@
+"""What people may look at of an experiment: rows turned into plain data."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from core.experiment_rows import Experiment, LookRow
+from core.queries import iso
+from core.services import Services
+from core.trials import commands
+from core.trials.analysis import Report, analyse
+
+
+def experiments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """Experiments, newest first."""
+    query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
+    if alias is not None:
+        query = query.where(Experiment.alias == alias)
+    with services.sessions() as session:
+        return [_summary(row) for row in session.scalars(query)]
+
+
+def experiment(services: Services, experiment: str) -> dict[str, Any]:
+    """One experiment: what it was asked, and what became of it."""
+    with services.sessions() as session:
+        row = commands.find(session, experiment)
+    return {**_summary(row), "spec": row.spec, "stages": row.stages}
+
+
+def report(services: Services, experiment: str) -> Report:
+    """An analysis of this moment, and the looks before it. Nothing is written: it may be asked for at any time."""
+    with services.sessions() as session:
+        row = commands.find(session, experiment)
+        query = select(LookRow.report).where(LookRow.experiment_id == row.id).order_by(LookRow.number)
+        looks = [_look(look) for look in session.scalars(query)]
+    found = analyse(services, row)
+    return {**_summary(row), **found, "decided": row.decision or None, "looks": [*looks, _look(found)]}
+
+
+def _look(report: Report) -> dict[str, Any]:
+    return {name: report[name] for name in ("at", "days", "comparisons", "decision")}
+
+
+def _summary(row: Experiment) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "alias": row.alias,
+        "status": str(row.status),
+        "message": row.message,
+        "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
+        "mode": row.spec["mode"],
+        "looks_taken": row.looks,
+        "last_decision": row.decision.get("action"),
+        "deployment_id": row.deployment_id,
+        "actor": row.actor,
+        "created_at": iso(row.created_at),
+        "started_at": iso(row.started_at),
+        "finished_at": iso(row.finished_at),
+    }

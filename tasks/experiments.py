@@ -1,0 +1,98 @@
+"""Experiments by name (contract section 3): create, start, stop, feedback, analysis."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from celery import Celery
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core.feedback import Feedback, Unexposed, track
+from core.services import Services
+from core.trials import commands, queries
+
+Answer = dict[str, Any]
+ACTOR = "celery"
+#: Seconds between tries, and how many: an exposure is written within two seconds of the search; a database that is away
+#: for a few minutes loses no feedback.
+_AGAIN, _TRIES = 3, 100
+_PATIENCE = 3
+
+
+def create_experiment(
+    services: Services,
+    experiment_name: str,
+    control_collection: str,
+    treatment_collection: str | Sequence[str],
+    traffic_split: float = 0.5,
+    metrics_to_track: Sequence[str | Mapping[str, Any]] | None = None,
+    alias_name: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    start: bool = True,
+    actor: str = ACTOR,
+) -> Answer:
+    treatments = [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
+    created = commands.create(
+        services,
+        experiment_name,
+        control_collection,
+        treatments,
+        alias=alias_name,
+        split=traffic_split,
+        metrics=metrics_to_track,
+        options=options,
+        start=start,
+        actor=actor,
+    )
+    return {"experiment_id": created}
+
+
+def start_experiment(services: Services, experiment_id: str, actor: str = ACTOR) -> Answer:
+    return {"experiment_id": commands.start(services, experiment_id, actor=actor)}
+
+
+def stop_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    return {"experiment_id": commands.stop(services, experiment_id, reason=reason, actor=actor)}
+
+
+def widen_experiment(services: Services, experiment_id: str, coverage: int, actor: str = ACTOR) -> Answer:
+    return {"experiment_id": commands.widen(services, experiment_id, coverage, actor=actor)}
+
+
+def analyze_experiment(services: Services, experiment_id: str) -> Answer:
+    return queries.report(services, experiment_id)
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "experiments.create_experiment": create_experiment,
+    "experiments.start_experiment": start_experiment,
+    "experiments.stop_experiment": stop_experiment,
+    "experiments.widen_experiment": widen_experiment,
+    "experiments.analyze_experiment": analyze_experiment,
+}
+FEEDBACK = "experiments.track_feedback"
+
+
+def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
+    """A message that is delivered twice has one id, which is the key it is counted by, unless it brings its own."""
+
+    def track_feedback(
+        self: Any,
+        experiment_id: str,
+        variant: str,
+        metric: str,
+        value: float,
+        user_id: str | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id)
+        return {"recorded": track(services(), given, patient=self.request.retries < _PATIENCE)}
+
+    app.task(
+        track_feedback,
+        name=FEEDBACK,
+        bind=True,
+        ignore_result=False,
+        shared=False,
+        autoretry_for=(Unexposed, OperationalError, InterfaceError),
+        retry_kwargs={"countdown": _AGAIN, "max_retries": _TRIES},
+    )

@@ -1,0 +1,552 @@
+"""An experiment from its creation to its decision, on SQLite and on PostgreSQL: who is exposed, what is counted and
+refused, and what the looks decide."""
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from core import commands as deployments
+from core import exposures, retention
+from core.errors import Refused
+from core.experiment_rows import CountRow, Experiment, ExposureRow, LookRow, UnitSum
+from core.experiment_spec import ExperimentSpec
+from core.experiments.assignment import BASIS, assign
+from core.exposures import Ledger, Person, Seen, unit_of
+from core.feedback import Feedback, Unexposed, track
+from core.routing import Router, table
+from core.trials import commands, folding, looking, queries
+from tests.world import DIMENSION, World, texts
+
+VECTOR = np.ones(DIMENSION, dtype=np.float32)
+#: Short of what a real one needs, so that a few thousand users decide.
+QUICK = {"min_days": 0, "window_hours": 1, "min_conversions": 10, "look_minutes": 1}
+
+
+@pytest.fixture
+def indexes(world: World) -> World:
+    """``docs`` is live; ``docs_b`` is another collection of the same model."""
+    for alias in ("docs", "docs_b"):
+        world.declare(alias, source=world.write(f"{alias}.jsonl", texts(30)))
+        world.deploy(alias)
+        world.run()
+    return world
+
+
+def collections(world: World) -> tuple[str, str]:
+    found = world.store.aliases()
+    return found["docs"], found["docs_b"]
+
+
+def create(world: World, **given) -> str:
+    control, treatment = collections(world)
+    options = {**QUICK, **given.pop("options", {})}
+    return commands.create(world.services, "colours", control, [treatment], actor="anna", options=options, **given)
+
+
+@pytest.fixture
+def experiment(indexes: World) -> str:
+    return create(indexes)
+
+
+@pytest.fixture
+def router(world: World) -> Iterator[Router]:
+    with Router(world.services) as made:
+        yield made
+
+
+def row(world: World, experiment: str) -> Experiment:
+    with world.services.sessions() as session:
+        return session.get_one(Experiment, experiment)
+
+
+def spec_of(world: World, experiment: str) -> ExperimentSpec:
+    return ExperimentSpec.model_validate(row(world, experiment).spec)
+
+
+def counted(world: World, experiment: str) -> dict[str, int]:
+    with world.services.sessions() as session:
+        rows = session.scalars(select(CountRow).where(CountRow.experiment_id == experiment))
+        return {row.what: row.count for row in rows}
+
+
+def sums(world: World, experiment: str, metric: str) -> tuple[float, float]:
+    with world.services.sessions() as session:
+        mine = UnitSum.experiment_id == experiment, UnitSum.metric == metric
+        found = session.execute(select(func.sum(UnitSum.count), func.sum(UnitSum.total)).where(*mine)).one()
+        return found[0] or 0.0, found[1] or 0.0
+
+
+# --- who is exposed ---------------------------------------------------------------------------------------------
+
+
+def test_the_same_user_meets_the_same_arm_by_experiment_and_by_alias(indexes, experiment, router):
+    ranges = tuple(ranges[0] for ranges in spec_of(indexes, experiment).ranges(BASIS))
+    for user in map(str, range(40)):
+        variant, results = router.route_query(experiment, VECTOR, user)
+        assert variant == ("control", "treatment")[assign(experiment, user, ranges)]
+        assert router.search("docs", VECTOR, user).variant == variant
+        assert len(results) == 10
+
+
+def test_a_user_is_exposed_once_whatever_he_searches(indexes, experiment):
+    with Router(indexes.services) as router:
+        for _ in range(3):
+            for user in map(str, range(20)):
+                router.route_query(experiment, VECTOR, user)
+    with indexes.services.sessions() as session:
+        rows = session.scalars(select(ExposureRow)).all()
+    assert {row.unit for row in rows} == {unit_of(experiment, str(user)) for user in range(20)}
+    assert sums(indexes, experiment, "latency")[0] == 60
+    assert not any(row.crossed for row in rows)
+
+
+def test_without_a_user_control_answers_and_nobody_is_enrolled(indexes, experiment):
+    with Router(indexes.services) as router:
+        assert {router.route_query(experiment, VECTOR)[0] for _ in range(30)} == {"control"}
+    with indexes.services.sessions() as session:
+        assert session.scalars(select(ExposureRow)).first() is None
+
+
+def test_with_a_part_of_the_users_the_rest_is_served_and_left_out(indexes):
+    experiment = create(indexes, options={"coverage": 2000})
+    users = [str(user) for user in range(300)]
+    with Router(indexes.services) as router:
+        for user in users:
+            assert router.route_query(experiment, VECTOR, user)[1]
+    ranges = tuple(ranges[0] for ranges in spec_of(indexes, experiment).ranges(2000))
+    inside = {unit_of(experiment, user) for user in users if assign(experiment, user, ranges) is not None}
+    with indexes.services.sessions() as session:
+        assert set(session.scalars(select(ExposureRow.unit))) == inside
+    assert 30 < len(inside) < 100
+
+
+def test_widening_enrols_more_and_moves_nobody(indexes):
+    experiment = create(indexes, options={"coverage": 2000})
+    users = [str(user) for user in range(200)]
+    with Router(indexes.services) as router:
+        before = {user: router.route_query(experiment, VECTOR, user)[0] for user in users}
+    commands.widen(indexes.services, experiment, 6000, actor="anna")
+    with Router(indexes.services) as router:
+        after = {user: router.route_query(experiment, VECTOR, user)[0] for user in users}
+    moved = {user for user in users if before[user] == "treatment" != after[user]}
+    assert moved == set()
+    assert list(after.values()).count("treatment") > list(before.values()).count("treatment")
+    with indexes.services.sessions() as session:
+        stages = dict(session.execute(select(ExposureRow.stage, func.count()).group_by(ExposureRow.stage)).all())
+        crossed = session.scalar(select(func.count()).where(ExposureRow.crossed))
+    assert set(stages) == {1, 2}
+    assert crossed == 0
+    with pytest.raises(Refused, match="6000"):
+        commands.widen(indexes.services, experiment, 5000, actor="anna")
+
+
+def test_several_treatments_share_the_split(indexes, router):
+    control, treatment = collections(indexes)
+    experiment = commands.create(indexes.services, "three", control, [treatment, treatment], actor="anna", split=0.6)
+    assert [arm.weight for arm in spec_of(indexes, experiment).arms] == [4000, 3000, 3000]
+    met = {router.route_query(experiment, VECTOR, str(user))[0] for user in range(60)}
+    assert met == {"control", "treatment_1", "treatment_2"}
+
+
+def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, router):
+    control, treatment = collections(indexes)
+    indexes.store.drop_alias("docs")
+    experiment = commands.create(indexes.services, "hidden", control, [treatment], actor="anna")
+    assert {router.route_query(experiment, VECTOR, str(user))[0] for user in range(30)} == {"control", "treatment"}
+    commands.stop(indexes.services, experiment, actor="anna")
+    router._desk.look(f"experiment:{experiment}")
+    variant, results = router.route_query(experiment, VECTOR, "1")
+    assert variant == "control"
+    assert results
+
+
+# --- what is counted --------------------------------------------------------------------------------------------
+
+
+def seen(variant: str, **came_to) -> Seen:
+    return Seen(variant, 1, "collection", 1, 1, **came_to)
+
+
+def met(world: World, experiment: str, users: dict[str, Seen]) -> None:
+    with world.services.sessions.begin() as session:
+        people = {Person(experiment, unit_of(experiment, user)): one for user, one in users.items()}
+        exposures.write(session, world.clock.now(session), people)
+
+
+def test_the_first_exposure_wins_and_another_arm_is_a_crossover(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("control", searches=2)})
+    met(indexes, experiment, {"anna": seen("treatment", searches=3)})
+    with indexes.services.sessions() as session:
+        found = session.scalars(select(ExposureRow)).one()
+    assert (found.variant, found.crossed) == ("control", True)
+    assert sums(indexes, experiment, "clicks")[0] == 5
+
+
+def test_what_a_user_does_after_his_window_counts_for_nothing(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("control", log_ms=2.0)})
+    indexes.clock.move(3599)
+    met(indexes, experiment, {"anna": seen("control", log_ms=2.0)})
+    indexes.clock.move(2)
+    met(indexes, experiment, {"anna": seen("control", log_ms=2.0)})
+    assert sums(indexes, experiment, "latency") == (2, 4.0)
+    with pytest.raises(Refused, match="window"):
+        track(indexes.services, Feedback(experiment, "clicks", 1, user_id="anna"))
+
+
+def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(indexes, router):
+    experiment = create(indexes, metrics=["errors", "latency", "clicks"])
+    _, treatment = collections(indexes)
+    user = next(u for u in map(str, range(99)) if router.route_query(experiment, VECTOR, u)[0] == "treatment")
+    indexes.store.drop(treatment)
+    variant, results = router.route_query(experiment, VECTOR, user)
+    router._desk.recorder.flush()
+    assert variant == "treatment"
+    assert results
+    assert sums(indexes, experiment, "errors")[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"metric": "beauty"}, "'beauty' is not a metric"),
+        ({"metric": "latency"}, "measured by the router"),
+        ({"variant": "third"}, "'third' is none of control, treatment"),
+        ({"value": math.nan}, "finite number"),
+        ({"value": math.inf}, "finite number"),
+        ({"value": "much"}, "finite number"),
+        ({"value": True}, "finite number"),
+        ({"user_id": "nobody"}, "never exposed"),
+    ],
+)
+def test_feedback_that_makes_no_sense_is_refused_and_counted(indexes, experiment, given, words):
+    met(indexes, experiment, {"anna": seen("control")})
+    feedback = {"experiment_id": experiment, "metric": "clicks", "value": 1, "user_id": "anna", **given}
+    with pytest.raises(Refused, match=words):
+        track(indexes.services, Feedback(**feedback))
+    ((what, count),) = counted(indexes, experiment).items()
+    assert what.startswith("refused: ")
+    assert count == 1
+    assert sums(indexes, experiment, "clicks") == (1, 0)
+
+
+def test_feedback_for_an_experiment_that_does_not_exist_is_refused_and_counted(indexes):
+    with pytest.raises(Refused, match="'nothing'"):
+        track(indexes.services, Feedback("nothing", "clicks", 1, user_id="anna"))
+    assert counted(indexes, "") == {"refused: unknown experiment": 1}
+
+
+def test_feedback_with_a_key_is_counted_once(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("control")})
+    feedback = Feedback(experiment, "clicks", 1, "control", "anna", key="click 7")
+    assert [track(indexes.services, feedback) for _ in range(3)] == [True, False, False]
+    assert sums(indexes, experiment, "clicks") == (1, 1)
+
+
+def test_feedback_that_is_refused_leaves_its_key_free(indexes, experiment):
+    feedback = Feedback(experiment, "clicks", 1, "control", "anna", key="click 7")
+    with pytest.raises(Unexposed):
+        track(indexes.services, feedback, patient=True)
+    assert counted(indexes, experiment) == {}
+    met(indexes, experiment, {"anna": seen("control")})
+    assert track(indexes.services, feedback)
+
+
+def test_feedback_without_a_user_is_shown_and_decides_nothing(indexes, experiment):
+    assert track(indexes.services, Feedback(experiment, "relevance", 0.5, "control"))
+    assert counted(indexes, experiment) == {"without a user": 1}
+    assert sums(indexes, experiment, "relevance") == (0, 0)
+
+
+def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("control")})
+    track(indexes.services, Feedback(experiment, "clicks", 1, "treatment", "anna"))
+    with indexes.services.sessions() as session:
+        assert session.scalars(select(ExposureRow)).one().crossed
+        assert session.scalars(select(UnitSum).where(UnitSum.metric == "clicks")).one().variant == "control"
+
+
+def test_a_router_knows_the_users_it_has_not_written_down_yet(indexes, experiment, router):
+    variant, _ = router.route_query(experiment, VECTOR, "anna")
+    assert router.track_feedback(experiment, variant, "clicks", 1, "anna")
+    assert sums(indexes, experiment, "clicks") == (1, 1)
+
+
+# --- one at a time ----------------------------------------------------------------------------------------------
+
+
+def test_a_second_experiment_or_deployment_on_the_alias_is_refused_by_name(indexes, experiment):
+    with pytest.raises(Refused, match=experiment):
+        create(indexes)
+    for asked in (
+        lambda: indexes.deploy("docs"),
+        lambda: deployments.rollback(indexes.services, "docs", actor="anna"),
+        lambda: deployments.delete_alias(indexes.services, "docs", actor="anna"),
+        lambda: deployments.switch_alias(indexes.services, "docs", collections(indexes)[1], actor="anna"),
+    ):
+        with pytest.raises(Refused, match=experiment):
+            asked()
+    commands.stop(indexes.services, experiment, actor="anna")
+    indexes.deploy("docs")
+    with pytest.raises(Refused, match="deployment"):
+        create(indexes)
+
+
+def test_a_draft_splits_nothing_until_it_is_started(indexes, router):
+    draft = create(indexes, start=False)
+    assert table.current(indexes.services, "docs").at_rest
+    with pytest.raises(Refused, match="has not begun"):
+        router.route_query(draft, VECTOR, "anna")
+    commands.start(indexes.services, draft, actor="anna")
+    assert router.route_query(draft, VECTOR, "anna")[1]
+    with pytest.raises(Refused, match="running"):
+        commands.start(indexes.services, draft, actor="anna")
+
+
+def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
+    _, treatment = collections(indexes)
+    indexes.store.drop_alias("docs_b")
+    with indexes.services.sessions() as session:
+        assert f"experiment {experiment} compares it" in retention.users(indexes.services, session, treatment)
+    commands.stop(indexes.services, experiment, actor="anna")
+    with indexes.services.sessions() as session:
+        assert not [user for user in retention.users(indexes.services, session, treatment) if "experiment" in user]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"split": 1.5}, "1.5"),
+        ({"split": 0.00001}, "0.0001"),
+        ({"metrics": [{"name": "dwell", "kind": "median"}]}, "metrics.0: kind"),
+        ({"metrics": [{"name": "dwell", "margin": -1}]}, "metrics.0: margin"),
+        ({"metrics": ["clicks", "clicks"]}, "each metric once"),
+        ({"options": {"coverage": 0}}, "coverage"),
+        ({"options": {"colour": 1}}, "colour"),
+        ({"options": {"weights": [5000, 4000]}}, "add up to 10000"),
+        ({"alias": "nothing"}, "nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_written(indexes, given, words):
+    with pytest.raises(Refused, match=words):
+        create(indexes, **given)
+    assert queries.experiments(indexes.services) == []
+    assert table.current(indexes.services, "docs").at_rest
+
+
+def test_a_collection_that_does_not_exist_is_refused(indexes):
+    with pytest.raises(Refused, match="gone"):
+        commands.create(indexes.services, "x", collections(indexes)[0], ["gone"], actor="anna")
+
+
+# --- what the looks decide --------------------------------------------------------------------------------------
+
+
+def behaved(world: World, experiment: str, clicks: dict[str, float], users: int = 3000, seed: int = 1) -> None:
+    """As many users in each arm; one of ``variant`` clicks on 4 searches with the probability ``clicks[variant]``."""
+    rng, spec = np.random.default_rng(seed), spec_of(world, experiment)
+    with world.services.sessions.begin() as session:
+        for variant, rate in clicks.items():
+            ledger = Ledger(session, experiment, spec)
+            people = {f"{variant} {seed} {user}": seen(variant, searches=4, log_ms=12.0) for user in range(users)}
+            for one in people.values():
+                one.log_ms += float(rng.normal(0, 0.5))
+            ledger.write(world.clock.now(session), people)
+            clicked = {unit: (0.0, float(n)) for unit, n in zip(people, rng.binomial(4, rate, users), strict=True)}
+            ledger.add("clicks", clicked, ledger.exposed(people))
+
+
+def after_the_window(world: World) -> list[str]:
+    world.clock.move(3700)
+    return looking.look_due(world.services)
+
+
+def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    indexes.clock.move(120)
+    looking.look_due(indexes.services)
+    assert row(indexes, experiment).status == "running"
+    after_the_window(indexes)
+    found = row(indexes, experiment)
+    assert (found.status, found.decision["action"], found.decision["variant"]) == ("decided", "SHIP", "treatment")
+    assert table.current(indexes.services, "docs").at_rest
+    assert indexes.alerts.sent[-1].subject == "experiment colours: SHIP"
+
+
+def test_a_treatment_that_harms_goes_while_the_windows_are_open(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.3, "treatment": 0.2})
+    indexes.clock.move(120)
+    looking.look_due(indexes.services)
+    found = row(indexes, experiment)
+    assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
+    assert table.current(indexes.services, "docs").at_rest
+
+
+def test_alike_arms_are_not_decided_before_the_time_is_up(indexes):
+    experiment = create(indexes, options={"target": 0.01})
+    behaved(indexes, experiment, {"control": 0.3, "treatment": 0.3})
+    after_the_window(indexes)
+    assert row(indexes, experiment).decision["action"] == "KEEP_RUNNING"
+    indexes.clock.move(28 * 86400)
+    looking.look_due(indexes.services)
+    found = row(indexes, experiment)
+    assert (found.status, found.decision["action"]) == ("decided", "STOP_INCONCLUSIVE")
+
+
+def test_arms_that_are_known_to_be_alike_leave_the_control(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.3, "treatment": 0.3})
+    after_the_window(indexes)
+    assert row(indexes, experiment).decision["action"] == "STOP_INCONCLUSIVE"
+
+
+def test_arms_of_the_wrong_size_give_no_verdict(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.2})
+    behaved(indexes, experiment, {"treatment": 0.4}, users=2400)
+    after_the_window(indexes)
+    found = row(indexes, experiment)
+    assert (found.status, found.decision["action"]) == ("running", "INVALID")
+
+
+def test_a_collection_that_is_replaced_by_another_model_gives_no_verdict(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    _, treatment = collections(indexes)
+    indexes.store.set_metadata(treatment, {"rollouts": None})
+    after_the_window(indexes)
+    assert row(indexes, experiment).decision["action"] == "INVALID"
+    assert treatment in row(indexes, experiment).decision["reason"]
+
+
+def test_a_treatment_that_is_gone_ends_the_experiment_at_once(indexes, experiment):
+    indexes.store.drop(collections(indexes)[1])
+    looking.look_due(indexes.services)
+    found = row(indexes, experiment)
+    assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
+    assert "does not exist any more" in found.message
+
+
+def test_a_look_is_taken_once_however_often_it_is_asked_for(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.3, "treatment": 0.3}, users=200)
+    indexes.clock.move(61)
+    for _ in range(3):
+        looking.look_due(indexes.services)
+    with indexes.services.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(LookRow)) == 1
+    indexes.clock.move(61)
+    looking.look_due(indexes.services)
+    assert row(indexes, experiment).looks == 2
+
+
+def test_the_smallest_p_of_all_looks_is_kept(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.30, "treatment": 0.32}, users=1000)
+    indexes.clock.move(61)
+    looking.look_due(indexes.services)
+    behaved(indexes, experiment, {"control": 0.33, "treatment": 0.30}, users=1500, seed=2)
+    indexes.clock.move(61)
+    looking.look_due(indexes.services)
+    with indexes.services.sessions() as session:
+        reports = [look.report for look in session.scalars(select(LookRow).order_by(LookRow.number))]
+    p = [next(c["p"] for c in report["comparisons"] if c["metric"] == "clicks") for report in reports]
+    assert p[1] <= p[0] < 1
+    assert reports[1]["shares"]["p"] <= reports[0]["shares"]["p"]
+
+
+def test_a_report_changes_nothing(indexes, experiment):
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    indexes.clock.move(3700)
+    report = queries.report(indexes.services, experiment)
+    assert report["decision"]["action"] == "SHIP"
+    assert report["units"] == {"control": 3000, "treatment": 3000}
+    assert row(indexes, experiment).status == "running"
+    assert row(indexes, experiment).looks == 0
+
+
+@pytest.mark.parametrize(("on_ship", "strategy"), [("switch", "blue_green"), ("canary", "canary")])
+def test_what_ships_is_deployed_once_if_the_experiment_says_so(indexes, on_ship, strategy):
+    experiment = create(indexes, options={"on_ship": on_ship})
+    _, treatment = collections(indexes)
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    after_the_window(indexes)
+    for _ in range(3):
+        looking.look_due(indexes.services)
+    found = row(indexes, experiment)
+    status = indexes.status(found.deployment_id)
+    assert (status["strategy"], status["green"], status["actor"]) == (strategy, treatment, f"experiment {experiment}")
+
+
+def test_shipping_that_was_interrupted_goes_on_with_the_deployment_it_began(indexes):
+    experiment = create(indexes, options={"on_ship": "switch"})
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    after_the_window(indexes)
+    looking.look_due(indexes.services)
+    begun = row(indexes, experiment).deployment_id
+    with indexes.services.sessions.begin() as session:
+        session.get_one(Experiment, experiment).deployment_id = None
+    looking.look_due(indexes.services)
+    assert row(indexes, experiment).deployment_id == begun
+
+
+def test_shipping_waits_for_another_deployment_and_says_so(indexes):
+    experiment = create(indexes, options={"on_ship": "switch"})
+    behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
+    indexes.clock.move(3700)
+    lines = looking.look_due(indexes.services)
+    assert "SHIP" in lines[0]
+    other = indexes.deploy("docs")
+    looking.look_due(indexes.services)
+    assert other in row(indexes, experiment).message
+    indexes.run()
+    looking.look_due(indexes.services)
+    assert row(indexes, experiment).deployment_id
+
+
+# --- quantiles and upkeep ---------------------------------------------------------------------------------------
+
+
+def test_durations_are_compared_by_a_quantile_and_folded_without_a_loss(indexes):
+    metrics = [{"name": "latency_p95"}, "clicks", {"name": "dwell", "kind": "quantile", "level": 0.5}]
+    experiment = create(indexes, metrics=metrics)
+    with Router(indexes.services) as router:
+        for user in map(str, range(400)):
+            variant, _ = router.route_query(experiment, VECTOR, user)
+            router.track_feedback(experiment, variant, "dwell", 2.0 if variant == "control" else 3.0, user)
+    before = queries.report(indexes.services, experiment)["comparisons"]
+    assert folding.fold(indexes.services) > 0
+    after = queries.report(indexes.services, experiment)["comparisons"]
+    assert after == before
+    dwell = next(one for one in after if one["metric"] == "dwell")
+    assert dwell["control"] == pytest.approx(2.0, rel=0.02)
+    assert dwell["treatment"] == pytest.approx(3.0, rel=0.02)
+    with pytest.raises(Refused, match="seconds"):
+        track(indexes.services, Feedback(experiment, "dwell", -1.0, user_id="1"))
+
+
+def test_folding_keeps_open_and_closed_windows_apart(indexes):
+    experiment = create(indexes, metrics=[{"name": "latency_p95"}, "clicks"])
+    with Router(indexes.services) as router:
+        for user in map(str, range(60)):
+            router.route_query(experiment, VECTOR, user)
+    indexes.clock.move(3000)
+    with Router(indexes.services) as router:
+        for user in map(str, range(60, 90)):
+            router.route_query(experiment, VECTOR, user)
+    indexes.clock.move(800)
+    before = queries.report(indexes.services, experiment)
+    folding.fold(indexes.services)
+    after = queries.report(indexes.services, experiment)
+    assert sum(after["closed_units"].values()) == 60
+    assert (after["closed"], after["comparisons"]) == (before["closed"], before["comparisons"])
+
+
+def test_keys_of_feedback_go_when_no_repetition_can_ask_for_them(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("control")})
+    feedback = Feedback(experiment, "clicks", 1, user_id="anna", key="click 7")
+    track(indexes.services, feedback)
+    folding.fold(indexes.services)
+    assert not track(indexes.services, feedback)
+    indexes.clock.moment += timedelta(days=61)
+    folding.fold(indexes.services)
+    with pytest.raises(Refused, match="window"):
+        track(indexes.services, feedback)
