@@ -15,6 +15,8 @@ from core.index_file import AtLeastOne, Count, Positive, Seconds, validated
 from core.naming import check_name
 
 CONTROL, TREATMENT = "control", "treatment"
+#: What a user is given who is served by both at once.
+INTERLEAVED = "interleaved"
 #: Basis points; a whole number, for no float decides who is served what.
 Points = Annotated[int, Field(ge=1, le=BASIS, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
@@ -166,6 +168,8 @@ class ExperimentSpec(_Strict):
             raise ValueError(f"expected weights that add up to {BASIS} basis points")
         if self.mode == "interleave" and len(self.arms) != 2:
             raise ValueError("interleaving compares two collections: name one treatment")
+        if self.mode == "interleave" and [metric.name for metric in self.metrics] != ["clicks"]:
+            raise ValueError("interleaving judges by clicks alone: leave the metrics out")
         if self.min_days > self.max_days:
             raise ValueError("expected min_days of at most max_days")
         return self

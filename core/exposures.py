@@ -27,6 +27,10 @@ _CHUNK = 5000
 _SLICES = 24
 
 
+#: An interleaved list: each position's document, and whose a click on it is: 1 treatment's, -1 control's, 0 nobody's.
+Served = list[list[Any]]
+
+
 class Person(NamedTuple):
     """``unit`` as ``unit_of`` makes it."""
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core import upserts
+from core import interleaving, upserts
 from core.errors import Refused
 from core.experiment_rows import CountRow, Experiment, FeedbackKey
-from core.experiment_spec import ExperimentSpec, MetricSpec
+from core.experiment_spec import INTERLEAVED, ExperimentSpec, MetricSpec
 from core.experiments.assignment import group
 from core.exposures import Exposure, Ledger, unit_of
 from core.lifecycle import ExperimentStatus
@@ -34,7 +34,8 @@ class Unexposed(Refused):
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """``value`` is a number of ``metric``; ``key`` names this piece of feedback: given twice, it is counted once.
-    ``variant`` may be empty where the caller does not know it; without ``user_id`` it is shown and decides nothing."""
+    ``variant`` may be empty where the caller does not know it; without ``user_id`` it is shown and decides nothing. A
+    click on an interleaved list is of a ``document`` in the list of ``query_id``, whoever's."""
 
     experiment_id: str
     metric: str
@@ -42,6 +43,8 @@ class Feedback:
     variant: str = ""
     user_id: str | None = None
     key: str | None = None
+    query_id: str = ""
+    document: str | int = ""
 
 
 class _Fault(Exception):
@@ -79,6 +82,8 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
         key = {"experiment_id": given.experiment_id, "key": given.key, "at": now}
         if not upserts.is_new(session, FeedbackKey, key):
             return False
+    if spec.mode == "interleave":
+        return _click(session, now, given)
     if given.user_id is None:
         _add_count(session, row, given, "without a user", float(given.value))
         return True
@@ -87,10 +92,30 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
     return True
 
 
+def _click(session: Session, now: datetime, given: Feedback) -> bool:
+    seen = interleaving.find(session, given.experiment_id, given.query_id)
+    if seen is None:
+        words = f"no list was served for query_id {given.query_id!r} in experiment {given.experiment_id}; search first"
+        raise _Fault("never exposed", words, early=True)
+    _check_open(now, seen.closes_at, f"query {given.query_id!r}")
+    if given.value <= 0:
+        raise _Fault("no click", f"value {given.value:g} of {given.metric} is not above 0: report what was clicked")
+    try:
+        return interleaving.click(session, seen, str(given.document))
+    except KeyError:
+        shown = ", ".join(str(document) for document, _ in seen.served)
+        raise _Fault("unknown document", f"document {given.document!r} is not in the list served: {shown}") from None
+
+
+def _check_open(now: datetime, closes_at: datetime, whose: str) -> None:
+    if now >= closes_at:
+        raise _Fault("too late", f"the window of {whose} closed at {closes_at:%Y-%m-%d %H:%M} UTC")
+
+
 def _metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpec:
     if row.status == ExperimentStatus.DRAFT:
         raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
-    variants = [arm.variant for arm in spec.arms]
+    variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
         raise _Fault("unknown variant", f"variant {given.variant!r} is none of {', '.join(variants)}")
     metric = spec.metric(given.metric)
@@ -119,8 +144,7 @@ def _exposed(ledger: Ledger, now: datetime, given: Feedback, unit: str) -> Expos
     if found is None:
         words = f"user {given.user_id!r} was never exposed to experiment {given.experiment_id}; search first"
         raise _Fault("never exposed", words, early=True)
-    if now >= found.closes_at:
-        raise _Fault("too late", f"the window of user {given.user_id!r} closed at {found.closes_at:%Y-%m-%d %H:%M} UTC")
+    _check_open(now, found.closes_at, f"user {given.user_id!r}")
     if given.variant and given.variant != found.variant:
         ledger.cross([unit])
     return found

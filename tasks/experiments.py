@@ -83,8 +83,10 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         value: float,
         user_id: str | None = None,
         key: str | None = None,
+        query_id: str = "",
+        document: str | int = "",
     ) -> Answer:
-        given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id)
+        given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id, query_id, document)
         return {"recorded": track(services(), given, patient=self.request.retries < _PATIENCE)}
 
     app.task(

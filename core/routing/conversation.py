@@ -11,6 +11,7 @@ from core.errors import AppError, Refused
 from core.ports import Hit
 from core.routing.choice import Choice
 from core.routing.desk import Desk
+from core.routing.interleaved import interleave
 from core.routing.request import Answer, Ask, Request
 from core.routing.sight import Target
 
@@ -23,6 +24,8 @@ Conversation = Generator[Ask, list[Hit], Answer]
 
 def converse(desk: Desk, request: Request) -> Conversation:
     choice = desk.choose(request.alias, request.user, words=request.words)
+    if choice.fallback is not None and choice.route.document(choice.variant):
+        return (yield from interleave(desk, choice, request, choice.fallback))
     started = time.perf_counter()
     try:
         hits = yield _ask(choice, request)

@@ -18,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.errors import AppError, Refused, Unavailable
 from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
+from core.exposures import Served
 from core.feedback import Feedback, Unexposed, track
 from core.routing import enrolment, table
 from core.routing.choice import BLUE, Choice
+from core.routing.pace import Pace
 from core.routing.recorder import Recorder
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.shadow import Shadow
@@ -45,6 +47,7 @@ class Desk:
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.recorder = Recorder(services, self.process)
         self.shadow = Shadow(services, self.recorder)
+        self.pace = Pace()
         self._sights: dict[str, Sight] = {}
         #: What an experiment's route is called, and its control; neither ever changes.
         self._experiments: dict[str, tuple[str, str]] = {}
@@ -93,6 +96,12 @@ class Desk:
         anonymous = choice.user is None
         self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
         self._enrol(choice, waited or seconds, errors=1)
+
+    def served(self, choice: Choice, query_id: str, served: Served) -> None:
+        """What an interleaved list was made of."""
+        assert choice.route.experiment_id is not None
+        if choice.user is not None:
+            self.recorder.add_list(enrolment.person(choice.route.experiment_id, choice.user), query_id, served)
 
     def _enrol(self, choice: Choice, seconds: float, **came_to: int) -> None:
         if choice.route.experiment_id and choice.variant != LIVE and choice.user is not None:

@@ -16,6 +16,10 @@ def stage_name(experiment_id: str, stage: int) -> str:
     return f"experiment/{experiment_id}/{stage}"
 
 
+def person(experiment_id: str, user: str) -> Person:
+    return Person(experiment_id, unit_of(experiment_id, user))
+
+
 def of(choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0) -> tuple[Person, Seen]:
     route = choice.route
     assert route.experiment_id is not None
@@ -31,4 +35,4 @@ def of(choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0
         log_ms=math.log(max(seconds * 1000, _LEAST_MS)),
         latencies=Counter((histogram.bucket(seconds),)),
     )
-    return Person(route.experiment_id, unit_of(route.experiment_id, choice.user)), seen
+    return person(route.experiment_id, choice.user), seen

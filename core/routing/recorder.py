@@ -11,13 +11,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core import exposures, traffic
-from core.exposures import Person, Seen
+from core import exposures, interleaving, traffic
+from core.exposures import Person, Seen, Served
 from core.services import Services
 from core.tally import Tally
 from core.traffic import Key
 
-#: The most users of experiments that one batch holds; while the database is away, those beyond are not enrolled.
+#: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out.
 _PEOPLE = 50_000
 
 
@@ -25,9 +25,11 @@ _PEOPLE = 50_000
 class Batch:
     tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
     people: dict[Person, Seen] = field(default_factory=dict)
+    lists: dict[tuple[Person, str], Served] = field(default_factory=dict)
 
     def write(self, session: Session, now: datetime) -> None:
         exposures.write(session, now, self.people)
+        interleaving.write(session, self.lists)
 
 
 class Recorder:
@@ -66,6 +68,12 @@ class Recorder:
                 before.merge(seen)
             elif len(people) < _PEOPLE:
                 people[person] = seen
+
+    def add_list(self, person: Person, query_id: str, served: Served) -> None:
+        """What an interleaved list was made of."""
+        with self._guard:
+            if len(self._open.lists) < _PEOPLE:
+                self._open.lists.setdefault((person, query_id), served)
 
     def flush(self) -> None:
         """Writes what was not written yet. Raises SQLAlchemyError; nothing is lost then."""

@@ -25,11 +25,14 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """``query_id`` names this search where two lists are drafted into one: asked again, it is the same list."""
+
     alias: str
     query: Query
     user: str | None
     limit: int
     options: Options = field(default_factory=Options)
+    query_id: str = ""
 
     @property
     def words(self) -> bool:
@@ -38,21 +41,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A search to make: ``collection`` may be the alias. Words are embedded with ``target``'s model."""
+    """A search to make: ``collection`` may be the alias. Words are embedded with ``target``'s model. ``whole``: from
+    the first result to the end of the page that is wanted."""
 
     collection: str
     target: Target
     seconds: float
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``variant`` is what the user was given by the route; with ``fallback`` blue answered in its place."""
+    """``variant`` is what the user was given by the route; with ``fallback`` blue answered in its place. ``query_id``
+    is what clicks on an interleaved list are reported with."""
 
     collection: str
     variant: str
     results: list[Hit]
     fallback: bool = False
+    query_id: str = ""
 
 
 def vector(services: Services, request: Request, target: Target) -> Sequence[float] | FloatArray:
@@ -66,4 +73,8 @@ def vector(services: Services, request: Request, target: Target) -> Sequence[flo
 
 
 def arguments(request: Request, ask: Ask) -> dict[str, Any]:
-    return {"using": ask.target.using, "seconds": ask.seconds, **request.options}
+    """What ``VectorStore.search`` is called with, besides collection and vector."""
+    asked = {"using": ask.target.using, "seconds": ask.seconds, "limit": request.limit, **request.options}
+    if not ask.whole:
+        return asked
+    return {**asked, "limit": request.limit + request.options.get("offset", 0), "offset": 0}

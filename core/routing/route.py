@@ -15,11 +15,14 @@ LIVE, CONTROL, CANARY = "live", "control", "canary"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """The collection that serves these buckets. ``control`` is served by blue like the rest, and compared with."""
+    """The collection that serves these buckets. ``control`` is served by blue like the rest, and compared with.
+
+    With a ``document``, a field of the payload, its results are drafted with blue's into one list of documents."""
 
     variant: str
     collection: str
     ranges: Ranges
+    document: str = ""
 
     def has(self, bucket: int) -> bool:
         return any(start <= bucket < end for start, end in self.ranges)
@@ -27,10 +30,12 @@ class Arm:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Self:
         ranges = tuple((int(start), int(end)) for start, end in content["ranges"])
-        return cls(content["variant"], content["collection"], ranges)
+        return cls(content["variant"], content["collection"], ranges, content.get("document", ""))
 
     def to_json(self) -> dict[str, Any]:
-        return {"variant": self.variant, "collection": self.collection, "ranges": [list(pair) for pair in self.ranges]}
+        ranges = [list(pair) for pair in self.ranges]
+        arm = {"variant": self.variant, "collection": self.collection, "ranges": ranges}
+        return {**arm, "document": self.document} if self.document else arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,10 @@ class Route:
     def tried(self) -> Sequence[Arm]:
         """The arms that are compared with the control."""
         return self._split[1:]
+
+    def document(self, variant: str) -> str:
+        """The field whose documents are drafted for this variant; empty: its collection answers alone."""
+        return next((arm.document for arm in self.tried if arm.variant == variant), "")
 
     def variant(self, bucket: int) -> str:
         """Who serves the users of this bucket, 0 to 9 999."""

@@ -23,14 +23,22 @@ class Router:
         self._desk = Desk(services)
 
     def search(
-        self, alias: str, query: Query, user_id: str | None = None, limit: int = 10, **options: Unpack[Options]
+        self,
+        alias: str,
+        query: Query,
+        user_id: str | None = None,
+        limit: int = 10,
+        query_id: str = "",
+        **options: Unpack[Options],
     ) -> Answer:
         """The nearest points to ``query``, a text or a vector, from the collection that the route gives this user.
 
-        Without ``user_id`` the choice is drawn for each request. Raises Refused for what makes no sense and Unavailable
-        when nobody answers; a canary that fails is not noticed here, for blue answers then.
+        Without ``user_id`` the choice is drawn for each request. Where an experiment drafts two lists into one,
+        ``query_id`` is the search's name: the next page asks with the same, and clicks are reported with it. Raises
+        Refused for what makes no sense and Unavailable when nobody answers; a canary that fails is not noticed here,
+        for blue answers then.
         """
-        request = Request(alias, query, user_id, limit, options)
+        request = Request(alias, query, user_id, limit, options, query_id)
         talk = converse(self._desk, request)
         try:
             ask = next(talk)
@@ -69,10 +77,13 @@ class Router:
         value: float,
         user_id: str | None = None,
         key: str | None = None,
+        query_id: str = "",
+        document: str | int = "",
     ) -> bool:
-        """Counts what a user did or said; False if this ``key`` was counted before. Raises Refused for what makes no
-        sense, such as a user whom the experiment never met."""
-        given = Feedback(experiment_id, metric, value, variant, user_id, key)
+        """Counts what a user did or said; False if this ``key`` was counted before. A click on an interleaved list is
+        the ``document`` of ``query_id``. Raises Refused for what makes no sense, such as a user whom the experiment
+        never met."""
+        given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return self._desk.track(given)
 
     def close(self) -> None:
@@ -88,7 +99,7 @@ class Router:
 
     def _ask(self, request: Request, ask: Ask) -> list[Hit]:
         asked = vector(self._services, request, ask.target)
-        return self._services.store.search(ask.collection, asked, request.limit, **arguments(request, ask))
+        return self._services.store.search(ask.collection, asked, **arguments(request, ask))
 
 
 class AsyncRouter:
@@ -99,10 +110,16 @@ class AsyncRouter:
         self._desk = Desk(services)
 
     async def search(
-        self, alias: str, query: Query, user_id: str | None = None, limit: int = 10, **options: Unpack[Options]
+        self,
+        alias: str,
+        query: Query,
+        user_id: str | None = None,
+        limit: int = 10,
+        query_id: str = "",
+        **options: Unpack[Options],
     ) -> Answer:
         """As ``Router.search``."""
-        request = Request(alias, query, user_id, limit, options)
+        request = Request(alias, query, user_id, limit, options, query_id)
         if not self._desk.knows(alias):
             await asyncio.to_thread(self._desk.look, alias)
         talk = converse(self._desk, request)
@@ -139,9 +156,11 @@ class AsyncRouter:
         value: float,
         user_id: str | None = None,
         key: str | None = None,
+        query_id: str = "",
+        document: str | int = "",
     ) -> bool:
         """As ``Router.track_feedback``."""
-        given = Feedback(experiment_id, metric, value, variant, user_id, key)
+        given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return await asyncio.to_thread(self._desk.track, given)
 
     async def close(self) -> None:
@@ -161,7 +180,7 @@ class AsyncRouter:
             asked = await asyncio.to_thread(vector, self._services, request, ask.target)
         else:
             asked = vector(self._services, request, ask.target)
-        return await self._searches.search(ask.collection, asked, request.limit, **arguments(request, ask))
+        return await self._searches.search(ask.collection, asked, **arguments(request, ask))
 
 
 def _by_arm(answer: Answer) -> tuple[str, list[Hit]]:

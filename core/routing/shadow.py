@@ -83,7 +83,7 @@ class Shadow:
         ask = Ask(job.green.collection, job.green, _SECONDS)
         asked = vector(self._services, job.request, job.green)
         options = arguments(job.request, ask)
-        return self._services.store.search(ask.collection, asked, job.request.limit, **options)
+        return self._services.store.search(ask.collection, asked, **options)
 
 
 def overlap(ours: Sequence[Hit], theirs: Sequence[Hit]) -> float:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Refused
 from core.experiment_rows import Experiment, LookRow
-from core.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
+from core.experiment_spec import INTERLEAVED, ArmSpec, ExperimentSpec, MetricSpec
 from core.experiments import (
     Comparison,
     Decision,
@@ -28,7 +28,8 @@ from core.experiments import (
 )
 from core.services import Services
 from core.stamps import read_stamp
-from core.trials.evidence import Evidence, Reading, read
+from core.trials import preference
+from core.trials.evidence import Evidence, Reading, counted, read
 
 Report = dict[str, Any]
 _DAY = 86_400.0
@@ -40,11 +41,27 @@ def analyse(services: Services, row: Experiment) -> Report:
     if row.started_at is None:
         raise Refused(f"experiment {row.id} was never started; there is nothing to report")
     spec = ExperimentSpec.model_validate(row.spec)
-    changed = _changed(services, spec.arms)
+    analysis = _interleaved if spec.mode == "interleave" else _compared_arms
+    return analysis(services, row, spec, _changed(services, spec.arms))
+
+
+def _interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+    with services.sessions() as session:
+        now, before = services.clock.now(session), _last(session, row).get("interleaving", {})
+        found = preference.read(session, row.id, spec, now, before)
+        counts = [_count(one) for one in counted(session, row.id)]
+    days = _days(row, now)
+    decision = asdict(preference.decide(found, spec, changed, days))
+    users = {INTERLEAVED: found["users"]}
+    judged = {"comparisons": [], "closed": [], "interleaving": found, "decision": decision}
+    return {**_facts(row, now, days), "units": users, **judged, "counts": counts}
+
+
+def _compared_arms(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
     with services.sessions() as session:
         now = services.clock.now(session)
         found, before = read(session, row.id, spec, now), _last(session, row)
-    days = ((row.finished_at or now) - row.started_at).total_seconds() / _DAY
+    days = _days(row, now)
     shares = _shares(found.now, spec, before)
     compared = _compared(found.now, spec, before)
     closed = _compared(found.closed, spec, {})
@@ -76,6 +93,12 @@ def pure(metric: MetricSpec) -> Metric:
         level=metric.level if metric.sketched else None,
         binary=metric.source in ("errors", "zero_results"),
     )
+
+
+def _days(row: Experiment, now: datetime) -> float:
+    """Since the start, to the end or to now."""
+    assert row.started_at is not None
+    return ((row.finished_at or now) - row.started_at).total_seconds() / _DAY
 
 
 def _facts(row: Experiment, now: datetime, days: float) -> Report:

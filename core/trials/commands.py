@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core import events, occupancy
 from core.errors import Refused, Unavailable
 from core.experiment_rows import Experiment
-from core.experiment_spec import CONTROL, DEFAULT_METRICS, TREATMENT, ExperimentSpec, metrics_of
+from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
@@ -152,8 +152,6 @@ def _start(services: Services, session: Session, row: Experiment, actor: str) ->
 def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
     spec = ExperimentSpec.model_validate(row.spec)
     row.stages = [*row.stages, {"coverage": coverage, "started_at": _iso(services.clock.now(session))}]
-    ranges = spec.ranges(coverage)
-    arms = [Arm(arm.variant, arm.collection, mine).to_json() for arm, mine in zip(spec.arms, ranges, strict=True)]
     table.put_within(
         services,
         session,
@@ -163,8 +161,18 @@ def _add_stage(services: Services, session: Session, row: Experiment, coverage: 
         stage=enrolment.stage_name(row.id, len(row.stages)),
         salt=row.id,
         blue=spec.control.collection,
-        arms=arms,
+        arms=[arm.to_json() for arm in _arms(spec, coverage)],
     )
+
+
+def _arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
+    """Interleaved, everybody enrolled is served by both."""
+    if spec.mode == "interleave":
+        (treatment,) = spec.treatments
+        both = Arm(INTERLEAVED, treatment.collection, ((0, coverage),), spec.document)
+        return [Arm(CONTROL, spec.control.collection, ()), both]
+    ranges = spec.ranges(coverage)
+    return [Arm(arm.variant, arm.collection, mine) for arm, mine in zip(spec.arms, ranges, strict=True)]
 
 
 def _spec(
@@ -188,7 +196,8 @@ def _spec(
         for variant, collection, weight in zip(_variants(treatments), collections, weights, strict=True)
     ]
     asked = {key: value for key, value in options.items() if key != "weights"}
-    chosen = [metric.model_dump() for metric in metrics_of(metrics if metrics is not None else DEFAULT_METRICS)]
+    default = ("clicks",) if asked.get("mode") == "interleave" else DEFAULT_METRICS
+    chosen = [metric.model_dump() for metric in metrics_of(default if metrics is None else metrics)]
     return validated(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
 
 

@@ -79,10 +79,14 @@ def read(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetim
             reading.units[arm] += units
     _add_sums(session, experiment_id, spec, at, now, closed)
     _add_sketches(session, experiment_id, at, now, closed)
-    counts = session.scalars(
+    return Evidence(now, closed, crossed, counted(session, experiment_id))
+
+
+def counted(session: Session, experiment_id: str) -> Sequence[CountRow]:
+    """What was seen and decides nothing."""
+    return session.scalars(
         select(CountRow).where(CountRow.experiment_id == experiment_id).order_by(CountRow.what)
     ).all()
-    return Evidence(now, closed, crossed, counts)
 
 
 def _exposures(session: Session, experiment_id: str, at: datetime) -> Iterable[tuple[Arm, bool, int, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from core.experiment_rows import FeedbackKey, SketchRow
+from core.experiment_rows import FeedbackKey, Impression, SketchRow
 from core.services import Services
 from core.tally import Tally
 
@@ -17,13 +17,14 @@ _KEY = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.s
 
 
 def fold(services: Services, days: float = 60) -> int:
-    """Leaves one sketch for each arm and end of windows, one for all that have ended, and forgets keys of feedback that
-    are older than ``days``; returns how many rows fewer there are. Safe at any number of times at once: rows that
-    somebody else is folding are left to him."""
+    """Leaves one sketch for each arm and end of windows, and one for all that have ended; forgets keys of feedback
+    older than ``days``, and lists that nobody may click on any more. Returns how many sketches fewer there are. Safe at
+    any number of times at once: rows that somebody else is folding are left to him."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.execute(update(SketchRow).where(SketchRow.closes_at <= now).values(closes_at=None))
         session.execute(delete(FeedbackKey).where(FeedbackKey.at < now - timedelta(days=days)))
+        session.execute(delete(Impression).where(Impression.closes_at < now - timedelta(days=1)))
         several = select(*_KEY).group_by(*_KEY).having(func.count() > 1)
         groups = session.execute(several).all()
     return sum(_fold(services, group) for group in groups)

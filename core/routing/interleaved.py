@@ -1,0 +1,71 @@
+"""A search that both collections answer: their lists are drafted into one, in which clicks say which is preferred."""
+
+import secrets
+import time
+from collections.abc import Generator, Sequence
+
+from core.errors import AppError
+from core.experiments.team_draft import Draft, Key, Place, coins, documents, draft
+from core.exposures import Served
+from core.ports import Hit
+from core.routing.choice import Choice
+from core.routing.desk import Desk
+from core.routing.request import Answer, Ask, Request
+from core.routing.sight import Target
+
+_SECONDS = 10.0
+_CREDIT = {"treatment": 1, "control": -1}
+
+
+def interleave(desk: Desk, choice: Choice, request: Request, blue: Target) -> Generator[Ask, list[Hit], Answer]:
+    """Blue first; what is on trial has a little longer than blue usually takes, and a search it misses is blue's."""
+    started = time.perf_counter()
+    ours = yield Ask(blue.collection, blue, _SECONDS, whole=True)
+    spent = time.perf_counter() - started
+    desk.pace.add(spent)
+    try:
+        theirs = yield Ask(choice.target.collection, choice.target, desk.pace.deadline, whole=True)
+    except AppError:
+        waited = time.perf_counter() - started
+        desk.failed(choice, waited - spent, waited=waited)
+        return Answer(blue.collection, choice.variant, _page(ours, request), fallback=True)
+    desk.answered(choice, time.perf_counter() - started, len(ours) + len(theirs))
+    query_id = request.query_id or secrets.token_hex(8)
+    found = _drafted(choice, request, query_id, ours, theirs)
+    desk.served(choice, query_id, served(found))
+    names = f"{blue.collection}, {choice.target.collection}"
+    return Answer(names, choice.variant, _page(_hits(choice, found, ours, theirs), request), query_id=query_id)
+
+
+def served(found: Draft) -> Served:
+    return [[place.document, _credit(place)] for place in found.places]
+
+
+def _drafted(choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]) -> Draft:
+    toss = coins(str(choice.route.experiment_id), query_id)
+    length = request.limit + request.options.get("offset", 0)
+    control, treatment = (documents(_key(choice, hit) for hit in hits) for hits in (ours, theirs))
+    return draft(control, treatment, toss, length)
+
+
+def _hits(choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]) -> list[Hit]:
+    """Each document as the team that picked it shows it: the best of its chunks."""
+    best: dict[tuple[str, Key], Hit] = {}
+    for team, hits in (("control", ours), ("treatment", theirs)):
+        for hit in hits:
+            best.setdefault((team, _key(choice, hit)), hit)
+    return [best[place.team, place.document] for place in found.places]
+
+
+def _key(choice: Choice, hit: Hit) -> Key:
+    found = hit.payload.get(choice.route.document(choice.variant), hit.id)
+    return found if isinstance(found, str | int) else str(found)
+
+
+def _credit(place: Place) -> int:
+    return _CREDIT[place.team] if place.credited else 0
+
+
+def _page(hits: Sequence[Hit], request: Request) -> list[Hit]:
+    start = request.options.get("offset", 0)
+    return list(hits[start : start + request.limit])

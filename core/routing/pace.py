@@ -1,0 +1,31 @@
+"""How long a collection on trial may take beside one that has answered."""
+
+import threading
+from collections import deque
+
+import numpy as np
+
+#: The most recent searches that say how fast blue is, and after how many new ones that is computed again.
+_KEPT, _AGAIN = 500, 50
+#: Shorter than this nothing is waited for, and longer nobody waits (seconds).
+_LEAST, _MOST = 0.05, 4.0
+#: Of blue's p95 (experiments section 10.1).
+_PATIENCE = 1.3
+
+
+class Pace:
+    """Latencies of blue, in seconds, in this process."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._seen: deque[float] = deque(maxlen=_KEPT)
+        self._new = 0
+        self.deadline = _MOST
+
+    def add(self, seconds: float) -> None:
+        with self._guard:
+            self._seen.append(seconds)
+            self._new += 1
+            if self._new % _AGAIN == 0:
+                p95 = float(np.quantile(self._seen, 0.95))
+                self.deadline = min(max(_PATIENCE * p95, _LEAST), _MOST)

@@ -1,0 +1,58 @@
+"""The report of an interleaved experiment: which of two lists users prefer, by an exact test that holds at any look."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import interleaving
+from core.experiment_rows import ExposureRow, Impression
+from core.experiment_spec import ExperimentSpec
+from core.experiments.decision import Action, Decision
+from core.experiments.preference import e_process, share, win_rate_interval
+from core.interleaving import Votes
+
+
+def read(
+    session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime, before: dict[str, Any]
+) -> dict[str, Any]:
+    """``p`` is the smallest over all looks, and ``log_e`` the largest: what was rejected once stays rejected."""
+    votes = interleaving.votes(session, experiment_id, at)
+    found = e_process(votes.wins, votes.losses, alpha=spec.alpha)
+    low, high = win_rate_interval(votes.wins, votes.losses, alpha=spec.alpha)
+    return {
+        **asdict(votes),
+        "lists": _count(session, Impression, experiment_id),
+        "users": _count(session, ExposureRow, experiment_id),
+        "share": share(votes.wins, votes.ties, votes.losses),
+        "win_rate_low": low,
+        "win_rate_high": high,
+        "direction": found.direction,
+        "log_e": max(found.log_e, before.get("log_e", found.log_e)),
+        "p": min(found.p, before.get("p", 1.0)),
+    }
+
+
+def decide(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float) -> Decision:
+    """INVALID, ROLLBACK, KEEP_RUNNING, SHIP, STOP_INCONCLUSIVE: the first that fits, as for metrics."""
+    votes = Votes(found["wins"], found["losses"], found["ties"])
+    words = f"{votes.wins} users prefer the treatment, {votes.losses} the control, {votes.ties} neither"
+    told = f"{words}: p {found['p']:.2g}"
+    sure = found["p"] <= spec.alpha
+    if changed:
+        return Decision(Action.INVALID, f"{changed} is not what the experiment began with")
+    if sure and found["direction"] < 0:
+        return Decision(Action.ROLLBACK, told, 0.0, spec.treatments[0].variant)
+    if days < spec.min_days:
+        return Decision(Action.KEEP_RUNNING, f"{days:.3g} of at least {spec.min_days:g} days; {told}")
+    if sure and found["direction"] > 0:
+        return Decision(Action.SHIP, told, 0.0, spec.treatments[0].variant)
+    if days < spec.max_days:
+        return Decision(Action.KEEP_RUNNING, f"{told}, not yet at most {spec.alpha:g}", spec.max_days - days)
+    return Decision(Action.STOP_INCONCLUSIVE, f"after {days:.3g} days nothing is shown, control stays: {told}")
+
+
+def _count(session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str) -> int:
+    return session.scalar(select(func.count()).select_from(table).where(table.experiment_id == experiment_id)) or 0
