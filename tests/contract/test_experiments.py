@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from core import commands as deployments
 from core import exposures, retention
@@ -483,7 +483,7 @@ def test_shipping_that_was_interrupted_goes_on_with_the_deployment_it_began(inde
     looking.look_due(indexes.services)
     begun = row(indexes, experiment).deployment_id
     with indexes.services.sessions.begin() as session:
-        session.get_one(Experiment, experiment).deployment_id = None
+        session.execute(update(Experiment).values(deployment_id=None))
     looking.look_due(indexes.services)
     assert row(indexes, experiment).deployment_id == begun
 
