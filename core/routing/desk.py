@@ -10,7 +10,8 @@ import random
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -128,18 +129,16 @@ class Desk:
 
     def track(self, given: Feedback) -> bool:
         """The exposure may still be in this process's memory."""
-        try:
-            return track(self.services, given, patient=True)
-        except Unexposed:
-            self.recorder.flush()
-            return track(self.services, given)
+        with _database():
+            try:
+                return track(self.services, given, patient=True)
+            except Unexposed:
+                self.recorder.flush()
+                return track(self.services, given)
 
     def _experiment(self, experiment_id: str) -> tuple[str, str]:
-        try:
-            with self.services.sessions() as session:
-                row = session.get(Experiment, experiment_id)
-        except SQLAlchemyError as error:
-            raise Unavailable(f"the database did not answer ({type(error).__name__}); try again") from error
+        with _database(), self.services.sessions() as session:
+            row = session.get(Experiment, experiment_id)
         if row is None or row.started_at is None:
             begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
             raise Refused(f"experiment {experiment_id!r} {begun}")
@@ -213,6 +212,14 @@ class Desk:
             act()
         except (AppError, SQLAlchemyError) as error:
             log.warning("%s: %s (%s)", self.process, else_, type(error).__name__)
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Unavailable(f"the database did not answer ({type(error).__name__}); try again") from error
 
 
 def _place(route: Route, user: str | None) -> tuple[int, int]:

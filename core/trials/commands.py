@@ -63,7 +63,11 @@ def create(
 
 
 def start(services: Services, experiment_id: str, *, actor: str) -> str:
-    """Splits the searches of a draft's alias from now on."""
+    """Splits the searches of a draft's alias from now on, if the alias still leads to its control."""
+    with services.sessions() as session:
+        row = find(session, experiment_id)
+    if row.alias is not None:
+        _alias(services, row.spec["arms"][0]["collection"], row.alias)
     return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor))
 
 

@@ -306,6 +306,14 @@ def test_a_draft_splits_nothing_until_it_is_started(indexes, router):
         commands.start(indexes.services, draft, actor="anna")
 
 
+def test_a_draft_whose_alias_has_moved_on_is_not_started(indexes):
+    draft = create(indexes, start=False)
+    indexes.deploy("docs")
+    indexes.run()
+    with pytest.raises(Refused, match="not to the control"):
+        commands.start(indexes.services, draft, actor="anna")
+
+
 def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
     _, treatment = collections(indexes)
     indexes.store.drop_alias("docs_b")
