@@ -31,6 +31,17 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("proof" if _proof() else "test")
 
 
+#: Installations that several files share: their tests run in one process.
+_SHARED = {"houses", "nights", "meanwhile"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, as in `make test`, a file's tests stay together."""
+    for item in items:
+        shared = _SHARED.intersection(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("installations" if shared else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` stay unread and unwritten."""

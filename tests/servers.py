@@ -366,7 +366,8 @@ def _execute(server: str, statement: str) -> None:
 def free_ports(count: int) -> tuple[int, ...]:
     """Loopback ports that nobody listens on now."""
     ports: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
+    # A seeded generator would give two test processes the same ports.
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if len(ports) == count:
             return tuple(ports)
         if port_is_free(port):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.acceptance.installation import BRISK, Installation, both, everywhere
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES, _OTHERS_FIGURES = pytest.StashKey[list[str]](), pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="package")
@@ -50,11 +51,23 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    figures = config.stash.get(_FIGURES, [])
+    figures = config.stash.get(_FIGURES, []) + config.stash.get(_OTHERS_FIGURES, [])
     if figures:
         terminalreporter.section("acceptance: measured")
         for line in figures:
             terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process among several hands its figures to the one that writes the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash.get(_FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    taken = node.config.stash.setdefault(_OTHERS_FIGURES, [])
+    taken += getattr(node, "workeroutput", {}).get("figures", [])
 
 
 @pytest.hookimpl(wrapper=True)
