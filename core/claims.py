@@ -190,6 +190,9 @@ class Lease:
         if left < seconds:
             raise LeaseLost(f"turn {self.number}: {left:.1f} s of the lease are left, {seconds:.0f} s are needed")
 
+    def fence(self, session: Session) -> None:
+        fence(session, self._claim)
+
     def save(self, state: dict[str, Any]) -> None:
         assert self._claim.step is not None
         statement = (
@@ -201,7 +204,7 @@ class Lease:
             .values(state=state)
         )
         with self._services.sessions.begin() as session:
-            fence(session, self._claim)
+            self.fence(session)
             session.execute(statement)
 
     def _keep_alive(self) -> None:

@@ -345,5 +345,8 @@ class Turn(Protocol):
     def check(self, seconds: float) -> None:
         """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""
 
+    def fence(self, session: Session) -> None:
+        """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken away."""
+
     @property
     def number(self) -> int: ...

@@ -4,6 +4,7 @@ Rule: the row is the truth and its version only grows. Search processes hold it 
 look at once, and they look by themselves twice a second.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -37,6 +38,13 @@ class Confirmed:
         return f"{self.serving} of {self.known} search processes" if self.known else "no search process yet"
 
 
+Fence = Callable[[Session], None]
+
+
+def unfenced(session: Session) -> None:
+    """For whoever works under no turn."""
+
+
 def load(session: Session, alias: str) -> Route:
     """The alias's route; one at rest where none was ever set."""
     row = session.get(RouteRow, alias)
@@ -48,24 +56,27 @@ def current(services: Services, alias: str) -> Route:
         return load(session, alias)
 
 
-def put(services: Services, alias: str, *, actor: str = events.SYSTEM, **wanted: Any) -> Route:
+def put(services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = unfenced, **wanted: Any) -> Route:
     """Sets the route to ``wanted`` (columns of ``RouteRow``; what is not named is at rest) and announces it.
 
     Set already, nothing is changed and the version stays: safe to run twice. Returns the route as it was read back.
-    Raises Refused where the route is a running experiment's.
+    Raises Refused where the route is a running experiment's, and what ``fence`` raises, which is a turn's: one that
+    comes too late sets no route.
     """
     try:
-        changed = _put(services, alias, actor, wanted)
+        changed = _put(services, alias, actor, fence, wanted)
     except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
-        changed = _put(services, alias, actor, wanted)
+        changed = _put(services, alias, actor, fence, wanted)
     if changed:
         services.channel.announce(alias)
     return current(services, alias)
 
 
-def clear(services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM) -> Route:
+def clear(
+    services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM, fence: Fence = unfenced
+) -> Route:
     """From now on the alias itself answers everybody; what is observed belongs to ``stage``."""
-    return put(services, alias, stage=stage, actor=actor)
+    return put(services, alias, stage=stage, actor=actor, fence=fence)
 
 
 def put_within(
@@ -141,8 +152,9 @@ _AT_REST: dict[str, Any] = {
 }
 
 
-def _put(services: Services, alias: str, actor: str, wanted: dict[str, Any]) -> bool:
+def _put(services: Services, alias: str, actor: str, fence: Fence, wanted: dict[str, Any]) -> bool:
     with services.sessions.begin() as session:
+        fence(session)
         return put_within(services, session, alias, actor=actor, **wanted)
 
 

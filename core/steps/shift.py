@@ -40,7 +40,7 @@ def back(context: StepContext) -> Outcome:
     deployment, services = context.deployment, context.services
     route = table.current(services, deployment.alias)
     if route.deployment_id == deployment.id:
-        route = table.clear(services, deployment.alias)
+        route = table.clear(services, deployment.alias, fence=context.turn.fence)
     confirmed = table.confirmed(services, route)
     if not confirmed.all:
         return Wait(_CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False)
@@ -98,6 +98,7 @@ def _route(context: StepContext, stage: Stage) -> Route:
         share=share_of(stage.percentage),
         shadow=share_of(spec.shadow_percentage) if stage.shadow else 0,
         deployment_id=deployment.id,
+        fence=context.turn.fence,
     )
 
 

@@ -39,7 +39,7 @@ def watch(context: StepContext) -> Outcome:
 def _traffic(context: StepContext) -> Tally:
     """What users have experienced of green since the soak began, in as far as they search through a router."""
     services, alias, stage = context.services, context.deployment.alias, stage_name(context)
-    table.clear(services, alias, stage=stage)
+    table.clear(services, alias, stage=stage, fence=context.turn.fence)
     with services.sessions() as session:
         return total(traffic.read(session, alias, stage), LIVE, "real")
 

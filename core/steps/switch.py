@@ -55,7 +55,7 @@ def _unroute(context: StepContext) -> None:
     """The alias stands for green now, so the canary's route has nothing left to say."""
     deployment, services = context.deployment, context.services
     if table.current(services, deployment.alias).deployment_id == deployment.id:
-        table.clear(services, deployment.alias)
+        table.clear(services, deployment.alias, fence=context.turn.fence)
 
 
 def _summary(deployment: Deployment) -> str:

@@ -2,12 +2,15 @@
 traffic."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from core import commands, traffic
-from core.errors import Refused
+from core.errors import LeaseLost, Refused
 from core.lifecycle import Event
+from core.ports import Health, VectorStore
 from core.routing import table
 from core.tally import GROUPS, Tally
 from core.traffic import Key
@@ -161,6 +164,34 @@ def test_a_search_process_that_fell_silent_does_not_hold_the_rollback_up(world, 
     commands.wish(world.services, canary, Event.ABORT, actor="anna")
     seen = goes_on(world, canary)
     assert seen["status"] == "rolled_back"
+
+
+class Stopped:
+    """A store after whose next ``health`` the worker is stopped, and goes on when ``meanwhile`` is over."""
+
+    def __init__(self, store: VectorStore, meanwhile: Callable[[], object]) -> None:
+        self._store, self._meanwhile = store, [meanwhile]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def health(self, collection: str) -> Health:
+        found = self._store.health(collection)
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return found
+
+
+def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_back_meanwhile(world, canary):
+    def rolled_back() -> None:
+        world.clock.move(world.services.times.longest_lease + 1)
+        commands.wish(world.services, canary, Event.ABORT, actor="anna")
+        assert goes_on(world, canary)["status"] == "rolled_back"
+
+    world.over(Stopped(world.store, rolled_back))
+    with pytest.raises(LeaseLost):
+        world.turn(world.broker.take_next())
+    assert table.current(world.services, "docs").at_rest
 
 
 # --- an operator's words ----------------------------------------------------------------------------------------
