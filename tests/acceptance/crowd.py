@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -87,18 +86,11 @@ class Crowd:
         self._journal.write(json.dumps(asdict(search)) + "\n")
 
 
-@contextmanager
-def _told(end: Any) -> Iterator[None]:
-    signal.signal(signal.SIGTERM, end)
-    print("ready.", flush=True)
-    yield
-
-
 def main(folder: str, rate: str, *aliases: str) -> None:
     with open_router() as router:
         crowd = Crowd(router, Path(folder), float(rate), list(aliases))
-        with _told(crowd.end):
-            crowd.go()
+        signal.signal(signal.SIGTERM, crowd.end)
+        crowd.go()
 
 
 if __name__ == "__main__":
