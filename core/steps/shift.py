@@ -55,15 +55,15 @@ def _decide(seen: Observed, stage: Stage, spec: CanarySpec, looks: int, output: 
     """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
     if seen.harm:
         return Reject(seen.harm, output)
-    wanted = looks_of(stage, spec)
+    wanted, name = looks_of(stage, spec), f"{_named(stage)} set, confirmed by {output['confirmed']}"
     if looks < wanted:
-        return Wait(_pause(stage, spec), f"{_named(stage)}: look {looks + 1} of {wanted}; {seen.words}")
+        return Wait(_pause(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
     if not seen.missing:
         return Done(output)
     longest = math.ceil(wanted * (1 + spec.extension))
     if looks < longest:
-        return Wait(_pause(stage, spec), f"{_named(stage)} is extended, {looks} of at most {longest}: {seen.missing}")
-    return Hold(f"{_named(stage)}: {seen.missing}; {seen.words}", output)
+        return Wait(_pause(stage, spec), f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}")
+    return Hold(f"{_named(stage)}: {seen.missing}", output)
 
 
 def _pause(stage: Stage, spec: CanarySpec) -> float:

@@ -148,6 +148,7 @@ def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_l
     route = table.current(services, "docs")
     table.report(services, "searcher", {"docs": route.version})
     commands.wish(services, canary, Event.ABORT, actor="anna", reason="enough")
+    assert "5 % set, confirmed by" in shifts(world.status(canary))[0]["message"]
     green = world.status(canary)["green"]
     world.run(until=lambda: "0 of 1 search processes" in shifts(world.status(canary))[0]["message"], turns=20)
     assert green in world.store.collections()
