@@ -25,6 +25,7 @@ from core.models import Deployment, StepRow
 from core.plan import State
 from core.ports import Knock
 from core.services import Services
+from core.steps import STEPS
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,17 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
         return claim
 
 
+def moves(row: Deployment) -> bool:
+    """Whether there is anything to take a turn for."""
+    return row.status in MOVING or guarded(row) or bool(row.requested and row.status not in FINAL)
+
+
+def guarded(row: Deployment) -> bool:
+    """Whether it is paused in a step that has begun and is looked after all the same."""
+    step = current_step(row) if row.status == Status.PAUSED else None
+    return step is not None and step.started_at is not None and STEPS[step.name].guard is not None
+
+
 def fence(session: Session, claim: Claim) -> None:
     """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the claim's."""
     found = session.scalar(select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update())
@@ -111,7 +123,7 @@ def _refusal(row: Deployment, turn: int, now: datetime) -> str:
         return f"stale turn {turn}, now {row.turn}"
     if row.lease_until is not None and row.lease_until >= now:
         return f"turn {turn} is under way at {row.lease_owner}"
-    if row.status not in MOVING and not (row.requested and row.status not in FINAL):
+    if not moves(row):
         return f"nothing to do: {row.status}"
     return ""
 

@@ -14,7 +14,7 @@ from core import claims, events, outcomes, retention, wishes
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
 from core.index_file import IndexSpec
-from core.lifecycle import FINAL, MOVING, Event, Status
+from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from core.plan import Deployment as DeploymentView
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 #: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
 UNCLAIMED = 20
 _SWEEP = 200
+_GUARDED = [name for name, step in STEPS.items() if step.guard]
 
 
 def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
@@ -118,7 +119,7 @@ def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
 def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
     """The one place where whatever a step raises becomes a decision."""
     try:
-        return _function(step.name, claim.undoing)(_context(services, claim, step, lease))
+        return _function(step.name, claim)(_context(services, claim, step, lease))
     except LeaseLost:
         raise
     except services.interruptions as error:
@@ -135,9 +136,12 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
         return Reject(f"unexpected {type(error).__name__}: {error}")
 
 
-def _function(name: str, undoing: bool) -> StepFunction:
+def _function(name: str, claim: Claim) -> StepFunction:
     step = STEPS[name]
-    return (step.undo or _nothing) if undoing else step.do
+    if claim.deployment.status == Status.PAUSED:
+        assert step.guard
+        return step.guard
+    return (step.undo or _nothing) if claim.undoing else step.do
 
 
 def _nothing(context: StepContext) -> Done:
@@ -197,7 +201,9 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
     wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL))
     fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
-    due = and_(Deployment.status.in_(MOVING), Deployment.wake_at <= now, fresh)
+    begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
+    due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, quiet, or_(wished, due))
     return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
 

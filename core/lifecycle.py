@@ -47,7 +47,7 @@ class Event(StrEnum):
 
 
 FINAL = frozenset({Status.LIVE, Status.ROLLED_BACK})
-#: Statuses in which the engine takes turns by itself; in the others only a wish wakes it.
+#: Statuses in which the engine takes turns by itself; in the others a wish wakes it, or what a pause leaves to guard.
 MOVING = frozenset({Status.PENDING, Status.RUNNING, Status.ROLLING_BACK})
 
 TRANSITIONS: dict[tuple[Status, Event], Status] = {
@@ -67,6 +67,8 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.PAUSED, Event.PROMOTE_FULL): Status.RUNNING,
     (Status.PAUSED, Event.RETRY): Status.RUNNING,
     (Status.PAUSED, Event.ABORT): Status.ROLLING_BACK,
+    (Status.PAUSED, Event.FAIL): Status.ROLLING_BACK,
+    (Status.PAUSED, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.ROLLING_BACK, Event.UNDONE): Status.ROLLED_BACK,
     (Status.ROLLING_BACK, Event.GIVE_UP): Status.NEEDS_OPERATOR,
     (Status.NEEDS_OPERATOR, Event.ABORT): Status.ROLLING_BACK,

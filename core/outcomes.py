@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core import retention, wishes
-from core.claims import Claim, current_step, fence, knock_for
-from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
+from core.claims import Claim, current_step, fence, knock_for, moves
+from core.lifecycle import Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.plan import Done, Hold, Outcome, Reject, Wait
 from core.services import Services
@@ -53,16 +53,31 @@ def write(services: Services, claim: Claim, outcome: TurnOutcome) -> Written:
         fence(session, claim)
         row = session.get_one(Deployment, claim.deployment.id)
         writer = Writer(services, session, row, services.clock.now(session))
-        written = _RULES[claim.undoing, type(outcome)](writer, outcome)
+        written = _rule(row, claim, outcome)(writer, outcome)
         row.claimed_at = row.lease_until = row.lease_owner = None
         row.knocked_at = writer.now
         session.flush()
-        moving = row.status in MOVING or (row.requested and row.status not in FINAL)
-        written.knock = knock_for(services, row, writer.now) if moving else None
+        written.knock = knock_for(services, row, writer.now) if moves(row) else None
         return written
 
 
+def _rule(row: Deployment, claim: Claim, outcome: TurnOutcome) -> Callable[..., Written]:
+    if row.status == Status.PAUSED and isinstance(outcome, Wait | Later | Crashed):
+        return _still_paused
+    return _RULES[claim.undoing, type(outcome)]
+
+
 # --- forward ----------------------------------------------------------------------------------------------------
+
+
+def _still_paused(writer: Writer, outcome: Wait | Later | Crashed) -> Written:
+    """Nothing but harm comes of a look while it is paused, so no patience is used up and the message stays."""
+    seconds = writer.services.times.longest_retry
+    if isinstance(outcome, Wait):
+        seconds = outcome.seconds
+        writer.step.tries = writer.step.crashes = 0
+    writer.wake(seconds)
+    return Written(f"paused in {writer.step.name}: {outcome.reason}; next look in {seconds:g} s")
 
 
 def _done(writer: Writer, outcome: Done) -> Written:
@@ -139,6 +154,7 @@ def _reject(writer: Writer, outcome: Reject) -> Written:
     step.output = outcome.output or step.output
     writer.event(f"{step.name}.failed", outcome.reason)
     message = f"{step.name} failed: {outcome.reason}"
+    writer.row.paused_for = None
     if writer.row.spec["rollback_on_failure"]:
         writer.move(Event.FAIL, message)
         writer.turn_back()

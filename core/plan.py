@@ -100,7 +100,8 @@ StepFunction = Callable[[StepContext], Outcome]
 class Step:
     """A row of a plan: the name people see, what to do, how to take it back, and which workers do it.
 
-    A ``soft`` step only watches: a person may end it early. ``arguments`` are written into the row, so that two steps
+    A ``soft`` step only watches: a person may end it early. ``guard`` is what it still looks at while the deployment is
+    paused in it; it answers ``Wait`` or ``Reject``. ``arguments`` are written into the row, so that two steps
     of one name can differ.
     """
 
@@ -109,6 +110,7 @@ class Step:
     undo: StepFunction | None = None
     queue: str = "control"
     soft: bool = False
+    guard: StepFunction | None = None
     arguments: State = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ STEPS: dict[str, Step] = {
         Step("create", do=collections.create, undo=collections.drop, queue="bulk"),
         Step("populate", do=population.populate, undo=population.tidy, queue="bulk"),
         Step("validate", do=gate.run, queue="bulk"),
-        Step("shift", do=shift.shift, undo=shift.back, soft=True),
+        Step("shift", do=shift.shift, undo=shift.back, soft=True, guard=shift.guard),
         Step("switch", do=switch.switch, undo=switch.restore),
         Step("soak", do=soak.watch, soft=True),
     )

@@ -34,6 +34,21 @@ def shift(context: StepContext) -> Outcome:
     return _decide(seen, stage, spec, looks, _output(seen, stage, shown))
 
 
+def guard(context: StepContext) -> Outcome:
+    """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
+    comes of it. Safe to run twice, as every look."""
+    stage, spec = Stage.model_validate(context.arguments), context.deployment.spec.canary
+    barred = _unfit(context)
+    if barred:
+        return Reject(barred)
+    seen = observe(context, stage)
+    context.turn.save({**context.state, "windows": seen.windows})
+    if seen.harm:
+        route = table.current(context.services, context.deployment.alias)
+        return Reject(seen.harm, _output(seen, stage, _shares(context, route, stage)))
+    return Wait(spec.look_seconds, seen.words)
+
+
 def back(context: StepContext) -> Outcome:
     """Everybody to blue: set, read back, and waited for until every search process that lives says that it serves it.
     Only then may a collection go."""

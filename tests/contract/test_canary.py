@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core import commands, traffic
-from core.errors import LeaseLost, Refused
+from core import commands, engine, traffic
+from core.errors import LeaseLost, Refused, Unavailable
 from core.lifecycle import Event
 from core.ports import Health, VectorStore
 from core.routing import table
@@ -74,9 +74,9 @@ def goes_on(world: World, deployment: str, users: Users | None = None, turns: in
     for _ in range(turns):
         seen = world.status(deployment)
         waits = seen["status"] == "paused" and not seen["requested"]
-        knock = world.broker.take_next()
-        if knock is None or waits or seen["status"] in ("live", "rolled_back"):
-            return world.status(deployment)
+        knock = None if waits or seen["status"] in ("live", "rolled_back") else world.broker.take_next()
+        if knock is None:
+            return seen
         if users:
             users.search()
         world.turn(knock)
@@ -183,6 +183,19 @@ class Stopped:
         return found
 
 
+class Away:
+    """A store that does not answer for a collection's health."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def health(self, collection: str) -> Health:
+        raise Unavailable("Qdrant did not answer")
+
+
 def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_back_meanwhile(world, canary):
     def rolled_back() -> None:
         world.clock.move(world.services.times.longest_lease + 1)
@@ -205,6 +218,65 @@ def test_promote_moves_a_running_stage_on_by_one(world, canary):
     first = shifts(world.status(canary))[0]
     assert (first["status"], first["output"]["approved_by"]) == ("done", "anna")
     assert table.current(world.services, "docs").share == 5000
+
+
+def paused(world: World, canary: str) -> None:
+    """By a person, in the first stage."""
+    world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
+    commands.wish(world.services, canary, Event.PAUSE, actor="anna", reason="lunch")
+    world.run(until=lambda: world.status(canary)["status"] == "paused")
+
+
+def looks(world: World, users: Users | None = None, turns: int = 12) -> None:
+    for _ in range(turns):
+        if users:
+            users.search()
+        if knock := world.broker.take_next():
+            world.turn(knock)
+
+
+def test_a_pause_keeps_the_share_and_ends_no_stage(world, canary):
+    paused(world, canary)
+    looks(world, Users(world))
+    seen = world.status(canary)
+    assert (seen["status"], seen["message"]) == ("paused", "paused by anna: lunch")
+    assert [step["status"] for step in shifts(seen)] == ["waiting", "pending", "pending"]
+    assert table.current(world.services, "docs").share == 500
+    commands.wish(world.services, canary, Event.RESUME, actor="anna")
+    assert goes_on(world, canary, Users(world))["status"] == "live"
+
+
+def test_harm_ends_a_canary_that_is_paused(world, canary):
+    paused(world, canary)
+    looks(world, Users(world, errors=0.2))
+    seen = world.status(canary)
+    assert seen["status"] == "rolled_back"
+    assert "searches failed" in seen["message"]
+    assert seen["green"] not in world.store.collections()
+
+
+def test_harm_ends_a_canary_that_asks_a_person(world, canary):
+    assert goes_on(world, canary)["status"] == "paused"
+    looks(world, Users(world, errors=0.2))
+    assert world.status(canary)["status"] == "rolled_back"
+
+
+def test_a_paused_canary_waits_for_an_outside_that_is_away(world, canary):
+    paused(world, canary)
+    store = world.store
+    world.over(Away(store))
+    looks(world, turns=40)
+    assert world.status(canary)["status"] == "paused"
+    world.over(store)
+    commands.wish(world.services, canary, Event.RESUME, actor="anna")
+    assert goes_on(world, canary, Users(world))["status"] == "live"
+
+
+def test_a_lost_knock_of_a_paused_canary_is_knocked_again(world, canary):
+    paused(world, canary)
+    world.broker.waiting.clear()
+    world.clock.move(120)
+    assert [knock.deployment_id for knock in engine.overdue(world.services)] == [canary]
 
 
 def test_promote_is_refused_where_nothing_waits_for_it(world, canary):
