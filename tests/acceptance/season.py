@@ -1,8 +1,8 @@
 """Four search processes and five canaries at the same time, with everything going wrong that may.
 
 The search processes reach Qdrant through a proxy, which makes the greens of ``slow`` and ``failing`` what their names
-say. Afterwards the route of ``steady`` is moved to and fro, with Redis and without, the database goes away, and a
-search process is killed.
+say. Meanwhile the route of ``steady`` is moved to and fro. Afterwards Redis goes away, and the route is moved again,
+then the database goes away, and at last a search process is killed.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ from core.services import Services
 from core.settings import Settings
 from core.tally import Tally
 from tests.acceptance.crowd import Search, searches
-from tests.acceptance.installation import ENDED, Installation, Watch
+from tests.acceptance.installation import ENDED, OPTIONS, Installation, Watch
 from tests.acceptance.proxy import Fault, Proxy
 from tests.acceptance.traps import KILL
 from tests.servers import free_ports
@@ -34,22 +34,29 @@ PROCESSES = 4
 #: Searches a second of each, over all aliases.
 RATE = 80.0
 SEARCHED = ("healthy", "slow", "failing", "killed", "steady")
+ALIASES = (*SEARCHED, "idle")
 #: Whom each process searches in turn.
 TURN = ("healthy", "killed", "failing", "healthy", "killed", "slow", "failing", "steady")
 SHARES = (20, 50, 100)
-CANARY = {
-    "stages": [{"percentage": share, "duration_minutes": 0.2 if share < 100 else 0} for share in SHARES],
-    "look_seconds": 1.0,
-    "min_searches": 20,
-    "min_users": 20,
-    # The time of a stage is seconds here, and two cores are shared by all: only gross harm can be told.
-    "margins": {"p95": 4.0, "error_rate": 0.4},
-    "breakers": {"looks": 3, "calls": 60, "errors": 6},
+#: Seconds of each stage. What harms goes long before its stage is over, and what nobody searches waits for its end.
+SECONDS = {"healthy": (12, 12, 0), "slow": (60, 1, 0), "failing": (60, 1, 0), "killed": (6, 6, 3), "idle": (4, 1, 0)}
+#: A stage is seconds long here, and two cores are shared by all: only gross harm can be told.
+RULES = {"look_seconds": 1.0, "min_searches": 20, "min_users": 20, "margins": {"p95": 9.0, "error_rate": 0.4}}
+BREAKERS = {"looks": 3, "calls": 60, "errors": 6}
+#: A machine that is busy with something else slows blue and green down alike, and is no harm that green does.
+PATIENT = {"extension": 4, "breakers": {**BREAKERS, "mean_latency_ms": 2000}}
+OWN = {
+    "healthy": PATIENT,
+    "slow": {"breakers": BREAKERS},
+    "failing": {"breakers": {**BREAKERS, "mean_latency_ms": 2000}},
+    "killed": PATIENT,
+    "idle": {},
 }
-#: Where the worker of ``killed`` dies: on its way into the stages, in each of them, and in the switch.
-DEATHS = ("health.before", "health.after")
+#: Where the worker of ``killed`` dies: in each stage, and on its way into the stages, out of them and in the switch.
+DEATHS = ("health.before", "health.after", "health.before")
 ON_THE_WAY = ("knock-shift.before", "knock-switch.before", "point_alias.after")
-CHANGES = 10
+#: So often a route is changed, with Redis and without.
+CHANGES = {"with Redis": 26, "by looking": 12}
 
 
 @dataclass
@@ -71,26 +78,28 @@ class Season:
     def of(self, alias: str) -> list[Search]:
         return [search for search in self.searches if search.alias == alias]
 
-    def between(self, span: tuple[float, float]) -> list[Search]:
-        return [search for search in self.searches if span[0] <= search.at <= span[1]]
+    def rate(self, began: float, ended: float) -> float:
+        """Answers a second."""
+        return sum(began <= search.at <= ended for search in self.searches) / (ended - began)
 
 
 def season(house: Installation) -> Season:
     found = Season(house)
-    house.make_live(*SEARCHED, "idle")
-    with ExitStack() as stack:
-        for alias in (*SEARCHED, "idle"):
-            house.deploy(alias)
-        for alias in (*SEARCHED, "idle"):
-            assert house.ended(alias).status == Status.LIVE
-        watch = stack.enter_context(Watch(house))
-        faults = (Fault("slow_", delay=0.3), Fault("failing_", failing=0.1))
-        blues = house.aliases()
-        crowd = stack.enter_context(_searching(house, faults, blues))
-        _canaries(house, found)
+    house.make_live(*ALIASES)
+    for alias in ALIASES:
+        house.deploy(alias)
+    blues = {house.ended(alias).green for alias in ALIASES}
+    faults = (Fault("slow_", delay=0.3), Fault("failing_", failing=0.1))
+    with Watch(house) as watch, _searching(house, faults, frozenset(blues)) as crowd:
+        with ThreadPoolExecutor(2) as pool:
+            canaries = pool.submit(_canaries, house, found)
+            dying = pool.submit(_die, house)
+            found.delays["with Redis"] = _to_and_fro(house, CHANGES["with Redis"])
+            canaries.result()
+            found.deaths = dying.result()
         _disturb(house, found)
         _kill(crowd[0])
-        time.sleep(3)
+        time.sleep(2)
     found.moves = {alias: watch.moves(alias) for alias in house.aliases()}
     found.searches = sorted(searches(house.folder), key=lambda search: search.at)
     found.counted = _counted(house)
@@ -101,15 +110,23 @@ def season(house: Installation) -> Season:
 
 
 def _canaries(house: Installation, found: Season) -> None:
-    aliases = ("healthy", "slow", "failing", "killed", "idle")
-    with ThreadPoolExecutor(1) as pool:
-        dying = pool.submit(_die, house)
-        for alias in aliases:
-            house.deploy(alias, strategy="canary", canary=CANARY, grace_period_minutes=60)
-        for alias in aliases:
-            found.deployments[alias] = house.until(lambda alias=alias: _over(house, alias), 120, f"the end of {alias}")
-        found.deaths = dying.result()
-    found.events = {alias: house.events(alias) for alias in aliases}
+    for alias in SECONDS:
+        _start(house, alias)
+    for alias in SECONDS:
+        found.deployments[alias] = house.until(lambda alias=alias: _over(house, alias), 150, f"the end of {alias}")
+    found.events = {alias: house.events(alias) for alias in SECONDS}
+
+
+def _start(house: Installation, alias: str) -> None:
+    """As an application does."""
+    stages = [
+        {"percentage": share, "duration_minutes": seconds / 60}
+        for share, seconds in zip(SHARES, SECONDS[alias], strict=True)
+    ]
+    options = {**OPTIONS, "canary": {**RULES, **OWN[alias]}}
+    house.ask(
+        "deployments.start_canary", alias_name=alias, data_source="jsonl:docs.jsonl", stages=stages, options=options
+    )
 
 
 def _over(house: Installation, alias: str) -> Deployment | None:
@@ -118,13 +135,15 @@ def _over(house: Installation, alias: str) -> Deployment | None:
 
 
 def _die(house: Installation) -> int:
+    """So many workers were killed."""
     for place in ON_THE_WAY:
         house.traps.set("killed", place, KILL)
+    died = set()
     for stage, place in enumerate(DEATHS):
-        house.until(lambda stage=stage: _in_stage(house, stage), 60, f"stage {stage} of killed")
+        house.until(lambda stage=stage: _in_stage(house, stage), 90, f"stage {stage} of killed")
         house.traps.set("killed", place, KILL)
-        house.sprung("killed", place)
-    return len({house.sprung("killed", place).pid for place in (*ON_THE_WAY, *DEATHS)})
+        died.add(house.sprung("killed", place).pid)
+    return len(died | {house.sprung("killed", place).pid for place in ON_THE_WAY})
 
 
 def _in_stage(house: Installation, stage: int) -> bool:
@@ -137,12 +156,9 @@ def _in_stage(house: Installation, stage: int) -> bool:
 
 
 def _disturb(house: Installation, found: Season) -> None:
-    services = _services(house)
-    blue, green = house.aliases()["steady"], found.deployments["healthy"].green
-    found.delays["with Redis"] = _to_and_fro(services, house, blue, green)
     began = time.time()
     with house.redis.stopped():
-        found.delays["by looking"] = _to_and_fro(services, house, blue, green)
+        found.delays["by looking"] = _to_and_fro(house, CHANGES["by looking"])
         time.sleep(max(0.0, began + 20 - time.time()))
         found.redis_away = (began, time.time())
     began = time.time()
@@ -153,42 +169,47 @@ def _disturb(house: Installation, found: Season) -> None:
     time.sleep(1)
 
 
-def _to_and_fro(services: Services, house: Installation, blue: str, green: str) -> list[float]:
-    """All of steady's searches to green and back, again and again; what each process needed to follow."""
-    changes = []
-    for change in range(CHANGES):
-        changes.append((time.time(), blue if change % 2 == 0 else green))
-        share = 10_000 if change % 2 == 0 else 0
-        table.put(services, "steady", stage="steady", salt="steady", blue=blue, green=green, share=share)
-        time.sleep(1.6)
-    table.clear(services, "steady")
+def _to_and_fro(house: Installation, changes: int) -> list[float]:
+    """All of steady's searches to another collection and back, again and again; what each process needed to follow."""
+    blue, green = house.aliases()["steady"], house.aliases()["idle"]
+    made = []
+    with _services(house) as services:
+        for change in range(changes):
+            made.append((time.time(), green if change % 2 else blue))
+            share = 0 if change % 2 else 10_000
+            table.put(services, "steady", stage="steady", salt="steady", blue=blue, green=green, share=share)
+            time.sleep(1.5)
+        table.clear(services, "steady")
     seen = [search for search in searches(house.folder) if search.alias == "steady"]
-    ends = [at for at, _ in changes[1:]] + [time.time()]
+    ends = [at for at, _ in made[1:]] + [time.time()]
     return [
         delay
-        for (began, before), end in zip(changes, ends, strict=True)
+        for (began, before), end in zip(made, ends, strict=True)
         for delay in _late([search for search in seen if began < search.at < end], began, before)
     ]
 
 
 def _late(seen: list[Search], began: float, before: str) -> list[float]:
-    processes = {search.process for search in seen}
+    """Seconds until the last answer by the route before, of each process."""
     return [
         max((s.at - began for s in seen if s.process == process and s.collection == before), default=0.0)
-        for process in processes
+        for process in {search.process for search in seen}
     ]
 
 
-def _services(house: Installation) -> Services:
-    return build(
-        Settings(
-            database_url=SecretStr(house.database_url),
-            broker_url=SecretStr(house.redis.url),
-            qdrant_url=house.qdrant.url,
-            qdrant_grpc_port=house.qdrant.grpc_port,
-            config=house.folder / "rollouts.yaml",
-        )
+@contextmanager
+def _services(house: Installation) -> Iterator[Services]:
+    settings = Settings(
+        database_url=SecretStr(house.database_url),
+        broker_url=SecretStr(house.redis.url),
+        qdrant_url=house.qdrant.url,
+        qdrant_grpc_port=house.qdrant.grpc_port,
+        config=house.folder / "rollouts.yaml",
     )
+    services = build(settings)
+    yield services
+    services.store.close()
+    services.sessions.kw["bind"].dispose()
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
@@ -201,9 +222,9 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def _searching(
-    house: Installation, faults: tuple[Fault, ...], blues: dict[str, str]
+    house: Installation, faults: tuple[Fault, ...], spared: frozenset[str]
 ) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    proxy = Proxy(free_ports(1)[0], house.qdrant.port, faults, spared=frozenset(blues.values()))
+    proxy = Proxy(free_ports(1)[0], house.qdrant.port, faults, spared)
     with proxy, ExitStack() as ends:
         processes = [ends.enter_context(_process(house, proxy.url)) for _ in range(PROCESSES)]
         house.until(lambda: len({s.process for s in searches(house.folder)}) == PROCESSES, 60, "the search processes")

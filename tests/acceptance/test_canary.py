@@ -1,6 +1,7 @@
 """A canary under real searches, from outside: what ``season`` found."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -8,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from core.models import Deployment, StepRow
+from tests.acceptance.crowd import Search
 from tests.acceptance.installation import BRISK, Installation
-from tests.acceptance.season import DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season
+from tests.acceptance.season import CHANGES, DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season
 
 pytestmark = pytest.mark.timeout(300)
 #: Seconds in which a search process may still serve by the route before.
@@ -35,8 +37,14 @@ def changed(spent: Season, alias: str) -> list[float]:
     return [event.at.timestamp() for event in spent.events[alias] if event.event == "route.changed"]
 
 
+def given_green(search: Search, green: str) -> bool:
+    """Also where blue had to answer for it."""
+    return search.collection == green or search.fallback
+
+
 def test_users_saw_no_search_fail_or_come_back_empty_whatever_happened(spent: Season, figure: Callable[[str], None]):
-    figure(f"{len(spent.searches):,} searches by {PROCESSES} processes through five canaries and their disturbances")
+    seconds = spent.searches[-1].at - spent.searches[0].at
+    figure(f"{len(spent.searches):,} searches by {PROCESSES} processes in {seconds:.0f} s, while all this went on")
     assert len(spent.searches) > 5000
     assert [search for search in spent.searches if search.error or not search.results] == []
 
@@ -51,7 +59,7 @@ def test_a_healthy_canary_reaches_everybody(spent: Season):
 def test_the_shares_that_users_met_are_those_that_were_set(spent: Season, figure: Callable[[str], None]):
     green, at = spent.deployments["healthy"].green, changed(spent, "healthy")
     for share, (began, ended) in zip(SHARES[:-1], pairwise(at), strict=False):
-        met = {s.user: s.collection == green for s in spent.of("healthy") if began + HEARD < s.at < ended}
+        met = {s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended}
         found, expected = sum(met.values()) / len(met), share / 100
         error = math.sqrt(expected * (1 - expected) / len(met))
         figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
@@ -63,16 +71,16 @@ def test_nobody_who_has_met_green_is_sent_back_to_blue(spent: Season):
     histories = defaultdict(list)
     for search in spent.of("healthy"):
         if not any(began <= search.at <= began + HEARD for began in at):
-            histories[search.user].append(search.collection == green)
+            histories[search.user].append(given_green(search, green))
     assert sum(any(history) for history in histories.values()) > 100
     assert [user for user, history in histories.items() if history != sorted(history)] == []
 
 
-@pytest.mark.parametrize(("alias", "said"), [("slow", "latency"), ("failing", "searches failed")])
+@pytest.mark.parametrize(("alias", "said"), [("slow", "latency|p95"), ("failing", "searches failed")])
 def test_a_green_that_harms_goes_in_its_first_stage(spent: Season, alias: str, said: str):
     deployment = spent.deployments[alias]
     assert deployment.status == "rolled_back", deployment.message
-    assert said in deployment.message
+    assert re.search(said, deployment.message)
     assert [step.status for step in shifts(deployment)] == ["failed", *["skipped"] * (len(SHARES) - 1)]
     assert spent.moves[alias] == [deployment.blue]
     assert deployment.green not in spent.house.collections()
@@ -88,6 +96,7 @@ def test_without_searches_a_person_is_asked(spent: Season):
     deployment = spent.deployments["idle"]
     assert deployment.status == "paused"
     assert "0 searches of the" in deployment.message
+    assert [step.status for step in shifts(deployment)] == ["waiting", "pending", "pending"]
     assert spent.moves["idle"] == [deployment.blue]
 
 
@@ -101,22 +110,25 @@ def test_workers_killed_in_every_stage_change_nothing(spent: Season):
     assert named.count("shift.done") == len(SHARES)
 
 
-@pytest.mark.parametrize("how", ["with Redis", "by looking"])
-def test_every_search_process_follows_a_route_within_a_second(spent: Season, how: str, figure: Callable[[str], None]):
+@pytest.mark.parametrize(("how", "level"), [("with Redis", 0.99), ("by looking", 0.95)])
+def test_every_search_process_follows_a_route_within_a_second(
+    spent: Season, how: str, level: float, figure: Callable[[str], None]
+):
+    """Too few changes are made without Redis to say more of them."""
     delays = sorted(spent.delays[how])
     figure(
         f"a route change reached {PROCESSES} search processes {how}: median {delays[len(delays) // 2]:.2f} s, "
         f"slowest of {len(delays)}: {delays[-1]:.2f} s"
     )
-    assert len(delays) >= 30
-    assert delays[math.ceil(0.99 * len(delays)) - 1] <= HEARD
+    assert len(delays) > 0.9 * PROCESSES * CHANGES[how]
+    assert delays[math.ceil(level * len(delays)) - 1] <= HEARD
 
 
 @pytest.mark.parametrize("away", ["redis_away", "database_away"])
 def test_searches_go_on_without_redis_and_without_the_database(spent: Season, away: str):
     began, ended = getattr(spent, away)
-    served = len(spent.between((began, ended))) / (ended - began)
-    assert served > 0.5 * PROCESSES * RATE
+    before = spent.rate(spent.redis_away[0] - 10, spent.redis_away[0])
+    assert spent.rate(began, ended) > 0.5 * before
 
 
 def test_a_killed_search_process_loses_two_seconds_of_observations_at_most(
