@@ -29,7 +29,7 @@ class SilentChannel:
     def announce(self, alias: str) -> None:
         """Nobody listens."""
 
-    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+    def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         """Nobody speaks."""
 
 
@@ -44,10 +44,10 @@ class RedisChannel:
         except (RedisError, OSError) as error:
             log.warning("the route of %s was not announced: %s", alias, type(error).__name__)
 
-    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+    def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         threading.Thread(target=self._listen, args=(heard, stopped), name="route-channel", daemon=True).start()
 
-    def _listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+    def _listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         wait = 0.1
         while not stopped.is_set():
             try:
@@ -58,14 +58,14 @@ class RedisChannel:
                 wait = min(wait * 2, _LONGEST_WAIT)
             stopped.wait(wait)
 
-    def _subscribed(self, heard: Callable[[], None], stopped: threading.Event) -> None:
+    def _subscribed(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         """What was said before it listened it has missed, so it takes that as heard."""
         with self._open() as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
             channel.subscribe(_NAME)
-            heard()
+            heard("")
             while not stopped.is_set():
-                if channel.get_message(timeout=_SECONDS) is not None:
-                    heard()
+                if message := channel.get_message(timeout=_SECONDS):
+                    heard(message["data"].decode())
 
     def _open(self) -> Redis:
         return Redis.from_url(

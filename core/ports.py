@@ -323,8 +323,9 @@ class RouteChannel(Protocol):
     def announce(self, alias: str) -> None:
         """Never raises: what does not answer is logged and forgotten."""
 
-    def listen(self, heard: Callable[[], None], stopped: threading.Event) -> None:
-        """Calls ``heard`` at every announcement until ``stopped``, from a thread of its own; returns at once."""
+    def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
+        """Calls ``heard`` with the alias at every announcement until ``stopped``, from a thread of its own; returns at
+        once. An empty alias: something may have been missed."""
 
 
 class AlertChannel(Protocol):

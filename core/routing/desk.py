@@ -55,6 +55,7 @@ class Desk:
         #: Aliases that are asked in words: a model they will need is loaded before its collection is asked.
         self._worded: set[str] = set()
         self._served: dict[str, int] = {}
+        self._news: set[str] = set()
         self._looking, self._guard = threading.Lock(), threading.Lock()
         self._heard, self._stopped = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
@@ -183,12 +184,19 @@ class Desk:
             ]
         for thread in self._threads:
             thread.start()
-        self.services.channel.listen(self._heard.set, self._stopped)
+        self.services.channel.listen(self._hear, self._stopped)
+
+    def _hear(self, alias: str) -> None:
+        self._news.add(alias)
+        self._heard.set()
 
     def _follow(self) -> None:
+        """What was announced comes first: on a busy machine a look at every alias takes its time."""
         looks = 0
         while not self._stopped.is_set():
-            for alias in list(self._sights):
+            news, self._news = self._news, set()
+            known = list(self._sights)  # searches add to it meanwhile
+            for alias in sorted(known, key=lambda alias: alias not in news):
                 self.look(alias)
             served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
             if served and (served != self._served or looks % _REPORT_EVERY == 0):

@@ -236,14 +236,15 @@ def looks(world: World, users: Users | None = None, turns: int = 12) -> None:
 
 
 def test_a_pause_keeps_the_share_and_ends_no_stage(world, canary):
+    users = Users(world)
     paused(world, canary)
-    looks(world, Users(world))
+    looks(world, users)
     seen = world.status(canary)
     assert (seen["status"], seen["message"]) == ("paused", "paused by anna: lunch")
     assert [step["status"] for step in shifts(seen)] == ["waiting", "pending", "pending"]
     assert table.current(world.services, "docs").share == 500
     commands.wish(world.services, canary, Event.RESUME, actor="anna")
-    assert goes_on(world, canary, Users(world))["status"] == "live"
+    assert goes_on(world, canary, users)["status"] == "live"
 
 
 def test_harm_ends_a_canary_that_is_paused(world, canary):
