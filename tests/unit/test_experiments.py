@@ -2,6 +2,7 @@
 
 import math
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -74,6 +75,25 @@ def test_a_bucket_holds_its_value_and_is_narrower_than_two_percent(seconds):
     low, high = histogram.bounds(histogram.bucket(seconds))
     assert low <= seconds <= high
     assert (high - low) / 2 <= 0.01 * seconds
+
+
+def taken(rounds: int) -> int:
+    """Bytes of a tally of so many times the same 20,000 searches."""
+    rng = random.Random(2)
+    searches = [(rng.randrange(GROUPS), rng.lognormvariate(-4, 0.4)) for _ in range(20_000)]
+    tracemalloc.start()
+    tally = Tally()
+    for _ in range(rounds):
+        for cluster, seconds in searches:
+            tally.add(cluster, seconds)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert tally.calls == rounds * 20_000
+    return size
+
+
+def test_a_tally_takes_no_more_memory_when_there_are_more_searches():
+    assert taken(5) <= 1.01 * taken(1)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9, 1e9])
