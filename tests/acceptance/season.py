@@ -39,7 +39,7 @@ ALIASES = (*SEARCHED, "idle")
 TURN = ("healthy", "killed", "failing", "healthy", "killed", "slow", "failing", "steady")
 SHARES = (20, 50, 100)
 #: Seconds of each stage. What harms goes long before its stage is over, and what nobody searches waits for its end.
-SECONDS = {"healthy": (12, 12, 0), "slow": (60, 1, 0), "failing": (60, 1, 0), "killed": (6, 6, 3), "idle": (4, 1, 0)}
+SECONDS = {"healthy": (12, 12, 0), "slow": (60, 1, 0), "failing": (60, 1, 0), "killed": (6, 6, 0), "idle": (4, 1, 0)}
 #: A stage is seconds long here, and two cores are shared by all: only gross harm can be told.
 RULES = {"look_seconds": 1.0, "min_searches": 20, "min_users": 20, "margins": {"p95": 9.0, "error_rate": 0.4}}
 BREAKERS = {"looks": 3, "calls": 60, "errors": 6}
@@ -52,8 +52,9 @@ OWN = {
     "killed": PATIENT,
     "idle": {},
 }
-#: Where the worker of ``killed`` dies: in each stage, and on its way into the stages, out of them and in the switch.
-DEATHS = ("health.before", "health.after", "health.before")
+#: Where the worker of ``killed`` dies: in looks at 20 % and at 50 %, on its way into the stages, at 100 % once that is
+#: committed and before anybody was told, and in the switch.
+DEATHS = ("health.before", "health.after")
 ON_THE_WAY = ("knock-shift.before", "knock-switch.before", "point_alias.after")
 #: So often a route is changed, with Redis and without.
 CHANGES = {"with Redis": 26, "by looking": 12}
@@ -90,16 +91,14 @@ def season(house: Installation) -> Season:
         house.deploy(alias)
     blues = {house.ended(alias).green for alias in ALIASES}
     faults = (Fault("slow_", delay=0.3), Fault("failing_", failing=0.1))
-    with Watch(house) as watch, _searching(house, faults, frozenset(blues)) as crowd:
-        with ThreadPoolExecutor(2) as pool:
-            canaries = pool.submit(_canaries, house, found)
-            dying = pool.submit(_die, house)
+    with Watch(house) as watch, ThreadPoolExecutor(2) as pool:
+        dying, canaries = pool.submit(_die, house), pool.submit(_canaries, house, found)
+        with _searching(house, faults, frozenset(blues)) as crowd:
             found.delays["with Redis"] = _to_and_fro(house, CHANGES["with Redis"])
             canaries.result()
             found.deaths = dying.result()
-        _disturb(house, found)
-        _kill(crowd[0])
-        time.sleep(2)
+            _disturb(house, found)
+            _kill(crowd[0])
     found.moves = {alias: watch.moves(alias) for alias in house.aliases()}
     found.searches = sorted(searches(house.folder), key=lambda search: search.at)
     found.counted = _counted(house)
@@ -138,12 +137,11 @@ def _die(house: Installation) -> int:
     """So many workers were killed."""
     for place in ON_THE_WAY:
         house.traps.set("killed", place, KILL)
-    died = set()
     for stage, place in enumerate(DEATHS):
         house.until(lambda stage=stage: _in_stage(house, stage), 90, f"stage {stage} of killed")
         house.traps.set("killed", place, KILL)
-        died.add(house.sprung("killed", place).pid)
-    return len(died | {house.sprung("killed", place).pid for place in ON_THE_WAY})
+        house.sprung("killed", place)
+    return len({house.sprung("killed", place).pid for place in (*DEATHS, *ON_THE_WAY)})
 
 
 def _in_stage(house: Installation, stage: int) -> bool:
@@ -166,7 +164,7 @@ def _disturb(house: Installation, found: Season) -> None:
     with house.postgres.stopped():
         time.sleep(4)
         found.database_away = (began, time.time())
-    time.sleep(1)
+    time.sleep(2)
 
 
 def _to_and_fro(house: Installation, changes: int) -> list[float]:

@@ -35,7 +35,6 @@ class Traps:
     # --- the test's side --------------------------------------------------------------------------------------------
 
     def set(self, alias: str, place: str, act: str) -> None:
-        (self._folder / f"{alias}.{place}.sprung").unlink(missing_ok=True)
         self._write(f"{alias}.{place}", act)
 
     def sprung(self, alias: str, place: str) -> Sprung | None:
