@@ -129,7 +129,7 @@ class ValidationSpec(_Strict):
     samples: SamplesSpec = SamplesSpec()
     seed: Count = 7
     budget_seconds: Positive = 1800
-    live_searches_per_second: Positive = 100
+    live_searches_per_second: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] = 100
 
     def check(self, name: str) -> CheckSpec | None:
         """What the file says of a check, in the long form; None if it is switched off or not named."""

@@ -49,9 +49,12 @@ def search_live(
 ) -> list[list[Hit]]:
     """Asks the live collection, no faster than the index file allows."""
     assert gate.live is not None
-    gate.pace.wait(len(vectors))
-    live = gate.live
-    return gate.store.search_many(live.collection, vectors, limit, using=live.vector, exact=exact, seconds=PATIENCE)
+    live, found = gate.live, []
+    for first in range(0, len(vectors), gate.pace.most):
+        few = vectors[first : first + gate.pace.most]
+        gate.pace.wait(len(few))
+        found += gate.store.search_many(live.collection, few, limit, using=live.vector, exact=exact, seconds=PATIENCE)
+    return found
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:

@@ -34,15 +34,20 @@ class Live:
 
 
 class Pace:
-    """Lets at most so many searches per second through, from the first one on."""
+    """Lets no more than ``per_second`` searches (1 or more) through in any one second, also where each turn has a pace
+    of its own: a search is waited for before it is sent, not after.
+
+    What comes first in a second may have been waited for before it. So batches are small, ``most`` searches at once,
+    and the rate is lower by the rest of a batch."""
 
     def __init__(self, per_second: float) -> None:
-        self._seconds_each = 1 / per_second
+        self.most = max(1, int(per_second) // 10)
+        self._seconds_each = 1 / (int(per_second) - self.most + 1)
         self._free_at = time.monotonic()
         self._never = Event()
 
     def wait(self, searches: int) -> None:
-        """Returns when ``searches`` more may be sent; the time they take up is waited for before, not after."""
+        """Returns when ``searches`` more, at most ``most``, may be sent."""
         now = time.monotonic()
         self._free_at = max(now, self._free_at) + searches * self._seconds_each
         self._never.wait(self._free_at - now)

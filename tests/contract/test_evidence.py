@@ -1,5 +1,6 @@
 """What the gate finds out about a collection that stands somewhere, asked as the gate asks it."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,3 +105,41 @@ def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(store:
     assert {row["name"]: row["verdict"] for row in report["checks"]}["ann_recall@10"] == "block"
     assert report["attribution"]["cause"] == "index"
     assert report["attribution"]["lost"]["data"] == pytest.approx(0)
+
+
+class Counting:
+    """A store that notes when the live collection is searched, and for how many vectors."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+        self.moments: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def search(self, collection: str, *rest: Any, **named: Any) -> Any:
+        self.moments += [time.monotonic()] * (collection == "blue")
+        return self._store.search(collection, *rest, **named)
+
+    def search_many(self, collection: str, vectors: Any, *rest: Any, **named: Any) -> Any:
+        self.moments += [time.monotonic()] * (len(vectors) * (collection == "blue"))
+        return self._store.search_many(collection, vectors, *rest, **named)
+
+
+def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allows(store: LocalStore) -> None:
+    """Samples, timing, attribution and the worst queries together, in as many turns as there are pieces."""
+    fill(store, "blue", directions(60))
+    fill(store, "green", directions(60)[::-1])
+    most, counting, memory = 60, Counting(store), {}
+    checks = {"latency_p50": True, "overlap": 1.0}
+    spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": most, "checks": checks}})
+    live = Live("blue", "", None, same_model=True, same_texts=True)
+
+    def turn() -> GateContext:
+        return GateContext(counting, "green", spec, live=live, filled={"expected": 60}, memory=memory)  # type: ignore[arg-type]  # a double
+
+    while gates.collect(turn(), lambda: True) is not None:
+        pass
+    assert gates.report(turn())["attribution"]["n"] == 60
+    assert len(counting.moments) > 4 * most
+    assert max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most

@@ -1,6 +1,7 @@
 """Each check: one that passes, one that blocks, one that cannot tell; and how the gate adds them up."""
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,10 @@ def asked(*rows: dict[str, Any]) -> dict[str, Any]:
 
 def found(name: str, context: GateContext, bound: float | None = None) -> Finding:
     return CHECKS[name].judge(context, CHECKS[name].bound if bound is None else bound)
+
+
+def busiest_second(moments: list[float]) -> int:
+    return max(sum(first <= moment < first + 1 for moment in moments) for first in moments)
 
 
 class Model:
@@ -440,13 +445,18 @@ def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> No
     assert drawn(ids, 7) != drawn(ids, 8)
 
 
-def test_live_is_asked_no_faster_than_allowed() -> None:
-    import time
-
-    pace, started = Pace(200), time.monotonic()
-    for _ in range(10):
-        pace.wait(2)
-    assert time.monotonic() - started >= 0.099
+@pytest.mark.parametrize("rate", [1, 40, 195.5])
+def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
+    """Batches of every size, and a new pace now and then as in a new turn; singles are what a timed search is."""
+    pace, sent, ends = Pace(rate), [], time.monotonic() + 2.5
+    while time.monotonic() < ends:
+        if len(sent) % 7 == 6:
+            pace = Pace(rate)
+        searches = 1 + len(sent) % pace.most
+        pace.wait(searches)
+        sent += [time.monotonic()] * searches
+    assert busiest_second(sent) <= rate
+    assert len(sent) >= rate  # and it is no standstill either
 
 
 def test_judged_queries_are_asked_deep_and_each_text_once(store: LocalStore) -> None:
