@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import aliases, claims, engine, gate, occupancy, retention
+from core import aliases, claims, engine, occupancy, retention
+from core.checks import asked
 from core.errors import Busy, Refused, Unavailable
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
@@ -55,6 +56,7 @@ def deploy(
     spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
     spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
     plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
+    _check_validation(services, spec, blue)
     judged_queries(services, spec)
     if any(step.name == "shift" for step in plan) and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
@@ -101,8 +103,7 @@ def spec_of(
 ) -> IndexSpec:
     """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
     spec = _inherited(services, _spec(services, alias, live).with_options(options or {}), live.get(alias))
-    _check_queries(spec)
-    gate.check_names(spec.validation)
+    _check_validation(services, spec, live.get(alias))
     return spec
 
 
@@ -245,15 +246,14 @@ def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSp
 def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
         raise Refused(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
-    _check_queries(spec)
-    gate.check_names(spec.validation)
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
-def _check_queries(spec: IndexSpec) -> None:
+def _check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
     """A query is text: without a model nobody can ask it."""
     if spec.embedding is None and (spec.validation.queries or spec.validation.judged):
         raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
+    asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
 
 
 def _source(services: Services, alias: str, spec: IndexSpec) -> Source:

@@ -14,7 +14,7 @@ from core.checks.finding import Check, Finding, Verdict, cannot_tell
 from core.errors import Refused
 from core.evidence import COLLECTORS, attribution
 from core.evidence.context import GateContext, Over
-from core.index_file import CheckSpec, ValidationSpec
+from core.index_file import CheckSpec
 from core.plan import State
 from core.report import worst_answers
 
@@ -35,15 +35,6 @@ class Planned:
     def shown(self) -> bool:
         """Measured for people to see; holds nothing up."""
         return self.bound is None and self.check.shown
-
-
-def check_names(validation: ValidationSpec) -> None:
-    """Raises Refused, naming those there are, for a check nobody knows or that cannot have what is asked of it."""
-    for name in validation.checks:
-        if name not in CHECKS:
-            raise Refused(f"validation.checks: {name!r} is no check; known: {', '.join(CHECKS)}")
-    if validation.checks.get("slices") and not validation.slices:
-        raise Refused("validation.checks.slices needs payload fields: name them in validation.slices")
 
 
 def plan(gate: GateContext) -> list[Planned]:

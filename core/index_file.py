@@ -118,8 +118,14 @@ def _said(value: Any) -> Any:
     raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
 
 
+def _asks(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected text to search for")
+    return text
+
+
 class ValidationSpec(_Strict):
-    queries: tuple[str, ...] = ()
+    queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
     min_results: AtLeastOne = 5
     min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = 0.7
     #: A JSONL file of ``query`` and ``relevant``; see ``core.evidence.judged``.

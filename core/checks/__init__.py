@@ -20,7 +20,7 @@ from core.checks import (
     zero,
 )
 from core.checks import slices as parts
-from core.checks.finding import Check, never
+from core.checks.finding import SCORE, SHARE, Check, Reach, never
 from core.evidence.context import GateContext
 
 
@@ -72,6 +72,9 @@ def _sliced(gate: GateContext) -> bool:
 
 
 _ASKED = ("vectors", "asked")
+#: Of results and of a ratio there may be any number.
+_COUNT: Reach = (1, float("inf"))
+_RATIO: Reach = (0, float("inf"))
 
 CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
@@ -81,25 +84,27 @@ CHECKS: dict[str, Check] = {
     "model_stamp": Check(stamp.model_stamp),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED),
-    "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, quality=True),
-    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.90, quality=True),
-    "filtered_recall@10": Check(searching.filtered_recall, ("vectors", "filtered"), never, 0.90, soft=True),
-    "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, quality=True),
-    "min_results": Check(floor.min_results, _ASKED, _queries),
-    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries),
-    "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, shown=True),
-    "judged_quality": Check(judging.judged_quality, _ASKED, _judged_live, -0.01, quality=True),
-    "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, quality=True),
-    "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, quality=True),
-    "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, quality=True),
-    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, soft=True),
-    "regressions": Check(judging.regressions, _ASKED, _judged_live, 0.05, soft=True, quality=True),
-    "count_vs_live": Check(counts.count_vs_live, (), _live, shown=True),
-    "slices": Check(parts.slices, (), _sliced, shown=True),
-    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, quality=True),
-    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, shown=True),
-    "latency_p50": Check(comparing.latency_p50, ("vectors", "timed"), _timed, shown=True),
-    "latency_p95": Check(comparing.latency_p95, ("vectors", "timed"), _timed, shown=True),
-    "capacity": Check(room.capacity, (), _told, 0.9),
+    "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, reach=SHARE, quality=True),
+    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.90, reach=SHARE, quality=True),
+    "filtered_recall@10": Check(
+        searching.filtered_recall, ("vectors", "filtered"), never, 0.90, reach=SHARE, soft=True
+    ),
+    "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True),
+    "min_results": Check(floor.min_results, _ASKED, _queries, reach=_COUNT),
+    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, reach=SCORE),
+    "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
+    "judged_quality": Check(judging.judged_quality, _ASKED, _judged_live, -0.01, reach=SCORE, quality=True),
+    "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
+    "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
+    "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
+    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True),
+    "regressions": Check(judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True),
+    "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True),
+    "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True),
+    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True),
+    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True),
+    "latency_p50": Check(comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True),
+    "latency_p95": Check(comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True),
+    "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
     "query_path": Check(path.query_path, (), never),
 }

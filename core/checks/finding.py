@@ -26,6 +26,12 @@ class Finding:
 Judge = Callable[[GateContext, float | None], Finding]
 
 
+Reach = tuple[float, float]
+#: Of a share, and of a score or a difference of shares.
+SHARE: Reach = (0, 1)
+SCORE: Reach = (-1, 1)
+
+
 def always(gate: GateContext) -> bool:
     return True
 
@@ -39,6 +45,7 @@ def never(gate: GateContext) -> bool:
 class Check:
     """A row of the gate. ``needs`` names the collectors it reads; ``when`` says whether it is planned where the index
     file is silent; ``bound`` is the one it then has, None shows the number only. A ``soft`` check never blocks.
+    ``reach`` is from where to where a bound of the index file makes sense, None where the rule is the check's own.
     ``quality`` marks those whose failure is put down to index, data or model. Where it is ``known`` already what the
     collectors would find, none is asked."""
 
@@ -46,6 +53,7 @@ class Check:
     needs: tuple[str, ...] = ()
     when: Callable[[GateContext], bool] = always
     bound: float | None = None
+    reach: Reach | None = None
     shown: bool = False
     soft: bool = False
     quality: bool = False

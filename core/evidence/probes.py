@@ -1,5 +1,6 @@
 """What the gate asks: the queries people gave, and stored vectors of the new collection."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,10 +39,16 @@ def probes(gate: GateContext) -> list[Probe]:
     """Texts first, each once; then as many stored vectors as the index file wants. The same ones in every turn."""
     judged = {one.query: one.grades for one in gate.judged}
     texts = dict.fromkeys([*gate.spec.validation.queries, *judged])
-    wanted = max(SHALLOW, gate.spec.validation.min_results)
+    wanted = max(SHALLOW, _must_be_there(gate))
     asked = [Probe(text, grades=judged.get(text), depth=DEEP if text in judged else wanted) for text in texts]
     sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.queries]
     return [*(asked if gate.embedder else ()), *(Probe(point=id) for _, id, _ in sample)]
+
+
+def _must_be_there(gate: GateContext) -> int:
+    """``min_results`` has a bound of its own, and as a check may have another."""
+    said = gate.spec.validation.check("min_results")
+    return math.ceil(said.bound) if said and said.bound is not None else gate.spec.validation.min_results
 
 
 def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[Asked]:
