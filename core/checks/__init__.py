@@ -82,7 +82,7 @@ CHECKS: dict[str, Check] = {
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
     "model_stamp": Check(stamp.model_stamp),
-    "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source),
+    "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED),
     "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, reach=SHARE, quality=True),
     "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.90, reach=SHARE, quality=True),

@@ -12,8 +12,23 @@ def count(gate: GateContext, bound: float | None) -> Finding:
     found = gate.store.count(gate.green)
     if "expected" not in gate.filled and gate.spec.on_bad_record == "skip":
         return _with_bad_records(gate, found, int(expected))
+    unread = _unread(gate, found)
+    if unread:
+        return Finding(
+            "block", float(found), found, f"{unread:,} records of the source were never read", float(expected)
+        )
     detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
     return Finding(exact(found == expected), float(found), found, detail, float(expected))
+
+
+def _unread(gate: GateContext, found: int) -> int:
+    """Records that the source holds beyond those written and those that were bad: a part of it was not seen. Told only
+    where ``round_trip`` has read a source of files again, and found it as it was."""
+    origin, again = gate.memory.get("origin", {}), gate.memory.get("round_trip", {})
+    unchanged = again.get("complete") and not again.get("changed")
+    if gate.source is None or gate.source.collection is not None or not origin.get("complete") or not unchanged:
+        return 0
+    return max(0, int(origin.get("rows", 0)) - found - int(gate.filled.get("bad", 0)))
 
 
 def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:

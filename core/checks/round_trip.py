@@ -2,11 +2,17 @@
 
 from core.checks.finding import Finding, cannot_tell
 from core.evidence.context import GateContext
+from core.measures import intervals
+
+#: As many records as a healthy rebuild may add; no source changes so much while a collection is filled from it.
+_EXCUSED = 0.1
 
 
 def round_trip(gate: GateContext, bound: float | None) -> Finding:
     """No failure in a random sample: with 300, at most one record in a hundred is wrong (validation-gate, section 4).
-    A source that was changed since it was read excuses a difference, but proves nothing."""
+    A source that was changed since it was read excuses differences, but proves nothing; ``bound`` is the share of
+    records up to which it does. Beyond it, the collection is of an older source."""
+    excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
     faults, checked = memory.get("faults", {}), int(memory.get("checked", 0))
     wrong = sum(faults.values())
@@ -17,8 +23,9 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
         return Finding("pass", 0.0, checked, detail, 0.0)
     said = ", ".join(f"{number} {fault}" for fault, number in faults.items())
     detail = f"{said}; such as {', '.join(memory['examples'])}"
-    if memory.get("changed"):
-        return Finding(
-            "inconclusive", float(wrong), checked, f"the source has changed since it was read: {detail}", 0.0
-        )
-    return Finding("block", float(wrong), checked, detail, 0.0)
+    if not memory.get("changed"):
+        return Finding("block", float(wrong), checked, detail, 0.0)
+    if intervals.share(wrong, checked).low > excused:
+        detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
+        return Finding("block", float(wrong), checked, detail, 0.0)
+    return Finding("inconclusive", float(wrong), checked, f"the source has changed since it was read: {detail}", 0.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from adapters.sources import open_source
 from core.index_file import CollectionSpec, IndexSpec
 from core.naming import point_id
 from core.ports import FloatArray, Point, Row, Schema, VectorStore
@@ -53,7 +54,8 @@ _AS_DECLARED = by_model(SPEC)
 class Rebuild:
     """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how; ``tampered`` changes
     the points made so, ``made`` the schema that was wanted. ``expected`` is how many points ``populate`` says it wrote;
-    None means all of the source."""
+    None means all of the source. ``before`` is what stood in the source when ``populate`` read it, where that was
+    something else."""
 
     seed: int
     live: list[Record]
@@ -65,6 +67,7 @@ class Rebuild:
     tampered: Callable[[list[Point]], list[Point]] = list
     made: Change = deepcopy
     expected: int | None = None
+    before: list[Record] | None = None
 
     @property
     def rng(self) -> np.random.Generator:
@@ -100,14 +103,25 @@ def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
 def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless damaged otherwise."""
     live, green, source = f"{name}__v1", f"{name}__v2", folder / f"{name}.jsonl"
-    source.write_text("".join(json.dumps(record) + "\n" for record in rebuild.source), encoding="utf-8")
+    seen = _written(store, source, rebuild.source if rebuild.before is None else rebuild.before)
+    _written(store, source, rebuild.source)
     first = rebuild.live_spec
     schema = _low(declared(None, first.collection, "", _size(first)))
     build(store, grpc_port, live, first, schema, points(rebuild.live, first, by_model(first)))
     wanted = declared(store.schema(live), rebuild.spec.collection, "", _size(rebuild.spec))
     build(store, grpc_port, green, rebuild.spec, rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
-    return Laid(live, green, wanted, f"jsonl:{source}", {"way": "load", "expected": expected}, rebuild)
+    return Laid(
+        live, green, wanted, f"jsonl:{source}", {"way": "records", "expected": expected, "print": seen}, rebuild
+    )
+
+
+def _written(store: VectorStore, path: Path, records: list[Record]) -> str:
+    """The fingerprint of the source that was written; what stands there already is not written again."""
+    content = "".join(json.dumps(record) + "\n" for record in records)
+    if not path.exists() or path.read_text(encoding="utf-8") != content:
+        path.write_text(content, encoding="utf-8")
+    return open_source(f"jsonl:{path}", roots=(path.parent,), store=store).fingerprint()
 
 
 def build(store: VectorStore, grpc_port: int, name: str, spec: IndexSpec, schema: Schema, filling: list[Point]) -> None:
@@ -240,7 +254,7 @@ def _stale(r: Rebuild) -> Rebuild:
     """Green, as live, comes of the source of a month ago: a tenth not there yet, a third of the rest otherwise."""
     kept = _drawn(r, r.source, len(r.source) * 9 // 10)
     aged = _edited(r, kept, len(kept) // 3)
-    return replace(r, live=aged, written=aged, expected=len(aged))
+    return replace(r, live=aged, written=aged, expected=len(aged), before=aged)
 
 
 def _slice_empty(r: Rebuild) -> Rebuild:

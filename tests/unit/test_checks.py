@@ -107,6 +107,25 @@ def test_a_collection_judged_by_itself_is_held_against_the_records_of_its_source
     assert found("count", gate(store, filled={}, memory={"origin": {"rows": 4}})).verdict == "block"
 
 
+@pytest.mark.parametrize(
+    ("rows", "bad", "changed", "expected"),
+    [
+        (3, 0, False, "pass"),
+        (4, 0, False, "block"),
+        (4, 1, False, "pass"),
+        (5, 1, False, "block"),
+        (4, 0, True, "pass"),
+    ],
+)
+def test_records_that_were_never_read_block_unless_the_source_was_changed_since(
+    store: LocalStore, rows: int, bad: int, changed: bool, expected: str
+) -> None:
+    """What populate counted is not what the source holds: a part of it was not seen."""
+    memory = {"origin": {"rows": rows, "complete": True}, "round_trip": {"changed": changed, "complete": True}}
+    context = gate(store, filled={"expected": 3, "bad": bad}, source=Three(), memory=memory)
+    assert found("count", context).verdict == expected
+
+
 @pytest.mark.parametrize(("filled", "read"), [({"expected": 3}, False), ({}, True)])
 def test_the_source_is_read_again_for_its_count_only_where_nobody_counted(
     store: LocalStore, filled: dict[str, Any], read: bool
@@ -163,9 +182,17 @@ def test_one_record_that_is_stored_otherwise_blocks(store: LocalStore) -> None:
 
 
 def test_a_source_that_changed_meanwhile_excuses_differences_but_proves_nothing(store: LocalStore) -> None:
-    memory = {"checked": 300, "faults": {"missing": 1}, "examples": ["7 (missing)"], "changed": True}
+    memory = {"checked": 300, "faults": {"missing": 20}, "examples": ["7 (missing)"], "changed": True}
     assert found("round_trip", gate(store, memory={"round_trip": memory})).verdict == "inconclusive"
     assert found("round_trip", gate(store)).verdict == "inconclusive"
+
+
+def test_a_source_that_moved_on_too_far_shows_a_stale_copy(store: LocalStore) -> None:
+    stale = {"checked": 300, "faults": {"missing": 50}, "examples": ["7 (missing)"], "changed": True}
+    finding = found("round_trip", gate(store, memory={"round_trip": stale}))
+    assert finding.verdict == "block"
+    assert "made of an older source" in finding.detail
+    assert found("round_trip", gate(store, memory={"round_trip": stale}), 0.2).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("fault", ["not finite", "zero"])
