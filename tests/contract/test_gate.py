@@ -60,18 +60,61 @@ def test_retry_runs_the_gate_again_as_its_next_attempt(world: World) -> None:
     assert wish(world, deployment, Event.PROMOTE)["status"] == "live"
 
 
-def test_a_verdict_of_an_earlier_attempt_opens_nothing(world: World) -> None:
+def _next_attempt(step: StepRow) -> None:
+    step.attempt += 1
+
+
+def _report_of(**other: Any) -> Callable[[StepRow], None]:
+    def changed(step: StepRow) -> None:
+        step.output = {**step.output, "gate": {**step.output["gate"], **other}}
+
+    return changed
+
+
+def _nothing_said(step: StepRow) -> None:
+    step.output = {}
+
+
+#: What stands in the row when the switch reads it, besides the verdict that was passed.
+OTHERS: dict[str, Callable[[StepRow], None]] = {
+    "an earlier attempt": _next_attempt,
+    "another deployment": _report_of(deployment="0123456789ab"),
+    "another collection": _report_of(collection="docs_20250101_000000"),
+    "a gate that blocked": _report_of(verdict="block"),
+    "no gate": _nothing_said,
+}
+
+
+@pytest.mark.parametrize("whose", OTHERS)
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_verdict_that_is_not_its_own_opens_nothing_even_where_it_was_approved(
+    world: World, whose: str, approved: bool
+) -> None:
+    status = switched_on(world, OTHERS[whose], {"approved_by": "anna"} if approved else {})
+    assert status["status"] == "rolled_back"
+    assert "the gate has not passed" in status["message"]
+    assert "docs" not in world.store.aliases()
+
+
+@pytest.mark.parametrize(("approval", "ends"), [({}, "rolled_back"), ({"approved_by": "anna"}, "live")])
+def test_a_gate_that_could_not_tell_opens_by_an_approval_only(
+    world: World, approval: dict[str, str], ends: str
+) -> None:
+    assert switched_on(world, _report_of(verdict="inconclusive"), approval)["status"] == ends
+
+
+def switched_on(world: World, changed: Callable[[StepRow], None], approval: dict[str, str]) -> dict[str, Any]:
+    """What became of a deployment whose row was changed between its verdict and the switch."""
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "switch"))
     with world.services.sessions.begin() as session:
         rows = select(StepRow).where(StepRow.deployment_id == deployment, StepRow.name == "validate")
-        session.scalars(rows).one().attempt += 1
+        step = session.scalars(rows).one()
+        changed(step)
+        step.output = {**step.output, **approval}
     world.run()
-    status = world.status(deployment)
-    assert status["status"] == "rolled_back"
-    assert "the gate has not passed" in status["message"]
-    assert "docs" not in world.store.aliases()
+    return world.status(deployment)
 
 
 def test_a_gate_that_blocks_can_be_neither_promoted_nor_asked_again(world: World) -> None:

@@ -1,0 +1,66 @@
+"""Between a verdict and the switch: who would switch is killed, and who comes after it reads the verdict again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.models import Deployment, StepRow
+from tests.acceptance.installation import Installation, blue
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@contextmanager
+def judged_and_not_switched(house: Installation, alias: str) -> Iterator[Deployment]:
+    """A deployment whose gate has passed while nobody was there to switch; a new worker is, afterwards."""
+    house.make_live(alias)
+    house.deploy(alias)
+    house.at_step(alias, "create")
+    house.worker.kill()
+    try:
+        house.until(lambda: "validate.done" in events(house, alias), 60, f"the verdict of {alias}")
+        row = house.deployment(alias)
+        assert row is not None
+        yield row
+    finally:
+        house.run(house.worker)
+
+
+def events(house: Installation, alias: str) -> list[str]:
+    return [event.event for event in house.events(alias)]
+
+
+def test_a_verdict_outlives_the_worker_that_would_have_switched(house: Installation):
+    alias = "outlives"
+    with judged_and_not_switched(house, alias) as waiting:
+        assert house.aliases()[alias] == blue(alias)
+    row = house.ended(alias)
+    assert (row.status, house.aliases()[alias]) == ("live", waiting.green)
+    assert events(house, alias).count("alias.switched") == 1
+    assert events(house, alias).count("validate.done") == 1
+
+
+def test_a_verdict_that_is_of_an_earlier_attempt_by_then_opens_nothing(house: Installation):
+    alias = "overtaken"
+    with judged_and_not_switched(house, alias) as waiting, Session(house.engine) as session:
+        step = select(StepRow).where(StepRow.deployment_id == waiting.id, StepRow.name == "validate")
+        session.scalars(step).one().attempt += 1
+        session.commit()
+    row = house.ended(alias)
+    assert row.status == "rolled_back"
+    assert f"the gate has not passed for {waiting.green}" in row.message
+    assert house.aliases()[alias] == blue(alias)
+    assert "alias.switched" not in events(house, alias)
+    assert waiting.green not in house.collections()
+
+
+def test_a_collection_that_was_lost_between_its_verdict_and_the_switch_is_not_switched_to(house: Installation):
+    alias = "lost"
+    with judged_and_not_switched(house, alias) as waiting:
+        house.web.delete(f"/collections/{waiting.green}").raise_for_status()
+    row = house.ended(alias)
+    assert (row.status, house.aliases()[alias]) == ("rolled_back", blue(alias))
+    assert "does not exist any more" in row.message
