@@ -100,6 +100,7 @@ def _promote(writer: Writer, actor: str, reason: str) -> None:
     if step and (writer.row.paused_for == "approval" or _soft(step)):
         step.status, step.finished_at = StepStatus.DONE, writer.now
         step.output = {**step.output, "approved_by": actor, "approved_because": reason}
+        step.message = f"{_signed('approved', actor, reason)}; {step.message}"
         writer.event(f"{step.name}.approved", reason, actor)
     writer.move(Event.PROMOTE, _signed("promoted", actor, reason), actor)
 

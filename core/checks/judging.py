@@ -115,4 +115,6 @@ HOLES = 0.2
 def _too_few(gate: GateContext, rows: list[Row]) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
-    return f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide (samples.judged)"
+    unknown = sum("unknown" in row for row in gate.part("asked").get("rows", []))
+    said = f"; {unknown} more name no record that either collection has" if unknown else ""
+    return f"{len(rows)} judged queries, at least {gate.spec.validation.samples.judged} decide (samples.judged){said}"

@@ -70,6 +70,7 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
         for one, hits, truth in zip(usable, found, exact, strict=True)
     }
     _add_twins(gate, usable, found, made)
+    _drop_unknown(gate, usable, made)
     return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
 
 
@@ -114,6 +115,24 @@ def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
         "recall@100": recall(ids, grades),
         "holes@10": holes(ids, grades),
     }
+
+
+def _drop_unknown(gate: GateContext, asked: Sequence[Asked], made: Mapping[str, Row]) -> None:
+    """Judgments of records that neither collection has rank both of them alike, at 0: they are no evidence."""
+    judged = {one.probe.name: _relevant(one.probe) for one in asked if one.probe.grades is not None}
+    wanted = list({id for ids in judged.values() for id in ids})
+    there: set[PointId] = set()
+    for collection in (gate.green, gate.blue) if wanted else ():
+        there |= {point.id for point in gate.store.fetch(collection, wanted, vectors=False)} if collection else set()
+    for name, ids in judged.items():
+        if there.isdisjoint(ids):
+            for side in (made[name], made[name].get("live", {})):
+                side.pop("judged", None)
+            made[name]["unknown"] = True
+
+
+def _relevant(probe: Probe) -> set[PointId]:
+    return {id for id, grade in (probe.grades or {}).items() if grade > 0}
 
 
 def _finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:

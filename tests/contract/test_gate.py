@@ -48,6 +48,7 @@ def test_a_gate_that_cannot_tell_waits_for_a_person_who_is_named_with_the_reason
     assert status["status"] == "live"
     output = world.step(deployment, "validate")["output"]
     assert (output["approved_by"], output["approved_because"]) == ("anna", "read by hand")
+    assert world.step(deployment, "validate")["message"].startswith("approved by anna: read by hand; the gate cannot")
     assert output["gate"]["verdict"] == "inconclusive"
 
 
@@ -199,6 +200,22 @@ def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: Wo
     assert gate["attribution"]["cause"] == "data"
     assert len(gate["worst"]) == 5
     assert gate["worst"][0]["live"][0]["text"].startswith("word")
+
+
+def test_judgments_of_records_that_are_nowhere_decide_nothing(world: World) -> None:
+    """Both collections find none of them, and no difference would look like no loss."""
+    source = world.write("docs.jsonl", texts(60))
+    queries = [{"query": f"text {n} about", "relevant": {str(1000 + n): 1, str(n): 0}} for n in range(60)]
+    world.declare("docs", source=source)
+    world.deploy("docs")
+    world.run()
+    world.declare("docs", source=source, validation={"judged": world.write("judged.jsonl", queries)})
+    deployment = world.deploy("docs")
+    world.run()
+    status = world.status(deployment)
+    assert status["status"] == "paused"
+    assert "0 judged queries, at least 50 decide" in status["message"]
+    assert "60 more name no record that either collection has" in status["message"]
 
 
 def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(world: World) -> None:
