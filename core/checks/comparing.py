@@ -61,6 +61,8 @@ def _scores(rows: list[dict[str, Any]], at: str) -> list[float]:
 def _why(gate: GateContext) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
+    if gate.live.same_model:
+        return f"nothing could be asked of both {gate.green} and {gate.live.collection}"
     return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
 
 

@@ -40,14 +40,14 @@ def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
 
 
 def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
-    """The share of live's count that is missing. A collection that is not half as large is held up in any case."""
+    """The share of live's count that is missing. Without a bound a collection that is not half as large is held up."""
     if gate.live is None:
         return cannot_tell("there is no live collection to compare with")
     ours, theirs = gate.store.count(gate.green), gate.store.count(gate.live.collection)
     missing = (theirs - ours) / theirs if theirs else 0.0
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
-    if bound is not None and missing > bound:
-        return Finding("block", missing, theirs, detail)
+    if bound is not None:
+        return Finding(exact(missing <= bound), missing, theirs, detail)
     if 2 * ours < theirs:
         return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}")
     return Finding("pass", missing, theirs, detail)

@@ -38,7 +38,8 @@ def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
     rows = _rows(gate)
     if not gate.rising:
         distance = gate.params.get("distance")
-        return cannot_tell(f"scores of {distance} fall as results get better, a lowest score means nothing")
+        why = f"scores of {distance} fall as results get better, a lowest score means nothing"
+        return cannot_tell(f"{why}: set validation.checks.min_top_score: false")
     if not rows:
         return cannot_tell("no validation query was answered")
     worst = min(rows, key=_best)

@@ -335,6 +335,7 @@ def test_less_than_half_of_live_holds_up_even_without_a_bound(store: LocalStore)
     assert compared(4) == "pass"
     assert compared(4, count_vs_live=0.01) == "block"
     assert compared(7) == "inconclusive"
+    assert compared(7, count_vs_live=0.6) == "pass"
 
 
 def test_a_value_that_lost_its_points_blocks_where_a_bound_is_given(store: LocalStore) -> None:
