@@ -15,7 +15,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from adapters.sources import open_source
-from core.index_file import CollectionSpec, IndexSpec
+from core.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
 from core.naming import point_id
 from core.ports import FloatArray, Point, Row, Schema, VectorStore
 from core.records import RecordRules, content_hash, parse, payload
@@ -282,6 +282,19 @@ def _unfinished(r: Rebuild) -> Rebuild:
     )
 
 
+# --- built as asked for, and worse all the same ---------------------------------------------------------------------
+
+
+def _declared(embedding: EmbeddingSpec) -> Callable[[Rebuild], Rebuild]:
+    spec = SPEC.model_copy(update={"embedding": embedding})
+    return lambda r: replace(r, spec=spec, vectors=by_model(spec))
+
+
+def _cut_in_the_source(r: Rebuild) -> Rebuild:
+    now = [{**record, "title": record["title"][:8], "text": record["text"][:20]} for record in r.source]
+    return replace(r, source=now, written=now)
+
+
 # --- healthy changes --------------------------------------------------------------------------------------------
 
 
@@ -352,6 +365,12 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a NaN vector": lambda r: _one_vector(r, np.nan),
     "a zero vector": lambda r: _one_vector(r, 0.0),
     "optimizer unfinished": _unfinished,
+}
+#: What only judged queries can see, and what then is named as the cause.
+UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
+    "a worse model, as declared": (_declared(HASHING), "model"),
+    "a template without the better field": (_declared(MINILM.model_copy(update={"text": "{text}"})), "model"),
+    "texts cut in the source": (_cut_in_the_source, "data"),
 }
 HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "identical rebuild": lambda r: r,

@@ -11,7 +11,7 @@ from core import gate as gates
 from core.evidence.opening import open_gate
 from core.services import Services, Times
 from tests.acceptance.corpora import judged, records
-from tests.acceptance.damages import DAMAGES, HEALTHY, identical, lay
+from tests.acceptance.damages import DAMAGES, HEALTHY, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
 
 #: Records in live, and in the corpus that each seed draws them from.
@@ -112,3 +112,48 @@ def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort)
     for seed in range(effort(1, 3)):
         report = judge(HEALTHY[what], seed, judged=judged_file)
         assert report["verdict"] == "pass", (seed, gates.reasons(report))
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+def test_what_was_asked_for_and_is_worse_passes_without_judged_queries_and_the_report_says_so(what, judge):
+    report = judge(UNSEEN[what][0], 0)
+    assert report["verdict"] == "pass", gates.reasons(report)
+    assert any(said.startswith("no judged queries: whether answers got worse") for said in report["warnings"])
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, judged_file):
+    change, cause = UNSEEN[what]
+    report = judge(change, 0, judged=judged_file)
+    blocked = {row["name"] for row in report["checks"] if row["verdict"] == "block"}
+    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), gates.reasons(report)
+    assert report["attribution"]["cause"] == cause
+    assert len(report["worst"]) == 5
+    assert all(worst["live"] and worst["green"] and worst["relevant"] for worst in report["worst"])
+
+
+def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
+    report = judge(DAMAGES["HNSW built with m=2, ef_construct=4"], 0, judged=judged_file)
+    assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), gates.reasons(report)
+
+
+def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, qdrant_grpc_port, tmp_path, corpus):
+    """On one collection: the graph of an index that is built again is another one."""
+    laid = lay(
+        store, qdrant_grpc_port, "again", DAMAGES["noise added to vectors"](identical(corpus, SIZE, 0)), tmp_path
+    )
+    one, same, other = (gate(store, laid, tmp_path, {"seed": seed}) for seed in (3, 3, 4))
+    assert _without_times(one) == _without_times(same)
+    assert one["verdict"] == other["verdict"] == "block"
+    assert _row(one, "round_trip")["detail"] != _row(other, "round_trip")["detail"]
+
+
+def _row(report, name):
+    return next(row for row in report["checks"] if row["name"] == name)
+
+
+def _without_times(report):
+    """Time is the one thing that no seed repeats; and the memory of the server."""
+    measured = {"latency_p50", "latency_p95", "capacity"}
+    rows = [row for row in report["checks"] if row["name"] not in measured]
+    return {**report, "checks": rows, "seconds": None}
