@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from adapters.qdrant_local import LocalStore
 from core import gate as gates
 from core.evidence.context import GateContext, Live
 from core.index_file import IndexSpec
-from core.ports import Point
+from core.ports import Health, Point
 
 SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
 
@@ -143,3 +144,32 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     assert gates.report(turn())["attribution"]["n"] == 60
     assert len(counting.moments) > 4 * most
     assert max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
+
+
+class Indexing:
+    """A server that is building its index for as long as it is asked, and tells how far it is, or does not."""
+
+    def __init__(self, store: LocalStore, worked: int | None) -> None:
+        self._store, self._worked = store, worked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def server(self) -> Any:
+        return replace(self._store.server(), embedded=False)
+
+    def health(self, collection: str) -> Health:
+        return Health("yellow", "ok", points=40, indexed_vectors=0, segments=2, optimizing=1, worked=self._worked)
+
+
+@pytest.mark.parametrize(("worked", "expected"), [(None, "inconclusive"), (7, "block")])
+def test_an_index_that_is_being_built_is_stuck_only_where_the_server_tells_that_nothing_gets_on(
+    store: LocalStore, worked: int | None, expected: str
+) -> None:
+    fill(store, "green", directions(40))
+    spec = IndexSpec.model_validate({"validation": {"budget_seconds": 2.0}})
+    judged = GateContext(Indexing(store, worked), "green", spec, ready_look=0.01)  # type: ignore[arg-type]  # a double
+    while gates.collect(judged, lambda: False) is not None:
+        pass
+    row = next(row for row in gates.report(judged)["checks"] if row["name"] == "ready")
+    assert row["verdict"] == expected
