@@ -149,6 +149,8 @@ def _fell(gate: GateContext, planned: Sequence[Planned]) -> bool:
 
 
 def _wanted(gate: GateContext, name: str, check: Check) -> bool:
+    if gate.alone and check.compares(gate):
+        return False
     if name in gate.spec.validation.checks:
         return gate.spec.validation.checks[name] is not False
     return check.when(gate)

@@ -20,7 +20,7 @@ from core.checks import (
     zero,
 )
 from core.checks import slices as parts
-from core.checks.finding import SCORE, SHARE, Check, Reach, never
+from core.checks.finding import SCORE, SHARE, Check, Reach, always, never
 from core.evidence.context import GateContext
 
 
@@ -93,18 +93,26 @@ CHECKS: dict[str, Check] = {
     "min_results": Check(floor.min_results, _ASKED, _queries, reach=_COUNT),
     "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, reach=SCORE),
     "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
-    "judged_quality": Check(judging.judged_quality, _ASKED, _judged_live, -0.01, reach=SCORE, quality=True),
+    "judged_quality": Check(
+        judging.judged_quality, _ASKED, _judged_live, -0.01, reach=SCORE, quality=True, compares=_judged
+    ),
     "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True),
-    "regressions": Check(judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True),
-    "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True),
-    "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True),
-    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True),
-    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True),
-    "latency_p50": Check(comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True),
-    "latency_p95": Check(comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True),
+    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True, compares=_judged),
+    "regressions": Check(
+        judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True, compares=_judged
+    ),
+    "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
+    "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
+    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True, compares=always),
+    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True, compares=always),
+    "latency_p50": Check(
+        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+    ),
+    "latency_p95": Check(
+        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+    ),
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
     "query_path": Check(path.query_path, (), never),
 }

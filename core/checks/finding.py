@@ -47,7 +47,8 @@ class Check:
     file is silent; ``bound`` is the one it then has, None shows the number only. A ``soft`` check never blocks.
     ``reach`` is from where to where a bound of the index file makes sense, None where the rule is the check's own.
     ``quality`` marks those whose failure is put down to index, data or model. Where it is ``known`` already what the
-    collectors would find, none is asked."""
+    collectors would find, none is asked. One that ``compares``, and lacks nothing but a live collection, is not planned
+    where there never was one, whatever the index file says."""
 
     judge: Judge
     needs: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Check:
     soft: bool = False
     quality: bool = False
     known: Callable[[GateContext], bool] = never
+    compares: Callable[[GateContext], bool] = never
 
 
 def exact(met: bool) -> Verdict:

@@ -57,7 +57,8 @@ class Pace:
 class GateContext:
     """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned,
     ``wanted`` the schema it was to be made with. ``memory`` is what the collectors have found, as JSON: it is saved
-    between turns, everything else is made anew in each."""
+    between turns, everything else is made anew in each. ``alone`` says that nothing serves beside green, as on a first
+    deployment; a live collection that is gone is missing evidence instead."""
 
     store: VectorStore
     green: str
@@ -71,6 +72,7 @@ class GateContext:
     judged: tuple[Judged, ...] = ()
     memory: State = field(default_factory=dict)
     ready_look: float = 2.5
+    alone: bool = False
 
     @property
     def blue(self) -> str | None:

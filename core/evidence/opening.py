@@ -43,6 +43,7 @@ def open_gate(
         judged=judged_queries(services, spec),
         memory=memory,
         ready_look=services.times.ready_look,
+        alone=blue in (None, green),
     )
 
 

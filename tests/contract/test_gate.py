@@ -202,6 +202,45 @@ def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: Wo
     assert gate["worst"][0]["live"][0]["text"].startswith("word")
 
 
+@pytest.mark.parametrize(
+    ("checks", "ends"),
+    [({}, "paused"), ({"count_vs_live": {"accept_inconclusive": True}}, "live"), ({"count_vs_live": 0.6}, "live")],
+)
+def test_an_index_that_shrinks_by_more_than_half_waits_unless_the_index_file_allows_it(
+    world: World, checks: dict[str, Any], ends: str
+) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), validation={"checks": checks})
+    world.deploy("docs")
+    world.run()
+    world.write("docs.jsonl", texts(14))
+    deployment = world.deploy("docs")
+    world.run()
+    status = world.status(deployment)
+    row = next(row for row in status["gate"]["checks"] if row["name"] == "count_vs_live")
+    assert (status["status"], row["n"]) == (ends, 30)
+    assert ("less than half of live" in row["detail"]) == ("count_vs_live" not in checks or "accepted" in row["detail"])
+    told = [said for said in status["gate"]["warnings"] if "accepted by the index file" in said]
+    assert len(told) == ("accepted" in row["detail"])
+
+
+def test_bounds_against_live_hold_up_no_first_deployment(world: World) -> None:
+    """Nothing was ever there to compare with; one that is gone is evidence that is missing."""
+    judged = world.write("judged.jsonl", [{"query": f"text {n} about", "relevant": [n]} for n in range(30)])
+    checks = {"overlap": 0.5, "count_vs_live": 0.1, "judged_quality": -0.02, "regressions": 0.1}
+    source = world.write("docs.jsonl", texts(30))
+    world.declare("docs", source=source, validation={"checks": checks, "judged": judged, "samples": {"judged": 30}})
+    first = world.deploy("docs")
+    world.run()
+    assert world.status(first)["status"] == "live"
+    second = world.deploy("docs")
+    world.run(until=world.at(second, "validate"))
+    world.store.drop(world.status(first)["green"])
+    world.run()
+    status = world.status(second)
+    assert status["status"] == "paused"
+    assert "there is no live collection to compare with" in status["message"]
+
+
 def test_judgments_of_records_that_are_nowhere_decide_nothing(world: World) -> None:
     """Both collections find none of them, and no difference would look like no loss."""
     source = world.write("docs.jsonl", texts(60))
