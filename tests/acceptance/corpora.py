@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _DPKG = Path("/var/lib/dpkg/status")
 #: Known to import without side effects, and documented well.
@@ -27,12 +28,12 @@ _MODULES = (
 #: Characters of a docstring below which it says little, of a title that may be a query, and of a text that is embedded.
 _SHORTEST, _TITLE, _LONGEST = 80, 25, 400
 
-Record = dict[str, str]
+Record = dict[str, Any]
 
 
 def records(limit: int = 1500) -> list[Record]:
-    """``id``, ``title``, ``text``, ``lang`` and ``module``, in the same order each time; half of each corpus where both
-    are there. No two have the same text."""
+    """``id``, ``title``, ``text``, ``lang``, ``module`` and ``density`` (a number of many digits), in the same order
+    each time; half of each corpus where both are there. No two have the same text."""
     mixed = chain.from_iterable(zip_longest(docstrings(), packages()))
     return list(islice(_once(record for record in mixed if record is not None), limit))
 
@@ -88,7 +89,9 @@ def _doc(module: str, name: str, thing: object) -> Iterator[tuple[str, str, str]
 
 
 def _record(id: str, title: str, text: str, lang: str, module: str) -> Record:
-    return {"id": id, "title": title.strip(), "text": text.strip()[:_LONGEST], "lang": lang, "module": module}
+    text = text.strip()[:_LONGEST]
+    density = len(set(text.split())) / len(text)
+    return {"id": id, "title": title.strip(), "text": text, "lang": lang, "module": module, "density": density}
 
 
 def _once(found: Iterator[Record]) -> Iterator[Record]:

@@ -11,6 +11,7 @@ import pytest
 from adapters.qdrant_local import LocalStore
 from core import gate as gates
 from core.evidence.context import GateContext, Live
+from core.evidence.round_trip import alike
 from core.index_file import IndexSpec
 from core.ports import Health, Point
 
@@ -144,6 +145,27 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     assert gates.report(turn())["attribution"]["n"] == 60
     assert len(counting.moments) > 4 * most
     assert max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
+
+
+@pytest.mark.parametrize(
+    ("stored", "read", "expected"),
+    [
+        (-9129825.816118121, -9129825.81611812, True),
+        ({"a": [1.1, {"b": 3.3e300}]}, {"a": [1.1, {"b": 3.3000000000000003e300}]}, True),
+        (5e-324, 0.0, True),
+        (1e16, 10**16, True),
+        (2**53, 2**53 + 1, False),
+        (19.99, 19.98, False),
+        (1.0000000001, 1.0, False),
+        (True, 1, False),
+        ("1", 1, False),
+        ([1], [1, 2], False),
+        ({"a": None}, {}, False),
+        (None, 0, False),
+    ],
+)
+def test_a_payload_is_the_same_but_for_the_last_digits_of_its_fractions(stored: Any, read: Any, expected: bool) -> None:
+    assert (alike(stored, read), alike(read, stored)) == (expected, expected)
 
 
 class Indexing:
