@@ -9,7 +9,7 @@ import numpy as np
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
 from core.index_file import template_fields
-from core.measures.ranking import hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
+from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
 from core.plan import State
 from core.ports import FloatArray, Hit, PointId
 
@@ -91,7 +91,8 @@ def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit], liv
     if probe.grades is not None:
         row["judged"] = _judged(ours, probe.grades)
     if live is not None:
-        row["live"] = _against(ours, others(live, probe), probe)
+        same = gate.live is not None and gate.live.same_model
+        row["live"] = _against(ours, others(live, probe), probe, same)
     return row
 
 
@@ -101,8 +102,15 @@ def _scores(hits: Sequence[Hit]) -> Row:
     return {"n": len(hits), "top": hits[0].score, "tenth": hits[min(SHALLOW, len(hits)) - 1].score}
 
 
-def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
-    one, other = [hit.id for hit in ours], [hit.id for hit in theirs]
+def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> list[PointId]:
+    """One model gives comparable scores: then a tie is no difference."""
+    if not same_model:
+        return [hit.id for hit in ours]
+    return agreeing([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
+
+
+def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, same_model: bool) -> Row:
+    one, other = ids_beside(ours, theirs, same_model), [hit.id for hit in theirs]
     row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo(one, other)}
     return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades)}
 

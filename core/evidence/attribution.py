@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.evidence.asking import search, search_live
+from core.evidence.asking import ids_beside, search, search_live
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, others, probes, with_vectors
 from core.measures.ranking import hits_at_least, ndcg, overlap
@@ -78,15 +78,17 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
         hits_at_least([hit.score for hit in ann], [hit.score for hit in exact][:SHALLOW], rising=gate.rising)
         for exact, ann in zip(found[2], found[3], strict=True)
     ]
-    lists = [[_ids(one, hits[at]) for hits in found] for at, one in enumerate(asked)]
+    lists = [[_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
     there = _existing(gate, gate.green, [ids[2] for ids in lists])
     here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
     rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
     return [{**row, "live_recall": recall} for row, recall in zip(rows, recalls, strict=True)]
 
 
-def _ids(asked: Asked, hits: Sequence[Hit]) -> Ids:
-    return [hit.id for hit in others(hits, asked.probe)]
+def _ids(gate: GateContext, asked: Asked, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
+    """Judgments know each document; where only agreement is counted, a tie with the live collection's is one."""
+    same = gate.live is not None and gate.live.same_model and asked.probe.grades is None
+    return ids_beside(others(hits, asked.probe), others(truth, asked.probe), same)
 
 
 def _existing(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from core.ports import PointId
 
 Grades = Mapping[PointId, float]
+Scored = Sequence[tuple[PointId, float]]
 
 
 def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
@@ -36,6 +37,24 @@ def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
     top = _top(found, k)
     return sum(id not in grades for id in top) / len(top) if top else 0.0
+
+
+def agreeing(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:
+    """The ids of ``ours``, ties settled towards ``theirs``: equal scores have no order, and which of them stand at the
+    end of a list that was cut is chance. Both best first, scores of one scale."""
+    rank = {id: at for at, (id, _) in enumerate(theirs)}
+    ids = {id for id, _ in ours}
+    last = theirs[-1][1] if theirs else math.nan
+    spare = [id for id, score in theirs if id not in ids and _tie(score, last, tolerance)]
+    settled: list[PointId] = []
+    group: list[PointId] = []
+    for at, (id, score) in enumerate(ours):
+        if at and not _tie(score, ours[at - 1][1], tolerance):
+            settled += sorted(group, key=lambda one: rank.get(one, len(rank)))
+            group = []
+        cut_off = id not in rank and _tie(score, last, tolerance) and spare
+        group.append(spare.pop(0) if cut_off else id)
+    return settled + sorted(group, key=lambda one: rank.get(one, len(rank)))
 
 
 def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
@@ -72,6 +91,10 @@ def hits_at_least(
     slack = tolerance * max(1.0, abs(last))
     reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
     return min(1.0, reached / wanted)
+
+
+def _tie(one: float, other: float, tolerance: float) -> bool:
+    return abs(one - other) <= tolerance * max(1.0, abs(other))
 
 
 def _top(found: Sequence[PointId], k: int) -> list[PointId]:

@@ -80,6 +80,32 @@ def test_an_identical_rebuild_agrees_with_live_in_everything_that_is_shown(store
     assert {found[name]["level"] for name in ("overlap", "score_shift", "count_vs_live")} == {"shown"}
 
 
+class Unordered:
+    """A store that answers equal scores in another order each time, and cuts them off anywhere."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store, self._random = store, np.random.default_rng(1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def search_many(self, collection: str, vectors: Any, limit: int, **named: Any) -> Any:
+        every = self._store.search_many(collection, vectors, 1000, **named)
+        for hits in every:
+            self._random.shuffle(hits)
+            hits.sort(key=lambda hit: -round(hit.score, 4))
+        return [hits[:limit] for hits in every]
+
+
+def test_texts_that_score_alike_are_no_difference_between_identical_collections(store: LocalStore) -> None:
+    """Forty points on three vectors: which ten of those that tie are found is chance."""
+    vectors = np.repeat(directions(3), [20, 10, 10], axis=0)
+    fill(store, "blue", vectors)
+    fill(store, "green", vectors)
+    found = rows(Unordered(store), "green", Live("blue", "", None, same_model=True, same_texts=True))  # type: ignore[arg-type]  # a double
+    assert found["overlap"]["value"] == pytest.approx(1)
+
+
 class Forgetful:
     """A store whose index of green misses every other neighbour; exact search still finds them."""
 

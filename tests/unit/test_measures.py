@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.measures.intervals import Interval, mean, paired, ratio_of_percentiles, share, side
-from core.measures.ranking import hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
+from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
 from core.measures.shifts import ks_distance, mcnemar_greater, null_quantiles
 
 # K23 of experiments.md, section 12 (AmenRa/ranx, terrierteam/ir_measures, by hand)
@@ -361,3 +361,30 @@ def test_chance_without_a_pair_is_refused():
 def test_ranking_does_not_pay_for_scipy():
     asked = "import sys, core.measures.ranking; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+# --- ties ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from([0.9, 0.5, 0.5 + 1e-8, 0.1]), min_size=1, max_size=30), st.randoms())
+def test_equal_scores_in_another_order_and_cut_off_elsewhere_are_no_difference(scores, random):
+    ours, theirs = (list(enumerate(scores)) for _ in range(2))
+    for found in (ours, theirs):
+        random.shuffle(found)
+        found.sort(key=lambda one: -round(one[1], 6))
+    settled = agreeing(ours[:11], theirs[:11])
+    assert settled == [id for id, _ in theirs[:11]]
+
+
+@given(st.lists(st.integers(0, 20), max_size=11, unique=True), st.lists(st.integers(0, 20), max_size=11, unique=True))
+def test_without_ties_a_list_stays_as_it_is(one, other):
+    def scored(ids, by):
+        return [(id, 1 - at / 50 - by) for at, id in enumerate(ids)]
+
+    assert agreeing(scored(one, 0.001), scored(other, 0)) == one
+
+
+@given(lists, lists)
+def test_settled_ties_lose_no_place_and_double_no_item(one, other):
+    settled = agreeing([(id, 0.5) for id in one], [(id, 0.5) for id in other])
+    assert len(settled) == len(set(settled)) == len(one)
