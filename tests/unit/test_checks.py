@@ -1,21 +1,17 @@
 """Each check: one that passes, one that blocks, one that cannot tell; and how the gate adds them up."""
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from adapters.qdrant_local import LocalStore
 from core import gate as gates
 from core.checks import CHECKS
-from core.checks.asked import check
 from core.checks.finding import Finding
-from core.errors import Refused
 from core.evidence.context import GateContext, Judged, Live, Pace
 from core.evidence.sampling import offer
 from core.gate import NO_QUERIES, plan, reasons, report, verdict
@@ -441,50 +437,6 @@ def test_what_the_index_file_accepts_does_not_hold_up_but_is_told(store: LocalSt
 
 def test_a_check_can_be_left_out(store: LocalStore) -> None:
     assert "count" not in {one.name for one in plan(gate(store, spec=spec(checks={"count": False})))}
-
-
-@pytest.mark.parametrize(
-    ("checks", "words"),
-    [
-        ({"cuont": True}, "'cuont' is no check; known: ready, count"),
-        ({"slices": 0.1}, "slices needs payload fields: name them in validation.slices"),
-        ({"filtered_recall@10": True}, "filtered_recall@10 needs payload fields"),
-        ({"ready": 3}, "checks.ready: found 3; this check has a rule of its own and no bound"),
-        ({"count": {"bound": 0}}, "checks.count: found 0; this check has a rule of its own"),
-        ({"ann_recall@10": 95}, "checks.ann_recall@10: found 95; expected a bound from 0 to 1"),
-        ({"judged_quality": -2}, "checks.judged_quality: found -2; expected a bound from -1 to 1"),
-        ({"latency_p95": -0.1}, "checks.latency_p95: found -0.1; expected a bound from 0 to inf"),
-        ({"min_results": 0}, "checks.min_results: found 0; expected a bound from 1 to inf"),
-    ],
-)
-def test_what_cannot_be_asked_of_a_check_is_refused_in_words(checks: dict[str, Any], words: str) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
-        check(spec(checks=checks), None)
-
-
-def test_every_own_bound_of_a_check_is_within_its_reach() -> None:
-    for name, one in CHECKS.items():
-        if one.bound is not None:
-            check(
-                spec(checks={name: one.bound}, slices=["lang"]), {"payload_schema": {"lang": {"data_type": "keyword"}}}
-            )
-
-
-def test_a_slice_needs_an_index_that_counts_its_values() -> None:
-    live = {"payload_schema": {"lang": {"data_type": "keyword"}, "price": {"data_type": "float"}}}
-    check(spec(slices=["lang"]), live)
-    declared = IndexSpec.model_validate(
-        {"collection": {"payload_indexes": {"tenant": {"type": "keyword"}}}, "validation": {"slices": ["tenant"]}}
-    )
-    check(declared, None)
-    for field, words in (("price", "'price' has float"), ("langs", "'langs' has no payload index")):
-        with pytest.raises(Refused, match=words):
-            check(spec(slices=[field]), live)
-
-
-def test_a_query_without_text_is_refused() -> None:
-    with pytest.raises(ValidationError, match="expected text to search for"):
-        spec(queries=["asyncio", " "])
 
 
 def test_nothing_planned_proves_nothing() -> None:
