@@ -59,11 +59,11 @@ def weights_of(split: float) -> tuple[int, int]:
 def bucket_ranges(weights: Sequence[int], coverage: int = BASIS) -> Ranges:
     """Each arm's buckets, half-open. ``weights`` and ``coverage`` are basis points; starts do not depend on coverage,
     so raising it only adds units and nobody changes arm. Raises Refused for weights that are not 10 000 together."""
-    if any(weight != int(weight) or weight < 0 for weight in weights) or sum(weights) != BASIS:
+    if any(weight % 1 or weight < 0 for weight in weights) or sum(weights) != BASIS:
         raise Refused(
-            f"weights {list(weights)} are no whole basis points that sum to {BASIS}; the shares of all arms do"
+            f"weights {list(weights)} are no whole basis points that sum to {BASIS}, as the shares of all arms do"
         )
-    if coverage != int(coverage) or not 0 <= coverage <= BASIS:
+    if coverage % 1 or not 0 <= coverage <= BASIS:
         raise Refused(f"a coverage of {coverage} basis points is no whole number from 0 to {BASIS}")
     starts = accumulate(weights, initial=0)
     return tuple((start, start + weight * coverage // BASIS) for start, weight in zip(starts, weights, strict=False))

@@ -104,7 +104,7 @@ def compare(
     is no difference.
     """
     control, treatment, left_out = _arms(strata)
-    effect = (moments.relative_difference if metric.relative else moments.difference)(control, treatment)
+    effect = _effect(control, treatment, relative=metric.relative)
     reason = _without_interval(effect, control, treatment, units)
     look = _Look(metric, sum(units), n_star, alpha, variant, goal)
     shown = (
@@ -190,7 +190,16 @@ def _useless(stratum: Stratum) -> str:
             return arm.reason
         if arm.units < 2:
             return "too_few_units"
+        if not (0 < arm.variance < math.inf and math.isfinite(arm.estimate)):
+            return "variance_not_positive"
     return "" if stratum.weight > 0 else "no_data"
+
+
+def _effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
+    found = (moments.relative_difference if relative else moments.difference)(control, treatment)
+    if isinstance(found, Moments) and not (0 < found.variance < math.inf and math.isfinite(found.estimate)):
+        return Unclear("variance_not_positive")
+    return found
 
 
 def _without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
@@ -198,13 +207,11 @@ def _without_interval(effect: Estimate, control: Estimate, treatment: Estimate, 
     known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
     if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
         return "too_few_units"
-    if isinstance(effect, Unclear):
-        return effect.reason
-    return "" if 0 < effect.variance < math.inf and math.isfinite(effect.estimate) else "variance_not_positive"
+    return effect.reason if isinstance(effect, Unclear) else ""
 
 
 def _relative(control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look) -> Relative:
-    effect = moments.relative_difference(control, treatment)
+    effect = _effect(control, treatment, relative=True)
     reason = _without_interval(effect, control, treatment, units)
     if reason or isinstance(effect, Unclear):
         return Relative(None, None, None, reason)
@@ -225,5 +232,5 @@ def _fixed(found: Welch | Unclear) -> FixedTest | None:
 
 def _shown(found: Estimate, stages: Sequence[Estimate]) -> float | None:
     """Where an arm has no number over the stages, that of its newest stage which has one."""
-    known = [one.estimate for one in (*stages, found) if isinstance(one, Moments)]
+    known = [one.estimate for one in (*stages, found) if isinstance(one, Moments) and math.isfinite(one.estimate)]
     return known[-1] if known else None

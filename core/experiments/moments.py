@@ -101,7 +101,8 @@ def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
         return Unclear("control_not_positive")
     if a < _STEADY * math.sqrt(control.variance):
         return Unclear("control_too_noisy")
-    variance = treatment.variance / a**2 + control.variance * b**2 / a**4
+    ratio = b / a
+    variance = (treatment.variance + control.variance * ratio * ratio) / a / a
     return Moments(control.units + treatment.units, (b - a) / a, variance)
 
 

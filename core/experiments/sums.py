@@ -47,7 +47,7 @@ class Sums:
 def mean(sums: Sums, *, binary: bool = False) -> Estimate:
     """The mean of S_i; with ``binary`` (each S_i is 0 or 1) a proportion, see ``delta_ratio``."""
     found = mean_from_sums(sums.units, sums.total, sums.total_squares)
-    return _surprised(found, sums.units, sums.total, sums.units) if binary else found
+    return _surprised(found, sums.units, float(sums.total), sums.units) if binary else found
 
 
 def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
@@ -55,7 +55,7 @@ def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
     if n < 2:
         return Unclear("too_few_units" if n else "no_data")
     found, squares = float(total) / n, float(squares)
-    return _moments(n, found, (squares - n * found**2) / (n - 1) / n, squares / (n - 1) / n)
+    return _moments(n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n)
 
 
 def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
@@ -71,7 +71,7 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
         return Unclear("too_few_units" if u == 1 else "no_data")
     m = float(sums.total) / n
     squares, product, counts = float(sums.total_squares), float(sums.cross), float(sums.count_squares)
-    scale = u / ((u - 1) * n**2)
+    scale = u / ((u - 1) * n * n)
     found = _moments(u, m, scale * (squares - 2 * m * product + m * m * counts), scale * (squares + m * m * counts))
     return _surprised(found, u, float(sums.total), n) if binary else found
 

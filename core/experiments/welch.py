@@ -35,7 +35,8 @@ def welch_from_moments(
     total = control.variance + treatment.variance
     if min(control.variance, treatment.variance) < 0 or not 0 < total < math.inf:
         return Unclear("variance_not_positive")
-    df = total**2 / (control.variance**2 / (control.units - 1) + treatment.variance**2 / (treatment.units - 1))
+    share = control.variance / total
+    df = 1 / (share**2 / (control.units - 1) + (1 - share) ** 2 / (treatment.units - 1))
     error = math.sqrt(effect.variance)
     half = float(special.stdtrit(df, 1 - alpha / 2)) * error
     p = 2 * float(special.stdtr(df, -abs(effect.estimate) / error))

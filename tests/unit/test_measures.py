@@ -35,6 +35,13 @@ def test_a_run_has_the_ndcg_with_linear_gain_that_other_libraries_give():
     assert over_all(ndcg, RUN) == pytest.approx(0.5968709195992397, abs=5e-17, rel=1e-15)
 
 
+def test_with_gains_of_two_to_the_grade_it_has_the_other_published_ndcg():
+    def exponential(found, grades):
+        return ndcg(found, {id: 2**grade - 1 for id, grade in grades.items()})
+
+    assert over_all(exponential, RUN) == pytest.approx(0.5829111313875495, abs=5e-17, rel=1e-15)
+
+
 def test_a_run_has_the_reciprocal_rank_and_recall_that_other_libraries_give():
     assert over_all(reciprocal_rank, RUN) == pytest.approx(0.6666667, abs=5e-8)
     assert over_all(lambda found, grades: recall(found, grades, k=10), RUN) == pytest.approx(0.875, abs=5e-4)
