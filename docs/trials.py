@@ -139,3 +139,23 @@ def first_rejection(looks: Sequence[Comparison]) -> int | None:
 def fixed_rejects(found: Comparison) -> bool:
     """Welch's test at this look alone."""
     return found.t_test is not None and found.t_test.p < ALPHA
+
+
+def ramp(seed: int) -> tuple[Comparison, Comparison]:
+    """Two arms alike over a ramp in which the treatment gets 1, 5, 25 and 50 % of 20 000 users each, while those who
+    click rise from 10 to 14 %: analysed stage by stage, and as if all were one stage."""
+    rng, metric = np.random.default_rng(seed), METRICS["proportion"]
+    stages = [
+        [Sums.of(rng.random(round(20_000 * part)) < rate) for part in (1 - share, share)]
+        for share, rate in ((0.01, 0.10), (0.05, 0.11), (0.25, 0.12), (0.50, 0.14))
+    ]
+    whole = [sum(arms, start=Sums()) for arms in zip(*stages, strict=True)]
+    units = (whole[0].units, whole[1].units)
+    by_stage, pooled = (
+        [Stratum(arms[1].units, metric.estimate(arms[0]), metric.estimate(arms[1])) for arms in some]
+        for some in (stages, [whole])
+    )
+    return (
+        compare(metric, by_stage, units=units, n_star=40_000, alpha=ALPHA),
+        compare(metric, pooled, units=units, n_star=40_000, alpha=ALPHA),
+    )
