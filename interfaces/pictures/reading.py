@@ -1,0 +1,119 @@
+"""The report of an experiment, turned round: from looks that hold comparisons to panels that hold points in time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Report = Mapping[str, Any]
+
+_MOST = 1e100
+_DIRECTIONS = {"up": 1, "down": -1, 1: 1, -1: -1}
+_ROLES = ("primary", "guardrail", "secondary", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One look. All three are None where there was no number, the bounds alone where there was no interval."""
+
+    days: float
+    difference: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def known(self) -> list[float]:
+        return [value for value in (self.low, self.difference, self.high) if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A treatment in one metric. ``last`` is its latest comparison as reported."""
+
+    variant: str
+    points: tuple[Point, ...]
+    last: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A metric with all its treatments; they share a scale, so they can be compared by eye."""
+
+    metric: str
+    panels: tuple[Panel, ...]
+
+    @property
+    def last(self) -> Report:
+        return self.panels[-1].last
+
+    @property
+    def relative(self) -> bool:
+        return bool(self.last.get("relative"))
+
+    @property
+    def direction(self) -> int:
+        """1 where more is better, -1 where less is, 0 where nobody said."""
+        return _DIRECTIONS.get(self.last.get("direction"), 0)
+
+    @property
+    def margin(self) -> float | None:
+        """Where the harm that is tolerated ends, as a difference; it lies on the side that is worse."""
+        margin = number(self.last.get("margin"))
+        return None if margin is None or not self.direction else -self.direction * abs(margin)
+
+    @property
+    def points(self) -> list[Point]:
+        return [point for panel in self.panels for point in panel.points]
+
+
+def groups(report: Report) -> list[Group]:
+    """The metrics by role, then as reported, each with its treatments in the order of their first look."""
+    found: dict[str, dict[str, list[tuple[float, Report]]]] = {}
+    for days, comparison in _comparisons(report):
+        metric, variant = str(comparison["metric"]), str(comparison["variant"])
+        found.setdefault(metric, {}).setdefault(variant, []).append((days, comparison))
+    made = [
+        Group(metric, tuple(_panel(variant, seen) for variant, seen in variants.items()))
+        for metric, variants in found.items()
+    ]
+    return sorted(made, key=_rank)
+
+
+def number(value: Any) -> float | None:
+    """A number that can be drawn, or None; what is next to nothing is 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
+        return None
+    return float(value) if abs(value) > 1 / _MOST else 0.0
+
+
+def _comparisons(report: Report) -> Iterator[tuple[float, Report]]:
+    for look in report.get("looks") or ():
+        for comparison in look.get("comparisons") or ():
+            yield max(number(look.get("days")) or 0.0, 0.0), comparison
+
+
+def _panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
+    points = sorted((_point(days, comparison) for days, comparison in seen), key=lambda point: point.days)
+    return Panel(variant, tuple(points), seen[-1][1])
+
+
+def _point(days: float, comparison: Report) -> Point:
+    difference, low, high = number(comparison.get("difference")), *_bounds(comparison)
+    if difference is None:
+        return Point(days, None, None, None)
+    if low is None or high is None:
+        return Point(days, difference, None, None)
+    return Point(days, difference, low, high)
+
+
+def _bounds(comparison: Report) -> tuple[float | None, float | None]:
+    """What the verdict is read from: bounds that hold one by one where there are some, else the interval. With the
+    interval, which is wider, a guardrail could be not worse and cross its margin."""
+    low, high = number(comparison.get("bound_low")), number(comparison.get("bound_high"))
+    if low is None or high is None:
+        return number(comparison.get("low")), number(comparison.get("high"))
+    return low, high
+
+
+def _rank(group: Group) -> int:
+    role = group.last.get("role")
+    return _ROLES.index(role) if role in _ROLES else len(_ROLES)
