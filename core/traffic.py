@@ -77,9 +77,13 @@ def read(session: Session, alias: str, stage: str, since: datetime | None = None
     return _summed(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
 
 
-def stages(session: Session, alias: str, prefix: str) -> dict[str, dict[Key, Tally]]:
+def stages(
+    session: Session, alias: str, prefix: str = "", since: datetime | None = None
+) -> dict[str, dict[Key, Tally]]:
     """The same for every stage whose name begins with ``prefix``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage.startswith(prefix, autoescape=True))
+    if since is not None:
+        query = query.where(TrafficRow.at >= since)
     found: dict[str, dict[Key, Tally]] = defaultdict(dict)
     for key, tally in _summed(session.scalars(query)).items():
         found[key.stage][key] = tally

@@ -133,13 +133,13 @@ def _compare(reading: Reading, spec: ExperimentSpec, metric: MetricSpec, arm: Ar
         reading.strata(metric, of, spec.control.variant, arm.variant),
         units=(reading.units_of(spec.control.variant), reading.units_of(arm.variant)),
         n_star=spec.n_star,
-        alpha=_alpha(spec, metric),
+        alpha=alpha_of(spec, metric),
         variant=arm.variant,
         goal=spec.goal,
     )
 
 
-def _alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
+def alpha_of(spec: ExperimentSpec, metric: MetricSpec) -> float:
     """Of two primaries, or several treatments, any one could be found better by chance."""
     if metric.role != "primary" or spec.goal != "superiority":
         return spec.alpha
@@ -160,7 +160,7 @@ def _shallow(found: Comparison) -> dict[str, Any]:
 def _told(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
     """Secondary metrics have a p corrected for their number besides."""
     secondary = adjust([one.p if one.role == "secondary" else None for one in compared])
-    directions = {metric.name: metric.direction for metric in spec.metrics}
+    directions = {metric.name: pure(metric).direction for metric in spec.metrics}
     return [
         {
             **asdict(one),

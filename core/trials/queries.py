@@ -1,5 +1,6 @@
 """What people may look at of an experiment: rows turned into plain data."""
 
+import math
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +10,9 @@ from core.queries import iso
 from core.services import Services
 from core.trials import commands
 from core.trials.analysis import Report, analyse
+
+#: Looks in a report: a month of them every quarter of an hour would be thousands, and a picture has fewer pixels.
+_LOOKS = 200
 
 
 def experiments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -28,13 +32,16 @@ def experiment(services: Services, experiment: str) -> dict[str, Any]:
 
 
 def report(services: Services, experiment: str) -> Report:
-    """An analysis of this moment, and the looks before it. Nothing is written: it may be asked for at any time."""
+    """An analysis of this moment, and the looks before it, evenly thinned where they are many. Nothing is written: it
+    may be asked for at any time."""
     with services.sessions() as session:
         row = commands.find(session, experiment)
-        query = select(LookRow.report).where(LookRow.experiment_id == row.id).order_by(LookRow.number)
+        kept = LookRow.experiment_id == row.id, LookRow.number % max(1, math.ceil(row.looks / _LOOKS)) == 0
+        query = select(LookRow.report).where(*kept).order_by(LookRow.number)
         looks = [_look(look) for look in session.scalars(query)]
     found = analyse(services, row)
-    return {**_summary(row), **found, "decided": row.decision or None, "looks": [*looks, _look(found)]}
+    asked = {"spec": row.spec, "stages": row.stages, "decided": row.decision or None}
+    return {**_summary(row), **found, **asked, "looks": [*looks, _look(found)]}
 
 
 def _look(report: Report) -> dict[str, Any]:

@@ -1,34 +1,14 @@
-"""``rollouts``: every verb with its arguments; what a verb does stands in the module it names.
+"""``rollouts``: every verb with its arguments; what a verb does stands in the module it names."""
 
-Rule: this module imports click and nothing else of weight, so that ``--help`` answers at once. ``_verb`` brings the
-rest in when a verb is called; it is the one deliberate late import of the house.
-"""
-
-import importlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-Command = Callable[..., Any]
-
-
-class _InOrder(click.Group):
-    """Lists its verbs as they are written below, in the order people need them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-def _verb(target: str, **given: Any) -> None:
-    """Runs ``module.function`` of this package and ends the process with the code it answers."""
-    sys.exit(importlib.import_module("interfaces.cli.running").run(target, given))
-
+from interfaces.cli import experiment_verbs
+from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr.")
-_reason = click.option("--reason", default="", metavar="TEXT", help="Why; kept with the deployment's events.")
 
 
 def _patience(default: float | None, text: str) -> Callable[[Command], Command]:
@@ -37,7 +17,7 @@ def _patience(default: float | None, text: str) -> Callable[[Command], Command]:
     )
 
 
-@click.group(cls=_InOrder, context_settings=_SETTINGS)
+@click.group(cls=InOrder, context_settings=_SETTINGS)
 @click.version_option(package_name="qdrant-rollouts", prog_name="rollouts")
 def main() -> None:
     """Blue-green rebuilds of Qdrant collections behind an alias.
@@ -51,14 +31,14 @@ def main() -> None:
 @main.command()
 def demo(**given: Any) -> None:
     """The main job on real text, start to end."""
-    _verb("demonstrating.demo", **given)
+    verb("demonstrating.demo", **given)
 
 
 @main.command()
-@_json
+@as_json
 def up(**given: Any) -> None:
     """One process with everything embedded: worker and scheduler."""
-    _verb("uptime.up", **given)
+    verb("uptime.up", **given)
 
 
 @main.command()
@@ -71,54 +51,53 @@ def up(**given: Any) -> None:
 @click.option("--no-rollback-on-failure", "keep_failed", is_flag=True, help="Keep a failed collection to look at.")
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
 @_patience(None, "How long --wait lasts; the deployment goes on after it.")
-@_reason
-@_json
+@reason
+@as_json
 def deploy(**given: Any) -> None:
     """Starts a deployment of the index ALIAS."""
-    _verb("deploying.deploy", **given)
+    verb("deploying.deploy", **given)
 
 
 @main.command()
 @click.argument("deployment_id")
 @click.option("--watch", is_flag=True, help="Go on showing it until it has ended.")
-@_json
+@as_json
 def status(**given: Any) -> None:
     """One deployment with its steps, gate and events.
 
     DEPLOYMENT_ID may be shortened as long as it fits one deployment.
     """
-    _verb("looking.status", **given)
+    verb("looking.status", **given)
 
 
 @main.command("list")
-@click.option("--alias", help="Only those of this index.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
-@_json
+@listed("those")
+@as_json
 def list_(**given: Any) -> None:
     """Deployments, newest first, and collections to be deleted."""
-    _verb("looking.list_", **given)
+    verb("looking.list_", **given)
 
 
 def _wish(event: str, text: str) -> None:
     @main.command(event, help=f"{text}\n\nHonoured between two turns of the deployment.")
     @click.argument("deployment_id")
-    @_reason
-    @_json
+    @reason
+    @as_json
     def wish(**given: Any) -> None:
-        _verb("wishing.wish", event=event, **given)
+        verb("wishing.wish", event=event, **given)
 
 
 @main.command()
 @click.argument("deployment_id")
 @click.option("--full", is_flag=True, help="Past every stage and watch that is left; needs a reason, skips no gate.")
-@_reason
-@_json
+@reason
+@as_json
 def promote(full: bool, **given: Any) -> None:
     """Approves what waits for a person, or ends a stage or a pause.
 
     Honoured between two turns of the deployment.
     """
-    _verb("wishing.wish", event="promote_full" if full else "promote", **given)
+    verb("wishing.wish", event="promote_full" if full else "promote", **given)
 
 
 _wish("retry", "Runs a gate that could not tell once more.")
@@ -130,64 +109,64 @@ _wish("abort", "Rolls a deployment back.")
 @main.command()
 @click.argument("alias")
 @_patience(60.0, "How long to wait for the end; the rollback goes on after it.")
-@_reason
-@_json
+@reason
+@as_json
 def rollback(**given: Any) -> None:
     """Back to the version before the live one, while it is retained."""
-    _verb("deploying.rollback", **given)
+    verb("deploying.rollback", **given)
 
 
 @main.command()
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. validation.seed=8.")
-@_json
+@as_json
 def validate(**given: Any) -> None:
     """Runs the gate of ALIAS on COLLECTION; changes nothing.
 
     Exit code 0 only if it passes, 1 if it blocks or cannot tell.
     """
-    _verb("validating.validate", **given)
+    verb("validating.validate", **given)
 
 
-@main.group(cls=_InOrder)
+@main.group(cls=InOrder)
 def alias() -> None:
     """Lists, makes, moves and removes aliases."""
 
 
 @alias.command("list")
-@_json
+@as_json
 def list_aliases(**given: Any) -> None:
     """Every alias and the collection behind it."""
-    _verb("aliasing.list_", **given)
+    verb("aliasing.list_", **given)
 
 
 @alias.command("create")
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--force", is_flag=True, help="Repoint an alias that points elsewhere.")
-@_json
+@as_json
 def create_alias(**given: Any) -> None:
     """Points a new ALIAS to COLLECTION."""
-    _verb("aliasing.create", **given)
+    verb("aliasing.create", **given)
 
 
 @alias.command("switch")
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--delete-old", is_flag=True, help="Delete the old collection after its grace period of 60 minutes.")
-@_json
+@as_json
 def switch_alias(**given: Any) -> None:
     """Points an existing ALIAS to another COLLECTION, in one act."""
-    _verb("aliasing.switch", **given)
+    verb("aliasing.switch", **given)
 
 
 @alias.command("delete")
 @click.argument("alias")
-@_json
+@as_json
 def delete_alias(**given: Any) -> None:
     """Removes ALIAS; the collection behind it stays."""
-    _verb("aliasing.delete", **given)
+    verb("aliasing.delete", **given)
 
 
 @main.command()
@@ -195,14 +174,17 @@ def delete_alias(**given: Any) -> None:
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many results.")
 @click.option("--user", help="Whose search it is: the route gives one user the same collection every time.")
-@_json
+@as_json
 def search(**given: Any) -> None:
     """What ALIAS finds for QUERY."""
-    _verb("looking.search", **given)
+    verb("looking.search", **given)
+
+
+main.add_command(experiment_verbs.experiment)
 
 
 @main.command()
-@_json
+@as_json
 def doctor(**given: Any) -> None:
     """Checks settings and servers, and says what to do about faults."""
-    _verb("doctoring.doctor", **given)
+    verb("doctoring.doctor", **given)

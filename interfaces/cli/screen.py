@@ -38,6 +38,9 @@ SYMBOLS = {
     "deleting": ("◌", "cyan"),
     "deleted": ("✔", "green"),
     "cancelled": ("-", "dim"),
+    "draft": ("·", "dim"),
+    "stopped": ("-", "dim"),
+    "decided": ("•", "green"),
 }
 
 

@@ -5,15 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import chdir
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from interfaces.cli import main
+from tests.shell import ROOT, Shell, declare, records, write
 
-ROOT = Path(__file__).parents[2]
 DOCS = {
     "source": "jsonl:docs/*.jsonl",
     "embedding": {"model": "hashing:256", "text": "{title}: {text}"},
@@ -21,49 +17,6 @@ DOCS = {
     "soak": {"seconds": 0.2, "interval_seconds": 0.1},
 }
 SECRET = "geheim"
-
-
-def records(count, about):
-    return [{"id": number, "title": f"title {number}", "text": f"python asyncio {about}"} for number in range(count)]
-
-
-def write(path, rows):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def declare(folder, **indexes):
-    (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}), encoding="utf-8")
-
-
-class Shell:
-    """``rollouts`` called in one folder, in this process; ``start`` calls it in one of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __call__(self, *arguments, **environment):
-        with chdir(self.folder):
-            return CliRunner().invoke(main, arguments, env=environment, catch_exceptions=False, prog_name="rollouts")
-
-    def json(self, *arguments, code=0):
-        result = self(*arguments, "--json")
-        assert result.exit_code == code, result.output
-        return json.loads(result.stdout)
-
-    def start(self, *arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "interfaces.cli", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def facts(self):
-        """Everything that a refusal must leave as it was."""
-        return self.json("list", "--limit", "1000"), self.json("alias", "list")
 
 
 @pytest.fixture

@@ -74,7 +74,16 @@ def step(name, **changes):
 # --- help -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"], ["alias", "switch", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["deploy", "--help"],
+        ["alias", "switch", "--help"],
+        ["experiment", "--help"],
+        ["experiment", "plan", "--help"],
+    ],
+)
 def test_help_loads_nothing_of_weight(arguments):
     answer, loaded = imported_by(*arguments)
     assert answer.startswith("Usage: rollouts")
@@ -84,9 +93,8 @@ def test_help_loads_nothing_of_weight(arguments):
 def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
-    assert verbs == (
-        "demo up deploy status list promote retry pause resume abort rollback validate alias search doctor".split()  # noqa: SIM905
-    )
+    deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
+    assert verbs == [*deployments.split(), "alias", "search", "experiment", "doctor"]
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 
 

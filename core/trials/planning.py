@@ -1,0 +1,216 @@
+"""How many users and days will an experiment need? It only reads, and says where each figure is from; what is not known
+is not planned.
+
+A metric's figures are given by hand, or known from before (``background``). A fixed test at the end needs fewer users
+than looking at any time does: N* is what the sequence is made for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import Refused
+from core.experiment_spec import CONTROL, DEFAULT_METRICS, TREATMENT, ExperimentSpec, MetricSpec, metrics_of
+from core.experiments import planning, sequence
+from core.experiments.assignment import BASIS, weights_of
+from core.index_file import validated
+from core.queries import get_collection_for_alias
+from core.services import Services
+from core.trials.analysis import alpha_of
+from core.trials.background import Background, Known, People, Unknown
+
+POWER = 0.8
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What a person knows of the primary metrics: control's ``rate``, a share of users, or with a ``deviation`` (one
+    standard deviation between users, in the metric's unit) any mean. Raises Refused for what makes no sense."""
+
+    rate: float | None = None
+    deviation: float | None = None
+    users_per_day: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.deviation is not None and self.rate is None:
+            raise Refused(f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too")
+        if self.rate is not None and self.deviation is None and not 0 < self.rate < 1:
+            raise Refused(f"a rate of {self.rate:g} is no share between 0 and 1: give the deviation too if it is none")
+        for name, number in (("deviation", self.deviation), ("number of users a day", self.users_per_day)):
+            if number is not None and not 0 < number < math.inf:
+                raise Refused(f"a {name} of {number:g} is not a finite number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """``users``: of both arms, in a fixed test."""
+
+    metric: MetricSpec
+    known: Known
+    effect: float
+    users: float
+
+
+def plan(
+    services: Services,
+    alias: str,
+    given: ByHand,
+    *,
+    split: float = 0.5,
+    metrics: Sequence[str | Mapping[str, Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Figures:
+    """``split``, ``metrics`` and ``options`` as for an experiment that is created. Where a metric that decides is not
+    known, ``missing`` says so, and N* and days are those of the others; None where there are none."""
+    spec = _spec(get_collection_for_alias(services, alias), split, metrics, options or {})
+    with services.sessions() as session:
+        known = Background(session, alias, services.clock.now(session), given.users_per_day)
+        needs = {metric.name: _need(spec, metric, _known(spec, metric, given, known)) for metric in spec.metrics}
+        people = known.people
+    deciding = [need for need in needs.values() if isinstance(need, _Need) and need.metric.role != "secondary"]
+    n_star = max((planning.n_star(need.users / 2) for need in deciding), default=None)
+    return {
+        "alias": alias,
+        "split": split,
+        "target": spec.target,
+        "alpha": spec.alpha,
+        "power": POWER,
+        **_coming(spec, people),
+        "metrics": [_told(spec, metric, needs[metric.name], people, n_star) for metric in spec.metrics],
+        "n_star": n_star,
+        "days": _days(spec, n_star, people),
+        "min_days": spec.min_days,
+        "max_days": spec.max_days,
+        "missing": [metric.name for metric in spec.metrics if _lacks(metric, needs[metric.name])],
+    }
+
+
+def _spec(
+    collection: str, split: float, metrics: Sequence[str | Mapping[str, Any]] | None, options: Mapping[str, Any]
+) -> ExperimentSpec:
+    """As if the collection that serves were compared with itself: the other may not be there yet."""
+    if options.get("mode") == "interleave":
+        raise Refused("interleaving is not planned: users differ by what they click; it needs fewer users than mode ab")
+    arms = [
+        {"variant": variant, "collection": collection, "weight": weight}
+        for variant, weight in zip((CONTROL, TREATMENT), weights_of(split), strict=True)
+    ]
+    chosen = [metric.model_dump() for metric in metrics_of(metrics if metrics is not None else DEFAULT_METRICS)]
+    return validated(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
+
+
+# --- one metric ---------------------------------------------------------------------------------------------------
+
+
+def _known(spec: ExperimentSpec, metric: MetricSpec, given: ByHand, before: Background) -> Known | Unknown:
+    if metric.role != "primary" or given.rate is None:
+        found = before.metric(metric)
+        by_hand = "; give --rate, and --deviation for what is no share of users"
+        return Unknown(found.why + by_hand) if isinstance(found, Unknown) and metric.role == "primary" else found
+    if given.deviation is not None:
+        return Known(given.rate, given.deviation, "given by hand")
+    other = given.rate + _sign(metric) * _effect(spec, metric, given.rate)
+    if not 0 <= other <= 1:
+        raise Refused(f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is no share")
+    deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
+    return Known(given.rate, deviation, "given by hand, as one yes or no of each user")
+
+
+def _need(spec: ExperimentSpec, metric: MetricSpec, known: Known | Unknown) -> _Need | Unknown:
+    if isinstance(known, Unknown):
+        return known
+    if metric.relative and known.mean <= 0:
+        return Unknown(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
+    effect = _effect(spec, metric, known.mean)
+    guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
+    each = planning.users_for_mean(known.deviation, effect, _alpha(spec, metric), POWER, guardrails)
+    share = _share(spec)
+    return _Need(metric, known, effect, each / (2 * share * (1 - share)))
+
+
+def _effect(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
+    """What is to be found, in the metric's unit: of a guardrail, harm of its margin; else the target."""
+    if _one_sided(spec, metric):
+        return metric.margin * abs(mean) if metric.relative else metric.margin
+    return spec.target * abs(mean) or metric.margin
+
+
+def _one_sided(spec: ExperimentSpec, metric: MetricSpec) -> bool:
+    return metric.role == "guardrail" or (metric.role == "primary" and spec.goal == "replacement")
+
+
+def _alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
+    """Two-sided, as the formulas want it: a bound alone at alpha is a side of an interval at twice that."""
+    return alpha_of(spec, metric) * (2 if _one_sided(spec, metric) else 1)
+
+
+def _sign(metric: MetricSpec) -> int:
+    return 1 if metric.direction == "up" else -1
+
+
+def _share(spec: ExperimentSpec) -> float:
+    return spec.treatments[0].weight / BASIS
+
+
+def _lacks(metric: MetricSpec, need: _Need | Unknown) -> bool:
+    return metric.role != "secondary" and isinstance(need, Unknown)
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+def _coming(spec: ExperimentSpec, people: People | Unknown) -> Figures:
+    told: Figures = {"coverage": spec.coverage, "users_per_day": None, "taking_part_per_day": None}
+    if isinstance(people, Unknown):
+        return {**told, "users_from": people.why}
+    figures = {"users_per_day": people.per_day, "taking_part_per_day": _enrolled(spec, people)}
+    return {**told, **figures, "users_from": people.source}
+
+
+def _told(
+    spec: ExperimentSpec, metric: MetricSpec, need: _Need | Unknown, people: People | Unknown, n_star: int | None
+) -> Figures:
+    """Users are rounded up; ``effect`` and the two that max_days would find are in the metric's unit."""
+    asked = metric.model_dump(mode="json")
+    if isinstance(need, Unknown):
+        empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
+        return {**asked, **empty, "from": "", "missing": need.why}
+    needed, share = planning.n_star(need.users / 2), _share(spec)
+    return {
+        **asked,
+        "control": need.known.mean,
+        "deviation": need.known.deviation,
+        "effect": need.effect,
+        "users": {CONTROL: math.ceil(need.users * (1 - share)), TREATMENT: math.ceil(need.users * share)},
+        "n_star": needed,
+        "days": _days(spec, needed, people),
+        **_detectable(spec, need, people, n_star or needed),
+        "from": need.known.source,
+        "missing": "",
+    }
+
+
+def _detectable(spec: ExperimentSpec, need: _Need, people: People | Unknown, n_star: int) -> Figures:
+    """What max_days would find with this power: one fixed test at their end, and the sequence."""
+    if isinstance(people, Unknown):
+        return {"fixed": None, "sequential": None}
+    users, share = _enrolled(spec, people) * spec.max_days, _share(spec)
+    error = need.known.deviation / math.sqrt(users * share * (1 - share))
+    half_of = sequence.half_one_sided if _one_sided(spec, need.metric) else sequence.half_two_sided
+    half = half_of(error, users, n_star, alpha_of(spec, need.metric))
+    return {
+        "fixed": planning.detectable(error, _alpha(spec, need.metric), POWER),
+        "sequential": planning.detectable_in_sequence(error, half, POWER),
+    }
+
+
+def _enrolled(spec: ExperimentSpec, people: People) -> float:
+    return people.per_day * spec.coverage / BASIS
+
+
+def _days(spec: ExperimentSpec, n_star: int | None, people: People | Unknown) -> float | None:
+    if n_star is None or isinstance(people, Unknown):
+        return None
+    return planning.days(n_star, _enrolled(spec, people))

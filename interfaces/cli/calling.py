@@ -1,0 +1,37 @@
+"""What the verbs share where they are declared: how one is called, how groups list them, options of the same meaning.
+
+Rule: the modules that declare verbs import click and nothing else of weight, so that ``--help`` answers at once.
+``verb`` brings the rest in when a verb is called; it is the one deliberate late import of the house.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+class InOrder(click.Group):
+    """Lists its verbs as they are declared, in the order people need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def verb(target: str, /, **given: Any) -> None:
+    """Runs ``module.function`` of this package and ends the process with the code it answers."""
+    sys.exit(importlib.import_module("interfaces.cli.running").run(target, given))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr.")
+reason = click.option("--reason", default="", metavar="TEXT", help="Why; kept with the events.")
+
+
+def listed(what: str) -> Callable[[Command], Command]:
+    """``--alias`` and ``--limit`` of a verb that lists ``what``."""
+    alias = click.option("--alias", help=f"Only {what} of this index.")
+    limit = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+    return lambda command: alias(limit(command))

@@ -1,0 +1,101 @@
+"""Numbers of experiments as people read them: with their unit, their sign and their interval, or why there is none."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Seen = Mapping[str, Any]
+#: Keeps a number with its unit, and an interval with itself, in one line.
+_SPACE = "\N{NO-BREAK SPACE}"
+
+REASONS = {
+    "no_data": "nothing to compare yet",
+    "too_few_units": "too few users",
+    "variance_not_positive": "all values are alike",
+    "control_not_positive": "control is not above 0",
+    "control_too_noisy": "control is too close to 0",
+    "quantile_unresolved": "too few values for this quantile",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a metric's value and a difference of two are written. ``logarithm``: the values are means of a logarithm, so
+    that a difference is a factor, and is told in percent."""
+
+    value: Callable[[float], str]
+    change: Callable[[float], str]
+    logarithm: bool = False
+
+    def between(self, control: float, treatment: float) -> str:
+        """Treatment less control, in the unit of the value."""
+        if self.logarithm:
+            return _milliseconds((math.exp(treatment) - math.exp(control)) / 1000, "+")
+        return self.change(treatment - control)
+
+
+def unit(metric: Seen) -> Unit:
+    """Of a metric as the experiment's ``spec`` has it."""
+    if metric["kind"] == "quantile":
+        return _DURATION
+    if metric["source"] == "latency" and metric["kind"] == "ratio" and not metric["relative"]:
+        return _LOG_MS
+    return _SHARE if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results") else _PLAIN
+
+
+def percent(share: float, sign: str = "+") -> str:
+    digits = 1 if abs(share) < 10 else 0
+    return f"{share * 100:{sign},.{digits}f}{_SPACE}%"
+
+
+def points(basis: int) -> str:
+    """Basis points, in percent."""
+    return f"{basis / 100:g}{_SPACE}%"
+
+
+def p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def count(number: float) -> str:
+    return f"{math.ceil(number):,}"
+
+
+def days(number: float) -> str:
+    if number < 1 / 24:
+        return f"{number * 1440:.0f} minutes"
+    return f"{number * 24:.0f} hours" if number < 2 else f"{number:.1f} days" if number < 100 else f"{number:,.0f} days"
+
+
+def interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:
+    """The unit stands once where all three have the same."""
+    if low is None or high is None:
+        return write(middle)
+    told = [write(number) for number in (middle, low, high)]
+    numbers = [text.rpartition(_SPACE) for text in told]
+    same = len({unit for *_, unit in numbers}) == 1 and all(sign for _, sign, _ in numbers)
+    ends = [number for number, *_ in numbers[1:]] if same else told[1:]
+    return f"{told[0]} [{ends[0]},{_SPACE}{ends[1]}]"
+
+
+def why(reason: str) -> str:
+    return REASONS.get(reason, reason)
+
+
+def _milliseconds(seconds: float, sign: str = "") -> str:
+    if abs(seconds) >= 1:
+        return f"{seconds:{sign}.2f}{_SPACE}s"
+    return f"{seconds * 1000:{sign}.{1 if abs(seconds) >= 0.01 else 2}f}{_SPACE}ms"
+
+
+_LOG_MS = Unit(
+    lambda mean: _milliseconds(math.exp(mean) / 1000), lambda change: percent(math.expm1(change)), logarithm=True
+)
+_DURATION = Unit(_milliseconds, lambda change: _milliseconds(change, "+"))
+_SHARE = Unit(
+    lambda share: f"{share:.2%}".replace("%", f"{_SPACE}%"), lambda change: f"{change * 100:+.2f}{_SPACE}points"
+)
+_PLAIN = Unit(lambda value: f"{value:.4g}", lambda change: f"{change:+.4g}")

@@ -1,0 +1,237 @@
+"""The report of an experiment at the terminal: what is decided, whether the data can be believed, and every metric."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from interfaces.cli import figures
+from interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
+
+Seen = Mapping[str, Any]
+
+_ACTIONS = {
+    "SHIP": ("✔", "green", "ship"),
+    "ROLLBACK": ("✖", "red", "roll back"),
+    "INVALID": ("✖", "red", "invalid, no verdict"),
+    "KEEP_RUNNING": ("◷", "cyan", "keep running"),
+    "STOP_INCONCLUSIVE": ("?", "yellow", "stop, nothing shown"),
+}
+_VERDICTS = {
+    "better": ("✔", "green"),
+    "not worse": ("✔", "green"),
+    "worse": ("✖", "red"),
+    "worse, within its margin": ("⚠", "yellow"),
+    "unclear": ("?", "yellow"),
+}
+_LEGEND = (
+    "P and the intervals hold at every look; P of secondary metrics is corrected for their number. t: p of Welch's "
+    "t-test, for comparison: valid for one planned look only, it decides nothing."
+)
+
+
+def listed(experiments: Sequence[Seen]) -> RenderableType:
+    if not experiments:
+        return Text("no experiments yet; `rollouts experiment create` starts one")
+    rows = table("NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE")
+    for seen in experiments:
+        at = age(seconds_since(seen["created_at"]))
+        decided = _action(seen["last_decision"]) if seen["last_decision"] else Text("")
+        names = (seen["name"], seen["id"], seen["alias"], word(seen["status"]), decided)
+        row(rows, (*names, at, seen["actor"], seen["message"]))
+    return rows
+
+
+def head(seen: Seen) -> RenderableType:
+    """The experiment and its arms."""
+    title = Text.assemble(symbol(seen["status"]), " ", (plain(seen["name"]), "bold"), f"  {seen['status']}")
+    title.append(f"  {seen['alias'] or 'no alias'}  {seen['id']}{_progress(seen)}", style="dim")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    arms, units = seen["spec"]["arms"], seen.get("units", {})
+    for arm in arms:
+        branch = "└─ " if arm is arms[-1] else "├─ "
+        users = f"{units[arm['variant']]:,} users" if arm["variant"] in units else ""
+        share = "in one list" if seen["mode"] == "interleave" else figures.points(arm["weight"])
+        grid.add_row(Text.assemble((branch, "dim"), arm["variant"]), plain(arm["collection"]), share, users)
+    return Group(title, grid, *_message(seen))
+
+
+def full(seen: Seen) -> RenderableType:
+    """The whole report, in the order in which it is to be read."""
+    parts = [head(seen), _decision(seen), *_believed(seen), *_metrics(seen), *_preference(seen), *_counts(seen)]
+    return Group(*(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
+
+
+def _message(seen: Seen) -> list[Text]:
+    """Why it was stopped, or what became of its decision; not the decision once more."""
+    decided = seen.get("decided") or {}
+    if not seen["message"] or seen["message"] == f"{decided.get('action')}: {decided.get('reason')}":
+        return []
+    return [Text(f"{seen['status']}: {plain(seen['message'])}")]
+
+
+def _progress(seen: Seen) -> str:
+    stages = seen["stages"]
+    taking = f"  {figures.points(stages[-1]['coverage'])} of the users take part" if stages else ""
+    return f"{taking}  after {figures.days(seen['days'])}" if "days" in seen else taking
+
+
+# --- what is to be done -------------------------------------------------------------------------------------------
+
+
+def _decision(seen: Seen) -> RenderableType:
+    """What was decided when it was, and what the data say now where that is something else."""
+    now, then = seen["decision"], seen["decided"] if seen["status"] == "decided" else None
+    before = "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
+    lines = [_sentence(then or now, before)]
+    if then and then["action"] != now["action"]:
+        lines.append(
+            Text(f"  as the data stand now: {_ACTIONS[now['action']][2]}: {plain(now['reason'])}", style="dim")
+        )
+    if seen["deployment_id"]:
+        lines.append(Text(f"  shipped by deployment {seen['deployment_id']}"))
+    return Group(*lines, *_left(seen))
+
+
+def _sentence(decision: Seen, before: str) -> Text:
+    return Text.assemble(before, _action(decision["action"]), f": {plain(decision['reason'])}")
+
+
+def _action(action: str) -> Text:
+    sign, style, words = _ACTIONS[action]
+    return Text(f"{sign} {words}", style=style)
+
+
+def _left(seen: Seen) -> list[Text]:
+    """Time and users still needed, at the pace so far."""
+    left, passed = seen["decision"]["days_left"], seen["days"]
+    if seen["status"] != "running" or not left:
+        return []
+    users = sum(seen["units"].values()) / passed * left if passed else 0
+    more = f", {figures.count(users)} users" if users else ""
+    return [Text(f"  still needed, at the pace so far: about {figures.days(left)}{more}")]
+
+
+# --- can the data be believed? ------------------------------------------------------------------------------------
+
+
+def _believed(seen: Seen) -> Iterator[RenderableType]:
+    """Of users who are split: those who are served by both at once have no shares."""
+    if "shares" not in seen:
+        return
+    shares, quality = seen["shares"], seen["quality"]
+    bad = seen["decision"]["action"] == "INVALID"
+    head = Text(
+        "✖ the data are not to be believed" if bad else "✔ no fault in the data", style="red" if bad else "green"
+    )
+    chi = "none" if shares["chi_square_p"] is None else figures.p(shares["chi_square_p"])
+    told = {
+        "sample ratio": f"p {figures.p(shares['p'])}, sequential; below 0.001 it is a fault",
+        "": f"chi-square p {chi} beside it, valid for one look only",
+        "in both arms": f"{quality['crossover']:.2%} of the users; above 1 % it is a fault",
+        "never exposed": f"{quality['orphans']:.2%} of the observations; above 1 % it is a fault",
+        "changed": plain(quality["changed"]),
+    }
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for what, words in told.items():
+        if words:
+            grid.add_row(Text(f"  {what}", style="dim"), words)
+    yield Group(head, grid)
+
+
+def _counts(seen: Seen) -> Iterator[RenderableType]:
+    """Feedback that is in no metric."""
+    if seen["counts"]:
+        rows = table("FEEDBACK NOT IN ANY METRIC", "ARM", "METRIC", "TIMES")
+        for one in seen["counts"]:
+            row(rows, (one["what"], one["variant"], one["metric"], f"{one['count']:,}"))
+        yield rows
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+def _metrics(seen: Seen) -> Iterator[RenderableType]:
+    """Everybody so far, and those whose windows have closed."""
+    over = f"{seen['spec']['window_hours']:g} hours over"
+    spec = {metric["name"]: metric for metric in seen["spec"]["metrics"]}
+    for arm in seen["spec"]["arms"][1:]:
+        for key, whose, what in (("comparisons", "all so far", "rollback"), ("closed", over, "winner")):
+            mine = [one for one in seen[key] if one["variant"] == arm["variant"]]
+            if mine:
+                control, treatment = mine[0]["units"]
+                users = f"{treatment:,} and {control:,} users"
+                title = f"{arm['variant']} against control, {whose}: {users} (a {what} is read here)"
+                yield Group(Text(title, style="bold"), _table(mine, spec))
+    if seen["comparisons"]:
+        yield Text(_LEGEND, style="dim")
+
+
+def _table(compared: Sequence[Seen], spec: Mapping[str, Seen]) -> RenderableType:
+    rows = table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT", wrap=True, shrink=("EFFECT",))
+    for found in compared:
+        unit = figures.unit(spec[found["metric"]])
+        values = ("" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment"))
+        fixed = f"t {figures.p(found['t_test']['p'])}" if found["t_test"] else ""
+        name, told = _two(plain(found["metric"]), f"  {found['role']}"), found["p_adjusted"] or found["p"]
+        row(rows, (name, *values, _two(*_effect(found, unit)), _two(figures.p(told), fixed), _verdict(found)))
+    return rows
+
+
+def _two(first: str, second: str) -> Text:
+    return Text.assemble(first, (f"\n{second}" if second else "", "dim"))
+
+
+def _effect(found: Seen, unit: figures.Unit) -> tuple[str, str]:
+    """The effect that the verdict is read from, with its interval or the reason why there is none; and the same as a
+    share of control, or as a difference, whichever the first is not."""
+    if found["difference"] is None:
+        return figures.why(found["reason"]), ""
+    if unit.logarithm or found["relative"]:
+        write = unit.change if unit.logarithm else figures.percent
+        return _with_interval(found, write), unit.between(found["control"], found["treatment"])
+    share = found["relative_effect"]
+    if share["effect"] is None:
+        return _with_interval(found, unit.change), f"no share: {figures.why(share['reason'])}"
+    return _with_interval(found, unit.change), figures.percent(share["effect"])
+
+
+def _with_interval(found: Seen, write: Callable[[float], str]) -> str:
+    told = figures.interval(write, found["difference"], found["low"], found["high"])
+    return f"{told} ({figures.why(found['reason'])})" if found["reason"] else told
+
+
+def _verdict(found: Seen) -> Text:
+    within = found["worse"] and found["not_worse"]
+    said = "worse, within its margin" if within else found["verdict"].replace("_", " ")
+    sign, style = _VERDICTS[said]
+    return Text(f"{sign} {said}", style=style)
+
+
+def _preference(seen: Seen) -> Iterator[RenderableType]:
+    """Of interleaved lists: who preferred which."""
+    found = seen.get("interleaving")
+    if not found:
+        return
+    rows = table("PREFERRED", "USERS")
+    for whose, key in (("treatment", "wins"), ("control", "losses"), ("neither", "ties")):
+        row(rows, (whose, f"{found[key]:,}"))
+    users = (
+        f"{found['users']:,} users have met {found['lists']:,} lists that are still kept; a user counts once, when his"
+    )
+    over = f"{seen['spec']['window_hours']:g} hours are over."
+    yield Group(rows, *_rate(found), Text(f"{users} {over}", style="dim"))
+
+
+def _rate(found: Seen) -> list[Text]:
+    wins, losses = found["wins"], found["losses"]
+    if not wins + losses:
+        return []
+    ends = wins / (wins + losses), found["win_rate_low"], found["win_rate_high"]
+    told = figures.interval(lambda rate: figures.percent(rate, ""), *ends)
+    return [
+        Text(f"of those who prefer one, {told} prefer treatment; p {figures.p(found['p'])}; both hold at every look")
+    ]
