@@ -16,7 +16,7 @@ from core import interleaving, upserts
 from core.errors import Refused
 from core.experiment_rows import CountRow, Experiment, FeedbackKey
 from core.experiment_spec import INTERLEAVED, ExperimentSpec, MetricSpec
-from core.experiments.assignment import group
+from core.experiments.assignment import assign, group
 from core.exposures import Exposure, Ledger, unit_of
 from core.lifecycle import ExperimentStatus
 from core.measures import histogram
@@ -88,8 +88,27 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
         _add_count(session, row, given, "without a user", float(given.value))
         return True
     ledger, unit = Ledger(session, row.id, spec), unit_of(row.id, given.user_id)
-    _add(ledger, metric, given, unit, _exposed(ledger, now, given, unit))
+    found = ledger.exposed([unit]).get(unit)
+    if found is None:
+        raise _unexposed(row, spec, given.user_id)
+    _check_open(now, found.closes_at, f"user {given.user_id!r}")
+    if given.variant and given.variant != found.variant:
+        ledger.cross([unit])  # one who reports of another arm than his own has met both, and is counted in his own
+    _add(ledger, metric, given, unit, found)
     return True
+
+
+def _unexposed(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
+    """Who does not take part is served by control like anybody: his feedback says nothing against the data."""
+    if row.status != ExperimentStatus.RUNNING:
+        return _Fault("not taking part", f"user {user_id!r} did not take part in experiment {row.id}, which has ended")
+    coverage = row.stages[-1]["coverage"]
+    if assign(row.id, user_id, tuple(mine for (mine,) in spec.ranges(coverage))) is None:
+        words = f"user {user_id!r} does not take part in experiment {row.id}: {coverage / 100:g} % of the users do"
+        return _Fault("not taking part", words)
+    return _Fault(
+        "never exposed", f"user {user_id!r} was never exposed to experiment {row.id}; search first", early=True
+    )
 
 
 def _click(session: Session, now: datetime, given: Feedback) -> bool:
@@ -136,18 +155,6 @@ def _check_value(metric: MetricSpec, value: object) -> None:
             "out of range",
             f"value {value:g} of {metric.name} is not from {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds",
         )
-
-
-def _exposed(ledger: Ledger, now: datetime, given: Feedback, unit: str) -> Exposure:
-    """The user's exposure. One who reports of another arm than his own has met both: he is counted in his own."""
-    found = ledger.exposed([unit]).get(unit)
-    if found is None:
-        words = f"user {given.user_id!r} was never exposed to experiment {given.experiment_id}; search first"
-        raise _Fault("never exposed", words, early=True)
-    _check_open(now, found.closes_at, f"user {given.user_id!r}")
-    if given.variant and given.variant != found.variant:
-        ledger.cross([unit])
-    return found
 
 
 def _add(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure) -> None:

@@ -261,6 +261,24 @@ def test_feedback_without_a_user_is_shown_and_decides_nothing(indexes, experimen
     assert sums(indexes, experiment, "relevance") == (0, 0)
 
 
+def test_feedback_of_who_does_not_take_part_is_refused_and_says_nothing_against_the_data(indexes, router):
+    experiment = create(indexes, options={"coverage": 1000})
+    (control, treatment) = (mine for (mine,) in spec_of(indexes, experiment).ranges(1000))
+    apart = next(user for user in map(str, range(99)) if assign(experiment, user, (control, treatment)) is None)
+    assert router.route_query(experiment, VECTOR, apart)[0] == "control"
+    with pytest.raises(Refused, match="does not take part"):
+        router.track_feedback(experiment, "control", "clicks", 1, apart)
+    assert counted(indexes, experiment) == {"refused: not taking part": 1}
+    assert queries.report(indexes.services, experiment)["quality"]["orphans"] == 0
+
+
+def test_feedback_of_who_came_after_the_end_says_nothing_against_the_data(indexes, experiment):
+    commands.stop(indexes.services, experiment, actor="anna")
+    with pytest.raises(Refused, match="has ended"):
+        track(indexes.services, Feedback(experiment, "clicks", 1, "control", "late"))
+    assert counted(indexes, experiment) == {"refused: not taking part": 1}
+
+
 def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes, experiment):
     met(indexes, experiment, {"anna": seen("control")})
     track(indexes.services, Feedback(experiment, "clicks", 1, "treatment", "anna"))
