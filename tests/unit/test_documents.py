@@ -18,16 +18,23 @@ from adapters.celery import SETTINGS
 from adapters.sources import SOURCES
 from beat_schedule import SCHEDULE
 from core.errors import Refused
+from core.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
 from core.index_file import IndexFile, IndexSpec, validated
 from core.lifecycle import Status
 from core.settings import Settings
 from core.steps import STEPS
 from interfaces.cli import main
 from tasks.commands import COMMANDS
+from tasks.experiments import FEEDBACK
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-TASKS = {*COMMANDS, *(entry["task"] for entry in SCHEDULE.values()), *(f"deployments.{step}" for step in STEPS)}
+TASKS = {
+    *COMMANDS,
+    FEEDBACK,
+    *(entry["task"] for entry in SCHEDULE.values()),
+    *(f"deployments.{step}" for step in STEPS),
+}
 
 
 def text(page):
@@ -156,6 +163,26 @@ def test_a_bad_index_file_would_be_found():
         validated(IndexFile, yaml.safe_load("indexes: {a: {sorce: x}}"), "page")
 
 
+@pytest.mark.parametrize(("title", "model", "without"), [
+    ("setting", MetricSpec, set()), ("option", ExperimentSpec, {"arms", "metrics"})
+])  # fmt: skip
+def test_the_page_has_every_option_of_an_experiment_with_its_default(title, model, without):
+    page = text(ROOT / "docs" / "experiments-howto.md")
+    listed = {name.strip("`"): default for name, default, _ in table(page, title)}
+    fields = {name: field for name, field in model.model_fields.items() if name not in without}
+    assert listed == {name: default(field) for name, field in fields.items()}
+
+
+def default(field):
+    return "required" if field.is_required() else "none" if field.default is None else told(field.default)
+
+
+def test_the_page_has_every_standard_metric_with_its_role():
+    rows = table(text(ROOT / "docs" / "experiments-howto.md"), "metric")
+    roles = {name.strip("`"): role.split(",")[0] for name, _, role in rows if name.startswith("`")}
+    assert roles == {name: metric.role for name, metric in STANDARD.items()}
+
+
 def test_the_sources_page_has_every_kind():
     written = {row[0].strip("`").split(":")[0] for row in table(text(ROOT / "docs" / "sources.md"), "written")}
     assert written == set(SOURCES)
@@ -171,7 +198,9 @@ def test_the_celery_page_has_every_setting():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_task_is_one(page):
-    named = re.findall(r"\b(?:deployments|aliases|collections|indexes)\.[a-z_]+\b(?!\()", "\n".join(spans(text(page))))
+    named = re.findall(
+        r"\b(?:deployments|aliases|collections|indexes|experiments)\.[a-z_]+\b(?!\()", "\n".join(spans(text(page)))
+    )
     sent = re.findall(r'send_task\("([^"]+)"', text(page))
     files = {"collections.py", "aliases.py"}
     assert {*named, *sent} - files <= TASKS
