@@ -9,7 +9,7 @@ import numpy as np
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
 from core.index_file import template_fields
-from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo, recall, reciprocal_rank
+from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
 from core.ports import FloatArray, Hit, PointId
 
@@ -111,7 +111,7 @@ def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> 
 
 def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, same_model: bool) -> Row:
     one, other = ids_beside(ours, theirs, same_model), [hit.id for hit in theirs]
-    row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo(one, other)}
+    row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
     return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades)}
 
 

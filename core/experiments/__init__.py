@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from core.experiments.metric import Kind, Metric, Role
     from core.experiments.moments import Estimate, Moments, Unclear, difference, relative_difference
     from core.experiments.multiplicity import adjust
+    from core.experiments.planning import days, days_left, detectable, n_star, users_for_mean, users_for_rate
+    from core.experiments.preference import e_process, win_rate_interval
     from core.experiments.quantiles import clustered_quantile, clustered_quantile_difference
     from core.experiments.sequence import confidence_sequence, sequential_p
     from core.experiments.sums import Sums, delta_ratio, mean, mean_from_sums
+    from core.experiments.team_draft import Draft, coins, credit, draft
     from core.experiments.welch import Welch, welch_from_moments
+    from core.measures.ranking import rbo_ext
 
 _NAMES = {
     "assignment": ("Ranges", "assign", "bucket", "bucket_ranges", "weights_of"),
@@ -28,17 +32,22 @@ _NAMES = {
     "metric": ("Kind", "Metric", "Role"),
     "moments": ("Estimate", "Moments", "Unclear", "difference", "relative_difference"),
     "multiplicity": ("adjust",),
+    "planning": ("days", "days_left", "detectable", "n_star", "users_for_mean", "users_for_rate"),
+    "preference": ("e_process", "win_rate_interval"),
     "quantiles": ("clustered_quantile", "clustered_quantile_difference"),
     "sequence": ("confidence_sequence", "sequential_p"),
     "sums": ("Sums", "delta_ratio", "mean", "mean_from_sums"),
+    "team_draft": ("Draft", "coins", "credit", "draft"),
     "welch": ("Welch", "welch_from_moments"),
 }
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
+_HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
+_HOME["rbo_ext"] = "core.measures.ranking"
 
 __all__ = [
     "Action",
     "Comparison",
     "Decision",
+    "Draft",
     "Estimate",
     "FixedTest",
     "Goal",
@@ -61,25 +70,37 @@ __all__ = [
     "bucket_ranges",
     "clustered_quantile",
     "clustered_quantile_difference",
+    "coins",
     "compare",
     "concentration_for",
     "confidence_sequence",
+    "credit",
+    "days",
+    "days_left",
     "decide",
     "delta_ratio",
+    "detectable",
     "difference",
+    "draft",
+    "e_process",
     "mean",
     "mean_from_sums",
     "mismatched",
+    "n_star",
+    "rbo_ext",
     "relative_difference",
     "sequential_p",
     "srm_chi_square",
     "srm_sequential",
+    "users_for_mean",
+    "users_for_rate",
     "weights_of",
     "welch_from_moments",
+    "win_rate_interval",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

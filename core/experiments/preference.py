@@ -7,6 +7,7 @@ under a win rate drawn from Beta(a, a), relative to that coin. It is a martingal
 """
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from core.errors import Refused
 
 #: Win rates closer to 0 or 1 are those: the likelihood at the very ends is no number to search with.
 _LEAST = 1e-12
+#: The logarithm of the largest number there is.
+_LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,14 @@ class Evidence:
     direction: int
 
 
-def e_process(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
+def e_process(wins: int, losses: int, a: float = 100) -> float:
+    """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises Refused for counts below
+    0 and ``a`` not above 0."""
+    log_e = preference(wins, losses, a).log_e
+    return math.exp(log_e) if log_e < _LARGEST else math.inf
+
+
+def preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
     """Against "as many users prefer the one as the other". Once it rejects it has rejected, whatever comes later.
     Raises Refused for counts below 0, ``a`` not above 0, or ``alpha`` not between 0 and 1."""
     _check(wins, losses, a, alpha)
@@ -40,7 +50,7 @@ def e_process(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Ev
 
 def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> tuple[float, float]:
     """The win rates among users with a preference that the same test does not reject, for all looks at once: a
-    confidence sequence. 1/2 is outside exactly where ``e_process`` rejects."""
+    confidence sequence. 1/2 is outside exactly where ``preference`` rejects."""
     _check(wins, losses, a, alpha)
     level = _log_marginal(wins, losses, a) + math.log(alpha)
 

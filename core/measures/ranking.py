@@ -64,7 +64,7 @@ def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> fl
     return len(set(ours).intersection(theirs)) / depth if depth else 1.0
 
 
-def rbo(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
+def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
     """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, RBO_EXT): 1 for
     equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal."""
     ours, theirs = _top(one, k), _top(other, k)

@@ -11,7 +11,7 @@ from core import interleaving
 from core.experiment_rows import ExposureRow, Impression
 from core.experiment_spec import ExperimentSpec
 from core.experiments.decision import Action, Decision
-from core.experiments.preference import e_process, share, win_rate_interval
+from core.experiments.preference import preference, share, win_rate_interval
 from core.interleaving import Votes
 
 
@@ -20,7 +20,7 @@ def read(
 ) -> dict[str, Any]:
     """``p`` is the smallest over all looks, and ``log_e`` the largest: what was rejected once stays rejected."""
     votes = interleaving.votes(session, experiment_id, at)
-    found = e_process(votes.wins, votes.losses, alpha=spec.alpha)
+    found = preference(votes.wins, votes.losses, alpha=spec.alpha)
     low, high = win_rate_interval(votes.wins, votes.losses, alpha=spec.alpha)
     return {
         **asdict(votes),
