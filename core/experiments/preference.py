@@ -33,8 +33,8 @@ class Evidence:
 
 
 def e_process(wins: int, losses: int, a: float = 100) -> float:
-    """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises Refused for counts below
-    0 and ``a`` not above 0."""
+    """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises Refused for counts
+    below 0 and ``a`` not above 0."""
     log_e = preference(wins, losses, a).log_e
     return math.exp(log_e) if log_e < _LARGEST else math.inf
 
