@@ -146,7 +146,7 @@ def ramp(seed: int) -> tuple[Comparison, Comparison]:
     click rise from 10 to 14 %: analysed stage by stage, and as if all were one stage."""
     rng, metric = np.random.default_rng(seed), METRICS["proportion"]
     stages = [
-        [Sums.of(rng.random(round(20_000 * part)) < rate) for part in (1 - share, share)]
+        [_zeros_and_ones(rng, round(20_000 * part), rate) for part in (1 - share, share)]
         for share, rate in ((0.01, 0.10), (0.05, 0.11), (0.25, 0.12), (0.50, 0.14))
     ]
     whole = [sum(arms, start=Sums()) for arms in zip(*stages, strict=True)]
@@ -159,3 +159,8 @@ def ramp(seed: int) -> tuple[Comparison, Comparison]:
         compare(metric, by_stage, units=units, n_star=40_000, alpha=ALPHA),
         compare(metric, pooled, units=units, n_star=40_000, alpha=ALPHA),
     )
+
+
+def _zeros_and_ones(rng: np.random.Generator, users: int, rate: float) -> Sums:
+    ones = int(rng.binomial(users, rate))
+    return Sums(users, ones, users, ones, users, ones)

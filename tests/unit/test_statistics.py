@@ -383,7 +383,7 @@ def test_arms_without_fault_are_seldom_suspected_however_often_one_looks():
     suspected = [mismatched(smallest_p(run, 1000), 20_000) for run in runs]
     fixed = [
         any(srm_chi_square([100 * n - int(x), int(x)], [1, 1]) < 0.01 for n, x in enumerate(run, 1))
-        for run in runs[:60]
+        for run in runs[:40]
     ]
     assert sum(suspected) <= 2
     assert sum(fixed) >= 3
