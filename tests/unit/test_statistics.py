@@ -1,9 +1,11 @@
 """Laws of the estimators, of the sequence and of the sample-ratio check (docs/notes/experiments.md section 11)."""
 
+import ast
 import importlib
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -427,15 +429,16 @@ def test_shares_that_are_none_are_refused(arguments):
 # --- the package ------------------------------------------------------------------------------------------------
 
 
-def test_every_name_is_that_of_its_module_and_what_types_are_checked_with():
-    for name in core.experiments.__all__:
-        found = getattr(core.experiments, name)
-        assert getattr(found, "__module__", "core.experiments").startswith(
-            ("core.experiments", "typing", "types", "builtins")
-        )
-    assert sorted(core.experiments._HOME) == sorted(core.experiments.__all__)
+def test_every_name_leads_where_the_types_are_checked():
+    tree = ast.parse(Path(core.experiments.__file__).read_text(encoding="utf-8"))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("core.")]
+    told = {alias.name: node.module for node in imported for alias in node.names}
+    assert told == core.experiments._HOME
+    assert sorted(told) == sorted(core.experiments.__all__)
+    for name, module in told.items():
+        assert getattr(core.experiments, name) is getattr(importlib.import_module(module), name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        importlib.import_module("core.experiments").nothing  # noqa: B018 - the access is the test
+        core.experiments.nothing  # noqa: B018 - the access is the test
 
 
 def test_whoever_only_assigns_users_loads_no_scipy():
