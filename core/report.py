@@ -1,6 +1,6 @@
 """The queries that came off worst, with what both collections answer them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evidence.asking import search, search_live
@@ -18,10 +18,15 @@ def worst_answers(gate: GateContext) -> list[State]:
     """At most five: those that lost most of their nDCG@10, else those that overlap least with live, else those the
     index answered worst against exact search."""
     rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
+    lost = _lost([row for row in rows if "judged" in row]) or _lost(rows)
+    chosen = {probe.name: probe for probe in probes(gate) if probe.name in lost}
+    return [_worst(gate, chosen[name], loss) for name, loss in lost.items() if name in chosen]
+
+
+def _lost(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Loss by query, the worst first. What people have judged is told apart: a loss of agreement is another measure."""
     scored = sorted(((_loss(row), row["name"]) for row in rows), reverse=True)
-    names = [name for loss, name in scored if loss > 0][:_MOST]
-    chosen = {probe.name: probe for probe in probes(gate) if probe.name in names}
-    return [_worst(gate, chosen[name], dict(map(reversed, scored))[name]) for name in names if name in chosen]  # type: ignore[arg-type]  # pairs
+    return {name: loss for loss, name in scored[:_MOST] if loss > 0}
 
 
 def _loss(row: Mapping[str, Any]) -> float:

@@ -202,6 +202,20 @@ def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: Wo
     assert gate["worst"][0]["live"][0]["text"].startswith("word")
 
 
+def test_the_worst_queries_are_those_people_have_judged_where_some_of_them_lost(world: World) -> None:
+    """Stored vectors that agree less with live are many, and another measure."""
+    records = [{"id": n, "text": f"word{n} other{n} third{n}"} for n in range(60)]
+    judged = world.write("judged.jsonl", [{"query": f"word{n} other{n}", "relevant": [n]} for n in range(60)])
+    world.declare("docs", source=world.write("docs.jsonl", records), validation={"judged": judged})
+    world.deploy("docs")
+    world.run()
+    world.write("docs.jsonl", [{"id": n, "text": f"nothing of {n}"} for n in range(2)] + records[2:])
+    deployment = world.deploy("docs")
+    world.run()
+    worst = world.status(deployment)["gate"]["worst"]
+    assert sorted(one["query"] for one in worst) == ["word0 other0", "word1 other1"]
+
+
 @pytest.mark.parametrize(
     ("checks", "ends"),
     [({}, "paused"), ({"count_vs_live": {"accept_inconclusive": True}}, "live"), ({"count_vs_live": 0.6}, "live")],
