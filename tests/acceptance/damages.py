@@ -368,7 +368,7 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
 }
 #: What only judged queries can see, and what then is named as the cause.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
-    "a worse model, as declared": (_declared(HASHING), "model"),
+    "a worse model, as declared": (_declared(HASHING.model_copy(update={"model": "hashing:24"})), "model"),
     "a template without the better field": (_declared(MINILM.model_copy(update={"text": "{text}"})), "model"),
     "texts cut in the source": (_cut_in_the_source, "data"),
 }
