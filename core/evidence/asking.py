@@ -47,13 +47,14 @@ def search(gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exac
 def search_live(
     gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False
 ) -> list[list[Hit]]:
-    """Asks the live collection, no faster than the index file allows."""
+    """Asks the live collection, no faster than the index file allows; all batches together are as patient as one."""
     assert gate.live is not None
     live, found = gate.live, []
     for first in range(0, len(vectors), gate.pace.most):
         few = vectors[first : first + gate.pace.most]
+        seconds = PATIENCE * len(few) / len(vectors)
         gate.pace.wait(len(few))
-        found += gate.store.search_many(live.collection, few, limit, using=live.vector, exact=exact, seconds=PATIENCE)
+        found += gate.store.search_many(live.collection, few, limit, using=live.vector, exact=exact, seconds=seconds)
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.qdrant_local import LocalStore
 from core import gate as gates
+from core.evidence.asking import PATIENCE, search_live
 from core.evidence.context import GateContext, Live
 from core.evidence.round_trip import alike
 from core.index_file import IndexSpec
@@ -141,6 +142,7 @@ class Counting:
     def __init__(self, store: LocalStore) -> None:
         self._store = store
         self.moments: list[float] = []
+        self.patience: list[float] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -151,7 +153,19 @@ class Counting:
 
     def search_many(self, collection: str, vectors: Any, *rest: Any, **named: Any) -> Any:
         self.moments += [time.monotonic()] * (len(vectors) * (collection == "blue"))
+        self.patience.append(named["seconds"])
         return self._store.search_many(collection, vectors, *rest, **named)
+
+
+def test_many_small_batches_are_waited_for_no_longer_than_one(store: LocalStore) -> None:
+    """A turn that outlasts its lease is taken away."""
+    fill(store, "blue", directions(40))
+    fill(store, "green", directions(40))
+    counting, live = Counting(store), Live("blue", "", None, same_model=True, same_texts=True)
+    spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": 70}})
+    found = search_live(GateContext(counting, "green", spec, live=live), list(directions(32)), 5)  # type: ignore[arg-type]  # a double
+    assert (len(found), len(counting.patience)) == (32, 5)
+    assert sum(counting.patience) == pytest.approx(PATIENCE)
 
 
 def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allows(store: LocalStore) -> None:
