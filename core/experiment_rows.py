@@ -69,16 +69,17 @@ class ExposureRow(Base):
 
 class UnitSum(Base):
     """What one user did, in one metric: ``total`` is the sum of its values and ``count`` what they are counted per.
-    Arm, stage and window are his exposure's, so that an analysis reads this table alone."""
+    Arm, stage and window are his exposure's, so that an analysis reads this table alone; they stand in the key so that
+    the rows of one sum lie together."""
 
     __tablename__ = "unit_sums"
     __table_args__ = (_CLUSTERED,)
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)
+    variant: Mapped[str] = mapped_column(primary_key=True)
+    stage: Mapped[int] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(primary_key=True)
-    variant: Mapped[str]
-    stage: Mapped[int]
     closes_at: Mapped[datetime]
     count: Mapped[float]
     total: Mapped[float]

@@ -161,6 +161,30 @@ class Columns:
         return _summed(self.groups, self.calls, GROUPS)
 
 
+class Grid:
+    """The latencies of any number of tallies, added up in a size that never grows."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self) -> None:
+        self._cells = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
+
+    def add(self, content: Mapping[str, Any]) -> None:
+        """A tally as ``Tally.to_json`` wrote it."""
+        groups, buckets, calls = np.array(content["cells"], dtype=np.int64)
+        np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
+
+    @property
+    def calls(self) -> int:
+        return int(self._cells.sum())
+
+    def columns(self) -> "Columns":
+        """Of a tally in which nothing failed: failures of users are sums, not sketches."""
+        places = np.flatnonzero(self._cells)
+        groups, buckets = np.divmod(places, histogram.BUCKETS)
+        return Columns(groups, buckets, self._cells[places], np.zeros(GROUPS, dtype=np.int64))
+
+
 def _summed(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
     # float64 holds every count below 2**53 exactly
     return np.bincount(places, weights=counts, minlength=size).astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.measures import histogram
-from core.tally import GROUPS, Columns, Tally
+from core.tally import GROUPS, Columns, Grid, Tally
 
 #: Two-sided 95 %, for the order statistics that a quantile's density is read from.
 _Z = 1.959964
@@ -60,7 +60,7 @@ def error_rate(tally: Tally, least_units: int = 100) -> Estimate:
     return Moments(len(calls), s / n, smoothed * (1 - smoothed) / n)
 
 
-def quantile(tally: Tally, level: float, least_units: int = 100) -> Estimate:
+def quantile(tally: Tally | Grid, level: float, least_units: int = 100) -> Estimate:
     """The latency that ``level`` of the searches do not exceed, seconds.
 
     The density is read from two order statistics beside it; that several searches are one group's widens the variance

@@ -93,14 +93,14 @@ def _unit_sums() -> None:
         "unit_sums",
         sa.Column("experiment_id", sa.Text, nullable=False),
         sa.Column("metric", sa.Text, nullable=False),
-        sa.Column("unit", sa.Text, nullable=False),
         sa.Column("variant", sa.Text, nullable=False),
         sa.Column("stage", sa.Integer, nullable=False),
+        sa.Column("unit", sa.Text, nullable=False),
         sa.Column("closes_at", _WHEN, nullable=False),
         sa.Column("count", sa.Float, nullable=False),
         sa.Column("total", sa.Float, nullable=False),
         sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"]),
-        sa.PrimaryKeyConstraint("experiment_id", "metric", "unit"),
+        sa.PrimaryKeyConstraint("experiment_id", "metric", "variant", "stage", "unit"),
         sqlite_with_rowid=False,
     )
 
