@@ -1,8 +1,7 @@
 """Killing the worker at every place where it touches the outside: each call to Qdrant, each commit, each message.
 
 The places are enumerated, not sampled: a first run counts them, then one run for each is killed there, before or after
-the act, and somebody else goes on. ``Killed`` is no ``Exception``: nothing in the product can catch it, as nothing can
-catch ``kill -9``.
+the act, and somebody else goes on.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,68 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from core import commands, engine
 from core.lifecycle import Event
-from core.ports import Knock, VectorStore
+from tests.mortal import Killed, Reaper, mortal_world
 from tests.world import World, texts
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Reaper:
-    """Counts places; kills at one of them, once."""
-
-    def __init__(self) -> None:
-        self.places = 0
-        self.victim: int | None = None
-        self.armed = False
-
-    def place(self) -> None:
-        if not self.armed:
-            return
-        self.places += 1
-        if self.places == self.victim:
-            raise Killed
-
-
-class Mortal:
-    """A store at whose every call the worker may die, before or after it."""
-
-    def __init__(self, store: VectorStore, reaper: Reaper) -> None:
-        self._store, self._reaper = store, reaper
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if not callable(found):
-            return found
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            self._reaper.place()
-            answer = found(*arguments, **named)
-            self._reaper.place()
-            return answer
-
-        return call
-
-
-def mortal_world(folder: Path, database_url: str, reaper: Reaper) -> World:
-    world = World(folder, database_url)
-    world.over(Mortal(world.store, reaper))
-    knocker = world.services.knock
-
-    def knock(message: Knock) -> None:
-        reaper.place()
-        knocker(message)
-        reaper.place()
-
-    object.__setattr__(world.services, "knock", knock)
-    event.listen(world.engine, "commit", lambda connection: reaper.place())
-    event.listen(world.services.sessions, "after_commit", lambda session: reaper.place())
-    return world
 
 
 def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:

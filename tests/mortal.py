@@ -1,0 +1,69 @@
+"""A world in which whoever works may be killed wherever he touches the outside: each call to Qdrant, each commit, each
+message, before or after it.
+
+``Killed`` is no ``Exception``: nothing in the product can catch it, as nothing can catch ``kill -9``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from core.ports import Knock, VectorStore
+from tests.world import World
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Reaper:
+    """Counts places; kills at one of them, once."""
+
+    def __init__(self) -> None:
+        self.places = 0
+        self.victim: int | None = None
+        self.armed = False
+
+    def place(self) -> None:
+        if not self.armed:
+            return
+        self.places += 1
+        if self.places == self.victim:
+            raise Killed
+
+
+class Mortal:
+    """A store at whose every call the worker may die, before or after it."""
+
+    def __init__(self, store: VectorStore, reaper: Reaper) -> None:
+        self._store, self._reaper = store, reaper
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._reaper.place()
+            answer = found(*arguments, **named)
+            self._reaper.place()
+            return answer
+
+        return call
+
+
+def mortal_world(folder: Path, database_url: str, reaper: Reaper) -> World:
+    world = World(folder, database_url)
+    world.over(Mortal(world.store, reaper))
+    knocker = world.services.knock
+
+    def knock(message: Knock) -> None:
+        reaper.place()
+        knocker(message)
+        reaper.place()
+
+    object.__setattr__(world.services, "knock", knock)
+    event.listen(world.engine, "commit", lambda connection: reaper.place())
+    event.listen(world.services.sessions, "after_commit", lambda session: reaper.place())
+    return world
