@@ -129,7 +129,8 @@ class Desk:
         return name if mine or sight.live is not None else control
 
     def track(self, given: Feedback) -> bool:
-        """The exposure may still be in this process's memory."""
+        """The exposure may still be in this process's memory. Raises Unavailable where nothing is counted yet, as far
+        as anybody knows: with its key it may be given again."""
         with _database():
             try:
                 return track(self.services, given, patient=True)

@@ -82,7 +82,7 @@ class Router:
     ) -> bool:
         """Counts what a user did or said; False if this ``key`` was counted before. A click on an interleaved list is
         the ``document`` of ``query_id``. Raises Refused for what makes no sense, such as a user whom the experiment
-        never met."""
+        never met, and Unavailable where it is to be given again."""
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return self._desk.track(given)
 

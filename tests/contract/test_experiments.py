@@ -3,15 +3,17 @@ refused, and what the looks decide."""
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
 from core import commands as deployments
 from core import exposures, retention
-from core.errors import Refused
+from core.errors import Refused, Unavailable
 from core.experiment_rows import CountRow, Experiment, ExposureRow, LookRow, UnitSum
 from core.experiment_spec import ExperimentSpec
 from core.experiments.assignment import BASIS, assign
@@ -291,6 +293,22 @@ def test_a_router_knows_the_users_it_has_not_written_down_yet(indexes, experimen
     variant, _ = router.route_query(experiment, VECTOR, "anna")
     assert router.track_feedback(experiment, variant, "clicks", 1, "anna")
     assert sums(indexes, experiment, "clicks") == (1, 1)
+
+
+def test_feedback_that_the_database_does_not_take_is_to_be_given_again(indexes, experiment):
+    with Router(indexes.services) as router:
+        variant, _ = router.route_query(experiment, VECTOR, "anna")
+        assert router.track_feedback(experiment, variant, "clicks", 1, "anna", key="click 7")
+    with Router(replace(indexes.services, sessions=Gone())) as router, pytest.raises(Unavailable, match="database"):
+        router.track_feedback(experiment, variant, "clicks", 1, "anna", key="click 8")
+    assert sums(indexes, experiment, "clicks") == (1, 1)
+
+
+class Gone:
+    """A database that does not answer."""
+
+    def begin(self) -> None:
+        raise OperationalError("connect", {}, Exception("gone"))
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------
