@@ -174,6 +174,9 @@ class Grid:
         groups, buckets, calls = np.array(content["cells"], dtype=np.int64)
         np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
 
+    def merge(self, other: "Grid") -> None:
+        self._cells += other._cells
+
     @property
     def calls(self) -> int:
         return int(self._cells.sum())

@@ -5,7 +5,6 @@ errors and empty answers, by 512 groups of users; how many users that are follow
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -23,7 +22,7 @@ from core.experiments.assignment import BASIS
 from core.experiments.comparison import LEAST_UNITS
 from core.measures import histogram
 from core.routing.route import LIVE
-from core.tally import GROUPS, Tally
+from core.tally import GROUPS, Grid, Tally
 from core.trials.analysis import pure
 from core.trials.evidence import Reading, read
 
@@ -191,14 +190,11 @@ def _of_control(reading: Reading, metric: MetricSpec, control: str) -> Estimate:
     if not metric.sketched:
         mine = (sums for (variant, _), sums in reading.sums[metric.name].items() if variant == control)
         return pure(metric).estimate(sum(mine, Sums()))
-    tally = Tally()
-    for one in _of(reading.sketches[metric.name].items(), control):
-        tally.merge(one)
-    return tallies.quantile(tally, metric.level)
-
-
-def _of(sketches: Iterable[tuple[tuple[str, int], Tally]], control: str) -> Iterator[Tally]:
-    return (tally for (variant, _), tally in sketches if variant == control)
+    whole = Grid()
+    for (variant, _), grid in reading.sketches[metric.name].items():
+        if variant == control:
+            whole.merge(grid)
+    return tallies.quantile(whole, metric.level)
 
 
 def _from_groups(tally: Tally, metric: MetricSpec) -> Estimate:
