@@ -32,9 +32,9 @@ class MetricSpec(_Strict):
     """A number that says whether users are better off.
 
     ``ratio`` divides the sum of values by their number or, ``per: search``, by the searches; ``mean`` is the sum per
-    user; ``proportion`` the share of users with a value above 0; ``quantile`` is of durations in seconds. ``margin``
-    and ``min_effect`` (by default the margin) are shares of the control's where ``relative``, else in the metric's own
-    unit.
+    user; ``proportion`` the share of users with a value above 0; ``quantile`` is of durations in seconds. ``margin``,
+    ``min_effect`` (by default the margin) and ``target`` (by default the experiment's) are shares of the control's
+    where ``relative``, else in the metric's own unit.
     """
 
     name: str
@@ -46,6 +46,7 @@ class MetricSpec(_Strict):
     margin: Positive = 0.02
     relative: StrictBool = True
     min_effect: Positive | None = None
+    target: Positive | None = None
     level: Share = 0.95
 
     @field_validator("name")
@@ -80,6 +81,7 @@ STANDARD: dict[str, MetricSpec] = {
             direction="down",
             role="guardrail",
             margin=math.log(1.05),
+            target=math.log(1.10),
             relative=False,
         ),
         MetricSpec(

@@ -32,7 +32,6 @@ SCENARIOS: Mapping[str, Course] = {
     "20 % more clicks, 10 % of the treatment's users lost": Course(clicks=0.20, share=0.9 / 1.9),
     "20 % more clicks, 30 % of the treatment's users lost": Course(clicks=0.20, share=0.7 / 1.7),
     "replacement, both alike, margins 10 %": Course(goal="replacement", margin=0.10),
-    "the same, target 5 %": Course(goal="replacement", margin=0.10, target=0.05),
     "replacement, 10 % fewer clicks, margins 10 %": Course(clicks=-0.10, goal="replacement", margin=0.10),
 }
 

@@ -172,8 +172,7 @@ def _ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goa
 
 
 def _passes(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
-    superior = metric.role == "primary" and goal == "superiority"
-    found = _of(metric, variant, closed)
+    superior, found = _is_superior(metric, goal), _of(metric, variant, closed)
     return bool(found) and all(not one.reason and (one.better if superior else one.not_worse) for one in found)
 
 
@@ -203,15 +202,16 @@ def _keep_running(
 
 
 def _widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
-    """How many times wider than the target the half-interval of a primary is at most; without primaries, of a
-    guardrail than its margin, which is what it is to be shown within."""
-    leading = [metric for metric in deciding if metric.role == "primary"] or deciding
-    return max((found for metric in leading for found in _widths(metric, closed, limits)), default=None)
+    """How many times wider than wanted the widest half-interval is, of those that do not show yet what shipping needs:
+    time that would show it is not cut short."""
+    return max((found for metric in deciding for found in _widths(metric, closed, limits)), default=None)
 
 
 def _widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tuple[float, str]]:
+    superior = _is_superior(metric, limits.goal)
     for found in closed:
-        if found.metric != metric.name or found.bound_low is None or found.bound_high is None:
+        shown = found.better if superior else found.not_worse
+        if found.metric != metric.name or shown or found.bound_low is None or found.bound_high is None:
             continue
         half, target = (found.bound_high - found.bound_low) / 2, _target(metric, found, limits)
         words = f"{metric.name} of {found.variant} is known to ±{_size(found, half)}, {_size(found, target)} is wanted"
@@ -219,12 +219,18 @@ def _widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tup
 
 
 def _target(metric: Metric, found: Comparison, limits: Limits) -> float:
-    """In the metric's scale."""
+    """In the metric's scale. What is to be shown within its margin is wanted to half of it: an interval as wide as the
+    margin shows that of two equal arms in one of two cases only."""
+    if not _is_superior(metric, limits.goal):
+        return metric.margin / 2
     if metric.target is not None:
         return metric.target
-    if metric.role == "guardrail":
-        return metric.margin
     return limits.target if metric.relative else limits.target * abs(found.control or 0.0) or metric.margin
+
+
+def _is_superior(metric: Metric, goal: Goal) -> bool:
+    """Whether it must be better to ship; otherwise it must not be worse."""
+    return metric.role == "primary" and goal == "superiority"
 
 
 def _missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) -> list[str]:

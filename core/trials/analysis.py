@@ -90,6 +90,7 @@ def pure(metric: MetricSpec) -> Metric:
         margin=metric.margin,
         relative=metric.relative,
         min_effect=metric.min_effect,
+        target=metric.target,
         level=metric.level if metric.sketched else None,
         binary=metric.source in ("errors", "zero_results"),
     )

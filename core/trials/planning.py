@@ -134,6 +134,8 @@ def _effect(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
     """What is to be found, in the metric's unit: of a guardrail, harm of its margin; else the target."""
     if _one_sided(spec, metric):
         return metric.margin * abs(mean) if metric.relative else metric.margin
+    if metric.target is not None:
+        return metric.target * abs(mean) if metric.relative else metric.target
     return spec.target * abs(mean) or metric.margin
 
 

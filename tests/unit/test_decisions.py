@@ -280,6 +280,21 @@ def test_a_wide_interval_keeps_it_running_for_as_long_as_it_still_needs():
     assert decided(now=wide, closed=wide, days=28.0).action == Action.STOP_INCONCLUSIVE
 
 
+def test_a_guardrail_that_is_not_known_yet_is_waited_for():
+    unsure = (told(CLICKS, 0.2), told(LATENCY, 0.0, error=0.05))
+    assert not unsure[1].not_worse
+    found = decided(now=unsure, closed=unsure)
+    assert found.action == Action.KEEP_RUNNING
+    assert "latency" in found.reason
+    assert decided(now=unsure, closed=unsure, days=28.0).action == Action.STOP_INCONCLUSIVE
+
+
+def test_what_is_shown_already_needs_no_more_time():
+    wide = (told(CLICKS, 0.5, error=0.1), told(LATENCY, 0.0, error=0.05))
+    assert wide[0].better
+    assert "latency" in decided(now=wide, closed=wide).reason
+
+
 def test_what_takes_longer_than_there_is_time_is_said_to():
     wide = (told(CLICKS, 0.0, error=0.15), told(LATENCY, 0.0))
     assert decided(now=wide, closed=wide).reason.endswith("more days, of which the experiment has 21")
@@ -290,10 +305,10 @@ def test_what_takes_longer_than_there_is_time_is_said_to():
     [
         (replace(CLICKS, target=0.03), 0.03),
         (replace(CLICKS, relative=False, margin=0.02), 0.10),  # ten percent of a control of 1.0
-        (replace(CLICKS, role="guardrail"), 0.02),
+        (replace(CLICKS, role="guardrail"), 0.01),
     ],
 )
-def test_the_target_is_the_metrics_own_or_a_share_of_control_or_a_guardrails_margin(metric, target):
+def test_the_target_is_the_metrics_own_or_a_share_of_control_or_half_a_guardrails_margin(metric, target):
     wide = told(metric, 0.0, error=0.06)
     found = decided(metrics=(metric,), now=(wide,), closed=(wide,))
     half = (wide.bound_high - wide.bound_low) / 2
