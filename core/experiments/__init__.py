@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core.experiments.decision import Action, Decision, Limits, Quality, decide
     from core.experiments.metric import Kind, Metric, Role
     from core.experiments.moments import Estimate, Moments, Unclear, difference, relative_difference
-    from core.experiments.multiplicity import adjust
+    from core.experiments.multiplicity import adjust, holm
     from core.experiments.planning import days, days_left, detectable, n_star, users_for_mean, users_for_rate
     from core.experiments.preference import e_process, win_rate_interval
     from core.experiments.quantiles import clustered_quantile, clustered_quantile_difference
@@ -31,7 +31,7 @@ _NAMES = {
     "decision": ("Action", "Decision", "Limits", "Quality", "decide"),
     "metric": ("Kind", "Metric", "Role"),
     "moments": ("Estimate", "Moments", "Unclear", "difference", "relative_difference"),
-    "multiplicity": ("adjust",),
+    "multiplicity": ("adjust", "holm"),
     "planning": ("days", "days_left", "detectable", "n_star", "users_for_mean", "users_for_rate"),
     "preference": ("e_process", "win_rate_interval"),
     "quantiles": ("clustered_quantile", "clustered_quantile_difference"),
@@ -83,6 +83,7 @@ __all__ = [
     "difference",
     "draft",
     "e_process",
+    "holm",
     "mean",
     "mean_from_sums",
     "mismatched",

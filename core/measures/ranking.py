@@ -33,6 +33,21 @@ def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
     return len(relevant.intersection(_top(found, k))) / len(relevant)
 
 
+def precision(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """The share of the first ``k`` places that hold a relevant document."""
+    return sum(grades.get(id, 0.0) > 0 for id in _top(found, k)) / k
+
+
+def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
+    """The mean of the precision at each relevant document, 0 for one that is not found. Raises ValueError when there is
+    none."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: average precision has nothing to find")
+    ranks = [rank for rank, id in enumerate(_top(found, k), 1) if id in relevant]
+    return sum(number / rank for number, rank in enumerate(ranks, 1)) / len(relevant)
+
+
 def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
     top = _top(found, k)

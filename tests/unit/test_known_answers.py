@@ -16,6 +16,7 @@ from core.experiments import (
     adjust,
     confidence_sequence,
     delta_ratio,
+    holm,
     mean_from_sums,
     relative_difference,
     sequential_p,
@@ -129,6 +130,11 @@ def test_k16_a_die_is_as_even_as_scipy_says():
 
 def test_k17_secondary_metrics_are_corrected_as_statsmodels_does():
     assert adjust([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+
+
+def test_k17_several_primaries_are_corrected_as_statsmodels_does_by_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
 
 
 def test_a_metric_without_a_number_is_not_counted_among_the_secondary_ones():

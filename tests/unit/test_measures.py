@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.measures.intervals import Interval, mean, paired, ratio_of_percentiles, share, side
-from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
+from core.measures.ranking import (
+    agreeing,
+    average_precision,
+    hits_at_least,
+    holes,
+    ndcg,
+    overlap,
+    precision,
+    rbo_ext,
+    recall,
+    reciprocal_rank,
+)
 from core.measures.shifts import ks_distance, mcnemar_greater, null_quantiles
 
 # K23 of experiments.md, section 12 (AmenRa/ranx, terrierteam/ir_measures, by hand)
@@ -45,6 +56,13 @@ def test_with_gains_of_two_to_the_grade_it_has_the_other_published_ndcg():
 def test_a_run_has_the_reciprocal_rank_and_recall_that_other_libraries_give():
     assert over_all(reciprocal_rank, RUN) == pytest.approx(0.6666667, abs=5e-8)
     assert over_all(lambda found, grades: recall(found, grades, k=10), RUN) == pytest.approx(0.875, abs=5e-4)
+
+
+def test_a_run_has_the_precision_and_average_precision_that_other_libraries_give():
+    assert over_all(average_precision, RUN) == pytest.approx(0.45, abs=5e-16)
+    assert over_all(lambda found, grades: precision(found, grades, k=5), RUN) == pytest.approx(0.4, abs=5e-16)
+    with pytest.raises(ValueError, match="no relevant document"):
+        average_precision(["d1"], {"d1": 0})
 
 
 @pytest.mark.parametrize("measure", [ndcg, reciprocal_rank, recall])
@@ -334,6 +352,8 @@ def test_paired_outcomes_have_the_exact_p_that_is_known():
     assert mcnemar_greater(9, 2) == pytest.approx(0.03271484, abs=5e-9)  # K26
     assert mcnemar_greater(2, 9) == pytest.approx(1 - 12 / 2**11)
     assert mcnemar_greater(0, 0) == 1.0
+    # K26 from both sides: the coin is fair, so each side alone is half of it
+    assert 2 * mcnemar_greater(9, 2) == pytest.approx(0.06542969, abs=5e-9)
 
 
 def test_random_directions_have_the_quantiles_of_chance():
