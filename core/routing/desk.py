@@ -10,7 +10,8 @@ import random
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the routes: with nobody announcing them, a change arrives within a second all the same.
 LOOK_EVERY = 0.5
+_LEAST_WAIT = 0.1
 #: Seconds of observations that are lost with a killed process, at most twice.
 FLUSH_EVERY = 1.0
 #: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of them.
@@ -192,19 +194,29 @@ class Desk:
         self._heard.set()
 
     def _follow(self) -> None:
-        """What was announced comes first: on a busy machine a look at every alias takes its time."""
+        """What has changed comes first: on a busy machine a look at every alias takes its time."""
         looks = 0
         while not self._stopped.is_set():
+            due = time.monotonic() + LOOK_EVERY
             news, self._news = self._news, set()
-            known = list(self._sights)  # searches add to it meanwhile
+            known = dict(self._sights)  # searches add to it meanwhile
+            news |= self._changed(known)
             for alias in sorted(known, key=lambda alias: alias not in news):
                 self.look(alias)
             served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
             if served and (served != self._served or looks % _REPORT_EVERY == 0):
                 self._report(served)
             looks += 1
-            self._heard.wait(LOOK_EVERY)
+            self._heard.wait(max(_LEAST_WAIT, due - time.monotonic()))
             self._heard.clear()
+
+    def _changed(self, known: Mapping[str, Sight]) -> set[str]:
+        """Told by one query for all of them. A database that is away changes nothing."""
+        try:
+            with self.services.sessions() as session:
+                return table.newer(session, {alias: sight.route.version for alias, sight in known.items()})
+        except SQLAlchemyError:
+            return set()
 
     def _report(self, served: dict[str, int]) -> None:
         said = partial(table.report, self.services, self.process, served)

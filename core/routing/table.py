@@ -4,7 +4,7 @@ Rule: the row is the truth and its version only grows. Search processes hold it 
 look at once, and they look by themselves twice a second.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -54,6 +54,12 @@ def load(session: Session, alias: str) -> Route:
 def current(services: Services, alias: str) -> Route:
     with services.sessions() as session:
         return load(session, alias)
+
+
+def newer(session: Session, versions: Mapping[str, int]) -> set[str]:
+    """The aliases of these whose route has a newer version."""
+    query = select(RouteRow.alias, RouteRow.version).where(RouteRow.alias.in_(versions))
+    return {alias for alias, version in session.execute(query) if version > versions[alias]}
 
 
 def put(services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = unfenced, **wanted: Any) -> Route:
