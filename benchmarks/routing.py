@@ -1,7 +1,7 @@
 """A routed search beside the search alone, and what the router itself does for one.
 
 On a real Qdrant server, during a canary of one half: each round makes the same search directly and through the router,
-in turn. Bounds (issue 4): the median of a routed search is at most 5 % over ``query_points`` where that takes 1 ms, and
+in turn. Bounds: the median of a routed search is at most 5 % over ``query_points`` where that takes 1 ms, and
 the router's own work for one is at most 50 microseconds.
 """
 
