@@ -72,6 +72,8 @@ def track(services: Services, given: Feedback, *, patient: bool = False) -> bool
 
 
 def _take(session: Session, now: datetime, given: Feedback) -> bool:
+    """One who reports of another arm than his own has met both: he is counted in his own. Once the experiment has
+    ended, control answers everybody."""
     row = session.get(Experiment, given.experiment_id)
     if row is None:
         words = f"there is no experiment {given.experiment_id!r}; `rollouts experiment list` shows them"
@@ -92,8 +94,8 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
     if found is None:
         raise _unexposed(row, spec, given.user_id)
     _check_open(now, found.closes_at, f"user {given.user_id!r}")
-    if given.variant and given.variant != found.variant:
-        ledger.cross([unit])  # one who reports of another arm than his own has met both, and is counted in his own
+    if row.status == ExperimentStatus.RUNNING and given.variant and given.variant != found.variant:
+        ledger.cross([unit])
     _add(ledger, metric, given, unit, found)
     return True
 

@@ -289,6 +289,15 @@ def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes,
         assert session.scalars(select(UnitSum).where(UnitSum.metric == "clicks")).one().variant == "control"
 
 
+def test_whom_control_answers_after_the_end_has_not_crossed_over(indexes, experiment):
+    met(indexes, experiment, {"anna": seen("treatment")})
+    commands.stop(indexes.services, experiment, actor="anna")
+    track(indexes.services, Feedback(experiment, "clicks", 1, "control", "anna"))
+    with indexes.services.sessions() as session:
+        assert not session.scalars(select(ExposureRow)).one().crossed
+    assert sums(indexes, experiment, "clicks") == (1, 1)
+
+
 def test_a_router_knows_the_users_it_has_not_written_down_yet(indexes, experiment, router):
     variant, _ = router.route_query(experiment, VECTOR, "anna")
     assert router.track_feedback(experiment, variant, "clicks", 1, "anna")
