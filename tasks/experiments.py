@@ -95,6 +95,7 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         bind=True,
         ignore_result=False,
         shared=False,
+        reject_on_worker_lost=True,  # nobody knocks again for feedback, and none of it can kill a worker
         autoretry_for=(Unexposed, OperationalError, InterfaceError),
         retry_kwargs={"countdown": _AGAIN, "max_retries": _TRIES},
     )
