@@ -10,7 +10,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from benchmarks import embedding, gaps, gate, machine, memory, rebuild, routing, starting, streaming_copy
+from benchmarks import embedding, experiments, gaps, gate, machine, memory, rebuild, routing, starting, streaming_copy
 from benchmarks.report import Report, page, show, show_facts
 from benchmarks.results import Size
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "gap": gaps,
     "gate": gate,
     "routing": routing,
+    "experiments": experiments,
     "memory": memory,
 }
 
