@@ -22,8 +22,8 @@ from core.tally import GROUPS, Tally
 #: Of a user, on average.
 SEARCHES = 10
 VARIANTS = ("control", "treatment")
-#: One statement's: PostgreSQL gives up after five seconds.
-_CHUNK = 100_000
+#: One statement's: PostgreSQL gives up after five seconds, however busy the machine is.
+_CHUNK = 20_000
 _SLICES = 24
 _OPEN = 1 / 3
 #: A prime, whose multiples spread users' numbers over the keys as hashes would.

@@ -73,8 +73,10 @@ class Evidence:
 def read(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime) -> Evidence:
     now, closed = Reading(), Reading()
     crossed = _add_units(session, experiment_id, at, now, closed)
-    _add_sums(session, experiment_id, spec, now)
-    _add_sums(session, experiment_id, spec, closed, UnitSum.closes_at <= at)
+    _add_sums(session, experiment_id, spec, (now, closed), UnitSum.closes_at <= at)
+    _add_sums(session, experiment_id, spec, (now,), UnitSum.closes_at > at)
+    for reading in (now, closed):
+        _count_all_exposed(reading, spec)
     _add_sketches(session, experiment_id, at, now, closed)
     return Evidence(now, closed, crossed, counted(session, experiment_id))
 
@@ -102,19 +104,24 @@ def _add_units(session: Session, experiment_id: str, at: datetime, now: Reading,
 
 
 def _add_sums(
-    session: Session, experiment_id: str, spec: ExperimentSpec, reading: Reading, *only: ColumnElement[bool]
+    session: Session, experiment_id: str, spec: ExperimentSpec, readings: Sequence[Reading], whose: ColumnElement[bool]
 ) -> None:
     """One pass over the users' sums, which lie in the order they are grouped by: a database that had to sort them would
-    take four times as long. A user who was exposed and did nothing has none, and counts as (0, 0)."""
+    take four times as long."""
     key, s, n = (UnitSum.metric, UnitSum.variant, UnitSum.stage), UnitSum.total, UnitSum.count
     positive = func.sum(case((s > 0, 1.0), else_=0.0))
     sums = func.sum(s), func.sum(n), func.sum(s * s), func.sum(n * n), func.sum(s * n)
-    query = select(*key, positive, *sums).where(UnitSum.experiment_id == experiment_id, *only).group_by(*key)
+    query = select(*key, positive, *sums).where(UnitSum.experiment_id == experiment_id, whose).group_by(*key)
     for name, variant, stage, above, *found in session.execute(query):
         metric = spec.metric(name)
         if metric is not None:
             values = [above, 0.0, above, 0.0, 0.0] if metric.kind == "proportion" else found
-            reading.sums[name][variant, stage] += Sums(0, *values)
+            for reading in readings:
+                reading.sums[name][variant, stage] += Sums(0, *values)
+
+
+def _count_all_exposed(reading: Reading, spec: ExperimentSpec) -> None:
+    """A user who was exposed and did nothing has no sums, and counts as (0, 0)."""
     for metric in spec.metrics:
         if not metric.sketched:
             for arm, units in reading.units.items():
@@ -122,9 +129,9 @@ def _add_sums(
 
 
 def _add_sketches(session: Session, experiment_id: str, at: datetime, now: Reading, closed: Reading) -> None:
-    """A few rows at a time: one may hold some ten thousand cells."""
+    """One row at a time: it may hold a hundred thousand cells."""
     columns = SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at, SketchRow.tally
-    query = select(*columns).where(SketchRow.experiment_id == experiment_id).execution_options(yield_per=2)
+    query = select(*columns).where(SketchRow.experiment_id == experiment_id).execution_options(yield_per=1)
     for metric, variant, stage, closes_at, tally in session.execute(query):
         ended = closes_at is None or closes_at <= at
         for reading in (now, closed) if ended else (now,):
