@@ -83,7 +83,7 @@ def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | No
 
 def alike(one: Any, other: Any) -> bool:
     """Equal as JSON, numbers with a fraction but for their last digits: a server that reads decimals fast misses one in
-    ten of 17 digits by up to three units in the last place (measured on Qdrant 1.16.3, both APIs)."""
+    six of 17 digits by up to three units in the last place (measured on Qdrant 1.16.3, both APIs)."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
