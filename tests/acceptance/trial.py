@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -178,7 +178,7 @@ def _users(house: Installation, found: Trial) -> Iterator["subprocess.Popen[byte
 
 def _report_twice(house: Installation, found: Trial) -> None:
     experiment = found.ids["counted"]
-    with Router(build(_settings(house))) as router:
+    with _router(house) as router:
         users = {user: router.route_query(experiment, VECTOR, user)[0] for user in TWICE}
         house.until(lambda: all(_clicks(house, experiment, user) is not None for user in TWICE), 20, "the exposures")
         told = {user: {"experiment_id": experiment, "variant": arm, "user_id": user} for user, arm in users.items()}
@@ -193,6 +193,14 @@ def _report_twice(house: Installation, found: Trial) -> None:
         _kill_while_reporting(house, experiment, {**told["killed"], **click})
         for user in TWICE:
             house.until(lambda user=user: _clicks(house, experiment, user), 60, f"the click of {user}")
+
+
+@contextmanager
+def _router(house: Installation) -> Iterator[Router]:
+    services = build(_settings(house))
+    with closing(services.store), Router(services) as router:
+        yield router
+    services.sessions.kw["bind"].dispose()
 
 
 def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, Any]) -> None:
