@@ -93,7 +93,7 @@ def trial(house: Installation) -> Trial:
         house.until(lambda: all(_known(house, id, "units", 40) for id in _compared(found)), 60, "the first looks")
         _kill_everything(house, found, crowd[0])
         for name in ("harmful", "better"):
-            house.until(lambda name=name: _row(house, found.ids[name]).status == "decided", 90, f"the end of {name}")
+            house.until(lambda name=name: _row(house, found.ids[name]).status == "decided", 120, f"the end of {name}")
         house.until(lambda: _known(house, found.ids["alike"], "closed_units", 120), 60, "enough users of alike")
         time.sleep(2)
         for process in crowd:
