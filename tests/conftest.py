@@ -9,11 +9,13 @@ tests marked ``proof`` large.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
 import pytest
 import redis
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
@@ -31,15 +33,22 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("proof" if _proof() else "test")
 
 
-#: Installations that several files share: their tests run in one process.
-_SHARED = {"houses", "nights", "meanwhile"}
+#: Files of tests/acceptance with installations of their own; the others share some, and run in one process.
+_OWN = {"test_canary.py", "test_composition.py", "test_detection.py", "test_plain_chain.py"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, as in `make test`, a file's tests stay together."""
-    for item in items:
-        shared = _SHARED.intersection(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("installations" if shared else item.nodeid.partition("::")[0]))
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """With several processes, as in `make test`, a file's tests stay together. (xdist's own groups are marks, which it
+    writes into an attribute that pytest 9.2 no longer reads.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return "installations" if file.parent.name == "acceptance" and file.name not in _OWN else str(file)
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
