@@ -32,7 +32,7 @@ from wiring import build
 
 PROCESSES = 4
 #: Searches a second of each, over all aliases.
-RATE = 80.0
+RATE = 60.0
 SEARCHED = ("healthy", "slow", "failing", "killed", "steady")
 ALIASES = (*SEARCHED, "idle")
 #: Whom each process searches in turn.
