@@ -33,17 +33,14 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("proof" if _proof() else "test")
 
 
-#: Files of tests/acceptance with installations of their own; the others share some, and run in one process.
-_OWN = {"test_canary.py", "test_composition.py", "test_detection.py", "test_plain_chain.py"}
-
-
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together. (xdist's own groups are marks, which it
-    writes into an attribute that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, a file's tests stay together, and acceptance tests have one process to
+    themselves: they share installations and measure times. (xdist's own groups are marks, which it writes into an
+    attribute that pytest 9.2 no longer reads.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return "installations" if file.parent.name == "acceptance" and file.name not in _OWN else str(file)
+        return file.parent.name if file.parent.name == "acceptance" else str(file)
 
 
 @pytest.hookimpl
