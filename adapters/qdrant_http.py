@@ -115,8 +115,9 @@ class Rest:
 
 
 def patience(seconds: float) -> httpx.Timeout:
-    """A whole call ends within ``seconds``, which are more than a connection may take."""
-    return httpx.Timeout(seconds - _CONNECT, connect=_CONNECT)
+    """A whole call ends within ``seconds``, however few: a connection gets at most half of them."""
+    connect = min(_CONNECT, seconds / 2)
+    return httpx.Timeout(seconds - connect, connect=connect)
 
 
 def path_of(*parts: str) -> str:
