@@ -1,0 +1,138 @@
+"""Cron lines: what they name, day by day, through every change of the clocks."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import cron
+
+BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+
+
+def moments(line, zone, after, count):
+    """The next times, on the clocks of the zone, each with its offset from UTC in hours."""
+    where = cron.zone(zone)
+    found = islice(cron.nominal_times(cron.parse(line), where, after), count)
+    local = [moment.astimezone(where) for moment in found]
+    return [f"{one:%m-%d %H:%M} {one.utcoffset() / timedelta(hours=1):+g}" for one in local]
+
+
+#: Berlin goes forward at 02:00 on 29 March 2026 and back at 03:00 on 25 October; New York forward at 02:00 on 8 March
+#: and back at 02:00 on 1 November. Tables of tzdata.
+@pytest.mark.parametrize(
+    ("line", "zone", "eve", "wanted"),
+    [
+        # a time of the wall clock comes once a day: the missing one an hour later, the doubled one the first time
+        ("30 2 * * *", BERLIN, "2026-03-28T12", ["03-29 03:30 +2", "03-30 02:30 +2"]),
+        ("30 2 * * *", BERLIN, "2026-10-24T12", ["10-25 02:30 +2", "10-26 02:30 +1"]),
+        ("30 2 * * *", NEW_YORK, "2026-03-07T12", ["03-08 03:30 -4", "03-09 02:30 -4"]),
+        ("30 1 * * *", NEW_YORK, "2026-10-31T12", ["11-01 01:30 -4", "11-02 01:30 -5"]),
+        ("0 4 * * *", BERLIN, "2026-03-28T12", ["03-29 04:00 +2", "03-30 04:00 +2"]),
+        # 02:00 is missing and read as 03:00, which is named too: one run
+        ("0 2,3 * * *", BERLIN, "2026-03-28T12", ["03-29 03:00 +2", "03-30 02:00 +2"]),
+        ("0 */2 * * *", NEW_YORK, "2026-11-01T03", ["11-01 00:00 -4", "11-01 02:00 -5", "11-01 04:00 -5"]),
+        # every hour is every hour that passes: none is missing, the doubled one comes twice
+        ("0 * * * *", BERLIN, "2026-03-28T23:30", ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"]),
+        ("0 * * * *", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
+        ("30 * * * *", NEW_YORK, "2026-03-08T06", ["03-08 01:30 -5", "03-08 03:30 -4"]),
+        ("30 * * * *", NEW_YORK, "2026-11-01T05", ["11-01 01:30 -4", "11-01 01:30 -5", "11-01 02:30 -5"]),
+        # UTC knows no such change
+        ("30 2 * * *", "UTC", "2026-03-28T12", ["03-29 02:30 +0", "03-30 02:30 +0"]),
+    ],
+)
+def test_what_a_change_of_the_clocks_does(line, zone, eve, wanted):
+    assert moments(line, zone, datetime.fromisoformat(eve).replace(tzinfo=UTC), len(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("0 2 1 * *", ["12-01 02:00 +0", "01-01 02:00 +0"]),
+        ("0 2 * * 0", ["11-08 02:00 +0", "11-15 02:00 +0"]),
+        ("0 2 * * 1-5", ["11-02 02:00 +0", "11-03 02:00 +0"]),
+        ("5/20 12 2 11 *", ["11-02 12:05 +0", "11-02 12:25 +0", "11-02 12:45 +0"]),
+        # both kinds of day: either
+        ("0 2 13 * 5", ["11-06 02:00 +0", "11-13 02:00 +0", "11-20 02:00 +0"]),
+        ("0 2 */2 * 1", ["11-09 02:00 +0", "11-23 02:00 +0"]),
+        ("0 0 29 2 *", ["02-29 00:00 +0"]),
+    ],
+)
+def test_days_and_steps_are_read_as_crontab_reads_them(line, wanted):
+    assert moments(line, "UTC", datetime(2026, 11, 2, tzinfo=UTC), len(wanted)) == wanted
+
+
+def test_a_day_that_never_comes_is_refused():
+    with pytest.raises(ValueError, match="a day that exists"):
+        cron.parse("0 2 31 2,4 *")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("0 2 * *", "five cron fields"),
+        ("0-99999999999 * * * *", "minute is '0-99999999999'"),
+        ("30-5 * * * *", "minute is '30-5'"),
+        ("0 24 * * *", "hour is '24'; expected \\*, numbers from 0 to 23"),
+        ("0 2 0 * *", "day of month is '0'"),
+        ("0 2 * jan *", "month is 'jan'"),
+        ("0 2 * * 7", "day of week is '7'; expected \\*, numbers from 0 to 6"),
+        ("*/0 * * * *", "minute is"),
+        (", * * * *", "minute is ','"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused_by_its_field(line, named):
+    with pytest.raises(ValueError, match=named):
+        cron.parse(line)
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "", "Berlin"])
+def test_a_zone_that_nobody_knows_is_refused(name):
+    with pytest.raises(ValueError, match="Europe/Berlin"):
+        cron.zone(name)
+
+
+# --- laws -------------------------------------------------------------------------------------------------------------
+
+#: Zones with odd offsets, with changes at midnight, of half an hour, and one that has left out a whole day.
+ZONES = st.sampled_from([
+    "UTC", BERLIN, NEW_YORK, "Australia/Lord_Howe", "America/St_Johns", "Asia/Beirut", "Asia/Kathmandu", "Pacific/Apia",
+    "America/Havana", "Africa/Casablanca",
+])  # fmt: skip
+LINES = st.sampled_from([
+    "0 2 * * *", "30 2 * * *", "0 0 * * *", "*/20 * * * *", "0 * * * *", "15,45 0-3 * * *", "30 */3 * * *",
+    "0 23 * * 6",
+])  # fmt: skip
+_EPOCH = datetime(2009, 1, 1, tzinfo=UTC)
+WHEN = st.integers(0, 18 * 365 * 1440).map(lambda minute: _EPOCH + timedelta(minutes=minute))
+
+
+@given(LINES, ZONES, WHEN)
+def test_times_come_in_order_each_once_and_none_is_left_out_wherever_one_begins(line, zone, after):
+    read, where = cron.parse(line), cron.zone(zone)
+    all_at_once = list(islice(cron.nominal_times(read, where, after), 12))
+    one_by_one = [after]
+    for _ in range(12):
+        one_by_one.append(next(cron.nominal_times(read, where, one_by_one[-1])))
+    assert all_at_once == one_by_one[1:]
+    assert all(before < later for before, later in pairwise(one_by_one))
+
+
+@given(st.sampled_from(["0 2 * * *", "30 0 * * *", "45 23 * * *"]), ZONES, WHEN)
+def test_a_nightly_line_has_one_time_for_each_date(line, zone, after):
+    where = cron.zone(zone)
+    found = list(islice(cron.nominal_times(cron.parse(line), where, after), 300))
+    dates = [moment.astimezone(where).date() for moment in found]
+    left_out = date(2011, 12, 30)  # Samoa had none
+    assert all(
+        later - before == timedelta(days=1) or left_out in (before + timedelta(days=1), later)
+        for before, later in pairwise(dates)
+    )
+
+
+@given(ZONES, WHEN)
+def test_every_hour_means_every_hour_that_passes(zone, after):
+    found = list(islice(cron.nominal_times(cron.parse("*/30 * * * *"), cron.zone(zone), after), 200))
+    assert {later - before for before, later in pairwise(found)} == {timedelta(minutes=30)}
