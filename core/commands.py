@@ -4,7 +4,7 @@ Each command is one function here; the command line, Celery tasks and pages are 
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,13 @@ from core.strategies import rollback as rollback_strategy
 
 GRACE_MINUTES = 60.0
 
+#: Given the session and the id of a deployment that is being written down.
+Along = Callable[[Session, str], None]
+
+
+def alone(session: Session, deployment_id: str) -> None:
+    """Nothing is written along."""
+
 
 # --- deployments ------------------------------------------------------------------------------------------------
 
@@ -46,9 +53,10 @@ def deploy(
     collection: str | None = None,
     options: Mapping[str, Any] | None = None,
     reason: str = "",
+    along: Along = alone,
 ) -> str:
     """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
-    that is there instead of building one from ``source``."""
+    that is there instead of building one from ``source``; ``along`` writes more in the same transaction."""
     check_name("alias", alias)
     live = _live(services)
     _check_server(services)
@@ -62,16 +70,13 @@ def deploy(
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
-        return _enroll(services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason)
+        return _enroll(
+            services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
+        )
     opened = _source(services, alias, spec)
-    return _enroll(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
-
-
-def rebuild(services: Services, alias: str, *, actor: str) -> str:
-    """A deployment from the index file's own settings."""
-    if alias not in services.indexes():
-        raise Refused(f"index {alias} is not declared in the index file; declared: {_listed(services.indexes())}")
-    return deploy(services, alias, actor=actor)
+    return _enroll(
+        services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along
+    )
 
 
 def rollback(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
@@ -279,11 +284,10 @@ def _enroll(
     source: str | None = None,
     existing: str | None = None,
     reason: str = "",
+    along: Along = alone,
 ) -> str:
     """Writes deployment, plan and version in one transaction, then knocks."""
-    taken = _collections(services)
-    if alias in taken:
-        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    taken = _collections(services, alias)
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)  # asked later, it would flush the version before its deployment
@@ -301,6 +305,7 @@ def _enroll(
             )
             _name(session, now, row, taken, existing)
             engine.enroll(session, row, plan, now)
+            along(session, row.id)
             knock = claims.knock_for(services, row, row.created_at)
     except IntegrityError as error:
         with services.sessions() as session:
@@ -342,11 +347,15 @@ def _check_existing(services: Services, collection: str, blue: str | None, sourc
     aliases.check_target(services, collection)
 
 
-def _collections(services: Services) -> set[str]:
+def _collections(services: Services, alias: str) -> set[str]:
+    """Those there are, as far as they can be seen. Raises Refused if one of them is called as ``alias`` is."""
     try:
-        return services.store.collections()
+        found = services.store.collections()
     except Busy:
         return set()
+    if alias in found:
+        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    return found
 
 
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:

@@ -4,7 +4,6 @@ A wrong key, type or value is refused with its path, the value and what was expe
 """
 
 import math
-import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from core import cron
 from core.errors import Refused
 from core.experiments.assignment import share_of
 from core.naming import check_name
@@ -38,22 +38,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-#: The fields of a cron line and their bounds, as Celery's ``crontab`` reads them.
-_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
-_CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/0*[1-9]\d*)?")
-
-
-def _cron(line: str) -> str:
-    fields = line.split()
-    if len(fields) != len(_CRON):
-        raise ValueError('expected five cron fields, minute first, such as "0 2 * * *" (UTC)')
-    for text, (name, low, high) in zip(fields, _CRON, strict=True):
-        parts = [_CRON_PART.fullmatch(part) for part in text.split(",")]
-        if not all(part and all(low <= int(n) <= high for n in part.groups() if n) for part in parts):
-            raise ValueError(f"{name} is {text!r}; expected *, numbers from {low} to {high}, ranges or steps")
-    return line
 
 
 class EmbeddingSpec(_Strict):
@@ -212,6 +196,38 @@ class CanarySpec(_Strict):
         return stages
 
 
+def _line(line: str) -> str:
+    cron.parse(line)
+    return line
+
+
+def _zone(name: str) -> str:
+    cron.zone(name)
+    return name
+
+
+class ScheduleSpec(_Strict):
+    """When something is done by itself: at the times that the cron line names in ``zone``."""
+
+    cron: Annotated[str, AfterValidator(_line)]
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
+    misfire: Literal["once", "skip"] = "once"
+    late_after_minutes: Seconds = 60
+    #: What a time does that finds something under way on the index: left out, or its run begins after it.
+    overlap: Literal["skip", "wait"] = "skip"
+    #: Somebody is told when no run has succeeded for so long.
+    success_within_hours: Positive | None = None
+
+
+def _short(value: Any) -> Any:
+    """A cron line by itself is a schedule with all else by default."""
+    return {"cron": _line(value)} if isinstance(value, str) else value
+
+
+Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_short)]
+
+
 class IndexSpec(_Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
@@ -223,7 +239,7 @@ class IndexSpec(_Strict):
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = 60
-    rebuild: Annotated[str, AfterValidator(_cron)] | None = None
+    rebuild: Scheduled = None
     on_bad_record: Literal["fail", "skip"] = "fail"
     max_bad_records: Count = 100
     rollback_on_failure: StrictBool = True

@@ -126,3 +126,21 @@ def experiment_after(status: ExperimentStatus, event: ExperimentEvent) -> Experi
         possible = [known for origin, known in EXPERIMENT_TRANSITIONS if origin is status]
         now = "possible now: " + ", ".join(possible) if possible else "it has ended; create a new one"
         raise Refused(f"{event} is not possible: the experiment is {status}; {now}") from None
+
+
+# --- runs of a schedule -------------------------------------------------------------------------------------------
+
+
+class RunStatus(StrEnum):
+    """Due, perhaps running, then one of the others for good. ``unchanged``: there was nothing to do."""
+
+    DUE = "due"
+    RUNNING = "running"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+OPEN_RUNS = frozenset({RunStatus.DUE, RunStatus.RUNNING})
+SUCCESSES = frozenset({RunStatus.DONE, RunStatus.UNCHANGED})

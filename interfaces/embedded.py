@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core import engine, retention, traffic
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
+from core.schedules import sweep as schedules
 from core.services import Times
 from core.settings import Settings
 from core.trials import folding, looking
@@ -53,6 +55,8 @@ class Embedded:
         self._pool: ThreadPoolExecutor | None = None
         self._timers: set[threading.Timer] = set()
         self._turns: set[Future[Written]] = set()
+        self._work: Future[str] = Future()
+        self._work.set_result("nothing yet")
         self._shares_store = not settings.qdrant_url
 
     def __enter__(self) -> Self:
@@ -132,6 +136,7 @@ class Embedded:
             if with_deletions:
                 retention.delete_due(self.services)
                 looking.look_due(self.services)
+                self._take_up(schedules.sweep(self.services).open)
                 traffic.fold(self.services)
                 folding.fold(self.services)
                 traffic.prune(self.services)
@@ -139,10 +144,21 @@ class Embedded:
         except (AppError, SQLAlchemyError) as error:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, error)
 
+    def _take_up(self, runs: Sequence[int]) -> None:
+        """The work of schedules, one run after the other beside the turns: the rows know what is left."""
+        with self._guard:
+            if self._pool is None or not runs or not self._work.done():
+                return
+            self._work = self._pool.submit(self._work_off, runs)
+            self._work.add_done_callback(_told)
+
+    def _work_off(self, runs: Sequence[int]) -> str:
+        return "; ".join(schedules.take_up(self.services, run_id) for run_id in runs)
+
     def _lend_store(self) -> None:
         """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""
         with self._guard:
-            idle = not self._timers and all(turn.done() for turn in self._turns)
+            idle = not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
         if idle and self._shares_store:
             self.services.store.close()
 
@@ -181,6 +197,15 @@ def running_elsewhere() -> str | None:
 
 def _pid() -> str:
     return LOCK_FILE.read_text(encoding="utf-8") or "unknown"
+
+
+def _told(done: "Future[str]") -> None:
+    try:
+        log.info("%s", done.result())
+    except CancelledError:
+        log.info("a scheduled run was not taken up any more")
+    except (AppError, SQLAlchemyError) as error:
+        log.warning("a scheduled run is taken up again by a later sweep: %s", error)
 
 
 def _report(knock: Knock, done: "Future[Written]") -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from core import commands, queries
+from core import commands, queries, rebuilding
 from core.errors import Refused
 from core.lifecycle import Event
 from core.services import Services
@@ -83,7 +83,11 @@ def start_canary(
 
 
 def rebuild(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
-    return queries.started(services, commands.rebuild(services, alias_name, actor=actor))
+    found = rebuilding.rebuild(services, alias_name, actor=actor)
+    if isinstance(found, str):
+        return queries.started(services, found)
+    same = {"old_collection": found.collection, "new_collection": found.collection}
+    return {"deployment_id": None, "status": "unchanged", "alias": alias_name, **same}
 
 
 def rollback(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:

@@ -1,13 +1,18 @@
-"""What beat knocks for: turns that were lost, deletions that are due, looks at experiments, observations that have
-aged."""
+"""What beat knocks for: turns that were lost, deletions that are due, looks at experiments, schedules, observations
+that have aged."""
 
 from collections.abc import Callable
 
 from celery import Celery
 
 from core import engine, retention, traffic
+from core.schedules import sweep as schedules
 from core.services import Services
 from core.trials import folding, looking
+
+TAKE_UP = "schedules.take_up"
+#: The next sweep asks again.
+_SOON = 30
 
 
 def register(app: Celery, services: Callable[[], Services]) -> None:
@@ -26,7 +31,18 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
         folded, pruned = traffic.fold(services()) + folding.fold(services()), traffic.prune(services())
         return f"{folded} rows of observations folded, {pruned} deleted"
 
+    def sweep() -> str:
+        swept = schedules.sweep(services())
+        for run_id in swept.open:
+            app.send_task(TAKE_UP, args=(run_id,), queue="bulk", expires=_SOON, ignore_result=True)
+        return "; ".join(swept.lines) or "no time has come"
+
+    def take_up(run_id: int) -> str:
+        return schedules.take_up(services(), run_id)
+
     app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
     app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)
     app.task(look, name="experiments.look", send_events=False, shared=False)
     app.task(fold, name="traffic.fold", send_events=False, shared=False)
+    app.task(sweep, name="schedules.sweep", send_events=False, shared=False)
+    app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)

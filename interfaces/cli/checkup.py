@@ -20,6 +20,7 @@ from core import queries
 from core.errors import Busy, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
+from core.schedules import queries as schedules
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from core.steps import STEPS
@@ -113,9 +114,6 @@ def _not_offered(alias: str, spec: IndexSpec) -> Findings:
     if spec.strategy not in STRATEGIES:
         advice = f"deploy with --strategy, or declare one of: {', '.join(STRATEGIES)}"
         yield Check(f"index {alias}", "warn", f"strategy {spec.strategy} is not known to this version", advice)
-    if spec.rebuild:
-        advice = f"run `rollouts deploy {alias}` from your own scheduler"
-        yield Check(f"index {alias}", "warn", "rebuild: is not run by this version", advice)
 
 
 def _roots(settings: Settings) -> Findings:
@@ -212,7 +210,13 @@ def _has_tables(found: list[Check]) -> bool:
 def _inside(settings: Settings) -> list[Check]:
     services = build(settings, knock=lambda knock: None)
     try:
-        looks = {"sources": _sources, "models": _models, "deployments": _deployments, "deletions": _deletions}
+        looks = {
+            "sources": _sources,
+            "models": _models,
+            "deployments": _deployments,
+            "deletions": _deletions,
+            "schedules": _schedules,
+        }
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
         services.store.close()
@@ -264,3 +268,16 @@ def _deletions(services: Services) -> Findings:
         if row["finished_at"] is None and late > _STILL_SECONDS:
             value = f"{row['collection']} was due {screen.span(late)} ago"
             yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")
+
+
+def _schedules(services: Services) -> Findings:
+    for seen in schedules.schedules(services, limit=1):
+        name, last = f"schedule {seen['alias']} {seen['action']}", next(iter(seen["runs"]), None)
+        late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
+        if late > _STILL_SECONDS:
+            value = f"was due {screen.span(late)} ago"
+            yield Check(name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers")
+        elif last is not None and last["status"] == "failed":
+            yield Check(name, "warn", f"the last run failed: {last['message']}", "mend that; it runs again by itself")
+        elif seen["status"] == "on":
+            yield Check(name, "ok", f"next at {seen['next_at']}")

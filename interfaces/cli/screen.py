@@ -41,6 +41,10 @@ SYMBOLS = {
     "draft": ("·", "dim"),
     "stopped": ("-", "dim"),
     "decided": ("•", "green"),
+    "due": ("◷", "cyan"),
+    "unchanged": ("✔", "green"),
+    "on": ("✔", "green"),
+    "off": ("-", "dim"),
 }
 
 

@@ -69,6 +69,6 @@ def _facts(house: House) -> dict[str, str]:
         "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
         "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
         "worker": f"{WORKERS} threads",
-        "scheduler": "every second: due turns; every 10 s: due deletions",
+        "scheduler": "every second: due turns; every 10 s: due deletions and schedules",
         "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",
     }

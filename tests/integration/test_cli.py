@@ -511,13 +511,13 @@ def test_doctor_names_each_server_that_does_not_answer_and_what_to_do(shell):
 def test_doctor_says_what_this_version_will_not_do(shell):
     declare(
         shell.folder,
-        docs={**DOCS, "rebuild": "0 2 * * *", "source": "jsonl:gone.jsonl"},
+        docs={**DOCS, "source": "jsonl:gone.jsonl"},
         more={**DOCS, "strategy": "rolling", "embedding": {"model": "nobody:1"}},
     )
     shell("list")
     report = shell.json("doctor")
     warned = [f"{check['name']}: {check['value']}" for check in report["checks"] if check["state"] == "warn"]
-    for words in ("docs: rebuild", "docs: gone.jsonl", "more: strategy rolling", "more: embedding model 'nobody:1'"):
+    for words in ("docs: gone.jsonl", "more: strategy rolling", "more: embedding model 'nobody:1'"):
         assert any(words in line for line in warned), words
 
 

@@ -82,6 +82,7 @@ def step(name, **changes):
         ["alias", "switch", "--help"],
         ["experiment", "--help"],
         ["experiment", "plan", "--help"],
+        ["schedule", "set", "--help"],
     ],
 )
 def test_help_loads_nothing_of_weight(arguments):
@@ -94,7 +95,7 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
-    assert verbs == [*deployments.split(), "alias", "search", "experiment", "doctor"]
+    assert verbs == [*deployments.split(), "alias", "search", "experiment", "schedule", "doctor"]
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 
 

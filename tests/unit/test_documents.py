@@ -26,12 +26,14 @@ from core.steps import STEPS
 from interfaces.cli import main
 from tasks.commands import COMMANDS
 from tasks.experiments import FEEDBACK
+from tasks.maintenance import TAKE_UP
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 TASKS = {
     *COMMANDS,
     FEEDBACK,
+    TAKE_UP,
     *(entry["task"] for entry in SCHEDULE.values()),
     *(f"deployments.{step}" for step in STEPS),
 }
@@ -199,7 +201,8 @@ def test_the_celery_page_has_every_setting():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_task_is_one(page):
     named = re.findall(
-        r"\b(?:deployments|aliases|collections|indexes|experiments)\.[a-z_]+\b(?!\()", "\n".join(spans(text(page)))
+        r"\b(?:deployments|aliases|collections|indexes|experiments|schedules)\.[a-z_]+\b(?!\()",
+        "\n".join(spans(text(page))),
     )
     sent = re.findall(r'send_task\("([^"]+)"', text(page))
     files = {"collections.py", "aliases.py"}

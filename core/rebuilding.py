@@ -1,0 +1,92 @@
+"""A deployment from the index file's own settings, unless it would build what serves already.
+
+Rule: nothing is built only if everything that could make a difference was looked at and is the same: the source, what
+it is embedded with and how, the collection's settings, and how many points are there. What tells nothing is built.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from core import commands, events, occupancy
+from core.commands import Along
+from core.errors import Refused
+from core.index_file import IndexSpec
+from core.models import Deployment, StepRow, Version
+from core.plan import State
+from core.services import Services
+from core.stamps import read_stamp
+
+#: The parts of an index's settings that decide what is in a collection.
+_DECISIVE = ("embedding", "collection", "on_bad_record", "max_bad_records")
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Nothing to do: ``collection`` serves and is what would be built."""
+
+    collection: str
+    reason: str
+
+
+def rebuild(
+    services: Services, alias: str, *, actor: str, reason: str = "", along: Along = commands.alone
+) -> str | Unchanged:
+    """The id of the deployment that was started, or why there is nothing to do, which is an event then. Raises Refused
+    where something is under way on ``alias``, before anything else is looked at."""
+    declared = services.indexes()
+    if alias not in declared:
+        raise Refused(
+            f"index {alias} is not declared in the index file; declared: {', '.join(sorted(declared)) or 'none'}"
+        )
+    with services.sessions() as session:
+        occupancy.check_alone(session, alias)
+    same = _unchanged(services, alias)
+    if same is None:
+        return commands.deploy(services, alias, actor=actor, reason=reason, along=along)
+    with services.sessions.begin() as session:
+        events.record(session, services.clock.now(session), "index.unchanged", same.reason, actor=actor, alias=alias)
+    return same
+
+
+def _unchanged(services: Services, alias: str) -> Unchanged | None:
+    live = services.store.aliases()
+    if alias not in live:
+        return None
+    spec, built = commands.spec_of(services, alias, live), _built(services, live[alias])
+    if built is None or spec.source is None or _differs(spec, built[0]):
+        return None
+    deployment, filled = built
+    source = services.source(spec.source)
+    # A collection that is a source says nothing of its contents.
+    if source.collection is not None or source.address != deployment.source or source.fingerprint() != filled["print"]:
+        return None
+    if services.store.count(live[alias]) != filled.get("expected") or not _same_model(services, live[alias], spec):
+        return None
+    return Unchanged(live[alias], f"nothing to do: {source.address} and the settings are as {live[alias]} was built of")
+
+
+def _built(services: Services, collection: str) -> tuple[Deployment, State] | None:
+    """The deployment that made the collection, and what it wrote down of filling it; None where nobody did."""
+    query = (
+        select(Deployment, StepRow.output)
+        .join(Version, Version.deployment_id == Deployment.id)
+        .join(StepRow, StepRow.deployment_id == Deployment.id)
+        .where(Version.collection == collection, StepRow.name == "populate")
+    )
+    with services.sessions() as session:
+        found = session.execute(query).first()
+    return (found[0], found[1]) if found is not None and found[1].get("print") else None
+
+
+def _differs(spec: IndexSpec, built: Deployment) -> bool:
+    before = IndexSpec.model_validate(built.spec)
+    return any(getattr(spec, part) != getattr(before, part) for part in _DECISIVE)
+
+
+def _same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
+    """Looked at last: it loads the model."""
+    stamp = read_stamp(services.store, collection)
+    return stamp is not None and stamp.identity == (
+        services.embedder(spec.embedding).identity if spec.embedding else None
+    )

@@ -1,0 +1,1 @@
+"""What is done by itself: which times there are, what becomes of each, and who may change that."""

@@ -1,0 +1,106 @@
+"""What people may do with a schedule. Every refusal comes before anything is changed."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import events
+from core.errors import Refused
+from core.index_file import ScheduleSpec, validated
+from core.lifecycle import OPEN_RUNS
+from core.schedule_rows import Schedule, ScheduleRun
+from core.schedules import sweep
+from core.schedules.actions import ACTIONS
+from core.services import Services
+
+
+def run(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> int:
+    """Has the action done now, whatever the time, by the next sweep; also of a schedule that is paused. Returns the
+    run's id."""
+    with _held(services, alias, action) as (session, row, now):
+        open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
+        before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
+        if before is not None:
+            what = (
+                f"deployment {before.deployment_id}" if before.deployment_id else f"since {before.created_at:%H:%M} UTC"
+            )
+            raise Refused(f"{action} of {alias} is {before.status} already ({what}); wait for it")
+        made = ScheduleRun(schedule_id=row.id, nominal_at=now, actor=actor, created_at=now, message=reason)
+        session.add(made)
+        session.flush()
+        _record(session, now, row, "asked_for", reason, actor)
+        return made.id
+
+
+def pause(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
+    """Lets times pass without a run, until it is resumed; a run that is open goes on. Paused already is no change."""
+    with _held(services, alias, action) as (session, row, now):
+        if row.paused_by is None:
+            row.paused_by, row.reason = actor, reason
+            _record(session, now, row, "paused", reason, actor)
+
+
+def resume(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
+    """Goes on with the next time; those that passed meanwhile are not made up for."""
+    with _held(services, alias, action) as (session, row, now):
+        if row.paused_by is not None:
+            row.paused_by, row.reason = None, ""
+            sweep.put(row, row.spec, now)
+            _record(session, now, row, "resumed", reason, actor)
+
+
+def change(
+    services: Services, alias: str, action: str, wanted: Mapping[str, Any], *, actor: str, reason: str = ""
+) -> None:
+    """Lays ``wanted`` (keys of ``ScheduleSpec``) over what holds. It holds until the index file says something new."""
+    with _held(services, alias, action, new="cron" in wanted) as (session, row, now):
+        base = row.spec or row.declared or {}
+        spec = validated(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
+        if spec != row.spec:
+            sweep.put(row, spec, now)
+            _record(session, now, row, "changed", sweep.words_of(spec) + (f"; {reason}" if reason else ""), actor)
+
+
+def actions_of(services: Services, alias: str) -> list[str]:
+    """The actions that ``alias`` has a schedule of. Raises Refused if it has none."""
+    sweep.declare(services)
+    with services.sessions() as session:
+        found = list(session.scalars(select(Schedule.action).where(Schedule.alias == alias).order_by(Schedule.action)))
+        if not found:
+            raise Refused(_unknown(session, alias))
+    return found
+
+
+@contextmanager
+def _held(
+    services: Services, alias: str, action: str, *, new: bool = False
+) -> Iterator[tuple[Session, Schedule, datetime]]:
+    if action not in ACTIONS:
+        raise Refused(f"action {action!r} is not known; known: {', '.join(ACTIONS)}")
+    sweep.declare(services)
+    if new and alias not in services.indexes():
+        raise Refused(f"index {alias} is not declared in the index file; declare it, so that it can be built")
+    with services.sessions.begin() as session:
+        row, now = sweep.locked(session, alias, action), services.clock.now(session)
+        if row is None and new:
+            row = Schedule(alias=alias, action=action, waiting_since=now)
+            session.add(row)
+        if row is None:
+            raise Refused(_unknown(session, alias, action))
+        yield session, row, now
+
+
+def _unknown(session: Session, alias: str, action: str = "") -> str:
+    known = [f"{row.alias} {row.action}" for row in session.scalars(select(Schedule).order_by(Schedule.id))]
+    what = f"{alias} has no schedule" + (f" of {action}" if action else "")
+    hint = f"give index {alias} a cron line under `{action or 'rebuild'}` in the index file"
+    return f"{what}; known: {', '.join(known) or 'none'}. To have one, {hint}"
+
+
+def _record(session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str) -> None:
+    text = f"{row.action}: {detail}" if detail else row.action
+    events.record(session, now, f"schedule.{event}", text, actor=actor, alias=row.alias)

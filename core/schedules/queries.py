@@ -1,0 +1,60 @@
+"""What people may look at of schedules: rows turned into plain data."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.lifecycle import SUCCESSES
+from core.queries import iso
+from core.schedule_rows import Schedule, ScheduleRun
+from core.schedules import sweep
+from core.services import Services
+
+
+def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[dict[str, Any]]:
+    """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first."""
+    sweep.declare(services)
+    query = select(Schedule).order_by(Schedule.alias, Schedule.action)
+    if alias is not None:
+        query = query.where(Schedule.alias == alias)
+    with services.sessions() as session:
+        return [_schedule(session, row, limit) for row in session.scalars(query).all()]
+
+
+def run(services: Services, run_id: int) -> dict[str, Any]:
+    with services.sessions() as session:
+        return _run(session.get_one(ScheduleRun, run_id))
+
+
+def _schedule(session: Session, row: Schedule, limit: int) -> dict[str, Any]:
+    mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
+    won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
+    status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    return {
+        "alias": row.alias,
+        "action": row.action,
+        "status": status,
+        **(row.spec or {}),
+        "changed": row.spec != row.declared,
+        "paused_by": row.paused_by,
+        "reason": row.reason,
+        "next_at": iso(row.next_at) if status == "on" else None,
+        "last_success_at": iso(won.finished_at) if won else None,
+        "overdue_since": iso(row.told_at),
+        "runs": [_run(run) for run in session.scalars(mine.limit(limit))],
+    }
+
+
+def _run(row: ScheduleRun) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "nominal_at": iso(row.nominal_at),
+        "status": str(row.status),
+        "message": row.message,
+        "actor": row.actor,
+        "deployment_id": row.deployment_id,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
+        "result": row.result,
+    }

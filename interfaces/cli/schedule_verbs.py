@@ -1,0 +1,67 @@
+"""``rollouts schedule``: its verbs with their arguments; what they do stands in ``scheduling``."""
+
+from typing import Any
+
+import click
+
+from interfaces.cli.calling import InOrder, as_json, reason, verb
+
+
+@click.group(cls=InOrder)
+def schedule() -> None:
+    """What is done by itself, when, and what became of it.
+
+    Schedules stand in the index file; what is said here holds until the file says something new.
+    """
+
+
+@schedule.command("list")
+@click.option("--alias", help="Only those of this index.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many runs of each.")
+@as_json
+def list_(**given: Any) -> None:
+    """Schedules, their next times, their last runs with results."""
+    verb("scheduling.list_", **given)
+
+
+@schedule.command()
+@click.argument("alias")
+@click.argument("action")
+@reason
+@as_json
+def run(**given: Any) -> None:
+    """Has ACTION done on ALIAS now, whatever the time."""
+    verb("scheduling.run", **given)
+
+
+@schedule.command()
+@click.argument("alias")
+@click.argument("action", required=False)
+@reason
+@as_json
+def pause(**given: Any) -> None:
+    """Lets the times of ALIAS pass without a run, or those of one ACTION."""
+    verb("scheduling.pause", **given)
+
+
+@schedule.command()
+@click.argument("alias")
+@click.argument("action", required=False)
+@reason
+@as_json
+def resume(**given: Any) -> None:
+    """Goes on with the next time; what passed is not made up for."""
+    verb("scheduling.resume", **given)
+
+
+@schedule.command("set")
+@click.argument("alias")
+@click.argument("action")
+@click.option("--cron", metavar="LINE", help='Five fields, minute first, such as "0 2 * * *".')
+@click.option("--zone", metavar="NAME", help="Whose clocks: UTC, Europe/Berlin, …")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. misfire=skip.")
+@reason
+@as_json
+def set_(**given: Any) -> None:
+    """Gives ALIAS another schedule of ACTION, or its first."""
+    verb("scheduling.set_", **given)

@@ -1,0 +1,621 @@
+"""Schedules, on SQLite and on PostgreSQL: the test is the clock, beat and every worker."""
+
+import dataclasses
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from core import commands as deploying
+from core import engine, rebuilding
+from core.errors import Refused, Unavailable
+from core.lifecycle import Event
+from core.models import Deployment, EventRow
+from core.ports import Knock, Point, VectorStore
+from core.schedule_rows import ScheduleRun
+from core.schedules import commands, queries, sweep
+from tests.world import World, texts
+
+NIGHTLY = "0 2 * * *"
+DAY = timedelta(days=1)
+
+
+def at(world: World, text: str) -> None:
+    world.clock.moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def swept(world: World) -> None:
+    """One sweep, the work it finds, and every turn that comes of it."""
+    for run in sweep.sweep(world.services).open:
+        sweep.take_up(world.services, run)
+    world.run()
+
+
+def declare(world: World, *, records: int = 8, **settings: Any) -> None:
+    """``docs``, rebuilt every night at two, from so many records."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings})
+
+
+def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
+    found = queries.schedules(world.services, "docs", limit=50)
+    return next(one for one in found if one["action"] == action)
+
+
+def runs(world: World, action: str = "rebuild") -> list[tuple[str, str]]:
+    """Nominal time and status, oldest first."""
+    return [(run["nominal_at"][5:16], run["status"]) for run in reversed(the_schedule(world, action)["runs"])]
+
+
+def deployments(world: World) -> int:
+    with world.services.sessions() as session:
+        return session.scalar(select(func.count()).select_from(Deployment)) or 0
+
+
+@pytest.fixture
+def night(world: World) -> World:
+    """``docs`` is declared and known at noon before the first night."""
+    at(world, "2026-11-01T12:00")
+    declare(world)
+    sweep.sweep(world.services)
+    return world
+
+
+# --- every time once --------------------------------------------------------------------------------------------------
+
+
+def test_a_night_comes_a_deployment_is_made_and_its_end_is_the_runs(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    swept(night)
+    (run,) = the_schedule(night)["runs"]
+    assert (run["nominal_at"], run["status"]) == ("2026-11-02T02:00:00.000Z", "done")
+    assert night.status(run["deployment_id"])["status"] == "live"
+    assert night.status(run["deployment_id"])["message"] == run["message"]
+    assert the_schedule(night)["next_at"] == "2026-11-03T02:00:00.000Z"
+    assert night.store.count("docs") == 8
+
+
+def test_nothing_is_done_before_the_time_has_come(night: World) -> None:
+    at(night, "2026-11-02T01:59:59")
+    swept(night)
+    assert (runs(night), deployments(night)) == ([], 0)
+
+
+def test_three_sweepers_for_ten_nights_make_ten_rebuilds(night: World) -> None:
+    for number in range(10):
+        night.write("docs.jsonl", texts(9 + number))
+        at(night, f"2026-11-{2 + number:02d}T02:00:03")
+        together = threading.Barrier(3)
+        failed: list[BaseException] = []
+
+        def beat(together: threading.Barrier = together, failed: list[BaseException] = failed) -> None:
+            try:
+                together.wait()
+                for run in sweep.sweep(night.services).open:
+                    sweep.take_up(night.services, run)
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+        sweepers = [threading.Thread(target=beat) for _ in range(3)]
+        for sweeper in sweepers:
+            sweeper.start()
+        for sweeper in sweepers:
+            sweeper.join()
+        assert failed == []
+        swept(night)
+        swept(night)
+    assert runs(night) == [(f"11-{2 + number:02d}T02:00", "done") for number in range(10)]
+    assert deployments(night) == 10
+    assert night.store.count("docs") == 18
+
+
+def test_a_sweep_that_is_repeated_finds_nothing_to_do(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    for _ in range(5):
+        swept(night)
+    assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
+
+
+def test_the_times_are_those_of_the_zone(world: World) -> None:
+    at(world, "2026-10-24T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "zone": "Europe/Berlin"})
+    assert the_schedule(world)["next_at"] == "2026-10-25T00:00:00.000Z"
+    at(world, "2026-10-25T00:00")
+    swept(world)
+    assert the_schedule(world)["next_at"] == "2026-10-26T01:00:00.000Z"
+
+
+# --- nights that were missed ------------------------------------------------------------------------------------------
+
+
+def test_nights_missed_while_everything_was_down_are_made_up_once(night: World) -> None:
+    at(night, "2026-11-05T09:30")
+    swept(night)
+    swept(night)
+    assert runs(night) == [("11-05T02:00", "done")]
+    assert deployments(night) == 1
+    assert the_schedule(night)["next_at"] == "2026-11-06T02:00:00.000Z"
+
+
+def test_what_is_made_up_says_since_when(night: World) -> None:
+    at(night, "2026-11-05T09:30")
+    sweep.sweep(night.services)
+    assert the_schedule(night)["runs"][0]["message"] == "also for the times since 2026-11-02 02:00 UTC"
+
+
+@pytest.mark.parametrize(("hour", "status"), [("02:59", "done"), ("03:01", "skipped")])
+def test_a_time_that_is_not_made_up_is_left_out_once_it_is_too_late(world: World, hour: str, status: str) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "misfire": "skip"})
+    sweep.sweep(world.services)
+    at(world, f"2026-11-02T{hour}")
+    swept(world)
+    swept(world)
+    assert runs(world) == [("11-02T02:00", status)]
+    assert deployments(world) == (1 if status == "done" else 0)
+
+
+def test_a_line_for_every_minute_that_nobody_swept_for_a_month_is_one_run(world: World) -> None:
+    at(world, "2026-11-01T12:00:30")
+    declare(world, rebuild="* * * * *")
+    sweep.sweep(world.services)
+    at(world, "2026-12-01T12:00:30")
+    swept(world)
+    assert [nominal for nominal, _ in runs(world)] == ["12-01T12:00"]
+
+
+# --- nothing to do ----------------------------------------------------------------------------------------------------
+
+
+def test_unchanged_data_builds_nothing(night: World) -> None:
+    for day in (2, 3, 4):
+        at(night, f"2026-11-{day:02d}T02:00")
+        swept(night)
+        swept(night)
+    assert [status for _, status in runs(night)] == ["done", "unchanged", "unchanged"]
+    assert deployments(night) == 1
+    newest = the_schedule(night)["runs"][0]
+    assert newest["message"].startswith("nothing to do: jsonl:")
+    assert the_schedule(night)["last_success_at"] == "2026-11-04T02:00:00.000Z"
+
+
+def rebuilt(world: World) -> bool:
+    """Whether a rebuild builds; if so, it is brought to its end."""
+    found = rebuilding.rebuild(world.services, "docs", actor="anna")
+    world.run()
+    world.clock.move(60)
+    return isinstance(found, str)
+
+
+def test_a_rebuild_of_unchanged_data_is_an_event_and_no_deployment(world: World) -> None:
+    declare(world)
+    assert rebuilt(world)
+    assert not rebuilt(world)
+    with world.services.sessions() as session:
+        told = session.scalars(select(EventRow).where(EventRow.event == "index.unchanged")).one()
+    assert (told.alias, told.actor) == ("docs", "anna")
+    assert deployments(world) == 1
+
+
+def test_a_deployment_that_a_person_asks_for_always_builds(world: World) -> None:
+    declare(world)
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+        world.clock.move(60)
+    assert deployments(world) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embedding": {"model": "hashing:32", "text": "{text}"}},
+        {"embedding": {"model": "hashing:64", "text": "{id} {text}"}},
+        {"collection": {"hnsw": {"m": 32}}},
+        {"on_bad_record": "skip"},
+    ],
+    ids=["model", "template", "hnsw", "bad records"],
+)
+def test_settings_that_make_another_collection_of_the_same_data_build(world: World, change: dict[str, Any]) -> None:
+    source = world.write("docs.jsonl", texts(8))
+    world.declare("docs", source=source)
+    assert rebuilt(world)
+    world.declare("docs", source=source, **change)
+    assert rebuilt(world)
+    assert not rebuilt(world)
+
+
+def test_settings_that_change_nothing_of_a_collection_build_nothing(world: World) -> None:
+    source = world.write("docs.jsonl", texts(8))
+    world.declare("docs", source=source)
+    assert rebuilt(world)
+    world.declare("docs", source=source, grace_period_minutes=5, validation={"queries": ["python"]})
+    assert not rebuilt(world)
+
+
+class OtherModel:
+    """The same name, other weights behind it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self.identity = model, model.identity + ", retrained"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def test_a_model_that_was_changed_under_its_name_is_noticed(world: World) -> None:
+    declare(world)
+    assert rebuilt(world)
+    before = world.services.embedder
+    world.services = dataclasses.replace(world.services, embedder=lambda spec: OtherModel(before(spec)))
+    assert rebuilt(world)
+
+
+def test_points_that_somebody_has_written_into_the_live_collection_are_noticed(world: World) -> None:
+    declare(world)
+    assert rebuilt(world)
+    world.store.upsert(world.store.aliases()["docs"], [Point(99, [1.0] * 64, {})])
+    assert rebuilt(world)
+    assert world.store.count("docs") == 8
+
+
+def test_a_collection_as_source_tells_nothing_and_is_read_every_time(world: World) -> None:
+    declare(world)
+    assert rebuilt(world)
+    source = world.store.aliases()["docs"]
+    world.declare("copy", source=f"collection:{source}")
+    for _ in range(2):
+        assert isinstance(rebuilding.rebuild(world.services, "copy", actor="anna"), str)
+        world.run()
+        world.clock.move(60)
+
+
+def test_a_changed_source_takes_vectors_over_and_what_was_deleted_is_gone(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    swept(night)
+    records = texts(10)
+    night.write("docs.jsonl", [record for record in records if record["id"] not in (3, 5)])
+    at(night, "2026-11-03T02:00")
+    swept(night)
+    swept(night)
+    newest = the_schedule(night)["runs"][0]
+    populated = night.step(newest["deployment_id"], "populate")["output"]
+    assert (newest["status"], populated["reused"], populated["embedded"]) == ("done", 6, 2)
+    found = night.store.fetch(night.store.aliases()["docs"], list(range(10)), vectors=False)
+    assert sorted(point.id for point in found) == [0, 1, 2, 4, 6, 7, 8, 9]
+
+
+# --- something else is under way --------------------------------------------------------------------------------------
+
+
+def test_a_time_that_meets_a_deployment_is_left_out_and_says_which(night: World) -> None:
+    at(night, "2026-11-02T01:59")
+    manual = night.deploy("docs")
+    night.broker.waiting.clear()
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    (run,) = the_schedule(night)["runs"]
+    assert run["status"] == "skipped"
+    assert f"deployment {manual} of docs is pending" in run["message"]
+    assert deployments(night) == 1
+
+
+def test_a_run_that_waits_begins_when_the_deployment_has_ended(world: World) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "overlap": "wait"})
+    sweep.sweep(world.services)
+    at(world, "2026-11-02T01:59")
+    manual = world.deploy("docs")
+    held, world.broker.waiting = world.broker.waiting, []
+    at(world, "2026-11-02T02:00")
+    swept(world)
+    assert runs(world) == [("11-02T02:00", "due")]
+    assert manual in the_schedule(world)["runs"][0]["message"]
+    world.broker.waiting = held
+    world.run()
+    world.write("docs.jsonl", texts(12))
+    swept(world)
+    swept(world)
+    assert runs(world) == [("11-02T02:00", "done")]
+    assert deployments(world) == 2
+
+
+def test_a_run_that_has_not_ended_makes_the_next_time_be_left_out(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    for run in sweep.sweep(night.services).open:
+        sweep.take_up(night.services, run)
+    night.broker.waiting.clear()
+    at(night, "2026-11-03T02:00")
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "running"), ("11-03T02:00", "skipped")]
+    assert "has not ended (deployment" in the_schedule(night)["runs"][0]["message"]
+
+
+# --- whoever dies -----------------------------------------------------------------------------------------------------
+
+
+class Died(Exception):
+    pass
+
+
+class Failing:
+    """A store whose named calls raise, and otherwise the one it wraps."""
+
+    def __init__(self, store: VectorStore, error: Exception, *calls: str) -> None:
+        self._store, self._error, self._calls = store, error, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._calls:
+            return self._fail
+        return getattr(self._store, name)
+
+    def _fail(self, *_: Any, **__: Any) -> None:
+        raise self._error
+
+
+def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_again(night: World) -> None:
+    store = night.store
+    at(night, "2026-11-02T02:00")
+    (run,) = sweep.sweep(night.services).open
+    night.over(Failing(store, Died(), "aliases"))
+    with pytest.raises(Died):
+        sweep.take_up(night.services, run)
+    night.over(store)
+    swept(night)
+    swept(night)
+    assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
+
+
+def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no_second(night: World) -> None:
+    def die(knock: Knock) -> None:
+        raise Died
+
+    at(night, "2026-11-02T02:00")
+    (run,) = sweep.sweep(night.services).open
+    with pytest.raises(Died):
+        sweep.take_up(dataclasses.replace(night.services, knock=die), run)
+    assert (runs(night), deployments(night)) == ([("11-02T02:00", "running")], 1)
+    swept(night)
+    assert deployments(night) == 1
+    night.clock.move(60)
+    engine.overdue(night.services)
+    night.run()
+    swept(night)
+    assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
+
+
+def test_a_worker_that_slept_through_the_whole_deployment_begins_no_second(night: World) -> None:
+    """It has read the run as due; by the time it writes, the deployment of somebody else has come and gone."""
+    at(night, "2026-11-02T02:00")
+    (run,) = sweep.sweep(night.services).open
+    store = night.store
+
+    class Slow(Failing):
+        def _fail(self, *_: Any, **__: Any) -> Any:
+            night.over(store)
+            sweep.take_up(night.services, run)
+            night.run()
+            night.write("docs.jsonl", texts(20))
+            swept(night)
+            return store.aliases()
+
+    slow = World.__new__(World)
+    slow.__dict__ = dict(night.__dict__)
+    slow.over(Slow(store, Died(), "collections"))
+    sweep.take_up(slow.services, run)
+    assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
+
+
+def test_a_server_that_is_away_delays_a_run_and_fails_none(night: World) -> None:
+    store = night.store
+    at(night, "2026-11-02T02:00")
+    night.over(Failing(store, Unavailable("Qdrant did not answer"), "aliases"))
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "due")]
+    assert the_schedule(night)["runs"][0]["message"] == "tried again: Qdrant did not answer"
+    night.over(store)
+    swept(night)
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "done")]
+
+
+# --- results and alerts -----------------------------------------------------------------------------------------------
+
+
+def test_a_deployment_that_is_rolled_back_is_a_run_that_failed_and_people_are_told_once(night: World) -> None:
+    night.declare("docs", source="jsonl:docs.jsonl", rebuild=NIGHTLY, validation={"queries": ["zebra crossing"]})
+    at(night, "2026-11-02T02:00")
+    for _ in range(3):
+        swept(night)
+    (run,) = the_schedule(night)["runs"]
+    assert run["status"] == "failed"
+    assert "validate failed" in run["message"]
+    told = [alert for alert in night.alerts.sent if alert.subject == "docs: scheduled rebuild failed"]
+    assert [alert.severity for alert in told] == ["error"]
+
+
+def test_a_source_that_is_gone_is_a_run_that_failed(night: World) -> None:
+    (night.folder / "docs.jsonl").unlink()
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    (run,) = the_schedule(night)["runs"]
+    assert run["status"] == "failed"
+    assert "docs.jsonl" in run["message"]
+    assert [alert.subject for alert in night.alerts.sent] == ["docs: scheduled rebuild failed"]
+
+
+def test_people_are_told_once_when_no_run_has_succeeded_for_too_long_and_again_after_a_success(world: World) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
+    sweep.sweep(world.services)
+    (world.folder / "docs.jsonl").unlink()
+
+    def told() -> int:
+        return sum(alert.subject == "docs: no scheduled rebuild has succeeded" for alert in world.alerts.sent)
+
+    at(world, "2026-11-02T13:59")
+    swept(world)
+    assert told() == 0
+    at(world, "2026-11-02T14:01")
+    for _ in range(3):
+        swept(world)
+    assert told() == 1
+    assert "26 hours are allowed; the last run, due 2026-11-02 02:00 UTC, is failed" in world.alerts.sent[-1].text
+    assert the_schedule(world)["overdue_since"] == "2026-11-02T14:01:00.000Z"
+    world.write("docs.jsonl", texts(9))
+    at(world, "2026-11-03T02:00")
+    swept(world)
+    swept(world)
+    assert the_schedule(world)["overdue_since"] is None
+    (world.folder / "docs.jsonl").unlink()
+    at(world, "2026-11-04T04:01")
+    for _ in range(2):
+        swept(world)
+    assert told() == 2
+
+
+def test_a_schedule_nobody_ran_is_told_of_too(world: World) -> None:
+    """Sweeps go on, but what takes runs up does not: the run stays due."""
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
+    for moment in ("2026-11-01T12:00", "2026-11-02T02:00", "2026-11-02T14:01"):
+        at(world, moment)
+        sweep.sweep(world.services)
+    assert "is due" in world.alerts.sent[-1].text
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def test_paused_times_pass_and_are_not_made_up(night: World) -> None:
+    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="holidays")
+    for day in (2, 3):
+        at(night, f"2026-11-{day:02d}T02:00")
+        swept(night)
+    seen = the_schedule(night)
+    assert (seen["status"], seen["paused_by"], seen["reason"], seen["next_at"]) == ("paused", "anna", "holidays", None)
+    at(night, "2026-11-03T12:00")
+    commands.resume(night.services, "docs", "rebuild", actor="anna")
+    swept(night)
+    assert (runs(night), the_schedule(night)["next_at"]) == ([], "2026-11-04T02:00:00.000Z")
+
+
+def test_a_person_has_it_done_now_even_while_it_is_paused(night: World) -> None:
+    commands.pause(night.services, "docs", "rebuild", actor="anna")
+    asked = commands.run(night.services, "docs", "rebuild", actor="anna", reason="new prices")
+    swept(night)
+    swept(night)
+    (run,) = the_schedule(night)["runs"]
+    assert (run["id"], run["status"], run["actor"]) == (asked, "done", "anna")
+    assert night.status(run["deployment_id"])["actor"] == "anna"
+
+
+def test_a_run_that_is_open_is_not_asked_for_again(night: World) -> None:
+    commands.run(night.services, "docs", "rebuild", actor="anna")
+    with pytest.raises(Refused, match="rebuild of docs is due already"):
+        commands.run(night.services, "docs", "rebuild", actor="anna")
+
+
+def test_what_a_person_changes_holds_until_the_file_says_something_new(night: World) -> None:
+    commands.change(night.services, "docs", "rebuild", {"cron": "0 5 * * *"}, actor="anna")
+    sweep.sweep(night.services)
+    assert the_schedule(night)["next_at"] == "2026-11-02T05:00:00.000Z"
+    assert the_schedule(night)["changed"] is True
+    declare(night, rebuild="0 3 * * *")
+    sweep.sweep(night.services)
+    assert the_schedule(night)["next_at"] == "2026-11-02T03:00:00.000Z"
+    assert the_schedule(night)["changed"] is False
+
+
+def test_an_index_without_a_line_is_given_one(night: World) -> None:
+    night.declare("more", source="jsonl:docs.jsonl")
+    commands.change(night.services, "more", "rebuild", {"cron": "0 4 * * 6", "zone": "Europe/Berlin"}, actor="anna")
+    (seen,) = queries.schedules(night.services, "more")
+    assert (seen["status"], seen["next_at"]) == ("on", "2026-11-07T03:00:00.000Z")
+
+
+def test_a_line_that_was_taken_out_of_the_file_is_off_and_its_runs_stay(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    swept(night)
+    night.declare("docs", source="jsonl:docs.jsonl")
+    at(night, "2026-11-03T02:00")
+    swept(night)
+    assert the_schedule(night)["status"] == "off"
+    assert runs(night) == [("11-02T02:00", "done")]
+
+
+def test_a_file_that_this_process_does_not_see_switches_nothing_off(night: World) -> None:
+    night.indexes.clear()
+    sweep.sweep(night.services)
+    assert the_schedule(night)["status"] == "on"
+
+
+@pytest.mark.parametrize(
+    ("alias", "action", "said"),
+    [
+        ("docs", "polish", "action 'polish' is not known; known: rebuild"),
+        ("nobody", "rebuild", "nobody has no schedule of rebuild; known: docs rebuild"),
+    ],
+)
+def test_what_nobody_knows_is_refused(night: World, alias: str, action: str, said: str) -> None:
+    for command in (commands.run, commands.pause, commands.resume):
+        with pytest.raises(Refused, match=said):
+            command(night.services, alias, action, actor="anna")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"cron": "0 25 * * *"}, "hour is '25'"),
+        ({"zone": "Mars"}, "expected UTC or a time zone such as Europe/Berlin"),
+        ({"misfire": "twice"}, "misfire: found 'twice'"),
+        ({"colour": 1}, "colour: unknown key"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing(
+    night: World, wanted: dict[str, Any], said: str
+) -> None:
+    before = the_schedule(night)
+    with pytest.raises(Refused, match=said):
+        commands.change(night.services, "docs", "rebuild", wanted, actor="anna")
+    assert the_schedule(night) == before
+
+
+def test_every_act_is_an_event_with_its_actor_and_reason(night: World) -> None:
+    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="holidays")
+    commands.resume(night.services, "docs", "rebuild", actor="ben")
+    commands.run(night.services, "docs", "rebuild", actor="ben", reason="now")
+    with night.services.sessions() as session:
+        told = session.scalars(select(EventRow).where(EventRow.event.startswith("schedule.")).order_by(EventRow.id))
+        assert [(row.event, row.actor, row.detail) for row in told] == [
+            ("schedule.declared", "system", "rebuild: 0 2 * * * in UTC, says the index file"),
+            ("schedule.paused", "anna", "rebuild: holidays"),
+            ("schedule.resumed", "ben", "rebuild"),
+            ("schedule.asked_for", "ben", "rebuild: now"),
+        ]
+
+
+def test_an_abort_by_a_person_ends_the_run_as_failed(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    for run in sweep.sweep(night.services).open:
+        sweep.take_up(night.services, run)
+    deployment = the_schedule(night)["runs"][0]["deployment_id"]
+    deploying.wish(night.services, deployment, Event.ABORT, actor="anna", reason="not tonight")
+    night.run()
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "failed")]
+
+
+def test_no_run_is_left_open_by_a_night_that_ended(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    swept(night)
+    assert sweep.sweep(night.services).open == []
+    with night.services.sessions() as session:
+        row = session.scalars(select(ScheduleRun)).one()
+    assert (row.lease_until, row.state) == (None, {})
