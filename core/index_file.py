@@ -240,6 +240,7 @@ class IndexSpec(_Strict):
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = 60
     rebuild: Scheduled = None
+    verify: Scheduled = None
     on_bad_record: Literal["fail", "skip"] = "fail"
     max_bad_records: Count = 100
     rollback_on_failure: StrictBool = True

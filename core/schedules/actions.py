@@ -5,11 +5,12 @@ Rule: an action may be called for a run as often as somebody likes, by several a
 
 from collections.abc import Callable
 
-from core.schedules import rebuilds
+from core.schedules import rebuilds, verifications
 from core.schedules.runs import Run
 from core.services import Services
 
 #: Takes the run up, or a piece further; a line for the log. The key is also the index file's, where a cron line stands.
 ACTIONS: dict[str, Callable[[Services, Run], str]] = {
     "rebuild": rebuilds.begin,
+    "verify": verifications.carry_on,
 }

@@ -1,0 +1,72 @@
+"""Scheduled verifications: the gate, run on the collection that serves, in slices, and what it finds kept with the run.
+
+A slice is taken under a lease that outlives every time limit, so it needs no renewal. A worker that dies leaves the
+lease behind, and the slice is taken again from what was last saved. Nothing is changed but the run's own row.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from core import commands, gate
+from core.errors import Refused, Unavailable
+from core.evidence.context import GateContext
+from core.evidence.opening import open_existing
+from core.lifecycle import RunStatus
+from core.schedule_rows import ScheduleRun
+from core.schedules import runs
+from core.schedules.runs import Run
+from core.services import Services
+
+State = dict[str, Any]
+
+
+def carry_on(services: Services, run: Run) -> str:
+    """Takes one slice; the report ends the run. Only a pass is a success."""
+    held, state, crashes = _claim(services, run)
+    if crashes >= services.times.crashes:
+        return runs.end(services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times")
+    try:
+        opened = _opened(services, run.alias, state)
+        ends = time.monotonic() + services.times.slice
+        wait = gate.collect(opened, lambda: time.monotonic() >= ends)
+    except Refused as refused:
+        return runs.end(services, held, RunStatus.FAILED, str(refused))
+    except Unavailable as away:
+        return _let_go(services, held, state, f"tried again: {away}")
+    if wait is not None:
+        return _let_go(services, held, {"collection": opened.green, "memory": opened.memory}, gate.words(opened))
+    return _judge(services, held, gate.report(opened))
+
+
+def _claim(services: Services, run: Run) -> tuple[Run, State, int]:
+    with services.sessions.begin() as session:
+        row = session.get_one(ScheduleRun, run.id, with_for_update=True)
+        state, crashes = dict(row.state), row.crashes + (row.lease_until is not None)
+        until = services.clock.now(session) + timedelta(seconds=services.times.longest_lease)
+        return runs.take(session, run, lease_until=until, crashes=crashes), state, crashes
+
+
+def _opened(services: Services, alias: str, state: State) -> GateContext:
+    """Begins anew when another collection serves than the one that was being looked at."""
+    live = services.store.aliases()
+    if alias not in live:
+        raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
+    memory = state["memory"] if state.get("collection") == live[alias] else {}
+    spec = commands.spec_of(services, alias, live)
+    return open_existing(services, live[alias], live[alias], spec, memory)
+
+
+def _let_go(services: Services, held: Run, state: State, message: str) -> str:
+    with services.sessions.begin() as session:
+        runs.take(session, held, lease_until=None, crashes=0, state=state, message=message)
+    return f"{held.name}: {message}"
+
+
+def _judge(services: Services, held: Run, report: State) -> str:
+    if report["verdict"] == "pass":
+        message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
+        return runs.end(services, held, RunStatus.DONE, message, report)
+    found = "does not pass the gate" if report["verdict"] == "block" else "cannot be told to pass the gate"
+    message = f"{report['collection']} {found}: {gate.reasons(report)}"
+    return runs.end(services, held, RunStatus.FAILED, message, report)
