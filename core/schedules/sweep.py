@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import cron, events
-from core.errors import LeaseLost
+from core.errors import LeaseLost, Refused
 from core.index_file import IndexSpec, ScheduleSpec
 from core.lifecycle import OPEN_RUNS, RunStatus
 from core.ports import Alert
@@ -37,8 +37,7 @@ class Swept:
 
 def sweep(services: Services) -> Swept:
     """Everything but the work itself; short, and harmless however often it is done."""
-    declare(services)
-    lines = [*_fire(services), *rebuilds.watch(services), *_overdue(services)]
+    lines = [_declared(services), *rebuilds.watch(services), *_fire(services), *_overdue(services)]
     return Swept([line for line in lines if line], runs.unheld(services))
 
 
@@ -59,6 +58,15 @@ def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
 
 
 # --- what the index file says -------------------------------------------------------------------------------------
+
+
+def _declared(services: Services) -> str:
+    """A file that cannot be read stops no time that is known already; what its run says of that is told to people."""
+    try:
+        declare(services)
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 def declare(services: Services) -> None:

@@ -2,7 +2,8 @@
 
 Nothing is patched: this is another composition root, which hands the engine the real things in wrappers.
 ``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other numbers for the engine, as JSON;
-``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks.
+``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks. A file ``clock`` in the working folder may hold seconds
+by which the database's clock is moved.
 """
 
 import json
@@ -10,13 +11,16 @@ import os
 import re
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from adapters.celery import CeleryKnocker
 from adapters.sources import open_source
-from core.ports import Knock, Knocker, VectorStore
+from core.ports import Clock, Knock, Knocker, VectorStore
 from core.services import Services, Times
 from core.settings import load_settings
 from tasks.factory import create_app
@@ -69,6 +73,15 @@ class TrappedKnock:
         self._traps.step_on(alias, f"knock-{knock.step}.after", knock.turn)
 
 
+class MovedClock:
+    def __init__(self, clock: Clock, file: Path) -> None:
+        self._clock, self._file = clock, file
+
+    def now(self, session: Session) -> datetime:
+        moved = float(self._file.read_text()) if self._file.exists() else 0.0
+        return self._clock.now(session) + timedelta(seconds=moved)
+
+
 def _alias(name: str) -> str:
     made = _COLLECTION.fullmatch(name)
     return made[1] if made else name
@@ -79,7 +92,8 @@ def _services() -> Services:
     traps = Traps(Path(os.environ["ROLLOUTS_TEST_TRAPS"]))
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
     source = partial(open_source, roots=roots(settings), store=store)
-    return replace(built, store=store, source=source, knock=TrappedKnock(built.knock, traps))
+    clock = MovedClock(built.clock, Path.cwd() / "clock")
+    return replace(built, store=store, source=source, clock=clock, knock=TrappedKnock(built.knock, traps))
 
 
 settings = load_settings()

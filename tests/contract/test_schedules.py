@@ -423,6 +423,29 @@ def test_a_server_that_is_away_delays_a_run_and_fails_none(night: World) -> None
     assert runs(night) == [("11-02T02:00", "done")]
 
 
+def test_an_index_file_that_cannot_be_read_fails_the_run_aloud(night: World) -> None:
+    def unreadable() -> dict[str, Any]:
+        raise Refused("rollouts.yaml: cannot be read")
+
+    night.services = dataclasses.replace(night.services, indexes=unreadable)
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    assert [alert.text for alert in night.alerts.sent] == [
+        "rebuild of docs due 2026-11-02 02:00 UTC: rollouts.yaml: cannot be read. "
+        "`rollouts schedule list --alias docs` shows it"
+    ]
+
+
+def test_a_run_whose_deployment_ended_while_nobody_swept_does_not_stand_in_the_way_of_the_next(night: World) -> None:
+    at(night, "2026-11-02T02:00")
+    swept(night)
+    night.write("docs.jsonl", texts(9))
+    at(night, "2026-11-03T02:00")
+    swept(night)
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "done"), ("11-03T02:00", "done")]
+
+
 # --- results and alerts -----------------------------------------------------------------------------------------------
 
 
