@@ -49,7 +49,7 @@ def resume(services: Services, alias: str, action: str, *, actor: str, reason: s
     with _held(services, alias, action) as (session, row, now):
         if row.paused_by is not None:
             row.paused_by, row.reason = None, ""
-            sweep.put(row, row.spec, now)
+            sweep.begin_at(row, now)
             _record(session, now, row, "resumed", reason, actor)
 
 

@@ -113,9 +113,16 @@ def locked(session: Session, alias: str, action: str) -> Schedule | None:
 
 
 def put(row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
-    """From now on ``spec`` holds; times before now are not owed."""
-    row.spec, row.waiting_since, row.told_at = spec, now, None
-    row.next_at = next_time(ScheduleSpec.model_validate(spec), now) if spec else None
+    """From now on ``spec`` holds; of other times than before, those before now are not owed."""
+    same = row.spec and spec and words_of(row.spec) == words_of(spec)
+    row.spec = spec
+    if not same:
+        begin_at(row, now)
+
+
+def begin_at(row: Schedule, now: datetime) -> None:
+    row.waiting_since, row.told_at = now, None
+    row.next_at = next_time(ScheduleSpec.model_validate(row.spec), now) if row.spec else None
 
 
 def words_of(spec: dict[str, object] | None) -> str:

@@ -167,6 +167,21 @@ def test_a_line_for_every_minute_that_nobody_swept_for_a_month_is_one_run(world:
     assert [nominal for nominal, _ in runs(world)] == ["12-01T12:00"]
 
 
+def test_a_night_that_was_missed_is_made_up_though_other_settings_were_changed_meanwhile(night: World) -> None:
+    declare(night, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
+    at(night, "2026-11-02T09:30")
+    swept(night)
+    swept(night)
+    assert runs(night) == [("11-02T02:00", "done")]
+
+
+def test_a_new_line_owes_nothing_of_the_past(night: World) -> None:
+    declare(night, rebuild="0 3 * * *")
+    at(night, "2026-11-02T09:30")
+    swept(night)
+    assert (runs(night), the_schedule(night)["next_at"]) == ([], "2026-11-03T03:00:00.000Z")
+
+
 # --- nothing to do ----------------------------------------------------------------------------------------------------
 
 
