@@ -10,7 +10,19 @@ from types import ModuleType
 
 from rich.console import Console
 
-from benchmarks import embedding, experiments, gaps, gate, machine, memory, rebuild, routing, starting, streaming_copy
+from benchmarks import (
+    embedding,
+    experiments,
+    gaps,
+    gate,
+    machine,
+    memory,
+    nightly,
+    rebuild,
+    routing,
+    starting,
+    streaming_copy,
+)
 from benchmarks.report import Report, page, show, show_facts
 from benchmarks.results import Size
 
@@ -18,6 +30,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "start": starting,
     "embedding": embedding,
     "rebuild": rebuild,
+    "nightly": nightly,
     "copy": streaming_copy,
     "gap": gaps,
     "gate": gate,
