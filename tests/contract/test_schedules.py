@@ -2,55 +2,21 @@
 
 import dataclasses
 import threading
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from core import commands as deploying
-from core import engine, rebuilding
+from core import engine
 from core.errors import Refused, Unavailable
 from core.lifecycle import Event
-from core.models import Deployment, EventRow
-from core.ports import Knock, Point, VectorStore
+from core.models import EventRow
+from core.ports import Knock
 from core.schedule_rows import ScheduleRun
 from core.schedules import commands, queries, sweep
+from tests.schedules import NIGHTLY, Died, Failing, at, declare, deployments, runs, swept, the_schedule
 from tests.world import World, texts
-
-NIGHTLY = "0 2 * * *"
-DAY = timedelta(days=1)
-
-
-def at(world: World, text: str) -> None:
-    world.clock.moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def swept(world: World) -> None:
-    """One sweep, the work it finds, and every turn that comes of it."""
-    for run in sweep.sweep(world.services).open:
-        sweep.take_up(world.services, run)
-    world.run()
-
-
-def declare(world: World, *, records: int = 8, **settings: Any) -> None:
-    """``docs``, rebuilt every night at two, from so many records."""
-    world.declare("docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings})
-
-
-def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
-    found = queries.schedules(world.services, "docs", limit=50)
-    return next(one for one in found if one["action"] == action)
-
-
-def runs(world: World, action: str = "rebuild") -> list[tuple[str, str]]:
-    """Nominal time and status, oldest first."""
-    return [(run["nominal_at"][5:16], run["status"]) for run in reversed(the_schedule(world, action)["runs"])]
-
-
-def deployments(world: World) -> int:
-    with world.services.sessions() as session:
-        return session.scalar(select(func.count()).select_from(Deployment)) or 0
 
 
 @pytest.fixture
@@ -197,97 +163,6 @@ def test_unchanged_data_builds_nothing(night: World) -> None:
     assert the_schedule(night)["last_success_at"] == "2026-11-04T02:00:00.000Z"
 
 
-def rebuilt(world: World) -> bool:
-    """Whether a rebuild builds; if so, it is brought to its end."""
-    found = rebuilding.rebuild(world.services, "docs", actor="anna")
-    world.run()
-    world.clock.move(60)
-    return isinstance(found, str)
-
-
-def test_a_rebuild_of_unchanged_data_is_an_event_and_no_deployment(world: World) -> None:
-    declare(world)
-    assert rebuilt(world)
-    assert not rebuilt(world)
-    with world.services.sessions() as session:
-        told = session.scalars(select(EventRow).where(EventRow.event == "index.unchanged")).one()
-    assert (told.alias, told.actor) == ("docs", "anna")
-    assert deployments(world) == 1
-
-
-def test_a_deployment_that_a_person_asks_for_always_builds(world: World) -> None:
-    declare(world)
-    for _ in range(2):
-        world.deploy("docs")
-        world.run()
-        world.clock.move(60)
-    assert deployments(world) == 2
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"embedding": {"model": "hashing:32", "text": "{text}"}},
-        {"embedding": {"model": "hashing:64", "text": "{id} {text}"}},
-        {"collection": {"hnsw": {"m": 32}}},
-        {"on_bad_record": "skip"},
-    ],
-    ids=["model", "template", "hnsw", "bad records"],
-)
-def test_settings_that_make_another_collection_of_the_same_data_build(world: World, change: dict[str, Any]) -> None:
-    source = world.write("docs.jsonl", texts(8))
-    world.declare("docs", source=source)
-    assert rebuilt(world)
-    world.declare("docs", source=source, **change)
-    assert rebuilt(world)
-    assert not rebuilt(world)
-
-
-def test_settings_that_change_nothing_of_a_collection_build_nothing(world: World) -> None:
-    source = world.write("docs.jsonl", texts(8))
-    world.declare("docs", source=source)
-    assert rebuilt(world)
-    world.declare("docs", source=source, grace_period_minutes=5, validation={"queries": ["python"]})
-    assert not rebuilt(world)
-
-
-class OtherModel:
-    """The same name, other weights behind it."""
-
-    def __init__(self, model: Any) -> None:
-        self._model, self.identity = model, model.identity + ", retrained"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
-def test_a_model_that_was_changed_under_its_name_is_noticed(world: World) -> None:
-    declare(world)
-    assert rebuilt(world)
-    before = world.services.embedder
-    world.services = dataclasses.replace(world.services, embedder=lambda spec: OtherModel(before(spec)))
-    assert rebuilt(world)
-
-
-def test_points_that_somebody_has_written_into_the_live_collection_are_noticed(world: World) -> None:
-    declare(world)
-    assert rebuilt(world)
-    world.store.upsert(world.store.aliases()["docs"], [Point(99, [1.0] * 64, {})])
-    assert rebuilt(world)
-    assert world.store.count("docs") == 8
-
-
-def test_a_collection_as_source_tells_nothing_and_is_read_every_time(world: World) -> None:
-    declare(world)
-    assert rebuilt(world)
-    source = world.store.aliases()["docs"]
-    world.declare("copy", source=f"collection:{source}")
-    for _ in range(2):
-        assert isinstance(rebuilding.rebuild(world.services, "copy", actor="anna"), str)
-        world.run()
-        world.clock.move(60)
-
-
 def test_a_changed_source_takes_vectors_over_and_what_was_deleted_is_gone(night: World) -> None:
     at(night, "2026-11-02T02:00")
     swept(night)
@@ -351,25 +226,6 @@ def test_a_run_that_has_not_ended_makes_the_next_time_be_left_out(night: World) 
 
 
 # --- whoever dies -----------------------------------------------------------------------------------------------------
-
-
-class Died(Exception):
-    pass
-
-
-class Failing:
-    """A store whose named calls raise, and otherwise the one it wraps."""
-
-    def __init__(self, store: VectorStore, error: Exception, *calls: str) -> None:
-        self._store, self._error, self._calls = store, error, calls
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._calls:
-            return self._fail
-        return getattr(self._store, name)
-
-    def _fail(self, *_: Any, **__: Any) -> None:
-        raise self._error
 
 
 def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_again(night: World) -> None:
@@ -657,150 +513,3 @@ def test_no_run_is_left_open_by_a_night_that_ended(night: World) -> None:
     with night.services.sessions() as session:
         row = session.scalars(select(ScheduleRun)).one()
     assert (row.lease_until, row.state) == (None, {})
-
-
-# --- verification -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def verified(world: World) -> World:
-    """``docs`` is live, to be verified at six, and it is a minute before that."""
-    at(world, "2026-11-02T05:59")
-    declare(world, rebuild=None, verify="0 6 * * *")
-    world.deploy("docs")
-    world.run()
-    sweep.sweep(world.services)
-    at(world, "2026-11-02T06:00")
-    return world
-
-
-def slowly(world: World) -> None:
-    """From now on a slice ends with its first piece of evidence."""
-    times = dataclasses.replace(world.services.times, slice=0.0)
-    world.services = dataclasses.replace(world.services, times=times)
-
-
-def until_over(world: World, most: int = 100) -> int:
-    """Sweeps until the run has ended; how many that took."""
-    for number in range(1, most):
-        swept(world)
-        if the_schedule(world, "verify")["runs"][0]["status"] not in ("due", "running"):
-            return number
-        world.clock.move(10)
-    raise AssertionError(the_schedule(world, "verify")["runs"][0])
-
-
-def test_the_live_collection_is_verified_and_the_report_kept(verified: World) -> None:
-    until_over(verified)
-    (run,) = the_schedule(verified, "verify")["runs"]
-    live = verified.store.aliases()["docs"]
-    assert (run["status"], run["result"]["verdict"], run["result"]["collection"]) == ("done", "pass", live)
-    assert {check["name"] for check in run["result"]["checks"]} >= {"count", "round_trip", "model_stamp"}
-    assert run["message"].startswith(f"{live} passes the gate")
-    assert (deployments(verified), verified.alerts.sent[1:]) == (1, [])
-
-
-def test_a_live_collection_that_was_damaged_is_found_and_people_are_told(verified: World) -> None:
-    live = verified.store.aliases()["docs"]
-    verified.store.upsert(live, [Point(3, [1.0] * 64, {"text": "something else"})])
-    until_over(verified)
-    (run,) = the_schedule(verified, "verify")["runs"]
-    assert run["status"] == "failed"
-    assert "does not pass the gate: round_trip" in run["message"]
-    assert verified.alerts.sent[-1].subject == "docs: scheduled verify failed"
-    assert verified.store.aliases()["docs"] == live
-
-
-def test_what_cannot_be_told_is_no_success(verified: World) -> None:
-    verified.write("docs.jsonl", [*texts(7), {"id": 7, "text": "changed since"}])
-    until_over(verified)
-    (run,) = the_schedule(verified, "verify")["runs"]
-    assert (run["status"], the_schedule(verified, "verify")["last_success_at"]) == ("failed", None)
-    assert run["result"]["verdict"] in ("inconclusive", "block")
-
-
-def test_nothing_that_serves_is_nothing_to_verify(world: World) -> None:
-    declare(world, rebuild=None, verify="0 6 * * *")
-    sweep.sweep(world.services)
-    at(world, "2026-11-02T06:00")
-    swept(world)
-    assert "alias docs does not exist" in the_schedule(world, "verify")["runs"][0]["message"]
-
-
-def test_a_verification_is_taken_in_slices_by_whoever_comes(verified: World) -> None:
-    slowly(verified)
-    assert until_over(verified) > 1
-    assert runs(verified, "verify") == [("11-02T06:00", "done")]
-
-
-def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(verified: World) -> None:
-    store = verified.store
-    (run,) = sweep.sweep(verified.services).open
-    verified.over(Failing(store, Died(), "health", "scroll", "fetch", "count"))
-    with pytest.raises(Died):
-        sweep.take_up(verified.services, run)
-    verified.over(store)
-    verified.clock.move(60)
-    assert sweep.sweep(verified.services).open == []
-    assert sweep.take_up(verified.services, run) == f"run {run} needs nobody"
-    verified.clock.move(31)
-    until_over(verified)
-    assert runs(verified, "verify") == [("11-02T06:00", "done")]
-
-
-def test_a_verification_that_kills_its_workers_is_given_up(verified: World) -> None:
-    store = verified.store
-    (run,) = sweep.sweep(verified.services).open
-    verified.over(Failing(store, Died(), "health", "scroll", "fetch", "count"))
-    for _ in range(5):
-        with pytest.raises(Died):
-            sweep.take_up(verified.services, run)
-        verified.clock.move(91)
-    sweep.take_up(verified.services, run)
-    (seen,) = the_schedule(verified, "verify")["runs"]
-    assert (seen["status"], seen["message"]) == ("failed", "its worker died or was stopped 5 times")
-
-
-def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World) -> None:
-    """While it takes its slice, the lease runs out and somebody else ends the run."""
-    store = verified.store
-    (run,) = sweep.sweep(verified.services).open
-
-    class Sleeping(Failing):
-        def _fail(self, *_: Any, **__: Any) -> Any:
-            if verified.store is not store:
-                verified.over(store)
-                verified.clock.move(91)
-                until_over(verified)
-            return store.aliases()
-
-    verified.over(Sleeping(store, Died(), "aliases"))
-    asleep = verified.services
-    assert "somebody else" in sweep.take_up(asleep, run)
-    assert runs(verified, "verify") == [("11-02T06:00", "done")]
-
-
-def test_a_collection_that_was_replaced_meanwhile_is_not_the_one_that_is_verified(verified: World) -> None:
-    at_once, before = verified.services, verified.store.aliases()["docs"]
-    slowly(verified)
-    swept(verified)
-    assert runs(verified, "verify") == [("11-02T06:00", "running")]
-    verified.services = at_once
-    verified.deploy("docs")
-    verified.run()
-    until_over(verified)
-    (run,) = the_schedule(verified, "verify")["runs"]
-    assert (run["status"], run["result"]["collection"]) == ("done", verified.store.aliases()["docs"])
-    assert run["result"]["collection"] != before
-
-
-def test_a_server_that_is_away_delays_a_verification(verified: World) -> None:
-    store = verified.store
-    verified.over(Failing(store, Unavailable("Qdrant did not answer"), "aliases"))
-    for _ in range(10):
-        swept(verified)
-        verified.clock.move(10)
-    assert the_schedule(verified, "verify")["runs"][0]["message"] == "tried again: Qdrant did not answer"
-    verified.over(store)
-    until_over(verified)
-    assert runs(verified, "verify") == [("11-02T06:00", "done")]

@@ -1,0 +1,63 @@
+"""What tests of schedules share: a clock moved by hand, a sweep with all that comes of it, and what is seen then."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from core.models import Deployment
+from core.ports import VectorStore
+from core.schedules import queries, sweep
+from tests.world import World, texts
+
+NIGHTLY = "0 2 * * *"
+
+
+def at(world: World, text: str) -> None:
+    world.clock.moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def swept(world: World) -> None:
+    """One sweep, the work it finds, and every turn that comes of it."""
+    for run in sweep.sweep(world.services).open:
+        sweep.take_up(world.services, run)
+    world.run()
+
+
+def declare(world: World, *, records: int = 8, **settings: Any) -> None:
+    """``docs``, rebuilt every night at two, from so many records."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(records)), **{"rebuild": NIGHTLY, **settings})
+
+
+def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
+    found = queries.schedules(world.services, "docs", limit=50)
+    return next(one for one in found if one["action"] == action)
+
+
+def runs(world: World, action: str = "rebuild") -> list[tuple[str, str]]:
+    """Nominal time and status, oldest first."""
+    return [(run["nominal_at"][5:16], run["status"]) for run in reversed(the_schedule(world, action)["runs"])]
+
+
+def deployments(world: World) -> int:
+    with world.services.sessions() as session:
+        return session.scalar(select(func.count()).select_from(Deployment)) or 0
+
+
+class Died(Exception):
+    pass
+
+
+class Failing:
+    """A store whose named calls raise, and otherwise the one it wraps."""
+
+    def __init__(self, store: VectorStore, error: Exception, *calls: str) -> None:
+        self._store, self._error, self._calls = store, error, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._calls:
+            return self._fail
+        return getattr(self._store, name)
+
+    def _fail(self, *_: Any, **__: Any) -> None:
+        raise self._error
