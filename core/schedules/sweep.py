@@ -176,7 +176,7 @@ def _write(
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
     skipped = _missed(spec, newest, now) or _overlap(session, row)
-    run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=f"schedule {row.id}", created_at=now)
+    run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor="schedule", created_at=now)
     run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
     if skipped:
         run.status, run.finished_at = RunStatus.SKIPPED, now
