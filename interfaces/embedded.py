@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core import engine, retention, traffic
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
+from core.schedules import runs
 from core.schedules import sweep as schedules
 from core.services import Times
 from core.settings import Settings
@@ -140,20 +141,21 @@ class Embedded:
                 traffic.fold(self.services)
                 folding.fold(self.services)
                 traffic.prune(self.services)
+                runs.prune(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, error)
 
-    def _take_up(self, runs: Sequence[int]) -> None:
+    def _take_up(self, wanted: Sequence[int]) -> None:
         """The work of schedules, one run after the other beside the turns: the rows know what is left."""
         with self._guard:
-            if self._pool is None or not runs or not self._work.done():
+            if self._pool is None or not wanted or not self._work.done():
                 return
-            self._work = self._pool.submit(self._work_off, runs)
+            self._work = self._pool.submit(self._work_off, wanted)
             self._work.add_done_callback(_told)
 
-    def _work_off(self, runs: Sequence[int]) -> str:
-        return "; ".join(schedules.take_up(self.services, run_id) for run_id in runs)
+    def _work_off(self, wanted: Sequence[int]) -> str:
+        return "; ".join(schedules.take_up(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
         """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""

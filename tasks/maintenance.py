@@ -6,6 +6,7 @@ from collections.abc import Callable
 from celery import Celery
 
 from core import engine, retention, traffic
+from core.schedules import runs
 from core.schedules import sweep as schedules
 from core.services import Services
 from core.trials import folding, looking
@@ -29,7 +30,8 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
 
     def fold() -> str:
         folded, pruned = traffic.fold(services()) + folding.fold(services()), traffic.prune(services())
-        return f"{folded} rows of observations folded, {pruned} deleted"
+        forgotten = runs.prune(services())
+        return f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
 
     def sweep() -> str:
         swept = schedules.sweep(services())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -19,6 +19,9 @@ from core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
 from core.ports import Alert
 from core.schedule_rows import Schedule, ScheduleRun
 from core.services import Services
+
+#: Of each schedule: three years of nights.
+_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,16 @@ def end(services: Services, run: Run, status: RunStatus, message: str, result: d
             Alert("error", f"{run.alias}: scheduled {run.action} failed", f"{run.name}: {message}. {next_act}")
         )
     return f"{run.name}: {status}: {message}"
+
+
+def prune(services: Services, keep: int = _KEPT) -> int:
+    """Deletes all but the newest ``keep`` runs of each schedule that have ended; how many that were."""
+    newest_first = func.row_number().over(partition_by=ScheduleRun.schedule_id, order_by=ScheduleRun.nominal_at.desc())
+    ended = ScheduleRun.status.not_in(OPEN_RUNS)
+    ranked = select(ScheduleRun.id, newest_first.label("rank")).where(ended).subquery()
+    old = delete(ScheduleRun).where(ScheduleRun.id.in_(select(ranked.c.id).where(ranked.c.rank > keep)))
+    with services.sessions.begin() as session:
+        return len(session.scalars(old.returning(ScheduleRun.id)).all())
 
 
 def _held(run: Run) -> ReturningUpdate[int]:

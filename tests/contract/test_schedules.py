@@ -15,6 +15,7 @@ from core.models import EventRow
 from core.ports import Knock
 from core.schedule_rows import ScheduleRun
 from core.schedules import commands, queries, sweep
+from core.schedules import runs as records
 from tests.schedules import NIGHTLY, Died, Failing, at, declare, deployments, runs, swept, the_schedule
 from tests.world import World, texts
 
@@ -513,3 +514,15 @@ def test_no_run_is_left_open_by_a_night_that_ended(night: World) -> None:
     with night.services.sessions() as session:
         row = session.scalars(select(ScheduleRun)).one()
     assert (row.lease_until, row.state) == (None, {})
+
+
+def test_old_runs_are_forgotten_and_open_ones_never(night: World) -> None:
+    for day in (2, 3, 4, 5):
+        at(night, f"2026-11-{day:02d}T02:00")
+        swept(night)
+        swept(night)
+    night.clock.move(1)
+    commands.run(night.services, "docs", "rebuild", actor="anna")
+    assert records.prune(night.services, keep=2) == 2
+    assert [status for _, status in runs(night)] == ["unchanged", "unchanged", "due"]
+    assert records.prune(night.services, keep=2) == 0
