@@ -40,7 +40,7 @@ def run(**given: Any) -> None:
 @reason
 @as_json
 def pause(**given: Any) -> None:
-    """Lets the times of ALIAS pass without a run, or those of one ACTION."""
+    """Lets times pass without a run: of ACTION, or of all on ALIAS."""
     verb("scheduling.pause", **given)
 
 
