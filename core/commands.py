@@ -29,6 +29,8 @@ from core.strategies import STRATEGIES
 from core.strategies import rollback as rollback_strategy
 
 GRACE_MINUTES = 60.0
+#: Kinds of source that no request may name, be it for records or for judged queries.
+_DECLARED_ONLY = ("python:", "sql:")
 
 #: Given the session and the id of a deployment that is being written down.
 Along = Callable[[Session, str], None]
@@ -61,8 +63,10 @@ def deploy(
     live = _live(services)
     _check_server(services)
     spec = _spec(services, alias, live)
+    declared = spec
     spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
     spec = _inherited(services, spec.with_options(options or {}), live.get(alias))
+    _check_declared(spec, declared)
     plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
     _check_validation(services, spec, blue)
     judged_queries(services, spec)
@@ -107,7 +111,9 @@ def spec_of(
     services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
 ) -> IndexSpec:
     """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
-    spec = _inherited(services, _spec(services, alias, live).with_options(options or {}), live.get(alias))
+    declared = _spec(services, alias, live)
+    spec = _inherited(services, declared.with_options(options or {}), live.get(alias))
+    _check_declared(spec, declared)
     _check_validation(services, spec, live.get(alias))
     return spec
 
@@ -237,6 +243,15 @@ def _asked(
     return {key: value for key, value in asked.items() if value is not None}
 
 
+def _check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
+    """Code and queries run with the rights of a worker, so only who writes the index file may name them."""
+    said = {declared.source, declared.validation.judged}
+    for text in (spec.source, spec.validation.judged):
+        if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
+            kind = text.strip().partition(":")[0]  # what follows may hold a secret that does not belong there
+            raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
+
+
 def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
     """An index that declares no model goes on with the one its live collection is stamped with."""
     if spec.embedding is not None or blue is None:
@@ -263,7 +278,7 @@ def _check_validation(services: Services, spec: IndexSpec, blue: str | None) -> 
 
 def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
     if spec.source is None:
-        raise Refused(f"{alias} has no source; name one (--source jsonl:FILES, csv:FILES or collection:NAME)")
+        raise Refused(f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME …)")
     source = services.source(spec.source)
     try:
         source.check()

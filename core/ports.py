@@ -275,11 +275,13 @@ class Source(Protocol):
     def check(self) -> None:
         """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what and which."""
 
-    def fingerprint(self) -> str:
-        """Changes when the data changed; a resumed read that meets another fingerprint must not go on."""
+    def fingerprint(self) -> str | None:
+        """Changes when the data changed; a resumed read that meets another fingerprint must not go on. None where the
+        source cannot tell: then it may have changed at any time."""
 
     def size(self) -> int:
-        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for collections)."""
+        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for collections); 0 where that
+        is not known beforehand."""
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the source's own."""

@@ -5,7 +5,11 @@ from pathlib import Path
 
 from adapters.sources.collection import CollectionSource
 from adapters.sources.csv import csv_files
+from adapters.sources.folder import FolderSource
+from adapters.sources.function import FunctionSource
 from adapters.sources.jsonl import jsonl_files
+from adapters.sources.parquet import ParquetSource
+from adapters.sources.sql import SqlSource
 from core.errors import Refused
 from core.ports import Source, VectorStore
 
@@ -14,6 +18,10 @@ Factory = Callable[[str, Sequence[Path], VectorStore], Source]
 SOURCES: dict[str, Factory] = {
     "jsonl": lambda where, roots, _: jsonl_files(where, roots),
     "csv": lambda where, roots, _: csv_files(where, roots),
+    "dir": lambda where, roots, _: FolderSource(where, roots),
+    "parquet": lambda where, roots, _: ParquetSource(where, roots),
+    "sql": lambda where, roots, _: SqlSource(where),
+    "python": lambda where, roots, _: FunctionSource(where),
     "collection": lambda where, _, store: CollectionSource(where, store),
 }
 
@@ -25,8 +33,8 @@ def open_source(text: str, roots: Sequence[Path], store: VectorStore) -> Source:
     """
     kind, colon, where = text.partition(":")
     known = ", ".join(f"{name}:" for name in SOURCES)
-    if "://" in text:
-        raise Refused(f"source {text!r} is a URL; records are read from local files and collections ({known})")
+    if "://" in text and kind != "sql":
+        raise Refused(f"source {text!r} is a URL; records are read from local files, tables and collections ({known})")
     if not colon or kind not in SOURCES:
         raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
     if not where.strip():

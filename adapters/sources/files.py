@@ -9,13 +9,14 @@ exists elsewhere.
 import errno
 import glob
 import gzip
+import hashlib
 import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -54,6 +55,37 @@ def absolute(patterns: str, base: Path) -> str:
     """The same patterns, those that are relative to ``base`` written out so that they mean the same from anywhere."""
     start = glob.escape(str(base.absolute())).replace(",", "[,]")
     return ",".join(os.path.join(start, pattern.strip()) for pattern in _SEPARATOR.split(patterns))  # noqa: PTH118
+
+
+def below(folder: str, roots: Sequence[Path], endings: Container[str]) -> tuple[File, ...]:
+    """The files in ``folder`` and the folders in it whose names end like this, by path; ``name`` begins at ``folder``.
+    Hidden ones are passed over, links to folders are not followed. Raises Refused for what is missing or not allowed.
+    """
+    real = _resolved(roots[0] / folder, folder)
+    _must_be_allowed(real, folder, roots)
+    with translated(folder):
+        if not stat.S_ISDIR(real.stat().st_mode):
+            raise Refused(f"{folder} is a file; name the folder it lies in")
+    paths = sorted(path for path in _visible(real) if path.suffix.lower() in endings)
+    return tuple(replace(_file(path, roots), name=_name(path, real)) for path in paths)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(at, name) for name in names if not name.startswith("."))
+
+
+def fingerprint(files: Sequence[File]) -> str:
+    state = "\n".join(f"{file.path}\0{file.size}\0{file.changed}" for file in files)
+    return hashlib.blake2b(os.fsencode(state), digest_size=16).hexdigest()
+
+
+def must_be_as_found(file: File) -> None:
+    """Raises Refused when the file was written to since it was found."""
+    now = file.path.stat()
+    if (now.st_size, now.st_mtime_ns) != (file.size, file.changed):
+        raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
 
 
 def _matching(pattern: str, roots: Sequence[Path]) -> list[File]:

@@ -5,8 +5,6 @@ files where one file takes many turns.
 """
 
 import gzip
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
-from adapters.sources.files import File, absolute, find, translated
+from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
 from core.errors import Refused
 from core.ports import Cursor, Row
 
@@ -123,8 +121,7 @@ class FileSource:
             raise Refused(f"{self._patterns} holds no record: {', '.join(file.name for file in self._files)[:500]}")
 
     def fingerprint(self) -> str:
-        state = "\n".join(f"{file.path}\0{file.size}\0{file.changed}" for file in self._files)
-        return hashlib.blake2b(os.fsencode(state), digest_size=16).hexdigest()
+        return fingerprint(self._files)
 
     def size(self) -> int:
         return sum(file.size for file in self._files)
@@ -151,9 +148,7 @@ class FileSource:
         with translated(file.name), Lines(file) as lines:
             for parsed in self._parse(lines, offset, line):
                 yield parsed, lines
-            now = file.path.stat()
-        if (now.st_size, now.st_mtime_ns) != (file.size, file.changed):
-            raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
+            must_be_as_found(file)
 
 
 def _ending_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:

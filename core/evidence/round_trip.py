@@ -36,7 +36,8 @@ def compare(gate: GateContext, over: Over) -> float | None:
         memory["at"] = at + _CHUNK
         if over():
             break
-    memory["changed"] = gate.source.fingerprint() != gate.filled.get("print", gate.part("origin")["print"])
+    now = gate.source.fingerprint()
+    memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
     return None if int(memory.get("at", 0)) >= len(sample) else 0.0
 
 

@@ -43,7 +43,9 @@ def up(**given: Any) -> None:
 
 @main.command()
 @click.argument("alias")
-@click.option("--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES or collection:NAME.")
+@click.option(
+    "--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES or collection:NAME."
+)
 @click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
 @click.option("--query", "validation_queries", multiple=True, metavar="TEXT", help="A validation query; repeatable.")

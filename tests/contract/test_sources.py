@@ -5,12 +5,17 @@ import gzip
 import io
 import json
 import os
+import sqlite3
 import tracemalloc
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +35,9 @@ RECORDS = [
     *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
 ]
 SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
+#: Kinds that cannot know beforehand how much there is.
+UNSIZED = {"python"}
+TYPES = pa.schema({"id": pa.int64(), "title": pa.string(), "text": pa.string(), "vector": pa.list_(pa.float32())})
 Place = Callable[[Path, VectorStore, list[dict[str, Any]]], str]
 
 
@@ -85,12 +93,58 @@ def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) 
     return "collection:things"
 
 
+def documents(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    """Every second document lies in a folder within; what else lies there is none."""
+    (folder / "docs" / "z").mkdir(parents=True)
+    (folder / "docs" / "z.png").write_bytes(b"\x89PNG")
+    for record in records:
+        (folder / "docs" / document(record)["path"]).write_text(record["text"], encoding="utf-8", newline="")
+    return "dir:docs"
+
+
+def document(record: dict[str, Any]) -> dict[str, Any]:
+    name = f"{record['id']:02}"
+    path = f"{name}.txt" if record["id"] < 30 else f"z/{name}.txt"
+    return {"id": path, "title": name, "text": record["text"].strip(), "path": path}
+
+
+def columns(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    """Two files of several row groups."""
+    pq.write_table(pa.Table.from_pylist(records[:20], TYPES), folder / "a.parquet", row_group_size=7)
+    pq.write_table(pa.Table.from_pylist(records[20:], TYPES), folder / "b.parquet", row_group_size=30)
+    return "parquet:*.parquet"
+
+
+def database(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    with closing(sqlite3.connect(folder / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE articles (id INTEGER, title TEXT, text TEXT, vector TEXT)")
+        for record in reversed(records):
+            values = [record["id"], record["title"], record["text"], json.dumps(record.get("vector"))]
+            connection.execute("INSERT INTO articles VALUES (?, ?, ?, ?)", values)
+    return "sql:SHOP_URL:SELECT id, title, text, nullif(vector, 'null') AS vector FROM articles WHERE title <> ':x'"
+
+
+def function(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    module = f"records_{uuid.uuid4().hex}"  # a module of that name is imported once in a process
+    (folder / f"{module}.py").write_text(f"def everything():\n    yield from {records!r}\n")
+    return f"python:{module}:everything"
+
+
 PLACES: dict[str, Place] = {
     "jsonl": plain("jsonl", lines),
     "jsonl several, .gz": several("jsonl", lines),
     "csv": plain("csv", table),
     "csv several, .gz": several("csv", table),
+    "dir": documents,
+    "parquet": columns,
+    "sql": database,
+    "python": function,
     "collection": collection,
+}
+#: What a record comes back as, where the kind has a shape of its own.
+SHAPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "dir": document,
+    "collection": lambda record: {"vector": [0.0, 1.0], **record},
 }
 
 
@@ -100,9 +154,19 @@ class Laid:
     store: VectorStore
     open: Callable[[], Source]
 
+    def shape(self, record: dict[str, Any]) -> dict[str, Any]:
+        return SHAPES[self.kind](record) if self.kind in SHAPES else record
+
+
+def at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker's environment has: a database's URL, and the folder of the operator's modules."""
+    monkeypatch.setenv("SHOP_URL", f"sqlite:///{folder}/shop.db")
+    monkeypatch.syspath_prepend(folder)
+
 
 @pytest.fixture(params=PLACES)
-def laid(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Laid]:
+def laid(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laid]:
+    at_hand(tmp_path, monkeypatch)
     store = LocalStore(":memory:")
     text = PLACES[request.param](tmp_path, store, RECORDS)
     yield Laid(text.partition(":")[0], store, lambda: open_source(text, (tmp_path,), store))
@@ -110,7 +174,8 @@ def laid(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Laid]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[[str], Source]:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Source]:
+    at_hand(tmp_path, monkeypatch)
     return lambda text: open_source(text, (tmp_path,), LocalStore(":memory:"))
 
 
@@ -132,8 +197,7 @@ def test_every_kind_is_under_this_contract():
 def test_a_source_gives_the_records_it_was_filled_with_in_order(laid):
     laid.open().check()
     given_back = [comparable(row.fields) for row in laid.open().read(None)]
-    made_up = {"vector": [0.0, 1.0]} if laid.kind == "collection" else {}
-    assert given_back == [{**made_up, **record} for record in RECORDS]
+    assert given_back == [laid.shape(record) for record in RECORDS]
 
 
 def test_reading_on_from_any_cursor_equals_reading_in_one_go(laid):
@@ -148,7 +212,7 @@ def test_what_is_done_never_shrinks_and_ends_at_the_size(laid):
     done = [row.cursor["done"] for row in laid.open().read(None)]
     assert done == sorted(done)
     assert done[0] > 0
-    assert done[-1] == laid.open().size()
+    assert laid.open().size() == (0 if laid.kind in UNSIZED else done[-1])
 
 
 def test_every_row_says_where_it_stands_and_no_two_say_the_same(laid):
@@ -176,8 +240,8 @@ def test_only_a_collection_names_a_collection(laid):
 
 def test_reading_is_lazy(laid):
     rows = laid.open().read(None)
-    assert next(rows).fields["id"] == 1
-    assert next(rows).fields["id"] == 2
+    assert next(rows).fields["id"] == laid.shape(RECORDS[0])["id"]
+    assert next(rows).fields["id"] == laid.shape(RECORDS[1])["id"]
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -360,6 +424,131 @@ def test_no_bytes_whatever_throw_anything_but_a_refusal(tmp_path, opened, conten
     (tmp_path / f"a.{kind}").write_bytes((b"id,b\n" if kind == "csv" else b"") + content)
     rows = list(opened(f"{kind}:a.{kind}").read(None))
     assert all((row.fields is None) == bool(row.problem) for row in rows)
+
+
+# --- folders ----------------------------------------------------------------------------------------------------
+
+
+def found(tmp_path, opened, name, content):
+    """The one document of a folder, read."""
+    (tmp_path / "docs").mkdir(exist_ok=True)
+    (tmp_path / "docs" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    [row] = opened("dir:docs").read(None)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        ("# Plain\ntext", "Plain"),
+        ("text\n\n## Second *level* ##\n", "Second *level*"),
+        ("Underlined\n==========\n", "Underlined"),
+        ("```\n# a comment\n```\n# After\n", "After"),
+        ("no heading\n", "a"),
+        ("---\ntitle: Named: no\n---\n# Heading\n", None),
+        ("---\ntitle: In front\nid: guide-7\ntags: [x, 'y']\n---\n# Heading\n", "In front"),
+    ],
+)
+def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(tmp_path, opened, content, title):
+    row = found(tmp_path, opened, "a.md", content)
+    assert (row.fields or {}).get("title") == title
+    assert bool(row.problem) == (title is None)
+
+
+def test_front_matter_is_fields_and_no_text(tmp_path, opened):
+    content = "---\r\nid: guide-7\r\ntags: [x, 2]\r\npath: elsewhere\r\n---\r\n# One\r\n\r\ntext"
+    assert found(tmp_path, opened, "a.md", content).fields == {
+        "id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md", "text": "# One\n\ntext"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [("a: [", "not YAML"), ("- a", "is no object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
+)
+def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, said):
+    row = found(tmp_path, opened, "a.md", f"---\n{front}\n---\ntext\n")
+    assert row.fields is None
+    assert said in row.problem
+
+
+def test_html_gives_what_a_reader_sees(tmp_path, opened):
+    page = """<!doctype html><html><head><title> The
+        page </title><style>p {}</style><script>let a = "<p>no</p>";</script></head>
+        <body><nav><a href=x>Home</a></nav><h1>A <em>big</em> heading</h1><p>One&nbsp;line &amp; more<br>next</p>
+        <ul><li>first<li>second</ul><pre>def f():
+    return 1</pre><template>never</template><p>Unclosed <b>bold</body></html>"""
+    assert found(tmp_path, opened, "a.html", page).fields == {
+        "id": "a.html",
+        "title": "The page",
+        "path": "a.html",
+        "text": "A big heading\nOne line & more\nnext\nfirst\nsecond\ndef f():\nreturn 1\nUnclosed bold",
+    }
+
+
+def test_a_page_that_marks_its_main_part_gives_that_alone(tmp_path, opened):
+    page = "<body><header>Shop</header><main><h1>Chairs</h1><p>Oak.</p></main><footer>Imprint</footer>"
+    row = found(tmp_path, opened, "a.htm", page)
+    assert (row.fields["title"], row.fields["text"]) == ("Chairs", "Chairs\nOak.")
+
+
+def test_a_document_that_is_no_text_is_a_row_with_a_problem(tmp_path, opened):
+    assert "not UTF-8" in found(tmp_path, opened, "a.txt", b"\xff\xfe").problem
+
+
+def test_a_malformed_page_is_read_as_far_as_it_goes_or_is_a_problem(tmp_path, opened):
+    for content in ("<![x", "<![foo[x]]>text", "<!doctype [", "<p", "&#xffffffff;", "</", "<!--", "<?x"):
+        row = found(tmp_path, opened, "a.html", content)
+        assert (row.fields is None) == bool(row.problem)
+
+
+def test_hidden_files_links_to_folders_and_other_kinds_are_passed_over(tmp_path, opened):
+    for name in ("docs/.git/a.md", "docs/.b.md", "docs/c.py", "other/d.md", "docs/e/F.MD"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "docs" / "link").symlink_to(tmp_path / "other")
+    assert [row.fields["id"] for row in opened("dir:docs").read(None)] == ["e/F.MD"]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("nothing", "nothing cannot be read: No such file"),
+        ("a.md", "a.md is a file; name the folder it lies in"),
+        ("empty", "empty holds no document; expected files that end in .md"),
+        ("../", "outside the folders that sources may read"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused(tmp_path, opened, where, said):
+    (tmp_path / "a.md").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refused, match=said):
+        opened(f"dir:{where}").check()
+
+
+def test_a_link_that_leads_out_of_the_allowed_folders_is_refused(tmp_path, opened):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").symlink_to("/etc/hostname")
+    with pytest.raises(Refused, match="outside the folders that sources may read"):
+        opened("dir:docs").check()
+
+
+def test_a_folder_that_changed_ends_a_resumed_read(tmp_path, opened):
+    documents(tmp_path, None, RECORDS)
+    row = next(opened("dir:docs").read(None))
+    (tmp_path / "docs" / "new.md").write_text("x")
+    with pytest.raises(Refused, match="changed since it was read up to file 1"):
+        opened("dir:docs").read(row.cursor)
+
+
+@in_folder
+@given(st.binary(max_size=300), st.sampled_from(["a.md", "a.html"]))
+def test_no_bytes_whatever_in_a_document_throw_anything(tmp_path, opened, content, name):
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    [row] = opened(f"dir:{name}").read(None)
+    assert (row.fields is None) == bool(row.problem)
 
 
 # --- collections ------------------------------------------------------------------------------------------------

@@ -311,7 +311,7 @@ def test_aliases_are_made_moved_and_removed(shell):
         (["deploy", "docs", "--source", "jsonl:empty.jsonl"], ["empty.jsonl", "empty"]),
         (["deploy", "docs", "--source", "jsonl:/etc/passwd"], ["/etc/passwd", "ROLLOUTS_SOURCE_ROOTS"]),
         (["deploy", "docs", "--source", "jsonl:../x.jsonl"], ["../x.jsonl", "ROLLOUTS_SOURCE_ROOTS"]),
-        (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, collection:"]),
+        (["deploy", "docs", "--source", "s3:bucket"], ["s3:bucket", "jsonl:, csv:, dir:"]),
         (["deploy", "docs", "--source", "collection:nope"], ["nope"]),
         (["deploy", "docs", "--strategy", "rolling"], ["rolling", "blue_green, canary"]),
         (

@@ -184,13 +184,13 @@ def test_nothing_outside_is_looked_at_not_even_whether_it_exists(folder):
     "text", ["https://host/a.jsonl", "jsonl:https://host/a.jsonl", "s3://b/k", "csv:file:///a.csv"]
 )
 def test_a_url_is_refused_in_words(folder, text):
-    with pytest.raises(Refused, match="is a URL; records are read from local files and collections"):
+    with pytest.raises(Refused, match="is a URL; records are read from local files, tables and collections"):
         open_source(text, [folder], None)
 
 
-@pytest.mark.parametrize("text", ["parquet:a", "docs/*.jsonl", "", ":", "JSONL:a"])
+@pytest.mark.parametrize("text", ["orc:a", "docs/*.jsonl", "", ":", "JSONL:a"])
 def test_an_unknown_kind_is_refused_with_the_known_ones(folder, text):
-    with pytest.raises(Refused, match=re.escape("expected one of jsonl:, csv:, collection:")):
+    with pytest.raises(Refused, match=re.escape("expected one of jsonl:, csv:, ")):
         open_source(text, [folder], None)
 
 

@@ -1,0 +1,91 @@
+"""``dir:FOLDER``: the documents in a folder and the folders in it: Markdown, plain text and HTML, UTF-8.
+
+A record has ``id`` and ``path`` (the file's path in the folder, with ``/``), ``title`` and ``text``. Files that end
+otherwise are passed over. A file is read whole, one at a time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adapters.sources import html, markdown
+from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
+from adapters.sources.lines import LONGEST
+from core.errors import Refused
+from core.ports import Cursor, Row
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"text": text.strip()}
+
+
+#: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
+READERS: dict[str, Callable[[str], dict[str, Any]]] = {
+    ".md": markdown.read,
+    ".markdown": markdown.read,
+    ".txt": _plain,
+    ".html": html.read,
+    ".htm": html.read,
+}
+
+
+class FolderSource:
+    """Cursor: ``n`` and ``done`` (files so far), ``print`` the fingerprint it belongs to."""
+
+    collection: str | None = None
+
+    def __init__(self, folder: str, roots: Sequence[Path]) -> None:
+        self._folder, self._roots = folder, roots
+
+    @property
+    def address(self) -> str:
+        return f"dir:{self._roots[0].absolute() / self._folder}"
+
+    @cached_property
+    def _files(self) -> tuple[File, ...]:
+        return below(self._folder, self._roots, READERS)
+
+    def check(self) -> None:
+        if not self._files:
+            raise Refused(f"{self._folder} holds no document; expected files that end in {', '.join(READERS)}")
+        for file in self._files:
+            with translated(file.name), file.path.open("rb"):
+                pass
+
+    @cached_property
+    def _print(self) -> str:
+        return fingerprint(self._files)
+
+    def fingerprint(self) -> str:
+        return self._print
+
+    def size(self) -> int:
+        return len(self._files)
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Raises Refused when the files are not those of the cursor, or change while they are read."""
+        if cursor and cursor["print"] != self._print:
+            raise Refused(f"{self._folder} changed since it was read up to file {cursor['n']}; start again")
+        return self._rows(cursor["n"] if cursor else 0)
+
+    def _rows(self, after: int) -> Iterator[Row]:
+        for number, file in enumerate(self._files[after:], after + 1):
+            fields, problem = _document(file)
+            cursor = {"n": number, "done": number, "print": self._print}
+            yield Row(f"{self._folder}/{file.name}", fields, cursor, problem)
+
+
+def _document(file: File) -> tuple[dict[str, Any] | None, str]:
+    with translated(file.name), file.path.open("rb") as opened:
+        content = opened.read(LONGEST + 1)
+        must_be_as_found(file)
+    if len(content) > LONGEST:
+        return None, f"longer than {LONGEST} bytes"
+    try:
+        found = READERS[file.path.suffix.lower()](content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return None, f"not UTF-8: {error.reason} at byte {error.start + 1}"
+    except ValueError as error:
+        return None, str(error)
+    return {"id": file.name, "title": Path(file.name).stem, **found, "path": file.name}, ""

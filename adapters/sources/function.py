@@ -1,0 +1,80 @@
+"""``python:MODULE:CALLABLE``: what a function of yours gives; never taken from a request, for it is code.
+
+It is called anew for each turn and each look of the gate, and must give the same records in the same order: reading on
+runs over those that were read. The module must be importable by every worker, and a changed one is seen only by new
+processes.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from core.errors import AppError, Refused
+from core.ports import Cursor, Row
+
+
+class FunctionSource:
+    """Cursor: ``n`` and ``done`` (records so far), ``id`` of the last one as far as it has one."""
+
+    collection: str | None = None
+
+    def __init__(self, where: str) -> None:
+        self._module, _, self._name = where.partition(":")
+        if not all(part.isidentifier() for part in (*self._module.split("."), self._name)):
+            raise Refused(f"source python:{where} names no function; expected python:MODULE:CALLABLE")
+
+    @property
+    def address(self) -> str:
+        return f"python:{self._module}:{self._name}"
+
+    def check(self) -> None:
+        try:
+            first = next(self.read(None), None)
+        except AppError:
+            raise
+        except Exception as error:
+            raise Refused(f"{self.address} failed at its first record: {type(error).__name__}: {error}") from error
+        if first is None:
+            raise Refused(f"{self.address} gives no record")
+
+    def fingerprint(self) -> None:
+        return None
+
+    def size(self) -> int:
+        return 0
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Raises Refused when the record at the cursor is another than it was; what the function raises is its own."""
+        read = cursor["n"] if cursor else 0
+        for number, record in enumerate(self._records(), 1):
+            row = self._row(number, record)
+            if number > read:
+                yield row
+            elif cursor and number == read and row.cursor["id"] != cursor["id"]:
+                raise Refused(f"{row.where} was {cursor['id']!r} before; the function must give the same records again")
+
+    def _records(self) -> Iterator[Any]:
+        records = self._function()()
+        if not hasattr(records, "__iter__") or isinstance(records, str | bytes | Mapping):
+            raise Refused(f"{self.address} gives a {type(records).__name__}; expected records one after the other")
+        return iter(records)
+
+    def _function(self) -> Callable[[], Any]:
+        try:
+            found: Callable[[], Any] | None = getattr(importlib.import_module(self._module), self._name, None)
+        except ImportError as error:
+            raise Refused(
+                f"{self.address} cannot be imported: {error}; it must be installed or on PYTHONPATH"
+            ) from error
+        if found is None or not callable(found):
+            raise Refused(f"{self.address}: the module has no function {self._name}")
+        return found
+
+    def _row(self, number: int, record: Any) -> Row:
+        where = f"{self.address}, record {number}"
+        if not isinstance(record, Mapping):
+            problem = f"is a {type(record).__name__}; expected a mapping of fields"
+            return Row(where, None, {"n": number, "done": number, "id": None}, problem)
+        id = record.get("id")
+        known = id if isinstance(id, int | str) else None
+        return Row(where, dict(record), {"n": number, "done": number, "id": known})

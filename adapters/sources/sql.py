@@ -1,0 +1,145 @@
+"""``sql:VARIABLE:SELECT …``: what a query of a database gives, by ascending ``id``.
+
+The database's URL stands in the environment variable, and nowhere else: not in addresses, events or errors. Reading
+goes on behind the last id that was read, so that nothing is kept in the database between two turns; a table is read
+while it lives, and no fingerprint of it could be had without reading all of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from adapters.environment import secret
+from adapters.sources.values import as_fields
+from core.errors import Refused, Unavailable
+from core.ports import Cursor, Row
+
+_PAGE = 1000
+#: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.
+_READ_ONLY = {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
+#: SQLite calls a mistake in a query an operational error too.
+_SQLITE_ERROR = 1
+
+
+class SqlSource:
+    """Cursor: ``after`` (the last id), ``same`` (rows with that id so far), ``n`` and ``done`` (rows so far)."""
+
+    collection: str | None = None
+
+    def __init__(self, where: str) -> None:
+        self._variable, _, query = (part.strip() for part in where.partition(":"))
+        self._query = query.rstrip("; \n\t")
+        if not self._query.lower().startswith(("select", "with")):
+            # What stands there is not shown: it may be a URL with a password.
+            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL stands in the variable")
+
+    @property
+    def address(self) -> str:
+        return f"sql:{self._variable}:{self._query}"
+
+    @property
+    def _name(self) -> str:
+        return f"database {self._variable}"
+
+    def check(self) -> None:
+        with self._connected() as connection:
+            columns = list(connection.execute(self._around("q.*", "WHERE 1 = 0")).keys())
+            if "id" not in columns:
+                raise Refused(f"{self._name}: the query gives {', '.join(columns)}; one column must be named id")
+            without = connection.scalar(self._around("count(*) - count(q.id)"))
+        if not self.size():
+            raise Refused(f"{self._name}: the query gives no row")
+        if without:
+            raise Refused(f"{self._name}: {without:,} rows have no id (NULL); leave them out, WHERE id IS NOT NULL")
+
+    def fingerprint(self) -> None:
+        return None
+
+    def size(self) -> int:
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
+        with self._connected() as connection:
+            return int(connection.scalar(self._around("count(*)")) or 0)
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        after, same, number = (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
+        left_out = same
+        for fields in self._rows(after):
+            if left_out and fields["id"] == after:
+                left_out -= 1
+                continue
+            left_out, number = 0, number + 1
+            same = same + 1 if fields["id"] == after else 1
+            after = fields["id"]
+            at = {"after": after, "same": same, "n": number, "done": number}
+            yield Row(f"{self._name}, row {number}, id {after}", fields, at)
+
+    def _rows(self, after: int | str | None) -> Iterator[dict[str, Any]]:
+        """From the rows with the id ``after`` on, those included."""
+        behind = "ORDER BY q.id" if after is None else "WHERE q.id >= :after ORDER BY q.id"
+        query = self._around("q.*", behind)
+        with self._connected() as connection:
+            found = connection.execution_options(yield_per=_PAGE).execute(
+                query, {} if after is None else {"after": after}
+            )
+            for row in found.mappings():
+                yield self._fields(row)
+
+    def _fields(self, row: RowMapping) -> dict[str, Any]:
+        """An id's order must be the same as a parameter and as a column, which is sure of integers and texts alone."""
+        if type(row["id"]) not in {int, str}:
+            kind = "NULL" if row["id"] is None else type(row["id"]).__name__
+            raise Refused(f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS TEXT) AS id")
+        return as_fields(dict(row))
+
+    def _around(self, columns: str, behind: str = "") -> TextClause:
+        """The colons of the query are its own; SQLAlchemy would take them for parameters."""
+        query = self._query.replace("\\", "\\\\").replace(":", "\\:")
+        return text(f"SELECT {columns} FROM (\n{query}\n) AS q {behind}")  # noqa: S608 - the operator's own query
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        url = self._url()
+        try:
+            with _engine(url, self._name).connect() as connection:
+                if url.get_backend_name() in _READ_ONLY:
+                    connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
+                yield connection
+        except DBAPIError as error:
+            said = " ".join(str(error.orig).split()).replace(url.password or "\0", "***")
+            kind = Unavailable if _may_pass(error) else Refused
+            raise kind(f"{self._name}: {said}") from None
+
+    def _url(self) -> URL:
+        try:
+            return make_url(secret(self._variable, f"source sql:{self._variable}:…"))
+        except (ArgumentError, ValueError):
+            raise Refused(
+                f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
+            ) from None
+
+
+def _engine(url: URL, name: str) -> Engine:
+    backend = url.get_backend_name()
+    if backend == "sqlite" and not Path(url.database or "").is_file():
+        raise Refused(f"{name}: there is no such SQLite file")  # SQLite would make an empty one
+    arguments = {"connect_timeout": 5} if backend == "postgresql" else {}
+    try:
+        return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+    except (ArgumentError, ImportError):
+        raise Refused(f"{name}: there is no driver for {url.drivername}; install it beside this program") from None
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    if getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_ERROR:
+        return False
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
