@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from adapters.splitting import by_count, room
 from core.errors import Refused
 from core.ports import FloatArray
 
@@ -45,6 +46,12 @@ class Hashing:
     def truncated(self, texts: Sequence[str]) -> int:
         return 0
 
+    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+        """Words are its tokens, and it reads any number of them."""
+        if most is None:
+            return [(0, text)] if text.strip() else []
+        return by_count(_words, text, room(most, _words(beside)), overlap)
+
     def _fill(self, row: FloatArray, text: str) -> None:
         for word, count in Counter(_WORD.findall(text.casefold())).items():
             slot, sign = _feature(word)
@@ -52,6 +59,10 @@ class Hashing:
         if not row.any():  # no word in it, or words that cancel out: the whole text is the feature
             row[_feature(text)[0] % self.dimension] = 1
         row /= np.linalg.norm(row)
+
+
+def _words(text: str) -> int:
+    return len(_WORD.findall(text))
 
 
 @lru_cache(maxsize=1 << 16)

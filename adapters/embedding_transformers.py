@@ -22,6 +22,7 @@ import numpy as np
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
+from adapters.splitting import by_tokens, room
 from core.errors import Refused, Unavailable
 from core.ports import FloatArray
 
@@ -84,6 +85,18 @@ class SentenceTransformers:
         prompt = loaded.model.prompts.get("document") or ""
         tokens = loaded.tokenizer.encode_batch_fast([prompt + text for text in texts])
         return sum(len(each.ids) > limit for each in tokens)
+
+    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+        loaded = self._loaded
+        reads = int(loaded.model.max_seq_length or 0)
+        limit = min(number for number in (most, reads) if number) if most or reads else 0
+        if loaded.tokenizer is None or not limit:
+            raise Refused(
+                f"embedding model {self._model!r} counts no tokens or has no limit; name embedding.chunk.max_tokens, "
+                "or take a model with a tokenizer"
+            )
+        taken = loaded.tokenizer.encode((loaded.model.prompts.get("document") or "") + beside).ids
+        return by_tokens(loaded.tokenizer, text, room(limit, len(taken)), overlap)
 
     @property
     def _loaded(self) -> "_Loaded":

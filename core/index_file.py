@@ -4,6 +4,7 @@ A wrong key, type or value is refused with its path, the value and what was expe
 """
 
 import math
+import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
+class ChunkSpec(_Strict):
+    """How documents are cut into chunks; ``field`` defaults to the last of the template, ``max_tokens`` to what the
+    model reads. Both counts are of the model's tokens."""
+
+    field: str | None = None
+    max_tokens: Annotated[int, Field(ge=16, strict=True)] | None = None
+    overlap: Count = 0
+
+
 class EmbeddingSpec(_Strict):
     """Which model turns a record into a vector. ``text`` is a template over the record's fields, plain names only."""
 
@@ -49,6 +59,8 @@ class EmbeddingSpec(_Strict):
     text: str = "{text}"
     #: Name of the collection's vector; empty is the unnamed one.
     vector: str = ""
+    #: Documents longer than the model reads become several points; see ``core.chunks``.
+    chunk: ChunkSpec | None = None
 
     @field_validator("text")
     @classmethod
@@ -56,6 +68,13 @@ class EmbeddingSpec(_Strict):
         if not template_fields(text):
             raise ValueError("expected at least one {field}")
         return text
+
+    @model_validator(mode="after")
+    def _field_of_the_template(self) -> Self:
+        names = template_fields(self.text)
+        if self.chunk is not None and self.chunk.field not in {None, *names}:
+            raise ValueError(f"chunk.field is {self.chunk.field!r}; expected a field of text: {', '.join(names)}")
+        return self
 
 
 class CollectionSpec(_Strict):

@@ -48,6 +48,11 @@ def point_id(record_id: int | str) -> PointId:
     return str(uuid.uuid5(_RECORDS, f"{type(record_id).__name__}:{record_id}"))
 
 
+def chunk_id(document: int | str, number: int) -> str:
+    """A document's chunk, counted from 0: a UUIDv5, always the same; the document ids 1 and "1" have different ones."""
+    return str(uuid.uuid5(_RECORDS, f"chunk:{number}:{type(document).__name__}:{document}"))
+
+
 def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text

@@ -241,6 +241,11 @@ class Embedder(Protocol):
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the model reads."""
 
+    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+        """The text in pieces, each with its offset in characters, always the same. A piece has at most ``most`` tokens
+        together with ``beside`` (None: as many as the model reads) and shares up to ``overlap`` with the one before,
+        at most half of it. Space around pieces is left out; text that is nothing else has none."""
+
 
 # --- sources ----------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from core.chunks import chunked
 from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
-from core.index_file import IndexSpec
+from core.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
 from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema
@@ -38,7 +39,7 @@ def open_gate(
         wanted=wanted,
         vector=vector,
         embedder=embedder,
-        source=services.source(source) if source else None,
+        source=chunked(services.source(source), spec.embedding, embedder) if source else None,
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -66,6 +67,11 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         filled=_filled(services, green),
         memory=memory,
     )
+
+
+def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
+    """What makes the texts that are embedded."""
+    return (embedding.text, embedding.chunk) if embedding else None
 
 
 def _vector(stamp: Stamp | None, named: str, names: list[str]) -> str:
@@ -106,6 +112,5 @@ def _live(
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     alike = using == vector and vector in names and same_vectors(schema, store.schema(green), vector)
     known = stamp is None or stamp.identity == (embedder.identity if embedder else None)
-    ours = spec.embedding.text if spec.embedding else None
-    texts = stamp is None or (stamp.spec.text if stamp.spec else None) == ours
+    texts = stamp is None or _texts(stamp.spec) == _texts(spec.embedding)
     return Live(blue, using, theirs, same_model=alike and known, same_texts=texts)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from core.chunks import chunked
 from core.plan import Outcome, Reject, State, StepContext, Wait
 from core.ports import Embedder, Point, PointId, Row, Source, Vector
 from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
@@ -58,7 +59,7 @@ def _loader(context: StepContext) -> _Loader:
     embedder = services.embedder(spec.embedding) if spec.embedding else None
     return _Loader(
         context=context,
-        source=services.source(deployment.source),
+        source=chunked(services.source(deployment.source), spec.embedding, embedder),
         rules=RecordRules.of(spec, schema),
         embedder=embedder,
         vector=vector,

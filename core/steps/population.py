@@ -1,6 +1,7 @@
 """Filling green: which way, then until its index is really ready."""
 
 from core import aliases
+from core.index_file import EmbeddingSpec
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Health
 from core.schema import difference, same_vectors, vector_names
@@ -33,6 +34,12 @@ def _choose(context: StepContext) -> Outcome:
     source = services.source(deployment.source)
     source.check()
     way = "records" if source.collection is None else _way_from(context, source.collection)
+    embedding = deployment.spec.embedding
+    if way == "records" and source.collection is not None and embedding is not None and embedding.chunk is not None:
+        return Reject(
+            f"{source.collection} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
+            "name the source of the documents"
+        )
     if way is None:
         return Reject(
             f"the vectors of {source.collection} do not fit {deployment.green} (size, distance or datatype) and "
@@ -63,7 +70,11 @@ def _other_model(context: StepContext, collection: str) -> bool:
     ours = read_stamp(context.services.store, context.deployment.green)
     if theirs is None or ours is None or theirs.spec is None or ours.spec is None:
         return False
-    return (theirs.identity, theirs.spec.text) != (ours.identity, ours.spec.text)
+    return _made_by(theirs.identity, theirs.spec) != _made_by(ours.identity, ours.spec)
+
+
+def _made_by(identity: str | None, embedding: EmbeddingSpec) -> tuple[object, ...]:
+    return identity, embedding.text, embedding.chunk
 
 
 def _ready(context: StepContext) -> Outcome:

@@ -45,6 +45,9 @@ class Remembering:
     def truncated(self, texts: Sequence[str]) -> int:
         return self._model.truncated(texts)
 
+    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+        return self._model.pieces(text, beside, most, overlap)
+
 
 def embedder(spec: EmbeddingSpec) -> Embedder:
     """What ``Services.embedder`` is in tests that embed real text: one per model and run."""

@@ -137,6 +137,33 @@ def test_many_threads_embed_at_once_and_each_gets_its_own_vectors(model):
         assert max(pool.map(work, range(36))) <= tolerance
 
 
+LONG = "\n\n".join(f"Paragraph {n} is about größe. It has two sentences, " + "word " * (n % 40) for n in range(60))
+
+
+@pytest.mark.parametrize(("most", "overlap"), [(None, 0), (40, 0), (40, 12)])
+def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_long(model, most, overlap):
+    embedder, _ = model
+    pieces = embedder.pieces(LONG, "A title\n", most, overlap)
+    assert pieces == embedder.pieces(LONG, "A title\n", most, overlap)
+    assert [LONG[start : start + len(piece)] for start, piece in pieces] == [piece for _, piece in pieces]
+    ends = [start + len(piece) for start, piece in pieces]
+    between = [LONG[end:start] for end, (start, _) in zip([0, *ends], [*pieces, (len(LONG), "")], strict=True)]
+    assert "".join(between).strip() == ""
+    assert any(start < end for end, (start, _) in zip(ends, pieces[1:], strict=False)) == bool(overlap)
+    assert embedder.truncated([f"A title\n{piece}" for _, piece in pieces]) == 0
+    assert len(pieces) > 20 or most is None
+
+
+def test_text_that_is_nothing_but_space_has_no_pieces(model):
+    embedder, _ = model
+    assert embedder.pieces(" \n ", "", None, 0) == embedder.pieces("", "", 20, 0) == []
+
+
+def test_a_long_title_leaves_a_piece_some_room(model):
+    embedder, _ = model
+    assert len(embedder.pieces("one two three", "title " * 500, 20, 0)) == 1
+
+
 # --- sentence-transformers --------------------------------------------------------------------------------------
 
 
@@ -152,6 +179,12 @@ def test_truncated_counts_the_texts_that_are_longer_than_the_model_reads(minilm)
     assert minilm.truncated([fits, "x", too_long, too_long * 2, ""]) == 2
     assert np.allclose(minilm.query(too_long), minilm.query(too_long + "other"), atol=1e-5)
     assert not np.allclose(minilm.query(fits), minilm.query(fits[:-5] + "other"), atol=1e-3)
+
+
+def test_pieces_have_as_many_tokens_as_the_model_reads_and_not_many_less(minilm):
+    pieces = [piece for _, piece in minilm.pieces("word " * 1000, "", None, 0)]
+    assert minilm.truncated(pieces) == 0
+    assert minilm.truncated([f"{piece} and so it goes on and on" for piece in pieces]) == len(pieces) - 1
 
 
 def test_counting_truncated_texts_does_not_change_what_is_embedded(minilm):
