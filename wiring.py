@@ -37,7 +37,7 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         sessions=open_sessions(engine),
         clock=DatabaseClock(),
         store=store,
-        embedder=open_embedder,
+        embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers),
         source=partial(open_source, roots=roots(settings), store=store),
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),

@@ -1,15 +1,19 @@
-"""Which embedding model a name means. ``EMBEDDERS`` lists who serves it: the part before the colon, or the first."""
+"""Which embedding model a name means. ``EMBEDDERS`` lists who serves it on this machine: the part before the colon, or
+the first. Any other part before a colon is a provider of the index file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
 from adapters.embedding_hashing import Hashing
+from adapters.embedding_hosted import Hosted
 from adapters.embedding_transformers import SentenceTransformers
 from core.errors import Refused
-from core.index_file import EmbeddingSpec
+from core.index_file import EmbeddingSpec, ProviderSpec
 from core.ports import Embedder
+
+Providers = Callable[[], Mapping[str, ProviderSpec]]
 
 EMBEDDERS: dict[str, Callable[[str, str | None, str], Embedder]] = {
     "sentence-transformers": SentenceTransformers,
@@ -19,13 +23,33 @@ EMBEDDERS: dict[str, Callable[[str, str | None, str], Embedder]] = {
 _opening = Lock()
 
 
-def open_embedder(spec: EmbeddingSpec) -> Embedder:
+def open_embedder(spec: EmbeddingSpec, providers: Providers = dict) -> Embedder:
     """The embedder of ``spec``, one per model and process whatever the template; a model is loaded at its first use.
 
     Raises Refused for a name that no embedder serves; using it raises Refused or Unavailable when there is no model.
     """
+    kind, colon, rest = spec.model.partition(":")
+    known = not colon or (kind in EMBEDDERS and rest) or Path(spec.model).exists()
+    provider = None if known else _provider(spec, kind, rest, providers())
     with _opening:  # two threads that open at once must not load a model twice
-        return _open(spec.model, spec.revision, spec.dtype)
+        return _open(spec.model, spec.revision, spec.dtype) if provider is None else _hosted(rest, provider, kind)
+
+
+def _provider(spec: EmbeddingSpec, kind: str, model: str, providers: Mapping[str, ProviderSpec]) -> ProviderSpec:
+    if kind not in providers or not model:
+        known = ", ".join(f"{name}:…" for name in (*EMBEDDERS, *providers))
+        raise Refused(
+            f"embedding model {spec.model!r} is not known; expected {known}, a plain sentence-transformers name, or a "
+            "provider that the index file declares"
+        )
+    if spec.revision is not None or spec.dtype != "float32":
+        raise Refused(f"embedding model {spec.model!r} has no revision and only dtype float32; remove these keys")
+    return providers[kind]
+
+
+@cache
+def _hosted(model: str, provider: ProviderSpec, name: str) -> Embedder:
+    return Hosted(model, provider, name)
 
 
 @cache
@@ -33,9 +57,4 @@ def _open(model: str, revision: str | None, dtype: str) -> Embedder:
     kind, colon, rest = model.partition(":")
     if not colon or Path(model).exists():
         return SentenceTransformers(model, revision, dtype)
-    if kind not in EMBEDDERS or not rest:
-        known = ", ".join(f"{name}:…" for name in EMBEDDERS)
-        raise Refused(
-            f"embedding model {model!r} is not known; expected {known}, or a plain sentence-transformers name"
-        )
     return EMBEDDERS[kind](rest, revision, dtype)

@@ -9,6 +9,7 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -271,8 +272,37 @@ class IndexSpec(_Strict):
         return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
 
 
+class ProviderSpec(_Strict):
+    """An endpoint that embeds, of OpenAI's form. No request and no stamp can name one: where texts and key are sent is
+    for the operator to say."""
+
+    url: str
+    #: The environment variable that holds the API key; without one none is sent.
+    key: str | None = None
+    #: Texts in a request.
+    batch: AtLeastOne = 64
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+        return url
+
+
 class IndexFile(_Strict):
     indexes: dict[str, IndexSpec] = {}
+    #: By the name that models are written with: ``NAME:model``.
+    providers: dict[str, ProviderSpec] = {}
+
+    @field_validator("providers")
+    @classmethod
+    def _free_names(cls, providers: dict[str, ProviderSpec]) -> dict[str, ProviderSpec]:
+        taken = sorted({"hashing", "sentence-transformers"} & providers.keys())
+        if taken:
+            raise ValueError(f"{taken[0]} is served on this machine; expected another name")
+        return providers
 
     @field_validator("indexes")
     @classmethod
@@ -320,8 +350,11 @@ def _fault(path: str, fault: Mapping[str, Any]) -> str:
         return f"{where}: unknown key; remove it or correct its spelling"
     if fault["type"] == "missing":
         return f"{where}: missing; this key is required"
-    return f"{where}: found {fault['input']!r}; {expected(fault)}"
+    return f"{where}: found {_CREDENTIALS.sub('//***@', repr(fault['input']))}; {expected(fault)}"
 
+
+#: Of a URL that was put where none belongs.
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 #: What pydantic says in words of Python, in words of YAML.
 _IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}

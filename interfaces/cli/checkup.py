@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
 from adapters import broker, database
-from adapters.embeddings import open_embedder
 from adapters.migrate import revision
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
@@ -236,7 +235,7 @@ def _models(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
             if spec.embedding is not None:
-                open_embedder(spec.embedding)
+                services.embedder(spec.embedding)
         except Refused as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 

@@ -1,0 +1,157 @@
+"""Models behind an HTTP endpoint of OpenAI's form: ``POST {url}/embeddings`` with ``model`` and ``input``.
+
+https://platform.openai.com/docs/api-reference/embeddings/create is spoken by vLLM, Ollama, LiteLLM, text-embeddings-
+inference and most vendors. A client is made for each call: it survives forks and leaves no connection behind.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from threading import Event
+from typing import Any
+
+import httpx
+import numpy as np
+
+from adapters.environment import secret
+from adapters.splitting import by_count, room
+from core.errors import Refused, Unavailable
+from core.index_file import ProviderSpec
+from core.ports import FloatArray
+
+#: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE`` and take ``_READ``.
+_PATIENCE, _READ, _CONNECT = 20.0, 30.0, 5.0
+#: A person waits for a query's vector.
+_QUERY_PATIENCE, _QUERY_READ = 2.0, 10.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
+_PASSING = {408, 409, 425, 429}
+#: Bytes of UTF-8 for each token, on the safe side for languages in Latin letters; tokenizers differ.
+_BYTES_PER_TOKEN = 3
+
+
+class Hosted:
+    """``identity`` speaks for url and model name: what a vendor changes behind a name nobody can see.
+
+    Raises Refused for what the endpoint refuses, Unavailable when it does not answer, is overloaded or asks for more
+    patience than a turn has.
+    """
+
+    def __init__(self, model: str, provider: ProviderSpec, name: str) -> None:
+        self._model, self._provider, self._name = model, provider, name
+        self.identity = f"openai|{provider.url}|{model}"
+
+    @cached_property
+    def dimension(self) -> int:
+        [vector] = self._answered(["dimension"], _PATIENCE, _READ)
+        return len(vector)
+
+    def documents(self, texts: Sequence[str]) -> FloatArray:
+        size, until = self._provider.batch, time.monotonic() + _PATIENCE
+        made = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for start in range(0, len(texts), size):
+            patience = until - time.monotonic()
+            made[start : start + size] = self._checked(list(texts[start : start + size]), patience, _READ)
+        return made
+
+    def query(self, text: str) -> FloatArray:
+        row: FloatArray = self._checked([text], _QUERY_PATIENCE, _QUERY_READ)[0]
+        return row
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """OpenAI refuses what is too long instead of cutting it; an endpoint that cuts does not say so."""
+        return 0
+
+    def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
+        if most is None:
+            raise Refused(f"{self._what} does not say how many tokens it reads; name embedding.chunk.max_tokens")
+        return by_count(_tokens, text, room(most, _tokens(beside)), overlap)
+
+    @property
+    def _what(self) -> str:
+        return f"embedding model {self._name}:{self._model} at {self._provider.url}"
+
+    def _checked(self, texts: list[str], patience: float, read: float) -> FloatArray:
+        made = self._answered(texts, patience, read)
+        if made.shape[1] != self.dimension:
+            raise Refused(f"{self._what} answers vectors of {made.shape[1]} numbers; before it was {self.dimension}")
+        return made
+
+    def _answered(self, texts: list[str], patience: float, read: float) -> FloatArray:
+        """Asked again with growing waits while the trouble may pass, as long as ``patience`` lasts (seconds)."""
+        until, wait = time.monotonic() + patience, _FIRST_WAIT
+        with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
+            while True:
+                try:
+                    return self._asked(client, texts)
+                except _PassingError as trouble:
+                    pause = trouble.seconds if trouble.seconds is not None else wait * random.uniform(0.5, 1)  # noqa: S311
+                    if time.monotonic() + pause > until:
+                        raise Unavailable(f"{self._what} {trouble}") from trouble.__cause__
+                    Event().wait(pause)
+                    wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _asked(self, client: httpx.Client, texts: list[str]) -> FloatArray:
+        key = secret(self._provider.key, f"providers.{self._name}.key") if self._provider.key else ""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        url = f"{self._provider.url.rstrip('/')}/embeddings"
+        readable = [text.encode(errors="replace").decode() for text in texts]  # half a surrogate pair is no JSON
+        try:
+            answer = client.post(url, json={"model": self._model, "input": readable}, headers=headers)
+        except httpx.RequestError as error:
+            raise _PassingError(f"does not answer: {str(error) or type(error).__name__}") from error
+        if answer.status_code in _PASSING or answer.is_server_error:
+            raise _PassingError(f"answers {answer.status_code}", _retry_after(answer))
+        if not answer.is_success:
+            raise Refused(f"{self._what} answers {answer.status_code}: {_said(answer, key)}")
+        return self._vectors(answer, len(texts))
+
+    def _vectors(self, answer: httpx.Response, count: int) -> FloatArray:
+        try:
+            data = sorted(answer.json()["data"], key=lambda each: each["index"])
+            made = np.array([each["embedding"] for each in data], dtype=np.float32)
+            places = [each["index"] for each in data]
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(f"{self._what} does not answer as an embeddings endpoint: {error!r}") from error
+        if made.ndim != 2 or places != list(range(count)) or not made.shape[1]:
+            raise Refused(f"{self._what} answers {len(data)} vectors of shape {made.shape}; {count} texts were sent")
+        if not np.isfinite(made).all():
+            raise Refused(f"{self._what} answers numbers that are not finite")
+        return made
+
+
+class _PassingError(Exception):
+    """``seconds`` is what the endpoint asks to wait, None if it asks for nothing."""
+
+    def __init__(self, message: str, seconds: float | None = None) -> None:
+        super().__init__(message if seconds is None else f"{message} and asks to wait {seconds:.0f} s")
+        self.seconds = seconds
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds or a date, RFC 9110 section 10.2.3."""
+    asked = answer.headers.get("Retry-After", "").strip()
+    try:
+        if asked.isdigit():
+            return float(asked)
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds()) if asked else None
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
+
+
+def _said(answer: httpx.Response, key: str) -> str:
+    """What the endpoint says is wrong, never with our key in it."""
+    said: Any = answer.text
+    try:
+        error = answer.json()["error"]
+        said = error["message"] if isinstance(error, dict) else error
+    except (ValueError, TypeError, KeyError):
+        pass
+    shown = " ".join(str(said).split())
+    return (shown.replace(key, "***") if key else shown)[:300]
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text.encode(errors="surrogatepass")) // _BYTES_PER_TOKEN)

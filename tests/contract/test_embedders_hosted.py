@@ -1,0 +1,216 @@
+"""Models behind an HTTP endpoint: what is sent, how trouble is borne, and that the key goes nowhere else."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
+
+import numpy as np
+import pytest
+
+from adapters.embedding_hosted import Hosted
+from adapters.embeddings import open_embedder
+from core.errors import Refused, Unavailable
+from core.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validated
+from core.records import content_hash
+from core.settings import Settings
+from tests.endpoint import Endpoint
+from tests.world import World, texts
+from wiring import build
+
+TEXTS = [f"text number {number}" for number in range(10)]
+
+
+@pytest.fixture
+def endpoint():
+    started = Endpoint()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def hosted(endpoint, monkeypatch):
+    monkeypatch.setenv("LOOP_KEY", "sesame")
+    return Hosted("words-64", ProviderSpec(url=endpoint.url, key="LOOP_KEY", batch=4), "loop")
+
+
+def test_texts_go_in_batches_with_the_model_and_the_key(hosted, endpoint):
+    made = hosted.documents(TEXTS)
+    assert np.array_equal(made, open_embedder(EmbeddingSpec(model="hashing:64")).documents(TEXTS))
+    assert [body["input"] for _, body in endpoint.asked] == [["dimension"], TEXTS[:4], TEXTS[4:8], TEXTS[8:]]
+    assert {(body["path"], body["model"]) for _, body in endpoint.asked} == {("/v1/embeddings", "words-64")}
+    assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer sesame"}
+
+
+def test_half_a_surrogate_pair_is_embedded_like_any_text(hosted):
+    assert hosted.query("half \ud800").shape == (64,)
+
+
+def test_without_a_key_none_is_sent(endpoint):
+    Hosted("words-8", ProviderSpec(url=f"{endpoint.url}/"), "loop").query("x")
+    assert all("Authorization" not in headers and body["path"] == "/v1/embeddings" for headers, body in endpoint.asked)
+
+
+def test_a_key_that_is_not_set_is_refused_by_the_name_of_its_variable(endpoint, monkeypatch):
+    monkeypatch.delenv("LOOP_KEY", raising=False)
+    with pytest.raises(Refused, match=r"providers\.loop\.key: the environment variable LOOP_KEY is not set"):
+        Hosted("words-8", ProviderSpec(url=endpoint.url, key="LOOP_KEY"), "loop").query("x")
+    assert endpoint.asked == []
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_trouble_that_passes_is_waited_for_with_growing_waits(hosted, endpoint, status):
+    assert hosted.dimension == 64
+    endpoint.answers.extend([(status, {}, "busy")] * 2)
+    started = time.monotonic()
+    assert hosted.documents(TEXTS[:2]).shape == (2, 64)
+    assert 0.25 + 0.5 <= time.monotonic() - started < 5
+    assert len(endpoint.asked) == 4
+
+
+def test_retry_after_is_kept_in_seconds_and_as_a_date(hosted, endpoint):
+    assert hosted.dimension == 64
+    for asked, least in (("1", 1.0), (None, 0.9)):
+        in_two = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        endpoint.answers.append((429, {"Retry-After": asked or in_two}, ""))
+        started = time.monotonic()
+        hosted.documents(TEXTS[:1])
+        assert least <= time.monotonic() - started < 4
+
+
+def test_more_patience_than_a_turn_has_is_left_to_the_engine(hosted, endpoint):
+    assert hosted.dimension == 64
+    endpoint.answers.append((429, {"Retry-After": "120"}, ""))
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match=f"loop:words-64 at {endpoint.url} answers 429 and asks to wait 120 s"):
+        hosted.documents(TEXTS[:1])
+    assert time.monotonic() - started < 2
+
+
+def test_a_query_gives_up_soon_because_a_person_waits(hosted, endpoint):
+    assert hosted.dimension == 64
+    endpoint.answers.extend([(503, {}, "")] * 50)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="answers 503"):
+        hosted.query("x")
+    assert time.monotonic() - started < 4
+
+
+def test_an_endpoint_that_is_away_is_unavailable(hosted, endpoint):
+    assert hosted.dimension == 64
+    endpoint.close()
+    with pytest.raises(Unavailable, match=f"{endpoint.url} does not answer"):
+        hosted.query("x")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "said"),
+    [
+        (
+            401,
+            {"error": {"message": "Incorrect API key provided: sesame."}},
+            r"401: Incorrect API key provided: \*\*\*",
+        ),
+        (404, {"error": "no such model"}, "404: no such model"),
+        (400, "this text is too long", "400: this text is too long"),
+        (302, "", "302"),
+        (200, "<html>", "does not answer as an embeddings endpoint"),
+        (200, {"data": [{"index": 0}]}, "does not answer as an embeddings endpoint"),
+        (200, {"data": []}, "answers 0 vectors"),
+        (200, {"data": [{"index": 1, "embedding": [1.0] * 64}]}, "answers 1 vectors of shape"),
+        (200, {"data": [{"index": 0, "embedding": [1.0] * 63}]}, "answers vectors of 63 numbers; before it was 64"),
+        (200, '{"data": [{"index": 0, "embedding": [' + "NaN," * 63 + "1]}]}", "not finite"),
+    ],
+)
+def test_an_answer_that_no_waiting_mends_is_refused_at_once_and_without_the_key(
+    hosted, endpoint, status, content, said
+):
+    assert hosted.dimension == 64
+    endpoint.answers.append((status, {}, content))
+    with pytest.raises(Refused, match=said) as refused:
+        hosted.documents(TEXTS[:1])
+    assert "sesame" not in str(refused.value)
+    assert len(endpoint.asked) == 2
+
+
+def test_the_identity_speaks_for_model_and_endpoint_and_asks_nobody(hosted, endpoint):
+    other = Hosted("words-64", ProviderSpec(url="http://elsewhere/v1"), "loop")
+    assert hosted.identity == Hosted("words-64", ProviderSpec(url=endpoint.url), "again").identity
+    assert content_hash(hosted.identity, "x") != content_hash(other.identity, "x")
+    assert "sesame" not in hosted.identity
+    assert endpoint.asked == []
+
+
+# --- a deployment -------------------------------------------------------------------------------------------------
+
+
+def test_an_index_is_filled_searched_and_rebuilt_through_an_endpoint(world: World, endpoint, monkeypatch):
+    monkeypatch.setenv("LOOP_KEY", "sesame")
+    providers = {"loop": ProviderSpec(url=endpoint.url, key="LOOP_KEY")}
+    world.services = replace(world.services, embedder=partial(open_embedder, providers=lambda: providers))
+    world.declare(
+        "docs", source=world.write("docs.jsonl", texts(20)), embedding={"model": "loop:words-32", "text": "{text}"}
+    )
+    for embedded in (20, 0):
+        endpoint.asked.clear()
+        deployment = world.deploy("docs")
+        world.run()
+        status = world.status(deployment)
+        assert status["status"] == "live"
+        populated = next(step for step in status["steps"] if step["name"] == "populate")["output"]
+        assert populated.get("embedded", 0) == embedded
+    assert "sesame" not in json.dumps(status) + json.dumps(world.store.metadata(status["green"]))
+
+
+def test_an_endpoint_that_is_away_delays_a_deployment_and_does_not_fail_it(world: World, endpoint):
+    providers = {"loop": ProviderSpec(url=endpoint.url)}
+    world.services = replace(world.services, embedder=partial(open_embedder, providers=lambda: providers))
+    world.declare("docs", source=world.write("docs.jsonl", texts(5)), embedding={"model": "loop:words-16"})
+    deployment = world.deploy("docs")
+    world.run(until=world.at(deployment, "populate"))
+    endpoint.answers.extend([(429, {"Retry-After": "90"}, "")] * 2)
+    world.run()
+    assert world.status(deployment)["status"] == "live"
+    assert not endpoint.answers
+
+
+def test_wiring_takes_providers_from_the_index_file(endpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rollouts.yaml").write_text(f"providers: {{loop: {{url: '{endpoint.url}'}}}}\n")
+    services = build(Settings(_env_file=None))
+    assert services.embedder(EmbeddingSpec(model="loop:words-16")).dimension == 16
+    services.store.close()
+    services.sessions.kw["bind"].dispose()
+
+
+# --- the index file -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("providers", "said"),
+    [
+        ({"openai": {"url": "ftp://host/v1"}}, r"expected http\(s\)://HOST/v1"),
+        ({"openai": {"url": "https://anna:secret@host/v1"}}, "without user, password or query"),
+        ({"openai": {"url": "https://host/v1?key=x"}}, "without user, password or query"),
+        ({"openai": {"url": "https://host/v1", "batch": 0}}, "providers.openai.batch"),
+        ({"hashing": {"url": "https://host/v1"}}, "hashing is served on this machine"),
+    ],
+)
+def test_a_provider_that_is_none_is_refused_and_shows_no_password(providers, said):
+    with pytest.raises(Refused, match=said) as refused:
+        validated(IndexFile, {"providers": providers}, "rollouts.yaml")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_model_of_a_provider_has_neither_revision_nor_another_dtype(endpoint):
+    providers = {"loop": ProviderSpec(url=endpoint.url)}
+    for more in ({"revision": "main"}, {"dtype": "bfloat16"}):
+        with pytest.raises(Refused, match="no revision and only dtype float32"):
+            open_embedder(EmbeddingSpec(model="loop:words-8", **more), lambda: providers)
+
+
+def test_a_provider_that_the_index_file_does_not_declare_is_refused_with_those_it_does():
+    with pytest.raises(Refused, match=r"hashing:…, loop:…, a plain .* or a provider that the index file declares"):
+        open_embedder(EmbeddingSpec(model="other:m"), lambda: {"loop": ProviderSpec(url="http://host/v1")})

@@ -1,0 +1,51 @@
+"""An embeddings endpoint of OpenAI's form on loopback, which counts words and can be told to fail."""
+
+import json
+import threading
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from adapters.embedding_hashing import Hashing
+
+
+class Endpoint:
+    """Serves ``words-N``, vectors of N numbers. ``asked`` are the requests' headers and bodies; ``answers`` are given
+    first, one each: status, headers, body (JSON, or text as it is)."""
+
+    def __init__(self) -> None:
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                endpoint.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Not on the terminal."""
+
+        self.asked: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.answers: deque[tuple[int, dict[str, str], Any]] = deque()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        self.asked.append((dict(request.headers), {"path": request.path, **body}))
+        status, headers, content = self.answers.popleft() if self.answers else (200, {}, self.embedded(body))
+        raw = (content if isinstance(content, str) else json.dumps(content)).encode()
+        request.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(raw))}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(raw)
+
+    def embedded(self, body: dict[str, Any]) -> dict[str, Any]:
+        """In any order: ``index`` says which text a vector is of."""
+        vectors = Hashing(body["model"].partition("-")[2], None, "float32").documents(body["input"])
+        data = [{"index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
+        return {"object": "list", "model": body["model"], "data": data[::-1]}
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
