@@ -212,6 +212,13 @@ class CanarySpec(_Strict):
         return stages
 
 
+class RetentionSpec(_Strict):
+    """What is kept beyond the grace period; see ``core.keeping``."""
+
+    versions: AtLeastOne | None = None
+    days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
+
+
 class IndexSpec(_Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
@@ -223,6 +230,7 @@ class IndexSpec(_Strict):
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = 60
+    retention: RetentionSpec = RetentionSpec()
     rebuild: Annotated[str, AfterValidator(_cron)] | None = None
     on_bad_record: Literal["fail", "skip"] = "fail"
     max_bad_records: Count = 100

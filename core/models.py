@@ -169,7 +169,7 @@ class Deletion(Base):
     collection: Mapped[str]
     alias: Mapped[str | None]
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
-    #: scheduled, deleting, deleted, cancelled
+    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see ``core.keeping``
     status: Mapped[str] = mapped_column(default="scheduled")
     due_at: Mapped[datetime]
     due_elapsed: Mapped[float]

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import as_json, verb
+from interfaces.cli.calling import as_json, reason, verb
 
 
 @click.command()
@@ -15,4 +15,26 @@ def versions(**given: Any) -> None:
     verb("versioning.versions", **given)
 
 
-VERBS = (versions,)
+@click.command()
+@click.argument("collection")
+@reason
+@as_json
+def keep(**given: Any) -> None:
+    """Cancels the deletion of COLLECTION for good."""
+    verb("versioning.keep", **given)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--orphans", is_flag=True, help="Delete orphans too, an hour from now; look at --dry-run first.")
+@as_json
+def gc(**given: Any) -> None:
+    """Deletes what is due and writes down what is kept no longer.
+
+    Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
+    the same server, so only --orphans has them deleted, and `rollouts keep` takes that back for an hour.
+    """
+    verb("versioning.gc", **given)
+
+
+VERBS = (versions, keep, gc)

@@ -1,13 +1,13 @@
-"""``versions``: what an index was, is, and may go back to."""
+"""``versions``, ``keep``, ``gc``: what an index was, what stays of it and what goes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from core import lineage
+from core import collecting, keeping, lineage
 from interfaces.cli import screen
-from interfaces.cli.running import DONE, opened
+from interfaces.cli.running import DONE, actor, opened
 
 
 def versions(alias: str, as_json: bool) -> int:
@@ -35,3 +35,40 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
     points, gate = row.get("points"), row.get("gate") or {}
     told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))
+
+
+def keep(collection: str, reason: str, as_json: bool) -> int:
+    with opened() as house:
+        answer = keeping.keep(house.services, collection, actor=actor(), reason=reason)
+    if as_json:
+        screen.emit(answer)
+    else:
+        screen.console().print(Text(f"{collection} is kept"))
+    return DONE
+
+
+def gc(dry_run: bool, orphans: bool, as_json: bool) -> int:
+    with opened() as house:
+        answer = collecting.collect(house.services, actor=actor(), dry_run=dry_run, orphans=orphans)
+    if as_json:
+        screen.emit(answer)
+        return DONE
+    would = "would be " if dry_run else ""
+    _print(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason")
+    _print(f"due, {would}deleted if nothing uses it", answer["due"], "reason", "used_by")
+    _print("orphans: no row here knows them", answer["orphans"], "points", "deployment", "used_by", "deletion")
+    for line in answer["deleted"]:
+        screen.console().print(Text(screen.plain(line)))
+    if not any(answer[part] for part in ("over", "due", "orphans")):
+        screen.console().print(Text("nothing to collect"))
+    return DONE
+
+
+def _print(title: str, found: Sequence[Mapping[str, Any]], *columns: str) -> None:
+    if not found:
+        return
+    rows = screen.table("COLLECTION", *(column.replace("_", " ").upper() for column in columns))
+    for one in found:
+        cells = (one[column] for column in columns)
+        screen.row(rows, (one["collection"], *("; ".join(cell) if isinstance(cell, list) else cell for cell in cells)))
+    screen.console().print(Text(title, "dim"), rows, sep="\n")
