@@ -37,4 +37,18 @@ def gc(**given: Any) -> None:
     verb("versioning.gc", **given)
 
 
-VERBS = (versions, keep, gc)
+@click.command()
+@click.argument("alias")
+@click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
+@click.option("--trust", is_flag=True, help="Take the declared model though it makes other vectors than are stored.")
+@as_json
+def adopt(**given: Any) -> None:
+    """Takes what ALIAS points to under management.
+
+    Writes down a version and which model made it; no point is touched. The model is the index file's; it is compared
+    with what the collection has stored.
+    """
+    verb("versioning.adopt", **given)
+
+
+VERBS = (versions, adopt, keep, gc)

@@ -1,11 +1,11 @@
-"""``versions``, ``keep``, ``gc``: what an index was, what stays of it and what goes."""
+"""``versions``, ``adopt``, ``keep``, ``gc``: what an index was, what stays of it and what goes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from core import collecting, keeping, lineage
+from core import adoption, collecting, keeping, lineage
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, actor, opened
 
@@ -35,6 +35,19 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
     points, gate = row.get("points"), row.get("gate") or {}
     told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))
+
+
+def adopt(alias: str, collection: str | None, trust: bool, as_json: bool) -> int:
+    with opened() as house:
+        answer = adoption.adopt(house.services, alias, actor=actor(), collection=collection, trust=trust)
+    if as_json:
+        screen.emit(answer)
+        return DONE
+    agreed = answer["agreed"]
+    told = f", {agreed['alike']} of {agreed['of']} records agree" if agreed else ""
+    model = f"made with {answer['model']}{told}" if answer["model"] else "no model is declared for it"
+    screen.console().print(Text(f"{answer['collection']} is version {answer['number']} of {alias}; {model}"))
+    return DONE
 
 
 def keep(collection: str, reason: str, as_json: bool) -> int:
