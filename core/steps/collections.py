@@ -28,7 +28,7 @@ def create(context: StepContext) -> Outcome:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
     embedding = deployment.spec.embedding
     embedder = context.services.embedder(embedding) if embedding else None
-    versions.note(context, versions.made(embedding, embedder, wanted, vector))
+    versions.note(context, versions.made(embedding, embedder, store.schema(deployment.green), vector))
     changed = schemas.changes(model, wanted) if model else []
     return Done({"summary": _summary(of, changed), "vector": vector, "schema": wanted})
 

@@ -39,6 +39,21 @@ def gc(**given: Any) -> None:
 
 @click.command()
 @click.argument("alias")
+@click.argument("v1")
+@click.argument("v2")
+@click.option("--sample", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Records to compare.")
+@as_json
+def diff(**given: Any) -> None:
+    """What is different in version V2 of ALIAS, seen from V1.
+
+    V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of the records, the
+    same one each time.
+    """
+    verb("versioning.diff", **given)
+
+
+@click.command()
+@click.argument("alias")
 @click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
 @click.option("--trust", is_flag=True, help="Take the declared model though it makes other vectors than are stored.")
 @as_json
@@ -51,4 +66,4 @@ def adopt(**given: Any) -> None:
     verb("versioning.adopt", **given)
 
 
-VERBS = (versions, adopt, keep, gc)
+VERBS = (versions, diff, adopt, keep, gc)

@@ -1,11 +1,11 @@
-"""``versions``, ``adopt``, ``keep``, ``gc``: what an index was, what stays of it and what goes."""
+"""``versions``, ``diff``, ``adopt``, ``keep``, ``gc``: what an index was, what stays of it and what goes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from core import adoption, collecting, keeping, lineage
+from core import adoption, collecting, comparing, keeping, lineage
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, actor, opened
 
@@ -35,6 +35,37 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
     points, gate = row.get("points"), row.get("gate") or {}
     told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))
+
+
+def diff(alias: str, v1: str, v2: str, sample: int, as_json: bool) -> int:
+    with opened() as house:
+        seen = comparing.diff(house.services, alias, v1, v2, sample)
+    if as_json:
+        screen.emit(seen)
+        return DONE
+    out = screen.console()
+    out.print(Text(f"{seen['from']['collection']} → {seen['to']['collection']}"))
+    rows = screen.table("WHAT", "BEFORE", "AFTER", wrap=True)
+    for name, (before, after) in {**seen["model"], **seen["counts"]}.items():
+        screen.row(rows, (name, before, after))
+    out.print(rows)
+    for line in seen["schema"] or ["settings: the same"]:
+        out.print(Text(screen.plain(line)))
+    _print_content(seen)
+    return DONE
+
+
+def _print_content(seen: Mapping[str, Any]) -> None:
+    out, content = screen.console(), seen["content"]
+    if content is None:
+        out.print(Text(f"records cannot be compared: {', '.join(seen['gone'])} is gone"))
+        return
+    rows = screen.table("RECORDS", "COUNT", "OF", "EXAMPLES")
+    for name in ("added", "removed", "changed"):
+        told = content[name]
+        screen.row(rows, (name, f"{told['count']:,}", f"{told['of']:,}", ", ".join(map(str, told["examples"]))))
+    out.print(rows)
+    out.print(Text("all records were compared" if content["complete"] else "of a sample of the records", "dim"))
 
 
 def adopt(alias: str, collection: str | None, trust: bool, as_json: bool) -> int:

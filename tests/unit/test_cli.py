@@ -94,7 +94,8 @@ def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
-    assert verbs == [*deployments.split(), "alias", "search", "versions", "adopt", "keep", "gc", "experiment", "doctor"]
+    versions = ["versions", "diff", "adopt", "keep", "gc"]
+    assert verbs == [*deployments.split(), "alias", "search", *versions, "experiment", "doctor"]
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 
 
