@@ -34,17 +34,22 @@ def adopt(
 ) -> dict[str, Any]:
     """Makes ``collection``, or what the alias points to, a version of ``alias``. ``trust`` takes the declared model
     though it makes other vectors of the stored texts. Raises Refused for what is ours already, and where the declared
-    model cannot be the collection's. Stopped half way, it can be asked for again."""
+    model cannot be the collection's. A version without a stamp can be adopted once more when a model is declared.
+    Stopped half way, it can be asked for again."""
     found = _target(services, alias, collection)
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
     stamp, facts = Stamp.of(old), dict(old.get(FACTS) or {})
+    declared = services.indexes().get(alias)
+    embedding = declared.embedding if declared and stamp is None else None
+    with services.sessions() as session:
+        _check_not_ours(session, alias, found, gains=embedding is not None)
     if stamp is None:
-        stamp, facts = _described(services, alias, found, trust=trust)
+        stamp, facts = _described(services, alias, found, embedding, trust=trust)
     facts |= {"adopted_by": actor, "points": services.store.count(found)}
     with services.sessions.begin() as session:
         row = _enter(services, session, alias, found, facts, stamp)
-        events.record(session, row.created_at, "version.adopted", found, actor=actor, alias=alias)
+        events.record(session, services.clock.now(session), "version.adopted", found, actor=actor, alias=alias)
         if carries:
             mine = replace(stamp, number=row.number).as_metadata() if stamp and stamp.number == 0 else {}
             services.store.set_metadata(found, {**mine, **versions.metadata(row)})
@@ -60,17 +65,17 @@ def _target(services: Services, alias: str, collection: str | None) -> str:
     found = check_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")
-    with services.sessions() as session:
-        _check_not_ours(session, found)
     return found
 
 
-def _check_not_ours(session: Session, collection: str) -> None:
-    row = session.get(Version, collection)
-    if row is not None:
-        raise Refused(
-            f"{collection} is ours already: version {row.number} of {row.alias}; see `rollouts versions {row.alias}`"
-        )
+def _check_not_ours(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
+    """The row of a version of which no model is known, where it ``gains`` one now; None where there is no row."""
+    row = session.get(Version, collection, with_for_update=True)
+    if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
+        return row
+    raise Refused(
+        f"{collection} is ours already: version {row.number} of {row.alias}; see `rollouts versions {row.alias}`"
+    )
 
 
 def _enter(
@@ -79,7 +84,10 @@ def _enter(
     """The row, with the number it had where a lost database gave it one that is still free."""
     table.hold(services, session, alias)
     occupancy.check_alone(session, alias)
-    _check_not_ours(session, collection)
+    known = _check_not_ours(session, alias, collection, gains=stamp is not None and stamp.number == 0)
+    if known is not None:
+        known.facts = {**known.facts, **facts}
+        return known
     taken = set(session.scalars(select(Version.number).where(Version.alias == alias)))
     number = max(taken, default=0) + 1
     if stamp is not None and stamp.alias == alias and stamp.number > 0 and stamp.number not in taken:
@@ -94,11 +102,12 @@ def _enter(
 # --- which model ------------------------------------------------------------------------------------------------
 
 
-def _described(services: Services, alias: str, collection: str, *, trust: bool) -> tuple[Stamp | None, State]:
+def _described(
+    services: Services, alias: str, collection: str, embedding: EmbeddingSpec | None, *, trust: bool
+) -> tuple[Stamp | None, State]:
     """A stamp without a number, and what can be told of the collection. Where no model is declared there is no stamp:
     who declares one later is believed then, as before."""
-    declared, schema = services.indexes().get(alias), services.store.schema(collection)
-    embedding = declared.embedding if declared else None
+    schema = services.store.schema(collection)
     vector = _vector(collection, schema, embedding)
     if embedding is None:
         return None, versions.made(None, None, schema, vector)

@@ -151,6 +151,28 @@ def test_without_a_declared_model_there_is_a_row_and_no_stamp(theirs: World) -> 
     assert (answer["stamped"], answer["model"], answer["agreed"]) == (False, None, None)
     assert read_stamp(theirs.store, "theirs") is None
     assert theirs.store.metadata("theirs")[FACTS]["number"] == 1
+    with pytest.raises(Refused, match="is ours already"):
+        adopt(theirs)
+
+
+def test_a_version_without_a_stamp_gets_one_when_its_model_is_declared(theirs: World) -> None:
+    declared = theirs.indexes.pop("docs")
+    adopt(theirs)
+    theirs.indexes["docs"] = declared
+    answer = adopt(theirs)
+    assert (answer["number"], answer["stamped"], answer["agreed"]) == (1, True, {"of": 16, "alike": 16})
+    assert rows(theirs) == 1
+    with pytest.raises(Refused, match="is ours already"):
+        adopt(theirs)
+
+
+def test_a_collection_that_was_deployed_as_it_was_gets_its_stamp_by_adoption(theirs: World) -> None:
+    fill(theirs, "newer")
+    deployment = theirs.deploy("docs", collection="newer", options={"validation": {"checks": {"model_stamp": False}}})
+    theirs.run()
+    assert theirs.store.aliases()["docs"] == "newer", theirs.status(deployment)["message"]
+    assert adopt(theirs)["stamped"]
+    assert lineage.versions(theirs.services, "docs")["versions"][0]["model"] == EMBEDDING["model"]
 
 
 def test_another_collection_than_the_alias_points_to_can_be_adopted(theirs: World) -> None:
