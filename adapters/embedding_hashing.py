@@ -31,6 +31,7 @@ class Hashing:
         if revision is not None or dtype != "float32":
             raise Refused(f"embedding model hashing:{size} has no revision and only dtype float32; remove these keys")
         self.dimension = int(size)
+        self.reads: int | None = None
         self.identity = f"hashing|signed words, 1 + log(count), unit length|{self.dimension}"
 
     def documents(self, texts: Sequence[str]) -> FloatArray:

@@ -48,6 +48,11 @@ class Hosted:
         [vector] = self._answered(["dimension"], _PATIENCE, _READ)
         return len(vector)
 
+    @property
+    def reads(self) -> int | None:
+        """The endpoint does not tell."""
+        return None
+
     def documents(self, texts: Sequence[str]) -> FloatArray:
         size, until = self._provider.batch, time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)

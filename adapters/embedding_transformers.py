@@ -77,6 +77,10 @@ class SentenceTransformers:
     def query(self, text: str) -> FloatArray:
         return _array(self._loaded.model.encode_query(text, show_progress_bar=False))
 
+    @property
+    def reads(self) -> int | None:
+        return int(self._loaded.model.max_seq_length or 0) or None
+
     def truncated(self, texts: Sequence[str]) -> int:
         loaded = self._loaded
         limit = loaded.model.max_seq_length

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import aliases, claims, engine, occupancy, retention
+from core import aliases, claims, engine, occupancy, retention, versions
 from core.checks import asked
 from core.errors import Busy, Refused, Unavailable
 from core.evidence.opening import judged_queries
@@ -349,6 +349,7 @@ def _name(session: Session, now: datetime, row: Deployment, taken: set[str], exi
             parent=row.blue,
             deployment_id=row.id,
             created_at=now,
+            facts=versions.asked(row.actor, row.source),
         )
     )
 

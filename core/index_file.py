@@ -216,6 +216,13 @@ class CanarySpec(_Strict):
         return stages
 
 
+class RetentionSpec(_Strict):
+    """What is kept beyond the grace period; see ``core.keeping``."""
+
+    versions: AtLeastOne | None = None
+    days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
+
+
 def _line(line: str) -> str:
     cron.parse(line)
     return line
@@ -259,6 +266,7 @@ class IndexSpec(_Strict):
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
     grace_period_minutes: Seconds = 60
+    retention: RetentionSpec = RetentionSpec()
     rebuild: Scheduled = None
     verify: Scheduled = None
     on_bad_record: Literal["fail", "skip"] = "fail"

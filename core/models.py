@@ -138,7 +138,8 @@ class AliasState(Base):
 
 
 class Version(Base):
-    """A collection this product made. The row outlives the collection, so that a name is never used twice."""
+    """A collection this product made, or adopted: then ``deployment_id`` is None. The row outlives the collection, so
+    that a name is never used twice. ``facts``: what is known of it besides, see ``core.versions``."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("alias", "number"),)
@@ -147,8 +148,9 @@ class Version(Base):
     alias: Mapped[str]
     number: Mapped[int]
     parent: Mapped[str | None]
-    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"))
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
     created_at: Mapped[datetime]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 _DUE = text("status IN ('scheduled', 'deleting')")
@@ -167,7 +169,7 @@ class Deletion(Base):
     collection: Mapped[str]
     alias: Mapped[str | None]
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
-    #: scheduled, deleting, deleted, cancelled
+    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see ``core.keeping``
     status: Mapped[str] = mapped_column(default="scheduled")
     due_at: Mapped[datetime]
     due_elapsed: Mapped[float]

@@ -8,8 +8,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core import retention, wishes
+from core import keeping, wishes
 from core.claims import Claim, current_step, fence, knock_for, moves
+from core.index_file import IndexSpec
 from core.lifecycle import Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.plan import Done, Hold, Outcome, Reject, Wait
@@ -169,19 +170,19 @@ def _finish(writer: Writer, outcome: Finish) -> Written:
     row.finished_at = writer.now
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        minutes = float(row.spec["grace_period_minutes"])
-        retention.schedule(
-            writer.session,
-            writer.now,
-            row.blue,
-            minutes,
-            reason=f"{row.green} replaced it; kept for {minutes:g} minutes",
-            alias=row.alias,
-            deployment_id=row.id,
-        )
-        message += f"; {row.blue} is kept for {minutes:g} minutes, until then `rollouts rollback {row.alias}`"
+        message += f"; {_replaced(writer, row.blue)} `rollouts rollback {row.alias}`"
     writer.move(Event.FINISH, message)
     return Written(message, alerts=[writer.alert("info", message)])
+
+
+def _replaced(writer: Writer, blue: str) -> str:
+    """Writes down what is kept no longer, blue or older ones, and says how long blue is kept."""
+    row, spec = writer.row, IndexSpec.model_validate(writer.row.spec)
+    surplus = keeping.over(writer.session, writer.now, row.alias, row.green, spec, replaced=blue)
+    keeping.schedule(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
+    if any(one.collection == blue for one in surplus):
+        return f"{blue} is kept for {keeping.words(spec)}, until then"
+    return f"{blue} is kept; back to it by"
 
 
 # --- backward ---------------------------------------------------------------------------------------------------

@@ -238,6 +238,10 @@ class Embedder(Protocol):
     def query(self, text: str) -> FloatArray:
         """float32[dimension]."""
 
+    @property
+    def reads(self) -> int | None:
+        """Tokens of a text that the model reads; None where there is no limit, or none that is known."""
+
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the model reads."""
 

@@ -79,14 +79,22 @@ def open_deletion(session: Session, collection: str) -> Deletion | None:
     return session.scalars(query).one_or_none()
 
 
-def cancel(session: Session, now: datetime, collection: str, reason: str, actor: str = events.SYSTEM) -> bool:
+def cancel(
+    session: Session,
+    now: datetime,
+    collection: str,
+    reason: str,
+    actor: str = events.SYSTEM,
+    *,
+    status: str = "cancelled",
+) -> bool:
     """Cancels the open deletion of ``collection``; False if there was none. Raises Refused once it has begun."""
     row = open_deletion(session, collection)
     if row is None:
         return False
     if row.status == "deleting":
         raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
-    _end(session, row, now, "cancelled", reason, actor)
+    _end(session, row, now, status, reason, actor)
     return True
 
 

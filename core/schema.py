@@ -84,6 +84,12 @@ def changes(before: Schema, now: Schema) -> list[str]:
     return [f"{path} {_word(old)} -> {_word(new)}" for path, new, old in found]
 
 
+def between(one: Schema, other: Schema) -> list[str]:
+    """Each setting of either that the other has otherwise or not at all: ``hnsw_config.m 16 -> 32``."""
+    found = _differences("", _comparable(one), _comparable(other), closed=True)
+    return [f"{path} {_word(old)} -> {_word(new)}" for path, old, new in found]
+
+
 def strict_mode_is_off(schema: Schema) -> bool:
     return not (schema.get("strict_mode_config") or {}).get("enabled")
 

@@ -1,20 +1,25 @@
-"""What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata."""
+"""What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata.
+
+Two keys: the stamp is what searches go by and never changes; the facts (``core.versions``) grow while it is made.
+"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from core.index_file import EmbeddingSpec
 from core.ports import VectorStore
 
 KEY = "rollouts"
+FACTS = "rollouts_version"
 #: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
 STAMPS_SINCE = (1, 15, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``identity`` is the embedder's (see ``Embedder``); None where vectors came with the records."""
+    """``identity`` is the embedder's (see ``Embedder``); None where vectors came with the records. ``deployment`` is
+    empty for a collection that was adopted."""
 
     deployment: str
     alias: str
@@ -32,9 +37,13 @@ class Stamp:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
-        """The stamp in a collection's metadata; None if the collection carries none."""
+        """The stamp in a collection's metadata; None if the collection carries none. Keys that another release writes
+        are passed over, so that processes of both can work side by side."""
         content = metadata.get(KEY)
-        return cls(**content) if isinstance(content, dict) else None
+        if not isinstance(content, dict):
+            return None
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in content.items() if name in known})
 
 
 def read_stamp(store: VectorStore, collection: str) -> Stamp | None:

@@ -63,13 +63,25 @@ class Answer:
 
 
 def vector(services: Services, request: Request, target: Target) -> Sequence[float] | FloatArray:
-    """The query as ``target`` understands it. Raises Refused for words where no model is known."""
+    """The query as ``target`` understands it. Raises Refused for words where no model is known, or another than its
+    own, and for a vector that another model must have made."""
     if not isinstance(request.query, str):
+        _check_size(request, request.query, target)
         return request.query
     embedder = model(services, target)
     if embedder is None:
         raise Refused(f"no model is known for {target.collection}: declare embedding.model in the index file")
     return embedder.query(request.query)
+
+
+def _check_size(request: Request, query: Sequence[float] | FloatArray, target: Target) -> None:
+    if target.size in (None, len(query)) or request.options.get("using", target.using) != target.using:
+        return
+    known = f", made with {target.embedding.model}" if target.embedding else ""
+    raise Refused(
+        f"the query has {len(query)} numbers, and the vectors of {target.collection}{known}, have {target.size}: "
+        "another model has made it"
+    )
 
 
 def arguments(request: Request, ask: Ask) -> dict[str, Any]:

@@ -10,18 +10,21 @@ from core.index_file import EmbeddingSpec
 from core.ports import Embedder
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.table import load
+from core.schema import dense_names, vector_params
 from core.services import Services
 from core.stamps import read_stamp
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes vectors only."""
+    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes vectors only. ``identity``
+    is the stamped one, ``size`` how many numbers its vectors have, None where that is no single number."""
 
     collection: str
     embedding: EmbeddingSpec | None = None
     identity: str | None = None
     using: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,22 @@ def look(services: Services, alias: str, last: Sight | None) -> Sight:
 
 
 def model(services: Services, target: Target) -> Embedder | None:
-    """The model a collection is asked with, loaded; None where it takes vectors only."""
+    """The model a collection is asked with, loaded; None where it takes vectors only. Raises Refused if it is another
+    than the collection was made with, or makes vectors of another size: a name on the hub, a folder and a line of the
+    index file can all come to mean something else."""
     if target.embedding is None:
         return None
-    found = services.embedder(target.embedding)
+    found, name = services.embedder(target.embedding), target.embedding.model
+    if target.identity is not None and found.identity != target.identity:
+        raise Refused(
+            f"{target.collection} was made with {target.identity}, and {name} is {found.identity} here: deploy again, "
+            "or bring the model back that it was made with"
+        )
+    if target.size is not None and found.dimension != target.size:
+        raise Refused(
+            f"{target.collection} has vectors of {target.size} numbers, and {name}, declared in the index file, makes "
+            f"{found.dimension}: declare the model it was made with"
+        )
     assert found.dimension
     return found
 
@@ -105,4 +120,13 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     declared = services.indexes().get(alias)
     embedding = stamp.spec if stamp else declared.embedding if declared else None
     using = stamp.vector if stamp else embedding.vector if embedding else ""
-    return Target(collection, embedding, stamp.identity if stamp else None, using)
+    return Target(collection, embedding, stamp.identity if stamp else None, using, _size(services, collection, using))
+
+
+def _size(services: Services, collection: str, using: str) -> int | None:
+    try:
+        schema = services.store.schema(collection)
+    except Refused:
+        return None
+    params = vector_params(schema, using) if using in dense_names(schema) else {}
+    return None if params.get("multivector_config") else params.get("size")

@@ -1,6 +1,7 @@
 """Green's collection: made like blue or as the index file says, and dropped again when the deployment fails."""
 
 from core import schema as schemas
+from core import versions
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
@@ -25,6 +26,9 @@ def create(context: StepContext) -> Outcome:
     different = schemas.difference(wanted, store.schema(deployment.green))
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
+    embedding = deployment.spec.embedding
+    embedder = context.services.embedder(embedding) if embedding else None
+    versions.note(context, versions.made(embedding, embedder, store.schema(deployment.green), vector))
     changed = schemas.changes(model, wanted) if model else []
     return Done({"summary": _summary(of, changed), "vector": vector, "schema": wanted})
 

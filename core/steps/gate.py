@@ -2,7 +2,7 @@
 
 import time
 
-from core import gate
+from core import gate, versions
 from core.evidence.context import GateContext
 from core.evidence.opening import open_existing, open_gate
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
@@ -18,6 +18,7 @@ def run(context: StepContext) -> Outcome:
         context.turn.save({"memory": memory, "progress": gate.progress(judged)})
         return Wait(wait, gate.words(judged))
     report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
+    versions.note(context, versions.judged(report))
     context.turn.save({})
     return _outcome(report)
 

@@ -1,6 +1,6 @@
 """Filling green: which way, then until its index is really ready."""
 
-from core import aliases
+from core import aliases, versions
 from core.index_file import EmbeddingSpec
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Health
@@ -83,6 +83,7 @@ def _ready(context: StepContext) -> Outcome:
         return Reject(f"{context.deployment.green} is broken: {look.reason}")
     seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
     if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
+        versions.note(context, versions.filled(context.state))
         return Done(_summary(context.state))
     health = context.services.store.health(context.deployment.green)
     work = _work(health)

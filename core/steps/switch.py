@@ -1,6 +1,6 @@
 """The switch: the alias moves from blue to green in one act; the undo moves it back."""
 
-from core import aliases
+from core import aliases, versions
 from core.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
 from core.routing import table
 from core.steps.gate import shut
@@ -28,6 +28,7 @@ def switch(context: StepContext) -> Outcome:
         check=context.turn.check,
     )
     _unroute(context)
+    versions.note(context, versions.served(context))
     return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
 
 

@@ -31,6 +31,10 @@ class Remembering:
     def dimension(self) -> int:
         return self._model.dimension
 
+    @property
+    def reads(self) -> int | None:
+        return self._model.reads
+
     def documents(self, texts: Sequence[str]) -> FloatArray:
         new = [text for text in dict.fromkeys(texts) if text not in self._documents]
         if new:

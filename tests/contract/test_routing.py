@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,54 @@ def test_a_vector_is_never_asked_of_another_model(remodelled):
         found = router.search("docs", vector(), user_on("canary"))
     assert found.collection == names(remodelled)[0]
     assert observed(remodelled)["live", "bypassed"].calls == 1
+
+
+class Turned:
+    """An embedder as it is after its files, or what its name means, were changed."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.identity = f"{model.identity}|changed"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def test_words_are_refused_where_the_model_is_no_longer_the_one_the_collection_was_made_with(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    world.deploy("docs")
+    world.run()
+    open_now = world.services.embedder
+    services = replace(world.services, embedder=lambda spec: Turned(open_now(spec)))
+    identity = open_now(world.indexes["docs"].embedding).identity
+    with Router(services) as changed, pytest.raises(Refused) as refused:
+        changed.search("docs", "text 3")
+    assert f"was made with {identity}," in str(refused.value)
+    assert f"is {identity}|changed here" in str(refused.value)
+
+
+def test_words_are_refused_where_the_declared_model_cannot_have_made_an_unstamped_collection(world, router):
+    schema = {"params": {"vectors": {"size": 8, "distance": "Cosine"}}, "payload_schema": {}}
+    world.store.create("theirs", schema, {})
+    world.store.point_alias("docs", "theirs")
+    world.declare("docs")
+    with pytest.raises(Refused, match=f"theirs has vectors of 8 numbers, and hashing:{DIMENSION}, .* {DIMENSION}"):
+        router.search("docs", "text 3")
+
+
+def test_a_vector_of_another_size_is_refused_naming_both(routed):
+    with Router(routed.services) as router:
+        for user in (user_on("control"), user_on("canary"), None):
+            with pytest.raises(Refused, match=f"the query has 12 numbers.*have {DIMENSION}: another model"):
+                router.search("docs", vector(12), user)
+
+
+def test_a_vector_for_the_new_model_finds_the_collection_that_the_alias_has_moved_to_meanwhile(remodelled, router):
+    table.clear(remodelled.services, "docs")
+    blue, green = names(remodelled)
+    assert router.search("docs", vector()).collection == blue
+    remodelled.store.point_alias("docs", green)
+    assert router.search("docs", vector(32)).collection == green
 
 
 def test_without_a_user_the_share_holds_over_many_requests(routed):

@@ -1,0 +1,111 @@
+"""What may go: deletions that are due, versions that retention keeps no longer, and orphans.
+
+An orphan is a collection that is named as ours are and has no row here: a database was lost, or another installation
+made it on the same server. Which of the two cannot be told from here, so none is deleted unless a person says so, and
+then not before a grace period in which it can be kept.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import keeping, retention
+from core.models import Deletion, Version
+from core.services import Services
+from core.stamps import read_stamp
+from core.versions import iso
+
+ORPHANS_MINUTES = 60.0
+#: ``core.naming.collection_name``.
+_OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
+
+
+def collect(services: Services, *, actor: str, dry_run: bool = False, orphans: bool = False) -> dict[str, Any]:
+    """Writes down what is over and deletes what is due, or with ``dry_run`` only says so. ``orphans``: writes the
+    deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
+    there, serving = services.store.collections(), services.store.aliases()
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        surplus = {
+            alias: _unused(services, session, keeping.over(session, now, alias, serving[alias], spec), there)
+            for alias, spec in services.indexes().items()
+            if alias in serving
+        }
+        found = find_orphans(services, session, there)
+        due = [_due(services, session, row) for row in _open(session) if row.due_at <= now]
+        if not dry_run:
+            _write(session, now, surplus, found if orphans else [], actor)
+    return {
+        "dry_run": dry_run,
+        "over": [{**_plain(one), "alias": alias} for alias, several in surplus.items() for one in several],
+        "due": due,
+        "orphans": found,
+        "deleted": [] if dry_run else retention.delete_due(services),
+    }
+
+
+def find_orphans(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
+    """Of the collections ``there`` are, the orphans with what can be told of them."""
+    known = set(session.scalars(select(Version.collection)))
+    names = sorted(name for name in there - known if _OURS.fullmatch(name))
+    last = {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
+    return [_orphan(services, session, name, last.get(name)) for name in names]
+
+
+def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> dict[str, Any]:
+    stamp = read_stamp(services.store, name)
+    return {
+        "collection": name,
+        "points": services.store.count(name),
+        "deployment": stamp.deployment if stamp else None,
+        "used_by": retention.users(services, session, name),
+        "deletion": deletion.status if deletion else None,
+        "delete_after": iso(deletion.due_at) if deletion and deletion.status in retention.OPEN else None,
+    }
+
+
+def _unused(
+    services: Services, session: Session, surplus: Sequence[keeping.Over], there: set[str]
+) -> list[keeping.Over]:
+    """What is gone already, or in use, is not written down: it would only be found so when it is due."""
+    return [
+        one for one in surplus if one.collection in there and not retention.users(services, session, one.collection)
+    ]
+
+
+def _open(session: Session) -> list[Deletion]:
+    query = select(Deletion).where(Deletion.status.in_(retention.OPEN)).order_by(Deletion.due_at)
+    return list(session.scalars(query))
+
+
+def _due(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
+    return {
+        "collection": row.collection,
+        "delete_after": iso(row.due_at),
+        "reason": row.reason,
+        "used_by": retention.users(services, session, row.collection),
+    }
+
+
+def _plain(one: keeping.Over) -> dict[str, Any]:
+    return {"collection": one.collection, "delete_after": iso(one.due_at), "reason": one.reason}
+
+
+def _write(
+    session: Session,
+    now: datetime,
+    surplus: Mapping[str, Sequence[keeping.Over]],
+    orphans: Sequence[Mapping[str, Any]],
+    actor: str,
+) -> None:
+    for alias, several in surplus.items():
+        keeping.schedule(session, now, alias, several, actor=actor)
+    for orphan in orphans:
+        if not orphan["used_by"] and orphan["deletion"] not in (*retention.OPEN, "kept"):
+            retention.schedule(
+                session, now, orphan["collection"], ORPHANS_MINUTES, reason="an orphan: no row knows it", actor=actor
+            )

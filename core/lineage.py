@@ -1,0 +1,105 @@
+"""The versions of an index as they stand in this moment: which is live, which are kept, which are gone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from core.errors import Refused
+from core.lifecycle import FINAL, Status
+from core.models import Deletion, Deployment, Version
+from core.naming import check_name
+from core.retention import OPEN
+from core.services import Services
+from core.versions import iso, plain
+
+#: Statuses of a deployment that did not bring its version to serve.
+_FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What a version's state depends on: the alias as it is, the collections there are, deletions that are open by
+    collection, and of each collection the statuses of the deployments that brought it."""
+
+    live: str | None
+    there: set[str]
+    due: Mapping[str, Deletion]
+    brought: Mapping[str, Sequence[Status]]
+
+
+def versions(services: Services, alias: str) -> dict[str, Any]:
+    """Every version of ``alias``, newest first (contract section 4). Raises Refused for an alias nobody knows,
+    Unavailable when Qdrant cannot be asked what is there."""
+    check_name("alias", alias)
+    aliases, there = services.store.aliases(), services.store.collections()
+    live = aliases.get(alias)
+    with services.sessions() as session:
+        rows = _rows(session, alias, live)
+        if not rows and live is None:
+            raise Refused(f"there are no versions of {alias}; known aliases: {', '.join(sorted(aliases)) or 'none'}")
+        names = [row.collection for row in rows]
+        now = _Now(live, there, _due(session, names), _brought(session, names))
+        listed = [_listed(row, now) for row in rows]
+    if live is not None and live not in names:
+        listed.insert(0, {"collection": live, "number": None, "live": True, "state": "live"})
+    return {"alias": alias, "versions": listed}
+
+
+def find(services: Services, alias: str, named: str) -> Version:
+    """The version of ``alias`` that a number or a collection's name means. Raises Refused, naming those there are."""
+    check_name("alias", alias)
+    with services.sessions() as session:
+        rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))
+    found = next((row for row in rows if named in (str(row.number), row.collection)), None)
+    if found is None:
+        known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
+        raise Refused(f"{alias} has no version {named!r}; the latest: {known}")
+    return found
+
+
+def _rows(session: Session, alias: str, live: str | None) -> list[Version]:
+    """A collection may serve an alias that it was not made for."""
+    query = select(Version).where(or_(Version.alias == alias, Version.collection == live))
+    return list(session.scalars(query.order_by(Version.created_at.desc(), Version.number.desc())))
+
+
+def _due(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
+    query = select(Deletion).where(Deletion.collection.in_(collections), Deletion.status.in_(OPEN))
+    return {row.collection: row for row in session.scalars(query)}
+
+
+def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[Status]]:
+    found: dict[str, list[Status]] = {}
+    query = select(Deployment.green, Deployment.status).where(Deployment.green.in_(collections))
+    for green, status in session.execute(query):
+        found.setdefault(green, []).append(Status(status))
+    return found
+
+
+def _listed(row: Version, now: _Now) -> dict[str, Any]:
+    due = now.due.get(row.collection)
+    return {
+        "collection": row.collection,
+        "number": row.number,
+        "live": row.collection == now.live,
+        "state": _state(row.collection, now),
+        "delete_after": iso(due.due_at) if due else None,
+        **plain(row),
+    }
+
+
+def _state(collection: str, now: _Now) -> str:
+    brought = now.brought.get(collection, ())
+    failed = Status.LIVE not in brought and any(status in _FAILED for status in brought)
+    if collection == now.live:
+        return "live"
+    if any(status not in FINAL and status not in _FAILED for status in brought):
+        return "building"
+    if failed:
+        return "failed"
+    if collection not in now.there:
+        return "gone"
+    return "deletion due" if collection in now.due else "retained"

@@ -1,0 +1,69 @@
+"""``versions``, ``keep``, ``gc`` and their kin: declared here; what they do stands in ``versioning``."""
+
+from typing import Any
+
+import click
+
+from interfaces.cli.calling import as_json, reason, verb
+
+
+@click.command()
+@click.argument("alias")
+@as_json
+def versions(**given: Any) -> None:
+    """The versions of the index ALIAS, the live one marked."""
+    verb("versioning.versions", **given)
+
+
+@click.command()
+@click.argument("collection")
+@reason
+@as_json
+def keep(**given: Any) -> None:
+    """Cancels the deletion of COLLECTION for good."""
+    verb("versioning.keep", **given)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--orphans", is_flag=True, help="Delete orphans too, an hour from now; look at --dry-run first.")
+@as_json
+def gc(**given: Any) -> None:
+    """Deletes what is due and writes down what is kept no longer.
+
+    Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
+    the same server, so only --orphans has them deleted, and `rollouts keep` takes that back for an hour.
+    """
+    verb("versioning.gc", **given)
+
+
+@click.command()
+@click.argument("alias")
+@click.argument("v1")
+@click.argument("v2")
+@click.option("--sample", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Records to compare.")
+@as_json
+def diff(**given: Any) -> None:
+    """What is different in version V2 of ALIAS, seen from V1.
+
+    V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of the records, the
+    same one each time.
+    """
+    verb("versioning.diff", **given)
+
+
+@click.command()
+@click.argument("alias")
+@click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
+@click.option("--trust", is_flag=True, help="Take the declared model though it makes other vectors than are stored.")
+@as_json
+def adopt(**given: Any) -> None:
+    """Takes what ALIAS points to under management.
+
+    Writes down a version and which model made it; no point is touched. The model is the index file's; it is compared
+    with what the collection has stored.
+    """
+    verb("versioning.adopt", **given)
+
+
+VERBS = (versions, diff, adopt, keep, gc)
