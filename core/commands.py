@@ -62,9 +62,9 @@ def deploy(
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
-        return _enroll(services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason)
+        return begin(services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason)
     opened = _source(services, alias, spec)
-    return _enroll(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
+    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason)
 
 
 def rebuild(services: Services, alias: str, *, actor: str) -> str:
@@ -86,7 +86,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
     if _is_gone(services, last.blue):
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
     spec = IndexSpec.model_validate(last.spec)
-    return _enroll(
+    return begin(
         services,
         alias,
         spec.model_copy(update={"strategy": "rollback"}),
@@ -268,7 +268,7 @@ def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
     return source
 
 
-def _enroll(
+def begin(
     services: Services,
     alias: str,
     spec: IndexSpec,
@@ -280,7 +280,8 @@ def _enroll(
     existing: str | None = None,
     reason: str = "",
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks."""
+    """Writes deployment, plan and version in one transaction, then knocks; returns the id. Raises Refused where the
+    alias is not free."""
     taken = _collections(services)
     if alias in taken:
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
@@ -351,7 +352,10 @@ def _collections(services: Services) -> set[str]:
 
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
     query = select(Deployment).where(
-        Deployment.alias == alias, Deployment.status == Status.LIVE, Deployment.green == collection
+        Deployment.alias == alias,
+        Deployment.kind == "rollout",
+        Deployment.status == Status.LIVE,
+        Deployment.green == collection,
     )
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
