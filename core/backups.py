@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import claims, commands, engine, manifests, queries
-from core.errors import AppError, Refused, Unavailable
+from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.lifecycle import Status
 from core.manifests import Manifest
@@ -106,11 +106,11 @@ def restore(
 
 def listed(services: Services, alias: str | None = None) -> list[Record]:
     """Backups, the newest first: those on the shelf, damaged ones among them, and those being made or that failed."""
-    found = [_kept(services, backup) for backup in services.shelf.backups()]
-    known = {record["backup_id"] for record in found}
     with services.sessions() as session:
-        rows = session.scalars(select(Deployment).where(Deployment.kind == "backup")).all()
-    found += [_run(row) for row in rows if row.id not in known and row.status != Status.LIVE]
+        runs = {row.id: row for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))}
+    kept = services.shelf.backups()
+    found = [_kept(services, backup, runs.get(backup)) for backup in kept]
+    found += [_run(row) for row in runs.values() if row.id not in kept and row.status != Status.LIVE]
     verified = _verified(services)
     for record in found:
         record["verified"] = verified.get(record["backup_id"])
@@ -131,6 +131,12 @@ def verification(services: Services, run: str) -> Record:
     with services.sessions() as session:
         row = session.get_one(Deployment, run)
         return _verification(row)
+
+
+def restored_from(services: Services, run: str) -> str:
+    """The backup that a restore takes."""
+    with services.sessions() as session:
+        return str(session.get_one(Deployment, run).steps[0].arguments["backup"])
 
 
 # --- how ----------------------------------------------------------------------------------------------------------
@@ -225,11 +231,13 @@ def _model(manifest: Manifest) -> EmbeddingSpec | None:
     return stamp.spec if stamp is not None else None
 
 
-def _kept(services: Services, backup: str) -> Record:
+def _kept(services: Services, backup: str, run: Deployment | None) -> Record:
+    """A manifest that cannot be believed is told with what the rows still know."""
     try:
         manifest = manifests.read(services.shelf, backup)
-    except AppError as error:
-        return _record(backup, "damaged", str(error))
+    except Refused as error:
+        known = _run(run) if run is not None else _record(backup, "damaged", "")
+        return {**known, "status": "damaged", "message": str(error)}
     lost = manifests.absent(services.shelf, manifest)
     return {
         **_record(backup, "damaged" if lost else "done", lost),

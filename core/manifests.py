@@ -21,8 +21,8 @@ _FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """``low`` and ``high``: exact counts before and after the snapshot, equal unless somebody wrote meanwhile. A file
-    has ``name``, ``size`` in bytes and ``sha256``. ``sample`` holds ids and digests of points that stayed the same while
-    the snapshot was made. ``settings`` are the index's, as they were declared."""
+    has ``name``, ``size`` in bytes and ``sha256``. ``sample``: ids and digests of points that stayed the same while the
+    snapshot was made. ``settings`` are the index's, as they were declared."""
 
     id: str
     alias: str

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli import experiment_verbs
+from interfaces.cli import backup_verbs, experiment_verbs
 from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -181,6 +181,7 @@ def search(**given: Any) -> None:
 
 
 main.add_command(experiment_verbs.experiment)
+main.add_command(backup_verbs.backup)
 
 
 @main.command()

@@ -1,5 +1,6 @@
-"""Killing the worker of a backup, a verification and a restore at every place where it touches the outside: each call to
-Qdrant, each write to the shelf, each commit, each message. The places are counted first, then one run is killed at each.
+"""Killing the worker of a backup, a verification and a restore at every place where it touches the outside.
+
+Each call to Qdrant, each to the shelf, each commit, each message: they are counted first, then one run dies at each.
 """
 
 import time

@@ -227,4 +227,6 @@ def test_other_settings_than_the_manifest_says_are_found(world):
     assert "70 points, the backup was made of 71" in seen["message"]
 
     world.services.shelf.seal(backup, replace(manifest, schema=schema).text())
-    assert "payload index n" in verified(world, backup=backup)["message"]
+    assert (
+        "payload_schema.n: wanted {'data_type': 'integer'}, found nothing" in verified(world, backup=backup)["message"]
+    )

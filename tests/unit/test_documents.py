@@ -199,7 +199,8 @@ def test_the_celery_page_has_every_setting():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_task_is_one(page):
     named = re.findall(
-        r"\b(?:deployments|aliases|collections|indexes|experiments)\.[a-z_]+\b(?!\()", "\n".join(spans(text(page)))
+        r"\b(?:deployments|aliases|collections|indexes|experiments|backups)\.[a-z_]+\b(?!\()",
+        "\n".join(spans(text(page))),
     )
     sent = re.findall(r'send_task\("([^"]+)"', text(page))
     files = {"collections.py", "aliases.py"}
