@@ -23,7 +23,7 @@ def described(rest: Rest, collection: str, name: str) -> Snapshot:
     for snapshot in found:
         if snapshot["name"] == name and snapshot.get("checksum"):
             return Snapshot(name, int(snapshot["size"]), str(snapshot["checksum"]))
-    raise Refused(f"{rest}: {collection} has no finished snapshot {name}; it was removed, or never made")
+    raise _missing(rest, collection, name)
 
 
 def download(rest: Rest, collection: str, name: str, start: int) -> Iterator[bytes]:
@@ -31,6 +31,8 @@ def download(rest: Rest, collection: str, name: str, start: int) -> Iterator[byt
     wanted = {"range": f"bytes={start}-"} if start else {}
     path = ("collections", collection, "snapshots", name)
     with rest.streaming("GET", *path, seconds=_PIECE, headers=wanted) as response:
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise _missing(rest, collection, name)
         if not response.is_success:
             response.read()
             rest.result(response)
@@ -60,6 +62,10 @@ def upload(rest: Rest, target: str, snapshot: Snapshot, content: Iterable[bytes]
     with rest.streaming("POST", *path, seconds=_TAKEN, headers=headers, params=params, content=body) as response:
         response.read()
     rest.result(response)
+
+
+def _missing(rest: Rest, collection: str, name: str) -> Refused:
+    return Refused(f"{rest}: {collection} has no finished snapshot {name}; it was removed, or never made")
 
 
 def _around(head: bytes, content: Iterable[bytes], tail: bytes) -> Iterator[bytes]:

@@ -91,7 +91,7 @@ class FolderShelf:
 
     def _file(self, backup: str, name: str) -> Path:
         """A name out of a manifest leads to no other folder."""
-        if not name or Path(name).name != name or name == _MANIFEST:
+        if Path(name).name != name or name in ("", "..", _MANIFEST):
             raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
         return self._of(backup) / name
 

@@ -141,4 +141,4 @@ def _payload(value: Any) -> Any:
         return {key: _payload(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_payload(inner) for inner in value]
-    return f"{value:.12g}" if isinstance(value, float) else value
+    return float(f"{value:.12g}") if isinstance(value, float) else value

@@ -205,7 +205,7 @@ class VectorStore(Protocol):
         """Raises Refused if there is no finished snapshot of this name."""
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        """The snapshot's bytes from ``start`` on; the caller may stop at any piece."""
+        """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused if there is none."""
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         """Makes the new collection ``target`` from a snapshot's bytes, and returns when the server has them: it tells
