@@ -33,9 +33,11 @@ _ENDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
 # --- what people ask for ------------------------------------------------------------------------------------------
 
 
-def create(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
-    """Starts a backup of the collection behind ``alias``; returns its id."""
+def create(services: Services, alias: str, *, actor: str, reason: str = "", keep: int | None = None) -> str:
+    """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, the oldest of this alias are
+    removed when it is made, so that so many are left."""
     check_name("alias", alias)
+    _check_keep(keep)
     _check_server(services)
     collection = queries.get_collection_for_alias(services, alias)
     spec = commands.spec_of(services, alias, {alias: collection})
@@ -46,7 +48,7 @@ def create(services: Services, alias: str, *, actor: str, reason: str = "") -> s
         alias,
         "backup",
         spec,
-        plans.make(actor, reason),
+        plans.make(actor, reason, keep),
         green=lambda session, now: collection,
         number=known.number if known else 0,
         actor=actor,
@@ -67,7 +69,7 @@ def verify(services: Services, *, backup: str | None = None, alias: str | None =
     return _enroll(
         services,
         manifest.alias,
-        "verify",
+        "verification",
         _spec(services, manifest),
         plans.verify(manifest.id),
         green=green,
@@ -192,6 +194,11 @@ def _check_alone(session: Session, alias: str, kind: str) -> None:
         )
 
 
+def _check_keep(keep: object) -> None:
+    if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+        raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
+
+
 def _check_server(services: Services) -> None:
     server = services.store.server()
     if server.embedded:
@@ -209,13 +216,28 @@ def _check_server(services: Services) -> None:
 def _chosen(services: Services, backup: str | None, alias: str | None) -> Manifest:
     if (backup is None) == (alias is None):
         raise Refused("name either a backup or an alias, whose latest backup is taken then")
-    if backup is not None:
-        return manifests.read(services.shelf, check_name("backup", backup))
-    check_name("alias", alias)
+    if backup is None:
+        backup = _latest(services, check_name("alias", alias))
+    manifest = manifests.read(services.shelf, check_name("backup", backup))
+    _check_newer(services, manifest)
+    return manifest
+
+
+def _latest(services: Services, alias: str) -> str:
     for found in listed(services, alias):
         if found["status"] == "done":
-            return manifests.read(services.shelf, found["backup_id"])
+            return str(found["backup_id"])
     raise Refused(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
+
+
+def _check_newer(services: Services, manifest: Manifest) -> None:
+    """Qdrant reads what an older one wrote (qdrant-facts 1.4), not the other way round."""
+    server, made = services.store.server(), tuple(map(int, manifest.server.split(".")))
+    if server.version[:2] < made[:2]:
+        raise Refused(
+            f"backup {manifest.id} was made by Qdrant {manifest.server}, {server.address} is "
+            f"{'.'.join(map(str, server.version))}: upgrade it first"
+        )
 
 
 def _spec(services: Services, manifest: Manifest) -> IndexSpec:
@@ -272,7 +294,7 @@ def _status(row: Deployment) -> str:
 
 def _verified(services: Services) -> dict[str, Record]:
     """By backup, what the latest verification that has ended came to."""
-    query = select(Deployment).where(Deployment.kind == "verify", Deployment.finished_at.is_not(None))
+    query = select(Deployment).where(Deployment.kind == "verification", Deployment.finished_at.is_not(None))
     with services.sessions() as session:
         found = [_verification(row) for row in session.scalars(query.order_by(Deployment.created_at))]
     return {one["backup_id"]: one for one in found}

@@ -47,7 +47,7 @@ class Deployment(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     alias: Mapped[str]
     #: What is done: "rollout" moves the alias; "backup" reads the collection behind it, which is ``green`` then, and
-    #: "verify" tries a backup out in a collection that is dropped again. One of each kind at a time on an alias.
+    #: "verification" tries a backup out in a collection that is dropped again. One of each kind at a time on an alias.
     kind: Mapped[str] = mapped_column(default="rollout", server_default="rollout")
     strategy: Mapped[str]
     status: Mapped[Status] = mapped_column(Text, default=Status.PENDING)

@@ -74,6 +74,7 @@ def _summary(row: Deployment) -> dict[str, Any]:
     return {
         "id": row.id,
         "alias": row.alias,
+        "kind": row.kind,
         "strategy": row.strategy,
         "status": str(row.status),
         "blue": row.blue,

@@ -10,8 +10,11 @@ Answer = dict[str, Any]
 ACTOR = "celery"
 
 
-def create(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return backups.record(services, backups.create(services, alias_name, actor=actor, reason=reason))
+def create(
+    services: Services, alias_name: str, keep: int | None = None, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    made = backups.create(services, alias_name, actor=actor, reason=reason, keep=keep)
+    return backups.record(services, made)
 
 
 def verify(

@@ -15,6 +15,7 @@ STEPS: dict[str, Step] = {
         Step("snapshot", do=backing.snapshot, undo=backing.drop_snapshot, queue="bulk"),
         Step("fetch", do=backing.fetch, undo=backing.throw_away, queue="bulk"),
         Step("seal", do=backing.seal, undo=backing.unseal, queue="bulk"),
+        Step("thin", do=backing.thin),
         Step("recover", do=recovering.recover, undo=recovering.remove, queue="bulk"),
         Step("compare", do=recovering.compare, queue="bulk"),
         Step("drop", do=recovering.drop),

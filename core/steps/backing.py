@@ -5,13 +5,18 @@ what is the same both times must be in it.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
+
+from sqlalchemy import select
 
 from core import manifests
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.evidence.sampling import offer
+from core.lifecycle import FINAL
 from core.manifests import Manifest
+from core.models import Deployment, StepRow
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import PointId
 
@@ -238,3 +243,35 @@ def _manifest(context: StepContext) -> Manifest:
 
 def _name(context: StepContext) -> str:
     return str(context.outputs["snapshot"]["snapshot"])
+
+
+# --- thin ---------------------------------------------------------------------------------------------------------
+
+
+def thin(context: StepContext) -> Outcome:
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read. What is damaged is
+    neither counted nor removed: a person should see it. Safe to run twice."""
+    shelf, used = context.services.shelf, _being_read(context)
+    kept = [manifest for manifest in _whole(context) if manifest.alias == context.deployment.alias]
+    kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
+    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in used]
+    for backup in surplus:
+        context.turn.check(ACT_SECONDS)
+        shelf.drop(backup)
+    summary = f"{len(kept) - len(surplus)} backups of {context.deployment.alias} are kept"
+    return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
+
+
+def _whole(context: StepContext) -> list[Manifest]:
+    found, shelf = [], context.services.shelf
+    for backup in shelf.backups():
+        with suppress(Refused):
+            found.append(manifests.read(shelf, backup))
+    return found
+
+
+def _being_read(context: StepContext) -> set[str]:
+    """Backups of verifications and restores that have not ended."""
+    query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
+    with context.services.sessions() as session:
+        return {str(found["backup"]) for found in session.scalars(query) if "backup" in found}

@@ -6,8 +6,10 @@ from core.plan import Plan, Step
 from core.steps import STEPS
 
 
-def make(actor: str, reason: str) -> Plan:
-    return (STEPS["snapshot"], STEPS["fetch"], replace(STEPS["seal"], arguments={"actor": actor, "reason": reason}))
+def make(actor: str, reason: str, keep: int | None = None) -> Plan:
+    thin = () if keep is None else (replace(STEPS["thin"], arguments={"keep": keep}),)
+    seal = replace(STEPS["seal"], arguments={"actor": actor, "reason": reason})
+    return (STEPS["snapshot"], STEPS["fetch"], seal, *thin)
 
 
 def verify(backup: str) -> Plan:

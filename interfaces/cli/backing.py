@@ -10,9 +10,9 @@ from interfaces.cli.deploying import Told, leave, see_through
 from interfaces.cli.running import DONE, House, actor, opened
 
 
-def create(alias: str, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:
+def create(alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:
     with opened(starts=True) as house:
-        run = backups.create(house.services, alias, actor=actor(), reason=reason)
+        run = backups.create(house.services, alias, actor=actor(), reason=reason, keep=keep)
         return _ended(house, run, lambda: backups.record(house.services, run), wait, timeout, as_json)
 
 

@@ -31,6 +31,7 @@ def backup() -> None:
 
 @backup.command()
 @click.argument("alias")
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N latest of ALIAS, remove older ones.")
 @_waits
 @reason
 @as_json

@@ -144,6 +144,37 @@ def test_a_rebuild_and_a_backup_do_not_wait_for_each_other(world):
     assert through(world, backup)["status"] == "live"
 
 
+def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
+    serve(world, "docs")
+    serve(world, "other")
+    first, other, second = back_up(world, "docs"), back_up(world, "other"), back_up(world, "docs")
+    reading = backups.verify(world.services, backup=first, actor="anna")
+
+    third = through(world, backups.create(world.services, "docs", actor="anna", keep=1))
+
+    assert third["steps"][-1]["output"]["removed"] == [second]
+    kept = {record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"}
+    assert kept == {first, other, third["id"]}
+    assert through(world, reading)["status"] == "live"
+
+
+@pytest.mark.parametrize("keep", [0, -1, 1.5, True, "2"])
+def test_to_keep_none_is_refused(world, keep):
+    with pytest.raises(Refused, match="expected how many backups to keep"):
+        backups.create(world.services, "docs", actor="anna", keep=keep)
+
+
+def test_a_backup_of_a_newer_server_is_refused(world):
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    newer = replace(manifests.read(world.services.shelf, backup), server="99.0.0")
+    world.services.shelf.seal(backup, newer.text())
+
+    with pytest.raises(Refused, match="was made by Qdrant 99"):
+        backups.restore(world.services, backup=backup, actor="anna")
+    assert world.store.aliases()["docs"] == live
+
+
 # --- damage -----------------------------------------------------------------------------------------------------------
 
 
