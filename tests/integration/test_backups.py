@@ -4,13 +4,15 @@ import json
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from adapters.qdrant_server import ServerStore
 from core import backups, engine, manifests
 from core.errors import Refused
+from core.ports import Point
 from core.stamps import read_stamp
-from tests.world import World, texts
+from tests.world import DIMENSION, World, texts
 
 ENDS = ("live", "rolled_back", "needs_operator")
 
@@ -78,6 +80,26 @@ def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(w
     assert manifest["metadata"]["rollouts"]["alias"] == "docs"
     assert len(manifest["sample"]) == 70
     assert world.store.snapshots(live) == set()
+
+
+def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
+    """With no time at all in a turn, each brings one piece of a megabyte."""
+    live = serve(world, "docs")["green"]
+    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    object.__setattr__(world.services, "times", replace(world.services.times, slice=0.0))
+
+    run = backups.create(world.services, "docs", actor="anna")
+    turns = world.status(run)["turn"]
+    seen = through(world, run)
+
+    assert seen["status"] == "live", seen["message"]
+    size = backups.record(world.services, run)["bytes"]
+    assert seen["turn"] - turns > size / 2**20 > 3
+    assert verified(world, backup=run)["status"] == "done"
+
+
+def noise(seed):
+    return np.random.default_rng(seed).bytes(50_000).hex()
 
 
 def test_a_backup_is_verified_in_a_collection_that_is_gone_afterwards(world):
