@@ -59,6 +59,15 @@ class Rest:
         """
         return self.result(self._send(method, path_of(*path), seconds, json=body, content=content, params=params))
 
+    @contextmanager
+    def streaming(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
+        """An answer that is read by the caller, piece by piece; ``seconds`` are for each piece, not for all of it."""
+        with (
+            self.answering(),
+            self._client().stream(method, path_of(*path), timeout=patience(seconds), **request) as response,
+        ):
+            yield response
+
     def result(self, response: httpx.Response) -> Any:
         """What an answer means: its ``result``, Unavailable or Refused."""
         answer = self._content(response)

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -23,7 +23,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
 from core.errors import Busy, Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server
+from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
 from core.schema import vector_names, vector_params
 
 _MEMORY = ":memory:"
@@ -243,6 +243,15 @@ class LocalStore:
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
         raise Refused(f"recovering {snapshot} into {target} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def snapshot(self, collection: str, snapshot: str) -> Snapshot:
+        raise Refused(f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
+        raise Refused(f"snapshot {snapshot} of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+        raise Refused(f"making {target} from {snapshot.name} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
         self._check_exists(collection)

@@ -6,17 +6,17 @@ Numbers in brackets are rules of qdrant-facts.
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from adapters import qdrant_schema
+from adapters import qdrant_schema, qdrant_snapshots
 from adapters.qdrant_bulk import GrpcPoints
 from adapters.qdrant_http import ACT, CALL, Rest
 from adapters.qdrant_rest import Points, RestPoints
 from adapters.qdrant_search import hits, question
 from core.errors import Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server
+from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
@@ -246,6 +246,18 @@ class ServerStore:
         self._check_own_address(target, source)
         body = self._location(source, snapshot) | {"checksum": self._snapshots(source).get(snapshot)}
         self._recover(target, body, wait="false")
+
+    def snapshot(self, collection: str, snapshot: str) -> Snapshot:
+        return qdrant_snapshots.described(self._rest, collection, snapshot)
+
+    def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
+        return qdrant_snapshots.download(self._rest, collection, snapshot, start)
+
+    def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+        """An alias would let the live collection behind it be overwritten (2.9)."""
+        if target in self.collections() or target in self.aliases():
+            raise Refused(f"{self._rest}: {target} exists; a snapshot is uploaded under a new name")
+        qdrant_snapshots.upload(self._rest, target, snapshot, content)
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
         if snapshot in self._snapshots(collection):

@@ -74,13 +74,11 @@ def deploy(
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
-        return _enroll(
+        return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
     opened = _source(services, alias, spec)
-    return _enroll(
-        services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along
-    )
+    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along)
 
 
 def rollback(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
@@ -95,7 +93,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
     if _is_gone(services, last.blue):
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
     spec = IndexSpec.model_validate(last.spec)
-    return _enroll(
+    return begin(
         services,
         alias,
         spec.model_copy(update={"strategy": "rollback"}),
@@ -288,7 +286,7 @@ def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
     return source
 
 
-def _enroll(
+def begin(
     services: Services,
     alias: str,
     spec: IndexSpec,
@@ -301,7 +299,8 @@ def _enroll(
     reason: str = "",
     along: Along = alone,
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks."""
+    """Writes deployment, plan and version in one transaction, then knocks; returns the id. Raises Refused where the
+    alias is not free."""
     taken = _collections(services, alias)
     try:
         with services.sessions.begin() as session:
@@ -376,7 +375,10 @@ def _collections(services: Services, alias: str) -> set[str]:
 
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
     query = select(Deployment).where(
-        Deployment.alias == alias, Deployment.status == Status.LIVE, Deployment.green == collection
+        Deployment.alias == alias,
+        Deployment.kind == "rollout",
+        Deployment.status == Status.LIVE,
+        Deployment.green == collection,
     )
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 

@@ -46,6 +46,9 @@ class Deployment(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     alias: Mapped[str]
+    #: What is done: "rollout" moves the alias; "backup" reads the collection behind it, which is ``green`` then, and
+    #: "verification" tries a backup out in a collection that is dropped again. One of each kind at a time on an alias.
+    kind: Mapped[str] = mapped_column(default="rollout", server_default="rollout")
     strategy: Mapped[str]
     status: Mapped[Status] = mapped_column(Text, default=Status.PENDING)
     blue: Mapped[str | None]
@@ -76,7 +79,9 @@ class Deployment(Base):
 
     __mapper_args__ = {"version_id_col": turn}
     __table_args__ = (
-        Index("one_open_deployment_per_alias", "alias", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "one_open_deployment_of_a_kind", "alias", "kind", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
+        ),
         Index("open_deployments_by_wake", "wake_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("deployments_by_alias", "alias", "created_at"),
     )

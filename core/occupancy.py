@@ -39,9 +39,9 @@ def check_free(services: Services, alias: str) -> None:
         raise Refused(f"{_splits(experiment, alias)}; `rollouts experiment stop {experiment.id}` ends it")
 
 
-def open_deployment(session: Session, alias: str) -> Deployment | None:
+def open_deployment(session: Session, alias: str, kind: str = "rollout") -> Deployment | None:
     return session.scalars(
-        select(Deployment).where(Deployment.alias == alias, Deployment.status.not_in(FINAL))
+        select(Deployment).where(Deployment.alias == alias, Deployment.kind == kind, Deployment.status.not_in(FINAL))
     ).one_or_none()
 
 

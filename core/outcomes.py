@@ -168,6 +168,8 @@ def _reject(writer: Writer, outcome: Reject) -> Written:
 def _finish(writer: Writer, outcome: Finish) -> Written:
     row = writer.row
     row.finished_at = writer.now
+    if row.kind != "rollout":
+        return _finished(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
         message += f"; {_replaced(writer, row.blue)} `rollouts rollback {row.alias}`"
@@ -183,6 +185,13 @@ def _replaced(writer: Writer, blue: str) -> str:
     if any(one.collection == blue for one in surplus):
         return f"{blue} is kept for {keeping.words(spec)}, until then"
     return f"{blue} is kept; back to it by"
+
+
+def _finished(writer: Writer) -> Written:
+    """What moved no alias has replaced nothing."""
+    message = next(step.message for step in reversed(writer.row.steps) if step.message)
+    writer.move(Event.FINISH, message)
+    return Written(message, alerts=[writer.alert("info", message)])
 
 
 # --- backward ---------------------------------------------------------------------------------------------------
@@ -212,9 +221,14 @@ def _rolled_back(writer: Writer, outcome: Finish) -> Written:
     row = writer.row
     row.finished_at = writer.now
     cause = row.message
-    serving = f"{row.alias} is served by {row.blue}" if row.blue else f"{row.alias} has no collection, as before"
-    writer.move(Event.UNDONE, f"{cause}. Rolled back: {serving}")
+    writer.move(Event.UNDONE, f"{cause}. Rolled back: {_as_before(row)}")
     return Written(row.message, alerts=[writer.alert("warn", row.message)])
+
+
+def _as_before(row: Deployment) -> str:
+    if row.kind != "rollout":
+        return f"nothing is left of this {row.kind}"
+    return f"{row.alias} is served by {row.blue}" if row.blue else f"{row.alias} has no collection, as before"
 
 
 def _honour(writer: Writer, outcome: Honour) -> Written:

@@ -5,7 +5,7 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -80,6 +80,15 @@ class Capacity:
     memory_used: int | None = None
     disk: int | None = None
     disk_used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it."""
+
+    name: str
+    size: int
+    sha256: str
 
 
 class VectorStore(Protocol):
@@ -192,6 +201,17 @@ class VectorStore(Protocol):
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
         """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at ``count``."""
 
+    def snapshot(self, collection: str, snapshot: str) -> Snapshot:
+        """Raises Refused if there is no finished snapshot of this name."""
+
+    def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
+        """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused if there is none."""
+
+    def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+        """Makes the new collection ``target`` from a snapshot's bytes, and returns when the server has them: it tells
+        nobody if that fails later, so look at ``count``. Raises Refused if there is a ``target``, or an alias of this
+        name. What ``content`` raises goes through, and the server then has nothing."""
+
     def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
 
     def close(self) -> None: ...
@@ -217,6 +237,41 @@ class Searches(Protocol):
         """As ``VectorStore.search``."""
 
     async def close(self) -> None: ...
+
+
+# --- backups ----------------------------------------------------------------------------------------------------
+
+
+class Shelf(Protocol):
+    """Where backups stand: for each a folder of files, and a manifest that is written last. A folder without a manifest
+    is no backup. Reachable by every process that works, under the same path."""
+
+    @property
+    def address(self) -> str: ...
+
+    def backups(self) -> list[str]:
+        """Ids of those with a manifest."""
+
+    def manifest(self, backup: str) -> str:
+        """As it was sealed. Raises Refused if there is none."""
+
+    def seal(self, backup: str, manifest: str) -> None:
+        """Writes the manifest in one act: it is there whole or not at all."""
+
+    def size(self, backup: str, name: str) -> int:
+        """Bytes of the file as far as it is written; 0 if it is not there."""
+
+    def write(self, backup: str, name: str, start: int, content: bytes) -> None:
+        """Puts ``content`` at ``start``. Done twice is done once. Returns when it is on the disk."""
+
+    def read(self, backup: str, name: str) -> Iterator[bytes]:
+        """Raises Refused if the file is not there."""
+
+    def unseal(self, backup: str) -> None:
+        """Removes the manifest; gone is done."""
+
+    def drop(self, backup: str) -> None:
+        """Removes all of it, the manifest first; gone is done."""
 
 
 # --- embedding --------------------------------------------------------------------------------------------------

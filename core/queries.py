@@ -22,8 +22,8 @@ def deployment(services: Services, deployment_id: str) -> dict[str, Any]:
 
 
 def deployments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """Deployments, newest first, with their steps."""
-    query = select(Deployment).options(selectinload(Deployment.steps))
+    """Deployments, newest first, with their steps; backups and their verifications have a list of their own."""
+    query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
     query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
     if alias is not None:
         query = query.where(Deployment.alias == alias)
@@ -74,6 +74,7 @@ def _summary(row: Deployment) -> dict[str, Any]:
     return {
         "id": row.id,
         "alias": row.alias,
+        "kind": row.kind,
         "strategy": row.strategy,
         "status": str(row.status),
         "blue": row.blue,

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import Interrupted
 from core.index_file import EmbeddingSpec, IndexSpec
-from core.ports import AlertChannel, Clock, Embedder, Knocker, RouteChannel, Source, VectorStore
+from core.ports import AlertChannel, Clock, Embedder, Knocker, RouteChannel, Shelf, Source, VectorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Services:
     knock: Knocker
     alert: AlertChannel
     channel: RouteChannel
+    shelf: Shelf
     times: Times = field(default_factory=Times)
     #: Exceptions that mean "cut short from outside" to the library that runs the turns.
     interruptions: tuple[type[BaseException], ...] = (Interrupted,)

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
     config: Path = Path("rollouts.yaml")
     api_token: SecretStr = SecretStr("")
+    #: Where backups stand; every worker reaches it under this path.
+    backup_dir: Path = Path(".rollouts/backups")
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
     source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 

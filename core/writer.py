@@ -51,7 +51,8 @@ class Writer:
         self.wake()
 
     def alert(self, severity: str, text: str) -> Alert:
-        return Alert(severity, f"{self.row.alias}: deployment {self.row.id} {self.row.status}", text)
+        what = "deployment" if self.row.kind == "rollout" else self.row.kind
+        return Alert(severity, f"{self.row.alias}: {what} {self.row.id} {self.row.status}", text)
 
     def turn_back(self) -> None:
         """From here the undos of the begun steps run in reverse, each with counters of its own."""

@@ -10,7 +10,7 @@ from core import commands, queries, rebuilding
 from core.errors import Refused
 from core.lifecycle import Event
 from core.services import Services
-from tasks import experiments
+from tasks import backups, experiments
 
 Answer = dict[str, Any]
 ACTOR = "celery"
@@ -146,4 +146,5 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "aliases.delete_alias": delete_alias,
     "collections.safe_delete_collection": safe_delete_collection,
     **experiments.COMMANDS,
+    **backups.COMMANDS,
 }

@@ -34,9 +34,9 @@ class Reaper:
 
 
 class Mortal:
-    """A store at whose every call the worker may die, before or after it."""
+    """A store, or a shelf, at whose every call the worker may die, before or after it."""
 
-    def __init__(self, store: VectorStore, reaper: Reaper) -> None:
+    def __init__(self, store: Any, reaper: Reaper) -> None:
         self._store, self._reaper = store, reaper
 
     def __getattr__(self, name: str) -> Any:
@@ -53,9 +53,10 @@ class Mortal:
         return call
 
 
-def mortal_world(folder: Path, database_url: str, reaper: Reaper) -> World:
-    world = World(folder, database_url)
+def mortal_world(folder: Path, database_url: str, reaper: Reaper, store: VectorStore | None = None) -> World:
+    world = World(folder, database_url, store)
     world.over(Mortal(world.store, reaper))
+    object.__setattr__(world.services, "shelf", Mortal(world.services.shelf, reaper))
     knocker = world.services.knock
 
     def knock(message: Knock) -> None:

@@ -20,6 +20,7 @@ from adapters.embeddings import open_embedder
 from adapters.migrate import migrate
 from adapters.qdrant_local import LocalStore
 from adapters.route_channel import SilentChannel
+from adapters.shelf import FolderShelf
 from adapters.sources import open_source
 from core import commands, engine, queries
 from core.index_file import IndexSpec
@@ -90,6 +91,7 @@ class World:
             knock=self.broker,
             alert=self.alerts,
             channel=SilentChannel(),
+            shelf=FolderShelf(folder / "backups"),
             times=Times(slice=5.0),
         )
 

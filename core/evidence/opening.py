@@ -16,6 +16,9 @@ from core.schema import declared, dense_names, same_vectors
 from core.services import Services
 from core.stamps import Stamp, read_stamp
 
+#: The steps that fill a collection.
+_FILLS = ("populate", "recover")
+
 
 def open_gate(
     services: Services,
@@ -84,8 +87,9 @@ def _filled(services: Services, collection: str) -> State:
     """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
-        found = session.scalars(query.where(Version.collection == collection, StepRow.name == "populate")).first()
-    return {name: value for name, value in (found or {}).items() if name != "looks"}
+        found = session.scalars(query.where(Version.collection == collection, StepRow.name.in_(_FILLS))).first()
+    found = (found or {}).get("filled", found or {})
+    return {name: value for name, value in found.items() if name != "looks"}
 
 
 def _source(services: Services, collection: str) -> str | None:

@@ -1,7 +1,7 @@
 """The steps a plan may name. A plan row stores the name; this table says what it does."""
 
 from core.plan import Step
-from core.steps import collections, gate, population, shift, soak, switch
+from core.steps import backing, collections, gate, population, recovering, shift, soak, switch
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -12,5 +12,12 @@ STEPS: dict[str, Step] = {
         Step("shift", do=shift.shift, undo=shift.back, soft=True, guard=shift.guard),
         Step("switch", do=switch.switch, undo=switch.restore),
         Step("soak", do=soak.watch, soft=True),
+        Step("snapshot", do=backing.snapshot, undo=backing.drop_snapshot, queue="bulk"),
+        Step("fetch", do=backing.fetch, undo=backing.throw_away, queue="bulk"),
+        Step("seal", do=backing.seal, undo=backing.unseal, queue="bulk"),
+        Step("thin", do=backing.thin),
+        Step("recover", do=recovering.recover, undo=recovering.remove, queue="bulk"),
+        Step("compare", do=recovering.compare, queue="bulk"),
+        Step("drop", do=recovering.drop),
     )
 }

@@ -39,7 +39,8 @@ def shut(context: StepContext) -> str:
 
 def _opened(context: StepContext, memory: State) -> GateContext:
     deployment = context.deployment
-    if "create" not in context.outputs:
+    made = context.outputs.get("create") or context.outputs.get("recover")
+    if not made:
         return open_existing(context.services, deployment.green, deployment.blue, deployment.spec, memory)
     return open_gate(
         context.services,
@@ -47,8 +48,8 @@ def _opened(context: StepContext, memory: State) -> GateContext:
         deployment.blue,
         deployment.spec,
         source=deployment.source,
-        wanted=context.outputs["create"].get("schema"),
-        vector=str(context.outputs["create"].get("vector", "")),
+        wanted=made.get("schema"),
+        vector=str(made.get("vector", "")),
         filled=_filled(context),
         memory=memory,
     )
@@ -56,7 +57,7 @@ def _opened(context: StepContext, memory: State) -> GateContext:
 
 def _filled(context: StepContext) -> State:
     """What ``populate`` looked at long ago is no evidence for a gate that is run again."""
-    filled = context.outputs["populate"]
+    filled = context.outputs.get("populate") or context.outputs["recover"]["filled"]
     return filled if context.attempt == 1 else {name: value for name, value in filled.items() if name != "looks"}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli import experiment_verbs, schedule_verbs, version_verbs
+from interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, version_verbs
 from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -186,6 +186,7 @@ for command in version_verbs.VERBS:
     main.add_command(command)
 main.add_command(experiment_verbs.experiment)
 main.add_command(schedule_verbs.schedule)
+main.add_command(backup_verbs.backup)
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """``deploy`` and ``rollback``: what starts a deployment, and may stay to see how it ends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ from interfaces.cli import picture, screen
 from interfaces.cli.following import Seen, follow
 from interfaces.cli.running import DONE, ENDED_BADLY, INTERRUPTED, House, TimedOut, actor, opened
 from interfaces.embedded import running_elsewhere
+
+Told = Callable[[], dict[str, Any]]
 
 _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait)"
 
@@ -45,13 +47,13 @@ def deploy(
             options=wanted,
             reason=reason,
         )
-        return _see_through(house, started, timeout, as_json) if wait else _leave(house, started, as_json)
+        return see_through(house, started, timeout, as_json) if wait else leave(house, started, as_json)
 
 
 def rollback(alias: str, timeout: float, reason: str, as_json: bool) -> int:
     with opened(starts=True) as house:
         started = commands.rollback(house.services, alias, actor=actor(), reason=reason)
-        return _see_through(house, started, timeout, as_json)
+        return see_through(house, started, timeout, as_json)
 
 
 def parsed(options: Sequence[str]) -> dict[str, Any]:
@@ -81,12 +83,13 @@ def _value(option: str, text: str) -> Any:
         raise Refused(f"--option {option!r}: {text!r} is no YAML value") from error
 
 
-def _leave(house: House, started: str, as_json: bool) -> int:
+def leave(house: House, started: str, as_json: bool, told: Told | None = None) -> int:
+    """Ends the verb while the run goes on; ``told`` gives the JSON document, if it is not the deployment itself."""
     if house.runner is not None and running_elsewhere() is None:
         screen.note(_NOBODY)
     seen = queries.deployment(house.services, started)
     if as_json:
-        screen.emit(seen)
+        screen.emit(told() if told else seen)
         return DONE
     out = screen.console()
     out.print(picture.tree(seen))
@@ -94,8 +97,8 @@ def _leave(house: House, started: str, as_json: bool) -> int:
     return DONE
 
 
-def _see_through(house: House, started: str, timeout: float | None, as_json: bool) -> int:
-    """The exit code of the deployment's end."""
+def see_through(house: House, started: str, timeout: float | None, as_json: bool, told: Told | None = None) -> int:
+    """The exit code of the run's end; ``told`` gives the JSON document, if it is not the deployment itself."""
     try:
         seen = _followed(house, started, timeout, as_json)
     except KeyboardInterrupt:
@@ -103,10 +106,10 @@ def _see_through(house: House, started: str, timeout: float | None, as_json: boo
         return INTERRUPTED
     except TimedOut as error:
         if as_json:
-            screen.emit(queries.deployment(house.services, started))
+            screen.emit(told() if told else queries.deployment(house.services, started))
         raise TimedOut(f"{error}; it {_goes_on(house)}") from error
     if as_json:
-        screen.emit(seen)
+        screen.emit(told() if told else seen)
     return DONE if seen["status"] == Status.LIVE else ENDED_BADLY
 
 

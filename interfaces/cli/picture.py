@@ -66,7 +66,10 @@ def label(step: Seen) -> str:
 def _head(seen: Seen) -> Text:
     head = Text.assemble(symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}")
     head.append(f"  {seen['strategy']} {seen['id']}\n", style="dim")
-    return head.append(f"│  {seen['blue'] or 'nothing yet'} → {seen['green']}", style="dim")
+    moves = seen.get("kind", "rollout") == "rollout"
+    return head.append(
+        f"│  {seen['blue'] or 'nothing yet'} → {seen['green']}" if moves else f"│  {seen['green']}", "dim"
+    )
 
 
 def _foot(seen: Seen) -> list[Text]:

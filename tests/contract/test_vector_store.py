@@ -10,7 +10,7 @@ import pytest
 from adapters.qdrant_local import LocalStore
 from adapters.qdrant_server import ServerStore
 from core.errors import Refused
-from core.ports import Point
+from core.ports import Point, Snapshot
 from core.readiness import look
 from core.schema import difference
 from tests.servers import free_ports
@@ -202,6 +202,8 @@ def test_a_collection_is_not_dropped_by_its_alias(store, docs, name):
         lambda store, name: store.snapshots(name),
         lambda store, name: store.start_snapshot(name),
         lambda store, name: store.start_recovery(name, name, "none.snapshot"),
+        lambda store, name: store.snapshot(name, "none.snapshot"),
+        lambda store, name: list(store.download_snapshot(name, "none.snapshot", 0)),
     ],
 )
 def test_what_is_asked_of_a_missing_collection_is_refused_by_its_name(store, name, ask):
@@ -640,6 +642,25 @@ def test_a_copy_into_a_collection_of_another_size_is_refused(store, docs, name):
 
     with pytest.raises(Refused, match=r"[45]"):
         store.copy(docs, f"{name}_copy", None, 5)
+
+
+def test_a_snapshot_that_is_not_there_is_refused_by_its_name(store, docs):
+    with pytest.raises(Refused, match=r"none\.snapshot"):
+        store.snapshot(docs, "none.snapshot")
+    with pytest.raises(Refused):
+        list(store.download_snapshot(docs, "none.snapshot", 0))
+
+
+@pytest.mark.parametrize("way", ["name", "alias"])
+def test_nothing_is_uploaded_over_what_is_there(store, docs, way):
+    store.upsert(docs, points(5))
+    store.point_alias(f"{docs}_alias", docs)
+    target = {"name": docs, "alias": f"{docs}_alias"}[way]
+
+    with pytest.raises(Refused, match=target):
+        store.upload_snapshot(target, Snapshot("a.snapshot", 1, "00"), iter([b"x"]))
+
+    assert store.count(docs) == 5
 
 
 def test_a_collection_that_was_never_saved_has_no_snapshots(store, docs):

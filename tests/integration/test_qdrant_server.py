@@ -1,5 +1,6 @@
 """What only a real server can show: an index, gRPC beside REST, limits, snapshots."""
 
+import hashlib
 import json
 import multiprocessing
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from adapters.qdrant import open_store
 from adapters.qdrant_server import ServerStore
-from core.errors import Refused, Unavailable
+from core.errors import LeaseLost, Refused, Unavailable
 from core.ports import Capacity, Point
 from tests.qdrants import answering, for_us_alone, plain, points, relay, seen, wait_until
 from tests.servers import Qdrant, free_ports
@@ -313,6 +314,42 @@ def test_with_an_api_key_everything_works_and_snapshots_too():
         wait_until(lambda: filled(store, "green", 5))
         assert store.copy("docs", "green", None, 5) == (5, None)
         store.close()
+
+
+def test_a_snapshot_is_downloaded_from_any_byte_on_and_uploaded_as_a_new_collection(store, name):
+    """With the settings and the metadata it was made with: they come out of the snapshot."""
+    store.create(name, plain(payload_schema={"n": {"data_type": "integer"}}), {"whose": "blue"})
+    store.upsert(name, points(50))
+    snapshot = store.snapshot(name, take_snapshot(store, name))
+
+    whole = b"".join(store.download_snapshot(name, snapshot.name, 0))
+    assert (len(whole), hashlib.sha256(whole).hexdigest()) == (snapshot.size, snapshot.sha256)
+    for start in (1, 1000, len(whole) - 1):
+        assert b"".join(store.download_snapshot(name, snapshot.name, start)) == whole[start:]
+
+    store.upload_snapshot(f"{name}_green", snapshot, [whole[:1000], whole[1000:]])
+    wait_until(lambda: f"{name}_green" in store.collections() and filled(store, f"{name}_green", 50))
+    assert store.schema(f"{name}_green") == store.schema(name)
+    assert store.metadata(f"{name}_green") == {"whose": "blue"}
+    store.drop_snapshot(name, snapshot.name)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(store, name):
+    store.create(name, plain(), {})
+    snapshot = store.snapshot(name, take_snapshot(store, name))
+    whole = b"".join(store.download_snapshot(name, snapshot.name, 0))
+
+    def broken_off():
+        yield whole[:-1]
+        raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        store.upload_snapshot(f"{name}_green", snapshot, broken_off())
+
+    time.sleep(1)
+    assert f"{name}_green" not in store.collections()
+    assert store.count(name) == 0
+    store.drop_snapshot(name, snapshot.name)
 
 
 def take_snapshot(store, collection):

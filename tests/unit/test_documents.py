@@ -201,11 +201,11 @@ def test_the_celery_page_has_every_setting():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_task_is_one(page):
     named = re.findall(
-        r"\b(?:deployments|aliases|collections|indexes|experiments|schedules)\.[a-z_]+\b(?!\()",
+        r"\b(?:deployments|aliases|collections|indexes|experiments|schedules|backups)\.[a-z_]+\b(?!\()",
         "\n".join(spans(text(page))),
     )
     sent = re.findall(r'send_task\("([^"]+)"', text(page))
-    files = {"collections.py", "aliases.py"}
+    files = {"collections.py", "aliases.py", "backups.py"}
     assert {*named, *sent} - files <= TASKS
 
 

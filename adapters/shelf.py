@@ -1,0 +1,110 @@
+"""Backups in a directory: ``{id}/manifest.json`` and the files it names."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from core.errors import Refused, Unavailable
+from core.naming import check_name
+
+_MANIFEST = "manifest.json"
+_PIECE = 1 << 20
+
+
+class FolderShelf:
+    """Nothing is made before the first write."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+
+    @property
+    def address(self) -> str:
+        return str(self._folder)
+
+    def backups(self) -> list[str]:
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{_MANIFEST}"))
+
+    def manifest(self, backup: str) -> str:
+        path = self._of(backup) / _MANIFEST
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise Refused(
+                f"there is no backup {backup} in {self._folder}; `rollouts backup list` shows them"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+
+    def seal(self, backup: str, manifest: str) -> None:
+        path = self._of(backup) / _MANIFEST
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".part")
+        with fresh.open("wb") as file:
+            file.write(manifest.encode())
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        self._settle(backup)
+
+    def size(self, backup: str, name: str) -> int:
+        try:
+            return self._file(backup, name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def write(self, backup: str, name: str, start: int, content: bytes) -> None:
+        path = self._file(backup, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
+        try:
+            self._fill(handle, start, content)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+        finally:
+            os.close(handle)
+
+    def read(self, backup: str, name: str) -> Iterator[bytes]:
+        path = self._file(backup, name)
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except FileNotFoundError as error:
+            raise Refused(f"backup {backup} is damaged: {name} is missing") from error
+
+    def unseal(self, backup: str) -> None:
+        with suppress(FileNotFoundError):
+            (self._of(backup) / _MANIFEST).unlink()
+            self._settle(backup)
+
+    def drop(self, backup: str) -> None:
+        self.unseal(backup)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._of(backup))
+
+    def _of(self, backup: str) -> Path:
+        return self._folder / check_name("backup", backup)
+
+    def _file(self, backup: str, name: str) -> Path:
+        """A name out of a manifest leads to no other folder."""
+        if Path(name).name != name or name in ("", "..", _MANIFEST):
+            raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
+        return self._of(backup) / name
+
+    def _fill(self, handle: int, start: int, content: bytes) -> None:
+        done = 0
+        while done < len(content):
+            done += os.pwrite(handle, content[done:], start + done)
+        os.fsync(handle)
+
+    def _settle(self, backup: str) -> None:
+        """A name is on the disk when its folder is."""
+        handle = os.open(self._of(backup), os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,144 @@
+"""What a backup says of itself, sealed with its own checksum; and what of a collection's content is remembered.
+
+Rule: a backup is what has a whole manifest. Nothing in a manifest is believed that its seal does not cover.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from core.errors import Refused
+from core.ports import Point, PointId, Schema, Shelf
+
+_SEAL = "seal"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``low`` and ``high``: exact counts before and after the snapshot, equal unless somebody wrote meanwhile. A file
+    has ``name``, ``size`` in bytes and ``sha256``. ``sample``: ids and digests of points that stayed the same while the
+    snapshot was made. ``settings`` are the index's, as they were declared."""
+
+    id: str
+    alias: str
+    collection: str
+    number: int
+    created_at: str
+    actor: str
+    reason: str
+    server: str
+    metadata: dict[str, Any]
+    schema: Schema
+    low: int
+    high: int
+    sample: list[list[Any]]
+    files: list[dict[str, Any]]
+    settings: dict[str, Any]
+    format: int = _FORMAT
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(int(file["size"]) for file in self.files)
+
+    def text(self) -> str:
+        content = asdict(self)
+        return json.dumps({**content, _SEAL: _sealed(content)}, indent=1, sort_keys=True)
+
+    @classmethod
+    def of(cls, text: str, backup: str) -> Self:
+        """Raises Refused for one that is damaged, or that belongs to another backup."""
+        content = _content(text, backup)
+        if content.pop(_SEAL, None) != _sealed(content):
+            raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; restore another one")
+        if content.get("format") != _FORMAT:
+            raise Refused(f"backup {backup} has format {content.get('format')!r}, this version reads {_FORMAT}")
+        manifest = cls(**content)
+        if manifest.id != backup:
+            raise Refused(f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each where it was")
+        return manifest
+
+
+def read(shelf: Shelf, backup: str) -> Manifest:
+    """Raises Refused if there is none, or if it is damaged."""
+    return Manifest.of(shelf.manifest(backup), backup)
+
+
+def absent(shelf: Shelf, manifest: Manifest) -> str:
+    """What of the files is not there in its length, in words, or nothing."""
+    for file in manifest.files:
+        name, wanted = str(file["name"]), int(file["size"])
+        found = shelf.size(manifest.id, name)
+        if found != wanted:
+            return f"{name} has {found:,} bytes, {wanted:,} were written" if found else f"{name} is missing"
+    return ""
+
+
+def damage(shelf: Shelf, manifest: Manifest) -> str:
+    """The same, and what of the files is not as it was written. Reads all of them."""
+    lost = absent(shelf, manifest)
+    if lost:
+        return lost
+    for file in manifest.files:
+        if sha256(shelf, manifest.id, str(file["name"])) != file["sha256"]:
+            return f"{file['name']} has another checksum than when it was written"
+    return ""
+
+
+def sha256(shelf: Shelf, backup: str, name: str) -> str:
+    """In hex."""
+    found = hashlib.sha256()
+    for piece in shelf.read(backup, name):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def digests(points: list[Point]) -> dict[PointId, str]:
+    """A digest of each point's vectors and payload, whichever way they came: numbers of vectors as float32, those of
+    payloads to 12 digits, for a server's own last digits differ between its ways."""
+    return {
+        point.id: hashlib.sha256(_written([_vectors(point.vector), _payload(point.payload)])).hexdigest()
+        for point in points
+    }
+
+
+def _content(text: str, backup: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise Refused(f"backup {backup} is damaged: its manifest cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise Refused(f"backup {backup} is damaged: its manifest is no object")
+    return content
+
+
+def _sealed(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_written(content)).hexdigest()
+
+
+def _written(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _vectors(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _sparse(value) if set(value) == {"indices", "values"} else {k: _vectors(v) for k, v in value.items()}
+    return np.asarray(value, dtype=np.float32).tolist()
+
+
+def _sparse(value: Mapping[str, Any]) -> list[Any]:
+    numbers = np.asarray(value["values"], dtype=np.float32).tolist()
+    return sorted(zip(map(int, value["indices"]), numbers, strict=True))
+
+
+def _payload(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _payload(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_payload(inner) for inner in value]
+    return float(f"{value:.12g}") if isinstance(value, float) else value

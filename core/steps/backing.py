@@ -1,0 +1,277 @@
+"""A backup: a snapshot on the server, its bytes on the shelf, and the manifest that makes them a backup.
+
+What is remembered of the content (count, settings, a sample of points) is looked at before and after the snapshot: only
+what is the same both times must be in it.
+"""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import select
+
+from core import manifests
+from core.aliases import ACT_SECONDS
+from core.errors import Refused
+from core.evidence.sampling import offer
+from core.lifecycle import FINAL
+from core.manifests import Manifest
+from core.models import Deployment, StepRow
+from core.plan import Done, Outcome, Reject, State, StepContext, Wait
+from core.ports import PointId
+
+_LOOK = 1.0
+_PAGE = 4096
+_SAMPLE = 300
+#: Bytes written, and put on the disk, at once.
+_CHUNK = 8 << 20
+#: Looks at what may still come of a request that was cut short, before it is taken for lost.
+PATIENCE = 15
+
+
+# --- snapshot -----------------------------------------------------------------------------------------------------
+
+
+def snapshot(context: StepContext) -> Outcome:
+    """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared since this one was
+    asked for is taken for it."""
+    return _PHASES[context.state.get("phase", "scan")](context, dict(context.state))
+
+
+def drop_snapshot(context: StepContext) -> Outcome:
+    """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
+    state = dict(context.state)
+    name = state.get("snapshot") or _appeared(context, state)
+    looks = int(state.get("undo_looks", 0))
+    if state.get("phase") in ("asking", "made") and not name and looks < PATIENCE:
+        context.turn.save({**state, "undo_looks": looks + 1})
+        return Wait(_LOOK, "waiting for the snapshot that was asked for, to remove it")
+    return Done({"summary": _remove(context, str(name or ""), own=bool(state.get("own", True)))})
+
+
+def _scan(context: StepContext, state: State) -> Outcome:
+    """Every id has the same chance to be remembered."""
+    store, collection = context.services.store, context.deployment.green
+    ends, sample = time.monotonic() + context.services.times.slice, list(state.get("sample", []))
+    while not state.get("scanned"):
+        points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
+        for point in points:
+            offer(sample, _SAMPLE, 0, point.id)
+        state.update(after=after, scanned=after is None, sample=sample)
+        if time.monotonic() >= ends:
+            break
+    context.turn.save({**state, "phase": "ask" if state["scanned"] else "scan"})
+    return Wait(0, "choosing the points to remember")
+
+
+def _ask(context: StepContext, state: State) -> Outcome:
+    store, collection = context.services.store, context.deployment.green
+    state.update(_facts(context, [id for _, id, _ in state.pop("sample")]))
+    state.update(phase="asking", known=sorted(store.snapshots(collection)))
+    context.turn.save(state)
+    return _asking(context, state)
+
+
+def _asking(context: StepContext, state: State) -> Outcome:
+    if not _fresh(context, state):
+        context.turn.check(ACT_SECONDS)
+        context.services.store.start_snapshot(context.deployment.green)
+    context.turn.save({**state, "phase": "made"})
+    return Wait(_LOOK, f"snapshot of {context.deployment.green} asked for")
+
+
+def _made(context: StepContext, state: State) -> Outcome:
+    fresh = _fresh(context, state)
+    if not fresh:
+        return Wait(_LOOK, f"waiting for the snapshot of {context.deployment.green}", progress=False)
+    context.turn.save({**state, **_told(fresh)})
+    now = _facts(context, [id for id, _ in state["points"]])
+    same = [point for point in state["points"] if point in now["points"]]
+    if now["schema"] != state["schema"]:
+        return Reject(f"the settings of {context.deployment.green} were changed meanwhile; back it up again")
+    if state["points"] and not same:
+        return Reject(
+            f"every point looked at was written meanwhile; back {context.deployment.green} up in a calmer time"
+        )
+    low, high = sorted((state["count"], now["count"]))
+    kept = {name: state[name] for name in ("schema", "metadata", "at")}
+    summary = f"{fresh[-1]} of {high:,} points"
+    return Done({**kept, "summary": summary, **_told(fresh), "low": low, "high": high, "sample": same})
+
+
+def _told(fresh: list[str]) -> State:
+    return {"snapshot": fresh[-1], "own": len(fresh) == 1}
+
+
+def _facts(context: StepContext, ids: list[PointId]) -> State:
+    services, collection = context.services, context.deployment.green
+    with services.sessions() as session:
+        now = services.clock.now(session)
+    found = manifests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    return {
+        "at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "schema": services.store.schema(collection),
+        "metadata": services.store.metadata(collection),
+        "count": services.store.count(collection),
+        "points": [[id, found[id]] for id in ids if id in found],
+    }
+
+
+def _fresh(context: StepContext, state: State) -> list[str]:
+    return sorted(context.services.store.snapshots(context.deployment.green) - set(state["known"]))
+
+
+def _appeared(context: StepContext, state: State) -> str:
+    """The one that came since it was asked for; of several nobody can say whose they are."""
+    if state.get("phase") not in ("asking", "made"):
+        return ""
+    if context.deployment.green not in context.services.store.collections():
+        return ""
+    fresh = _fresh(context, state)
+    return fresh[0] if len(fresh) == 1 else ""
+
+
+def _remove(context: StepContext, name: str, *, own: bool) -> str:
+    if not name:
+        return "there is no snapshot to remove"
+    if not own:
+        return f"snapshot {name} may be somebody else's and stays"
+    if context.deployment.green in context.services.store.collections():
+        context.services.store.drop_snapshot(context.deployment.green, name)
+    return f"snapshot {name} removed from the server"
+
+
+_PHASES = {"scan": _scan, "ask": _ask, "asking": _asking, "made": _made}
+
+
+# --- fetch --------------------------------------------------------------------------------------------------------
+
+
+def fetch(context: StepContext) -> Outcome:
+    """One slice of the download. A piece written twice is the same piece at the same place."""
+    services, name = context.services, _name(context)
+    wanted = services.store.snapshot(context.deployment.green, name)
+    started, begun_at = time.monotonic(), _position(context, name)
+    at = begun_at
+    while at < wanted.size:
+        at = _slice(context, name, at, started + services.times.slice)
+        _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
+        if time.monotonic() >= started + services.times.slice:
+            return Wait(0, f"{at:,} of {wanted.size:,} bytes")
+    found = manifests.sha256(services.shelf, context.deployment.id, name)
+    if found != wanted.sha256:
+        return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
+    file = {"name": name, "size": wanted.size, "sha256": found}
+    return Done({"summary": f"{wanted.size:,} bytes, checksum as the server's", "files": [file]})
+
+
+def throw_away(context: StepContext) -> Outcome:
+    context.services.shelf.drop(context.deployment.id)
+    return Done({"summary": "its files are removed"})
+
+
+def _slice(context: StepContext, name: str, at: int, ends: float) -> int:
+    """Downloads from ``at`` until the time is over or nothing more comes; where it stopped."""
+    pieces, start = bytearray(), at
+    for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
+        pieces += piece
+        if len(pieces) >= _CHUNK:
+            at = _put(context, name, at, pieces)
+        if time.monotonic() >= ends:
+            break
+    at = _put(context, name, at, pieces)
+    if at == start:
+        raise Refused(f"the server sent nothing of {name} from byte {at:,} on")
+    return at
+
+
+def _put(context: StepContext, name: str, at: int, pieces: bytearray) -> int:
+    """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
+    if pieces:
+        context.turn.check(ACT_SECONDS)
+        context.services.shelf.write(context.deployment.id, name, at, bytes(pieces))
+        at += len(pieces)
+        pieces.clear()
+        context.turn.save({**context.state, "done": at})
+    return at
+
+
+def _position(context: StepContext, name: str) -> int:
+    """Where both the row and the disk say that everything is there."""
+    return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, name))
+
+
+def _note(context: StepContext, at: int, size: int, rate: float) -> None:
+    progress = {"done": at, "size": size, "unit": "bytes", "rate": round(rate, 1)}
+    context.turn.save({**context.state, "done": at, "progress": progress})
+
+
+# --- seal ---------------------------------------------------------------------------------------------------------
+
+
+def seal(context: StepContext) -> Outcome:
+    """The manifest comes last and whole; the server's copy goes only after it. Safe to run twice."""
+    manifest = _manifest(context)
+    context.turn.check(ACT_SECONDS)
+    context.services.shelf.seal(manifest.id, manifest.text())
+    _remove(context, _name(context), own=bool(context.outputs["snapshot"]["own"]))
+    return Done({"summary": f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"})
+
+
+def unseal(context: StepContext) -> Outcome:
+    context.services.shelf.unseal(context.deployment.id)
+    return Done({"summary": "it is no backup any more"})
+
+
+def _manifest(context: StepContext) -> Manifest:
+    deployment, taken = context.deployment, context.outputs["snapshot"]
+    told: dict[str, Any] = {name: taken[name] for name in ("schema", "metadata", "low", "high", "sample")}
+    return Manifest(
+        id=deployment.id,
+        alias=deployment.alias,
+        collection=deployment.green,
+        number=deployment.number,
+        created_at=taken["at"],
+        actor=str(context.arguments["actor"]),
+        reason=str(context.arguments["reason"]),
+        server=".".join(map(str, context.services.store.server().version)),
+        files=context.outputs["fetch"]["files"],
+        settings=deployment.spec.model_dump(mode="json"),
+        **told,
+    )
+
+
+def _name(context: StepContext) -> str:
+    return str(context.outputs["snapshot"]["snapshot"])
+
+
+# --- thin ---------------------------------------------------------------------------------------------------------
+
+
+def thin(context: StepContext) -> Outcome:
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read. What is damaged is
+    neither counted nor removed: a person should see it. Safe to run twice."""
+    shelf, used = context.services.shelf, _being_read(context)
+    kept = [manifest for manifest in _whole(context) if manifest.alias == context.deployment.alias]
+    kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
+    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in used]
+    for backup in surplus:
+        context.turn.check(ACT_SECONDS)
+        shelf.drop(backup)
+    summary = f"{len(kept) - len(surplus)} backups of {context.deployment.alias} are kept"
+    return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
+
+
+def _whole(context: StepContext) -> list[Manifest]:
+    found, shelf = [], context.services.shelf
+    for backup in shelf.backups():
+        with suppress(Refused):
+            found.append(manifests.read(shelf, backup))
+    return found
+
+
+def _being_read(context: StepContext) -> set[str]:
+    """Backups of verifications and restores that have not ended."""
+    query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
+    with context.services.sessions() as session:
+        return {str(found["backup"]) for found in session.scalars(query) if "backup" in found}

@@ -1,0 +1,205 @@
+"""A backup becomes a collection again: its files are checked, sent to the server, and what came of it is compared with
+what the manifest remembers. For a restore that collection is green; for a verification it is dropped again.
+
+The settings come out of the snapshot, not out of the manifest, so that comparing the two proves something.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from core import manifests
+from core.aliases import ACT_SECONDS
+from core.manifests import Manifest
+from core.plan import Done, Outcome, Reject, State, StepContext, Wait
+from core.ports import Snapshot
+from core.routing import table
+from core.schema import dense_names, difference
+from core.stamps import Stamp
+from core.steps.backing import PATIENCE
+
+_LOOK = 1.0
+_UPLOADS = 3
+_EXAMPLES = 5
+
+
+# --- recover ------------------------------------------------------------------------------------------------------
+
+
+def recover(context: StepContext) -> Outcome:
+    """Sent in one turn, looked at in the next. Safe to run twice: what an earlier try has begun is taken if it appears,
+    and the same bytes sent again make the same collection, which nothing serves from yet."""
+    return _PHASES[context.state.get("phase", "check")](context, dict(context.state), _manifest(context))
+
+
+def remove(context: StepContext) -> Outcome:
+    """Drops the collection if this run has begun to make it and no alias or route leads to it. One that was sent and is
+    not there yet is waited for, for a while."""
+    deployment, store, state = context.deployment, context.services.store, dict(context.state)
+    if "phase" not in state:
+        return Done({"summary": f"{deployment.green} was never begun"})
+    if deployment.green not in store.collections():
+        looks = int(state.get("undo_looks", 0))
+        if not state.get("made") and looks < PATIENCE:
+            context.turn.save({**state, "undo_looks": looks + 1})
+            return Wait(_LOOK, f"waiting whether {deployment.green} still appears, to drop it")
+        return Done({"summary": f"{deployment.green} is gone"})
+    return _drop(context)
+
+
+def drop(context: StepContext) -> Outcome:
+    """The end of a verification. Safe to run twice: gone is done."""
+    if context.deployment.green not in context.services.store.collections():
+        return Done({"summary": _verdict(context)})
+    dropped = _drop(context)
+    return dropped if isinstance(dropped, Reject) else Done({"summary": _verdict(context)})
+
+
+def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+    damaged = manifests.damage(context.services.shelf, manifest)
+    if damaged:
+        return Reject(f"backup {manifest.id} is damaged: {damaged}. Restore another one")
+    if context.deployment.green in context.services.store.collections():
+        return Reject(f"collection {context.deployment.green} exists and is not of this run; ask again")
+    context.turn.save({**state, "phase": "upload"})
+    return Wait(0, f"{manifest.size:,} bytes are as they were written")
+
+
+def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+    """Met again after a crash: then the server may have had all of it."""
+    store, green = context.services.store, context.deployment.green
+    uploads = int(state.get("uploads", 0))
+    if green not in store.collections():
+        if uploads >= _UPLOADS:
+            return Reject(f"{green} did not appear after {uploads} uploads; look into the server's log")
+        uploads += 1
+        context.turn.save({**state, "uploads": uploads})
+        [file] = manifest.files
+        wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]))
+        store.upload_snapshot(green, wanted, _pieces(context, manifest, wanted.name))
+    context.turn.save({**state, "uploads": uploads, "phase": "look", "looks": 0})
+    return Wait(_LOOK, f"{manifest.size:,} bytes sent")
+
+
+def _pieces(context: StepContext, manifest: Manifest, name: str) -> Iterator[bytes]:
+    """One that lost its turn must not go on sending: the collection may serve by the time it is done. So before each
+    piece, and before the end that makes it whole, the turn is asked for."""
+    for piece in context.services.shelf.read(manifest.id, name):
+        context.turn.check(ACT_SECONDS)
+        yield piece
+    context.turn.check(ACT_SECONDS)
+
+
+def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+    """There when two looks in a row show a count that the collection had while its snapshot was made."""
+    store, green = context.services.store, context.deployment.green
+    looks = int(state["looks"]) + 1
+    if green not in store.collections():
+        phase = "upload" if looks >= PATIENCE else "look"
+        context.turn.save({**state, "looks": looks, "phase": phase})
+        return Wait(_LOOK, f"waiting for {green} to appear", progress=False)
+    found = store.count(green)
+    moved = found != state.get("found")
+    context.turn.save({**state, "made": True, "found": found, "looks": 0 if moved else looks})
+    if not moved and manifest.low <= found <= manifest.high:
+        return _made(context, manifest, found)
+    if looks >= PATIENCE and not moved:
+        return Reject(f"{green} has {found:,} points, the backup was made of {_counted(manifest)}")
+    return Wait(_LOOK, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
+
+
+def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
+    stamp = _stamp(context, manifest)
+    context.services.store.set_metadata(context.deployment.green, stamp.as_metadata())
+    return Done(
+        {
+            "summary": f"{found:,} points of backup {manifest.id}",
+            "schema": manifest.schema,
+            "vector": stamp.vector,
+            "filled": {"way": "backup", "backup": manifest.id, "expected": found, "written": found},
+        }
+    )
+
+
+def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
+    """What the snapshot says of the model stays; whose the collection is, changes."""
+    deployment, known = context.deployment, Stamp.of(manifest.metadata)
+    ours: dict[str, Any] = {"deployment": deployment.id, "alias": deployment.alias, "number": deployment.number}
+    if known is not None:
+        return replace(known, **ours)
+    return Stamp(**ours, vector=(dense_names(manifest.schema) or [""])[0])
+
+
+def _drop(context: StepContext) -> Outcome:
+    deployment, store = context.deployment, context.services.store
+    if table.current(context.services, deployment.alias).green == deployment.green:
+        return Reject(f"{deployment.green} is not dropped: the route of {deployment.alias} leads to it")
+    context.turn.check(ACT_SECONDS)
+    using = [alias for alias, target in store.aliases().items() if target == deployment.green]
+    if using:
+        return Reject(f"{deployment.green} is not dropped: alias {using[0]} points to it")
+    store.drop(deployment.green)
+    return Done({"summary": f"{deployment.green} dropped"})
+
+
+_PHASES = {"check": _check, "upload": _upload, "look": _look}
+
+
+# --- compare ------------------------------------------------------------------------------------------------------
+
+
+def compare(context: StepContext) -> Outcome:
+    """Safe to run twice: it only looks."""
+    manifest, store, green = _manifest(context), context.services.store, context.deployment.green
+    count = store.count(green)
+    faults = [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_counted(manifest)}"]
+    faults += difference(manifest.schema, store.schema(green))
+    faults += _changed(context, manifest)
+    answered, silent = _asked(context)
+    faults += silent
+    figures = {"count": count, "sampled": len(manifest.sample), "queries": answered, "faults": faults}
+    if faults:
+        return Reject(f"backup {manifest.id} is not what its manifest says: {'; '.join(faults)}", figures)
+    told = f"{count:,} points, {len(manifest.sample)} of them compared, settings equal"
+    return Done({**figures, "summary": told + (f", {answered} queries answered" if answered else "")})
+
+
+def _changed(context: StepContext, manifest: Manifest) -> list[str]:
+    """A sample that is empty, though there were points, proves nothing."""
+    if not manifest.sample:
+        return ["no point was remembered to compare with"] if manifest.high else []
+    wanted = dict(manifest.sample)
+    found = manifests.digests(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
+    wrong = [str(id) for id, digest in wanted.items() if found.get(id) != digest]
+    if not wrong:
+        return []
+    return [f"{len(wrong)} of {len(wanted)} points are missing or changed, such as {', '.join(wrong[:_EXAMPLES])}"]
+
+
+def _asked(context: StepContext) -> tuple[int, list[str]]:
+    """How many of the index's queries were asked, and those that found less than they must."""
+    spec, found = context.deployment.spec, context.outputs["recover"]
+    if spec.embedding is None or not spec.validation.queries:
+        return 0, []
+    embedder, rules = context.services.embedder(spec.embedding), spec.validation
+    silent = []
+    for query in rules.queries:
+        hits = context.services.store.search(
+            context.deployment.green, embedder.query(query), rules.min_results, using=str(found["vector"])
+        )
+        if len(hits) < min(rules.min_results, found["filled"]["expected"]):
+            silent.append(f"query {query!r} found {len(hits)} of {rules.min_results}")
+    return len(rules.queries), silent
+
+
+def _verdict(context: StepContext) -> str:
+    return f"verified: {context.outputs['compare']['summary']}"
+
+
+def _manifest(context: StepContext) -> Manifest:
+    """Raises Refused if it is damaged or gone."""
+    return manifests.read(context.services.shelf, str(context.arguments["backup"]))
+
+
+def _counted(manifest: Manifest) -> str:
+    return f"{manifest.low:,}" if manifest.low == manifest.high else f"{manifest.low:,} to {manifest.high:,}"

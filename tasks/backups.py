@@ -1,0 +1,41 @@
+"""Backups by name (contract section 3): made, tried out, restored."""
+
+from collections.abc import Callable
+from typing import Any
+
+from core import backups, queries
+from core.services import Services
+
+Answer = dict[str, Any]
+ACTOR = "celery"
+
+
+def create(
+    services: Services, alias_name: str, keep: int | None = None, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    made = backups.create(services, alias_name, actor=actor, reason=reason, keep=keep)
+    return backups.record(services, made)
+
+
+def verify(
+    services: Services, alias_name: str | None = None, backup_id: str | None = None, actor: str = ACTOR
+) -> Answer:
+    return backups.verification(services, backups.verify(services, backup=backup_id, alias=alias_name, actor=actor))
+
+
+def restore(
+    services: Services,
+    alias_name: str | None = None,
+    backup_id: str | None = None,
+    reason: str = "",
+    actor: str = ACTOR,
+) -> Answer:
+    started = backups.restore(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
+    return {**queries.started(services, started), "backup_id": backups.restored_from(services, started)}
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "backups.create": create,
+    "backups.verify": verify,
+    "backups.restore": restore,
+}

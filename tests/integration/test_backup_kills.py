@@ -1,0 +1,157 @@
+"""Killing the worker of a backup, a verification and a restore at every place where it touches the outside.
+
+Each call to Qdrant, each to the shelf, each commit, each message: they are counted first, then one run dies at each.
+"""
+
+import time
+
+import pytest
+
+from adapters.qdrant_server import ServerStore
+from core import backups, commands, engine
+from core.lifecycle import Event
+from tests.mortal import Killed, Reaper, mortal_world
+from tests.world import texts
+
+
+@pytest.fixture
+def make(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
+    made = []
+
+    def build(reaper):
+        for old in made:
+            old.close()
+        made[:] = [mortal_world(tmp_path, sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))]
+        return made[0]
+
+    yield build
+    for world in made:
+        world.close()
+
+
+def go_on(world, reaper, run, *, until="the end"):
+    """Turns, whoever dies; a dead worker's knock is lost and its lease has to run out."""
+    for _ in range(600):
+        seen = world.status(run)
+        names = [step["name"] for step in seen["steps"] if step["status"] == "done"]
+        if seen["status"] in ("live", "rolled_back", "needs_operator") or until in names:
+            return seen
+        knock = world.broker.take_next()
+        if knock is None:
+            world.clock.move(world.services.times.lease + 1)
+            engine.overdue(world.services)
+            continue
+        time.sleep(min(0.05, knock.countdown))
+        reaper.armed = True
+        try:
+            world.turn(knock)
+        except Killed:
+            world.broker.waiting.clear()
+        reaper.armed = False
+    raise AssertionError("never ended")
+
+
+def serving(world, alias):
+    world.declare(alias, source=world.write("docs.jsonl", texts(20)), soak={"seconds": 1, "interval_seconds": 1})
+    return go_on(world, Reaper(), world.deploy(alias))["green"]
+
+
+def backed_up(world, alias):
+    seen = go_on(world, Reaper(), backups.create(world.services, alias, actor="anna"))
+    assert seen["status"] == "live", seen["message"]
+    return seen["id"]
+
+
+def backup(world, reaper, alias):
+    serving(world, alias)
+    return go_on(world, reaper, backups.create(world.services, alias, actor="anna"))
+
+
+def aborted_backup(world, reaper, alias):
+    serving(world, alias)
+    run = backups.create(world.services, alias, actor="anna")
+    go_on(world, Reaper(), run, until="fetch")
+    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    return go_on(world, reaper, run)
+
+
+def verification(world, reaper, alias):
+    serving(world, alias)
+    return go_on(world, reaper, backups.verify(world.services, backup=backed_up(world, alias), actor="anna"))
+
+
+def restore_of_what_is_gone(world, reaper, alias):
+    live = serving(world, alias)
+    made = backed_up(world, alias)
+    world.store.drop(live)
+    return go_on(world, reaper, backups.restore(world.services, backup=made, actor="anna"))
+
+
+def aborted_restore(world, reaper, alias):
+    serving(world, alias)
+    run = backups.restore(world.services, backup=backed_up(world, alias), actor="anna")
+    go_on(world, Reaper(), run, until="compare")
+    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    return go_on(world, reaper, run)
+
+
+def killed_everywhere(make, scenario, few):
+    """The server works in its own time, so that a run has some looks more or less than the one that was counted: the
+    last places may not come."""
+    reaper, killed = Reaper(), 0
+    scenario(make(reaper), reaper, "count")
+    victims = range(1, reaper.places + 1, max(1, reaper.places // few))
+    for victim in victims:
+        reaper = Reaper()
+        reaper.victim = victim
+        world = make(reaper)
+        yield world, scenario(world, reaper, f"docs{victim}")
+        killed += reaper.places >= victim
+    assert killed >= 0.6 * len(victims), "too few were killed"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_snapshot_left(make, effort):
+    for world, seen in killed_everywhere(make, backup, effort(8, 100_000)):
+        assert seen["status"] == "live", seen["message"]
+        [found] = backups.listed(world.services, seen["alias"])
+        assert (found["backup_id"], found["status"], found["points"]) == (seen["id"], "done", 20)
+        assert world.store.snapshots(seen["green"]) == set()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_an_abort_is_killed_nothing_is_left_of_the_backup(make, effort):
+    for world, seen in killed_everywhere(make, aborted_backup, effort(6, 100_000)):
+        assert seen["status"] == "rolled_back", seen["message"]
+        assert not (world.folder / "backups" / seen["id"]).exists()
+        assert world.store.snapshots(seen["green"]) == set()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_a_verification_is_killed_it_ends_and_its_collection_is_gone(make, effort):
+    for world, seen in killed_everywhere(make, verification, effort(8, 100_000)):
+        assert seen["status"] == "live", seen["message"]
+        assert seen["message"].startswith("verified: 20 points")
+        assert seen["green"] not in world.store.collections()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_a_restore_is_killed_the_index_is_whole_again(make, effort):
+    for world, seen in killed_everywhere(make, restore_of_what_is_gone, effort(8, 100_000)):
+        assert seen["status"] == "live", seen["message"]
+        assert world.store.aliases()[seen["alias"]] == seen["green"]
+        assert world.store.count(seen["green"]) == 20
+        assert [row["event"] for row in seen["events"]].count("alias.switched") == 1
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_an_aborted_restore_is_killed_what_served_serves_on_alone(make, effort):
+    for world, seen in killed_everywhere(make, aborted_restore, effort(6, 100_000)):
+        assert seen["status"] == "rolled_back", seen["message"]
+        assert world.store.aliases()[seen["alias"]] == seen["blue"]
+        assert seen["green"] not in world.store.collections()

@@ -1,0 +1,285 @@
+"""Backups against a real server: made, tried out, damaged, restored, and killed at every place."""
+
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adapters.qdrant_server import ServerStore
+from core import backups, engine, manifests
+from core.errors import Refused
+from core.ports import Point
+from core.stamps import read_stamp
+from tests.world import DIMENSION, World, texts
+
+ENDS = ("live", "rolled_back", "needs_operator")
+
+
+@pytest.fixture
+def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
+    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+    yield made
+    made.close()
+
+
+def serve(world, alias, count=70, **settings):
+    """An index of ``count`` records that is live."""
+    validation = {"queries": ["text asyncio python"], "min_top_score": 0.1}
+    world.declare(alias, source=world.write(f"{alias}.jsonl", texts(count)), validation=validation, **settings)
+    return through(world, world.deploy(alias))
+
+
+def through(world, run):
+    """Turns until the end; the server works in its own time, so looks are not hurried past it."""
+    for _ in range(400):
+        if world.status(run)["status"] in ENDS:
+            return world.status(run)
+        knock = world.broker.take_next()
+        if knock is None:
+            world.clock.move(world.services.times.lease + 1)
+            engine.overdue(world.services)
+            continue
+        time.sleep(min(0.1, knock.countdown))
+        world.turn(knock)
+    raise AssertionError(world.status(run))
+
+
+def back_up(world, alias):
+    seen = through(world, backups.create(world.services, alias, actor="anna", reason="before the move"))
+    assert seen["status"] == "live", seen["message"]
+    return seen["id"]
+
+
+def verified(world, **what):
+    run = backups.verify(world.services, **what, actor="anna")
+    through(world, run)
+    return backups.verification(world.services, run)
+
+
+def restored(world, **what):
+    return through(world, backups.restore(world.services, **what, actor="anna"))
+
+
+def names(world, alias):
+    return {name for name in world.store.collections() if name.startswith(alias)}
+
+
+def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(world):
+    live = serve(world, "docs")["green"]
+
+    backup = back_up(world, "docs")
+
+    [record] = backups.listed(world.services, "docs")
+    assert record["backup_id"] == backup
+    assert (record["status"], record["points"], record["collection"]) == ("done", 70, live)
+    manifest = json.loads((world.folder / "backups" / backup / "manifest.json").read_text())
+    [file] = manifest["files"]
+    assert (world.folder / "backups" / backup / file["name"]).stat().st_size == file["size"]
+    assert manifest["metadata"]["rollouts"]["alias"] == "docs"
+    assert len(manifest["sample"]) == 70
+    assert world.store.snapshots(live) == set()
+
+
+def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
+    """With no time at all in a turn, each brings one piece of a megabyte."""
+    live = serve(world, "docs")["green"]
+    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    object.__setattr__(world.services, "times", replace(world.services.times, slice=0.0))
+
+    run = backups.create(world.services, "docs", actor="anna")
+    turns = world.status(run)["turn"]
+    seen = through(world, run)
+
+    assert seen["status"] == "live", seen["message"]
+    size = backups.record(world.services, run)["bytes"]
+    assert seen["turn"] - turns > size / 2**20 > 3
+    assert verified(world, backup=run)["status"] == "done"
+
+
+def noise(seed):
+    return np.random.default_rng(seed).bytes(50_000).hex()
+
+
+def test_a_backup_is_verified_in_a_collection_that_is_gone_afterwards(world):
+    serve(world, "docs")
+    backup = back_up(world, "docs")
+    before = names(world, "docs")
+
+    seen = verified(world, alias="docs")
+
+    assert (seen["backup_id"], seen["status"]) == (backup, "done")
+    assert "70 points, 70 of them compared, settings equal, 1 queries answered" in seen["message"]
+    assert names(world, "docs") == before
+    assert backups.record(world.services, backup)["verified"]["status"] == "done"
+
+
+def test_a_deleted_index_comes_back_with_every_point_and_through_the_gate(world):
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    world.store.drop(live)
+    assert "docs" not in world.store.aliases()
+
+    seen = restored(world, alias="docs")
+
+    assert seen["status"] == "live", seen["message"]
+    assert seen["gate"]["verdict"] == "pass"
+    assert world.store.aliases()["docs"] == seen["green"] != live
+    assert world.store.count("docs") == 70
+    assert read_stamp(world.store, seen["green"]).deployment == seen["id"]
+    assert backup in seen["steps"][0]["message"]
+
+
+def test_an_index_that_no_file_declares_any_more_is_restored_as_it_was(world):
+    live = serve(world, "docs")["green"]
+    back_up(world, "docs")
+    world.store.drop(live)
+    world.indexes.clear()
+
+    seen = restored(world, alias="docs")
+
+    assert seen["status"] == "live", seen["message"]
+    assert {row["name"]: row["verdict"] for row in seen["gate"]["checks"]}["min_top_score"] == "pass"
+
+
+def test_what_is_live_is_replaced_by_its_backup_and_kept_for_a_rollback(world):
+    live = serve(world, "docs")["green"]
+    back_up(world, "docs")
+    world.store.upsert(live, world.store.fetch(live, [0], vectors=True))
+
+    seen = restored(world, alias="docs")
+
+    assert (seen["status"], seen["blue"]) == ("live", live)
+    assert live in world.store.collections()
+
+
+def test_a_rebuild_and_a_backup_do_not_wait_for_each_other(world):
+    serve(world, "docs")
+    backup = backups.create(world.services, "docs", actor="anna")
+    rebuild = world.deploy("docs")
+
+    with pytest.raises(Refused, match=f"backup {backup} of docs is pending: one at a time"):
+        backups.create(world.services, "docs", actor="bert")
+
+    assert through(world, rebuild)["status"] == "live"
+    assert through(world, backup)["status"] == "live"
+
+
+def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
+    serve(world, "docs")
+    serve(world, "other")
+    first, other, second = back_up(world, "docs"), back_up(world, "other"), back_up(world, "docs")
+    reading = backups.verify(world.services, backup=first, actor="anna")
+
+    third = through(world, backups.create(world.services, "docs", actor="anna", keep=1))
+
+    assert third["steps"][-1]["output"]["removed"] == [second]
+    kept = {record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"}
+    assert kept == {first, other, third["id"]}
+    assert through(world, reading)["status"] == "live"
+
+
+@pytest.mark.parametrize("keep", [0, -1, 1.5, True, "2"])
+def test_to_keep_none_is_refused(world, keep):
+    with pytest.raises(Refused, match="expected how many backups to keep"):
+        backups.create(world.services, "docs", actor="anna", keep=keep)
+
+
+def test_a_backup_of_a_newer_server_is_refused(world):
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    newer = replace(manifests.read(world.services.shelf, backup), server="99.0.0")
+    world.services.shelf.seal(backup, newer.text())
+
+    with pytest.raises(Refused, match="was made by Qdrant 99"):
+        backups.restore(world.services, backup=backup, actor="anna")
+    assert world.store.aliases()["docs"] == live
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def snapshot_of(folder):
+    [found] = folder.glob("*.snapshot")
+    return found
+
+
+DAMAGES = {
+    "a byte of the snapshot": lambda folder: flip(snapshot_of(folder), 1000),
+    "a byte of the manifest": lambda folder: flip(folder / "manifest.json", 200),
+    "the snapshot is gone": lambda folder: snapshot_of(folder).unlink(),
+    "the snapshot is cut": lambda folder: snapshot_of(folder).write_bytes(snapshot_of(folder).read_bytes()[:-1]),
+    "the manifest of another": lambda folder: (folder / "manifest.json").write_bytes(
+        (folder.parent / OTHER / "manifest.json").read_bytes()
+    ),
+    "the snapshot of another": lambda folder: snapshot_of(folder).write_bytes(
+        snapshot_of(folder.parent / OTHER).read_bytes()
+    ),
+}
+OTHER = "another"
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_backup_is_found_by_verify_and_refused_by_restore(world, kind):
+    live = serve(world, "docs")["green"]
+    shelf = world.folder / "backups"
+    (shelf / back_up(world, "docs")).rename(shelf / OTHER)
+    backup = back_up(world, "docs")
+    before = names(world, "docs")
+    DAMAGES[kind](shelf / backup)
+
+    for attempt in (backups.verify, backups.restore):
+        seen = refused_or_ended(world, attempt, backup)
+        assert seen["status"] == "rolled_back"
+        assert f"backup {backup} is damaged" in seen["message"]
+
+    assert names(world, "docs") == before
+    assert world.store.aliases()["docs"] == live
+
+
+def refused_or_ended(world, attempt, backup):
+    try:
+        return through(world, attempt(world.services, backup=backup, actor="anna"))
+    except Refused as error:
+        return {"status": "rolled_back", "message": str(error)}
+
+
+def test_a_point_that_is_not_as_it_was_is_found_though_every_checksum_is_right(world):
+    """As a server that recovers a snapshot wrongly would leave it."""
+    serve(world, "docs")
+    backup = back_up(world, "docs")
+    manifest = manifests.read(world.services.shelf, backup)
+    (id, digest), *others = manifest.sample
+    forged = replace(manifest, sample=[[id, digest[::-1]], *others])
+    world.services.shelf.seal(backup, forged.text())
+
+    seen = verified(world, backup=backup)
+
+    assert seen["status"] == "failed"
+    assert f"1 of 70 points are missing or changed, such as {id}" in seen["message"]
+    assert not any("verify" in name for name in names(world, "docs"))
+
+
+def test_other_settings_than_the_manifest_says_are_found(world):
+    serve(world, "docs")
+    backup = back_up(world, "docs")
+    manifest = manifests.read(world.services.shelf, backup)
+    schema = {**manifest.schema, "payload_schema": {"n": {"data_type": "integer"}}}
+    world.services.shelf.seal(backup, replace(manifest, schema=schema, low=71, high=71).text())
+
+    seen = verified(world, backup=backup)
+
+    assert seen["status"] == "failed"
+    assert "70 points, the backup was made of 71" in seen["message"]
+
+    world.services.shelf.seal(backup, replace(manifest, schema=schema).text())
+    assert (
+        "payload_schema.n: wanted {'data_type': 'integer'}, found nothing" in verified(world, backup=backup)["message"]
+    )
