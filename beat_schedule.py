@@ -9,5 +9,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "rouse": {"task": "deployments.rouse", "schedule": 5.0, "options": {"queue": "rouse", "expires": 15}},
     "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
     "look": {"task": "experiments.look", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
+    "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": {"queue": "rouse", "expires": 20}},
     "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": {"queue": "rouse", "expires": 120}},
 }

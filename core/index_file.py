@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.alert_spec import AlertsSpec
 from core.errors import Refused
 from core.experiments.assignment import share_of
 from core.naming import check_name
@@ -237,6 +238,7 @@ class IndexSpec(_Strict):
 
 class IndexFile(_Strict):
     indexes: dict[str, IndexSpec] = {}
+    alerts: AlertsSpec = AlertsSpec()
 
     @field_validator("indexes")
     @classmethod

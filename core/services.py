@@ -40,7 +40,8 @@ class Services:
     #: The index file as it is now, by alias.
     indexes: Callable[[], Mapping[str, IndexSpec]]
     knock: Knocker
-    alert: AlertChannel
+    #: Where alerts go, by name, as the index file says now.
+    alerts: Callable[[], Mapping[str, AlertChannel]]
     channel: RouteChannel
     times: Times = field(default_factory=Times)
     #: Exceptions that mean "cut short from outside" to the library that runs the turns.

@@ -17,7 +17,7 @@ from typing import IO, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import engine, retention, traffic
+from core import deliveries, engine, events, retention, traffic
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
 from core.services import Times
@@ -36,6 +36,8 @@ WORKERS = 4
 TIMES = Times(slice=5.0, knock_again_after=3.0)
 #: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
 _PULSE, _DELETIONS = 1.0, 10
+#: Seconds between two deliveries of alerts.
+_ALERTS = 2.0
 
 
 class Embedded:
@@ -54,6 +56,7 @@ class Embedded:
         self._timers: set[threading.Timer] = set()
         self._turns: set[Future[Written]] = set()
         self._shares_store = not settings.qdrant_url
+        self._through = events.source()
 
     def __enter__(self) -> Self:
         self.start()
@@ -70,6 +73,8 @@ class Embedded:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="turn")
         self._pulse = threading.Thread(target=self._beat, name="pulse", daemon=True)
         self._pulse.start()
+        self._telling = threading.Thread(target=self._tell, name="alerts", daemon=True)
+        self._telling.start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -79,8 +84,10 @@ class Embedded:
         for timer in timers:
             timer.cancel()
         self._pulse.join()
+        self._telling.join()
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+            self._deliver()
         if self._lock is not None:
             self._lock.close()
 
@@ -111,9 +118,24 @@ class Embedded:
                 self._submit(self._pool, knock)
 
     def _submit(self, pool: ThreadPoolExecutor, knock: Knock) -> None:
-        turn = pool.submit(engine.advance, self.services, knock.deployment_id, knock.turn, owner())
+        turn = pool.submit(self._advance, knock)
         self._turns = {*(other for other in self._turns if not other.done()), turn}
         turn.add_done_callback(lambda done: _report(knock, done))
+
+    def _advance(self, knock: Knock) -> Written:
+        with events.through(self._through):
+            return engine.advance(self.services, knock.deployment_id, knock.turn, owner())
+
+    def _tell(self) -> None:
+        """A thread of its own: a channel that does not answer must not hold up a turn."""
+        while not self._stopped.wait(_ALERTS):
+            self._deliver()
+
+    def _deliver(self) -> None:
+        try:
+            deliveries.deliver_due(self.services)
+        except (AppError, SQLAlchemyError) as error:
+            log.warning("alerts are tried again in %g s: %s", _ALERTS, error)
 
     def _beat(self) -> None:
         beats = 0
@@ -127,6 +149,10 @@ class Embedded:
             self._stopped.set()
 
     def _sweep(self, *, with_deletions: bool) -> None:
+        with events.through(self._through):
+            self._swept(with_deletions=with_deletions)
+
+    def _swept(self, *, with_deletions: bool) -> None:
         try:
             engine.overdue(self.services)
             if with_deletions:

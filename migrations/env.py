@@ -4,12 +4,12 @@ from alembic import context
 from sqlalchemy import Connection
 
 from adapters.database import open_engine
-from core import experiment_rows
+from core import alert_rows, experiment_rows
 from core.models import Base
 from core.settings import load_settings
 
 #: All modules that add tables.
-assert experiment_rows.Experiment.metadata is Base.metadata
+assert alert_rows.NoticeRow.metadata is experiment_rows.Experiment.metadata is Base.metadata
 
 
 def run(connection: Connection) -> None:

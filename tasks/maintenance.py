@@ -1,11 +1,11 @@
 """What beat knocks for: turns that were lost, deletions that are due, looks at experiments, observations that have
-aged."""
+aged, alerts that wait."""
 
 from collections.abc import Callable
 
 from celery import Celery
 
-from core import engine, retention, traffic
+from core import deliveries, engine, events, retention, traffic
 from core.services import Services
 from core.trials import folding, looking
 
@@ -26,7 +26,22 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
         folded, pruned = traffic.fold(services()) + folding.fold(services()), traffic.prune(services())
         return f"{folded} rows of observations folded, {pruned} deleted"
 
-    app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
-    app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)
-    app.task(look, name="experiments.look", send_events=False, shared=False)
-    app.task(fold, name="traffic.fold", send_events=False, shared=False)
+    def deliver() -> str:
+        return "; ".join(deliveries.deliver_due(services())) or "nothing to tell"
+
+    for name, sweep in {
+        "deployments.rouse": rouse,
+        "collections.delete_due": delete_due,
+        "experiments.look": look,
+        "traffic.fold": fold,
+        "alerts.deliver": deliver,
+    }.items():
+        app.task(_by_beat(sweep), name=name, send_events=False, shared=False)
+
+
+def _by_beat(sweep: Callable[[], str]) -> Callable[[], str]:
+    def run() -> str:
+        with events.through("beat"):
+            return sweep()
+
+    return run
