@@ -6,7 +6,7 @@ import pytest
 
 from adapters.alerts import open_channels
 from adapters.alerts.webhook import signature
-from core import alerts, commands, deliveries, retention
+from core import alerts, commands, deliveries, engine, retention
 from core.alert_spec import AlertsSpec, Severity
 from core.alerts import Alert
 from core.errors import Refused, Unavailable
@@ -127,6 +127,43 @@ def test_what_lasts_is_said_once_and_again_after_four_hours(world, inbox):
     assert [notice.state for notice in inbox.taken] == ["begun", "lasting", "resolved"]
     assert {notice.since for notice in inbox.taken} == {inbox.taken[0].at}
     assert len({notice.id for notice in inbox.taken}) == 3
+
+
+def test_a_queue_without_workers_is_told_until_one_comes(world, docs):
+    world.deploy(docs)
+    for _ in range(2 * engine.UNCLAIMED):
+        world.clock.move(16)
+        engine.overdue(world.services)
+    world.run()
+    told = [notice for notice in world.told() if notice.what == "deployment.no_progress"]
+    assert [(notice.state, notice.severity) for notice in told] == [("begun", "error"), ("resolved", "error")]
+    assert "celery -A tasks worker -Q" in told[0].next
+
+
+class Away:
+    """A store that takes no points while it is away."""
+
+    def __init__(self, store):
+        self.store, self.away = store, True
+
+    def __getattr__(self, name):
+        if name == "upsert" and self.away:
+            raise Unavailable("qdrant did not answer")
+        return getattr(self.store, name)
+
+
+def test_a_deadline_that_comes_near_is_told_and_that_it_was_kept(world, docs):
+    deployment = world.deploy(docs, options={"progress_deadline_seconds": 60})
+    store = Away(world.store)
+    world.over(store)
+    world.run(until=lambda: "deployment.deadline_near" in what(world.told()))
+    store.away = False
+    world.run()
+    begun, over = [notice for notice in world.told() if notice.what == "deployment.deadline_near"]
+    assert (begun.state, over.state) == ("begun", "resolved")
+    assert 30 < float(begun.value.split()[0]) <= 60
+    assert begun.bound.startswith("60 s")
+    assert world.status(deployment)["status"] == "live"
 
 
 def test_two_indexes_are_two_conditions(world, inbox):
