@@ -16,7 +16,7 @@ from adapters.embeddings import open_embedder
 from adapters.migrate import revision
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
-from core import queries
+from core import deliveries, queries
 from core.errors import Busy, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
@@ -212,7 +212,13 @@ def _has_tables(found: list[Check]) -> bool:
 def _inside(settings: Settings) -> list[Check]:
     services = build(settings, knock=lambda knock: None)
     try:
-        looks = {"sources": _sources, "models": _models, "deployments": _deployments, "deletions": _deletions}
+        looks = {
+            "sources": _sources,
+            "models": _models,
+            "deployments": _deployments,
+            "deletions": _deletions,
+            "alerts": _alerts,
+        }
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
         services.store.close()
@@ -264,3 +270,15 @@ def _deletions(services: Services) -> Findings:
         if row["finished_at"] is None and late > _STILL_SECONDS:
             value = f"{row['collection']} was due {screen.span(late)} ago"
             yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")
+
+
+def _alerts(services: Services) -> Findings:
+    """Of each channel, the latest that did not get there."""
+    latest: dict[str, str] = {}
+    for row in deliveries.listed(services, limit=1000):
+        for told in row["deliveries"]:
+            latest.setdefault(told["channel"], told["error"])
+    for channel, error in latest.items():
+        if error:
+            advice = f"mend it, then `rollouts alert test {channel}`; `rollouts alert list` has what waits"
+            yield Check(f"channel {channel}", "warn", error, advice)

@@ -53,6 +53,9 @@ def test_a_deployment_is_told_to_a_webhook_with_a_dead_channel_beside_it(shell, 
     states = {one["channel"]: one["status"] for one in listed[-1]["deliveries"]}
     assert states == {"pager": "sent", "dead": "waiting"}
     assert "did not answer" in shell("alert", "list").stdout
+    warned = {check["name"]: check for check in shell.json("doctor")["checks"] if check["state"] == "warn"}
+    assert "rollouts alert test dead" in warned["channel dead"]["advice"]
+    assert "channel pager" not in warned
 
 
 def test_the_test_ends_with_the_code_of_what_it_found(shell, tmp_path):
