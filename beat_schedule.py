@@ -10,5 +10,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
     "look": {"task": "experiments.look", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
     "schedules": {"task": "schedules.sweep", "schedule": 10.0, "options": {"queue": "rouse", "expires": 30}},
+    "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": {"queue": "rouse", "expires": 20}},
     "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": {"queue": "rouse", "expires": 120}},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from adapters.alerts.log import LogChannel
+from adapters.alerts import open_channels
 from adapters.celery import CeleryKnocker, make_app
 from adapters.database import DatabaseClock, open_engine, open_sessions
 from adapters.embeddings import open_embedder
@@ -19,7 +19,7 @@ from adapters.shelf import FolderShelf
 from adapters.sources import open_source
 from core.errors import Interrupted
 from core.index_file import IndexSpec, load_index_file
-from core.ports import Knocker
+from core.ports import AlertChannel, Knocker
 from core.routing import AsyncRouter, Router
 from core.services import Services, Times
 from core.settings import Settings, load_settings
@@ -42,7 +42,7 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         source=partial(open_source, roots=roots(settings), store=store),
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),
-        alert=LogChannel(),
+        alerts=alerts(settings),
         channel=open_channel(settings.broker_url.get_secret_value()),
         shelf=FolderShelf(settings.backup_dir),
         times=times or Times(),
@@ -52,6 +52,10 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
 
 def index_file(settings: Settings) -> Callable[[], Mapping[str, IndexSpec]]:
     return lambda: load_index_file(settings.config).indexes
+
+
+def alerts(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:
+    return lambda: open_channels(load_index_file(settings.config).alerts)
 
 
 def roots(settings: Settings) -> tuple[Path, ...]:

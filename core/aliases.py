@@ -13,7 +13,8 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import events, readiness, retention
+from core import alerts, events, readiness, retention
+from core.alerts import Alert
 from core.errors import Refused, Unavailable
 from core.models import AliasState
 from core.readiness import Look
@@ -31,6 +32,13 @@ class Moved:
     moved: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _By:
+    actor: str
+    reason: str
+    deployment_id: str | None
+
+
 def move(
     services: Services,
     alias: str,
@@ -38,6 +46,7 @@ def move(
     *,
     expected: Collection[str | None],
     actor: str,
+    reason: str = "",
     deployment_id: str | None = None,
     check: Callable[[float], None] = lambda seconds: None,
 ) -> Moved:
@@ -48,8 +57,9 @@ def move(
     """
     seen = _seen(services, alias)
     found = services.store.aliases().get(alias)
+    by = _By(actor, reason, deployment_id)
     if found == target:
-        return _settled(services, alias, target, actor, deployment_id)
+        return _settled(services, alias, target, by)
     if found not in expected:
         raise Refused(
             f"alias {alias} points to {found}, expected {_words(expected)}: somebody moved it; look, then decide"
@@ -60,7 +70,7 @@ def move(
     shown = services.store.aliases().get(alias)
     if shown != target:
         raise Unavailable(f"alias {alias} still shows {shown} after it was pointed to {target}")
-    return _settled(services, alias, target, actor, deployment_id)
+    return _settled(services, alias, target, by)
 
 
 def look(services: Services, collection: str) -> Look:
@@ -138,7 +148,7 @@ def _tell(services: Services, alias: str, target: str | None) -> None:
         services.store.point_alias(alias, target)
 
 
-def _settled(services: Services, alias: str, target: str | None, actor: str, deployment_id: str | None) -> Moved:
+def _settled(services: Services, alias: str, target: str | None, by: _By) -> Moved:
     """Marks the intent as carried out; only the one whose update finds it unsettled has moved the alias."""
     with services.sessions.begin() as session:
         mine = session.execute(
@@ -150,10 +160,25 @@ def _settled(services: Services, alias: str, target: str | None, actor: str, dep
         row = session.get(AliasState, alias)
         if mine is None or row is None:
             return Moved(target, moved=False)
-        detail = f"{row.previous} -> {target}"
-        now = services.clock.now(session)
-        events.record(session, now, "alias.switched", detail, actor=actor, alias=alias, deployment_id=deployment_id)
+        _write_down(session, services.clock.now(session), row, by)
         return Moved(row.previous, moved=True)
+
+
+def _write_down(session: Session, now: datetime, row: AliasState, by: _By) -> None:
+    detail = f"{row.previous} -> {row.desired}"
+    events.record(
+        session,
+        now,
+        "alias.switched",
+        detail,
+        actor=by.actor,
+        reason=by.reason,
+        alias=row.alias,
+        deployment_id=by.deployment_id,
+    )
+    if by.deployment_id is None:
+        alert = Alert(row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason)
+        alerts.tell(session, now, alert)
 
 
 def _words(expected: Collection[str | None]) -> str:

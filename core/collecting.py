@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import keeping, retention
+from core import events, keeping, retention
 from core.models import Deletion, Version
 from core.services import Services
 from core.stamps import read_stamp
@@ -38,6 +38,8 @@ def collect(services: Services, *, actor: str, dry_run: bool = False, orphans: b
         found = find_orphans(services, session, there)
         due = [_due(services, session, row) for row in _open(session) if row.due_at <= now]
         if not dry_run:
+            asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(found)} orphans"
+            events.record(session, now, "gc.requested", asked + (", these too" if orphans else ""), actor=actor)
             _write(session, now, surplus, found if orphans else [], actor)
     return {
         "dry_run": dry_run,

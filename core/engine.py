@@ -10,7 +10,8 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from core import claims, events, outcomes, retention, wishes
+from core import alerts, claims, events, outcomes, retention, wishes
+from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
 from core.errors import LeaseLost, Refused, Unavailable
 from core.index_file import IndexSpec
@@ -19,7 +20,7 @@ from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from core.plan import Deployment as DeploymentView
 from core.plan import Done, Plan, Reject, StepContext, StepFunction
-from core.ports import Alert, Knock
+from core.ports import Knock
 from core.services import Services
 from core.steps import STEPS
 from core.wishes import RANK
@@ -50,9 +51,11 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
         "deployment.pending",
         detail,
         actor=deployment.actor,
+        reason=deployment.message,
         deployment_id=deployment.id,
         alias=deployment.alias,
     )
+    alerts.tell(session, now, _created(deployment, detail))
 
 
 def advance(services: Services, deployment_id: str, turn: int, owner: str) -> Written:
@@ -78,7 +81,16 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
             wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
-        events.record(session, now, f"{wish}.requested", reason, actor=actor, deployment_id=row.id, alias=row.alias)
+        events.record(
+            session,
+            now,
+            f"{wish}.requested",
+            reason,
+            actor=actor,
+            reason=reason,
+            deployment_id=row.id,
+            alias=row.alias,
+        )
         session.refresh(row)
         knock = claims.knock_for(services, row, now)
     services.knock(knock)
@@ -94,15 +106,15 @@ def overdue(services: Services) -> list[Knock]:
         retention.tick(session, now)
         rows = session.scalars(_unanswered(services, now)).all()
         knocks = [claims.knock_for(services, row, now) for row in rows]
-        alerts = [_no_worker(row) for row in rows if row.knocks + 1 == UNCLAIMED]
+        for row in rows:
+            if row.knocks + 1 == UNCLAIMED:
+                alerts.tell(session, now, _no_worker(row))
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
             stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
         )
     for knock in knocks:
         services.knock(knock)
-    for alert in alerts:
-        services.alert.send(alert)
     return knocks
 
 
@@ -176,8 +188,6 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
 def _deliver(services: Services, written: Written) -> Written:
     if written.knock is not None:
         services.knock(written.knock)
-    for alert in written.alerts:
-        services.alert.send(alert)
     return written
 
 
@@ -208,10 +218,27 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
 
 
+def _created(row: Deployment, detail: str) -> Alert:
+    word = alerts.run_word(row.kind)
+    return Alert(
+        row.alias,
+        "deployment.rollback_by_hand" if row.strategy == "rollback" else f"{word}.created",
+        f"{word} {row.id} begins: {detail}",
+        actor=row.actor,
+        reason=row.message,
+        next=f"watch it: rollouts status {row.id} --watch",
+        deployment_id=row.id,
+    )
+
+
 def _no_worker(row: Deployment) -> Alert:
     step = claims.current_step(row) or row.steps[-1]
-    text = (
-        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}. "
-        f"Start one: celery -A tasks worker -Q {step.queue}"
+    return Alert(
+        row.alias,
+        f"{alerts.run_word(row.kind)}.no_progress",
+        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}",
+        value=f"{UNCLAIMED} knocks without an answer",
+        bound=str(UNCLAIMED),
+        next=f"start a worker: celery -A tasks worker -Q {step.queue}",
+        deployment_id=row.id,
     )
-    return Alert("error", f"{row.alias}: deployment {row.id} does not move", text)

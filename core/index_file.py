@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from core import cron
+from core.alert_spec import AlertsSpec
 from core.errors import Refused
 from core.experiments.assignment import share_of
 from core.naming import check_name
@@ -303,6 +304,7 @@ class IndexFile(_Strict):
     indexes: dict[str, IndexSpec] = {}
     #: By the name that models are written with: ``NAME:model``.
     providers: dict[str, ProviderSpec] = {}
+    alerts: AlertsSpec = AlertsSpec()
 
     @field_validator("providers")
     @classmethod

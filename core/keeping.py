@@ -101,7 +101,7 @@ def keep(services: Services, collection: str, *, actor: str, reason: str = "") -
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
-        if not retention.cancel(session, now, collection, words, actor, status="kept"):
+        if not retention.cancel(session, now, collection, words, actor, status="kept", asked=reason):
             raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")
     return {"collection": collection, "status": "kept"}
 

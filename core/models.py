@@ -116,7 +116,7 @@ class StepRow(Base):
 
 
 class EventRow(Base):
-    """What happened, when, by whom and why; append-only."""
+    """What happened, when, by whom and why; append-only. ``source`` is how it came here: see ``core.events``."""
 
     __tablename__ = "events"
 
@@ -127,6 +127,8 @@ class EventRow(Base):
     actor: Mapped[str]
     event: Mapped[str]
     detail: Mapped[str] = mapped_column(default="")
+    reason: Mapped[str] = mapped_column(default="", server_default="")
+    source: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class AliasState(Base):

@@ -1,12 +1,14 @@
 """What a turn came to, written down.
 
 One transaction per turn: the deployment's row (whose ``turn`` moves on, which ends the claim), the step's row, and an
-event for every change of status and every result of a step. Messages and alerts go out only after it has committed.
+event for every change of status and every result of a step, with the alerts that tell of it. Messages go out only
+after it has committed.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from core import keeping, wishes
 from core.claims import Claim, current_step, fence, knock_for, moves
@@ -19,6 +21,7 @@ from core.writer import Writer, Written
 
 #: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
 UNDO_PATIENCE = 3600.0
+_NEAR = ("deadline_near",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def write(services: Services, claim: Claim, outcome: TurnOutcome) -> Written:
         fence(session, claim)
         row = session.get_one(Deployment, claim.deployment.id)
         writer = Writer(services, session, row, services.clock.now(session))
+        writer.over(("no_progress",), "a worker takes its turns again")
         written = _rule(row, claim, outcome)(writer, outcome)
         row.claimed_at = row.lease_until = row.lease_owner = None
         row.knocked_at = writer.now
@@ -86,6 +90,8 @@ def _done(writer: Writer, outcome: Done) -> Written:
     step.status, step.finished_at, step.output = StepStatus.DONE, writer.now, outcome.output
     step.message = str(outcome.output.get("summary", ""))
     writer.event(f"{step.name}.done", step.message)
+    writer.over(_NEAR, f"{step.name} is done")
+    writer.tell("stage_completed", f"{step.name}: {step.message}" if step.message else f"{step.name} is done")
     writer.wake()
     following = current_step(writer.row)
     return Written(f"{step.name} done -> {following.name if following else 'finish'}")
@@ -96,6 +102,7 @@ def _wait(writer: Writer, outcome: Wait) -> Written:
     if outcome.progress:
         step.tries = step.crashes = 0
         step.waited = 0.0
+        writer.over(_NEAR, f"{step.name} gets on: {outcome.reason}")
     elif _patience_gone(writer, step, outcome.seconds):
         return _out_of_patience(writer, step, outcome.reason)
     step.message = outcome.reason
@@ -122,6 +129,20 @@ def _crashed(writer: Writer, outcome: Crashed) -> Written:
     return _wait_on(writer, step, 0.0, outcome.reason)
 
 
+def _measured(output: dict[str, Any]) -> tuple[str, str]:
+    """What the gate's first finding that stopped it measured, and against what."""
+    findings = output.get("gate", {}).get("checks", [])
+    for verdict in ("block", "inconclusive"):
+        for finding in findings:
+            if finding["verdict"] == verdict and finding["level"] == "hard":
+                return f"{finding['name']} {_figure(finding['value'])}", _figure(finding["bound"])
+    return "", ""
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
+
+
 def _wait_on(writer: Writer, step: StepRow, seconds: float, reason: str) -> Written:
     step.message = reason
     writer.wake(seconds)
@@ -132,7 +153,16 @@ def _patience_gone(writer: Writer, step: StepRow, seconds: float) -> bool:
     """Patience is counted in the waits themselves: no clock that jumps, and no pause of ours, uses it up."""
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
-    return step.waited > (UNDO_PATIENCE if undoing else float(writer.row.spec["progress_deadline_seconds"]))
+    bound = UNDO_PATIENCE if undoing else float(writer.row.spec["progress_deadline_seconds"])
+    if bound / 2 < step.waited <= bound:
+        writer.tell(
+            "deadline_near",
+            f"{step.name} gets nowhere: {step.message}",
+            value=f"{step.waited:.0f} s without progress",
+            bound=f"{bound:g} s, then {'a person is needed' if undoing else 'it is rolled back'}",
+            act="see what it waits for: rollouts status {id}",
+        )
+    return step.waited > bound
 
 
 def _out_of_patience(writer: Writer, step: StepRow, reason: str) -> Written:
@@ -146,7 +176,16 @@ def _hold(writer: Writer, outcome: Hold) -> Written:
     writer.row.paused_for = "approval"
     message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     writer.move(Event.HOLD, message)
-    return Written(message, alerts=[writer.alert("warn", message)])
+    value, bound = _measured(outcome.output)
+    writer.tell(
+        "inconclusive" if "gate" in outcome.output else "approval_needed",
+        message,
+        value=value,
+        bound=bound,
+        reason=outcome.reason,
+        act="rollouts promote {id}, rollouts retry {id} or rollouts abort {id}",
+    )
+    return Written(message)
 
 
 def _reject(writer: Writer, outcome: Reject) -> Written:
@@ -156,13 +195,17 @@ def _reject(writer: Writer, outcome: Reject) -> Written:
     writer.event(f"{step.name}.failed", outcome.reason)
     message = f"{step.name} failed: {outcome.reason}"
     writer.row.paused_for = None
+    value, bound = _measured(outcome.output)
     if writer.row.spec["rollback_on_failure"]:
         writer.move(Event.FAIL, message)
+        writer.tell("failed", message, value=value, bound=bound, reason=outcome.reason, act="wait: it is rolled back")
         writer.turn_back()
-        return Written(message, failed=True, alerts=[writer.alert("warn", message)])
+        return Written(message, failed=True)
     message += f". {writer.row.green} is kept for inspection; abort drops it"
     writer.move(Event.KEEP_FAILED, message)
-    return Written(message, failed=True, alerts=[writer.alert("error", message)])
+    look = "rollouts status {id}, then rollouts abort {id}"
+    writer.tell("needs_operator", message, value=value, bound=bound, reason=outcome.reason, act=look)
+    return Written(message, failed=True)
 
 
 def _finish(writer: Writer, outcome: Finish) -> Written:
@@ -174,7 +217,8 @@ def _finish(writer: Writer, outcome: Finish) -> Written:
     if row.blue:
         message += f"; {_replaced(writer, row.blue)} `rollouts rollback {row.alias}`"
     writer.move(Event.FINISH, message)
-    return Written(message, alerts=[writer.alert("info", message)])
+    writer.tell("completed", message)
+    return Written(message)
 
 
 def _replaced(writer: Writer, blue: str) -> str:
@@ -191,7 +235,8 @@ def _finished(writer: Writer) -> Written:
     """What moved no alias has replaced nothing."""
     message = next(step.message for step in reversed(writer.row.steps) if step.message)
     writer.move(Event.FINISH, message)
-    return Written(message, alerts=[writer.alert("info", message)])
+    writer.tell("completed", message)
+    return Written(message)
 
 
 # --- backward ---------------------------------------------------------------------------------------------------
@@ -214,7 +259,8 @@ def _give_up(writer: Writer, outcome: Reject | Hold) -> Written:
     message = f"undo of {step.name} gave up: {outcome.reason}. Mend that, then abort again"
     writer.event(f"{step.name}.undo_failed", outcome.reason)
     writer.move(Event.GIVE_UP, message)
-    return Written(message, failed=True, alerts=[writer.alert("error", message)])
+    writer.tell("needs_operator", message, reason=outcome.reason, act="mend that, then rollouts abort {id}")
+    return Written(message, failed=True)
 
 
 def _rolled_back(writer: Writer, outcome: Finish) -> Written:
@@ -222,7 +268,8 @@ def _rolled_back(writer: Writer, outcome: Finish) -> Written:
     row.finished_at = writer.now
     cause = row.message
     writer.move(Event.UNDONE, f"{cause}. Rolled back: {_as_before(row)}")
-    return Written(row.message, alerts=[writer.alert("warn", row.message)])
+    writer.tell("rolled_back", row.message, reason=cause, act="rollouts status {id} says why")
+    return Written(row.message)
 
 
 def _as_before(row: Deployment) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy.orm import Session
 
+from core.alert_spec import Severity
+
 PointId = int | str
 FloatArray = npt.NDArray[np.float32]
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
@@ -375,12 +377,35 @@ class Knocker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """``severity`` is info, warn or error; ``text`` says actor, reason, value, bound and the next act."""
+class Notice:
+    """Something a person is told. ``id`` is the same however often it is sent. ``state``: a ``moment``, or a condition
+    that has ``begun``, is ``lasting`` or ``resolved``; ``since`` is when it began, ``at`` when this was said."""
 
-    severity: str
-    subject: str
+    id: str
+    index: str
+    what: str
+    severity: Severity
+    state: str
+    at: datetime
+    since: datetime
     text: str
+    value: str
+    bound: str
+    actor: str
+    reason: str
+    next: str
+    deployment_id: str | None
+
+    @property
+    def subject(self) -> str:
+        resolved = "resolved: " if self.state == "resolved" else ""
+        return f"{self.index}: {resolved}{self.what}"
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """What there is to read, each with its title."""
+        named = ("text", "value", "bound", "actor", "reason", "next")
+        return [(name, str(getattr(self, name))) for name in named if getattr(self, name)]
 
 
 class RouteChannel(Protocol):
@@ -394,8 +419,14 @@ class RouteChannel(Protocol):
         once. An empty alias: something may have been missed."""
 
 
-class AlertChannel(Protocol):
-    def send(self, alert: Alert) -> None: ...
+@dataclass(frozen=True, slots=True)
+class AlertChannel:
+    """``send`` returns when the outside has taken the notice. It raises Unavailable when that did not answer and
+    Refused when it said no or the channel cannot work; it lasts no longer than half a minute."""
+
+    kind: str
+    least: Severity
+    send: Callable[[Notice], None]
 
 
 class Clock(Protocol):

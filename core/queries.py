@@ -53,6 +53,16 @@ def deletions(services: Services, limit: int = 20) -> list[dict[str, Any]]:
         return [_deletion(row) for row in rows]
 
 
+def events(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """What happened, newest first."""
+    query = select(EventRow).order_by(EventRow.id.desc()).limit(limit)
+    if alias is not None:
+        query = query.where(EventRow.alias == alias)
+    with services.sessions() as session:
+        rows = session.scalars(query)
+        return [{"alias": row.alias, "deployment_id": row.deployment_id, **_event(row)} for row in rows]
+
+
 def aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
 
@@ -117,7 +127,14 @@ def _step(step: StepRow) -> dict[str, Any]:
 
 
 def _event(row: EventRow) -> dict[str, Any]:
-    return {"at": iso(row.at), "actor": row.actor, "event": row.event, "detail": row.detail}
+    return {
+        "at": iso(row.at),
+        "actor": row.actor,
+        "event": row.event,
+        "detail": row.detail,
+        "reason": row.reason,
+        "source": row.source,
+    }
 
 
 def _deletion(row: Deletion) -> dict[str, Any]:

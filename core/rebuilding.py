@@ -45,7 +45,8 @@ def rebuild(
     if same is None:
         return commands.deploy(services, alias, actor=actor, reason=reason, along=along)
     with services.sessions.begin() as session:
-        events.record(session, services.clock.now(session), "index.unchanged", same.reason, actor=actor, alias=alias)
+        now = services.clock.now(session)
+        events.record(session, now, "index.unchanged", same.reason, actor=actor, reason=reason, alias=alias)
     return same
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import events
+from core import alerts, events
+from core.alerts import Alert
 from core.errors import Refused
 from core.experiment_rows import Experiment
 from core.lifecycle import FINAL, ExperimentStatus
@@ -69,9 +70,24 @@ def schedule(
         if found is None:
             raise
         return found
-    detail = f"{collection} will be deleted at {row.due_at:%Y-%m-%d %H:%M:%S} UTC: {reason}"
-    events.record(session, now, "deletion.scheduled", detail, actor=actor, alias=alias, deployment_id=deployment_id)
+    _announce(session, row, now)
     return row
+
+
+def _announce(session: Session, row: Deletion, now: datetime) -> None:
+    detail = f"{row.collection} will be deleted at {row.due_at:%Y-%m-%d %H:%M:%S} UTC: {row.reason}"
+    events.record(
+        session,
+        now,
+        "deletion.scheduled",
+        detail,
+        actor=row.actor,
+        reason=row.reason,
+        alias=row.alias,
+        deployment_id=row.deployment_id,
+    )
+    act = f"to keep it: rollouts keep {row.collection}"
+    _tell(session, row, now, "deletion.scheduled", detail, row.actor, act=act)
 
 
 def open_deletion(session: Session, collection: str) -> Deletion | None:
@@ -87,14 +103,17 @@ def cancel(
     actor: str = events.SYSTEM,
     *,
     status: str = "cancelled",
+    asked: str = "",
 ) -> bool:
-    """Cancels the open deletion of ``collection``; False if there was none. Raises Refused once it has begun."""
+    """Cancels the open deletion of ``collection``; False if there was none. ``asked`` is the reason a person gave for
+    it. Raises Refused once it has begun."""
     row = open_deletion(session, collection)
     if row is None:
         return False
     if row.status == "deleting":
         raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
-    _end(session, row, now, status, reason, actor)
+    _end(session, row, now, status, reason, actor, asked)
+    _tell(session, row, now, "deletion.cancelled", reason, actor)
     return True
 
 
@@ -159,6 +178,7 @@ def _delete(services: Services, deletion_id: int) -> str:
         if used:
             return _keep(session, row, now, used)
         _end(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
+        _tell(session, row, now, "deletion.deleted", row.reason, row.actor)
     return f"{collection} deleted"
 
 
@@ -175,10 +195,19 @@ def _drop_if_unused(services: Services, collection: str) -> list[str]:
 def _keep(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
     reason = f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that has ended"
     _end(session, row, now, "cancelled", reason, events.SYSTEM)
+    _tell(session, row, now, "deletion.in_use", reason, events.SYSTEM, act="ask for its deletion again when unused")
     return reason
 
 
-def _end(session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str) -> None:
+def _tell(
+    session: Session, row: Deletion, now: datetime, what: str, text: str, actor: str, act: str = "nothing to do"
+) -> None:
+    index = row.alias or row.collection
+    told = Alert(index, what, text, actor=actor, reason=row.reason, next=act, deployment_id=row.deployment_id)
+    alerts.tell(session, now, told)
+
+
+def _end(session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = "") -> None:
     row.status, row.reason, row.finished_at = status, reason, now
     events.record(
         session,
@@ -186,6 +215,7 @@ def _end(session: Session, row: Deletion, now: datetime, status: str, reason: st
         f"deletion.{status}",
         reason,
         actor=actor,
+        reason=asked,
         alias=row.alias,
         deployment_id=row.deployment_id,
     )

@@ -40,7 +40,8 @@ class Services:
     #: The index file as it is now, by alias.
     indexes: Callable[[], Mapping[str, IndexSpec]]
     knock: Knocker
-    alert: AlertChannel
+    #: Where alerts go, by name, as the index file says now.
+    alerts: Callable[[], Mapping[str, AlertChannel]]
     channel: RouteChannel
     shelf: Shelf
     times: Times = field(default_factory=Times)

@@ -87,7 +87,9 @@ _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
 
 
 def _pause(writer: Writer, actor: str, reason: str) -> None:
-    writer.move(Event.PAUSE, _signed("paused", actor, reason), actor)
+    text = _signed("paused", actor, reason)
+    writer.move(Event.PAUSE, text, actor)
+    writer.tell("paused", text, actor=actor, reason=reason, act="rollouts resume {id}")
 
 
 def _resume(writer: Writer, actor: str, reason: str) -> None:
@@ -126,7 +128,9 @@ def _retry(writer: Writer, actor: str, reason: str) -> None:
 
 
 def _abort(writer: Writer, actor: str, reason: str) -> None:
-    writer.move(Event.ABORT, _signed("aborted", actor, reason), actor)
+    text = _signed("aborted", actor, reason)
+    writer.move(Event.ABORT, text, actor)
+    writer.tell("aborted", text, actor=actor, reason=reason, act="wait: it is rolled back")
     writer.turn_back()
 
 

@@ -1,16 +1,21 @@
-"""The pen of a turn: the rows it is written into, and what is to be sent when it has committed."""
+"""The pen of a turn: the rows it is written into, alerts among them, and what is to be sent when it has committed."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from core import events
+from core import alerts, events
+from core.alerts import Alert
 from core.claims import current_step
 from core.lifecycle import Event, StepStatus, after
 from core.models import Deployment, StepRow
-from core.ports import Alert, Knock
+from core.ports import Knock
 from core.services import Services
+
+#: A run whose status has changed is none of this any more, until it is told again.
+_ENDED_BY_A_MOVE = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
 
 
 @dataclass(slots=True)
@@ -20,7 +25,6 @@ class Written:
     line: str
     failed: bool = False
     knock: Knock | None = None
-    alerts: list[Alert] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -47,12 +51,42 @@ class Writer:
     def move(self, event: Event, message: str, actor: str = events.SYSTEM) -> None:
         self.row.status = after(self.row.status, event)
         self.row.message = message
+        self.over(_ENDED_BY_A_MOVE, message, actor)
         self.event(f"deployment.{self.row.status}", message, actor)
         self.wake()
 
-    def alert(self, severity: str, text: str) -> Alert:
-        what = "deployment" if self.row.kind == "rollout" else self.row.kind
-        return Alert(severity, f"{self.row.alias}: {what} {self.row.id} {self.row.status}", text)
+    def tell(
+        self,
+        what: str,
+        text: str,
+        *,
+        value: str = "",
+        bound: str = "",
+        actor: str = events.SYSTEM,
+        reason: str = "",
+        act: str = "nothing to do",
+    ) -> None:
+        """An alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in ``act`` is the run's."""
+        alert = Alert(
+            self.row.alias,
+            self._named(what),
+            text,
+            value,
+            bound,
+            actor,
+            reason,
+            act.format(id=self.row.id),
+            deployment_id=self.row.id,
+        )
+        alerts.tell(self.session, self.now, alert)
+
+    def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
+        """Of ``kinds``, named as for ``tell``."""
+        named = [self._named(what) for what in kinds]
+        alerts.over(self.session, self.now, self.row.alias, named, reason, actor)
+
+    def _named(self, what: str) -> str:
+        return f"{alerts.run_word(self.row.kind)}.{what}"
 
     def turn_back(self) -> None:
         """From here the undos of the begun steps run in reverse, each with counters of its own."""

@@ -18,7 +18,7 @@ from typing import IO, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import engine, retention, traffic
+from core import deliveries, engine, events, retention, traffic
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
 from core.schedules import runs
@@ -39,6 +39,8 @@ WORKERS = 4
 TIMES = Times(slice=5.0, knock_again_after=3.0)
 #: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
 _PULSE, _DELETIONS = 1.0, 10
+#: Seconds between two deliveries of alerts.
+_ALERTS = 2.0
 
 
 class Embedded:
@@ -59,6 +61,7 @@ class Embedded:
         self._work: Future[str] = Future()
         self._work.set_result("nothing yet")
         self._shares_store = not settings.qdrant_url
+        self._through = events.source()
 
     def __enter__(self) -> Self:
         self.start()
@@ -75,6 +78,8 @@ class Embedded:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="turn")
         self._pulse = threading.Thread(target=self._beat, name="pulse", daemon=True)
         self._pulse.start()
+        self._telling = threading.Thread(target=self._tell, name="alerts", daemon=True)
+        self._telling.start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -84,8 +89,10 @@ class Embedded:
         for timer in timers:
             timer.cancel()
         self._pulse.join()
+        self._telling.join()
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+            self._deliver()
         if self._lock is not None:
             self._lock.close()
 
@@ -116,9 +123,24 @@ class Embedded:
                 self._submit(self._pool, knock)
 
     def _submit(self, pool: ThreadPoolExecutor, knock: Knock) -> None:
-        turn = pool.submit(engine.advance, self.services, knock.deployment_id, knock.turn, owner())
+        turn = pool.submit(self._advance, knock)
         self._turns = {*(other for other in self._turns if not other.done()), turn}
         turn.add_done_callback(lambda done: _report(knock, done))
+
+    def _advance(self, knock: Knock) -> Written:
+        with events.through(self._through):
+            return engine.advance(self.services, knock.deployment_id, knock.turn, owner())
+
+    def _tell(self) -> None:
+        """A thread of its own: a channel that does not answer must not hold up a turn."""
+        while not self._stopped.wait(_ALERTS):
+            self._deliver()
+
+    def _deliver(self) -> None:
+        try:
+            deliveries.deliver_due(self.services)
+        except (AppError, SQLAlchemyError) as error:
+            log.warning("alerts are tried again in %g s: %s", _ALERTS, error)
 
     def _beat(self) -> None:
         beats = 0
@@ -132,6 +154,10 @@ class Embedded:
             self._stopped.set()
 
     def _sweep(self, *, with_deletions: bool) -> None:
+        with events.through(self._through):
+            self._swept(with_deletions=with_deletions)
+
+    def _swept(self, *, with_deletions: bool) -> None:
         try:
             engine.overdue(self.services)
             if with_deletions:
@@ -155,7 +181,8 @@ class Embedded:
             self._work.add_done_callback(_told)
 
     def _work_off(self, wanted: Sequence[int]) -> str:
-        return "; ".join(schedules.take_up(self.services, run_id) for run_id in wanted)
+        with events.through(self._through):
+            return "; ".join(schedules.take_up(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
         """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""

@@ -4,12 +4,13 @@ from alembic import context
 from sqlalchemy import Connection
 
 from adapters.database import open_engine
-from core import experiment_rows, schedule_rows
+from core import alert_rows, experiment_rows, schedule_rows
 from core.models import Base
 from core.settings import load_settings
 
 #: All modules that add tables.
-assert experiment_rows.Experiment.metadata is schedule_rows.Schedule.metadata is Base.metadata
+_TABLES = (alert_rows.NoticeRow, experiment_rows.Experiment, schedule_rows.Schedule)
+assert all(table.metadata is Base.metadata for table in _TABLES)
 
 
 def run(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from core import commands, queries, rebuilding
+from core import commands, events, queries, rebuilding
 from core.errors import Refused
 from core.lifecycle import Event
 from core.services import Services
@@ -30,7 +30,8 @@ def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> C
         except TypeError as error:
             known = ", ".join(list(takes.parameters)[1:])
             raise Refused(f"{error}; arguments are {known}") from None
-        return command(services(), **arguments)
+        with events.through("celery"):
+            return command(services(), **arguments)
 
     return run
 
@@ -42,11 +43,13 @@ def deploy_new_version(
     validation_queries: Sequence[str] | None = None,
     rollback_on_failure: bool = True,
     options: Mapping[str, Any] | None = None,
+    reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
     started = commands.deploy(
         services,
         alias_name,
+        reason=reason,
         source=data_source,
         queries=validation_queries,
         rollback_on_failure=rollback_on_failure,
@@ -64,6 +67,7 @@ def start_canary(
     stages: Sequence[Mapping[str, Any]] | None = None,
     auto_rollback: bool | None = None,
     options: Mapping[str, Any] | None = None,
+    reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
     wanted = dict(options or {})
@@ -77,6 +81,7 @@ def start_canary(
         collection=new_collection,
         rollback_on_failure=auto_rollback,
         options=wanted,
+        reason=reason,
         actor=actor,
     )
     return queries.started(services, started)
@@ -95,26 +100,42 @@ def rollback(services: Services, alias_name: str, reason: str = "", actor: str =
 
 
 def create_alias(
-    services: Services, alias_name: str, collection_name: str, force: bool = False, actor: str = ACTOR
+    services: Services,
+    alias_name: str,
+    collection_name: str,
+    force: bool = False,
+    reason: str = "",
+    actor: str = ACTOR,
 ) -> Answer:
-    return commands.create_alias(services, alias_name, collection_name, force=force, actor=actor)
+    return commands.create_alias(services, alias_name, collection_name, force=force, reason=reason, actor=actor)
 
 
 def switch_alias(
-    services: Services, alias_name: str, new_collection: str, delete_old: bool = False, actor: str = ACTOR
+    services: Services,
+    alias_name: str,
+    new_collection: str,
+    delete_old: bool = False,
+    reason: str = "",
+    actor: str = ACTOR,
 ) -> Answer:
-    return commands.switch_alias(services, alias_name, new_collection, delete_old=delete_old, actor=actor)
+    return commands.switch_alias(
+        services, alias_name, new_collection, delete_old=delete_old, reason=reason, actor=actor
+    )
 
 
-def delete_alias(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
-    return commands.delete_alias(services, alias_name, actor=actor)
+def delete_alias(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    return commands.delete_alias(services, alias_name, reason=reason, actor=actor)
 
 
 def safe_delete_collection(
-    services: Services, collection_name: str, grace_period_minutes: float = 60, actor: str = ACTOR
+    services: Services,
+    collection_name: str,
+    grace_period_minutes: float = 60,
+    reason: str = "asked for",
+    actor: str = ACTOR,
 ) -> Answer:
     return commands.safe_delete_collection(
-        services, collection_name, grace_period_minutes=grace_period_minutes, actor=actor
+        services, collection_name, grace_period_minutes=grace_period_minutes, reason=reason, actor=actor
     )
 
 

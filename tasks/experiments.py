@@ -54,8 +54,10 @@ def stop_experiment(services: Services, experiment_id: str, reason: str = "", ac
     return {"experiment_id": commands.stop(services, experiment_id, reason=reason, actor=actor)}
 
 
-def widen_experiment(services: Services, experiment_id: str, coverage: int, actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.widen(services, experiment_id, coverage, actor=actor)}
+def widen_experiment(
+    services: Services, experiment_id: str, coverage: int, reason: str = "", actor: str = ACTOR
+) -> Answer:
+    return {"experiment_id": commands.widen(services, experiment_id, coverage, reason=reason, actor=actor)}
 
 
 def analyze_experiment(services: Services, experiment_id: str) -> Answer:

@@ -1,11 +1,11 @@
 """What beat knocks for: turns that were lost, deletions that are due, looks at experiments, schedules, observations
-that have aged."""
+that have aged, alerts that wait."""
 
 from collections.abc import Callable
 
 from celery import Celery
 
-from core import engine, retention, traffic
+from core import deliveries, engine, events, retention, traffic
 from core.schedules import runs
 from core.schedules import sweep as schedules
 from core.services import Services
@@ -19,32 +19,55 @@ _SOON = 30
 def register(app: Celery, services: Callable[[], Services]) -> None:
     """Without events: they would be 17,280 rows a day in Flower."""
 
-    def rouse() -> str:
-        return f"{len(engine.overdue(services()))} knocked again"
-
-    def delete_due() -> str:
-        return "; ".join(retention.delete_due(services())) or "nothing due"
-
-    def look() -> str:
-        return "; ".join(looking.look_due(services())) or "no look due"
-
-    def fold() -> str:
-        folded, pruned = traffic.fold(services()) + folding.fold(services()), traffic.prune(services())
-        forgotten = runs.prune(services())
-        return f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
-
-    def sweep() -> str:
-        swept = schedules.sweep(services())
+    def sweep(house: Services) -> str:
+        swept = schedules.sweep(house)
         for run_id in swept.open:
             app.send_task(TAKE_UP, args=(run_id,), queue="bulk", expires=_SOON, ignore_result=True)
         return "; ".join(swept.lines) or "no time has come"
 
     def take_up(run_id: int) -> str:
-        return schedules.take_up(services(), run_id)
+        with events.through("beat"):
+            return schedules.take_up(services(), run_id)
 
-    app.task(rouse, name="deployments.rouse", send_events=False, shared=False)
-    app.task(delete_due, name="collections.delete_due", send_events=False, shared=False)
-    app.task(look, name="experiments.look", send_events=False, shared=False)
-    app.task(fold, name="traffic.fold", send_events=False, shared=False)
-    app.task(sweep, name="schedules.sweep", send_events=False, shared=False)
+    for name, work in {**SWEEPS, "schedules.sweep": sweep}.items():
+        app.task(_by_beat(work, services), name=name, send_events=False, shared=False)
     app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)
+
+
+def _by_beat(work: Callable[[Services], str], services: Callable[[], Services]) -> Callable[[], str]:
+    def run() -> str:
+        with events.through("beat"):
+            return work(services())
+
+    return run
+
+
+def _rouse(house: Services) -> str:
+    return f"{len(engine.overdue(house))} knocked again"
+
+
+def _delete_due(house: Services) -> str:
+    return "; ".join(retention.delete_due(house)) or "nothing due"
+
+
+def _look(house: Services) -> str:
+    return "; ".join(looking.look_due(house)) or "no look due"
+
+
+def _fold(house: Services) -> str:
+    folded, pruned = traffic.fold(house) + folding.fold(house), traffic.prune(house)
+    forgotten = runs.prune(house)
+    return f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
+
+
+def _deliver(house: Services) -> str:
+    return "; ".join(deliveries.deliver_due(house)) or "nothing to tell"
+
+
+SWEEPS: dict[str, Callable[[Services], str]] = {
+    "deployments.rouse": _rouse,
+    "collections.delete_due": _delete_due,
+    "experiments.look": _look,
+    "traffic.fold": _fold,
+    "alerts.deliver": _deliver,
+}

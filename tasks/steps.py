@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from core import engine
+from core import engine, events
 from core.errors import LeaseLost
 from core.services import Services
 from core.steps import STEPS
@@ -29,7 +29,8 @@ def owner() -> str:
 def _task(services: Callable[[], Services]) -> Callable[[str, int], str]:
     def take_turn(deployment_id: str, turn: int) -> str:
         try:
-            written = engine.advance(services(), deployment_id, turn, owner())
+            with events.through("celery"):
+                written = engine.advance(services(), deployment_id, turn, owner())
         except LeaseLost as lost:
             return f"fenced: {lost}"
         if written.failed:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from adapters.database import open_engine, open_sessions
@@ -22,9 +22,10 @@ from adapters.qdrant_local import LocalStore
 from adapters.route_channel import SilentChannel
 from adapters.shelf import FolderShelf
 from adapters.sources import open_source
-from core import commands, engine, queries
+from core import alerts, commands, engine, queries
+from core.alert_rows import NoticeRow
 from core.index_file import IndexSpec
-from core.ports import Alert, Knock, VectorStore
+from core.ports import AlertChannel, Knock, Notice, VectorStore
 from core.services import Services, Times
 
 DIMENSION = 64
@@ -62,14 +63,6 @@ class HandBroker:
         return knock
 
 
-@dataclass
-class Alerts:
-    sent: list[Alert] = field(default_factory=list)
-
-    def send(self, alert: Alert) -> None:
-        self.sent.append(alert)
-
-
 class World:
     """One installation. ``indexes`` may be changed between deployments, as a person edits the index file."""
 
@@ -77,9 +70,10 @@ class World:
         self.folder = folder
         self.engine: Engine = open_engine(database_url)
         migrate(self.engine)
-        self.clock, self.alerts = HandClock(), Alerts()
+        self.clock = HandClock()
         self.broker = HandBroker(self.clock)
         self.indexes: dict[str, IndexSpec] = {}
+        self.channels: dict[str, AlertChannel] = {}
         self.store = store or LocalStore(":memory:")
         self.services = Services(
             sessions=open_sessions(self.engine),
@@ -89,7 +83,7 @@ class World:
             source=partial(open_source, roots=(folder,), store=self.store),
             indexes=lambda: self.indexes,
             knock=self.broker,
-            alert=self.alerts,
+            alerts=lambda: self.channels,
             channel=SilentChannel(),
             shelf=FolderShelf(folder / "backups"),
             times=Times(slice=5.0),
@@ -136,6 +130,12 @@ class World:
 
     def status(self, deployment_id: str) -> dict[str, Any]:
         return queries.deployment(self.services, deployment_id)
+
+    def told(self) -> list[Notice]:
+        """Every alert so far, in the order in which it was written down."""
+        with self.services.sessions() as session:
+            rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
+            return [alerts.notice(row.message) for row in rows]
 
     def step(self, deployment_id: str, name: str) -> dict[str, Any]:
         return next(step for step in self.status(deployment_id)["steps"] if step["name"] == name)

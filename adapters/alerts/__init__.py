@@ -1,1 +1,25 @@
-"""Where alerts go; one file per channel."""
+"""Where alerts go; one file per channel, one row in ``CHANNELS``."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from adapters.alerts import alertmanager, email, log, webhook
+from core.alert_spec import AlertsSpec
+from core.ports import AlertChannel, Notice
+
+#: kind -> what sends a notice as that kind's section of the index file says.
+CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {
+    "log": log.send,
+    "webhook": webhook.send,
+    "alertmanager": alertmanager.send,
+    "email": email.send,
+}
+
+
+def open_channels(spec: AlertsSpec) -> dict[str, AlertChannel]:
+    """Every declared channel by name. Nothing is opened: servers and secrets are met when something is sent."""
+    return {
+        name: AlertChannel(channel.kind, channel.min_severity, partial(CHANNELS[channel.kind], channel))
+        for name, channel in spec.channels.items()
+    }

@@ -2,14 +2,13 @@
 
 import logging
 
-from core.ports import Alert
+from core.alert_spec import LogSpec
+from core.ports import Notice
 
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_log = logging.getLogger("rollouts.alerts")
 
 
-class LogChannel:
-    def __init__(self) -> None:
-        self._log = logging.getLogger("rollouts.alerts")
-
-    def send(self, alert: Alert) -> None:
-        self._log.log(_LEVELS[alert.severity], "%s: %s", alert.subject, alert.text)
+def send(spec: LogSpec, notice: Notice) -> None:
+    said = "; ".join(text if name == "text" else f"{name}: {text}" for name, text in notice.lines)
+    _log.log(_LEVELS[notice.severity], "%s: %s [%s]", notice.subject, said, notice.id)

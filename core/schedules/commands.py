@@ -32,25 +32,28 @@ def run(services: Services, alias: str, action: str, *, actor: str, reason: str 
         made = ScheduleRun(schedule_id=row.id, nominal_at=now, actor=actor, created_at=now, message=reason)
         session.add(made)
         session.flush()
-        _record(session, now, row, "asked_for", reason, actor)
+        _record(session, now, row, "asked_for", row.action, actor, reason)
         return made.id
 
 
 def pause(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
     """Lets times pass without a run, until it is resumed; a run that is open goes on. Paused already is no change."""
     with _held(services, alias, action) as (session, row, now):
-        if row.paused_by is None:
+        changes = row.paused_by is None
+        if changes:
             row.paused_by, row.reason = actor, reason
-            _record(session, now, row, "paused", reason, actor)
+            sweep.forget(session, row, now, f"paused by {actor}", actor)
+        _record(session, now, row, "paused" if changes else "unchanged", row.action, actor, reason)
 
 
 def resume(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
     """Goes on with the next time; those that passed meanwhile are not made up for."""
     with _held(services, alias, action) as (session, row, now):
-        if row.paused_by is not None:
+        changes = row.paused_by is not None
+        if changes:
             row.paused_by, row.reason = None, ""
             sweep.begin_at(row, now)
-            _record(session, now, row, "resumed", reason, actor)
+        _record(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
 
 
 def change(
@@ -60,9 +63,11 @@ def change(
     with _held(services, alias, action, new="cron" in wanted) as (session, row, now):
         base = row.spec or row.declared or {}
         spec = validated(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
-        if spec != row.spec:
-            sweep.put(row, spec, now)
-            _record(session, now, row, "changed", sweep.words_of(spec) + (f"; {reason}" if reason else ""), actor)
+        changes = spec != row.spec
+        if changes:
+            sweep.put(session, row, spec, now)
+        words = f"{action}: {sweep.words_of(spec)}"
+        _record(session, now, row, "changed" if changes else "unchanged", words, actor, reason)
 
 
 def actions_of(services: Services, alias: str) -> list[str]:
@@ -101,6 +106,6 @@ def _unknown(session: Session, alias: str, action: str = "") -> str:
     return f"{what}; known: {', '.join(known) or 'none'}. To have one, {hint}"
 
 
-def _record(session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str) -> None:
-    text = f"{row.action}: {detail}" if detail else row.action
-    events.record(session, now, f"schedule.{event}", text, actor=actor, alias=row.alias)
+def _record(session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str, reason: str) -> None:
+    """What changed nothing was asked for all the same."""
+    events.record(session, now, f"schedule.{event}", detail, actor=actor, reason=reason, alias=row.alias)

@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from core import events
+from core import alerts, events
+from core.alerts import Alert
 from core.errors import LeaseLost
 from core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
-from core.ports import Alert
 from core.schedule_rows import Schedule, ScheduleRun
 from core.services import Services
 
@@ -96,13 +96,21 @@ def end(services: Services, run: Run, status: RunStatus, message: str, result: d
         if status in SUCCESSES:
             heard = update(Schedule).where(Schedule.id == run.schedule_id)
             session.execute(heard.values(waiting_since=now, told_at=None))
+            alerts.over(session, now, run.alias, [late(run.action)], f"{run.name}: {message}", run.actor)
         events.record(session, now, f"schedule.{status}", f"{run.name}: {message}", actor=run.actor, alias=run.alias)
-    if status == RunStatus.FAILED:
-        next_act = f"`rollouts schedule list --alias {run.alias}` shows it"
-        services.alert.send(
-            Alert("error", f"{run.alias}: scheduled {run.action} failed", f"{run.name}: {message}. {next_act}")
-        )
+        if status == RunStatus.FAILED:
+            alerts.tell(session, now, _failed(run, message))
     return f"{run.name}: {status}: {message}"
+
+
+def late(action: str) -> str:
+    """What is told while no run of the action has succeeded for too long."""
+    return f"schedule.{action}_late"
+
+
+def _failed(run: Run, message: str) -> Alert:
+    look = f"mend that, then rollouts schedule run {run.alias} {run.action}"
+    return Alert(run.alias, "schedule.failed", f"{run.name}: {message}", actor=run.actor, reason=message, next=look)
 
 
 def prune(services: Services, keep: int = _KEPT) -> int:

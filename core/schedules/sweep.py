@@ -12,11 +12,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import cron, events
+from core import alerts, cron, events
+from core.alerts import Alert
 from core.errors import LeaseLost, Refused
 from core.index_file import IndexSpec, ScheduleSpec
 from core.lifecycle import OPEN_RUNS, RunStatus
-from core.ports import Alert
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import rebuilds, runs
 from core.schedules.actions import ACTIONS
@@ -102,7 +102,7 @@ def _take_over(services: Services, alias: str, action: str, wanted: dict[str, ob
         elif row.declared == wanted:
             return
         row.declared = wanted
-        put(row, wanted, now)
+        put(session, row, wanted, now)
         words = f"{action}: {words_of(wanted)}, says the index file"
         events.record(session, now, "schedule.declared", words, alias=alias)
 
@@ -112,8 +112,9 @@ def locked(session: Session, alias: str, action: str) -> Schedule | None:
     return session.scalars(query.with_for_update()).one_or_none()
 
 
-def put(row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
+def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
     """From now on ``spec`` holds; of other times than before, those before now are not owed."""
+    forget(session, row, now, "the schedule has changed")
     same = row.spec and spec and words_of(row.spec) == words_of(spec)
     row.spec = spec
     if not same:
@@ -121,8 +122,15 @@ def put(row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
 
 
 def begin_at(row: Schedule, now: datetime) -> None:
-    row.waiting_since, row.told_at = now, None
+    row.waiting_since = now
     row.next_at = next_time(ScheduleSpec.model_validate(row.spec), now) if row.spec else None
+
+
+def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
+    """What was said of successes that did not come holds no longer; the next sweep says it anew if it still does."""
+    if row.told_at is not None:
+        row.told_at = None
+        alerts.over(session, now, row.alias, [runs.late(row.action)], reason, actor)
 
 
 def words_of(spec: dict[str, object] | None) -> str:
@@ -220,11 +228,11 @@ def _late(row: Schedule, now: datetime) -> bool:
 
 
 def _tell(services: Services, seen: Schedule) -> str:
-    """Once, until there is a success again."""
+    """While it lasts: until there is a success again."""
     with services.sessions.begin() as session:
         row = locked(session, seen.alias, seen.action)
         now = services.clock.now(session)
-        if row is None or row.told_at is not None or row.spec != seen.spec or not _late(row, now):
+        if row is None or row.told_at is not None or row.paused_by or row.spec != seen.spec or not _late(row, now):
             return ""
         row.told_at = now
         last = session.scalars(
@@ -235,8 +243,20 @@ def _tell(services: Services, seen: Schedule) -> str:
         ).first()
         text = _words(row, last)
         events.record(session, now, "schedule.overdue", text, alias=row.alias)
-    services.alert.send(Alert("error", f"{row.alias}: no scheduled {row.action} has succeeded", text))
+        alerts.tell(session, now, _overdue_alert(row, now, text))
     return text
+
+
+def _overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
+    waited = (now - row.waiting_since).total_seconds() / 3600
+    return Alert(
+        row.alias,
+        runs.late(row.action),
+        text,
+        value=f"{waited:.4g} hours without a success",
+        bound=f"{ScheduleSpec.model_validate(row.spec).success_within_hours:g} hours",
+        next=f"mend that, then rollouts schedule run {row.alias} {row.action}",
+    )
 
 
 def _words(row: Schedule, last: ScheduleRun | None) -> str:
@@ -248,5 +268,5 @@ def _words(row: Schedule, last: ScheduleRun | None) -> str:
     )
     return (
         f"no scheduled {row.action} of {row.alias} has succeeded since {row.waiting_since:%Y-%m-%d %H:%M} UTC, "
-        f"{hours:g} hours are allowed; {found}. Mend that, then `rollouts schedule run {row.alias} {row.action}`"
+        f"{hours:g} hours are allowed; {found}"
     )

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import events, occupancy
+from core import alerts, events, occupancy
+from core.alerts import Alert
 from core.errors import Refused, Unavailable
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
@@ -76,12 +77,12 @@ def stop(services: Services, experiment_id: str, *, actor: str, reason: str = ""
     close."""
 
     def ended(session: Session, row: Experiment) -> None:
-        end(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor)
+        end(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
 
     return _changed(services, experiment_id, ended)
 
 
-def widen(services: Services, experiment_id: str, coverage: int, *, actor: str) -> str:
+def widen(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
     """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
     send users back."""
 
@@ -92,13 +93,21 @@ def widen(services: Services, experiment_id: str, coverage: int, *, actor: str) 
                 f"experiment {row.id} is {row.status} with a coverage of {now} basis points: {coverage} is not above "
                 f"that and at most {BASIS}"
             )
+        detail = f"coverage {now} -> {coverage} basis points"
+        _record(session, services.clock.now(session), row, "widened", detail, actor, reason)
         _add_stage(services, session, row, coverage, actor)
 
     return _changed(services, experiment_id, widened)
 
 
 def end(
-    services: Services, session: Session, row: Experiment, event: ExperimentEvent, message: str, actor: str
+    services: Services,
+    session: Session,
+    row: Experiment,
+    event: ExperimentEvent,
+    message: str,
+    actor: str,
+    reason: str = "",
 ) -> None:
     """Gives the route back and writes down why; announce the route after the transaction."""
     row.status = experiment_after(row.status, event)
@@ -106,7 +115,27 @@ def end(
     row.message = message
     if table.load(session, row.route).experiment_id == row.id:
         table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
-    _record(session, row.finished_at, row, str(row.status), message, actor)
+    _record(session, row.finished_at, row, str(row.status), message, actor, reason)
+    alerts.over(session, row.finished_at, row.route, ("experiment.invalid",), message, actor)
+    if event is ExperimentEvent.STOP:
+        tell(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
+
+
+def tell(
+    session: Session,
+    now: datetime,
+    row: Experiment,
+    what: str,
+    text: str,
+    *,
+    actor: str = events.SYSTEM,
+    reason: str = "",
+    act: str = "nothing to do",
+) -> None:
+    """An alert of ``experiment.WHAT``."""
+    said = f"experiment {row.name} ({row.id}): {text}"
+    told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
+    alerts.tell(session, now, told)
 
 
 def find(session: Session, experiment: str) -> Experiment:
@@ -150,6 +179,7 @@ def _start(services: Services, session: Session, row: Experiment, actor: str) ->
     except IntegrityError as error:
         raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
     _record(session, now, row, "started", _words(spec), actor)
+    tell(session, now, row, "started", _words(spec), actor=actor, act=f"rollouts experiment report {row.id}")
     _add_stage(services, session, row, spec.coverage, actor)
 
 
@@ -241,9 +271,11 @@ def _words(spec: ExperimentSpec) -> str:
     return f"{arms}; {', '.join(f'{metric.name} ({metric.role})' for metric in spec.metrics)}"
 
 
-def _record(session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str) -> None:
+def _record(
+    session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str, reason: str = ""
+) -> None:
     detail = f"{row.id} {row.name}: {detail}"
-    events.record(session, now, f"experiment.{event}", detail, actor=actor, alias=row.alias)
+    events.record(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)
 
 
 def _iso(moment: datetime) -> str:

@@ -10,18 +10,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import commands, events
+from core import alerts, commands, events
 from core.errors import AppError, Refused
 from core.experiment_rows import Experiment, LookRow
 from core.experiment_spec import ExperimentSpec
 from core.experiments import Action
 from core.lifecycle import ExperimentEvent, ExperimentStatus
 from core.models import Deployment
-from core.ports import Alert
 from core.services import Services
 from core.trials import breakers
 from core.trials.analysis import Report, analyse
-from core.trials.commands import end
+from core.trials.commands import end, tell
 
 ENDING = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
 _STRATEGIES = {"canary": "canary", "switch": "blue_green"}
@@ -61,7 +60,8 @@ def _look(services: Services, seen: Experiment) -> str:
         _write(services, session, row, report)
         if action in ENDING:
             end(services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM)
-    return _tell(services, row, action, reason, told=action == seen.decision.get("action"))
+        _alert(session, services.clock.now(session), row, action, reason)
+    return _said(services, row, action, reason)
 
 
 def _write(services: Services, session: Session, row: Experiment, report: Report) -> None:
@@ -79,17 +79,23 @@ def _break(services: Services, experiment_id: str, why: str) -> str:
             return f"{row.id} {row.status}"
         row.decision = {"action": str(Action.ROLLBACK), "reason": why, "days_left": 0.0, "variant": None}
         end(services, session, row, ExperimentEvent.DECIDE, f"{Action.ROLLBACK}: {why}", events.SYSTEM)
-    return _tell(services, row, Action.ROLLBACK, why)
+        _alert(session, services.clock.now(session), row, Action.ROLLBACK, why)
+    return _said(services, row, Action.ROLLBACK, why)
 
 
-def _tell(services: Services, row: Experiment, action: str, reason: str, *, told: bool = False) -> str:
+def _alert(session: Session, now: datetime, row: Experiment, action: str, reason: str) -> None:
+    """What ends it is told once, with the row that says so; what makes it worthless while it runs lasts."""
+    if action == Action.KEEP_RUNNING:
+        alerts.over(session, now, row.route, ("experiment.invalid",), reason)
+        return
+    look = f"rollouts experiment report {row.id}"
+    tell(session, now, row, action.lower(), f"{action}: {reason}", reason=reason, act=look)
+
+
+def _said(services: Services, row: Experiment, action: str, reason: str) -> str:
     if row.status != ExperimentStatus.RUNNING:
         services.channel.announce(row.route)
-    line = f"experiment {row.id} ({row.name}): {action}: {reason}"
-    if action != Action.KEEP_RUNNING and not told:
-        severity = "info" if action == Action.SHIP else "warn"
-        services.alert.send(Alert(severity, f"experiment {row.name}: {action}", line))
-    return line
+    return f"experiment {row.id} ({row.name}): {action}: {reason}"
 
 
 # --- shipping -----------------------------------------------------------------------------------------------------
@@ -134,5 +140,6 @@ def _not_shipped(services: Services, row: Experiment, why: str) -> str:
     if row.message != words:
         with services.sessions.begin() as session:
             session.get_one(Experiment, row.id).message = words
-        services.alert.send(Alert("warn", f"experiment {row.name} is not shipped yet", words))
+            act = f"deploy it by hand, or wait: it is tried for a day; rollouts experiment report {row.id}"
+            tell(session, services.clock.now(session), row, "not_shipped", words, reason=why, act=act)
     return f"experiment {row.id}: {words}"

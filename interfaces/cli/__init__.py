@@ -147,6 +147,7 @@ def list_aliases(**given: Any) -> None:
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--force", is_flag=True, help="Repoint an alias that points elsewhere.")
+@reason
 @as_json
 def create_alias(**given: Any) -> None:
     """Points a new ALIAS to COLLECTION."""
@@ -157,6 +158,7 @@ def create_alias(**given: Any) -> None:
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--delete-old", is_flag=True, help="Delete the old collection after its grace period of 60 minutes.")
+@reason
 @as_json
 def switch_alias(**given: Any) -> None:
     """Points an existing ALIAS to another COLLECTION, in one act."""
@@ -165,6 +167,7 @@ def switch_alias(**given: Any) -> None:
 
 @alias.command("delete")
 @click.argument("alias")
+@reason
 @as_json
 def delete_alias(**given: Any) -> None:
     """Removes ALIAS; the collection behind it stays."""
@@ -187,6 +190,38 @@ for command in version_verbs.VERBS:
 main.add_command(experiment_verbs.experiment)
 main.add_command(schedule_verbs.schedule)
 main.add_command(backup_verbs.backup)
+
+
+@main.command("events")
+@listed("those")
+@as_json
+def events_(**given: Any) -> None:
+    """What happened: when, by whom, through what, and why."""
+    verb("telling.events_", **given)
+
+
+@main.group(cls=InOrder)
+def alert() -> None:
+    """What somebody was told of, and whether it got there."""
+
+
+@alert.command("list")
+@listed("those")
+@as_json
+def list_alerts(**given: Any) -> None:
+    """Alerts, newest first, with each channel they go to and what went wrong."""
+    verb("telling.list_", **given)
+
+
+@alert.command("test")
+@click.argument("channel", required=False)
+@as_json
+def test_alert(**given: Any) -> None:
+    """Sends a test to CHANNEL, or to every channel of the index file.
+
+    Exit code 0 only if each took it, 3 if not.
+    """
+    verb("telling.test", **given)
 
 
 @main.command()

@@ -22,22 +22,24 @@ def list_(as_json: bool) -> int:
     return DONE
 
 
-def create(alias: str, collection: str, force: bool, as_json: bool) -> int:
+def create(alias: str, collection: str, force: bool, reason: str, as_json: bool) -> int:
     with opened() as house:
-        answer = commands.create_alias(house.services, alias, collection, force=force, actor=actor())
+        answer = commands.create_alias(house.services, alias, collection, force=force, reason=reason, actor=actor())
     return _told(answer, f"{alias} → {collection}" + ("" if answer["created"] else ", as it was"), as_json)
 
 
-def switch(alias: str, collection: str, delete_old: bool, as_json: bool) -> int:
+def switch(alias: str, collection: str, delete_old: bool, reason: str, as_json: bool) -> int:
     with opened() as house:
-        answer = commands.switch_alias(house.services, alias, collection, delete_old=delete_old, actor=actor())
+        answer = commands.switch_alias(
+            house.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
+        )
     was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
     return _told(answer, f"{alias} → {collection}{was}", as_json)
 
 
-def delete(alias: str, as_json: bool) -> int:
+def delete(alias: str, reason: str, as_json: bool) -> int:
     with opened() as house:
-        answer = commands.delete_alias(house.services, alias, actor=actor())
+        answer = commands.delete_alias(house.services, alias, reason=reason, actor=actor())
     return _told(answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json)
 
 

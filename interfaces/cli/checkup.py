@@ -15,7 +15,7 @@ from adapters import broker, database
 from adapters.migrate import revision
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
-from core import queries
+from core import deliveries, queries
 from core.errors import Busy, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
@@ -215,6 +215,7 @@ def _inside(settings: Settings) -> list[Check]:
             "deployments": _deployments,
             "deletions": _deletions,
             "schedules": _schedules,
+            "alerts": _alerts,
         }
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
@@ -280,3 +281,16 @@ def _schedules(services: Services) -> Findings:
             yield Check(name, "warn", f"the last run failed: {last['message']}", "mend that; it runs again by itself")
         elif seen["status"] == "on":
             yield Check(name, "ok", f"next at {seen['next_at']}")
+
+
+def _alerts(services: Services) -> Findings:
+    """Of each channel, what became of the latest that was tried."""
+    latest: dict[str, str] = {}
+    for row in deliveries.listed(services, limit=1000):
+        for told in row["deliveries"]:
+            if told["tries"]:
+                latest.setdefault(told["channel"], told["error"])
+    for channel, error in latest.items():
+        if error:
+            advice = f"mend it, then `rollouts alert test {channel}`; `rollouts alert list` has what waits"
+            yield Check(f"channel {channel}", "warn", error, advice)

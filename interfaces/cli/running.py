@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from adapters import broker, database
+from core import events
 from core.errors import AppError, Refused, Unavailable
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
@@ -56,7 +57,8 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     _write_what_the_terminal_cannot()
     log_to_the_terminal()
     try:
-        return int(getattr(importlib.import_module(f"interfaces.cli.{module}"), function)(**given))
+        with events.through("cli"):
+            return int(getattr(importlib.import_module(f"interfaces.cli.{module}"), function)(**given))
     except BrokenPipeError:
         raise
     except (AppError, OperationalError, InterfaceError, OSError, KeyboardInterrupt) as error:

@@ -248,7 +248,7 @@ def test_an_undo_that_gives_up_needs_an_operator_and_alerts(world: World, docs: 
     status = world.status(deployment)
     assert status["status"] == "needs_operator"
     assert "drop is forbidden" in status["message"]
-    assert world.alerts.sent[-1].severity == "error"
+    assert (world.told()[-1].what, world.told()[-1].severity) == ("deployment.needs_operator", "error")
     world.over(store)
     commands.wish(world.services, deployment, Event.ABORT, actor="anna")
     world.run()
@@ -402,7 +402,7 @@ def test_a_queue_without_workers_is_noticed(world: World, docs: str) -> None:
     for _ in range(engine.UNCLAIMED):
         world.clock.move(16)
         engine.overdue(world.services)
-    assert [alert.text for alert in world.alerts.sent if "no worker takes queue bulk" in alert.text]
+    assert [alert.text for alert in world.told() if "no worker takes queue bulk" in alert.text]
 
 
 def test_the_lease_is_never_renewed_beyond_its_end(world: World, docs: str) -> None:

@@ -426,7 +426,7 @@ def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experime
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"], found.decision["variant"]) == ("decided", "SHIP", "treatment")
     assert table.current(indexes.services, "docs").at_rest
-    assert indexes.alerts.sent[-1].subject == "experiment colours: SHIP"
+    assert (indexes.told()[-1].index, indexes.told()[-1].what) == ("docs", "experiment.ship")
 
 
 def test_a_treatment_that_harms_goes_while_the_windows_are_open(indexes, experiment):

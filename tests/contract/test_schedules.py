@@ -302,9 +302,12 @@ def test_an_index_file_that_cannot_be_read_fails_the_run_aloud(night: World) -> 
     night.services = dataclasses.replace(night.services, indexes=unreadable)
     at(night, "2026-11-02T02:00")
     swept(night)
-    assert [alert.text for alert in night.alerts.sent] == [
-        "rebuild of docs due 2026-11-02 02:00 UTC: rollouts.yaml: cannot be read. "
-        "`rollouts schedule list --alias docs` shows it"
+    assert [(alert.what, alert.text, alert.next) for alert in night.told()] == [
+        (
+            "schedule.failed",
+            "rebuild of docs due 2026-11-02 02:00 UTC: rollouts.yaml: cannot be read",
+            "mend that, then rollouts schedule run docs rebuild",
+        )
     ]
 
 
@@ -329,8 +332,8 @@ def test_a_deployment_that_is_rolled_back_is_a_run_that_failed_and_people_are_to
     (run,) = the_schedule(night)["runs"]
     assert run["status"] == "failed"
     assert "validate failed" in run["message"]
-    told = [alert for alert in night.alerts.sent if alert.subject == "docs: scheduled rebuild failed"]
-    assert [alert.severity for alert in told] == ["error"]
+    told = [alert for alert in night.told() if alert.what == "schedule.failed"]
+    assert [(alert.index, alert.severity, alert.actor) for alert in told] == [("docs", "error", "schedule")]
 
 
 def test_a_source_that_is_gone_is_a_run_that_failed(night: World) -> None:
@@ -340,37 +343,41 @@ def test_a_source_that_is_gone_is_a_run_that_failed(night: World) -> None:
     (run,) = the_schedule(night)["runs"]
     assert run["status"] == "failed"
     assert "docs.jsonl" in run["message"]
-    assert [alert.subject for alert in night.alerts.sent] == ["docs: scheduled rebuild failed"]
+    assert [alert.what for alert in night.told()] == ["schedule.failed"]
 
 
-def test_people_are_told_once_when_no_run_has_succeeded_for_too_long_and_again_after_a_success(world: World) -> None:
+def late(world: World) -> list[str]:
+    return [alert.state for alert in world.told() if alert.what == "schedule.rebuild_late"]
+
+
+def test_people_are_told_while_no_run_has_succeeded_for_too_long_and_again_after_a_success(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
     sweep.sweep(world.services)
     (world.folder / "docs.jsonl").unlink()
 
-    def told() -> int:
-        return sum(alert.subject == "docs: no scheduled rebuild has succeeded" for alert in world.alerts.sent)
-
     at(world, "2026-11-02T13:59")
     swept(world)
-    assert told() == 0
+    assert late(world) == []
     at(world, "2026-11-02T14:01")
     for _ in range(3):
         swept(world)
-    assert told() == 1
-    assert "26 hours are allowed; the last run, due 2026-11-02 02:00 UTC, is failed" in world.alerts.sent[-1].text
+    assert late(world) == ["begun"]
+    said = world.told()[-1]
+    assert "26 hours are allowed; the last run, due 2026-11-02 02:00 UTC, is failed" in said.text
+    assert (said.value, said.bound) == ("26.02 hours without a success", "26 hours")
     assert the_schedule(world)["overdue_since"] == "2026-11-02T14:01:00.000Z"
     world.write("docs.jsonl", texts(9))
     at(world, "2026-11-03T02:00")
     swept(world)
     swept(world)
     assert the_schedule(world)["overdue_since"] is None
+    assert late(world) == ["begun", "resolved"]
     (world.folder / "docs.jsonl").unlink()
     at(world, "2026-11-04T04:01")
     for _ in range(2):
         swept(world)
-    assert told() == 2
+    assert late(world) == ["begun", "resolved", "begun"]
 
 
 def test_a_schedule_nobody_ran_is_told_of_too(world: World) -> None:
@@ -380,7 +387,19 @@ def test_a_schedule_nobody_ran_is_told_of_too(world: World) -> None:
     for moment in ("2026-11-01T12:00", "2026-11-02T02:00", "2026-11-02T14:01"):
         at(world, moment)
         sweep.sweep(world.services)
-    assert "is due" in world.alerts.sent[-1].text
+    assert "is due" in world.told()[-1].text
+
+
+def test_what_is_late_is_told_no_longer_while_its_schedule_is_paused(world: World) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
+    sweep.sweep(world.services)
+    at(world, "2026-11-02T14:01")
+    sweep.sweep(world.services)
+    commands.pause(world.services, "docs", "rebuild", actor="anna", reason="we know")
+    sweep.sweep(world.services)
+    assert late(world) == ["begun", "resolved"]
+    assert (world.told()[-1].actor, world.told()[-1].reason) == ("anna", "paused by anna")
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -483,15 +502,19 @@ def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing(
 
 def test_every_act_is_an_event_with_its_actor_and_reason(night: World) -> None:
     commands.pause(night.services, "docs", "rebuild", actor="anna", reason="holidays")
+    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="again")
     commands.resume(night.services, "docs", "rebuild", actor="ben")
+    commands.change(night.services, "docs", "rebuild", {"cron": "0 3 * * *"}, actor="ben", reason="later")
     commands.run(night.services, "docs", "rebuild", actor="ben", reason="now")
     with night.services.sessions() as session:
         told = session.scalars(select(EventRow).where(EventRow.event.startswith("schedule.")).order_by(EventRow.id))
-        assert [(row.event, row.actor, row.detail) for row in told] == [
-            ("schedule.declared", "system", "rebuild: 0 2 * * * in UTC, says the index file"),
-            ("schedule.paused", "anna", "rebuild: holidays"),
-            ("schedule.resumed", "ben", "rebuild"),
-            ("schedule.asked_for", "ben", "rebuild: now"),
+        assert [(row.event, row.actor, row.detail, row.reason) for row in told] == [
+            ("schedule.declared", "system", "rebuild: 0 2 * * * in UTC, says the index file", ""),
+            ("schedule.paused", "anna", "rebuild", "holidays"),
+            ("schedule.unchanged", "anna", "rebuild", "again"),
+            ("schedule.resumed", "ben", "rebuild", ""),
+            ("schedule.changed", "ben", "rebuild: 0 3 * * * in UTC", "later"),
+            ("schedule.asked_for", "ben", "rebuild", "now"),
         ]
 
 

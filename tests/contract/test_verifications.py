@@ -47,7 +47,7 @@ def test_the_live_collection_is_verified_and_the_report_kept(verified: World) ->
     assert (run["status"], run["result"]["verdict"], run["result"]["collection"]) == ("done", "pass", live)
     assert {check["name"] for check in run["result"]["checks"]} >= {"count", "round_trip", "model_stamp"}
     assert run["message"].startswith(f"{live} passes the gate")
-    assert (deployments(verified), verified.alerts.sent[1:]) == (1, [])
+    assert (deployments(verified), [one.what for one in verified.told() if one.severity != "info"]) == (1, [])
 
 
 def test_a_live_collection_that_was_damaged_is_found_and_people_are_told(verified: World) -> None:
@@ -57,7 +57,7 @@ def test_a_live_collection_that_was_damaged_is_found_and_people_are_told(verifie
     (run,) = the_schedule(verified, "verify")["runs"]
     assert run["status"] == "failed"
     assert "does not pass the gate: round_trip" in run["message"]
-    assert verified.alerts.sent[-1].subject == "docs: scheduled verify failed"
+    assert (verified.told()[-1].what, verified.told()[-1].text[:15]) == ("schedule.failed", "verify of docs ")
     assert verified.store.aliases()["docs"] == live
 
 

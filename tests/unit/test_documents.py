@@ -14,9 +14,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from adapters.alerts import CHANNELS
 from adapters.celery import SETTINGS
 from adapters.sources import SOURCES
 from beat_schedule import SCHEDULE
+from core.alert_spec import AlertmanagerSpec, EmailSpec, LogSpec, WebhookSpec
+from core.alerts import TRIGGERS
 from core.errors import Refused
 from core.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
 from core.index_file import IndexFile, IndexSpec, validated
@@ -28,6 +31,7 @@ from tasks.commands import COMMANDS
 from tasks.experiments import FEEDBACK
 from tasks.maintenance import TAKE_UP
 
+CHANNEL_SPECS = (LogSpec, WebhookSpec, AlertmanagerSpec, EmailSpec)
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 TASKS = {
@@ -136,6 +140,25 @@ def test_the_page_has_every_key_of_the_index_file_with_its_default():
     assert listed.keys() == keys.keys()
     inwords = {"collection": "as blue", "embedding.vector": "empty", "canary.stages": "5 %, 25 %, 50 %, 100 %"}
     assert listed == {key: inwords.get(key, default) for key, default in keys.items()}
+
+
+def test_the_page_has_every_key_of_every_alert_channel_with_its_default():
+    rows = table(text(ROOT / "docs" / "index-file.md"), "channel key")
+    kinds = {spec.model_fields["kind"].annotation.__args__[0]: spec for spec in CHANNEL_SPECS}
+    listed = {
+        (kind, name.strip("`")): default
+        for name, of, default, _ in rows
+        for kind in (kinds if of == "all" else of.split(", "))
+    }
+    assert set(kinds) == set(CHANNELS)
+    keys = {(kind, name): default(field) for kind, spec in kinds.items() for name, field in spec.model_fields.items()}
+    assert listed == keys
+
+
+def test_the_operations_page_has_every_alert_with_its_severity():
+    rows = table(text(ROOT / "docs" / "operations.md"), "alert")
+    listed = {name: (severity, "while" in told) for names, severity, told in rows for name in spans(names)}
+    assert listed == {name: (trigger.severity, trigger.lasts) for name, trigger in TRIGGERS.items()}
 
 
 def documented(model, path=""):

@@ -1,0 +1,100 @@
+"""Servers on loopback that take alerts as the outside would, and can be told to refuse or to fail."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Receiver:
+    """``taken`` has what arrived: (headers, body). ``status`` is what the next ones are answered."""
+
+    port: int = 0
+    status: int = 200
+    taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def http_receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}
+            if receiver.status < 300:
+                receiver.taken.append((headers, body))
+            self.send_response(receiver.status)
+            self.send_header("location", "/elsewhere")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler), receiver):
+        yield receiver
+
+
+@contextmanager
+def smtp_receiver() -> Iterator[Receiver]:
+    """Speaks as much of RFC 5321 as a mail needs; ``status`` from 400 on is said to the sender's address."""
+    receiver = Receiver()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.say("220 loopback")
+            for line in self.rfile:
+                verb = line.split()[0].upper() if line.split() else b""
+                if verb == b"DATA":
+                    self.take()
+                elif verb == b"MAIL" and receiver.status >= 400:
+                    self.say("451 later" if receiver.status >= 500 else "550 no")
+                elif verb == b"QUIT":
+                    return self.say("221 bye")
+                else:
+                    self.say("250 fine")
+            return None
+
+        def take(self) -> None:
+            self.say("354 go on")
+            lines = iter(self.rfile.readline, b".\r\n")
+            mail = b"".join(line.removeprefix(b".") for line in lines)
+            receiver.taken.append(({}, mail))
+            self.say("250 taken")
+
+        def say(self, text: str) -> None:
+            self.wfile.write(text.encode() + b"\r\n")
+
+    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler), receiver):
+        yield receiver
+
+
+@contextmanager
+def _serving(server: socketserver.TCPServer, receiver: Receiver) -> Iterator[None]:
+    receiver.port = int(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def told(kind: str, body: bytes) -> dict[str, str]:
+    """What a person reads in it, whatever the channel: id, subject and everything said, as one text."""
+    if kind == "email":
+        mail = message_from_bytes(body, policy=policy.default)
+        return {"id": mail["Message-ID"].strip("<>").split("@")[0], "all": f"{mail['Subject']}\n{mail.get_content()}"}
+    if kind == "alertmanager":
+        (alert,) = json.loads(body)
+        return {"id": alert["annotations"]["id"], "all": json.dumps(alert, ensure_ascii=False)}
+    return {"id": json.loads(body)["id"], "all": body.decode()}
