@@ -51,7 +51,7 @@ def judge(store, qdrant_grpc_port, tmp_path, corpus):
 
 
 def gate(store, laid, folder, validation):
-    nobody = dict.fromkeys(("sessions", "clock", "indexes", "knock", "alerts", "channel"))
+    nobody = dict.fromkeys(("sessions", "clock", "indexes", "knock", "alerts", "channel", "shelf"))
     services = Services(
         **nobody,
         store=store,
