@@ -347,10 +347,13 @@ class Postgres(Server):
 
 
 @contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """The URL of a new empty database on the PostgreSQL at ``server``; dropped in the end, whoever is connected."""
+def fresh_database(server: str, like: str | None = None) -> Iterator[str]:
+    """The URL of a new database on the PostgreSQL at ``server``; dropped in the end, whoever is connected.
+
+    It is empty, or a copy of the one at the URL ``like``, to which nobody may be connected.
+    """
     name = f"rollouts_test_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name}")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -1,15 +1,32 @@
-"""One world per test, on each of the databases."""
+"""One world per test, on each of the databases; or, for tests that kill, one after the other on the same database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.mortal import Reaper, mortal_world
 from tests.world import World
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
-    made = World(tmp_path, database_url)
+def world(tmp_path: Path, ready_url: str) -> Iterator[World]:
+    made = World(tmp_path, ready_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make(tmp_path: Path, ready_url: str) -> Iterator[Callable[[Reaper], World]]:
+    """Builds worlds on one database; each closes the one before it."""
+    made: list[World] = []
+
+    def build(reaper: Reaper) -> World:
+        for old in made:
+            old.close()
+        made[:] = [mortal_world(tmp_path, ready_url, reaper)]
+        return made[0]
+
+    yield build
+    for world in made:
+        world.close()

@@ -4,8 +4,7 @@ of what won: done again by somebody else, it comes to the same.
 The places are enumerated, not sampled, as in ``test_kills``.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from core.routing import enrolment
 from core.routing.recorder import Batch
 from core.tally import Tally
 from core.trials import commands, looking
-from tests.mortal import Killed, Reaper, mortal_world
+from tests.mortal import Killed, Reaper
 from tests.world import DIMENSION, EMBEDDING, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}
@@ -136,23 +135,6 @@ class Life:
 
 def _seen(variant: str, user: int) -> Seen:
     return Seen(variant, 1, "collection", 1, 1, searches=4, log_ms=12 + user % 8 / 8)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Reaper], World]]:
-    """Builds worlds on one database after each other."""
-    url = str(request.getfixturevalue(f"{request.param}_url"))
-    made: list[World] = []
-
-    def build(reaper: Reaper) -> World:
-        for old in made:
-            old.close()
-        made[:] = [mortal_world(tmp_path, url, reaper)]
-        return made[0]
-
-    yield build
-    for world in made:
-        world.close()
 
 
 @pytest.mark.proof

@@ -1,8 +1,7 @@
 """The gate within a deployment: whose verdict opens what, and what a person may do about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.world import World, texts
 
 #: A floor that nothing can be held to: without an answer in the stamp nobody can tell.
 UNSURE = {"checks": {"judged_quality": True}}
-
-
-@pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
-    made = World(tmp_path, database_url)
-    yield made
-    made.close()
 
 
 def held(world: World, **settings: Any) -> str:

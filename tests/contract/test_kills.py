@@ -5,14 +5,13 @@ the act, and somebody else goes on.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core import commands, engine
 from core.lifecycle import Event
-from tests.mortal import Killed, Reaper, mortal_world
+from tests.mortal import Killed, Reaper
 from tests.world import World, texts
 
 
@@ -34,23 +33,6 @@ def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
             world.broker.waiting.clear()
         reaper.armed = False
     raise AssertionError("never ended")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Reaper], World]]:
-    """Builds worlds on the same database; each uses an alias of its own."""
-    url = str(request.getfixturevalue(f"{request.param}_url"))
-    made: list[World] = []
-
-    def build(reaper: Reaper) -> World:
-        for old in made:
-            old.close()
-        made[:] = [mortal_world(tmp_path, url, reaper)]
-        return made[0]
-
-    yield build
-    for world in made:
-        world.close()
 
 
 Scenario = Callable[[World, Reaper, str], dict[str, Any]]

@@ -15,13 +15,13 @@ from tests.world import texts
 
 
 @pytest.fixture
-def make(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
+def make(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
     made = []
 
     def build(reaper):
         for old in made:
             old.close()
-        made[:] = [mortal_world(tmp_path, sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))]
+        made[:] = [mortal_world(tmp_path, ready_sqlite_url, reaper, ServerStore(qdrant_url, "", qdrant_grpc_port))]
         return made[0]
 
     yield build

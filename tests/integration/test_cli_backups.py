@@ -88,8 +88,8 @@ def test_the_embedded_store_says_that_a_backup_needs_a_server(shell):
     assert (result.exit_code, "needs a server" in result.stderr) == (2, True)
 
 
-def test_the_tasks_refuse_as_the_verbs_do_and_answer_what_json_can_hold(tmp_path, sqlite_url):
-    world = World(tmp_path, sqlite_url)
+def test_the_tasks_refuse_as_the_verbs_do_and_answer_what_json_can_hold(tmp_path, ready_sqlite_url):
+    world = World(tmp_path, ready_sqlite_url)
     world.declare("docs", source=world.write("docs.jsonl", texts(5)))
     for name, command in COMMANDS.items():
         with pytest.raises(Refused, match="needs a server"):

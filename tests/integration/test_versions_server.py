@@ -13,8 +13,8 @@ from tests.world import World, texts
 
 
 @pytest.fixture
-def server(tmp_path, sqlite_url, qdrant_url, qdrant_grpc_port):
-    made = World(tmp_path, sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
+def server(tmp_path, ready_sqlite_url, qdrant_url, qdrant_grpc_port):
+    made = World(tmp_path, ready_sqlite_url, ServerStore(qdrant_url, "", qdrant_grpc_port))
     yield made
     made.close()
 
