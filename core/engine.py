@@ -7,13 +7,13 @@ import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, or_, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core import alerts, claims, events, outcomes, retention, wishes
 from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
-from core.errors import LeaseLost, Refused, Unavailable
+from core.errors import LeaseLost, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
@@ -138,12 +138,12 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
         return Crashed(f"interrupted: {type(error).__name__}")
     except Unavailable as error:
         return Later(str(error))
-    except (OperationalError, InterfaceError) as error:
-        return Later(f"the database did not answer ({type(error).__name__})")
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
         # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
+        if isinstance(error, DBAPIError) and hung_up(error):
+            return Later(f"the database did not answer ({type(error).__name__})")
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
         return Reject(f"unexpected {type(error).__name__}: {error}")
 

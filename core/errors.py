@@ -12,6 +12,8 @@ The class docstring is the default message. A message names the thing, the value
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
 
 class AppError(Exception):
     """Something went wrong."""
@@ -42,3 +44,12 @@ class LeaseLost(AppError):
 
 class Interrupted(AppError):
     """The turn was interrupted before it ended."""
+
+
+def hung_up(error: DBAPIError) -> bool:
+    """Whether the database did not answer or ended the connection, as against refusing a statement.
+
+    PostgreSQL ends one that was idle in a transaction for too long, as a process that was stopped is, by an
+    InternalError (25P03).
+    """
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)

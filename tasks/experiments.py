@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery import Celery
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from core.feedback import Feedback, Unexposed, track
 from core.services import Services
@@ -98,6 +98,6 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         ignore_result=False,
         shared=False,
         reject_on_worker_lost=True,  # nobody knocks again for feedback, and none of it can kill a worker
-        autoretry_for=(Unexposed, OperationalError, InterfaceError),
+        autoretry_for=(Unexposed, DBAPIError),
         retry_kwargs={"countdown": _AGAIN, "max_retries": _TRIES},
     )

@@ -27,6 +27,8 @@ from adapters.migrate import migrate
 from tests.servers import Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
+#: Acceptance tests for any process: no installation is theirs, and nothing depends on how long they take.
+UNHURRIED = {"test_detection"}
 #: Bytes; the servers of one run leave 2 GB there at most.
 ROOM = 6 * 2**30
 
@@ -39,6 +41,8 @@ def pytest_configure() -> None:
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("TMPDIR", str(MEMORY))
         tempfile.tempdir = None  # it is looked up once, perhaps already
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        os.nice(10)  # the first process measures how soon things happen
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     # A deadline per example would measure how busy the machine is.
@@ -48,13 +52,13 @@ def pytest_configure() -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With several processes, as in `make test`, a file's tests stay together, and acceptance tests have one process to
-    themselves: they share installations and measure times. (xdist's own groups are marks, which it writes into an
-    attribute that pytest 9.2 no longer reads.)"""
+    """With several processes, as in `make test`, a file's tests stay together, and the first process has the acceptance
+    tests that share installations and measure times. (xdist's own groups are marks, which it writes into an attribute
+    that pytest 9.2 no longer reads.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return file.parent.name if file.parent.name == "acceptance" else str(file)
+        return file.parent.name if file.parent.name == "acceptance" and file.stem not in UNHURRIED else str(file)
 
 
 @pytest.hookimpl

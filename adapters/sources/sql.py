@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from adapters.environment import secret
 from adapters.sources.values import as_fields
-from core.errors import Refused, Unavailable
+from core.errors import Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
 
 _PAGE = 1000
@@ -142,4 +142,4 @@ def _engine(url: URL, name: str) -> Engine:
 def _may_pass(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_ERROR:
         return False
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return hung_up(error)

@@ -63,6 +63,8 @@ HELD = ("point_alias.before", "search.before", "create.before", "create.after", 
 ENDED = (Status.LIVE, Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
 #: What a look raises while a server is away, or before the first worker has made the tables.
 AWAY = (OperationalError, ProgrammingError, httpx.TransportError, httpx.HTTPStatusError)
+#: Everything takes this many times as long where other tests run beside, and nothing is wrong.
+BUSY = 3
 _LOOK = 0.1
 _TAIL = 40
 T = TypeVar("T")
@@ -208,10 +210,10 @@ class Installation:
         return self.foreign.send_task(task, kwargs=arguments)
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        return self.send(task, **arguments).get(timeout=60, interval=0.05)
+        return self.send(task, **arguments).get(timeout=60 * BUSY, interval=0.05)
 
     def deploy(self, alias: str, source: str = "docs.jsonl", **options: Any) -> str:
-        return str(self.start(alias, source, **options).get(timeout=60, interval=0.05)["deployment_id"])
+        return str(self.start(alias, source, **options).get(timeout=60 * BUSY, interval=0.05)["deployment_id"])
 
     def start(self, alias: str, source: str = "docs.jsonl", **options: Any) -> AsyncResult:
         return self.send(
@@ -338,8 +340,9 @@ class Installation:
 
 
 def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[], str] = str) -> T:
-    """The first true answer. A database or Qdrant that is away does not answer yet."""
-    deadline = time.monotonic() + seconds
+    """The first true answer; ``seconds`` are those of a machine that has nothing else to do. A database or Qdrant that
+    is away does not answer yet."""
+    deadline = time.monotonic() + seconds * BUSY
     while True:
         try:
             answer = found()
@@ -347,7 +350,7 @@ def until(found: Callable[[], T], seconds: float, what: str, story: Callable[[],
             answer = None
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{story()}"
+        assert time.monotonic() < deadline, f"not within {seconds * BUSY:g} s: {what}\n{story()}"
         time.sleep(_LOOK)
 
 

@@ -15,7 +15,7 @@ from tests.acceptance.damages import DAMAGES, HEALTHY, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
 
 #: Records in live, and in the corpus that each seed draws them from.
-SIZE, CORPUS = 800, 900
+SIZE, CORPUS = 400, 450
 JUDGED = 400
 #: Of an index of 50 records, no more than these many queries can be judged.
 FEWEST = {"a small index": 10}

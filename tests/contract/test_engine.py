@@ -2,10 +2,13 @@
 
 import dataclasses
 import threading
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from core import claims, commands, engine
@@ -229,6 +232,34 @@ def test_a_database_that_goes_away_in_the_middle_of_a_step_is_waited_for(world: 
     world.over(store)
     world.run()
     assert world.status(deployment)["status"] == "live"
+
+
+class Stopped(Failing):
+    """A process that is stopped in a transaction for longer than PostgreSQL waits, and then goes on."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.store, "upsert")
+        self._sessions = world.services.sessions
+
+    def _fail(self, *_: Any, **__: Any) -> None:
+        with self._sessions() as session:
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10ms'"))
+            while True:
+                time.sleep(0.05)
+                session.execute(text("SELECT 1"))
+
+
+def test_a_step_whose_connection_was_ended_while_it_was_stopped_is_tried_again(
+    tmp_path: Path, ready_postgres_url: str
+) -> None:
+    with closing(World(tmp_path, ready_postgres_url)) as world:
+        world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+        deployment, store = world.deploy("docs"), world.store
+        world.over(Stopped(world))
+        world.run(until=lambda: "InternalError" in world.step(deployment, "populate")["message"])
+        world.over(store)
+        world.run()
+        assert world.status(deployment)["status"] == "live"
 
 
 def test_an_error_nobody_foresaw_rolls_back_and_is_on_record(world: World, docs: str) -> None:

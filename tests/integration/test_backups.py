@@ -231,6 +231,7 @@ def test_a_damaged_backup_is_found_by_verify_and_refused_by_restore(world, kind)
     live = serve(world, "docs")["green"]
     shelf = world.folder / "backups"
     (shelf / back_up(world, "docs")).rename(shelf / OTHER)
+    world.store.upsert(live, [Point("5a7d1a3e-0000-4000-8000-000000000000", [0.1] * DIMENSION, {"text": "another"})])
     backup = back_up(world, "docs")
     before = names(world, "docs")
     DAMAGES[kind](shelf / backup)
