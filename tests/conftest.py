@@ -72,7 +72,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def effort() -> Callable[[int, int], int]:
     """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in `make proof`."""
     return lambda few, many: many if _proof() else few

@@ -14,8 +14,6 @@ from tests.acceptance.corpora import judged, records
 from tests.acceptance.damages import DAMAGES, HEALTHY, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
 
-#: Records in live, and in the corpus that each seed draws them from.
-SIZE, CORPUS = 400, 450
 JUDGED = 400
 #: Of an index of 50 records, no more than these many queries can be judged.
 FEWEST = {"a small index": 10}
@@ -31,16 +29,22 @@ def store(qdrant_url, qdrant_grpc_port):
 
 
 @pytest.fixture(scope="module")
-def corpus():
-    return records(CORPUS)
+def size(effort):
+    """Of records in live; each seed draws them from a corpus that has an eighth more."""
+    return effort(400, 800)
+
+
+@pytest.fixture(scope="module")
+def corpus(size):
+    return records(size * 9 // 8)
 
 
 @pytest.fixture
-def judge(store, qdrant_grpc_port, tmp_path, corpus):
+def judge(store, qdrant_grpc_port, tmp_path, corpus, size):
     """``judge(change, seed, validation)``: the gate's report on a rebuild with that change."""
 
     def judge(change, seed, **validation):
-        laid = lay(store, qdrant_grpc_port, f"matrix_{seed}", change(identical(corpus, SIZE, seed)), tmp_path)
+        laid = lay(store, qdrant_grpc_port, f"matrix_{seed}", change(identical(corpus, size, seed)), tmp_path)
         try:
             return gate(store, laid, tmp_path, validation)
         finally:
@@ -139,10 +143,10 @@ def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), gates.reasons(report)
 
 
-def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, qdrant_grpc_port, tmp_path, corpus):
+def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, qdrant_grpc_port, tmp_path, corpus, size):
     """On one collection: the graph of an index that is built again is another one."""
     laid = lay(
-        store, qdrant_grpc_port, "again", DAMAGES["noise added to vectors"](identical(corpus, SIZE, 0)), tmp_path
+        store, qdrant_grpc_port, "again", DAMAGES["noise added to vectors"](identical(corpus, size, 0)), tmp_path
     )
     one, same, other = (gate(store, laid, tmp_path, {"seed": seed}) for seed in (3, 3, 4))
     assert _without_times(one) == _without_times(same)
