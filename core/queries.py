@@ -50,7 +50,7 @@ def deletions(services: Services, limit: int = 20) -> list[dict[str, Any]]:
         rows = session.scalars(
             select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
         )
-        return [_deletion(row) for row in rows]
+        return [deletion(row) for row in rows]
 
 
 def events(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _event(row: EventRow) -> dict[str, Any]:
     }
 
 
-def _deletion(row: Deletion) -> dict[str, Any]:
+def deletion(row: Deletion) -> dict[str, Any]:
     return {
         "collection": row.collection,
         "alias": row.alias,
