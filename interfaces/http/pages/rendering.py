@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 #: Status -> symbol and colour; the word always stands beside both.
 SYMBOLS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("done", "live", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")),
-    **dict.fromkeys(("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"), ("✖", "bad")),
+    **dict.fromkeys(
+        ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"), ("✖", "bad")
+    ),
     **dict.fromkeys(("running", "rolling_back", "deleting", "building", "progressing"), ("◌", "calm")),
     **dict.fromkeys(("waiting", "scheduled", "due", "deletion due"), ("◷", "calm")),
     **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
