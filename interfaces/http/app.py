@@ -7,10 +7,12 @@ import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from core.overview.sight import Sight
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
 from interfaces.http import api
+from interfaces.http.api.stream import News
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
@@ -18,14 +20,14 @@ from interfaces.http.security import Door, Guard
 
 def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
-    house = House(services, settings, Router(services))
+    house = House(services, settings, Router(services), Sight(services))
     app = Starlette(
         routes=[*api.routes()],
         middleware=[Middleware(Guard, house=house)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
-    app.state.house, app.state.door = house, Door(house)
+    app.state.house, app.state.door, app.state.news = house, Door(house), News(services)
     return app
 
 
