@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from core.lifecycle import MOVING, Status
 from core.ports import PointId
+from core.records import OURS
 from core.routing import Answer
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
@@ -115,10 +116,12 @@ def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
 
 def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
     """The fields of ``payload`` in their order while there is room for ``room`` characters of JSON, texts cut to
-    ``TEXT``; and whether anything was left out."""
+    ``TEXT``; and whether anything was left out. What deployments keep there for themselves is nothing to read."""
     kept: dict[str, Any] = {}
     cut = False
     for key, value in payload.items():
+        if key == OURS:
+            continue
         shown = _shortened(value, min(TEXT, room // 2))
         size = len(json.dumps({key: shown}, ensure_ascii=False, default=str))
         cut |= shown != value or size > room
@@ -162,7 +165,8 @@ def done(seen: Seen) -> float:
 
 def where(seen: Seen) -> str:
     """The step under way, in words."""
-    return next((f"{step.name}: {step.message}" for step in seen.steps if step.status in _AT), seen.message)
+    at = next((step for step in seen.steps if step.status in _AT), None)
+    return f"{at.name}: {at.message}".removesuffix(": ") if at else seen.message
 
 
 def _step(step: Mapping[str, Any]) -> Step:

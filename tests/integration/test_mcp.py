@@ -117,7 +117,7 @@ def test_a_search_says_what_answered_and_how_well(world, agent):
     live = world.store.aliases()["docs"]
     assert (found["alias"], found["collection"], found["version"], found["variant"]) == ("docs", live, 1, "live")
     assert len(found["results"]) == 3
-    assert found["results"][0]["payload"]["text"] == "text 7 about asyncio and python"
+    assert found["results"][0]["payload"] == {"id": 7, "text": "text 7 about asyncio and python"}
     scores = [hit["score"] for hit in found["results"]]
     assert scores == sorted(scores, reverse=True)
     assert found["note"] == ""
