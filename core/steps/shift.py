@@ -13,6 +13,8 @@ from core.steps.gate import shut
 from core.steps.observed import Observed, observe, stage_name
 
 _CONFIRM_AGAIN = 1.0
+#: Looks of which the effects are kept.
+_COURSE = 120
 
 
 def shift(context: StepContext) -> Outcome:
@@ -30,8 +32,11 @@ def shift(context: StepContext) -> Outcome:
     seen = observe(context, stage)
     wanted = looks_of(stage, spec)
     shown = {"done": min(looks, wanted), "size": wanted, "unit": "looks", **_shares(context, route, stage)}
-    context.turn.save({"looks": looks + 1, "windows": seen.windows, "progress": shown})
-    return _decide(seen, stage, spec, looks, _output(seen, stage, shown))
+    output = _output(seen, stage, shown)
+    course = [*context.state.get("course", []), _effects(seen)][-_COURSE:]
+    progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
+    context.turn.save({"looks": looks + 1, "windows": seen.windows, "course": course, "progress": progress})
+    return _decide(seen, stage, spec, looks, {**output, "course": course})
 
 
 def guard(context: StepContext) -> Outcome:
@@ -121,6 +126,11 @@ def _shares(context: StepContext, route: Route, stage: Stage) -> State:
     """What was set, and who says that he serves it: two different things."""
     confirmed = table.confirmed(context.services, route)
     return {"set": stage.percentage, "route": route.version, "confirmed": str(confirmed), "all": confirmed.all}
+
+
+def _effects(seen: Observed) -> State:
+    """By metric: the harm and its bounds at this look, for a drawing of how it came to be known."""
+    return {found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons}
 
 
 def _output(seen: Observed, stage: Stage, shown: State) -> State:

@@ -1,0 +1,161 @@
+"""From plain data to HTML: templates that escape everything, and how times, numbers and words are written."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+HERE = Path(__file__).parent
+
+#: Status -> symbol and colour; the word always stands beside both.
+SYMBOLS: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("done", "live", "pass", "deleted", "unchanged", "on", "sent", "healthy", "yes"), ("✔", "good")),
+    **dict.fromkeys(
+        ("failed", "needs_operator", "block", "damaged", "given_up", "no", "error", "degraded"), ("✖", "bad")
+    ),
+    **dict.fromkeys(("running", "rolling_back", "deleting", "building", "progressing"), ("◌", "calm")),
+    **dict.fromkeys(("waiting", "scheduled", "due", "deletion due"), ("◷", "calm")),
+    **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
+    **dict.fromkeys(("inconclusive", "unknown"), ("?", "warn")),
+    "paused": ("॥", "warn"),
+}
+_NEUTRAL = ("•", "soft")
+#: Of symbols that hold a status up to nobody: a decision of an experiment, a metric's verdict.
+DECISIONS = {
+    "SHIP": ("✔", "good", "ship"),
+    "ROLLBACK": ("✖", "bad", "roll back"),
+    "INVALID": ("✖", "bad", "invalid, no verdict"),
+    "KEEP_RUNNING": ("◷", "calm", "keep running"),
+    "STOP_INCONCLUSIVE": ("?", "warn", "stop, nothing shown"),
+}
+VERDICTS = {
+    "better": ("✔", "good"),
+    "not_worse": ("✔", "good"),
+    "worse": ("✖", "bad"),
+    "unclear": ("?", "warn"),
+    "healthy": ("✔", "good"),
+    "unhealthy": ("✖", "bad"),
+    "unknown": ("?", "warn"),
+}
+
+
+def word(status: str) -> Markup:
+    sign, colour = SYMBOLS.get(status, _NEUTRAL)
+    return signed(sign, colour, status.replace("_", " "))
+
+
+def pill(status: str, text: str = "") -> Markup:
+    sign, colour = SYMBOLS.get(status, _NEUTRAL)
+    shown = text or status.replace("_", " ")
+    return Markup('<span class="word pill {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
+        colour, sign, shown
+    )
+
+
+def signed(sign: str, colour: str, text: str) -> Markup:
+    return Markup('<span class="word {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
+        colour, sign, text
+    )
+
+
+def ago(moment: str | None, now: str) -> Markup:
+    """How long ago, or how soon; the whole time, in UTC, is in the title."""
+    if not moment:
+        return Markup("")
+    at = datetime.fromisoformat(moment)
+    seconds = (datetime.fromisoformat(now) - at).total_seconds()
+    words = f"{_length(seconds)} ago" if seconds >= 0 else f"in {_length(-seconds)}"
+    return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC" data-age>{2}</time>').format(
+        moment, at.astimezone(UTC), words
+    )
+
+
+def at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
+    """The time itself, in UTC."""
+    if not moment:
+        return Markup("")
+    utc = datetime.fromisoformat(moment).astimezone(UTC)
+    shown = format(utc, form)
+    return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC">{2}</time>').format(moment, utc, shown)
+
+
+def span(seconds: float) -> str:
+    """A length of time in the two largest units that matter."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    if minutes < 60:
+        return f"{int(minutes)} min {int(seconds % 60):02d} s"
+    return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
+
+
+def between(begun: str, ended: str) -> str:
+    return span(max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()))
+
+
+def number(value: float | None) -> str:
+    """Counts with thousands apart, measures to four significant digits; nothing where nothing is known."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def size(count: float | None) -> str:
+    if count is None:
+        return ""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:,.1f} {unit}"
+    return f"{count:,.0f} B"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    return "" if share is None else f"{share:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def _length(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+ENVIRONMENT.globals |= {"word": word, "pill": pill, "signed": signed, "decisions": DECISIONS, "verdicts": VERDICTS}
+ENVIRONMENT.filters |= {
+    "ago": ago,
+    "at": at,
+    "span": span,
+    "between": between,
+    "number": number,
+    "size": size,
+    "percent": percent,
+}
+
+#: Nothing but our own files; no style or script within a page, so nothing that somebody wrote into a record can be one.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def html(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+    return HTMLResponse(ENVIRONMENT.get_template(template).render(context), status, HEADERS)

@@ -1,0 +1,77 @@
+/* What a page gains with JavaScript: it is always new. Without it everything works, and the page is asked for again. */
+"use strict";
+(() => {
+  const body = document.body;
+
+  /* A form that somebody is filling in keeps what he wrote, and the focus stays where it is. */
+  const focusable = (part) => [...part.querySelectorAll("a, button, summary, input, select")];
+  const remembered = (part) => ({
+    open: [...part.querySelectorAll("details[open][id]")].map((one) => one.id),
+    values: [...part.querySelectorAll("input[id], select[id]")].map((one) => [one.id, one.value]),
+    focus: focusable(part).indexOf(document.activeElement),
+  });
+
+  const recalled = (part, kept) => {
+    for (const id of kept.open) document.getElementById(id)?.setAttribute("open", "");
+    for (const [id, value] of kept.values) {
+      const field = document.getElementById(id);
+      if (field && field.value !== value) field.value = value;
+    }
+    if (kept.focus >= 0) focusable(part)[kept.focus]?.focus({ preventScroll: true });
+  };
+
+  /* Ages run by themselves; what differs in nothing else is left alone, with what is selected in it. */
+  const was = new Map();
+  const bare = (part) => part.innerHTML.replace(/(<time[^>]*data-age[^>]*>)[^<]*/g, "$1");
+
+  const replaced = (fresh) => {
+    for (const part of document.querySelectorAll("[data-live]")) {
+      const other = fresh.getElementById(part.id);
+      if (!other || bare(other) === was.get(part.id)) continue;
+      const kept = remembered(part);
+      part.innerHTML = other.innerHTML;
+      was.set(part.id, bare(other));
+      recalled(part, kept);
+    }
+    aged();
+  };
+
+  let asking = false, again = false;
+  const refresh = async () => {
+    if (asking) { again = true; return; }
+    asking = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      if (answer.redirected || answer.status === 401) location.reload();
+      else if (answer.ok) replaced(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      body.classList.toggle("stale", !answer.ok);
+    } catch { body.classList.add("stale"); }
+    asking = false;
+    if (again) { again = false; refresh(); }
+  };
+
+  /* Ages and countdowns go on between two changes; the server's clock counts, not this machine's. */
+  const skew = Date.parse(document.documentElement.dataset.now) - Date.now();
+  const words = (seconds) => {
+    for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]])
+      if (seconds >= 2 * size) return `${Math.round(seconds / size)} ${unit}`;
+    return `${Math.round(seconds)} s`;
+  };
+  const aged = () => {
+    const now = Date.now() + skew;
+    for (const one of document.querySelectorAll("time[data-age]")) {
+      const seconds = (now - Date.parse(one.dateTime)) / 1000;
+      one.textContent = seconds >= 0 ? `${words(seconds)} ago` : `in ${words(-seconds)}`;
+    }
+  };
+
+  if (document.querySelector("[data-live]")) {
+    for (const part of document.querySelectorAll("[data-live]")) was.set(part.id, bare(part));
+    const stream = new EventSource("/live");
+    stream.addEventListener("changed", refresh);
+    stream.onopen = () => body.classList.remove("stale");
+    stream.onerror = () => body.classList.add("stale");
+    setInterval(refresh, 15000);
+  }
+  setInterval(aged, 1000);
+})();
