@@ -16,8 +16,6 @@ from interfaces.mcp.guard import Guard
 from interfaces.mcp.server import make_server
 
 PATH = "/mcp"
-#: Where the door leaves, among a request's state, who it is that asks.
-_CALLER = "caller"
 #: The web process looks at names and origins itself, and knows those that its settings add.
 _LOOKED_AT = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
@@ -39,7 +37,8 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Unauthorized, of which the web process makes an answer."""
-        scope.setdefault("state", {})[_CALLER] = await anyio.to_thread.run_sync(caller, HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        connection.state.caller = await anyio.to_thread.run_sync(caller, connection)
         await self._calls.asgi_app(scope, receive, send)
 
 

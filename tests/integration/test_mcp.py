@@ -4,6 +4,7 @@ process."""
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -33,6 +34,7 @@ from interfaces.mcp import answers
 from interfaces.mcp.guard import Guard
 from interfaces.mcp.server import make_server
 from tests.schedules import Failing
+from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
 
 ROOT = Path(__file__).parents[2]
@@ -382,6 +384,24 @@ def test_over_stdio_and_by_default_nothing_can_be_changed_and_the_store_is_given
     assert "Traceback" not in errors
 
 
+def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_stdin_is_the_end(folder):
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROLLOUTS_SPELT_WRONG": "1"}
+    command = [sys.executable, "-m", "interfaces.cli", "mcp"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
+        said = []
+        for number, (method, params) in enumerate([("initialize", hello), ("tools/list", {}), ("ping", {})]):
+            request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            said.append(json.loads(process.stdout.readline()))
+        rest, errors = process.communicate(timeout=60)
+    assert [(answer["id"], "result" in answer) for answer in said] == [(0, True), (1, True), (2, True)]
+    assert (process.returncode, rest) == (0, "")
+    assert "ROLLOUTS_SPELT_WRONG is not a setting" in errors
+
+
 # --- over HTTP --------------------------------------------------------------------------------------------------------
 
 
@@ -487,6 +507,19 @@ def test_what_only_agents_ask_has_health_and_nothing_else(world):
         assert client.get("/livez").status_code == 200
         assert client.get("/metrics").status_code == 404
         assert client.get("/api/v1/me").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        ((), {}, "the embedded Qdrant belongs to one process"),
+        (("--host", "192.0.2.1"), {"ROLLOUTS_QDRANT_URL": "http://127.0.0.1:1"}, "there is no token: make one with"),
+    ],
+)
+def test_what_would_let_everybody_in_or_keep_others_out_is_refused_at_the_start(folder, arguments, settings, words):
+    answer = Shell(folder)("mcp", "--http", "--port", "0", *arguments, **settings)
+    assert answer.exit_code == 2
+    assert words in answer.stderr
 
 
 def until(condition, seconds=60):
