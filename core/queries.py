@@ -90,13 +90,16 @@ def events_since(
         return [_told(row) for row in session.scalars(query)]
 
 
-def newest_event(services: Services) -> int:
-    """The id of the newest event; 0 if nothing has happened yet."""
+def newest_event(services: Services, last: int) -> tuple[int, int]:
+    """The id of the newest event, 0 if nothing has happened yet, and how many of the ``last`` ids up to it are there:
+    transactions that lasted longer may fill in some."""
     with services.sessions() as session:
-        return session.scalar(select(func.max(EventRow.id))) or 0
+        newest = session.scalar(select(func.max(EventRow.id))) or 0
+        there = select(func.count()).where(EventRow.id > newest - last)
+        return newest, session.scalar(there) or 0
 
 
-def _events(alias: str | None, deployment_id: str | None) -> Select[tuple[EventRow]]:
+def _events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
     query = select(EventRow)
     if alias is not None:
         query = query.where(EventRow.alias == alias)

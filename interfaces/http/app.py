@@ -8,10 +8,12 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
+from core.overview.sight import Sight
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
 from interfaces.http import api, health, metrics
+from interfaces.http.api.stream import News
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
@@ -29,7 +31,7 @@ def make_mcp_app(services: Services, settings: Settings) -> Starlette:
 
 
 def _app(services: Services, settings: Settings, routes: Sequence[BaseRoute]) -> Starlette:
-    house = House(services, settings, Router(services))
+    house = House(services, settings, Router(services), Sight(services))
     agents = Endpoint(house)
     app = Starlette(
         routes=[*routes, *agents.routes()],
@@ -37,7 +39,8 @@ def _app(services: Services, settings: Settings, routes: Sequence[BaseRoute]) ->
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
-    app.state.house, app.state.door, app.state.agents = house, Door(house), agents
+    app.state.house, app.state.door, app.state.news = house, Door(house), News(services)
+    app.state.agents = agents
     return app
 
 
