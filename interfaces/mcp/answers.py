@@ -6,10 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from core.index_file import IndexSpec
 from core.lifecycle import MOVING, Status
 from core.ports import PointId
 from core.records import OURS
 from core.routing import Answer
+from core.versions import without_credentials
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
 ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
@@ -46,18 +48,19 @@ class Found(BaseModel):
 
 class Index(BaseModel):
     alias: str = Field(description="What to search")
-    collection: str | None = Field(description="What serves it now; null before the first deployment")
-    version: int | None
-    model: str | None = Field(description="The embedding model of what serves")
-    points: int | None = Field(description="Points when it was built")
+    collection: str | None = Field(None, description="What serves it now; null before the first deployment")
+    version: int | None = None
+    model: str | None = Field(None, description="The embedding model of what serves")
+    points: int | None = Field(None, description="Points when it was built")
     declared: bool = Field(description="Whether the index file declares it, so that it can be deployed")
     source: str | None = Field(description="Where a deployment reads from")
-    strategy: str | None
     deployment: str | None = Field(description="The deployment under way")
+    attention: list[str] = Field(description="What somebody should look at")
 
 
 class Indexes(BaseModel):
     indexes: list[Index]
+    note: str = Field("", description="What could not be asked, if anything could not")
 
 
 class Started(BaseModel):
@@ -111,6 +114,27 @@ def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
         variant=answer.variant,
         results=[Hit(id=hit.id, score=hit.score, payload=payload) for hit, payload, _ in shown],
         note=note,
+    )
+
+
+def indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
+    """What ``core.overview.home`` shows people, and of the index file what an agent can ask for."""
+    note = "; ".join(filter(None, [home["qdrant_error"], home["file_error"]]))
+    return Indexes(indexes=[_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
+
+
+def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
+    live, running = shown["live"] or {}, shown["running"] or {}
+    return Index(
+        alias=shown["alias"],
+        collection=live.get("collection"),
+        version=live.get("number"),
+        model=live.get("model"),
+        points=live.get("points"),
+        declared=spec is not None,
+        source=without_credentials(spec.source) if spec and spec.source else None,
+        deployment=running.get("id"),
+        attention=[one["text"] for one in shown["attention"]],
     )
 
 

@@ -9,8 +9,9 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import declared, indexes, queries
+from core import declared, lineage, queries
 from core.errors import Refused
+from core.overview import home, sight
 from core.routing import Answer
 from core.services import Services
 from interfaces.mcp import answers
@@ -52,10 +53,10 @@ class Tools:
             return answers.found(alias, answer, *self._version(answer.collection))
 
     def list_indexes(self, context: Context) -> answers.Indexes:
-        """Lists the indexes that can be searched, what serves each of them, and what is being deployed."""
+        """Lists the indexes that can be searched, what serves each of them, and what goes on there."""
         with self._guard.asked(context, "read"):
-            listed = indexes.indexes(self._services)
-            return answers.Indexes(indexes=[answers.Index(**one) for one in listed])
+            seen = sight.look_now(self._services)
+            return answers.indexes(home.home(self._services, seen), seen.declared)
 
     async def get_deployment(
         self,
@@ -107,7 +108,7 @@ class Tools:
     def _version(self, collection: str) -> tuple[int | None, str]:
         """A search needs no database, so its answer is not lost for the want of one."""
         try:
-            return indexes.number_of(self._services, collection), ""
+            return lineage.number_of(self._services, collection), ""
         except SQLAlchemyError:
             return None, "the database did not answer, so the version is not known"
 

@@ -152,7 +152,8 @@ def test_the_same_holds_for_what_stands_in_the_address(api, path, words):
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"), [(b"{", "application/json"), (b'{"query": NaN}', "application/json"), (b"query=x", "text/plain")]
+    ("content", "kind"),
+    [(b"{", "application/json"), (b'{"query": NaN}', "application/json"), (b"query=x", "text/plain")],
 )
 def test_a_body_that_is_no_json_is_refused(api, content, kind):
     answer = api.client.post(f"{PREFIX}/indexes/docs/search", content=content, headers={"Content-Type": kind})
@@ -383,5 +384,3 @@ def test_a_revoked_token_is_refused_within_a_second(api, world):
     api.app.state.door.forget()
     assert api.ask("GET", "/me", token=secret).status_code == 401
     assert BELIEVED <= 1.0
-
-

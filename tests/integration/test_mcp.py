@@ -182,12 +182,22 @@ def test_fields_without_room_are_left_out_and_the_rest_is_whole():
 
 
 def test_indexes_are_listed_with_what_serves_and_what_is_only_declared(world, agent):
-    docs, other = agent.call("list_indexes")["indexes"]
+    docs, other = sorted(agent.call("list_indexes")["indexes"], key=lambda one: one["alias"])
     assert (docs["alias"], docs["version"], docs["points"]) == ("docs", 1, 30)
     assert (docs["source"], docs["model"]) == ("jsonl:docs.jsonl", "hashing:64")
     assert (other["alias"], other["collection"], other["declared"]) == ("other", None, True)
     started = world.deploy("other")
-    assert agent.call("list_indexes")["indexes"][1]["deployment"] == started
+    assert {one["alias"]: one["deployment"] for one in agent.call("list_indexes")["indexes"]} == {
+        "docs": None,
+        "other": started,
+    }
+
+
+def test_indexes_are_listed_while_qdrant_is_away_and_what_is_missing_is_said(world):
+    world.services = replace(world.services, store=Failing(world.store, Unavailable("Qdrant is away"), "aliases"))
+    listed = Agent(world).call("list_indexes")
+    assert listed["note"] == "Qdrant is away"
+    assert {one["alias"]: one["version"] for one in listed["indexes"]} == {"docs": 1, "other": None}
 
 
 def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent):
