@@ -43,7 +43,7 @@ class Readiness:
     def answer(self, request: Request) -> Response:
         checks = self.checks(of(request))
         ready = all(check.state == "ok" for check in checks)
-        told = _told if _may_read(request) else _hinted
+        told = _told if _may_read(request, checks) else _hinted
         return JSONResponse({"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503)
 
     def checks(self, house: House) -> list[Check]:
@@ -82,7 +82,10 @@ def _silent(name: str) -> Check:
 _START = "start it, or correct its address; `rollouts doctor` looks closer"
 
 
-def _may_read(request: Request) -> bool:
+def _may_read(request: Request, checks: list[Check]) -> bool:
+    """A database that hangs is not asked who this is."""
+    if any(check.name == "database" and check.state != "ok" for check in checks):
+        return False
     try:
         return caller(request).may("read")
     except (AppError, SQLAlchemyError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, insert
 from starlette.testclient import TestClient
@@ -71,6 +72,13 @@ def test_a_scrape_has_every_metric_under_its_name_with_its_kind_and_its_labels(w
     (ended,) = found["rollouts_deployments_ended"].samples
     assert ended.labels == {"kind": "rollout", "strategy": "blue_green", "outcome": "promoted"}
     assert ended.value == 1
+
+
+def test_prometheus_gets_the_form_that_it_prefers(world):
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    answer = web(world).get("/metrics", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert {family.name for family in openmetrics(answer.text)} == {metric.name for metric in METRICS}
 
 
 def test_two_web_processes_tell_the_same(world):
