@@ -15,6 +15,7 @@ from benchmarks import (
     experiments,
     gaps,
     gate,
+    http,
     machine,
     memory,
     nightly,
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "gap": gaps,
     "gate": gate,
     "routing": routing,
+    "http": http,
     "experiments": experiments,
     "memory": memory,
 }
