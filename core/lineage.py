@@ -48,6 +48,12 @@ def versions(services: Services, alias: str) -> dict[str, Any]:
     return {"alias": alias, "versions": listed}
 
 
+def number_of(services: Services, collection: str) -> int | None:
+    """The version that a collection is; None if somebody else made it."""
+    with services.sessions() as session:
+        return session.scalar(select(Version.number).where(Version.collection == collection))
+
+
 def find(services: Services, alias: str, named: str) -> Version:
     """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
     check_name("alias", alias)

@@ -62,6 +62,11 @@ class Sight:
             self._done.set()
 
 
+def look_now(services: Services) -> Seen:
+    """For whoever asks once, and waits for it."""
+    return _with_qdrant(services, _with_file(services, Seen()))
+
+
 def _with_file(services: Services, seen: Seen) -> Seen:
     try:
         return replace(seen, declared=services.indexes(), file_error="")

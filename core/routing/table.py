@@ -56,6 +56,12 @@ def current(services: Services, alias: str) -> Route:
         return load(session, alias)
 
 
+def trying(session: Session) -> list[Route]:
+    """The routes that lead to more than the alias itself."""
+    tries = RouteRow.green.is_not(None) | RouteRow.experiment_id.is_not(None)
+    return [_route(row) for row in session.scalars(select(RouteRow).where(tries))]
+
+
 def shown(services: Services, alias: str) -> dict[str, Any]:
     """The route as plain data, and which search processes serve its newest version."""
     route = current(services, alias)
