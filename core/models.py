@@ -93,6 +93,7 @@ class StepRow(Base):
     progress; all three fall to zero when a turn makes progress."""
 
     __tablename__ = "steps"
+    __table_args__ = (Index("steps_by_end", "finished_at"),)
 
     deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

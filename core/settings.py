@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     api_token: SecretStr = SecretStr("")
     #: Host names by which the web process may be asked, besides localhost and addresses; separated by commas.
     web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Whether agents may deploy declared indexes; else the tool for it is not there.
+    mcp_deploy: bool = False
     #: Where backups stand; every worker reaches it under this path.
     backup_dir: Path = Path(".rollouts/backups")
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.

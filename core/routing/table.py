@@ -56,6 +56,12 @@ def current(services: Services, alias: str) -> Route:
         return load(session, alias)
 
 
+def trying(session: Session) -> list[Route]:
+    """The routes that lead to more than the alias itself."""
+    tries = RouteRow.green.is_not(None) | RouteRow.experiment_id.is_not(None)
+    return [_route(row) for row in session.scalars(select(RouteRow).where(tries))]
+
+
 def newer(session: Session, versions: Mapping[str, int]) -> set[str]:
     """The aliases of these whose route has a newer version."""
     query = select(RouteRow.alias, RouteRow.version).where(RouteRow.alias.in_(versions))

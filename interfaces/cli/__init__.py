@@ -46,6 +46,15 @@ main.add_command(token_verbs.web)
 
 
 @main.command()
+@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
+@click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
+@token_verbs.served
+def mcp(**given: Any) -> None:
+    """Search, and looks at deployments, for agents (MCP)."""
+    verb("agents.mcp", **given)
+
+
+@main.command()
 @click.argument("alias")
 @click.option(
     "--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES or collection:NAME."

@@ -3,20 +3,15 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import SQLAlchemyError
-
-import migrations
 from adapters import broker, database
-from adapters.migrate import revision
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import deliveries, queries
-from core.errors import Busy, Refused, Unavailable
+from core.errors import Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
 from core.schedules import queries as schedules
@@ -27,25 +22,12 @@ from core.strategies import STRATEGIES
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from interfaces.embedded import running_elsewhere
+from interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
 from wiring import EMBEDDED_STORE, build, roots
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)
 _PORT_SECONDS = 2.0
-#: The sweep finds a lost turn in 20 s, a dead worker's in 36 s (celery-facts): nothing stands still longer by itself.
-_STILL_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """``state`` is ok, warn or fail; ``code`` the exit code a failure asks for."""
-
-    name: str
-    state: str
-    value: str
-    advice: str = ""
-    code: int = DONE
-
 
 Findings = Iterator[Check]
 
@@ -125,8 +107,7 @@ def _broker(settings: Settings) -> Findings:
     if settings.embedded:
         yield _runner()
         return
-    broker.ping(settings)
-    yield Check("broker", "ok", broker.address(settings))
+    yield at_broker(settings)
     listened = broker.listened_queues(settings)
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue in sorted(wanted):
@@ -152,18 +133,15 @@ def _qdrant(settings: Settings) -> Findings:
         settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), settings.qdrant_grpc_port, EMBEDDED_STORE
     )
     try:
-        server, aliases = store.server(), store.aliases()
-    except Busy as error:
-        yield Check("qdrant", "ok", str(error))
-        return
+        yield at_qdrant(store)
+        if not settings.qdrant_url:
+            return
+        version = store.server().version
     finally:
         store.close()
-    version = ".".join(map(str, server.version))
-    yield Check("qdrant", "ok", f"{server.address}, version {version}, {len(aliases)} aliases")
-    if server.embedded:
-        return
-    if server.version < _TESTED:
-        yield Check("qdrant", "warn", f"version {version} is older than what this is tested with", "update to 1.16")
+    if version < _TESTED:
+        found = f"version {'.'.join(map(str, version))} is older than what this is tested with"
+        yield Check("qdrant", "warn", found, "update to 1.16")
     yield _grpc(settings)
 
 
@@ -184,19 +162,9 @@ def _database(settings: Settings) -> Findings:
         yield Check("database", "ok", f"{where} is not there yet; the first command makes it")
         return
     try:
-        with engine.connect() as connection:
-            found = revision(connection)
-    except SQLAlchemyError as error:
-        raise database.unavailable(engine, error) from error
+        yield at_database(engine)
     finally:
         engine.dispose()
-    if found is not None and found > migrations.HEAD:
-        yield Check("database", "fail", f"{where} is at revision {found}", "update this program", REFUSED)
-    else:
-        yield Check("database", "ok", f"{where}, {f'revision {found}' if found else _EMPTY}")
-
-
-_EMPTY = "empty; the first command makes its tables"
 
 
 def _has_tables(found: list[Check]) -> bool:
@@ -210,6 +178,7 @@ def _inside(settings: Settings) -> list[Check]:
     services = build(settings, knock=lambda knock: None)
     try:
         looks = {
+            "sweep": _sweep,
             "sources": _sources,
             "models": _models,
             "deployments": _deployments,
@@ -221,6 +190,10 @@ def _inside(settings: Settings) -> list[Check]:
     finally:
         services.store.close()
         services.sessions.kw["bind"].dispose()
+
+
+def _sweep(services: Services) -> Findings:
+    yield at_sweep(services)
 
 
 def _sources(services: Services) -> Findings:
@@ -256,7 +229,7 @@ def _deployments(services: Services) -> Findings:
 def _moving(seen: dict[str, object]) -> Check:
     late = screen.seconds_since(str(seen["wake_at"]))
     name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
-    if late < _STILL_SECONDS:
+    if late < STILL_SECONDS:
         return Check(name, "ok", where)
     advice = "start `rollouts up` or the workers; Flower and the logs say why a turn does not end"
     return Check(name, "warn", f"{where}, its turn is {screen.span(late)} late", advice)
@@ -265,7 +238,7 @@ def _moving(seen: dict[str, object]) -> Check:
 def _deletions(services: Services) -> Findings:
     for row in queries.deletions(services, limit=1000):
         late = screen.seconds_since(row["delete_after"])
-        if row["finished_at"] is None and late > _STILL_SECONDS:
+        if row["finished_at"] is None and late > STILL_SECONDS:
             value = f"{row['collection']} was due {screen.span(late)} ago"
             yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")
 
@@ -274,7 +247,7 @@ def _schedules(services: Services) -> Findings:
     for seen in schedules.schedules(services, limit=1):
         name, last = f"schedule {seen['alias']} {seen['action']}", next(iter(seen["runs"]), None)
         late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
-        if late > _STILL_SECONDS:
+        if late > STILL_SECONDS:
             value = f"was due {screen.span(late)} ago"
             yield Check(name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers")
         elif last is not None and last["status"] == "failed":

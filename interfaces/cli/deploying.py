@@ -114,7 +114,7 @@ def see_through(house: House, started: str, timeout: float | None, as_json: bool
 
 
 def _followed(house: House, started: str, timeout: float | None, as_json: bool) -> Seen:
-    with _driven(house):
+    with driven(house):
         try:
             return follow(house.services, started, timeout=timeout, as_json=as_json)
         except (KeyboardInterrupt, TimedOut):
@@ -124,18 +124,18 @@ def _followed(house: House, started: str, timeout: float | None, as_json: bool) 
 
 
 @contextmanager
-def _driven(house: House) -> Iterator[None]:
-    """With the embedded default the deployment runs in this process, unless another one of this folder runs deployments
-    already: then this one lets go of the store and only watches the rows."""
+def driven(house: House) -> Iterator[bool]:
+    """With the embedded default deployments run in this process, unless another one of this folder runs them already:
+    then this one lets go of the store and only watches the rows. Whether this process runs any."""
     try:
         if house.runner is not None:
             house.runner.start()
     except Refused:
         house.services.store.close()
-        yield
+        yield False
         return
     try:
-        yield
+        yield house.runner is not None
     finally:
         if house.runner is not None:
             house.runner.stop()

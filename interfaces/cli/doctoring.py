@@ -5,7 +5,8 @@ from dataclasses import asdict
 from rich.text import Text
 
 from interfaces.cli import screen
-from interfaces.cli.checkup import Check, examine, exit_code
+from interfaces.cli.checkup import examine, exit_code
+from interfaces.looks import Check
 
 
 def doctor(as_json: bool) -> int:

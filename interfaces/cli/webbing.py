@@ -1,11 +1,14 @@
 """``web``: what is asked by HTTP, beside workers that run elsewhere."""
 
 import logging
+from collections.abc import Callable
 
 from rich.text import Text
+from starlette.types import ASGIApp
 
 from core.errors import Refused
-from core.settings import load_settings
+from core.services import Services
+from core.settings import Settings, load_settings
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, log_to_the_terminal, opened
 from interfaces.http import serving
@@ -13,8 +16,14 @@ from interfaces.http.app import make_app
 
 
 def web(host: str, port: int, as_json: bool) -> int:
+    return serve(make_app, host, port, as_json=as_json)
+
+
+def serve(
+    make: Callable[[Services, Settings], ASGIApp], host: str, port: int, path: str = "", *, as_json: bool = False
+) -> int:
     """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which is one process's: there,
-    `rollouts up` serves the web too."""
+    `rollouts up` serves all of it too."""
     if not load_settings().qdrant_url:
         raise Refused(
             "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves the web in it; or "
@@ -23,9 +32,10 @@ def web(host: str, port: int, as_json: bool) -> int:
     with opened() as house, serving.bound(house.services, house.settings, host, port) as door:
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
+        url = serving.url(door) + path
         if as_json:
-            screen.emit({"web": serving.url(door)})
+            screen.emit({"web": url})
         else:
-            screen.console().print(Text(f"{serving.url(door)}  Ctrl-C ends it"))
-        serving.serve(make_app(house.services, house.settings), door)
+            screen.console().print(Text(f"{url}  Ctrl-C ends it"))
+        serving.serve(make(house.services, house.settings), door)
     return DONE

@@ -1,36 +1,49 @@
-"""Puts the web process together: the API, and what else is asked by HTTP."""
+"""Puts the web process together: the API, metrics and health, and what agents ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
-from interfaces.http import api
+from interfaces.http import api, health, metrics
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
+from interfaces.mcp.http import Endpoint
 
 
 def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
+    return _app(services, settings, [*api.routes(), *metrics.routes(), *health.routes()])
+
+
+def make_mcp_app(services: Services, settings: Settings) -> Starlette:
+    """What agents ask, and whether it can be answered; nothing else."""
+    return _app(services, settings, health.routes())
+
+
+def _app(services: Services, settings: Settings, routes: Sequence[BaseRoute]) -> Starlette:
     house = House(services, settings, Router(services))
+    agents = Endpoint(house)
     app = Starlette(
-        routes=[*api.routes()],
+        routes=[*routes, *agents.routes()],
         middleware=[Middleware(Guard, house=house)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
-    app.state.house, app.state.door = house, Door(house)
+    app.state.house, app.state.door, app.state.agents = house, Door(house), agents
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    yield
     house: House = app.state.house
+    async with app.state.agents.running():
+        yield
     await anyio.to_thread.run_sync(house.router.close)

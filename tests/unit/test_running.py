@@ -127,4 +127,4 @@ def test_the_example_shows_the_default_of_every_setting(name):
     default = Settings.model_fields[name].default
     shown = re.search(rf"^#ROLLOUTS_{name.upper()}=(.*)$", EXAMPLE, re.MULTILINE)[1]
     value = default.get_secret_value() if hasattr(default, "get_secret_value") else default
-    assert shown == ("" if value == () else str(value))
+    assert shown == ("" if value == () else str(value).lower() if isinstance(value, bool) else str(value))

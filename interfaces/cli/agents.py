@@ -1,0 +1,28 @@
+"""``mcp``: what agents ask, over stdin and stdout or over HTTP."""
+
+import os
+from contextlib import nullcontext
+
+from interfaces.cli.deploying import driven
+from interfaces.cli.running import DONE, opened
+from interfaces.cli.webbing import serve
+from interfaces.http.app import make_mcp_app
+from interfaces.mcp import stdio
+from interfaces.mcp.http import PATH
+from interfaces.people import login
+
+
+def mcp(folder: str | None, http: bool, host: str, port: int) -> int:
+    """Over stdin and stdout until stdin ends, over HTTP until Ctrl-C or SIGTERM."""
+    if folder is not None:
+        os.chdir(folder)
+    return serve(make_mcp_app, host, port, PATH) if http else _over_stdio()
+
+
+def _over_stdio() -> int:
+    """Where deployments are allowed and nobody runs them, this process does."""
+    with opened() as house:
+        deploys, embedded = house.settings.mcp_deploy, not house.settings.qdrant_url
+        with driven(house) if deploys else nullcontext(False) as runs:
+            stdio.serve(house.services, login("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs)
+    return DONE

@@ -1,0 +1,98 @@
+"""``/livez``: this process answers. ``/readyz``: what it depends on answers too, and somebody runs deployments; else
+503, and in words what is wrong.
+
+Neither asks for a token, since who watches processes has none; the words are for those who may read.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from threading import Lock
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from core.errors import AppError
+from interfaces.http.house import House, of
+from interfaces.http.security import caller
+from interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep
+
+#: Whoever asks waits no longer; a server that hangs keeps its look waiting for up to 10 s.
+SECONDS = 3.0
+
+
+def routes() -> list[BaseRoute]:
+    return [Route("/livez", _livez), Route("/readyz", Readiness().answer)]
+
+
+def _livez(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+class Readiness:
+    """One thread for each look, and no second look while one waits: however often it is asked, a server that hangs
+    holds no more than that."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(thread_name_prefix="ready")
+        self._under_way: dict[str, Future[Check]] = {}
+        self._guard = Lock()
+
+    def answer(self, request: Request) -> Response:
+        checks = self.checks(of(request))
+        ready = all(check.state == "ok" for check in checks)
+        told = _told if _may_read(request) else _hinted
+        return JSONResponse({"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503)
+
+    def checks(self, house: House) -> list[Check]:
+        with self._guard:
+            for name, look in _looks(house).items():
+                if name not in self._under_way or self._under_way[name].done():
+                    self._under_way[name] = self._pool.submit(_looked, name, look)
+            asked = dict(self._under_way)
+        wait(asked.values(), SECONDS)
+        return [look.result() if look.done() else _silent(name) for name, look in asked.items()]
+
+
+def _looks(house: House) -> dict[str, Callable[[], Check]]:
+    services = house.services
+    looks: dict[str, Callable[[], Check]] = {
+        "database": partial(at_database, services.sessions.kw["bind"]),
+        "qdrant": partial(at_qdrant, services.store),
+        "sweep": partial(at_sweep, services),
+    }
+    return looks if house.settings.embedded else {**looks, "broker": partial(at_broker, house.settings)}
+
+
+def _looked(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except AppError as error:
+        return Check(name, "fail", str(error), _START)
+    except SQLAlchemyError as error:
+        return Check(name, "fail", f"the database did not answer ({type(error).__name__})", _START)
+
+
+def _silent(name: str) -> Check:
+    return Check(name, "fail", f"it has not answered for {SECONDS:g} s", _START)
+
+
+_START = "start it, or correct its address; `rollouts doctor` looks closer"
+
+
+def _may_read(request: Request) -> bool:
+    try:
+        return caller(request).may("read")
+    except (AppError, SQLAlchemyError):
+        return False
+
+
+def _told(check: Check) -> dict[str, str]:
+    return {**_hinted(check), "value": check.value}
+
+
+def _hinted(check: Check) -> dict[str, str]:
+    """Without addresses and versions."""
+    return {"name": check.name, "state": check.state, "advice": check.advice}

@@ -1,0 +1,94 @@
+"""``/metrics``: how things stand, for Prometheus, asked of the database at each scrape."""
+
+import importlib.metadata
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from core import census
+from core.census import Sample
+from core.services import Services
+from interfaces.http.house import of
+from interfaces.http.security import allowed
+
+PREFIX = "rollouts_"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as a page tells of it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+    @property
+    def sampled(self) -> str:
+        """What its samples are called."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+
+_LEFT_OUT = Described(
+    f"{PREFIX}series_left_out", "gauge", ("metric",), f"Series of a metric beyond the {census.MOST} that are shown."
+)
+_SECONDS = Described(f"{PREFIX}scrape_seconds", "gauge", (), "How long the database took to give these numbers.")
+_BUILD = Described(f"{PREFIX}build_info", "gauge", ("version",), "1; the version of this program.")
+
+METRICS = (
+    *(
+        Described(PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help)
+        for name, figure in census.FIGURES.items()
+    ),
+    _LEFT_OUT,
+    _SECONDS,
+    _BUILD,
+)
+
+
+def routes() -> list[BaseRoute]:
+    return [Route("/metrics", _metrics)]
+
+
+def _metrics(request: Request) -> Response:
+    allowed(request, "read")
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Scrape(of(request).services))
+    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(registry), headers={"content-type": kind})
+
+
+class Scrape(Collector):
+    """Nothing is kept between two scrapes, so any process, and any number of them, may be asked."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        started = time.perf_counter()
+        taken = census.take(self._services)
+        seconds = time.perf_counter() - started
+        samples: dict[str, list[Sample]] = {
+            **{PREFIX + name: found.samples for name, found in taken.items()},
+            _LEFT_OUT.name: [((PREFIX + name,), found.left_out) for name, found in taken.items() if found.left_out],
+            _SECONDS.name: [((), seconds)],
+            _BUILD.name: [((importlib.metadata.version("qdrant-rollouts"),), 1)],
+        }
+        for metric in METRICS:
+            yield _family(metric, samples[metric.name])
+
+
+def _family(metric: Described, samples: list[Sample]) -> Metric:
+    make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = make(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family

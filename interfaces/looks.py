@@ -1,0 +1,71 @@
+"""Looks at what a process depends on, for whoever asks: ``rollouts doctor``, and ``/readyz``."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+import migrations
+from adapters import broker, database
+from adapters.migrate import revision
+from core import census
+from core.errors import Busy, Refused
+from core.ports import VectorStore
+from core.services import Services
+from core.settings import Settings
+
+#: The sweep finds a lost turn in 20 s, a dead worker's in 36 s (celery-facts): nothing stands still longer by itself.
+STILL_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``state`` is ok, warn or fail; ``code`` the exit code that a failure asks for."""
+
+    name: str
+    state: str
+    value: str
+    advice: str = ""
+    code: int = 0
+
+
+def at_database(engine: Engine) -> Check:
+    """Raises Unavailable if it does not answer, Refused if this program is older than what is in it."""
+    where = database.address(engine)
+    try:
+        with engine.connect() as connection:
+            found = revision(connection)
+    except SQLAlchemyError as error:
+        raise database.unavailable(engine, error) from error
+    if found is not None and found > migrations.HEAD:
+        raise Refused(f"{where} is at revision {found}, this program knows {migrations.HEAD}: update this program")
+    return Check("database", "ok", f"{where}, {f'revision {found}' if found else EMPTY}")
+
+
+EMPTY = "empty; the first command makes its tables"
+
+
+def at_qdrant(store: VectorStore) -> Check:
+    """Raises Unavailable if it does not answer. An embedded one that another process has open is at work."""
+    try:
+        server, aliases = store.server(), store.aliases()
+    except Busy as error:
+        return Check("qdrant", "ok", str(error))
+    version = ".".join(map(str, server.version))
+    return Check("qdrant", "ok", f"{server.address}, version {version}, {len(aliases)} aliases")
+
+
+def at_broker(settings: Settings) -> Check:
+    """Raises Unavailable if it does not answer."""
+    broker.ping(settings)
+    return Check("broker", "ok", broker.address(settings))
+
+
+def at_sweep(services: Services) -> Check:
+    """Whether somebody looks for turns that are due: without that, nothing that stands still goes on."""
+    with services.sessions() as session:
+        age = census.sweep_age(session, services.clock.now(session))
+    if age <= STILL_SECONDS:
+        return Check("sweep", "ok", f"{age:.0f} s ago")
+    found = "nobody has ever swept" if age == float("inf") else f"nobody has swept for {age:,.0f} s"
+    return Check("sweep", "warn", found, "start `rollouts up`, or beat and the workers")

@@ -1,0 +1,183 @@
+"""What the tools answer. The fields' words are in the schema that a model is given, so they are written for it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from core.lifecycle import MOVING, Status
+from core.ports import PointId
+from core.routing import Answer
+
+#: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
+ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
+_CUT = " […]"
+
+#: What is to be done about a deployment, by its status.
+_NEXT = {
+    Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments",
+    Status.RUNNING: "call get_deployment again, with wait_seconds",
+    Status.ROLLING_BACK: "call get_deployment again, with wait_seconds",
+    Status.PAUSED: "a person decides: rollouts promote, retry, resume or abort",
+    Status.LIVE: "nothing: search_with_alias answers from the new collection",
+    Status.ROLLED_BACK: "nothing changed for searches; message says what to mend before deploying again",
+    Status.NEEDS_OPERATOR: "a person is needed: message says what for, then rollouts abort",
+}
+
+_DONE, _AT = {"done", "skipped"}, {"running", "waiting"}
+
+
+class Hit(BaseModel):
+    id: PointId
+    score: float
+    payload: dict[str, Any] = Field(description="The stored record, long texts cut")
+
+
+class Found(BaseModel):
+    alias: str
+    collection: str = Field(description="The collection that answered")
+    version: int | None = Field(description="Its version of the index; null for one that this system did not make")
+    variant: str = Field(description="Whose answer it is: live, or an arm of a canary or an experiment")
+    results: list[Hit] = Field(description="Best first")
+    note: str = Field("", description="What is missing in this answer, if anything is")
+
+
+class Index(BaseModel):
+    alias: str = Field(description="What to search")
+    collection: str | None = Field(description="What serves it now; null before the first deployment")
+    version: int | None
+    model: str | None = Field(description="The embedding model of what serves")
+    points: int | None = Field(description="Points when it was built")
+    declared: bool = Field(description="Whether the index file declares it, so that it can be deployed")
+    source: str | None = Field(description="Where a deployment reads from")
+    strategy: str | None
+    deployment: str | None = Field(description="The deployment under way")
+
+
+class Indexes(BaseModel):
+    indexes: list[Index]
+
+
+class Started(BaseModel):
+    deployment_id: str
+    status: str
+    alias: str
+    old_collection: str | None
+    new_collection: str
+    next: str = Field(description="What to do now")
+
+
+class Step(BaseModel):
+    name: str
+    status: str
+    message: str
+    progress: float | None = Field(description="How much of it is done, from 0 to 1")
+
+
+class Verdict(BaseModel):
+    verdict: str = Field(description="pass, block or inconclusive")
+    not_passed: list[str] = Field(description="Each check that did not pass, with what was measured and its bound")
+    report: str = Field(description="The resource with the whole report")
+
+
+class Seen(BaseModel):
+    id: str
+    alias: str
+    strategy: str
+    status: str
+    moving: bool = Field(description="Whether it goes on by itself; if not, it has ended or waits for a person")
+    old_collection: str | None
+    new_collection: str
+    message: str
+    steps: list[Step]
+    gate: Verdict | None = Field(description="Whether the new collection may serve; null until it is judged")
+    created_at: str
+    finished_at: str | None
+    next: str = Field(description="What to do now")
+
+
+def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
+    """Payloads share what room there is, so that fifty long records are no more to read than ten."""
+    room = min(PAYLOAD, ALL // max(1, len(answer.results)))
+    shown = [(hit, *bounded(hit.payload, room)) for hit in answer.results]
+    if any(cut for _, _, cut in shown):
+        note = "; ".join(filter(None, [note, "long texts and fields without room are cut; ask for fewer results"]))
+    return Found(
+        alias=alias,
+        collection=answer.collection,
+        version=version,
+        variant=answer.variant,
+        results=[Hit(id=hit.id, score=hit.score, payload=payload) for hit, payload, _ in shown],
+        note=note,
+    )
+
+
+def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
+    """The fields of ``payload`` in their order while there is room for ``room`` characters of JSON, texts cut to
+    ``TEXT``; and whether anything was left out."""
+    kept: dict[str, Any] = {}
+    cut = False
+    for key, value in payload.items():
+        shown = _shortened(value, min(TEXT, room // 2))
+        size = len(json.dumps({key: shown}, ensure_ascii=False, default=str))
+        cut |= shown != value or size > room
+        if size <= room:
+            kept[key], room = shown, room - size
+    return kept, cut
+
+
+def _shortened(value: Any, most: int) -> Any:
+    return value[: most - len(_CUT)] + _CUT if isinstance(value, str) and len(value) > most else value
+
+
+def seen(deployment: Mapping[str, Any]) -> Seen:
+    """A deployment as ``core.queries`` tells it, without its events and the gate's rows that passed."""
+    status = Status(deployment["status"])
+    return Seen(
+        id=deployment["id"],
+        alias=deployment["alias"],
+        strategy=deployment["strategy"],
+        status=status,
+        moving=status in MOVING,
+        old_collection=deployment["blue"],
+        new_collection=deployment["green"],
+        message=deployment["message"],
+        steps=[_step(step) for step in deployment["steps"]],
+        gate=_verdict(deployment),
+        created_at=deployment["created_at"],
+        finished_at=deployment["finished_at"],
+        next=next_act(status),
+    )
+
+
+def next_act(status: str) -> str:
+    return _NEXT[Status(status)]
+
+
+def done(seen: Seen) -> float:
+    """How many steps are done, the one under way in part."""
+    return sum(1.0 if step.status in _DONE else step.progress or 0.0 for step in seen.steps)
+
+
+def where(seen: Seen) -> str:
+    """The step under way, in words."""
+    return next((f"{step.name}: {step.message}" for step in seen.steps if step.status in _AT), seen.message)
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    progress = step["progress"] or {}
+    share = min(1.0, progress["done"] / progress["size"]) if progress.get("size") else None
+    return Step(name=step["name"], status=step["status"], message=step["message"], progress=share)
+
+
+def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
+    report = deployment["gate"]
+    if report is None:
+        return None
+    failed = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
+    return Verdict(
+        verdict=report["verdict"],
+        not_passed=[f"{row['name']}: {row['value']} against {row['bound']}; {row['detail']}" for row in failed],
+        report=f"rollouts://deployments/{deployment['id']}/gate",
+    )

@@ -1,0 +1,52 @@
+"""Around everything an agent asks: who it is, whether it may, and what goes wrong in words that reach the model."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from sqlalchemy.exc import DBAPIError
+
+from core import events
+from core.errors import AppError, Refused
+from core.tokens import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What the library shows of: a request that makes no sense, and everything else that can be foreseen. It hides the
+    words of every other exception."""
+
+    refused: type[Exception]
+    other: type[Exception]
+
+
+IN_TOOLS = Failures(ToolError, ToolError)
+IN_RESOURCES = Failures(ResourceNotFoundError, ResourceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """``caller`` says who asks; ``lent`` is entered around every call, for what is to be given back after it."""
+
+    caller: Callable[[Context], Caller]
+    lent: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    @contextmanager
+    def asked(self, context: Context, scope: str, failures: Failures = IN_TOOLS) -> Iterator[Caller]:
+        caller = self.caller(context)
+        if not caller.may(scope):
+            raise failures.refused(
+                f"{caller.name} may not do this: the scope {scope} is missing; an operator gives it with "
+                f"`rollouts token create NAME --scope {scope}`"
+            )
+        try:
+            with events.through("mcp"), self.lent():
+                yield caller
+        except Refused as error:
+            raise failures.refused(str(error)) from error
+        except AppError as error:
+            raise failures.other(str(error)) from error
+        except DBAPIError as error:
+            raise failures.other(f"the database did not answer ({type(error).__name__}); try again later") from error

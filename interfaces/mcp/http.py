@@ -1,0 +1,50 @@
+"""MCP over streamable HTTP, at ``/mcp`` of the web process: one POST is one call, and any process can take the next."""
+
+from contextlib import AbstractAsyncContextManager
+
+import anyio.to_thread
+from mcp.server.mcpserver import Context
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from core.tokens import Caller
+from interfaces.http.house import House
+from interfaces.http.security import caller
+from interfaces.mcp.guard import Guard
+from interfaces.mcp.server import make_server
+
+PATH = "/mcp"
+#: Where the door leaves, among a request's state, who it is that asks.
+_CALLER = "caller"
+#: The web process looks at names and origins itself, and knows those that its settings add.
+_LOOKED_AT = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+class Endpoint:
+    """Served while ``running``, once. Every call brings its token; there are no sessions that could outlive it."""
+
+    def __init__(self, house: House) -> None:
+        deploys = house.settings.mcp_deploy
+        server = make_server(house.services, house.router, Guard(_caller), deploys=deploys)
+        server.streamable_http_app(stateless_http=True, transport_security=_LOOKED_AT)
+        self._calls = server.session_manager
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route(PATH, self, methods=["POST"])]
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return self._calls.run()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Unauthorized, of which the web process makes an answer."""
+        scope.setdefault("state", {})[_CALLER] = await anyio.to_thread.run_sync(caller, HTTPConnection(scope))
+        await self._calls.asgi_app(scope, receive, send)
+
+
+def _caller(context: Context) -> Caller:
+    request = context.request_context.request
+    assert request is not None
+    found: Caller = request.state.caller
+    return found

@@ -1,0 +1,44 @@
+"""What agents may read as documents: deployments and gate reports, whole, as the command line gives them in JSON."""
+
+import json
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+
+from core import queries
+from core.errors import Refused
+from core.services import Services
+from interfaces.mcp.guard import IN_RESOURCES, Guard
+
+
+def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
+    def read(context: Context, deployment_id: str) -> dict[str, Any]:
+        with guard.asked(context, "read", IN_RESOURCES):
+            return queries.deployment(services, deployment_id)
+
+    @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
+    def deployment(context: Context, id: str) -> str:
+        """One deployment with its steps, the gate's report and everything that happened."""
+        return _text(read(context, id))
+
+    @server.resource("rollouts://deployments/{id}/gate", title="A gate's report", mime_type=_JSON)
+    def gate(context: Context, id: str) -> str:
+        """Every check of the gate: what was measured, against what bound, of how much, and the worst answers."""
+        seen = read(context, id)
+        if seen["gate"] is None:
+            with guard.asked(context, "read", IN_RESOURCES):
+                raise Refused(f"deployment {seen['id']} has no gate report: it is {seen['status']}, {seen['message']}")
+        return _text(seen["gate"])
+
+    @server.resource("rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON)
+    def deployments(context: Context, alias: str) -> str:
+        """The latest deployments of an index, newest first, with their steps."""
+        with guard.asked(context, "read", IN_RESOURCES):
+            return _text(queries.deployments(services, alias))
+
+
+_JSON = "application/json"
+
+
+def _text(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, default=str)

@@ -1,0 +1,121 @@
+"""What agents may ask. Each tool is one function of the core; its docstring is what a model reads of it."""
+
+from functools import partial
+from typing import Annotated, Protocol
+
+import anyio
+import anyio.to_thread
+from mcp.server.mcpserver import Context
+from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from core import declared, indexes, queries
+from core.errors import Refused
+from core.routing import Answer
+from core.services import Services
+from interfaces.mcp import answers
+from interfaces.mcp.guard import Guard
+
+#: A model reads every result; who needs more asks the HTTP API.
+MOST_RESULTS, LONGEST_QUERY = 50, 4_000
+#: Clients give up on a call after a minute.
+LONGEST_WAIT = 50.0
+_LOOK = 0.5
+
+
+class Searching(Protocol):
+    def search(self, alias: str, query: str, user_id: str | None = None, limit: int = 10) -> Answer: ...
+
+
+class Tools:
+    def __init__(self, services: Services, searching: Searching, guard: Guard) -> None:
+        self._services, self._searching, self._guard = services, searching, guard
+        #: Set when the server ends, so that nobody waits any longer.
+        self.closing = anyio.Event()
+
+    def search_with_alias(
+        self,
+        context: Context,
+        query: Annotated[str, Field(description="What to look for, in words")],
+        alias: Annotated[str, Field(description="Which index to search; list_indexes names them")] = "documentation",
+        limit: Annotated[
+            int, Field(description="How many results", json_schema_extra={"minimum": 1, "maximum": MOST_RESULTS})
+        ] = 10,
+        user_id: Annotated[
+            str | None, Field(description="Whose search it is: while versions are compared, a user stays with one")
+        ] = None,
+    ) -> answers.Found:
+        """Searches an index by meaning and returns the nearest records with their scores, best first."""
+        with self._guard.asked(context, "search"):
+            _check_search(query, limit)
+            answer = self._searching.search(alias, query, user_id, limit)
+            return answers.found(alias, answer, *self._version(answer.collection))
+
+    def list_indexes(self, context: Context) -> answers.Indexes:
+        """Lists the indexes that can be searched, what serves each of them, and what is being deployed."""
+        with self._guard.asked(context, "read"):
+            listed = indexes.indexes(self._services)
+            return answers.Indexes(indexes=[answers.Index(**one) for one in listed])
+
+    async def get_deployment(
+        self,
+        context: Context,
+        deployment_id: Annotated[str, Field(description="The id, or the beginning of it")],
+        wait_seconds: Annotated[
+            float,
+            Field(
+                description="How long to wait for its end; progress is reported meanwhile",
+                json_schema_extra={"minimum": 0, "maximum": LONGEST_WAIT},
+            ),
+        ] = 0.0,
+    ) -> answers.Seen:
+        """Says how a deployment stands: its steps, what the gate found, and what to do next."""
+        look = partial(anyio.to_thread.run_sync, self._look, context, deployment_id, wait_seconds)
+        seen: answers.Seen = await look()
+        ends = anyio.current_time() + wait_seconds
+        while seen.moving and anyio.current_time() < ends and not self.closing.is_set():
+            await context.report_progress(answers.done(seen), len(seen.steps), answers.where(seen))
+            with anyio.move_on_after(min(_LOOK, ends - anyio.current_time())):
+                await self.closing.wait()
+            seen = await look()
+        return seen
+
+    def deploy_new_index(
+        self,
+        context: Context,
+        alias: Annotated[str, Field(description="A declared index; list_indexes names them")],
+        source: Annotated[str, Field(description="What the index file declares, or nothing: no other is taken")] = "",
+        validate: Annotated[bool, Field(description="Must be true: no gate is ever skipped")] = True,
+    ) -> answers.Started:
+        """Begins to rebuild an index from its declared source and returns at once; get_deployment says how it goes.
+
+        The alias moves to the new collection only after it has passed its checks, and is put back if it does badly.
+        """
+        with self._guard.asked(context, "deploy") as caller:
+            started = declared.deploy(self._services, alias, source, validate=validate, actor=caller.name)
+            answer = queries.started(self._services, started)
+            return answers.Started(**answer, next=answers.next_act(answer["status"]))
+
+    def _look(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
+        with self._guard.asked(context, "read"):
+            if not 0 <= wait_seconds <= LONGEST_WAIT:
+                raise Refused(
+                    f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again after that"
+                )
+            return answers.seen(queries.deployment(self._services, deployment_id))
+
+    def _version(self, collection: str) -> tuple[int | None, str]:
+        """A search needs no database, so its answer is not lost for the want of one."""
+        try:
+            return indexes.number_of(self._services, collection), ""
+        except SQLAlchemyError:
+            return None, "the database did not answer, so the version is not known"
+
+
+def _check_search(query: str, limit: int) -> None:
+    if not query.strip():
+        raise Refused("query is empty; say in words what to look for")
+    if len(query) > LONGEST_QUERY:
+        raise Refused(f"query has {len(query):,} characters; at most {LONGEST_QUERY:,} are taken: shorten it")
+    if not 1 <= limit <= MOST_RESULTS:
+        raise Refused(f"limit is {limit}; expected 1 to {MOST_RESULTS}")

@@ -1,0 +1,14 @@
+"""Steps that ended lately are found without reading all of them."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    op.create_index("steps_by_end", "steps", ["finished_at"])
+
+
+def downgrade() -> None:
+    op.drop_index("steps_by_end", "steps")

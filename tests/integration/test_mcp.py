@@ -1,0 +1,496 @@
+"""What agents can do, by the official client: in memory and over HTTP on a world moved by hand, over stdio on a real
+process."""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import httpx2
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from adapters.qdrant_local import LocalStore
+from core import tokens
+from core.errors import Unavailable
+from core.routing import Router
+from core.settings import Settings
+from core.tokens import Caller, brought
+from interfaces.http import serving
+from interfaces.http.app import make_app, make_mcp_app
+from interfaces.mcp import answers
+from interfaces.mcp.guard import Guard
+from interfaces.mcp.server import make_server
+from tests.schedules import Failing
+from tests.world import EMBEDDING, World, texts
+
+ROOT = Path(__file__).parents[2]
+READING = ["search_with_alias", "list_indexes", "get_deployment"]
+
+
+@pytest.fixture
+def world(tmp_path, sqlite_url):
+    """A live index, and one that is declared only."""
+    made = World(tmp_path, sqlite_url)
+    made.declare("docs", source=made.write("docs.jsonl", texts(30)))
+    made.declare("other", source=made.write("other.jsonl", texts(8)))
+    made.deploy("docs")
+    made.run()
+    yield made
+    made.close()
+
+
+async def told(answer):
+    """What came of it, errors too: those that leave a client's block come in groups."""
+    try:
+        return await answer
+    except MCPError as error:
+        return error
+
+
+def raised(found):
+    if isinstance(found, MCPError):
+        raise found
+    return found
+
+
+class Agent:
+    """A client of its own for every call, as ``scopes`` allow."""
+
+    def __init__(self, world: World, *scopes: str, deploys: bool = True) -> None:
+        self.world, self.deploys = world, deploys
+        self.caller = Caller("token:agent", brought(scopes or ("admin",)))
+        self.progress = []
+
+    def ask(self, what):
+        async def asked():
+            with Router(self.world.services) as router:
+                guard = Guard(lambda context: self.caller)
+                server = make_server(self.world.services, router, guard, deploys=self.deploys)
+                async with Client(server) as client:
+                    return await told(what(client))
+
+        return raised(asyncio.run(asked()))
+
+    def tools(self):
+        return [tool.name for tool in self.ask(lambda client: client.list_tools()).tools]
+
+    def call(self, tool, **arguments):
+        async def heard(done, total, message):
+            self.progress.append((done, total, message))
+
+        result = self.ask(lambda client: client.call_tool(tool, arguments, progress_callback=heard))
+        assert not result.is_error, result.content[0].text
+        return result.structured_content
+
+    def refusal(self, tool, **arguments):
+        result = self.ask(lambda client: client.call_tool(tool, arguments))
+        assert result.is_error
+        return result.content[0].text
+
+    def read(self, uri):
+        (content,) = self.ask(lambda client: client.read_resource(uri)).contents
+        return json.loads(content.text)
+
+
+@pytest.fixture
+def agent(world):
+    return Agent(world)
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_says_what_answered_and_how_well(world, agent):
+    found = agent.call("search_with_alias", query="text 7 about asyncio and python", alias="docs", limit=3)
+    live = world.store.aliases()["docs"]
+    assert (found["alias"], found["collection"], found["version"], found["variant"]) == ("docs", live, 1, "live")
+    assert len(found["results"]) == 3
+    assert found["results"][0]["payload"]["text"] == "text 7 about asyncio and python"
+    scores = [hit["score"] for hit in found["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found["note"] == ""
+
+
+def test_the_schema_tells_a_model_the_bounds_before_it_asks(agent):
+    tools = {tool.name: tool for tool in agent.ask(lambda client: client.list_tools()).tools}
+    limit = tools["search_with_alias"].input_schema["properties"]["limit"]
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 50, 10)
+    assert tools["search_with_alias"].input_schema["properties"]["alias"]["default"] == "documentation"
+    assert all(tool.description and tool.output_schema for tool in tools.values())
+    assert tools["search_with_alias"].annotations.read_only_hint is True
+    assert tools["deploy_new_index"].annotations.read_only_hint is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"alias": "dcos"}, "known: docs"),
+        ({"limit": 0}, "limit is 0; expected 1 to 50"),
+        ({"limit": 51}, "limit is 51; expected 1 to 50"),
+        ({"query": "  "}, "query is empty"),
+        ({"query": "x" * 4001}, "4,001 characters; at most 4,000"),
+    ],
+)
+def test_what_makes_no_sense_is_said_so_that_a_model_can_mend_it(agent, arguments, words):
+    assert words in agent.refusal("search_with_alias", **{"query": "asyncio", "alias": "docs", **arguments})
+
+
+def test_a_qdrant_that_does_not_answer_is_named_and_not_hidden(world):
+    away = Failing(world.store, Unavailable("Qdrant at http://127.0.0.1:1 did not answer"), "aliases", "search")
+    world.services = replace(world.services, store=away)
+    assert "did not answer" in Agent(world).refusal("search_with_alias", query="asyncio", alias="docs")
+
+
+def test_what_nobody_foresaw_stays_hidden(world):
+    world.services = replace(world.services, store=Failing(world.store, KeyError("a secret"), "aliases"))
+    assert "secret" not in Agent(world).refusal("list_indexes")
+
+
+def test_long_payloads_are_cut_and_the_answer_says_so(world, agent):
+    records = [{"id": number, "text": "asyncio " * 2000, "note": "kept"} for number in range(30)]
+    world.declare("other", source=world.write("other.jsonl", records))
+    world.deploy("other")
+    world.run()
+    found = agent.call("search_with_alias", query="asyncio", alias="other", limit=30)
+    assert len(json.dumps(found["results"])) < answers.ALL + 30 * 200
+    assert all(hit["payload"]["text"].endswith("[…]") for hit in found["results"])
+    assert all(hit["payload"]["note"] == "kept" for hit in found["results"])
+    assert "cut" in found["note"]
+
+
+def test_fields_without_room_are_left_out_and_the_rest_is_whole():
+    kept, cut = answers.bounded({"a": "short", "b": list(range(1000)), "c": 1}, 100)
+    assert (kept, cut) == ({"a": "short", "c": 1}, True)
+    assert answers.bounded({"a": "short"}, 100) == ({"a": "short"}, False)
+
+
+# --- looks ------------------------------------------------------------------------------------------------------------
+
+
+def test_indexes_are_listed_with_what_serves_and_what_is_only_declared(world, agent):
+    docs, other = agent.call("list_indexes")["indexes"]
+    assert (docs["alias"], docs["version"], docs["points"]) == ("docs", 1, 30)
+    assert (docs["source"], docs["model"]) == ("jsonl:docs.jsonl", "hashing:64")
+    assert (other["alias"], other["collection"], other["declared"]) == ("other", None, True)
+    started = world.deploy("other")
+    assert agent.call("list_indexes")["indexes"][1]["deployment"] == started
+
+
+def test_a_deployment_that_the_gate_stopped_says_why_and_what_to_do(world, agent):
+    stopped = world.deploy("docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 0.999}})
+    world.run()
+    seen = agent.call("get_deployment", deployment_id=stopped[:6])
+    assert (seen["id"], seen["status"], seen["moving"]) == (stopped, "rolled_back", False)
+    assert seen["gate"]["verdict"] == "block"
+    assert any("min_top_score" in row and "0.999" in row for row in seen["gate"]["not_passed"])
+    assert "mend" in seen["next"]
+    report = agent.read(seen["gate"]["report"])
+    assert report == world.status(stopped)["gate"]
+
+
+def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
+    started = world.deploy("other")
+    assert agent.read(f"rollouts://deployments/{started}") == json.loads(json.dumps(world.status(started)))
+    assert [one["id"] for one in agent.read("rollouts://indexes/other/deployments")] == [started]
+    templates = agent.ask(lambda client: client.list_resource_templates()).resource_templates
+    assert "rollouts://deployments/{id}/gate" in [template.uri_template for template in templates]
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [("rollouts://deployments/none", "there is no deployment"), ("rollouts://deployments/{id}/gate", "no gate report")],
+)
+def test_a_resource_that_is_not_there_says_so(world, agent, uri, words):
+    started = world.deploy("other")
+    with pytest.raises(MCPError, match=words):
+        agent.read(uri.format(id=started))
+
+
+def test_an_unknown_deployment_and_a_wait_too_long_are_refused_in_words(world, agent):
+    assert "there is no deployment 'none'" in agent.refusal("get_deployment", deployment_id="none")
+    assert "expected 0 to 50" in agent.refusal("get_deployment", deployment_id="none", wait_seconds=51)
+
+
+def test_a_wait_reports_progress_and_ends_in_time(world, agent):
+    started = world.deploy("other")
+    world.run(until=world.at(started, "populate"))
+    seen = agent.call("get_deployment", deployment_id=started, wait_seconds=1)
+    assert seen["moving"] is True
+    assert {(done, total) for done, total, _ in agent.progress} == {(1.0, 5.0)}
+
+
+# --- deployments ------------------------------------------------------------------------------------------------------
+
+
+def test_without_leave_the_tool_that_writes_is_not_even_there(world):
+    reader = Agent(world, deploys=False)
+    assert reader.tools() == READING
+    assert "Unknown tool" in reader.refusal("deploy_new_index", alias="docs")
+    assert Agent(world).tools() == [*READING, "deploy_new_index"]
+
+
+def test_a_declared_index_is_deployed_at_once_and_told_of_until_it_is_live(world, agent):
+    started = agent.call("deploy_new_index", alias="other", source="jsonl:other.jsonl")
+    assert (started["status"], started["old_collection"]) == ("pending", None)
+    world.run()
+    seen = agent.call("get_deployment", deployment_id=started["deployment_id"])
+    assert (seen["status"], seen["new_collection"]) == ("live", started["new_collection"])
+    assert seen["gate"]["verdict"] == "pass"
+    assert agent.call("search_with_alias", query="text", alias="other")["collection"] == started["new_collection"]
+    begun = world.status(started["deployment_id"])["events"][0]
+    assert (begun["actor"], begun["source"]) == ("token:agent", "mcp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"alias": "nothing"}, "declared: docs, other"),
+        ({"source": "jsonl:secrets.jsonl"}, "declares for docs: 'jsonl:docs.jsonl'"),
+        ({"source": "python:os:system"}, "is not what the index file declares"),
+        ({"validate": False}, "no gate|only after its gate has passed"),
+    ],
+)
+def test_nothing_undeclared_and_nothing_unchecked_is_deployed(world, agent, arguments, words):
+    before = agent.call("list_indexes")
+    assert any(word in agent.refusal("deploy_new_index", **{"alias": "docs", **arguments}) for word in words.split("|"))
+    assert agent.call("list_indexes") == before
+
+
+def test_a_second_deployment_is_refused_with_the_first_ones_id(agent):
+    first = agent.call("deploy_new_index", alias="other")["deployment_id"]
+    assert first in agent.refusal("deploy_new_index", alias="other")
+
+
+@pytest.mark.parametrize(
+    ("scope", "tool", "arguments"),
+    [
+        ("read", "search_with_alias", {"query": "asyncio", "alias": "docs"}),
+        ("search", "list_indexes", {}),
+        ("search", "get_deployment", {"deployment_id": "x"}),
+        ("read", "deploy_new_index", {"alias": "docs"}),
+    ],
+)
+def test_a_token_reaches_no_further_than_its_scopes(world, scope, tool, arguments):
+    words = Agent(world, scope).refusal(tool, **arguments)
+    assert "token:agent may not do this: the scope" in words
+    assert "rollouts token create NAME --scope" in words
+
+
+def test_a_resource_needs_the_scope_to_read(world):
+    started = world.deploy("other")
+    with pytest.raises(MCPError, match="the scope read is missing"):
+        Agent(world, "search").read(f"rollouts://deployments/{started}")
+
+
+def test_a_search_is_answered_while_the_database_is_away(world, agent):
+    """The route is known already; what is not known is said."""
+
+    async def asked():
+        with Router(world.services) as router:
+            server = make_server(world.services, router, Guard(lambda context: agent.caller), deploys=False)
+            async with Client(server) as client:
+                arguments = {"query": "asyncio", "alias": "docs"}
+                await client.call_tool("search_with_alias", arguments)
+                with world.services.sessions.begin() as session:
+                    session.execute(text("ALTER TABLE versions RENAME TO elsewhere"))
+                return (await client.call_tool("search_with_alias", arguments)).structured_content
+
+    found = asyncio.run(asked())
+    assert len(found["results"]) == 10
+    assert (found["version"], found["note"]) == (None, "the database did not answer, so the version is not known")
+
+
+# --- over stdio -------------------------------------------------------------------------------------------------------
+
+
+RECORDS = [{"id": number, "text": f"text {number} about asyncio"} for number in range(20)]
+DECLARED = {"source": "jsonl:docs.jsonl", "embedding": EMBEDDING, "soak": {"seconds": 0.2, "interval_seconds": 0.1}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An installation with nothing set and nothing running."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    (place / "docs.jsonl").write_text("\n".join(map(json.dumps, RECORDS)), encoding="utf-8")
+    (place / "rollouts.yaml").write_text(json.dumps({"indexes": {"docs": DECLARED}}), encoding="utf-8")
+    return place
+
+
+def over_stdio(folder, what, **settings):
+    """What ``what`` makes of a client that has started ``rollouts mcp``, and all that came on the process's stderr."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "interfaces.cli", "mcp", "--folder", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
+    )
+
+    async def asked():
+        with (folder / "stderr").open("w+", encoding="utf-8") as errors:
+            async with Client(stdio_client(command, errlog=errors)) as client:
+                found = await told(what(client))
+            errors.seek(0)
+            return found, errors.read()
+
+    return asyncio.run(asked())
+
+
+def test_over_stdio_a_deployment_is_started_followed_to_its_end_and_searched(folder):
+    async def story(client):
+        started = (await client.call_tool("deploy_new_index", {"alias": "docs"})).structured_content
+        waiting = {"deployment_id": started["deployment_id"], "wait_seconds": 50}
+        for _ in range(3):
+            seen = (await client.call_tool("get_deployment", waiting)).structured_content
+            if not seen["moving"]:
+                break
+        asked = {"query": "text 3 about asyncio", "alias": "docs", "limit": 1}
+        found = (await client.call_tool("search_with_alias", asked)).structured_content
+        return started, seen, found
+
+    (started, seen, found), errors = over_stdio(folder, story, ROLLOUTS_MCP_DEPLOY="true")
+    assert (seen["status"], seen["gate"]["verdict"]) == ("live", "pass"), errors
+    assert (found["collection"], found["version"]) == (started["new_collection"], 1)
+    assert found["results"][0]["payload"]["text"] == "text 3 about asyncio"
+    assert "Traceback" not in errors
+
+
+def test_over_stdio_and_by_default_nothing_can_be_changed_and_the_store_is_given_back(folder):
+    async def story(client):
+        tools = [tool.name for tool in (await client.list_tools()).tools]
+        listed = (await client.call_tool("list_indexes", {})).structured_content["indexes"]
+        refused = await client.call_tool("search_with_alias", {"query": "x", "alias": "docs"})
+        with closing(LocalStore(folder / ".rollouts" / "qdrant")) as store:
+            return tools, listed, refused.content[0].text, store.aliases()
+
+    (tools, listed, refused, aliases), errors = over_stdio(folder, story)
+    assert tools == READING
+    assert [(one["alias"], one["collection"], one["deployment"]) for one in listed] == [("docs", None, None)]
+    assert "alias docs does not exist" in refused
+    assert aliases == {}
+    assert "Traceback" not in errors
+
+
+# --- over HTTP --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(world, **settings):
+    """The web process' app on a port of its own, in this process."""
+    made = Settings(_env_file=None, mcp_deploy=True, **settings)
+    app = make_app(world.services, made)
+    with serving.bound(world.services, made, "127.0.0.1", 0) as door, serving.beside(app, door):
+        yield serving.url(door)
+
+
+def over_http(url, what, token="", **headers):
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+
+    async def asked():
+        async with (
+            httpx2.AsyncClient(headers=headers) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            return await told(what(client))
+
+    return raised(asyncio.run(asked()))
+
+
+def statuses(url, **headers):
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    return httpx.post(f"{url}/mcp", json=body, headers={**accept, **headers}, trust_env=False).status_code
+
+
+def token(world, *scopes):
+    return tokens.create(world.services, "-".join(scopes), scopes, actor="anna")["token"]
+
+
+SEARCH = ("search_with_alias", {"query": "asyncio", "alias": "docs", "limit": 2})
+
+
+def test_over_http_a_person_at_this_machine_needs_no_token_while_there_is_none(world):
+    with served(world) as url:
+        found = over_http(url, lambda client: client.call_tool(*SEARCH))
+        tools = over_http(url, lambda client: client.list_tools()).tools
+    assert len(found.structured_content["results"]) == 2
+    assert "deploy_new_index" in [tool.name for tool in tools]
+
+
+def test_over_http_nobody_gets_in_without_a_token_once_there_is_one(world):
+    with served(world) as url:
+        mine = token(world, "search")
+        assert statuses(url) == 401
+        assert statuses(url, Authorization="Bearer rlt_no_token") == 401
+        found = over_http(url, lambda client: client.call_tool(*SEARCH), mine)
+        assert len(found.structured_content["results"]) == 2
+        tokens.revoke(world.services, "search", actor="anna")
+        until(lambda: statuses(url, Authorization=f"Bearer {mine}") == 401)
+
+
+def test_over_http_a_token_reaches_as_far_as_its_scopes_and_is_the_actor(world):
+    with served(world) as url:
+        searching, deploying = token(world, "search"), token(world, "deploy")
+        refused = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), searching)
+        started = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), deploying)
+    assert refused.is_error
+    assert "token:search may not do this: the scope deploy is missing" in refused.content[0].text
+    begun = world.status(started.structured_content["deployment_id"])["events"][0]
+    assert (begun["actor"], begun["source"]) == ("token:deploy", "mcp")
+
+
+def test_over_http_progress_arrives_while_the_call_waits(world):
+    started = world.deploy("other")
+    heard = []
+
+    async def hear(done, total, message):
+        heard.append((done, total))
+
+    waiting = {"deployment_id": started, "wait_seconds": 1}
+    with served(world) as url:
+        seen = over_http(url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear))
+    assert seen.structured_content["status"] == "pending"
+    assert heard[0] == (0.0, 5.0)
+
+
+def test_over_http_other_sites_are_not_let_in(world):
+    with served(world) as url:
+        assert statuses(url, Host="evil.example") == 403
+        assert statuses(url, Origin="https://evil.example") == 403
+        assert httpx.get(f"{url}/mcp", trust_env=False).status_code == 405
+
+
+def test_over_http_a_client_of_the_protocol_before_is_served_too(world):
+    async def asked(url):
+        async with Client(f"{url}/mcp", mode="legacy") as client:
+            return await client.call_tool(*SEARCH)
+
+    with served(world) as url:
+        assert len(asyncio.run(asked(url)).structured_content["results"]) == 2
+
+
+def test_what_only_agents_ask_has_health_and_nothing_else(world):
+    app = make_mcp_app(world.services, Settings(_env_file=None))
+    with TestClient(app, base_url="http://localhost:8601", client=("127.0.0.1", 50000)) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/metrics").status_code == 404
+        assert client.get("/api/v1/me").status_code == 404
+
+
+def until(condition, seconds=60):
+    pause, ends = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen in time"
+        pause.wait(0.1)

@@ -1,0 +1,310 @@
+"""/metrics, /livez and /readyz as those ask who watch processes, and what is drawn from the names of metrics."""
+
+import json
+import re
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, insert
+from starlette.testclient import TestClient
+
+from core import engine, tokens
+from core.errors import Unavailable
+from core.models import Deployment, StepRow
+from core.settings import Settings
+from docs import make_dashboard, make_metrics
+from interfaces.http import health
+from interfaces.http.app import make_app
+from interfaces.http.metrics import METRICS
+from tests.schedules import Failing
+from tests.world import World, texts
+
+DOCS = Path(__file__).parents[2] / "docs"
+AWAY = Unavailable("Qdrant at http://qdrant.internal:6333 did not answer")
+EVERYTHING = ("server", "aliases", "collections", "schema", "health", "count", "search")
+
+
+@pytest.fixture
+def world(tmp_path, sqlite_url):
+    made = World(tmp_path, sqlite_url)
+    yield made
+    made.close()
+
+
+def web(world, **settings):
+    app = make_app(world.services, Settings(_env_file=None, **settings))
+    return TestClient(app, base_url="http://localhost:8600", client=("127.0.0.1", 50000), raise_server_exceptions=False)
+
+
+def bearer(world, *scopes):
+    made = tokens.create(world.services, "-".join(scopes), scopes, actor="anna")["token"]
+    return {"Authorization": f"Bearer {made}"}
+
+
+def scraped(client, **headers):
+    answer = client.get("/metrics", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def without_qdrant(world):
+    world.services = replace(world.services, store=Failing(world.store, AWAY, *EVERYTHING))
+
+
+# --- /metrics ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_scrape_has_every_metric_under_its_name_with_its_kind_and_its_labels(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    world.deploy("docs")
+    world.run()
+    found = scraped(web(world))
+    assert {name: family.type for name, family in found.items()} == {metric.name: metric.kind for metric in METRICS}
+    for metric in METRICS:
+        for sample in found[metric.name].samples:
+            assert (sample.name, set(sample.labels)) == (metric.sampled, set(metric.labels))
+    (ended,) = found["rollouts_deployments_ended"].samples
+    assert ended.labels == {"kind": "rollout", "strategy": "blue_green", "outcome": "promoted"}
+    assert ended.value == 1
+
+
+def test_two_web_processes_tell_the_same(world):
+    """Nothing is kept in a process, so none can be behind."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    first = web(world)
+    before = scraped(first)["rollouts_deployments"].samples
+    world.deploy("docs")
+    after = [scraped(client)["rollouts_deployments"].samples for client in (first, web(world))]
+    assert before == []
+    assert after[0] == after[1] != before
+
+
+def test_a_scrape_needs_the_scope_to_read_once_there_is_a_token(world):
+    client = web(world)
+    assert client.get("/metrics").status_code == 200
+    reading, searching = bearer(world, "read"), bearer(world, "search")
+    client = web(world)
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers=searching).status_code == 403
+    assert "rollouts_deployments" in scraped(client, **reading)
+
+
+def test_a_scrape_asks_nothing_of_qdrant(world):
+    without_qdrant(world)
+    assert scraped(web(world)).keys() == {metric.name for metric in METRICS}
+
+
+def test_a_scrape_without_the_database_fails_and_says_why(world):
+    client = web(world)
+    world.engine.dispose()
+    (world.folder / "state.db").rename(world.folder / "gone")
+    (world.folder / "state.db").mkdir()
+    answer = client.get("/metrics")
+    assert answer.status_code == 503
+    assert "did not answer" in answer.json()["detail"]
+
+
+def test_a_thousand_deployments_are_as_many_queries_as_none(world):
+    client = web(world)
+    scraped(client)  # who asks is looked up once
+    asked = [statements(world, client)]
+    fill(world, 1000)
+    asked.append(statements(world, client))
+    assert asked[0] == asked[1] <= 30
+    found = scraped(client)
+    assert sum(sample.value for sample in found["rollouts_deployments"].samples) == 1000
+    assert len(found["rollouts_step_duration_seconds"].samples) == 5 * 3
+
+
+def statements(world, client):
+    count = 0
+
+    def heard(*_):
+        nonlocal count
+        count += 1
+
+    event.listen(world.engine, "before_cursor_execute", heard)
+    scraped(client)
+    event.remove(world.engine, "before_cursor_execute", heard)
+    return count
+
+
+def fill(world, count):
+    """Deployments that went live, of 200 indexes, each with five steps."""
+    now = world.clock.moment
+    rows = [
+        {
+            "id": f"d{number}",
+            "alias": f"index_{number % 200}",
+            "strategy": "blue_green",
+            "status": "live",
+            "green": f"g{number}",
+            "spec": {},
+            "actor": "anna",
+            "number": number // 200,
+            "created_at": now,
+            "finished_at": now,
+            "wake_at": now,
+        }
+        for number in range(count)
+    ]
+    names = ("create", "populate", "validate", "switch", "soak")
+    steps = [
+        {
+            "deployment_id": row["id"],
+            "position": position,
+            "name": name,
+            "queue": "control",
+            "status": "done",
+            "started_at": now,
+            "finished_at": now,
+        }
+        for row in rows
+        for position, name in enumerate(names)
+    ]
+    with world.services.sessions.begin() as session:
+        session.execute(insert(Deployment), rows)
+        session.execute(insert(StepRow), steps)
+
+
+# --- what is drawn from it --------------------------------------------------------------------------------------------
+
+
+def test_the_table_and_the_dashboard_are_as_code_draws_them():
+    page = make_metrics.PAGE.read_text(encoding="utf-8")
+    assert page == make_metrics.page(page), "stale: run python -m docs.make_metrics"
+    drawn = make_dashboard.FILE.read_text(encoding="utf-8")
+    assert drawn == make_dashboard.dashboard(), "stale: run python -m docs.make_dashboard"
+
+
+def expressions():
+    dashboard = json.loads(make_dashboard.FILE.read_text(encoding="utf-8"))
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"], target["legendFormat"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["name"], variable["query"]["query"], ""
+    for block in re.findall(r"```yml\n(.*?)```", (DOCS / "metrics.md").read_text(encoding="utf-8"), re.DOTALL):
+        for group in yaml.safe_load(block).get("groups", []):
+            for rule in group["rules"]:
+                yield rule["alert"], rule["expr"], rule["annotations"]["summary"]
+
+
+def test_every_expression_asks_for_metrics_and_labels_that_a_scrape_has(world):
+    names = {metric.sampled for metric in METRICS if metric.name in scraped(web(world))}
+    labels = {metric.sampled: set(metric.labels) for metric in METRICS}
+    found = list(expressions())
+    assert len(found) > 30
+    for title, asked, words in found:
+        used = set(re.findall(r"\brollouts_\w+", asked))
+        assert used, title
+        assert used <= names, title
+        known = set().union(*(labels[name] for name in used))
+        assert set(re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', asked)) <= known, title
+        grouped = [label for group in re.findall(r"by \(([^)]*)\)", asked) for label in re.split(r",\s*", group)]
+        shown = re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", words)
+        assert {*grouped, *shown} <= known, title
+        assert not grouped or set(shown) <= set(grouped), title
+
+
+def test_every_metric_is_in_the_dashboard():
+    shown = " ".join(asked for _, asked, _ in expressions())
+    assert [metric.sampled for metric in METRICS if metric.sampled not in shown] == ["rollouts_build_info"]
+
+
+# --- health -----------------------------------------------------------------------------------------------------------
+
+
+def ready(client, **headers):
+    answer = client.get("/readyz", headers=headers)
+    content = answer.json()
+    assert (answer.status_code == 200) == content["ready"]
+    return content["ready"], {check["name"]: check for check in content["checks"]}
+
+
+def test_what_works_is_ready_and_says_how_it_knows(world):
+    engine.overdue(world.services)
+    world.clock.move(5)
+    found, checks = ready(web(world))
+    assert found is True
+    assert {name: check["state"] for name, check in checks.items()} == dict.fromkeys(
+        ("database", "qdrant", "sweep"), "ok"
+    )
+    assert checks["sweep"]["value"] == "5 s ago"
+
+
+def test_nobody_who_sweeps_is_not_ready_and_the_next_act_is_said(world):
+    found, checks = ready(web(world))
+    assert found is False
+    assert checks["sweep"]["value"] == "nobody has ever swept"
+    assert "rollouts up" in checks["sweep"]["advice"]
+    engine.overdue(world.services)
+    world.clock.move(121)
+    assert ready(web(world))[1]["sweep"]["value"] == "nobody has swept for 121 s"
+
+
+def test_a_qdrant_that_is_away_is_named_and_the_rest_is_still_told(world):
+    engine.overdue(world.services)
+    without_qdrant(world)
+    found, checks = ready(web(world))
+    assert found is False
+    assert checks["qdrant"]["value"] == str(AWAY)
+    assert [name for name, check in checks.items() if check["state"] != "ok"] == ["qdrant"]
+
+
+def test_a_database_that_is_away_leaves_the_process_alive_and_not_ready(world):
+    client = web(world)
+    world.engine.dispose()
+    (world.folder / "state.db").rename(world.folder / "gone")
+    (world.folder / "state.db").mkdir()
+    found, checks = ready(client)
+    assert found is False
+    assert {name for name, check in checks.items() if check["state"] == "fail"} == {"database", "sweep"}
+    assert client.get("/livez").json() == {"status": "ok"}
+
+
+def test_a_broker_that_is_away_is_told_without_its_password(world):
+    engine.overdue(world.services)
+    found, checks = ready(web(world, broker_url="redis://:geheim@127.0.0.1:1/0"))
+    assert found is False
+    assert "redis://127.0.0.1:1" in checks["broker"]["value"]
+    assert "geheim" not in json.dumps(checks)
+
+
+def test_who_may_not_read_hears_what_is_wrong_but_no_address(world):
+    without_qdrant(world)
+    mine = bearer(world, "read")
+    client = web(world)
+    assert "qdrant.internal" in json.dumps(ready(client, **mine)[1])
+    found, checks = ready(client)
+    assert found is False
+    assert checks["qdrant"]["state"] == "fail"
+    assert "internal" not in json.dumps(checks)
+
+
+def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice(world):
+    engine.overdue(world.services)
+    asked, go_on = [], threading.Event()
+
+    class Hanging(Failing):
+        def _fail(self, *_, **__):
+            asked.append(1)
+            go_on.wait(60)
+            raise AWAY
+
+    world.services = replace(world.services, store=Hanging(world.store, AWAY, "server"))
+    client = web(world)
+    started = time.monotonic()
+    for _ in range(2):
+        found, checks = ready(client)
+        assert found is False
+        assert checks["qdrant"]["value"] == f"it has not answered for {health.SECONDS:g} s"
+    assert time.monotonic() - started < 60
+    go_on.set()
+    assert len(asked) == 1
