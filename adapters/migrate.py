@@ -1,4 +1,7 @@
-"""Bringing the database to the revision this code needs, once, whoever comes first; by itself: ``python -m adapters.migrate``."""
+"""Bringing the database to the revision this code needs, once, whoever comes first.
+
+``python -m adapters.migrate`` does that and nothing else.
+"""
 
 from pathlib import Path
 

@@ -14,9 +14,10 @@ from docs.pages.markdown import fenced, joined, table, told, value
 _HEAD = """# Channels, one by one
 
 Made from `CHANNELS` by `python -m docs.make_reference`. Where the section stands and what its keys mean is in
-[index file](../index-file.md#alerts), what is told and when in [operations](../operations.md#alerts), what to do about it
-in the [runbook](../runbook.md). Without the section, alerts are log lines; with it they go to the channels it names and
-nowhere else. `rollouts alert test NAME` tries one, `rollouts alert list` shows what was told and what went wrong.
+[index file](../index-file.md#alerts), what is told and when in [operations](../operations.md#alerts), what to do
+about it in the [runbook](../runbook.md). Without the section, alerts are log lines; with it they go to the channels
+it names and nowhere else. `rollouts alert test NAME` tries one, `rollouts alert list` shows what was told and what
+went wrong.
 """
 #: What an example says for a key that has no default.
 _EXAMPLES = {
@@ -46,7 +47,9 @@ def _channel(kind: str) -> str:
 
 
 def _declared(kind: str, spec: type[BaseModel]) -> str:
-    needed = {name: _EXAMPLES[name] for name, field in spec.model_fields.items() if field.is_required() and name != "kind"}
+    needed = {
+        name: _EXAMPLES[name] for name, field in spec.model_fields.items() if field.is_required() and name != "kind"
+    }
     whole: dict[str, Any] = {
         "indexes": {"documentation": {"source": "jsonl:docs/*.jsonl"}},
         "alerts": {"channels": {f"my_{kind}": {"kind": kind, **needed, "min_severity": "warn"}}},

@@ -10,9 +10,9 @@ from docs.pages.markdown import fenced, joined, rows, told
 
 _HEAD = """# Checks, one by one
 
-Made from `CHECKS` by `python -m docs.make_reference`. What pass, block and inconclusive mean, what the gate catches and
-what it cannot see stands in [validation](../validation.md). Any of them may be left out with `false`, planned with
-`true`, or made not to hold anybody up with `accept_inconclusive: true`.
+Made from `CHECKS` by `python -m docs.make_reference`. What pass, block and inconclusive mean, what the gate catches
+and what it cannot see stands in [validation](../validation.md). Any of them may be left out with `false`, planned
+with `true`, or made not to hold anybody up with `accept_inconclusive: true`.
 """
 
 

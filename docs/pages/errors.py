@@ -10,9 +10,10 @@ from interfaces.http.problems import MEANINGS as STATUSES
 
 _HEAD = """# Errors
 
-Made from `core/errors.py` by `python -m docs.make_reference`. A message names the thing, the value, the bound and the next
-act; [operations](../operations.md#what-a-message-means) lists those one meets most. What is refused has changed nothing.
-Celery hands the class on to whoever reads the result; the HTTP API answers with a problem document (RFC 9457).
+Made from `core/errors.py` by `python -m docs.make_reference`. A message names the thing, the value, the bound and
+the next act; [operations](../operations.md#what-a-message-means) lists those one meets most. What is refused has
+changed nothing. Celery hands the class on to whoever reads the result; the HTTP API answers with a problem document
+(RFC 9457).
 """
 
 

@@ -8,8 +8,8 @@ from docs.pages.markdown import joined, lines, table
 
 _HEAD = """# Keys of the index file
 
-Made from `IndexFile` by `python -m docs.make_reference`: which values each key takes. What they mean, their defaults and
-examples stand in [index file](../index-file.md); `NAME` stands for a name of yours.
+Made from `IndexFile` by `python -m docs.make_reference`: which values each key takes. What they mean, their
+defaults and examples stand in [index file](../index-file.md); `NAME` stands for a name of yours.
 """
 _BOUNDS = {
     "minimum": "at least",

@@ -5,18 +5,18 @@ from docs.pages.markdown import joined, table
 
 _HEAD = """# Runbook
 
-What each alert means and what to do, made from `TRIGGERS` by `python -m docs.make_reference`. An alert carries its own next
-act too. Begin with the message: it names the thing, the value and the bound. Two commands look at everything and change
-nothing:
+What each alert means and what to do, made from `TRIGGERS` by `python -m docs.make_reference`. An alert carries its
+own next act too. Begin with the message: it names the thing, the value and the bound. Two commands look at
+everything and change nothing:
 
 ```sh
 rollouts doctor          # servers, queues, sources, late turns and late deletions
 rollouts status ID       # steps, gate and events of one deployment, backup or verification
 ```
 
-Severities: `info` asks nothing of anybody, `warn` can wait for the morning, `error` cannot. What is told *while* it lasts
-is said again every four hours and ends with a message `resolved`; the rest is told once. Channels:
-[one by one](howto/channels.md). Messages of refusals: [operations](operations.md#what-a-message-means).
+Severities: `info` asks nothing of anybody, `warn` can wait for the morning, `error` cannot. What is told *while* it
+lasts is said again every four hours and ends with a message `resolved`; the rest is told once. Channels: [one by
+one](howto/channels.md). Messages of refusals: [operations](operations.md#what-a-message-means).
 """
 
 Entry = tuple[str, str]
@@ -29,18 +29,20 @@ _RUNS: dict[str, Entry] = {
     "completed": ("the {run} has reached its end", _NOTHING),
     "paused": ("a person stopped the {run} between two turns", "`rollouts resume ID`, or `rollouts abort ID`"),
     "deadline_near": (
-        "a step has used up half of `progress_deadline_seconds` without getting on; at the end of it the {run} is rolled "
-        "back",
+        "a step has used up half of `progress_deadline_seconds` without getting on; at the end of it the {run} is "
+        "rolled back",
         "`rollouts status ID` says what it waits for: mend that server or source; or let it be rolled back",
     ),
     "no_progress": (
         "20 knocks were not answered: no worker takes the queue that the alert names",
-        "`rollouts doctor`; start the process that takes the queue (`worker`: control, celery, rouse; `worker-bulk`: bulk)",
+        "`rollouts doctor`; start the process that takes the queue (`worker`: control, celery, rouse; `worker-bulk`: "
+        "bulk)",
     ),
     "needs_operator": (
-        "the {run} failed and was told not to roll back, or something could not be taken back; it keeps its place until "
-        "a person acts",
-        "mend what the message names, then `rollouts abort ID`; see [operations](operations.md#what-a-status-asks-of-you)",
+        "the {run} failed and was told not to roll back, or something could not be taken back; it keeps its place "
+        "until a person acts",
+        "mend what the message names, then `rollouts abort ID`; see "
+        "[operations](operations.md#what-a-status-asks-of-you)",
     ),
     "failed": ("a step or the gate rejected; what was done is being taken back", "wait for `{run}.rolled_back`"),
     "aborted": ("a person asked for the {run} to be taken back", "wait for `{run}.rolled_back`"),
@@ -63,13 +65,13 @@ _OWN: dict[str, Entry] = {
     ),
     "deployment.approval_needed": (
         "a stage of a canary cannot decide by itself: too little traffic, or evidence on neither side",
-        "`rollouts status ID`; `rollouts retry ID` when the evidence can be had, `rollouts promote ID --reason \"…\"` if "
+        '`rollouts status ID`; `rollouts retry ID` when the evidence can be had, `rollouts promote ID --reason "…"` if '
         "you know better, `rollouts abort ID` if in doubt",
     ),
     "deployment.inconclusive": (
         "the gate lacks evidence for a check; the alias has not moved",
         "read which check in `rollouts status ID`; get the evidence and `rollouts retry ID`, or "
-        "`rollouts promote ID --reason \"…\"`, or `rollouts abort ID`",
+        '`rollouts promote ID --reason "…"`, or `rollouts abort ID`',
     ),
     "deployment.rollback_by_hand": ("a person puts the version before back", "ask that person why"),
     "schedule.failed": (
@@ -86,7 +88,10 @@ _OWN: dict[str, Entry] = {
         "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS verify`",
     ),
     "alias.moved_by_hand": ("a person or an application moved an alias by command", "nothing, if that was meant"),
-    "deletion.scheduled": ("a collection will be deleted when its grace period is over", "`rollouts keep COLLECTION` to keep it"),
+    "deletion.scheduled": (
+        "a collection will be deleted when its grace period is over",
+        "`rollouts keep COLLECTION` to keep it",
+    ),
     "deletion.deleted": ("a collection is gone", _NOTHING),
     "deletion.cancelled": ("a deletion that was written down will not happen", _NOTHING),
     "deletion.in_use": (
@@ -107,7 +112,7 @@ _OWN: dict[str, Entry] = {
     "experiment.stop_inconclusive": ("its time is up without a decision; control stays", _NOTHING),
     "experiment.invalid": (
         "its data cannot be believed; traffic is still split and nothing is decided",
-        "`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason \"…\"` if users suffer",
+        '`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason "…"` if users suffer',
     ),
     "experiment.not_shipped": (
         "a treatment won and another deployment was in its way for a day",

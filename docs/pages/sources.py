@@ -9,8 +9,9 @@ from docs.pages.markdown import fenced, joined, rows, told
 
 _HEAD = """# Sources, one by one
 
-Made from `SOURCES` by `python -m docs.make_reference`. What holds for all of them (records, bad records, where files may
-lie) stands in [sources](../sources.md); `--source` of `rollouts deploy` takes what is written here behind `source`.
+Made from `SOURCES` by `python -m docs.make_reference`. What holds for all of them (records, bad records, where
+files may lie) stands in [sources](../sources.md); `--source` of `rollouts deploy` takes what is written here behind
+`source`.
 """
 
 

@@ -10,9 +10,10 @@ from docs.pages.markdown import fenced, first_sentence, joined, table, told
 
 _HEAD = """# Strategies
 
-Made from `STRATEGIES` and `STEPS` by `python -m docs.make_reference`. A strategy is a function that returns a tuple of
-steps; the plan is written down when a deployment starts, and later changes of the code do not reach it. `strategy` in the
-[index file](../index-file.md) names the one an index takes, `--strategy` the one of a single deployment.
+Made from `STRATEGIES` and `STEPS` by `python -m docs.make_reference`. A strategy is a function that returns a tuple
+of steps; the plan is written down when a deployment starts, and later changes of the code do not reach it.
+`strategy` in the [index file](../index-file.md) names the one an index takes, `--strategy` the one of a single
+deployment.
 """
 _FURTHER = {"canary": "How a stage is judged and what it needs: [canary](../canary.md)."}
 
@@ -54,11 +55,14 @@ def _label(step: Step) -> str:
 
 
 def _steps() -> str:
-    rows = [
-        [f"`{step.name}`", _said(step), first_sentence(told(step.undo)) if step.undo else "nothing to undo", step.queue]
-        for step in STEPS.values()
-    ]
+    rows = [[f"`{step.name}`", _said(step), _taken_back(step), step.queue] for step in STEPS.values()]
     return table(["step", "what it does", "what takes it back", "queue"], rows)
+
+
+def _taken_back(step: Step) -> str:
+    if step.undo is None:
+        return "nothing to take back"
+    return first_sentence(told(step.undo)) or step.undo.__name__.replace("_", " ")
 
 
 def _said(step: Step) -> str:

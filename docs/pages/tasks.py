@@ -10,13 +10,13 @@ from tasks.commands import COMMANDS
 _HEAD = """# Tasks
 
 Made from the tables of `tasks/` by `python -m docs.make_reference`. [Celery](../celery.md) says what they answer,
-[from an application](../applications.md) how they are sent. Every one but the stages takes keyword arguments that are
-JSON.
+[from an application](../applications.md) how they are sent. Every one but the stages takes keyword arguments that
+are JSON.
 """
 _STAGES = """## Stages
 
-What the engine sends for the turns of a deployment, backup or verification; nobody else should. The name is a label for
-[Flower](../flower.md): the row in the database decides what is done.
+What the engine sends for the turns of a deployment, backup or verification; nobody else should. The name is a label
+for [Flower](../flower.md): the row in the database decides what is done.
 """
 _BEAT = """## What beat sends
 
