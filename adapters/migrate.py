@@ -1,4 +1,7 @@
-"""Bringing the database to the revision this code needs, once, whoever comes first."""
+"""Bringing the database to the revision this code needs, once, whoever comes first.
+
+``python -m adapters.migrate`` does that and nothing else.
+"""
 
 from pathlib import Path
 
@@ -8,8 +11,9 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
-from adapters.database import address, unavailable
+from adapters.database import address, open_engine, unavailable
 from core.errors import Refused
+from core.settings import load_settings
 
 #: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
 _LOCK = 7_246_105
@@ -47,3 +51,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+if __name__ == "__main__":
+    migrate(open_engine(load_settings().database_url.get_secret_value()))

@@ -30,7 +30,7 @@ class TimedOut(AppError):
 
 
 #: The first kind that fits gives the word before the message, and the exit code.
-_MEANINGS: dict[type[BaseException], tuple[str, int]] = {
+MEANINGS: dict[type[BaseException], tuple[str, int]] = {
     TimedOut: ("still under way", TIMED_OUT),
     Refused: ("refused", REFUSED),
     Unavailable: ("unavailable", UNREACHABLE),
@@ -61,7 +61,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     except BrokenPipeError:
         raise
     except (AppError, OperationalError, InterfaceError, OSError, KeyboardInterrupt) as error:
-        how, code = next(meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind))
+        how, code = next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
         screen.note(f"{how}: {_words(error)}".removesuffix(": "))
         return code
 

@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5
 
 #: The first kind that fits gives the status and the title.
-_MEANINGS: dict[type[BaseException], tuple[int, str]] = {
+MEANINGS: dict[type[BaseException], tuple[int, str]] = {
     Unknown: (404, "Not found"),
     Malformed: (422, "Not acceptable in any state"),
     Refused: (409, "Refused"),
@@ -44,11 +44,11 @@ class TooLarge(AppError):
     """The request's body is too large."""
 
 
-_MEANINGS = {
+MEANINGS = {
     Unauthorized: (401, "Who is asking?"),
     Forbidden: (403, "Not allowed"),
     TooLarge: (413, "Too large"),
-    **_MEANINGS,
+    **MEANINGS,
 }
 
 
@@ -61,7 +61,7 @@ def problem(
 
 
 def answer(error: AppError) -> JSONResponse:
-    status, title = next(meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind))
+    status, title = next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
     return problem(status, title, str(error), _headers(status), errors=str(error).splitlines())
 
 

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session, selectinload
 from core.lifecycle import Status
 from core.models import Deployment, EventRow
 from tests.acceptance.traps import HOLD, Sprung, Traps
-from tests.servers import Postgres, Qdrant, Redis
+from tests.servers import Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,8 @@ BRISK = {
     "ready_look": 0.1,
 }
 RECORDS = 300
+#: Who may look at Flower.
+WATCHER = ("night", "watch")
 QUERY = "text asyncio python"
 OPTIONS = {
     "embedding": EMBEDDING,
@@ -71,14 +73,21 @@ T = TypeVar("T")
 
 
 class Program:
-    """A process of the Procfile, as it is written there but for the app, the number of children and the log."""
+    """A process of the Procfile, as it is written there but for the app, the number of children, the port and the
+    log."""
 
     def __init__(self, entry: str, folder: Path, environment: Mapping[str, str], app: str, concurrency: int) -> None:
         self.entry, self._folder = entry, folder
-        variables, self._command = _procfile(entry, app, concurrency)
+        (self._port,) = free_ports(1)
+        variables, self._command = _procfile(entry, app, {"concurrency": concurrency, "port": self._port})
         self._environment = {**environment, **variables}
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
+
+    @property
+    def url(self) -> str:
+        """Of a process that has a page."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def log_file(self) -> Path:
@@ -111,7 +120,7 @@ class Program:
         assert self._process is not None
         assert self._process.poll() is None, f"{self.entry} ended with {self._process.returncode}: {self.log[-3000:]}"
         said = self.log[self._read_from :]
-        return " ready." in said or "beat: Starting" in said
+        return any(word in said for word in (" ready.", "beat: Starting", "Visit me "))
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -173,7 +182,8 @@ class Installation:
         self.web = self._stack.enter_context(httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10))
         self.write_documents()
         (self.folder / ".rollouts").mkdir()
-        self.worker, self.bulk, self.beat = map(self._program, ("worker", "worker-bulk", "beat"))
+        entries = ("worker", "worker-bulk", "beat", "flower")
+        self.worker, self.bulk, self.beat, self.flower = map(self._program, entries)
         self.foreign = Celery("foreign", broker=self.redis.url, backend="db+" + self.database_url, set_as_current=False)
         self._stack.callback(self.foreign.close)
 
@@ -192,6 +202,7 @@ class Installation:
             "ROLLOUTS_QDRANT_GRPC_PORT": str(self.qdrant.grpc_port),
             "ROLLOUTS_CONFIG": str(self.folder / "rollouts.yaml"),
             "ROLLOUTS_TEST_TRAPS": str(self.folder / "traps"),
+            "FLOWER_BASIC_AUTH": ":".join(WATCHER),
         }
         settings["ROLLOUTS_TEST_TIMES"] = json.dumps(self._times)
         settings |= {"ROLLOUTS_TEST_BEAT": str(self._tick)} if self._tick else {}
@@ -199,7 +210,7 @@ class Installation:
         return {**path, **settings, "HF_HUB_OFFLINE": "1"}
 
     def run(self, *programs: Program) -> None:
-        """Starts these processes (all of the Procfile, if none is named) and waits until they are there."""
+        """Starts these processes (those that run deployments, if none is named) and waits until they are there."""
         started = [program.launch() for program in programs or (self.worker, self.bulk, self.beat)]
         for program in started:
             self.until(program.ready, 60, f"{program.entry} ready")
@@ -440,17 +451,19 @@ def both(folder: Path, **arguments: Any) -> Iterator[dict[str, Installation]]:
         yield houses
 
 
-def _procfile(entry: str, app: str, concurrency: int) -> tuple[dict[str, str], list[str]]:
+def _procfile(entry: str, app: str, instead: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line[0] != "#")
     words = shlex.split(lines[entry].split("&&")[-1])
     variables = dict(word.split("=", 1) for word in words[: words.index(".venv/bin/celery")])
-    options = [
-        f"--concurrency={concurrency}" if word.startswith("--concurrency=") else word
-        for word in words[len(variables) + 1 :]
-    ]
+    options = [_other(word, instead) for word in words[len(variables) + 1 :]]
     options[options.index("tasks")] = app
     options.insert(3, "--loglevel=INFO")
     return variables, [sys.executable, "-m", "celery", *options]
+
+
+def _other(word: str, instead: Mapping[str, int]) -> str:
+    name = word.removeprefix("--").partition("=")[0]
+    return f"--{name}={instead[name]}" if name in instead else word
 
 
 def _lives(process: psutil.Process) -> bool:

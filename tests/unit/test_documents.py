@@ -33,7 +33,11 @@ from tasks.maintenance import TAKE_UP
 
 CHANNEL_SPECS = (LogSpec, WebhookSpec, AlertmanagerSpec, EmailSpec)
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+DOCS = ROOT / "docs"
+#: Notes are of the time before the code, and say so.
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "notes")]
+)
 TASKS = {
     *COMMANDS,
     FEEDBACK,

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,14 +21,17 @@ SECRET = re.compile(r"PASSWORD|API_KEY|TOKEN|AUTH")
 
 
 def options(command):
-    """What celery is told, without where this machine keeps its files and which address it shows."""
+    """What a process is told, without where this machine keeps its files and which address it shows."""
     words = command if isinstance(command, list) else shlex.split(command)
-    return [word for word in words if word.startswith("--") and not re.match(r"--(app|schedule|db|address)=", word)]
+    return [
+        word for word in words if word.startswith("--") and not re.match(r"--(app|schedule|db|address|host)=", word)
+    ]
 
 
 def test_the_procfile_and_compose_run_the_same_processes():
     ours = {name: service["command"] for name, service in SERVICES if service["image"] == "qdrant-rollouts"}
-    assert sorted(ours) == sorted(PROCFILE) == ["beat", "flower", "worker", "worker-bulk"]
+    assert ours.pop("migrations")
+    assert sorted(ours) == sorted(PROCFILE) == ["beat", "flower", "mcp", "web", "worker", "worker-bulk"]
     assert {name: options(command) for name, command in ours.items()} == {
         name: options(command) for name, command in PROCFILE.items()
     }
@@ -44,10 +48,40 @@ def test_flower_does_not_start_without_a_password(tmp_path):
     )
     assert done.returncode != 0
     assert "FLOWER_BASIC_AUTH" in done.stderr
-    assert "--address=127.0.0.1" in PROCFILE["flower"]
+    assert {"--address=127.0.0.1", "--read_only=True"} <= set(PROCFILE["flower"].split())
 
 
-@pytest.mark.parametrize(("name", "service"), SERVICES)
+@pytest.mark.parametrize("name", ["web", "mcp"])
+def test_who_comes_from_outside_a_container_needs_a_token(name):
+    assert "--host=127.0.0.1" in PROCFILE[name].split()
+    assert REQUIRED.fullmatch(COMPOSE["services"][name]["environment"]["ROLLOUTS_API_TOKEN"])
+
+
+def test_redis_forgets_nothing_over_a_restart():
+    assert "--appendonly yes --appendfsync everysec" in COMPOSE["services"]["redis"]["command"][-1]
+
+
+def test_the_client_of_compose_reads_the_file(tmp_path):
+    """Where there is one. Versions before 2 know everything here but ``name``."""
+    client = shutil.which("docker-compose")
+    if client is None:
+        pytest.skip("docker-compose is not installed")
+    variables = re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    spec = {key: value for key, value in COMPOSE.items() if key != "name"}
+    (tmp_path / "docker-compose.yml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    done = subprocess.run(
+        [client, "config"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", **dict.fromkeys(variables, "given")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["services"].keys() == COMPOSE["services"].keys()
+
+
+@pytest.mark.parametrize(("name", "service"), [one for one in SERVICES if one[0] != "migrations"])
 def test_a_service_says_how_it_is_and_gets_time_to_end(name, service):
     assert service["healthcheck"]["test"]
     assert service["stop_grace_period"] == "60s"
@@ -78,7 +112,8 @@ def test_an_image_has_a_version_and_a_volume_a_name(name, service):
 
 def test_processes_wait_for_healthy_servers():
     for name in PROCFILE:
-        waits = COMPOSE["services"][name]["depends_on"]
+        waits = dict(COMPOSE["services"][name]["depends_on"])
+        assert waits.pop("migrations") == {"condition": "service_completed_successfully"}
         assert waits == {server: {"condition": "service_healthy"} for server in ("redis", "qdrant", "postgres")}
 
 

@@ -1,0 +1,61 @@
+"""How to use each channel that alerts go to."""
+
+import inspect
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from adapters.alerts import CHANNELS
+from core.alert_spec import ChannelSpec
+from docs.pages.markdown import fenced, joined, table, told, value
+
+_HEAD = """# Channels, one by one
+
+Made from `CHANNELS` by `python -m docs.make_reference`. Where the section stands and what its keys mean is in
+[index file](../index-file.md#alerts), what is told and when in [operations](../operations.md#alerts), what to do
+about it in the [runbook](../runbook.md). Without the section, alerts are log lines; with it they go to the channels
+it names and nowhere else. `rollouts alert test NAME` tries one, `rollouts alert list` shows what was told and what
+went wrong.
+"""
+#: What an example says for a key that has no default.
+_EXAMPLES = {
+    "url": "http://localhost:9093",
+    "secret": "CHANNEL_SECRET",
+    "host": "mail.example.org",
+    "sender": "rollouts@example.org",
+    "to": ["oncall@example.org"],
+}
+
+
+def page() -> str:
+    return joined(_HEAD, *(_channel(kind) for kind in CHANNELS))
+
+
+def specs() -> dict[str, type[BaseModel]]:
+    """By kind, what the index file may say of a channel."""
+    kinds = get_args(get_args(ChannelSpec)[0])
+    return {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in kinds}
+
+
+def _channel(kind: str) -> str:
+    spec = specs()[kind]
+    module = inspect.getmodule(CHANNELS[kind])
+    fields = table(["key", "default"], [[f"`{name}`", _default(field)] for name, field in spec.model_fields.items()])
+    return joined(f"## {kind}", told(module), told(spec), fenced("yaml", _declared(kind, spec)), fields)
+
+
+def _declared(kind: str, spec: type[BaseModel]) -> str:
+    needed = {
+        name: _EXAMPLES[name] for name, field in spec.model_fields.items() if field.is_required() and name != "kind"
+    }
+    whole: dict[str, Any] = {
+        "indexes": {"documentation": {"source": "jsonl:docs/*.jsonl"}},
+        "alerts": {"channels": {f"my_{kind}": {"kind": kind, **needed, "min_severity": "warn"}}},
+    }
+    return yaml.safe_dump(whole, sort_keys=False)
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else value(field.default)

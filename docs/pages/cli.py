@@ -1,0 +1,42 @@
+"""Every verb of the command line, as ``--help`` has it."""
+
+from collections.abc import Iterator
+
+import click
+
+from docs.pages.markdown import fenced, joined, lines, table
+from interfaces.cli import main
+
+_HEAD = """# Command line
+
+Made from the command line by `python -m docs.make_reference`. Every verb takes `--help`; exit codes stand in
+[errors](errors.md).
+"""
+
+
+def page() -> str:
+    return joined(_HEAD, *(_verb(path, command) for path, command in verbs(main, "rollouts")))
+
+
+def verbs(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from verbs(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def _verb(path: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=path)
+    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    return joined(f"## {path}", _help(command), fenced("text", usage), _options(command, context))
+
+
+def _help(command: click.Command) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in (command.help or "").replace("\b", "").split("\n\n"))
+
+
+def _options(command: click.Command, context: click.Context) -> str:
+    records = [record for option in command.params if (record := option.get_help_record(context))]
+    rows = [[f"`{written}`".replace("|", "\\|"), lines(said)] for written, said in records]
+    return table(["option", "meaning"], rows) if rows else ""

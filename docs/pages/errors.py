@@ -1,0 +1,34 @@
+"""What can go wrong, and what each face makes of it."""
+
+from collections.abc import Mapping
+
+import core.errors
+from core.errors import AppError
+from docs.pages.markdown import first_sentence, joined, rows, table, told
+from interfaces.cli.running import MEANINGS as EXITS
+from interfaces.http.problems import MEANINGS as STATUSES
+
+_HEAD = """# Errors
+
+Made from `core/errors.py` by `python -m docs.make_reference`. A message names the thing, the value, the bound and
+the next act; [operations](../operations.md#what-a-message-means) lists those one meets most. What is refused has
+changed nothing. Celery hands the class on to whoever reads the result; the HTTP API answers with a problem document
+(RFC 9457).
+"""
+
+
+def page() -> str:
+    found = [error for error in vars(core.errors).values() if isinstance(error, type) and issubclass(error, AppError)]
+    rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), _of(STATUSES, one)] for one in found]
+    return joined(
+        _HEAD,
+        table(["error", "says", "exit code", "HTTP"], rows_of),
+        "## Exit codes",
+        table(["code", "meaning"], rows("../README.md", "code")),
+    )
+
+
+def _of(meanings: Mapping[type[BaseException], tuple[object, object]], error: type[BaseException]) -> str:
+    """The number in the pair that the first kind which fits has."""
+    pair = next((meaning for kind, meaning in meanings.items() if issubclass(error, kind)), ())
+    return next((str(part) for part in pair if isinstance(part, int)), "")

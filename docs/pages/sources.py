@@ -1,0 +1,40 @@
+"""How to use each kind of source: its module says how, ``docs/sources.md`` has an example of each."""
+
+import inspect
+from types import ModuleType
+
+import adapters.sources
+from adapters.sources import SOURCES
+from docs.pages.markdown import fenced, joined, rows, told
+
+_HEAD = """# Sources, one by one
+
+Made from `SOURCES` by `python -m docs.make_reference`. What holds for all of them (records, bad records, where
+files may lie) stands in [sources](../sources.md); `--source` of `rollouts deploy` takes what is written here behind
+`source`.
+"""
+
+
+def page() -> str:
+    return joined(_HEAD, *(_source(kind) for kind in SOURCES))
+
+
+def _source(kind: str) -> str:
+    return joined(f"## {kind}", told(module(kind)), *(fenced("yaml", _declared(one)) for one in _examples(kind)))
+
+
+def module(kind: str) -> ModuleType:
+    """Where the kind is implemented: the module of what its factory calls."""
+    names = SOURCES[kind].__code__.co_names  # type: ignore[attr-defined]  # each is a lambda
+    found = inspect.getmodule(getattr(adapters.sources, names[0]))
+    assert found is not None
+    return found
+
+
+def _examples(kind: str) -> list[str]:
+    written = [row[0].strip("`") for row in rows("sources.md", "written")]
+    return [example for example in written if example.partition(":")[0] == kind]
+
+
+def _declared(example: str) -> str:
+    return f'indexes:\n  documentation:\n    source: "{example}"'

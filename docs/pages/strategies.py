@@ -1,0 +1,70 @@
+"""How to use each strategy, with its plan drawn from the steps it returns."""
+
+import inspect
+
+from core.index_file import IndexSpec
+from core.plan import Plan, Step
+from core.steps import STEPS
+from core.strategies import STRATEGIES, backup, rollback
+from docs.pages.markdown import fenced, first_sentence, joined, table, told
+
+_HEAD = """# Strategies
+
+Made from `STRATEGIES` and `STEPS` by `python -m docs.make_reference`. A strategy is a function that returns a tuple
+of steps; the plan is written down when a deployment starts, and later changes of the code do not reach it.
+`strategy` in the [index file](../index-file.md) names the one an index takes, `--strategy` the one of a single
+deployment.
+"""
+_FURTHER = {"canary": "How a stage is judged and what it needs: [canary](../canary.md)."}
+
+
+def page() -> str:
+    asked = [_strategy(name) for name in STRATEGIES]
+    return joined(_HEAD, *asked, "## Other plans", *_others(), "## Steps", _steps())
+
+
+def _strategy(name: str) -> str:
+    plan = STRATEGIES[name](IndexSpec())
+    module = inspect.getmodule(STRATEGIES[name])
+    command = f"rollouts deploy documentation --strategy {name} --wait"
+    declared = f'indexes:\n  documentation: {{source: "jsonl:docs/*.jsonl", strategy: {name}}}'
+    return joined(
+        f"## {name}", told(module), fenced("sh", command), fenced("yaml", declared), drawn(plan), _FURTHER.get(name, "")
+    )
+
+
+def _others() -> list[str]:
+    plans = {
+        "rollouts rollback ALIAS": rollback.plan(),
+        "rollouts backup create ALIAS --keep 7": backup.make("", "", keep=7),
+        "rollouts backup verify --alias ALIAS": backup.verify(""),
+        "rollouts backup restore --alias ALIAS": backup.restore(""),
+    }
+    return [part for call, plan in plans.items() for part in (f"`{call}`:", drawn(plan))]
+
+
+def drawn(plan: Plan) -> str:
+    names = [f'    {number}["{_label(step)}"]' for number, step in enumerate(plan)]
+    arrows = [f"    {number} --> {number + 1}" for number in range(len(plan) - 1)]
+    return fenced("mermaid", "\n".join(["flowchart LR", *names, *arrows]))
+
+
+def _label(step: Step) -> str:
+    share = step.arguments.get("percentage")
+    return step.name if share is None else f"{step.name} {share:g} %"
+
+
+def _steps() -> str:
+    rows = [[f"`{step.name}`", _said(step), _taken_back(step), step.queue] for step in STEPS.values()]
+    return table(["step", "what it does", "what takes it back", "queue"], rows)
+
+
+def _taken_back(step: Step) -> str:
+    if step.undo is None:
+        return "nothing to take back"
+    return first_sentence(told(step.undo)) or step.undo.__name__.replace("_", " ")
+
+
+def _said(step: Step) -> str:
+    module = inspect.getmodule(step.do)
+    return f"{first_sentence(told(module))} {first_sentence(told(step.do))}"

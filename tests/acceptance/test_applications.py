@@ -1,0 +1,36 @@
+"""What an application sends, as docs/applications.md has it, starts a deployment."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from core.lifecycle import Status
+from tests.acceptance.conftest import Houses
+from tests.acceptance.installation import OPTIONS, ROOT, Installation
+
+ALIAS = "documentation"
+CELERY, PLAIN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "applications.md").read_text("utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def declared(houses: Houses) -> Iterator[Installation]:
+    house = houses["sqlite"]
+    house.make_live(ALIAS)
+    file = house.folder / "rollouts.yaml"
+    file.write_text(yaml.safe_dump({"indexes": {ALIAS: {"source": "jsonl:docs.jsonl", **OPTIONS}}}))
+    yield house
+    file.unlink()
+
+
+@pytest.mark.parametrize("code", [CELERY, PLAIN], ids=["celery", "plain redis"])
+def test_a_message_starts_a_deployment(declared: Installation, code: str):
+    def newest() -> int:
+        row = declared.deployment(ALIAS)
+        return row.number if row else 0
+
+    before = newest()
+    exec(code.replace("redis://localhost:6379/0", declared.redis.url), {})  # noqa: S102 - our own page
+    declared.until(lambda: newest() > before, 60, "a deployment that a message asked for")
+    assert declared.ended(ALIAS).status == Status.LIVE

@@ -1,0 +1,55 @@
+"""Pages that are made from the code are fresh and whole."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.alerts import CHANNELS
+from adapters.sources import SOURCES
+from core.alerts import TRIGGERS
+from core.checks import CHECKS
+from core.strategies import STRATEGIES
+from docs.make_reference import FOLDER
+from docs.pages import PAGES, cli, runbook
+from interfaces.cli import main
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_made_from_the_code_as_it_is(name: str):
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name](), (
+        f"{name} is stale: python -m docs.make_reference"
+    )
+
+
+@pytest.mark.parametrize(("name", "entries"), [
+    ("strategies", STRATEGIES), ("sources", SOURCES), ("checks", CHECKS), ("channels", CHANNELS)
+])  # fmt: skip
+def test_each_entry_of_a_table_has_its_part_with_an_index_file_that_uses_it(name: str, entries: dict[str, object]):
+    parts = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGES[f"howto/{name}.md"](), re.MULTILINE | re.DOTALL))
+    assert [entry for entry in entries if "```yaml" not in parts.get(entry, "")] == []
+
+
+def test_the_runbook_says_of_every_alert_what_it_means_and_what_to_do():
+    assert [name for name in TRIGGERS if not all(runbook.entry(name))] == []
+    assert runbook.written() <= set(TRIGGERS)
+
+
+def test_an_alert_that_nobody_wrote_about_is_found():
+    with pytest.raises(KeyError, match="unheard_of"):
+        runbook.entry("schedule.unheard_of")
+
+
+def test_every_verb_is_in_the_reference():
+    assert {path.split()[1] for path, _ in cli.verbs(main, "rollouts")} == set(main.commands)
+
+
+def test_every_page_is_in_the_navigation():
+    """`make docs` says so too, but takes longer."""
+    written = re.findall(r"([\w/-]+\.md)$", (FOLDER.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {
+        str(page.relative_to(FOLDER))
+        for page in FOLDER.rglob("*.md")
+        if Path("notes") not in page.relative_to(FOLDER).parents
+    }
+    assert sorted(written) == sorted(pages)
