@@ -44,7 +44,9 @@ def up(**given: Any) -> None:
 @main.command()
 @click.argument("alias")
 @click.option(
-    "--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES or collection:NAME."
+    "--source",
+    metavar="KIND:WHERE",
+    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL or collection:NAME.",
 )
 @click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
