@@ -116,7 +116,7 @@ def end(
     if table.load(session, row.route).experiment_id == row.id:
         table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
     _record(session, row.finished_at, row, str(row.status), message, actor, reason)
-    alerts.over(session, row.finished_at, row.route, ("experiment.invalid",), message, actor)
+    alerts.over(session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor)
     if event is ExperimentEvent.STOP:
         tell(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
 
