@@ -56,7 +56,9 @@ def create(services: Services, alias: str, *, actor: str, reason: str = "", keep
     )
 
 
-def verify(services: Services, *, backup: str | None = None, alias: str | None = None, actor: str) -> str:
+def verify(
+    services: Services, *, backup: str | None = None, alias: str | None = None, actor: str, reason: str = ""
+) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
     _check_server(services)
     manifest = _chosen(services, backup, alias)
@@ -75,7 +77,7 @@ def verify(services: Services, *, backup: str | None = None, alias: str | None =
         green=green,
         number=manifest.number,
         actor=actor,
-        reason=f"backup {manifest.id}",
+        reason=f"backup {manifest.id}" + (f": {reason}" if reason else ""),
     )
 
 

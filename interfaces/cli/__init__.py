@@ -217,6 +217,7 @@ def list_alerts(**given: Any) -> None:
 
 @alert.command("test")
 @click.argument("channel", required=False)
+@reason
 @as_json
 def test_alert(**given: Any) -> None:
     """Sends a test to CHANNEL, or to every channel of the index file.
