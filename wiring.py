@@ -39,7 +39,9 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         clock=DatabaseClock(),
         store=store,
         embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers),
-        source=partial(open_source, roots=roots(settings), store=store),
+        source=partial(
+            open_source, roots=roots(settings), store=store, crawl=lambda: load_index_file(settings.config).crawl
+        ),
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),
         alerts=alerts(settings),

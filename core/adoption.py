@@ -30,7 +30,13 @@ _SAMPLE, _ALIKE = 16, 0.99
 
 
 def adopt(
-    services: Services, alias: str, *, actor: str, collection: str | None = None, trust: bool = False
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    collection: str | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Makes ``collection``, or what the alias points to, a version of ``alias``. ``trust`` takes the declared model
     though it makes other vectors of the stored texts. Raises Refused for what is ours already, and where the declared
@@ -49,7 +55,8 @@ def adopt(
     facts |= {"adopted_by": actor, "points": services.store.count(found)}
     with services.sessions.begin() as session:
         row = _enter(services, session, alias, found, facts, stamp)
-        events.record(session, services.clock.now(session), "version.adopted", found, actor=actor, alias=alias)
+        now = services.clock.now(session)
+        events.record(session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias)
         if carries:
             mine = replace(stamp, number=row.number).as_metadata() if stamp and stamp.number == 0 else {}
             services.store.set_metadata(found, {**mine, **versions.metadata(row)})

@@ -96,7 +96,14 @@ class EmailSpec(_Channel):
         return self
 
 
-ChannelSpec = Annotated[LogSpec | WebhookSpec | AlertmanagerSpec | EmailSpec, Field(discriminator="kind")]
+class AppriseSpec(_Channel):
+    """``secret`` names the variable of the service's URL, which holds its token."""
+
+    kind: Literal["apprise"]
+    secret: Variable
+
+
+ChannelSpec = Annotated[LogSpec | WebhookSpec | AlertmanagerSpec | EmailSpec | AppriseSpec, Field(discriminator="kind")]
 
 
 def _name(text: str) -> str:

@@ -70,6 +70,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "experiment.rollback": _WARN,
     "experiment.stop_inconclusive": _WARN,
     "experiment.invalid": _WHILE_WARN,
+    "experiment.unseen": _WHILE_WARN,
     "experiment.not_shipped": _WARN,
 }
 

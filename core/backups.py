@@ -72,6 +72,7 @@ def verify(
     backup: str | None = None,
     alias: str | None = None,
     actor: str,
+    reason: str = "",
     along: Along = commands.alone,
 ) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
@@ -92,7 +93,7 @@ def verify(
         green=green,
         number=manifest.number,
         actor=actor,
-        reason=f"backup {manifest.id}",
+        reason=f"backup {manifest.id}" + (f": {reason}" if reason else ""),
         along=along,
     )
 

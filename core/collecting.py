@@ -3,6 +3,9 @@
 An orphan is a collection that is named as ours are and has no row here: a database was lost, or another installation
 made it on the same server. Which of the two cannot be told from here, so none is deleted unless a person says so, and
 then not before a grace period in which it can be kept.
+
+A leftover is what a verification has restored and could not drop. Its row says whose it is, and nobody was ever to
+search it, so it goes as soon as the verification has ended.
 """
 
 import re
@@ -14,7 +17,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import events, keeping, retention
-from core.models import Deletion, Version
+from core.lifecycle import FINAL
+from core.models import Deletion, Deployment, Version
 from core.services import Services
 from core.stamps import read_stamp
 from core.versions import iso
@@ -24,9 +28,11 @@ ORPHANS_MINUTES = 60.0
 _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
 
-def collect(services: Services, *, actor: str, dry_run: bool = False, orphans: bool = False) -> dict[str, Any]:
-    """Writes down what is over and deletes what is due, or with ``dry_run`` only says so. ``orphans``: writes the
-    deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
+def collect(
+    services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
+) -> dict[str, Any]:
+    """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
+    writes the deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
     there, serving = services.store.collections(), services.store.aliases()
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -35,16 +41,18 @@ def collect(services: Services, *, actor: str, dry_run: bool = False, orphans: b
             for alias, spec in services.indexes().items()
             if alias in serving
         }
-        found = find_orphans(services, session, there)
+        left, found = find_leftovers(services, session, there), find_orphans(services, session, there)
         due = [_due(services, session, row) for row in _open(session) if row.due_at <= now]
         if not dry_run:
-            asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(found)} orphans"
-            events.record(session, now, "gc.requested", asked + (", these too" if orphans else ""), actor=actor)
-            _write(session, now, surplus, found if orphans else [], actor)
+            asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(left)} left over"
+            asked += f", {len(found)} orphans" + (", these too" if orphans else "")
+            events.record(session, now, "gc.requested", asked, actor=actor, reason=reason)
+            _write(session, now, surplus, left, found if orphans else [], actor)
     return {
         "dry_run": dry_run,
         "over": [{**_plain(one), "alias": alias} for alias, several in surplus.items() for one in several],
         "due": due,
+        "leftovers": left,
         "orphans": found,
         "deleted": [] if dry_run else retention.delete_due(services),
     }
@@ -52,10 +60,32 @@ def collect(services: Services, *, actor: str, dry_run: bool = False, orphans: b
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
     """Of the collections ``there`` are, the orphans with what can be told of them."""
-    known = set(session.scalars(select(Version.collection)))
+    known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
     names = sorted(name for name in there - known if _OURS.fullmatch(name))
-    last = {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
+    last = _last_deletions(session)
     return [_orphan(services, session, name, last.get(name)) for name in names]
+
+
+def find_leftovers(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
+    """Of the collections ``there`` are, those that a verification which has ended was to drop, with its backup."""
+    query = select(Deployment).where(Deployment.kind == "verification", Deployment.status.in_(FINAL))
+    last = _last_deletions(session)
+    rows = sorted((row for row in session.scalars(query) if row.green in there), key=lambda row: row.green)
+    return [
+        {
+            "collection": row.green,
+            "verification": row.id,
+            "backup": str(row.steps[0].arguments["backup"]),
+            "points": services.store.count(row.green),
+            "used_by": retention.users(services, session, row.green),
+            "deletion": last[row.green].status if row.green in last else None,
+        }
+        for row in rows
+    ]
+
+
+def _last_deletions(session: Session) -> dict[str, Deletion]:
+    return {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
 
 
 def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> dict[str, Any]:
@@ -101,13 +131,20 @@ def _write(
     session: Session,
     now: datetime,
     surplus: Mapping[str, Sequence[keeping.Over]],
+    leftovers: Sequence[Mapping[str, Any]],
     orphans: Sequence[Mapping[str, Any]],
     actor: str,
 ) -> None:
     for alias, several in surplus.items():
         keeping.schedule(session, now, alias, several, actor=actor)
-    for orphan in orphans:
-        if not orphan["used_by"] and orphan["deletion"] not in (*retention.OPEN, "kept"):
-            retention.schedule(
-                session, now, orphan["collection"], ORPHANS_MINUTES, reason="an orphan: no row knows it", actor=actor
-            )
+    for left in filter(_is_free, leftovers):
+        why = f"left over by verification {left['verification']} of backup {left['backup']}"
+        retention.schedule(session, now, left["collection"], 0.0, reason=why, actor=actor)
+    for orphan in filter(_is_free, orphans):
+        why = "an orphan: no row knows it"
+        retention.schedule(session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor)
+
+
+def _is_free(found: Mapping[str, Any]) -> bool:
+    """Nobody uses it, and nobody has said what becomes of it."""
+    return not found["used_by"] and found["deletion"] not in (*retention.OPEN, "kept")

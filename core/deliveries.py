@@ -59,7 +59,7 @@ def deliver_due(services: Services) -> list[str]:
     return [line for name in channels for line in _served(services, name, channels[name], ends)]
 
 
-def try_channels(services: Services, name: str | None, actor: str) -> dict[str, str]:
+def try_channels(services: Services, name: str | None, *, actor: str, reason: str = "") -> dict[str, str]:
     """Sends a notice that says it is a test to one channel, or to all; what went wrong by channel, empty if nothing.
     Raises Unknown for a channel that is not declared."""
     channels = services.alerts()
@@ -68,12 +68,12 @@ def try_channels(services: Services, name: str | None, actor: str) -> dict[str, 
     chosen = [name] if name is not None else list(channels)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record(session, now, "alert.tested", ", ".join(chosen), actor=actor)
-        notice = _test(now, actor)
+        events.record(session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason)
+        notice = _test(now, actor, reason)
     return {chosen_name: _sent(channels[chosen_name], notice) for chosen_name in chosen}
 
 
-def _test(now: datetime, actor: str) -> Notice:
+def _test(now: datetime, actor: str, reason: str) -> Notice:
     text = "this is a test: alerts reach this channel"
     stamp = f"test-{now:%Y%m%d%H%M%S%f}"
     return Notice(
@@ -88,7 +88,7 @@ def _test(now: datetime, actor: str) -> Notice:
         value="",
         bound="",
         actor=actor,
-        reason="rollouts alert test",
+        reason=reason or "rollouts alert test",
         next="nothing to do",
         deployment_id=None,
     )

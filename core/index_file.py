@@ -26,6 +26,7 @@ from pydantic import (
 
 from core import cron
 from core.alert_spec import AlertsSpec
+from core.crawl_spec import CrawlSpec
 from core.errors import Malformed, Refused
 from core.experiments.assignment import share_of
 from core.naming import check_name
@@ -305,6 +306,7 @@ class IndexFile(_Strict):
     #: By the name that models are written with: ``NAME:model``.
     providers: dict[str, ProviderSpec] = {}
     alerts: AlertsSpec = AlertsSpec()
+    crawl: CrawlSpec = CrawlSpec()
 
     @field_validator("providers")
     @classmethod

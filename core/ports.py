@@ -316,8 +316,9 @@ class Row:
     """One record as the source has it, before anything was checked.
 
     ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not be read at all;
-    ``problem`` then says why. ``cursor`` resumes reading **after** this row. ``point_id`` is given where rows are
-    points already: they keep it, whatever their payload calls ``id``.
+    ``problem`` then says why, and is empty where the source itself says that nothing is there any more. ``cursor``
+    resumes reading **after** this row. ``point_id`` is given where rows are points already: they keep it, whatever
+    their payload calls ``id``.
     """
 
     where: str
@@ -325,6 +326,11 @@ class Row:
     cursor: Cursor
     problem: str = ""
     point_id: PointId | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Neither a record nor a fault."""
+        return self.fields is None and not self.problem
 
 
 class Source(Protocol):

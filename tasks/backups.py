@@ -18,9 +18,14 @@ def create(
 
 
 def verify(
-    services: Services, alias_name: str | None = None, backup_id: str | None = None, actor: str = ACTOR
+    services: Services,
+    alias_name: str | None = None,
+    backup_id: str | None = None,
+    reason: str = "",
+    actor: str = ACTOR,
 ) -> Answer:
-    return backups.verification(services, backups.verify(services, backup=backup_id, alias=alias_name, actor=actor))
+    run = backups.verify(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
+    return backups.verification(services, run)
 
 
 def restore(

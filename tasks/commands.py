@@ -90,8 +90,8 @@ def start_canary(
     return queries.started(services, started)
 
 
-def rebuild(services: Services, alias_name: str, actor: str = ACTOR) -> Answer:
-    found = rebuilding.rebuild(services, alias_name, actor=actor)
+def rebuild(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    found = rebuilding.rebuild(services, alias_name, actor=actor, reason=reason)
     if isinstance(found, str):
         return queries.started(services, found)
     same = {"old_collection": found.collection, "new_collection": found.collection}

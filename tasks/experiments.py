@@ -28,6 +28,7 @@ def create_experiment(
     alias_name: str | None = None,
     options: Mapping[str, Any] | None = None,
     start: bool = True,
+    reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
     treatments = [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
@@ -41,13 +42,14 @@ def create_experiment(
         metrics=metrics_to_track,
         options=options,
         start=start,
+        reason=reason,
         actor=actor,
     )
     return {"experiment_id": created}
 
 
-def start_experiment(services: Services, experiment_id: str, actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.start(services, experiment_id, actor=actor)}
+def start_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    return {"experiment_id": commands.start(services, experiment_id, reason=reason, actor=actor)}
 
 
 def stop_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:

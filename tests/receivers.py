@@ -94,6 +94,10 @@ def told(kind: str, body: bytes) -> dict[str, str]:
     if kind == "email":
         mail = message_from_bytes(body, policy=policy.default)
         return {"id": mail["Message-ID"].strip("<>").split("@")[0], "all": f"{mail['Subject']}\n{mail.get_content()}"}
+    if kind == "apprise":
+        sent = json.loads(body)
+        text = f"{sent['title']}\n{sent['message']}"
+        return {"id": text.rpartition("id: ")[2].strip(), "all": text}
     if kind == "alertmanager":
         (alert,) = json.loads(body)
         return {"id": alert["annotations"]["id"], "all": json.dumps(alert, ensure_ascii=False)}

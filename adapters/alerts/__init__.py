@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from adapters.alerts import alertmanager, email, log, webhook
+from adapters.alerts import alertmanager, apprise, email, log, webhook
 from core.alert_spec import AlertsSpec
 from core.ports import AlertChannel, Notice
 
@@ -14,6 +14,7 @@ CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {
     "webhook": webhook.send,
     "alertmanager": alertmanager.send,
     "email": email.send,
+    "apprise": apprise.send,
 }
 
 

@@ -9,34 +9,39 @@ from adapters.sources.folder import FolderSource
 from adapters.sources.function import FunctionSource
 from adapters.sources.jsonl import jsonl_files
 from adapters.sources.parquet import ParquetSource
+from adapters.sources.sitemap import SitemapSource
 from adapters.sources.sql import SqlSource
+from core.crawl_spec import CrawlSpec
 from core.errors import Refused
 from core.ports import Source, VectorStore
 
-Factory = Callable[[str, Sequence[Path], VectorStore], Source]
+#: How sites are read, as the index file says now.
+Crawl = Callable[[], CrawlSpec]
+Factory = Callable[[str, Sequence[Path], VectorStore, Crawl], Source]
 
 SOURCES: dict[str, Factory] = {
-    "jsonl": lambda where, roots, _: jsonl_files(where, roots),
-    "csv": lambda where, roots, _: csv_files(where, roots),
-    "dir": lambda where, roots, _: FolderSource(where, roots),
-    "parquet": lambda where, roots, _: ParquetSource(where, roots),
-    "sql": lambda where, roots, _: SqlSource(where),
-    "python": lambda where, roots, _: FunctionSource(where),
-    "collection": lambda where, _, store: CollectionSource(where, store),
+    "jsonl": lambda where, roots, store, crawl: jsonl_files(where, roots),
+    "csv": lambda where, roots, store, crawl: csv_files(where, roots),
+    "dir": lambda where, roots, store, crawl: FolderSource(where, roots),
+    "parquet": lambda where, roots, store, crawl: ParquetSource(where, roots),
+    "sql": lambda where, roots, store, crawl: SqlSource(where),
+    "sitemap": lambda where, roots, store, crawl: SitemapSource(where, crawl),
+    "python": lambda where, roots, store, crawl: FunctionSource(where),
+    "collection": lambda where, roots, store, crawl: CollectionSource(where, store),
 }
 
 
-def open_source(text: str, roots: Sequence[Path], store: VectorStore) -> Source:
+def open_source(text: str, roots: Sequence[Path], store: VectorStore, crawl: Crawl = CrawlSpec) -> Source:
     """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
 
     Files must lie under one of ``roots``; relative patterns start at the first. Raises Refused for an unknown kind.
     """
     kind, colon, where = text.partition(":")
     known = ", ".join(f"{name}:" for name in SOURCES)
-    if "://" in text and kind != "sql":
+    if "://" in text and kind not in {"sql", "sitemap"}:
         raise Refused(f"source {text!r} is a URL; records are read from local files, tables and collections ({known})")
     if not colon or kind not in SOURCES:
         raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
     if not where.strip():
         raise Refused(f"source {text!r} names nothing after {kind}:")
-    return SOURCES[kind](where.strip(), roots, store)
+    return SOURCES[kind](where.strip(), roots, store, crawl)

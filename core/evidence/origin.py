@@ -10,8 +10,6 @@ from core.plan import State
 from core.ports import PointId, Row, Source
 
 _PAGE = 4096
-#: Rows between two looks at the clock.
-_ROWS = 500
 
 
 def read(gate: GateContext, over: Over) -> float | None:
@@ -60,13 +58,13 @@ def _rows(gate: GateContext, source: Source, memory: State, over: Over) -> None:
     """The cursor **before** a row is what finds it again."""
     before = memory.get("cursor")
     memory["read"] = False
-    for number, row in enumerate(source.read(before), 1):
+    for row in source.read(before):
         id = (row.fields or {}).get("id")
         if isinstance(id, int | str) and not isinstance(id, bool):
             memory["rows"] = int(memory.get("rows", 0)) + 1
             _offer(gate, memory, point_id(id), before)
         before = memory["cursor"] = row.cursor
-        if number % _ROWS == 0 and over():
+        if over():
             return
     memory["read"] = True
 

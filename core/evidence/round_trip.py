@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from core.ports import FloatArray, Point, Row, Vector
 from core.records import OURS, Record, RecordRules, parse, payload
 from core.schema import dense_names, vector_params
 
-_CHUNK = 16
+_CHUNK, _CHUNK_SECONDS = 16, 5.0
 _EXAMPLES = 5
 #: Two embeddings of one text agree this well, whatever batch they were in and whatever float they were kept as.
 _SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
@@ -29,16 +30,21 @@ def compare(gate: GateContext, over: Over) -> float | None:
     memory, sample = gate.part("round_trip"), _in_order(gate)
     rules = RecordRules.of(gate.spec, gate.schema)
     while int(memory.get("at", 0)) < len(sample):
-        at = int(memory.get("at", 0))
-        rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + _CHUNK])]
+        at, size, began = int(memory.get("at", 0)), int(memory.get("size", 1)), time.monotonic()
+        rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + size])]
         records = [record for row in rows if isinstance(record := parse(row, rules), Record)]
         _compare(gate, memory, records)
-        memory["at"] = at + _CHUNK
+        memory["at"], memory["size"] = at + size, _next_size(size, time.monotonic() - began)
         if over():
             break
     now = gate.source.fingerprint()
     memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
     return None if int(memory.get("at", 0)) >= len(sample) else 0.0
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """Few at first: of a source that is slow, each record takes its time."""
+    return min(2 * size, _CHUNK) if seconds < _CHUNK_SECONDS else max(1, size // 2)
 
 
 def _in_order(gate: GateContext) -> list[list[Any]]:

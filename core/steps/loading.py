@@ -80,11 +80,17 @@ def _reusable(context: StepContext, embedder: Embedder, vector: str) -> bool:
 
 
 def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
-    """A window of rows. A repeat takes fewer, until this window is done: one that was too much for a turn, because of
-    a slow model or because nothing could be taken over any more, would be too much again."""
+    """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until this window is
+    done: one that was too much for a turn, because of a slow model or because nothing could be taken over any more,
+    would be too much again."""
     size = int(loader.state.get("window", _FIRST_WINDOW))
     loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
-    return list(islice(rows, size))
+    ends, window = time.monotonic() + _WINDOW_SECONDS, []
+    for row in islice(rows, size):
+        window.append(row)
+        if time.monotonic() > ends:
+            break
+    return window
 
 
 def _window(loader: _Loader, rows: Sequence[Row]) -> str:
@@ -106,7 +112,9 @@ def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tup
     first = int(loader.state.get("read", 0))
     records: dict[PointId, tuple[int, Record]] = {}
     bad: list[BadRecord] = []
-    for number, row in enumerate(rows, first):
+    there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
+    loader.state["gone"] = int(loader.state.get("gone", 0)) + len(rows) - len(there)
+    for number, row in there:
         record = parse(_without_vector(loader, row), loader.rules)
         if isinstance(record, BadRecord):
             bad.append(record)

@@ -99,11 +99,24 @@ def _work(health: Health) -> list[int | None]:
 
 
 def _summary(state: State) -> State:
-    kept = ("way", "print", "expected", "written", "embedded", "reused", "truncated", "bad", "bad_samples", "note")
+    kept = (
+        "way",
+        "print",
+        "expected",
+        "written",
+        "embedded",
+        "reused",
+        "truncated",
+        "bad",
+        "bad_samples",
+        "gone",
+        "note",
+    )
     output = {key: state[key] for key in kept if key in state}
     words = [f"{state.get('written', 0):,} points by {state['way']}"]
     words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
     words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
+    words += [f"{state['gone']:,} gone from the source"] if state.get("gone") else []
     return {"summary": ", ".join(words), **output, "looks": LOOKS, "progress": state.get("progress", {})}
 
 

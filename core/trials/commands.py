@@ -37,6 +37,7 @@ def create(
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     start: bool = True,
+    reason: str = "",
     along: Along = alone,
 ) -> str:
     """Writes an experiment down, starts it unless told otherwise, and returns its id.
@@ -57,22 +58,22 @@ def create(
         if start:
             occupancy.check_alone(session, row.route)
         session.add(row)
-        _record(session, row.created_at, row, "created", _words(spec), actor)
+        _record(session, row.created_at, row, "created", _words(spec), actor, reason)
         session.flush()
         if start:
-            _start(services, session, row, actor)
+            _start(services, session, row, actor, reason)
         along(session, row.id)
     services.channel.announce(row.route)
     return row.id
 
 
-def start(services: Services, experiment_id: str, *, actor: str) -> str:
+def start(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
     """Splits the searches of a draft's alias from now on, if the alias still leads to its control."""
     with services.sessions() as session:
         row = find(session, experiment_id)
     if row.alias is not None:
         _alias(services, row.spec["arms"][0]["collection"], row.alias)
-    return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor))
+    return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor, reason))
 
 
 def stop(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
@@ -119,7 +120,7 @@ def end(
     if table.load(session, row.route).experiment_id == row.id:
         table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
     _record(session, row.finished_at, row, str(row.status), message, actor, reason)
-    alerts.over(session, row.finished_at, row.route, ("experiment.invalid",), message, actor)
+    alerts.over(session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor)
     if event is ExperimentEvent.STOP:
         tell(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
 
@@ -169,7 +170,7 @@ def _changed(services: Services, experiment_id: str, change: Any) -> str:
     return found
 
 
-def _start(services: Services, session: Session, row: Experiment, actor: str) -> None:
+def _start(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
     status = experiment_after(row.status, ExperimentEvent.START)
     spec = ExperimentSpec.model_validate(row.spec)
     table.hold(services, session, row.route)
@@ -181,8 +182,9 @@ def _start(services: Services, session: Session, row: Experiment, actor: str) ->
         session.flush()
     except IntegrityError as error:
         raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
-    _record(session, now, row, "started", _words(spec), actor)
-    tell(session, now, row, "started", _words(spec), actor=actor, act=f"rollouts experiment report {row.id}")
+    _record(session, now, row, "started", _words(spec), actor, reason)
+    act = f"rollouts experiment report {row.id}"
+    tell(session, now, row, "started", _words(spec), actor=actor, reason=reason, act=act)
     _add_stage(services, session, row, spec.coverage, actor)
 
 

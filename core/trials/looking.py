@@ -4,14 +4,17 @@ Rule: a look is a row, and what it decides is written in the transaction that wr
 or stop half way: the second finds the look taken, and what a decision began outside is found again by its actor.
 """
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core import alerts, commands, events
-from core.errors import AppError, Refused
+from core.alert_rows import ConditionRow
+from core.errors import AppError
 from core.experiment_rows import Experiment, LookRow
 from core.experiment_spec import ExperimentSpec
 from core.experiments import Action
@@ -22,6 +25,12 @@ from core.trials import breakers
 from core.trials.analysis import Report, analyse
 from core.trials.commands import end, tell
 
+log = logging.getLogger(__name__)
+
+#: What one experiment may meet without keeping the others from being looked at: the outside, the database, and data
+#: that no formula was made for.
+_ITS_OWN = (AppError, DBAPIError, ArithmeticError, ValueError)
+_UNSEEN = "experiment.unseen"
 ENDING = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
 _STRATEGIES = {"canary": "canary", "switch": "blue_green"}
 #: For so long what an experiment has decided to ship is tried again where it was refused.
@@ -35,18 +44,44 @@ def look_due(services: Services) -> list[str]:
         now = services.clock.now(session)
         running = list(session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING)))
         shipping = list(session.scalars(_to_ship(now)))
-    lines = [_tried(services, row, now) for row in running]
+        unseen = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == _UNSEEN)))
+    lines = [_tried(services, row, now, row.route in unseen) for row in running]
     return [line for line in (*lines, *(_ship(services, row) for row in shipping)) if line]
 
 
-def _tried(services: Services, row: Experiment, now: datetime) -> str:
+def _tried(services: Services, row: Experiment, now: datetime, unseen: bool) -> str:
     try:
-        why = breakers.tripped(services, row, now)
-        if why:
-            return _break(services, row.id, why)
-        return _look(services, row) if row.next_look_at and row.next_look_at <= now else ""
-    except AppError as error:
-        return f"experiment {row.id} could not be looked at: {error}"
+        line = _seen(services, row, now)
+        if unseen:
+            with services.sessions.begin() as session:
+                alerts.over(session, services.clock.now(session), row.route, [_UNSEEN], "it was looked at again")
+    except _ITS_OWN as error:
+        log.warning("experiment %s could not be looked at", row.id, exc_info=error)
+        return _not_seen(services, row, error)
+    return line
+
+
+def _seen(services: Services, row: Experiment, now: datetime) -> str:
+    why = breakers.tripped(services, row, now)
+    if why:
+        return _break(services, row.id, why)
+    return _look(services, row) if row.next_look_at and row.next_look_at <= now else ""
+
+
+def _not_seen(services: Services, row: Experiment, error: Exception) -> str:
+    words = f"could not be looked at: {_words(error)}"
+    act = "see whether Qdrant and the database answer: rollouts doctor; it is looked at again every 30 s"
+    try:
+        with services.sessions.begin() as session:
+            tell(session, services.clock.now(session), row, "unseen", words, reason=_words(error), act=act)
+    except DBAPIError:
+        words += "; nor could that be written down"
+    return f"experiment {row.id} {words}"
+
+
+def _words(error: Exception) -> str:
+    """A driver's message may hold values of rows, or the database's address."""
+    return str(error) if isinstance(error, AppError) else f"unexpected {type(error).__name__}, see the worker's log"
 
 
 def _look(services: Services, seen: Experiment) -> str:
@@ -117,9 +152,9 @@ def _ship(services: Services, row: Experiment) -> str:
     if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:
         return ""
     winner = next(arm.collection for arm in spec.arms if arm.variant == row.decision["variant"])
-    with services.sessions() as session:
-        begun = session.scalars(select(Deployment.id).where(Deployment.actor == actor)).first()
     try:
+        with services.sessions() as session:
+            begun = session.scalars(select(Deployment.id).where(Deployment.actor == actor)).first()
         deployment = begun or commands.deploy(
             services,
             row.alias,
@@ -128,10 +163,13 @@ def _ship(services: Services, row: Experiment) -> str:
             strategy=_STRATEGIES[spec.on_ship],
             reason=f"experiment {row.name}: {row.decision['reason']}",
         )
-    except Refused as error:
+        with services.sessions.begin() as session:
+            session.get_one(Experiment, row.id).deployment_id = deployment
+    except AppError as error:
         return _not_shipped(services, row, str(error))
-    with services.sessions.begin() as session:
-        session.get_one(Experiment, row.id).deployment_id = deployment
+    except DBAPIError as error:
+        log.warning("experiment %s could not be shipped", row.id, exc_info=error)
+        return f"experiment {row.id}: {Action.SHIP}, not yet begun: {_words(error)}"
     return f"experiment {row.id}: {winner} is shipped by deployment {deployment}"
 
 

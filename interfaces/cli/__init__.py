@@ -57,7 +57,9 @@ def mcp(**given: Any) -> None:
 @main.command()
 @click.argument("alias")
 @click.option(
-    "--source", metavar="KIND:WHERE", help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES or collection:NAME."
+    "--source",
+    metavar="KIND:WHERE",
+    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL or collection:NAME.",
 )
 @click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
@@ -229,6 +231,7 @@ def list_alerts(**given: Any) -> None:
 
 @alert.command("test")
 @click.argument("channel", required=False)
+@reason
 @as_json
 def test_alert(**given: Any) -> None:
     """Sends a test to CHANNEL, or to every channel of the index file.

@@ -16,9 +16,11 @@ def create(alias: str, keep: int | None, wait: bool, timeout: float | None, reas
         return _ended(house, run, lambda: backups.record(house.services, run), wait, timeout, as_json)
 
 
-def verify(backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, as_json: bool) -> int:
+def verify(
+    backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, reason: str, as_json: bool
+) -> int:
     with opened(starts=True) as house:
-        run = backups.verify(house.services, backup=backup_id, alias=alias, actor=actor())
+        run = backups.verify(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
         return _ended(house, run, lambda: backups.verification(house.services, run), wait, timeout, as_json)
 
 

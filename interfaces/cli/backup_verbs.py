@@ -51,6 +51,7 @@ def list_(**given: Any) -> None:
 @backup.command()
 @_which
 @_waits
+@reason
 @as_json
 def verify(**given: Any) -> None:
     """Restores a backup under a temporary name, compares, and drops it.

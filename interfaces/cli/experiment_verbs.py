@@ -58,6 +58,7 @@ def plan(**given: Any) -> None:
 @click.option("--mode", type=click.Choice(["ab", "interleave"]), help="interleave: one list drafted from both.")
 @click.option("--on-ship", type=click.Choice(["nothing", "canary", "switch"]), help="What a winner starts.")
 @click.option("--draft", is_flag=True, help="Write it down, start it later.")
+@reason
 @as_json
 def create(**given: Any) -> None:
     """Writes down the experiment NAME and starts it."""
@@ -86,6 +87,7 @@ def report(**given: Any) -> None:
 
 @experiment.command()
 @click.argument("experiment")
+@reason
 @as_json
 def start(**given: Any) -> None:
     """Starts a draft: the searches of its alias are split from now on."""
@@ -107,6 +109,7 @@ def stop(**given: Any) -> None:
 @experiment.command()
 @click.argument("experiment")
 @click.option("--coverage", type=float, required=True, metavar="PERCENT", help="Of all users; more than now.")
+@reason
 @as_json
 def widen(**given: Any) -> None:
     """Lets more users take part; nobody changes collection."""

@@ -54,6 +54,7 @@ def create(
     mode: str | None,
     on_ship: str | None,
     draft: bool,
+    reason: str,
     as_json: bool,
 ) -> int:
     wanted = _options(options, coverage, mode=mode, on_ship=on_ship)
@@ -69,6 +70,7 @@ def create(
             metrics=parsed_metrics(metrics),
             options=wanted,
             start=not draft,
+            reason=reason,
         )
         return _told(house, created, as_json)
 
@@ -95,9 +97,9 @@ def report(experiment: str, svg: str | None, as_json: bool) -> int:
     return DONE
 
 
-def start(experiment: str, as_json: bool) -> int:
+def start(experiment: str, reason: str, as_json: bool) -> int:
     with opened() as house:
-        return _told(house, commands.start(house.services, experiment, actor=actor()), as_json)
+        return _told(house, commands.start(house.services, experiment, actor=actor(), reason=reason), as_json)
 
 
 def stop(experiment: str, reason: str, as_json: bool) -> int:
@@ -105,9 +107,9 @@ def stop(experiment: str, reason: str, as_json: bool) -> int:
         return _told(house, commands.stop(house.services, experiment, actor=actor(), reason=reason), as_json)
 
 
-def widen(experiment: str, coverage: float, as_json: bool) -> int:
+def widen(experiment: str, coverage: float, reason: str, as_json: bool) -> int:
     with opened() as house:
-        widened = commands.widen(house.services, experiment, share_of(coverage), actor=actor())
+        widened = commands.widen(house.services, experiment, share_of(coverage), actor=actor(), reason=reason)
         return _told(house, widened, as_json)
 
 

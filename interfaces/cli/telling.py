@@ -38,9 +38,9 @@ def list_(alias: str | None, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def test(channel: str | None, as_json: bool) -> int:
+def test(channel: str | None, reason: str, as_json: bool) -> int:
     with opened() as house:
-        faults = deliveries.try_channels(house.services, channel, actor())
+        faults = deliveries.try_channels(house.services, channel, actor=actor(), reason=reason)
     if as_json:
         screen.emit({"channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}})
     else:

@@ -27,9 +27,10 @@ def keep(**given: Any) -> None:
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--orphans", is_flag=True, help="Delete orphans too, an hour from now; look at --dry-run first.")
+@reason
 @as_json
 def gc(**given: Any) -> None:
-    """Deletes what is due and writes down what is kept no longer.
+    """Deletes what is due or left over by a verification, and writes down what is kept no longer.
 
     Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
     the same server, so only --orphans has them deleted, and `rollouts keep` takes that back for an hour.
@@ -56,6 +57,7 @@ def diff(**given: Any) -> None:
 @click.argument("alias")
 @click.option("--collection", metavar="NAME", help="Another than the one the alias points to.")
 @click.option("--trust", is_flag=True, help="Take the declared model though it makes other vectors than are stored.")
+@reason
 @as_json
 def adopt(**given: Any) -> None:
     """Takes what ALIAS points to under management.

@@ -68,9 +68,9 @@ def _print_content(seen: Mapping[str, Any]) -> None:
     out.print(Text("all records were compared" if content["complete"] else "of a sample of the records", "dim"))
 
 
-def adopt(alias: str, collection: str | None, trust: bool, as_json: bool) -> int:
+def adopt(alias: str, collection: str | None, trust: bool, reason: str, as_json: bool) -> int:
     with opened() as house:
-        answer = adoption.adopt(house.services, alias, actor=actor(), collection=collection, trust=trust)
+        answer = adoption.adopt(house.services, alias, actor=actor(), reason=reason, collection=collection, trust=trust)
     if as_json:
         screen.emit(answer)
         return DONE
@@ -91,19 +91,20 @@ def keep(collection: str, reason: str, as_json: bool) -> int:
     return DONE
 
 
-def gc(dry_run: bool, orphans: bool, as_json: bool) -> int:
+def gc(dry_run: bool, orphans: bool, reason: str, as_json: bool) -> int:
     with opened() as house:
-        answer = collecting.collect(house.services, actor=actor(), dry_run=dry_run, orphans=orphans)
+        answer = collecting.collect(house.services, actor=actor(), reason=reason, dry_run=dry_run, orphans=orphans)
     if as_json:
         screen.emit(answer)
         return DONE
     would = "would be " if dry_run else ""
     _print(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason")
     _print(f"due, {would}deleted if nothing uses it", answer["due"], "reason", "used_by")
+    _print(f"left over, {would}deleted", answer["leftovers"], "points", "verification", "backup", "used_by", "deletion")
     _print("orphans: no row here knows them", answer["orphans"], "points", "deployment", "used_by", "deletion")
     for line in answer["deleted"]:
         screen.console().print(Text(screen.plain(line)))
-    if not any(answer[part] for part in ("over", "due", "orphans")):
+    if not any(answer[part] for part in ("over", "due", "leftovers", "orphans")):
         screen.console().print(Text("nothing to collect"))
     return DONE
 

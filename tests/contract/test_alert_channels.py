@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -76,18 +78,34 @@ SERVERS = {
             "to": ["oncall@example.org", "second@example.org"],
         },
     ),
+    "apprise": (http_receiver, lambda port: {"secret": f"APPRISE_URL_{port}"}),
 }
+#: Channels whose URL is a secret: it stands in the environment, and they say its variable instead of the host.
+BY_URL = {"apprise": "json://127.0.0.1:{port}/{token}"}
+TOKEN = "t0k3n-0f-a-s3rvice"
+#: What a server says that says no; apprise does not tell it from one that fails.
+NO = {"apprise": Unavailable}
 OUTSIDE = sorted(set(CHANNELS) - {"log"})
 
 
 def channel(kind, port):
+    if kind in BY_URL:
+        os.environ[f"APPRISE_URL_{port}"] = BY_URL[kind].format(port=port, token=TOKEN)
     settings = {"kind": kind, **SERVERS[kind][1](port)}
     return open_channels(AlertsSpec.model_validate({"channels": {"one": settings}}))["one"]
+
+
+def named(kind):
+    """How a channel calls who did not take it."""
+    return r"APPRISE_URL_\d+ \(json://\)" if kind in BY_URL else r"127\.0\.0\.1"
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch):
     monkeypatch.setenv("HOOK_KEY", KEY)
+    yield
+    for name in [name for name in os.environ if name.startswith("APPRISE_URL_")]:
+        del os.environ[name]
 
 
 def test_every_channel_has_its_server_here():
@@ -129,10 +147,10 @@ def test_a_server_that_fails_is_unavailable_and_one_that_says_no_refuses(kind):
     with SERVERS[kind][0]() as receiver:
         one = channel(kind, receiver.port)
         receiver.status = 503
-        with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+        with pytest.raises(Unavailable, match=named(kind)):
             one.send(NOTICE)
         receiver.status = 403
-        with pytest.raises(Refused, match=r"127\.0\.0\.1"):
+        with pytest.raises(NO.get(kind, Refused), match=named(kind)):
             one.send(NOTICE)
     assert receiver.taken == []
 
@@ -141,7 +159,7 @@ def test_a_server_that_fails_is_unavailable_and_one_that_says_no_refuses(kind):
 def test_nobody_there_is_unavailable(kind):
     with SERVERS[kind][0]() as receiver:
         one = channel(kind, receiver.port)
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+    with pytest.raises(Unavailable, match=named(kind)):
         one.send(NOTICE)
 
 
@@ -152,11 +170,50 @@ def test_a_secret_that_is_not_there_is_named(kind, monkeypatch):
         channel(kind, 1).send(NOTICE)
 
 
-def test_a_redirect_is_not_followed():
+@pytest.mark.parametrize("kind", ["webhook", "alertmanager", "apprise"])
+def test_a_redirect_is_not_followed(kind):
     with http_receiver() as receiver:
         receiver.status = 307
-        with pytest.raises(Refused, match="answered 307"):
-            channel("webhook", receiver.port).send(NOTICE)
+        with pytest.raises(NO.get(kind, Refused), match="answered 307"):
+            channel(kind, receiver.port).send(NOTICE)
+    assert receiver.taken == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("file:///tmp/x", "holds a URL of file; expected one of discord"),
+        ("dbus://", "holds a URL of dbus"),
+        ("syslog://", "holds a URL of syslog"),
+        ("mailto://anna:s3cret@example.org", "holds a URL of mailto"),
+        ("s3cret token", "holds a URL of something else"),
+        ("json://127.0.0.1/s3cret?redirect=yes", "with redirect=, which is not allowed"),
+        ("jsons://127.0.0.1/s3cret?Verify=no", "with verify=, which is not allowed"),
+        ("slack://s3cret/?template=/etc/passwd", "with template=, which is not allowed"),
+        ("slack://s3cret", "holds no URL that apprise takes for slack://"),
+    ],
+)
+def test_a_service_that_is_not_spoken_to_over_http_or_asks_for_more_is_refused(monkeypatch, url, said):
+    monkeypatch.setenv("SERVICE", url)
+    spec = AlertsSpec.model_validate({"channels": {"one": {"kind": "apprise", "secret": "SERVICE"}}})
+    with pytest.raises(Refused, match=said) as refused:
+        open_channels(spec)["one"].send(NOTICE)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_token_of_a_service_is_in_no_error_and_in_no_log_of_a_worker(caplog):
+    with http_receiver() as receiver, caplog.at_level(logging.INFO):
+        receiver.status = 403
+        with pytest.raises(Unavailable) as failed:
+            channel("apprise", receiver.port).send(NOTICE)
+    assert "answered 403" in str(failed.value)
+    assert TOKEN not in str(failed.value) + caplog.text
+
+
+def test_without_the_extra_a_channel_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(Refused, match=r"pip install 'qdrant-rollouts\[apprise\]'"):
+        channel("apprise", 1).send(NOTICE)
 
 
 def test_the_signature_is_that_of_the_scheme():

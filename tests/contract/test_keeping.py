@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from core import collecting, commands, keeping, queries
 from core.errors import Refused
+from core.models import Deployment, StepRow
 from core.ports import Schema
 from tests.contract.test_aliases import later
 from tests.world import World, texts
@@ -205,6 +207,50 @@ def test_what_a_deployment_of_ours_is_building_is_no_orphan(world: World) -> Non
     deployment = world.deploy("docs")
     world.run(until=world.at(deployment, "populate"))
     assert collect(world, dry_run=True)["orphans"] == []
+
+
+# --- leftovers --------------------------------------------------------------------------------------------------
+
+
+def verification(world: World, collection: str, status: str) -> None:
+    """Its rows, as they are when it was killed after its upload, or has ended since."""
+    step = StepRow(position=0, name="recover", queue="bulk", arguments={"backup": "b1"})
+    row = Deployment(
+        id="v1", alias="docs", kind="verification", strategy="verification", green=collection, steps=[step]
+    )
+    row.status, row.actor, row.spec, row.number = status, "anna", {}, 1
+    row.created_at = row.wake_at = world.clock.moment
+    with world.services.sessions.begin() as session:
+        session.add(row)
+
+
+def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_ended(world: World) -> None:
+    left, other = "docs_verify_20250101_020000", "docs_verify_20250101_030000"
+    for name in (left, other):
+        world.store.create(name, SCHEMA, {})
+    verification(world, left, "running")
+    during = collect(world)
+    assert (during["leftovers"], [one["collection"] for one in during["orphans"]]) == ([], [other])
+    with world.services.sessions.begin() as session:
+        session.execute(update(Deployment).values(status="rolled_back"))
+    seen = collect(world, dry_run=True)["leftovers"]
+    assert [(one["collection"], one["verification"], one["backup"], one["points"]) for one in seen] == [
+        (left, "v1", "b1", 0)
+    ]
+    assert world.store.collections() == {left, other}
+    assert collect(world, reason="space")["deleted"] == [f"{left} deleted"]
+    assert world.store.collections() == {other}
+    assert collect(world)["leftovers"] == []
+
+
+def test_a_leftover_that_is_used_is_not_deleted(world: World) -> None:
+    left = "docs_verify_20250101_020000"
+    world.store.create(left, SCHEMA, {})
+    verification(world, left, "live")
+    world.store.point_alias("theirs", left)
+    assert collect(world)["leftovers"][0]["used_by"] == ["alias theirs points to it"]
+    later(world, 61)
+    assert world.store.collections() == {left}
 
 
 def _day_after(moment: str, days: int) -> str:

@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 
 from adapters.qdrant_local import LocalStore
 from adapters.sources import SOURCES, open_source
+from core.crawl_spec import CrawlSpec
 from core.errors import Refused
 from core.ports import Point, Row, Source, VectorStore
 from core.records import OURS
+from tests.sites import Page, Website, website
 
 RECORDS = [
     {"id": 1, "title": "plain", "text": "one line"},
@@ -35,6 +37,8 @@ RECORDS = [
     *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
 ]
 SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
+#: The one site of these tests, while they run.
+SITES: list[Website] = []
 #: Kinds that cannot know beforehand how much there is.
 UNSIZED = {"python"}
 TYPES = pa.schema({"id": pa.int64(), "title": pa.string(), "text": pa.string(), "vector": pa.list_(pa.float32())})
@@ -130,6 +134,20 @@ def function(folder: Path, store: VectorStore, records: list[dict[str, Any]]) ->
     return f"python:{module}:everything"
 
 
+def pages(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    """Listed the wrong way round."""
+    (site,) = SITES
+    site.pages.clear()
+    paths = {f"/{record['id']:02}": Page(record["text"], type="text/plain") for record in records}
+    site.pages.update(paths)
+    return site.sitemap(*reversed(paths))
+
+
+def page(record: dict[str, Any]) -> dict[str, Any]:
+    address = f"{SITES[0].url}/{record['id']:02}"
+    return {"id": address, "url": address, "title": address, "text": record["text"].strip()}
+
+
 PLACES: dict[str, Place] = {
     "jsonl": plain("jsonl", lines),
     "jsonl several, .gz": several("jsonl", lines),
@@ -138,12 +156,14 @@ PLACES: dict[str, Place] = {
     "dir": documents,
     "parquet": columns,
     "sql": database,
+    "sitemap": pages,
     "python": function,
     "collection": collection,
 }
 #: What a record comes back as, where the kind has a shape of its own.
 SHAPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "dir": document,
+    "sitemap": page,
     "collection": lambda record: {"vector": [0.0, 1.0], **record},
 }
 
@@ -164,12 +184,24 @@ def at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _site() -> Iterator[None]:
+    with website() as site:
+        SITES.append(site)
+        yield
+        SITES.clear()
+
+
+def crawl() -> CrawlSpec:
+    return SITES[0].crawl
+
+
 @pytest.fixture(params=PLACES)
 def laid(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laid]:
     at_hand(tmp_path, monkeypatch)
     store = LocalStore(":memory:")
     text = PLACES[request.param](tmp_path, store, RECORDS)
-    yield Laid(text.partition(":")[0], store, lambda: open_source(text, (tmp_path,), store))
+    yield Laid(text.partition(":")[0], store, lambda: open_source(text, (tmp_path,), store, crawl))
     store.close()
 
 
@@ -228,7 +260,7 @@ def test_the_address_means_the_same_source_from_another_folder(laid, tmp_path, m
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     source = laid.open()
-    again = open_source(source.address, (tmp_path / "elsewhere", tmp_path), laid.store)
+    again = open_source(source.address, (tmp_path / "elsewhere", tmp_path), laid.store, crawl)
     assert again.fingerprint() == source.fingerprint()
     assert [row.cursor for row in again.read(None)] == [row.cursor for row in source.read(None)]
     assert again.address == source.address

@@ -8,6 +8,7 @@ from core.index_file import IndexFile, validated
 
 HOOK = {"kind": "webhook", "url": "https://hooks.example.org/x", "secret": "KEY"}
 MAIL = {"kind": "email", "host": "mail", "sender": "a@example.org", "to": ["b@example.org"]}
+SERVICE = {"kind": "apprise", "secret": "SLACK_URL"}
 
 
 def read(channel):
@@ -18,7 +19,9 @@ def test_without_a_section_alerts_are_log_lines():
     assert [channel.kind for channel in IndexFile().alerts.channels.values()] == ["log"]
 
 
-@pytest.mark.parametrize("channel", [{"kind": "log"}, HOOK, {"kind": "alertmanager", "url": "http://am:9093"}, MAIL])
+@pytest.mark.parametrize(
+    "channel", [{"kind": "log"}, HOOK, {"kind": "alertmanager", "url": "http://am:9093"}, MAIL, SERVICE]
+)
 def test_a_good_channel_is_taken(channel):
     assert read(channel).kind == channel["kind"]
 
@@ -35,6 +38,8 @@ def test_a_good_channel_is_taken(channel):
         ({**HOOK, "min_severity": "loud"}, "min_severity", "found 'loud'"),
         ({"kind": "pigeon"}, "one", "pigeon"),
         ({"kind": "alertmanager", "url": ""}, "url", "found ''"),
+        ({"kind": "apprise"}, "secret", "missing"),
+        ({**SERVICE, "secret": "slack://a/b/c"}, "secret", "expected the name of an environment variable"),
         ({**MAIL, "to": []}, "to", "at least 1"),
         ({**MAIL, "sender": "nobody"}, "sender", "expected an e-mail address"),
         ({**MAIL, "host": ""}, "host", "expected a host name"),

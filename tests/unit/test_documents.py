@@ -18,7 +18,7 @@ from adapters.alerts import CHANNELS
 from adapters.celery import SETTINGS
 from adapters.sources import SOURCES
 from beat_schedule import SCHEDULE
-from core.alert_spec import AlertmanagerSpec, EmailSpec, LogSpec, WebhookSpec
+from core.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
 from core.alerts import TRIGGERS
 from core.errors import Refused
 from core.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
@@ -31,7 +31,7 @@ from tasks.commands import COMMANDS
 from tasks.experiments import FEEDBACK
 from tasks.maintenance import TAKE_UP
 
-CHANNEL_SPECS = (LogSpec, WebhookSpec, AlertmanagerSpec, EmailSpec)
+CHANNEL_SPECS = (LogSpec, WebhookSpec, AlertmanagerSpec, EmailSpec, AppriseSpec)
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 #: Notes are of the time before the code, and say so.

@@ -1,0 +1,86 @@
+"""Alerts by apprise, which speaks to services of many kinds by URL; needs the extra ``apprise``.
+
+Rule: only services that are spoken to over HTTP and named below; others run programs, write files or open what they
+like. Apprise does not say why a service did not take a message, so nothing is refused for good: it is tried again.
+"""
+
+import importlib
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from adapters.alerts import secret
+from core.alert_spec import AppriseSpec, Severity
+from core.errors import Refused, Unavailable
+from core.ports import Notice
+
+_SECONDS = 20.0
+SCHEMES = frozenset(
+    {
+        *("discord", "gchat", "gotify", "gotifys", "json", "jsons", "matrix", "matrixs", "mmost", "mmosts", "ntfy"),
+        *("ntfys", "opsgenie", "pagerduty", "pover", "rocket", "rockets", "signal", "signals", "slack", "splunk"),
+        *("tgram", "webex", "workflows", "wxteams", "xml", "xmls", "zulip"),
+    }
+)
+#: What a URL may not ask for: to follow redirects, to trust any certificate, to read a file or a page.
+_FORBIDDEN = {"redirect", "template", "verify"}
+_TYPES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
+_STATUS = re.compile(r"error=(\d{3})\b")
+
+
+def send(spec: AppriseSpec, notice: Notice) -> None:
+    apprise, url = _library(), secret.read(spec.secret)
+    scheme = _checked(spec, url)
+    service = apprise.Apprise.instantiate(url, asset=_asset(apprise), suppress_exceptions=True)
+    if service is None:
+        raise Refused(f"{spec.secret} holds no URL that apprise takes for {scheme}://; see its page of that service")
+    sender = apprise.Apprise(asset=_asset(apprise))
+    sender.add(service)
+    kind = "success" if notice.state == "resolved" else _TYPES[notice.severity]
+    taken = sender.notify(
+        body=_body(notice),
+        title=f"[{notice.severity}] {notice.subject}",
+        notify_type=kind,
+        body_format="text",
+        timeout=_SECONDS,
+    )
+    if not taken:
+        raise Unavailable(f"{spec.secret} ({scheme}://): the service did not take it{_why(taken)}")
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("apprise")
+    except ImportError:
+        raise Refused(
+            "a channel of kind apprise needs apprise; install it with pip install 'qdrant-rollouts[apprise]'"
+        ) from None
+
+
+def _asset(apprise: Any) -> Any:
+    """Addresses in its log lines are masked; nothing is kept on disk."""
+    asset = apprise.AppriseAsset(secure_logging=True, storage_mode="memory", allow_templates=False)
+    asset.http_redirects = False
+    return asset
+
+
+def _checked(spec: AppriseSpec, url: str) -> str:
+    """The URL's scheme; the rest of it is the service's token and is not shown."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        shown = scheme if re.fullmatch(r"[a-z0-9]{1,20}", scheme) else "something else"
+        raise Refused(f"{spec.secret} holds a URL of {shown}; expected one of {', '.join(sorted(SCHEMES))}")
+    asked = _FORBIDDEN & {name.lower().strip() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    if asked:
+        raise Refused(f"{spec.secret} holds a URL with {', '.join(sorted(asked))}=, which is not allowed; remove it")
+    return scheme
+
+
+def _body(notice: Notice) -> str:
+    facts = [*notice.lines, ("since", notice.since.isoformat()), ("state", notice.state), ("id", notice.id)]
+    return "\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts)
+
+
+def _why(taken: Any) -> str:
+    said = [found[1] for entry in taken.logs() if (found := _STATUS.search(str(entry.message)))]
+    return f": it answered {said[-1]}" if said else ""

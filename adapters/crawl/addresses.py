@@ -1,0 +1,81 @@
+"""Which sites may be read: public ones on the ports of the web, and those that the index file allows by name.
+
+Rule: every address that a name has must be public, and the connection is made to an address that was looked at. A name
+that is looked up a second time may have become another.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Collection
+from typing import Any
+
+import httpx
+
+from core.errors import Refused, Unavailable
+
+#: As ``socket.getaddrinfo``.
+Resolve = Callable[..., list[Any]]
+
+_HOST = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_SCHEMES = {"http": 80, "https": 443}
+
+
+def parsed(url: str) -> httpx.URL:
+    """``url`` without its fragment. Raises Refused, without showing it, for what is no plain http(s) address."""
+    try:
+        found = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise Refused("an address of a site is no URL; expected http(s)://HOST/PATH") from None
+    if found.userinfo:
+        raise Refused(f"the address of a page on {found.host} holds a user or a password; expected none")
+    if found.scheme not in _SCHEMES:
+        raise Refused(f"an address of a site begins with {found.scheme or 'nothing'}:; expected http(s)://HOST/PATH")
+    if not _HOST.fullmatch(found.raw_host) or not 0 < port(found) < 65536:
+        raise Refused("an address of a site has no host or port that could be one; expected http(s)://HOST/PATH")
+    return found.copy_with(fragment=None)
+
+
+def port(url: httpx.URL) -> int:
+    return _SCHEMES[url.scheme] if url.port is None else url.port
+
+
+def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
+    """Raises Refused for another port than those of the web, unless it is allowed as ``HOST:PORT``."""
+    if port(url) not in _SCHEMES.values() and f"{url.host}:{port(url)}" not in allowed:
+        raise Refused(
+            f"{url.host} is to be read on port {port(url)}; only 80 and 443 are, or name {url.host}:{port(url)} under "
+            "crawl.allow in the index file"
+        )
+
+
+def chosen(url: httpx.URL, allowed: Collection[str], resolve: Resolve) -> str:
+    """The address to connect to. Raises Refused if one of those the name has is not public, Unavailable if it has
+    none."""
+    host = url.raw_host.decode("ascii")
+    try:
+        found = [str(entry[4][0]) for entry in resolve(host, port(url), type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
+        raise Unavailable(f"{url.host} has no address: {error}") from error
+    if {url.host, f"{url.host}:{port(url)}"}.isdisjoint(allowed):
+        for address in found:
+            _check_public(url, address)
+    if not found:
+        raise Unavailable(f"{url.host} has no address")
+    return found[0]
+
+
+def _check_public(url: httpx.URL, address: str) -> None:
+    if not is_public(address):
+        raise Refused(
+            f"{url.host} is at {address}, which is no public address; name {url.host} under crawl.allow in the index "
+            "file if it is to be read"
+        )
+
+
+def is_public(address: str) -> bool:
+    """Those that lead to an IPv4 address by way of an IPv6 one are not: they would say nothing of where."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address) and (found.sixtofour or found.teredo or found.is_site_local):
+        return False
+    return found.is_global and not found.is_multicast and not found.is_reserved

@@ -1,0 +1,263 @@
+"""One site: what it lists, what its robots.txt allows, and its pages.
+
+Rule: a page that the site says is gone (404, 410) is gone. A page that did not come is not: it is a fault of its own
+only while the rest of the site answers.
+"""
+
+import codecs
+import re
+import time
+from collections.abc import Callable
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from adapters.crawl import listing, robots
+from adapters.crawl.addresses import Resolve, check_port, parsed
+from adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
+from adapters.crawl.robots import Robots
+from adapters.sources import html, markdown
+from core.crawl_spec import CrawlSpec
+from core.errors import Refused, Unavailable
+
+#: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
+PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0
+LONGEST_DELAY = 5.0
+_PAGE_BYTES, _ROBOTS_BYTES = 5 * 2**20, 2**19
+#: The protocol's own limit of a sitemap, unpacked.
+_SITEMAP_BYTES = 50 * 2**20
+_HOPS = 5
+#: Between tries of what did not come, so many times the site's pace is waited.
+_WAITS = (1, 2)
+
+Read = Callable[[str], dict[str, Any]]
+READERS: dict[str, Read] = {
+    "text/html": html.read,
+    "application/xhtml+xml": html.read,
+    "text/markdown": markdown.read,
+    "text/plain": lambda text: {"text": text.strip()},
+}
+_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
+#: Character sets of the web; Python knows others that only take long.
+_CHARSETS = re.compile(
+    r"utf-8|utf-16(-[bl]e)?|cp125\d|cp866|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)|iso2022_jp|gb.+|big5"
+)
+
+Found = TypeVar("Found")
+
+
+class Gone(Exception):
+    """The site says that there is no such page."""
+
+
+class Site:
+    """``home`` is where its sitemap stands. ``resolve`` is what looks names up, as ``socket.getaddrinfo``. ``known`` is
+    its robots.txt, where that was read already."""
+
+    def __init__(self, home: httpx.URL, spec: CrawlSpec, resolve: Resolve, known: Robots | None = None) -> None:
+        self._home, self._spec, self._known = home, spec, known
+        self._fetcher = Fetcher(spec.allow, resolve)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fetcher.__exit__(kind, error, trace)
+
+    def pages(self) -> list[str]:
+        """The addresses of all pages, each once, in order. Raises Refused for what is no sitemap or may not be read,
+        Unavailable when one does not come: none is left out."""
+        until = time.monotonic() + LIST_SECONDS
+        top = self._listing(self._home, until)
+        found = set(top.pages)
+        for address in sorted(set(top.sitemaps)):
+            self._check_time(until)
+            found.update(self._listing(parsed(address), until).pages)
+            self._check_count(len(found))
+        return sorted(found)
+
+    def page(self, address: str) -> tuple[str, dict[str, Any]]:
+        """Where the page was found in the end, and its fields. Raises Bad for what cannot be read, Gone, Failed for a
+        page that did not come though the site answers, Unavailable when the site does not."""
+        try:
+            return self._patiently(address)
+        except Failed as failed:
+            self._must_answer()
+            raise Failed(f"{failed}, {len(_WAITS) + 1} times") from failed
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _patiently(self, address: str) -> tuple[str, dict[str, Any]]:
+        until = time.monotonic() + PAGE_SECONDS
+        url = _address(address)
+        for wait in _WAITS:
+            try:
+                return self._followed(url, _PAGE_BYTES, until, _read)
+            except Failed as failed:
+                pause = max(wait * self._delay, failed.after)
+                if time.monotonic() + pause > until:
+                    raise
+            Pace.pause(pause)
+        return self._followed(url, _PAGE_BYTES, until, _read)
+
+    def _must_answer(self) -> None:
+        """What else asks for robots.txt asks for less."""
+        try:
+            self._fetched_robots()
+        except Failed as failed:
+            raise Unavailable(f"{self._home.host} does not answer: robots.txt {failed}") from failed
+
+    def _listing(self, url: httpx.URL, until: float) -> listing.Listing:
+        name = str(url)
+
+        def read(answer: Answer) -> listing.Listing:
+            if answer.status != 200:
+                raise Refused(f"{name} answered {answer.status}; expected a sitemap")
+            return listing.read(name, answer.content, self._spec.max_pages)
+
+        try:
+            found = self._followed(url, _SITEMAP_BYTES, until, read)
+        except Bad as bad:
+            raise Refused(f"{name} {bad}") from bad
+        except Failed as failed:
+            raise Unavailable(f"{name} {failed}") from failed
+        if found.sitemaps and url != self._home:
+            raise Refused(f"{name} is an index of sitemaps within another; name one of them")
+        return found
+
+    def _check_time(self, until: float) -> None:
+        if time.monotonic() > until:
+            raise Refused(
+                f"the sitemaps of {self._home} take longer than {LIST_SECONDS:g} s, {self._delay:g} s from one to the "
+                "next; name one of them"
+            )
+
+    def _check_count(self, count: int) -> None:
+        if count > self._spec.max_pages:
+            raise Refused(
+                f"{self._home} lists more than {self._spec.max_pages:,} pages; name one of its sitemaps, or raise "
+                "crawl.max_pages in the index file"
+            )
+
+    def _followed(self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]) -> Found:
+        """Each hop is looked at as the first was."""
+        seen: list[httpx.URL] = []
+        while len(seen) <= _HOPS:
+            self._check(url)
+            if url in seen:
+                raise Bad(f"redirects in a circle, by way of {url}")
+            seen.append(url)
+            Pace.wait(self._home.host, self._delay)
+            with self._fetcher.asked(url, most, until) as answer:
+                if answer.moved_to is None:
+                    return read(answer)
+                url = _target(url, answer.moved_to)
+        raise Bad(f"redirects more than {_HOPS} times")
+
+    def _check(self, url: httpx.URL) -> None:
+        self._on_site(url)
+        if not self.robots.allows(url.raw_path.decode("ascii")):
+            raise Bad(f"is not for {AGENT}: robots.txt of {url.host} disallows {url.path}")
+
+    @property
+    def _delay(self) -> float:
+        return max(self._spec.delay_seconds, self.robots.delay)
+
+    @cached_property
+    def robots(self) -> Robots:
+        """Raises Refused for a pace that is too slow, Unavailable when it does not come."""
+        check_port(self._home, self._spec.allow)
+        if self._known is not None:
+            return self._known
+        try:
+            found = self._fetched_robots()
+        except Failed as failed:
+            raise Unavailable(f"robots.txt of {self._home.host} {failed}; without it nothing is read") from failed
+        if found.delay > LONGEST_DELAY:
+            raise Refused(
+                f"robots.txt of {self._home.host} asks for {found.delay:g} s between two pages; more than "
+                f"{LONGEST_DELAY:g} are not waited for: have the site ask {AGENT} for less, or take another source"
+            )
+        return found
+
+    def _fetched_robots(self) -> Robots:
+        """No robots.txt (4xx) allows everything; one that does not come allows nothing (RFC 9309, 2.3.1)."""
+        url, until = self._home.copy_with(raw_path=b"/robots.txt"), time.monotonic() + PAGE_SECONDS
+        try:
+            for _ in range(_HOPS + 1):
+                Pace.wait(self._home.host, self._spec.delay_seconds)
+                with self._fetcher.asked(url, _ROBOTS_BYTES, until) as answer:
+                    if answer.moved_to is None:
+                        return _rules(answer)
+                    url = self._on_site(_target(url, answer.moved_to))
+        except Bad as bad:
+            raise Refused(f"robots.txt of {self._home.host} {bad}; without it nothing is read") from bad
+        raise Refused(f"robots.txt of {self._home.host} redirects more than {_HOPS} times; without it nothing is read")
+
+    def _on_site(self, url: httpx.URL) -> httpx.URL:
+        """The same, if it is on this site and on a port that may be read. Raises Bad."""
+        if url.host != self._home.host:
+            raise Bad(f"leads to {url.host}, another site than {self._home.host}")
+        try:
+            check_port(url, self._spec.allow)
+        except Refused as refused:
+            raise Bad(str(refused)) from refused
+        return url
+
+
+def _address(text: str) -> httpx.URL:
+    try:
+        return parsed(text)
+    except Refused as refused:
+        raise Bad(str(refused)) from refused
+
+
+def _target(url: httpx.URL, location: str) -> httpx.URL:
+    try:
+        return parsed(str(url.join(location)))
+    except Refused as refused:
+        raise Bad(f"redirects to what is none: {refused}") from refused
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise Bad("redirects to what is no address") from None
+
+
+def _rules(answer: Answer) -> Robots:
+    if answer.status != 200:
+        return Robots()
+    return robots.parse(b"".join(answer.content).decode(errors="replace"), AGENT)
+
+
+def _read(answer: Answer) -> tuple[str, dict[str, Any]]:
+    if answer.status in {404, 410}:
+        raise Gone
+    if answer.status != 200:
+        raise Bad(f"answered {answer.status}")
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in READERS:
+        raise Bad(f"is {kind or 'of no declared type'}; expected one of {', '.join(READERS)}")
+    text = _decoded(b"".join(answer.content), answer.headers.get("content-type", ""))
+    try:
+        return str(answer.url), READERS[kind](text)
+    except ValueError as error:
+        raise Bad(str(error)) from error
+
+
+def _decoded(content: bytes, declared: str) -> str:
+    """By the header, else by the page's own ``meta``, else UTF-8. Latin-1 means Windows-1252 on the web (WHATWG)."""
+    found = re.search(r"charset=\"?([\w-]+)", declared, re.IGNORECASE)
+    meta = _META.search(content[:1024])
+    name = found[1] if found else meta[1].decode() if meta else "utf-8"
+    try:
+        codec = codecs.lookup(name).name
+        codec = "cp1252" if codec in {"iso8859-1", "ascii"} else codec
+        if not _CHARSETS.fullmatch(codec):
+            raise LookupError
+        return content.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except LookupError:
+        raise Bad(f"is written in {name}, which is not known") from None
+    except UnicodeDecodeError as error:
+        raise Bad(f"is not {name}: {error.reason} at byte {error.start + 1}") from error

@@ -1,0 +1,100 @@
+"""``sitemap:URL``: the pages that a sitemap lists, fetched anew, by ascending address.
+
+A site is read while it lives: what it lists behind the reader is not seen, and no fingerprint of it could be had
+without reading all of it. Two pages that lead to one are one record, if that one is listed too.
+"""
+
+import re
+import socket
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+from adapters.crawl.addresses import Resolve, parsed
+from adapters.crawl.fetching import Bad, Failed
+from adapters.crawl.robots import Robots
+from adapters.crawl.site import Gone, Site
+from core.crawl_spec import CrawlSpec
+from core.errors import Refused
+from core.ports import Cursor, Row
+
+#: One page in so many may fail to come. More would be holes that nobody sees, however many bad records are allowed.
+_ONE_IN = 20
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
+
+
+class SitemapSource:
+    """Cursor: ``after`` (the last address), ``n`` and ``done`` (pages so far), ``failed`` (of them, those that did not
+    come)."""
+
+    collection: str | None = None
+
+    def __init__(self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo) -> None:
+        self._home, self._crawl, self._resolve = parsed(url), crawl, resolve
+
+    @property
+    def address(self) -> str:
+        return f"sitemap:{self._home}"
+
+    def check(self) -> None:
+        if not self._pages:
+            raise Refused(f"{self._home} lists no page")
+
+    def fingerprint(self) -> None:
+        return None
+
+    def size(self) -> int:
+        return len(self._pages)
+
+    @property
+    def _pages(self) -> list[str]:
+        return self._listed[1]
+
+    @cached_property
+    def _listed(self) -> tuple[Robots, list[str]]:
+        with Site(self._home, self._crawl(), self._resolve) as site:
+            return site.robots, site.pages()
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Raises Unavailable when the site does not answer, Refused when too many pages do not come."""
+        at = cursor or {"after": None, "n": 0, "failed": 0}
+        begin = bisect_right(self._pages, at["after"]) if cursor else 0
+        number, failed = at["n"], at["failed"]
+        with Site(self._home, self._crawl(), self._resolve, self._listed[0]) as site:
+            for address in self._pages[begin:]:
+                fields, problem, came = self._page(site, address)
+                number, failed = number + 1, failed + (not came)
+                where, position = _shown(address), {"after": address, "n": number, "done": number, "failed": failed}
+                self._check_failed(failed, where, problem)
+                yield Row(where, fields, position, problem)
+
+    def _page(self, site: Site, address: str) -> tuple[dict[str, Any] | None, str, bool]:
+        """Fields or the problem, neither for what is gone; and whether the page came."""
+        try:
+            found, fields = site.page(address)
+        except Gone:
+            return None, "", True
+        except Failed as failed:
+            return None, str(failed), False
+        except Bad as bad:
+            return None, str(bad), True
+        if found != address and self._is_listed(found):
+            return None, "", True
+        return {"title": found, **fields, "id": address, "url": found}, "", True
+
+    def _is_listed(self, address: str) -> bool:
+        at = bisect_right(self._pages, address)
+        return at > 0 and self._pages[at - 1] == address
+
+    def _check_failed(self, failed: int, where: str, problem: str) -> None:
+        if failed * _ONE_IN > len(self._pages):
+            raise Refused(
+                f"{failed:,} of the {len(self._pages):,} pages of {self._home} did not come, at most one in {_ONE_IN} "
+                f"may be left out; the last: {where}: {problem}. Deploy again when they do"
+            )
+
+
+def _shown(address: str) -> str:
+    """A sitemap is written by others: a password in it is not shown."""
+    return _CREDENTIALS.sub("//***@", address)
