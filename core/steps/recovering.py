@@ -13,9 +13,9 @@ from core.aliases import ACT_SECONDS
 from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
-from core.routing import table
 from core.schema import dense_names, difference
 from core.stamps import Stamp
+from core.steps import unused
 from core.steps.backing import PATIENCE
 
 _LOOK = 1.0
@@ -44,14 +44,14 @@ def remove(context: StepContext) -> Outcome:
             context.turn.save({**state, "undo_looks": looks + 1})
             return Wait(_LOOK, f"waiting whether {deployment.green} still appears, to drop it")
         return Done({"summary": f"{deployment.green} is gone"})
-    return _drop(context)
+    return unused.drop(context)
 
 
 def drop(context: StepContext) -> Outcome:
     """The end of a verification. Safe to run twice: gone is done."""
     if context.deployment.green not in context.services.store.collections():
         return Done({"summary": _verdict(context)})
-    dropped = _drop(context)
+    dropped = unused.drop(context)
     return dropped if isinstance(dropped, Reject) else Done({"summary": _verdict(context)})
 
 
@@ -128,18 +128,6 @@ def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
     if known is not None:
         return replace(known, **ours)
     return Stamp(**ours, vector=(dense_names(manifest.schema) or [""])[0])
-
-
-def _drop(context: StepContext) -> Outcome:
-    deployment, store = context.deployment, context.services.store
-    if table.current(context.services, deployment.alias).green == deployment.green:
-        return Reject(f"{deployment.green} is not dropped: the route of {deployment.alias} leads to it")
-    context.turn.check(ACT_SECONDS)
-    using = [alias for alias, target in store.aliases().items() if target == deployment.green]
-    if using:
-        return Reject(f"{deployment.green} is not dropped: alias {using[0]} points to it")
-    store.drop(deployment.green)
-    return Done({"summary": f"{deployment.green} dropped"})
 
 
 _PHASES = {"check": _check, "upload": _upload, "look": _look}
