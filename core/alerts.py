@@ -59,6 +59,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "schedule.failed": _ERROR,
     "schedule.rebuild_late": _WHILE_ERROR,
     "schedule.verify_late": _WHILE_ERROR,
+    "schedule.backup_late": _WHILE_ERROR,
     "alias.moved_by_hand": _INFO,
     "deletion.scheduled": _INFO,
     "deletion.deleted": _INFO,

@@ -26,8 +26,8 @@ from core.strategies import backup as plans
 def create(
     services: Services, alias: str, *, actor: str, reason: str = "", keep: int | None = None, along: Along = alone
 ) -> str:
-    """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, the oldest of this alias are
-    removed when it is made, so that so many are left."""
+    """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
+    the index, the oldest of this alias are removed when it is made, so that so many are left."""
     check_name("alias", alias)
     _check_keep(keep)
     _check_server(services)
@@ -55,7 +55,7 @@ def begin(
         alias,
         "backup",
         spec,
-        plans.make(actor, reason, keep),
+        plans.make(actor, reason, keep if keep is not None else spec.retention.backups),
         green=lambda session, now: collection,
         number=known.number if known else 0,
         actor=actor,

@@ -249,16 +249,20 @@ def _name(context: StepContext) -> str:
 
 
 def thin(context: StepContext) -> Outcome:
-    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read. What is damaged is
-    neither counted nor removed: a person should see it. Safe to run twice."""
-    shelf, used = context.services.shelf, _being_read(context)
-    kept = [manifest for manifest in _whole(context) if manifest.alias == context.deployment.alias]
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read, and not the newest of
+    what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
+    person should see it. Safe to run twice."""
+    shelf, alias = context.services.shelf, context.deployment.alias
+    kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
     kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
-    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in used]
+    serving = context.services.store.aliases().get(alias)
+    of_it = [manifest.id for manifest in kept if manifest.collection == serving]
+    spared = _being_read(context) | set(of_it[:1])
+    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in spared]
     for backup in surplus:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
-    summary = f"{len(kept) - len(surplus)} backups of {context.deployment.alias} are kept"
+    summary = f"{context.outputs['seal']['summary']}; {len(kept) - len(surplus)} backups of {alias} are kept"
     return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
 
 

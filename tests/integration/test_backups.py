@@ -1,20 +1,18 @@
 """Backups against a real server: made, tried out, damaged, restored, and killed at every place."""
 
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from adapters.qdrant_server import ServerStore
-from core import backups, engine, manifests
+from core import backups, manifests
 from core.errors import Refused
 from core.ports import Point
 from core.stamps import read_stamp
+from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
-
-ENDS = ("live", "rolled_back", "needs_operator")
 
 
 @pytest.fixture
@@ -29,27 +27,6 @@ def serve(world, alias, count=70, **settings):
     validation = {"queries": ["text asyncio python"], "min_top_score": 0.1}
     world.declare(alias, source=world.write(f"{alias}.jsonl", texts(count)), validation=validation, **settings)
     return through(world, world.deploy(alias))
-
-
-def through(world, run):
-    """Turns until the end; the server works in its own time, so looks are not hurried past it."""
-    for _ in range(400):
-        if world.status(run)["status"] in ENDS:
-            return world.status(run)
-        knock = world.broker.take_next()
-        if knock is None:
-            world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
-            continue
-        time.sleep(min(0.1, knock.countdown))
-        world.turn(knock)
-    raise AssertionError(world.status(run))
-
-
-def back_up(world, alias):
-    seen = through(world, backups.create(world.services, alias, actor="anna", reason="before the move"))
-    assert seen["status"] == "live", seen["message"]
-    return seen["id"]
 
 
 def verified(world, **what):
