@@ -65,6 +65,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "deletion.deleted": _INFO,
     "deletion.cancelled": _INFO,
     "deletion.in_use": _WARN,
+    "deletion.no_final_backup": _WHILE_WARN,
     "experiment.started": _INFO,
     "experiment.stopped": _INFO,
     "experiment.ship": _INFO,
