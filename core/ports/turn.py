@@ -20,6 +20,10 @@ class Turn(Protocol):
     def check(self, seconds: float) -> None:
         """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""
 
+    def prolong(self) -> None:
+        """The longest time that a turn may last counts from here. For the one act that cannot be cut into turns, each
+        time that it has got on; whatever stands still loses its turn as ever."""
+
     def fence(self, session: Session) -> None:
         """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken away."""
 

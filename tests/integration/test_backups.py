@@ -1,6 +1,7 @@
 """Backups against a real server: made, tried out, damaged, restored, and killed at every place."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,34 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     size = backups.record(world.services, run)["bytes"]
     assert seen["turn"] - turns > size / 2**20 > 3
     assert verified(world, backup=run)["status"] == "done"
+
+
+class Slow:
+    """A shelf that takes its time for every megabyte."""
+
+    def __init__(self, shelf):
+        self._shelf = shelf
+
+    def __getattr__(self, name):
+        return getattr(self._shelf, name)
+
+    def read(self, backup, name):
+        for piece in self._shelf.read(backup, name):
+            time.sleep(0.7)
+            yield piece
+
+
+def test_a_checksum_and_an_upload_may_take_longer_than_a_turn_as_long_as_they_get_on(world):
+    """Two seconds of a turn are left here for what a late repeat would spoil."""
+    live = serve(world, "docs")["green"]
+    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    backup = back_up(world, "docs")
+    assert backups.record(world.services, backup)["bytes"] > 3 * 2**20
+    brief = replace(world.services.times, lease=12.0, longest_lease=12.0, renew_every=0.2)
+    object.__setattr__(world.services, "times", brief)
+    object.__setattr__(world.services, "shelf", Slow(world.services.shelf))
+
+    assert verified(world, backup=backup)["status"] == "done"
 
 
 def noise(seed):
