@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from adapters.shelf_remote import RemoteShelf
 from core.errors import Refused, Unavailable
 from core.naming import check_name
+from core.ports import Shelf
 
 _MANIFEST = "manifest.json"
 _PIECE = 1 << 20
+
+
+def open_shelf(where: str) -> Shelf:
+    """A directory, or a URL that ``core.settings`` has let through."""
+    return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
 
 
 class FolderShelf:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -16,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from core.errors import Refused
 from core.index_file import expected
 
+#: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
+REMOTE = ("s3", "gs", "abfs", "sftp")
 _PREFIX = "ROLLOUTS_"
 _ENV_FILE = ".env"
 
@@ -34,8 +37,8 @@ class Settings(BaseSettings):
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
     config: Path = Path("rollouts.yaml")
     api_token: SecretStr = SecretStr("")
-    #: Where backups stand; every worker reaches it under this path.
-    backup_dir: Path = Path(".rollouts/backups")
+    #: Where backups stand, a directory or a URL; every worker reaches it under this name.
+    backup_dir: str = ".rollouts/backups"
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
     source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
@@ -48,6 +51,19 @@ class Settings(BaseSettings):
     @classmethod
     def _folders(cls, roots: Any) -> Any:
         return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
+
+    @field_validator("backup_dir")
+    @classmethod
+    def _shelf(cls, where: str) -> str:
+        """No message shows a URL: it may hold what does not belong there."""
+        if "://" not in where:
+            return where
+        parts = urlsplit(where)
+        if parts.scheme not in REMOTE or not parts.netloc:
+            raise ValueError(f"expected a directory, or a URL with one of {', '.join(f'{one}://' for one in REMOTE)}")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("expected a URL without user, password, query or fragment; credentials stand in variables")
+        return where
 
     @field_validator("qdrant_url")
     @classmethod
@@ -74,7 +90,7 @@ class Settings(BaseSettings):
 
 
 #: Settings whose value may hold a password or token and is never shown.
-_SECRET = ("database_url", "broker_url", "qdrant_url", "qdrant_api_key", "api_token")
+_SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_api_key", "api_token")
 
 
 def load_settings() -> Settings:

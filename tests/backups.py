@@ -1,8 +1,10 @@
 """What tests of backups against a real server share."""
 
+import hashlib
 import time
 
 from core import backups, engine
+from core.manifests import Manifest
 
 ENDS = ("live", "rolled_back", "needs_operator")
 
@@ -31,3 +33,24 @@ def back_up(world, alias):
 def whole(world):
     """Ids of the whole backups, the newest first."""
     return [record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"]
+
+
+def manifest(backup="one", **settings):
+    told = {
+        "id": backup,
+        "alias": "docs",
+        "collection": "docs_1",
+        "number": 1,
+        "created_at": "2026-11-02T02:00:00Z",
+        "actor": "anna",
+        "reason": "",
+        "server": "1.16.3",
+        "metadata": {},
+        "schema": {},
+        "low": 3,
+        "high": 3,
+        "sample": [[1, "a"], [2**64 - 1, "b"], ["c0ffee", "c"]],
+        "files": [{"name": "a.snapshot", "size": 4, "sha256": hashlib.sha256(b"abcd").hexdigest()}],
+        "settings": {},
+    }
+    return Manifest(**{**told, **settings})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from adapters.qdrant_server import ServerStore
+from adapters.shelf_remote import RemoteShelf
 from core import backups, manifests
 from core.errors import Refused
 from core.ports import Point
@@ -74,6 +75,20 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     size = backups.record(world.services, run)["bytes"]
     assert seen["turn"] - turns > size / 2**20 > 3
     assert verified(world, backup=run)["status"] == "done"
+
+
+def test_a_backup_on_another_filesystem_is_verified_restored_and_found_damaged(world):
+    (world.folder / "elsewhere").mkdir()
+    object.__setattr__(world.services, "shelf", RemoteShelf(f"file://{world.folder}/elsewhere"))
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    assert verified(world, backup=backup)["status"] == "done"
+    world.store.drop(live)
+    assert (restored(world, alias="docs")["status"], world.store.count("docs")) == ("live", 70)
+
+    [part] = (world.folder / "elsewhere" / backup).glob("*.snapshot/*")
+    flip(part, 1000)
+    assert "another checksum" in verified(world, backup=backup)["message"]
 
 
 class Slow:
