@@ -1,5 +1,4 @@
-"""Where backups stand, a directory or a filesystem of fsspec: pieces that may come twice, a manifest that is there whole
-or not at all.
+"""Where backups stand, a directory or a filesystem of fsspec: pieces may come twice, a manifest is whole or not there.
 
 The filesystems are the two that need no server; what stands behind the others is reached by the same few calls.
 """
