@@ -1,9 +1,9 @@
 """A backup, its verification and a restore of 100,000 points of 384 numbers with their index, on a real Qdrant server.
 
-What is timed is everything from the request to the end of the run, with the waits between looks and all checksums; of the
-restore also ``recover`` alone, for its gate and its soak are those of any deployment. Beside the backup stands a plain
-copy of the same snapshot on the same disk; beside verification and restore a copy of the points by our own stream, which
-has no index yet when it ends.
+What is timed is everything from the request to the end of the run, with the waits between looks and all checksums;
+of the restore also ``recover`` alone, for its gate and its soak are those of any deployment. Beside the backup stands a
+plain copy of the same snapshot on the same disk; beside verification and restore a copy of the points by our own
+stream, which has no index yet when it ends.
 """
 
 import os
