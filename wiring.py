@@ -15,7 +15,7 @@ from adapters.migrate import migrate
 from adapters.qdrant import open_store
 from adapters.qdrant_async import open_searches
 from adapters.route_channel import open_channel
-from adapters.shelf import FolderShelf
+from adapters.shelf import open_shelf
 from adapters.sources import open_source
 from core.errors import Interrupted
 from core.index_file import IndexSpec, load_index_file
@@ -46,7 +46,7 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         knock=knock or CeleryKnocker(make_app(settings)),
         alerts=alerts(settings),
         channel=open_channel(settings.broker_url.get_secret_value()),
-        shelf=FolderShelf(settings.backup_dir),
+        shelf=open_shelf(settings.backup_dir),
         times=times or Times(),
         interruptions=(SoftTimeLimitExceeded, Interrupted),
     )

@@ -33,7 +33,7 @@ def make_app(settings: Settings) -> Celery:
 
 SETTINGS: dict[str, Any] = {
     "broker_transport_options": {
-        "visibility_timeout": 900,  # three times the longest countdown, beyond every time limit (row 1)
+        "visibility_timeout": 900,  # three times the longest countdown; doubled knocks are declined (row 1)
         "unacked_restore_interval": 10,  # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,  # a half-open Redis otherwise blocks for ever (row 10)
@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # a Redis blip must not kill a turn
     "worker_soft_shutdown_timeout": 30,  # a turn fits in 30 s; REMAP_SIGTERM=SIGQUIT makes TERM use it (row 17)
     "task_soft_time_limit": 60,  # soft + one HTTP timeout < hard
-    "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3)
+    "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3); tasks.steps has more for long steps
     "worker_proc_alive_timeout": 120,  # a replaced child that loads a model is else killed after 4 s (row 22)
     "worker_max_tasks_per_child": 500,  # embedding libraries leak
     "worker_send_task_events": True,  # Flower

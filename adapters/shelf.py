@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from adapters.shelf_remote import RemoteShelf
 from core.errors import Refused, Unavailable
 from core.naming import check_name
+from core.ports import Shelf
 
 _MANIFEST = "manifest.json"
 _PIECE = 1 << 20
+
+
+def open_shelf(where: str) -> Shelf:
+    """A directory, or a URL that ``core.settings`` has let through."""
+    return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
 
 
 class FolderShelf:
@@ -50,13 +57,13 @@ class FolderShelf:
     def size(self, backup: str, name: str) -> int:
         try:
             return self._file(backup, name).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
 
     def write(self, backup: str, name: str, start: int, content: bytes) -> None:
         path = self._file(backup, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
@@ -77,13 +84,13 @@ class FolderShelf:
             raise Refused(f"backup {backup} is damaged: {name} is missing") from error
 
     def unseal(self, backup: str) -> None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             (self._of(backup) / _MANIFEST).unlink()
             self._settle(backup)
 
     def drop(self, backup: str) -> None:
         self.unseal(backup)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(self._of(backup))
 
     def _of(self, backup: str) -> Path:

@@ -11,6 +11,7 @@ from types import ModuleType
 from rich.console import Console
 
 from benchmarks import (
+    backup,
     embedding,
     experiments,
     gaps,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "rebuild": rebuild,
     "nightly": nightly,
     "copy": streaming_copy,
+    "backup": backup,
     "gap": gaps,
     "gate": gate,
     "routing": routing,

@@ -30,6 +30,7 @@ def settings(folder: Path, qdrant_url: str, grpc_port: int) -> Settings:
         qdrant_api_key=SecretStr(""),
         qdrant_grpc_port=grpc_port,
         config=folder / "rollouts.yaml",
+        backup_dir=str(folder / "backups"),
         source_roots=(),
     )
 
@@ -63,15 +64,18 @@ class Installation:
 
     def deploy(self, alias: str) -> dict[str, float]:
         """Seconds spent in the turns of each step, from the deployment's start to its end, which must be ``live``."""
+        return self.through(commands.deploy(self.services, alias, actor="benchmark"))
+
+    def through(self, run: str) -> dict[str, float]:
+        """The same of a run of any kind that has begun."""
         spent: dict[str, float] = defaultdict(float)
-        deployment = commands.deploy(self.services, alias, actor="benchmark")
         while self._knocks:
             knock = self._knocks.popleft()
             threading.Event().wait(knock.countdown)
             started = time.perf_counter()
             engine.advance(self.services, knock.deployment_id, knock.turn, "benchmark")
             spent[knock.step] += time.perf_counter() - started
-        ended = queries.deployment(self.services, deployment)
+        ended = queries.deployment(self.services, run)
         if ended["status"] != "live":
-            raise RuntimeError(f"the deployment of {alias} ended {ended['status']}: {ended['message']}")
+            raise RuntimeError(f"{ended['strategy']} of {ended['alias']} ended {ended['status']}: {ended['message']}")
         return spent

@@ -171,15 +171,16 @@ def _claim(row: Deployment) -> Claim:
 class Lease:
     """Keeps a claim alive from a thread while the step works, and is the ``Turn`` the step sees.
 
-    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim. ``check`` trusts a local
-    monotonic deadline that is counted from **before** each renewal was asked for, so it is never later than the row's.
+    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after ``prolong``. ``check``
+    trusts a local monotonic deadline that is counted from **before** each renewal was asked for, so it is never later
+    than the row's.
     """
 
     def __init__(self, services: Services, claim: Claim) -> None:
         self._services, self._claim = services, claim
-        started = time.monotonic()
-        self._deadline = started + services.times.lease
-        self._end = started + services.times.longest_lease
+        self._started = time.monotonic()
+        self._prolonged = 0.0
+        self._deadline = self._started + services.times.lease
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name=f"lease-{claim.deployment.id}", daemon=True)
 
@@ -201,6 +202,9 @@ class Lease:
         left = self._deadline - time.monotonic()
         if left < seconds:
             raise LeaseLost(f"turn {self.number}: {left:.1f} s of the lease are left, {seconds:.0f} s are needed")
+
+    def prolong(self) -> None:
+        self._prolonged = time.monotonic() - self._started
 
     def fence(self, session: Session) -> None:
         fence(session, self._claim)
@@ -231,9 +235,10 @@ class Lease:
 
     def _renew(self) -> bool:
         asked, times = time.monotonic(), self._services.times
+        longest = self._prolonged + times.longest_lease
         with self._services.sessions.begin() as session:
             now = self._services.clock.now(session)
-            end = (self._claim.deployment.claimed_at or now) + timedelta(seconds=times.longest_lease)
+            end = (self._claim.deployment.claimed_at or now) + timedelta(seconds=longest)
             statement = (
                 update(Deployment)
                 .where(Deployment.id == self._claim.deployment.id, Deployment.turn == self.number)
@@ -243,5 +248,5 @@ class Lease:
             if session.scalar(statement) is None:
                 self._deadline = asked
                 return False
-        self._deadline = min(asked + times.lease, self._end)
+        self._deadline = min(asked + times.lease, self._started + longest)
         return True

@@ -219,10 +219,13 @@ class CanarySpec(_Strict):
 
 
 class RetentionSpec(_Strict):
-    """What is kept beyond the grace period; see ``core.keeping``."""
+    """What is kept: of versions, beyond the grace period (``core.keeping``); of backups, the newest so many."""
 
     versions: AtLeastOne | None = None
     days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
+    backups: AtLeastOne | None = None
+    #: No collection of the index is deleted before there is a whole backup of it; see ``core.final_backups``.
+    final_backup: StrictBool = False
 
 
 def _line(line: str) -> str:
@@ -271,6 +274,7 @@ class IndexSpec(_Strict):
     retention: RetentionSpec = RetentionSpec()
     rebuild: Scheduled = None
     verify: Scheduled = None
+    backup: Scheduled = None
     on_bad_record: Literal["fail", "skip"] = "fail"
     max_bad_records: Count = 100
     rollback_on_failure: StrictBool = True

@@ -5,7 +5,7 @@ Rule: a backup is what has a whole manifest. Nothing in a manifest is believed t
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from core.errors import Refused
 from core.ports import Point, PointId, Schema, Shelf
+
+Watched = Callable[[Iterable[bytes]], Iterator[bytes]]
 
 _SEAL = "seal"
 _FORMAT = 1
@@ -79,21 +81,21 @@ def absent(shelf: Shelf, manifest: Manifest) -> str:
     return ""
 
 
-def damage(shelf: Shelf, manifest: Manifest) -> str:
-    """The same, and what of the files is not as it was written. Reads all of them."""
+def damage(shelf: Shelf, manifest: Manifest, watched: Watched = iter) -> str:
+    """The same, and what of the files is not as it was written. Reads all of them, through ``watched``."""
     lost = absent(shelf, manifest)
     if lost:
         return lost
     for file in manifest.files:
-        if sha256(shelf, manifest.id, str(file["name"])) != file["sha256"]:
+        if sha256(watched(shelf.read(manifest.id, str(file["name"])))) != file["sha256"]:
             return f"{file['name']} has another checksum than when it was written"
     return ""
 
 
-def sha256(shelf: Shelf, backup: str, name: str) -> str:
+def sha256(pieces: Iterable[bytes]) -> str:
     """In hex."""
     found = hashlib.sha256()
-    for piece in shelf.read(backup, name):
+    for piece in pieces:
         found.update(piece)
     return found.hexdigest()
 

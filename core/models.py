@@ -177,6 +177,8 @@ class Deletion(Base):
     collection: Mapped[str]
     alias: Mapped[str | None]
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    #: The run of the final backup that was begun for it, see ``core.final_backups``.
+    backup_id: Mapped[str | None]
     #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see ``core.keeping``
     status: Mapped[str] = mapped_column(default="scheduled")
     due_at: Mapped[datetime]

@@ -100,6 +100,7 @@ StepFunction = Callable[[StepContext], Outcome]
 class Step:
     """A row of a plan: the name people see, what to do, how to take it back, and which workers do it.
 
+    A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on (``core.steps.long``).
     A ``soft`` step only watches: a person may end it early. ``guard`` is what it still looks at while the deployment is
     paused in it; it answers ``Wait`` or ``Reject``. ``arguments`` are written into the row, so that two steps
     of one name can differ.
@@ -109,6 +110,7 @@ class Step:
     do: StepFunction
     undo: StepFunction | None = None
     queue: str = "control"
+    long: bool = False
     soft: bool = False
     guard: StepFunction | None = None
     arguments: State = field(default_factory=dict)

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, events
+from core import alerts, events, final_backups
 from core.alerts import Alert
 from core.errors import Refused
 from core.experiment_rows import Experiment
@@ -20,6 +20,8 @@ from core.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from core.services import Services
 
 OPEN = ("scheduled", "deleting")
+#: What is told while a deletion waits for a backup that does not come.
+NO_BACKUP = "deletion.no_final_backup"
 #: The most one sweep adds to the service's running time: a stopped system only delays, a jumping clock adds little.
 _LONGEST_TICK = 15.0
 
@@ -121,14 +123,16 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
     they are, routes, experiments. Empty: nobody.
 
-    Qdrant's aliases are looked at last. Raises Unavailable if they cannot be, Refused if the index file cannot be read.
+    A backup that reads it is waited for and does not count. Qdrant's aliases are looked at last. Raises Unavailable if
+    they cannot be, Refused if the index file cannot be read.
     """
     readers = [alias for alias, spec in services.indexes().items() if spec.source == f"collection:{collection}"]
     found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
         Deployment.blue == collection, Deployment.green == collection, Deployment.source == f"collection:{collection}"
     )
-    running = select(Deployment.id, Deployment.alias).where(Deployment.status.not_in(FINAL), using)
+    unended = Deployment.status.not_in(FINAL), Deployment.kind != "backup"
+    running = select(Deployment.id, Deployment.alias).where(*unended, using)
     found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
@@ -152,12 +156,15 @@ def delete_due(services: Services) -> list[str]:
     """Deletes every collection that is due and unused; returns a line for each one looked at."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        elapsed = tick(session, now)
-        due = _due(session, now, elapsed)
-    return [_delete(services, deletion_id) for deletion_id in due]
+        tick(session, now)
+        found = due(session, now)
+    return [_delete(services, deletion_id) for deletion_id in found]
 
 
-def _due(session: Session, now: datetime, elapsed: float) -> Iterable[int]:
+def due(session: Session, now: datetime) -> list[int]:
+    """Ids of the deletions whose time has come."""
+    clock = session.get(ServiceClock, 1)
+    elapsed = clock.elapsed if clock is not None else 0.0
     query = select(Deletion.id).where(
         Deletion.status.in_(OPEN), Deletion.due_at <= now, Deletion.due_elapsed <= elapsed
     )
@@ -166,6 +173,11 @@ def _due(session: Session, now: datetime, elapsed: float) -> Iterable[int]:
 
 def _delete(services: Services, deletion_id: int) -> str:
     """Marks, looks, deletes, writes down. Safe to repeat: a deletion found half done is looked at and done again."""
+    with services.sessions() as session:
+        row = session.get_one(Deletion, deletion_id)
+        lacks = final_backups.lacking(services, session, row)
+        if lacks and not users(services, session, row.collection):
+            return f"{row.collection} waits: {lacks}"
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         if row.status not in OPEN:
@@ -209,6 +221,7 @@ def _tell(
 
 def _end(session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = "") -> None:
     row.status, row.reason, row.finished_at = status, reason, now
+    alerts.over(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
     events.record(
         session,
         now,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -16,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from core.errors import Refused
 from core.index_file import expected
 
+#: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
+REMOTE = ("s3", "gs", "abfs", "sftp")
 _PREFIX = "ROLLOUTS_"
 _ENV_FILE = ".env"
 
@@ -39,8 +42,8 @@ class Settings(BaseSettings):
     web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     #: Whether agents may deploy declared indexes; else the tool for it is not there.
     mcp_deploy: bool = False
-    #: Where backups stand; every worker reaches it under this path.
-    backup_dir: Path = Path(".rollouts/backups")
+    #: Where backups stand, a directory or a URL; every worker reaches it under this name.
+    backup_dir: str = ".rollouts/backups"
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
     source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
@@ -65,6 +68,19 @@ class Settings(BaseSettings):
         if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
             raise ValueError(f"{wrong[0]!r} is no host name; expected names without scheme and port, such as web.lan")
         return hosts
+
+    @field_validator("backup_dir")
+    @classmethod
+    def _shelf(cls, where: str) -> str:
+        """No message shows a URL: it may hold what does not belong there."""
+        if "://" not in where:
+            return where
+        parts = urlsplit(where)
+        if parts.scheme not in REMOTE or not parts.netloc:
+            raise ValueError(f"expected a directory, or a URL with one of {', '.join(f'{one}://' for one in REMOTE)}")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("expected a URL without user, password, query or fragment; credentials stand in variables")
+        return where
 
     @field_validator("qdrant_url")
     @classmethod
@@ -91,7 +107,7 @@ class Settings(BaseSettings):
 
 
 #: Settings whose value may hold a password or token and is never shown.
-_SECRET = ("database_url", "broker_url", "qdrant_url", "qdrant_api_key", "api_token")
+_SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_api_key", "api_token")
 
 
 def load_settings() -> Settings:

@@ -19,6 +19,7 @@ from typing import IO, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import deliveries, engine, events, retention, traffic
+from core.backups import final
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
 from core.schedules import runs
@@ -161,6 +162,7 @@ class Embedded:
         try:
             engine.overdue(self.services)
             if with_deletions:
+                final.secure_due(self.services)
                 retention.delete_due(self.services)
                 looking.look_due(self.services)
                 self._take_up(schedules.sweep(self.services).open)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from celery import Celery
 
 from core import deliveries, engine, events, retention, traffic
+from core.backups import final
 from core.schedules import runs
 from core.schedules import sweep as schedules
 from core.services import Services
@@ -47,7 +48,7 @@ def _rouse(house: Services) -> str:
 
 
 def _delete_due(house: Services) -> str:
-    return "; ".join(retention.delete_due(house)) or "nothing due"
+    return "; ".join([*final.secure_due(house), *retention.delete_due(house)]) or "nothing due"
 
 
 def _look(house: Services) -> str:

@@ -16,9 +16,14 @@ class Rejected(Exception):
     """The turn was committed and its step rejected; raised afterwards so that Flower shows it in red."""
 
 
+#: Seconds for a long step: its lease ends it long before, if it does not get on.
+_LONG = {"soft_time_limit": 86_400, "time_limit": 86_415}
+
+
 def register(app: Celery, services: Callable[[], Services]) -> None:
     for step in STEPS.values():
-        app.task(_task(services), name=f"deployments.{step.name}", ignore_result=True, shared=False)
+        limits = _LONG if step.long else {}
+        app.task(_task(services), name=f"deployments.{step.name}", ignore_result=True, shared=False, **limits)
 
 
 def owner() -> str:

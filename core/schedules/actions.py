@@ -5,7 +5,7 @@ Rule: an action may be called for a run as often as somebody likes, by several a
 
 from collections.abc import Callable
 
-from core.schedules import rebuilds, verifications
+from core.schedules import backups, rebuilds, verifications
 from core.schedules.runs import Run
 from core.services import Services
 
@@ -13,4 +13,5 @@ from core.services import Services
 ACTIONS: dict[str, Callable[[Services, Run], str]] = {
     "rebuild": rebuilds.begin,
     "verify": verifications.carry_on,
+    "backup": backups.begin,
 }

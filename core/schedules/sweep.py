@@ -18,7 +18,7 @@ from core.errors import LeaseLost, Refused
 from core.index_file import IndexSpec, ScheduleSpec
 from core.lifecycle import OPEN_RUNS, RunStatus
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import rebuilds, runs
+from core.schedules import deployments, runs
 from core.schedules.actions import ACTIONS
 from core.services import Services
 
@@ -37,7 +37,7 @@ class Swept:
 
 def sweep(services: Services) -> Swept:
     """Everything but the work itself; short, and harmless however often it is done."""
-    lines = [_declared(services), *rebuilds.watch(services), *_fire(services), *_overdue(services)]
+    lines = [_declared(services), *deployments.watch(services), *_fire(services), *_overdue(services)]
     return Swept([line for line in lines if line], runs.unheld(services))
 
 

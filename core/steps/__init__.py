@@ -13,10 +13,10 @@ STEPS: dict[str, Step] = {
         Step("switch", do=switch.switch, undo=switch.restore),
         Step("soak", do=soak.watch, soft=True),
         Step("snapshot", do=backing.snapshot, undo=backing.drop_snapshot, queue="bulk"),
-        Step("fetch", do=backing.fetch, undo=backing.throw_away, queue="bulk"),
+        Step("fetch", do=backing.fetch, undo=backing.throw_away, queue="bulk", long=True),
         Step("seal", do=backing.seal, undo=backing.unseal, queue="bulk"),
         Step("thin", do=backing.thin),
-        Step("recover", do=recovering.recover, undo=recovering.remove, queue="bulk"),
+        Step("recover", do=recovering.recover, undo=recovering.remove, queue="bulk", long=True),
         Step("compare", do=recovering.compare, queue="bulk"),
         Step("drop", do=recovering.drop),
     )

@@ -19,6 +19,7 @@ from core.manifests import Manifest
 from core.models import Deployment, StepRow
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import PointId
+from core.steps.long import going
 
 _LOOK = 1.0
 _PAGE = 4096
@@ -158,7 +159,8 @@ def fetch(context: StepContext) -> Outcome:
         _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
-    found = manifests.sha256(services.shelf, context.deployment.id, name)
+    kept = services.shelf.read(context.deployment.id, name)
+    found = manifests.sha256(going(context, {**context.state, "done": at}, wanted.size, kept))
     if found != wanted.sha256:
         return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
     file = {"name": name, "size": wanted.size, "sha256": found}
@@ -249,16 +251,20 @@ def _name(context: StepContext) -> str:
 
 
 def thin(context: StepContext) -> Outcome:
-    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read. What is damaged is
-    neither counted nor removed: a person should see it. Safe to run twice."""
-    shelf, used = context.services.shelf, _being_read(context)
-    kept = [manifest for manifest in _whole(context) if manifest.alias == context.deployment.alias]
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read, and not the newest of
+    what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
+    person should see it. Safe to run twice."""
+    shelf, alias = context.services.shelf, context.deployment.alias
+    kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
     kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
-    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in used]
+    serving = context.services.store.aliases().get(alias)
+    of_it = [manifest.id for manifest in kept if manifest.collection == serving]
+    spared = _being_read(context) | set(of_it[:1])
+    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in spared]
     for backup in surplus:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
-    summary = f"{len(kept) - len(surplus)} backups of {context.deployment.alias} are kept"
+    summary = f"{context.outputs['seal']['summary']}; {len(kept) - len(surplus)} backups of {alias} are kept"
     return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
 
 

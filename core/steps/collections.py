@@ -6,8 +6,8 @@ from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
-from core.routing import table
 from core.stamps import Stamp, read_stamp
+from core.steps import unused
 
 
 def create(context: StepContext) -> Outcome:
@@ -41,14 +41,7 @@ def drop(context: StepContext) -> Outcome:
     stamp = read_stamp(store, deployment.green)
     if stamp is None or stamp.deployment != deployment.id:
         return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
-    if table.current(context.services, deployment.alias).green == deployment.green:
-        return Reject(f"{deployment.green} is not dropped: the route of {deployment.alias} leads to it")
-    context.turn.check(ACT_SECONDS)
-    using = [alias for alias, target in store.aliases().items() if target == deployment.green]
-    if using:
-        return Reject(f"{deployment.green} is not dropped: alias {using[0]} points to it")
-    store.drop(deployment.green)
-    return Done({"summary": f"{deployment.green} dropped"})
+    return unused.drop(context)
 
 
 def _moved(context: StepContext) -> str:

@@ -4,22 +4,24 @@ what the manifest remembers. For a restore that collection is green; for a verif
 The settings come out of the snapshot, not out of the manifest, so that comparing the two proves something.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from core import manifests
-from core.aliases import ACT_SECONDS
 from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
-from core.routing import table
 from core.schema import dense_names, difference
 from core.stamps import Stamp
+from core.steps import unused
 from core.steps.backing import PATIENCE
+from core.steps.long import going
 
 _LOOK = 1.0
 _UPLOADS = 3
+#: Bytes a second that a server unpacks at least.
+_SLOWEST = 10 << 20
 _EXAMPLES = 5
 
 
@@ -40,23 +42,23 @@ def remove(context: StepContext) -> Outcome:
         return Done({"summary": f"{deployment.green} was never begun"})
     if deployment.green not in store.collections():
         looks = int(state.get("undo_looks", 0))
-        if not state.get("made") and looks < PATIENCE:
+        if not state.get("made") and looks < _patience(state):
             context.turn.save({**state, "undo_looks": looks + 1})
             return Wait(_LOOK, f"waiting whether {deployment.green} still appears, to drop it")
         return Done({"summary": f"{deployment.green} is gone"})
-    return _drop(context)
+    return unused.drop(context)
 
 
 def drop(context: StepContext) -> Outcome:
     """The end of a verification. Safe to run twice: gone is done."""
     if context.deployment.green not in context.services.store.collections():
         return Done({"summary": _verdict(context)})
-    dropped = _drop(context)
+    dropped = unused.drop(context)
     return dropped if isinstance(dropped, Reject) else Done({"summary": _verdict(context)})
 
 
 def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
-    damaged = manifests.damage(context.services.shelf, manifest)
+    damaged = manifests.damage(context.services.shelf, manifest, partial(going, context, state, manifest.size))
     if damaged:
         return Reject(f"backup {manifest.id} is damaged: {damaged}. Restore another one")
     if context.deployment.green in context.services.store.collections():
@@ -66,28 +68,22 @@ def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
 
 
 def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
-    """Met again after a crash: then the server may have had all of it."""
+    """One request, sent anew after a crash, unless the server had all of it. One that lost its turn must not go on
+    sending: the collection may serve by the time it is done."""
     store, green = context.services.store, context.deployment.green
     uploads = int(state.get("uploads", 0))
     if green not in store.collections():
         if uploads >= _UPLOADS:
             return Reject(f"{green} did not appear after {uploads} uploads; look into the server's log")
         uploads += 1
-        context.turn.save({**state, "uploads": uploads})
+        state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST)
+        context.turn.save(state)
         [file] = manifest.files
         wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]))
-        store.upload_snapshot(green, wanted, _pieces(context, manifest, wanted.name))
-    context.turn.save({**state, "uploads": uploads, "phase": "look", "looks": 0})
+        kept = context.services.shelf.read(manifest.id, wanted.name)
+        store.upload_snapshot(green, wanted, going(context, state, wanted.size, kept))
+    context.turn.save({**state, "phase": "look", "looks": 0})
     return Wait(_LOOK, f"{manifest.size:,} bytes sent")
-
-
-def _pieces(context: StepContext, manifest: Manifest, name: str) -> Iterator[bytes]:
-    """One that lost its turn must not go on sending: the collection may serve by the time it is done. So before each
-    piece, and before the end that makes it whole, the turn is asked for."""
-    for piece in context.services.shelf.read(manifest.id, name):
-        context.turn.check(ACT_SECONDS)
-        yield piece
-    context.turn.check(ACT_SECONDS)
 
 
 def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
@@ -95,7 +91,7 @@ def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     store, green = context.services.store, context.deployment.green
     looks = int(state["looks"]) + 1
     if green not in store.collections():
-        phase = "upload" if looks >= PATIENCE else "look"
+        phase = "upload" if looks >= _patience(state) else "look"
         context.turn.save({**state, "looks": looks, "phase": phase})
         return Wait(_LOOK, f"waiting for {green} to appear", progress=False)
     found = store.count(green)
@@ -106,6 +102,11 @@ def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     if looks >= PATIENCE and not moved:
         return Reject(f"{green} has {found:,} points, the backup was made of {_counted(manifest)}")
     return Wait(_LOOK, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
+
+
+def _patience(state: State) -> int:
+    """Looks, one a second, until a collection that was sent must be there: the server unpacks it first."""
+    return int(state.get("patience", PATIENCE))
 
 
 def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
@@ -128,18 +129,6 @@ def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
     if known is not None:
         return replace(known, **ours)
     return Stamp(**ours, vector=(dense_names(manifest.schema) or [""])[0])
-
-
-def _drop(context: StepContext) -> Outcome:
-    deployment, store = context.deployment, context.services.store
-    if table.current(context.services, deployment.alias).green == deployment.green:
-        return Reject(f"{deployment.green} is not dropped: the route of {deployment.alias} leads to it")
-    context.turn.check(ACT_SECONDS)
-    using = [alias for alias, target in store.aliases().items() if target == deployment.green]
-    if using:
-        return Reject(f"{deployment.green} is not dropped: alias {using[0]} points to it")
-    store.drop(deployment.green)
-    return Done({"summary": f"{deployment.green} dropped"})
 
 
 _PHASES = {"check": _check, "upload": _upload, "look": _look}

@@ -30,7 +30,7 @@ def list_(**given: Any) -> None:
 @reason
 @as_json
 def run(**given: Any) -> None:
-    """Has ACTION (rebuild, verify) done on ALIAS now, whatever the time."""
+    """Has ACTION (rebuild, verify, backup) done on ALIAS now, whatever the time."""
     verb("scheduling.run", **given)
 
 

@@ -1,4 +1,4 @@
-"""``celery -A tests.acceptance.faulty``: the product, wired with a store and a messenger that step on traps.
+"""``celery -A tests.acceptance.faulty``: the product, wired with a store, a shelf and a messenger that step on traps.
 
 Nothing is patched: this is another composition root, which hands the engine the real things in wrappers.
 ``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other numbers for the engine, as JSON;
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from adapters.celery import CeleryKnocker
 from adapters.sources import open_source
-from core.ports import Clock, Knock, Knocker, VectorStore
+from core.ports import Clock, Knock, Knocker, Shelf, VectorStore
 from core.services import Services, Times
 from core.settings import load_settings
 from tasks.factory import create_app
@@ -58,6 +58,23 @@ class TrappedStore:
             journal.write(json.dumps(entry) + "\n")
 
 
+class TrappedShelf:
+    """The shelf, with a trap before and after every call that tells whose backup it is about."""
+
+    def __init__(self, shelf: Shelf, traps: Traps) -> None:
+        self._shelf, self._traps = shelf, traps
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._shelf, name)
+        return partial(self._call, name, found) if name in ("write", "seal") else found
+
+    def _call(self, name: str, method: Any, backup: str, told: str, *arguments: Any) -> None:
+        alias = json.loads(told)["alias"] if name == "seal" else _alias(re.sub(r"-\d+-[-\d]+\.snapshot", "", told))
+        self._traps.step_on(alias, f"{name}.before")
+        method(backup, told, *arguments)
+        self._traps.step_on(alias, f"{name}.after")
+
+
 class TrappedKnock:
     """The messenger, with a trap between the commit and the message and one after the message."""
 
@@ -93,7 +110,8 @@ def _services() -> Services:
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
     source = partial(open_source, roots=roots(settings), store=store)
     clock = MovedClock(built.clock, Path.cwd() / "clock")
-    return replace(built, store=store, source=source, clock=clock, knock=TrappedKnock(built.knock, traps))
+    knock, shelf = TrappedKnock(built.knock, traps), TrappedShelf(built.shelf, traps)
+    return replace(built, store=store, source=source, clock=clock, knock=knock, shelf=shelf)
 
 
 settings = load_settings()

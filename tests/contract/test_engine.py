@@ -436,6 +436,22 @@ def test_a_queue_without_workers_is_noticed(world: World, docs: str) -> None:
     assert [alert.text for alert in world.told() if "no worker takes queue bulk" in alert.text]
 
 
+def test_what_gets_on_may_be_renewed_for_longer_and_no_more_when_it_stands_still(world: World, docs: str) -> None:
+    claim = held(world, world.deploy(docs))
+    lease = Lease(world.services, claim)
+    threading.Event().wait(0.02)
+    lease.prolong()
+    for _ in range(20):
+        world.clock.move(10)
+        lease._renew()
+    with world.services.sessions() as session:
+        until = session.scalar(select(Deployment.lease_until).where(Deployment.id == claim.deployment.id))
+    assert until is not None
+    assert claim.deployment.claimed_at is not None
+    lasted = (until - claim.deployment.claimed_at).total_seconds() - world.services.times.longest_lease
+    assert 0.02 <= lasted < 10
+
+
 def test_the_lease_is_never_renewed_beyond_its_end(world: World, docs: str) -> None:
     claim = held(world, world.deploy(docs))
     lease = Lease(world.services, claim)

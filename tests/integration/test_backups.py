@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from adapters.qdrant_server import ServerStore
-from core import backups, engine, manifests
+from adapters.shelf_remote import RemoteShelf
+from core import backups, manifests
 from core.errors import Refused
 from core.ports import Point
 from core.stamps import read_stamp
+from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
-
-ENDS = ("live", "rolled_back", "needs_operator")
 
 
 @pytest.fixture
@@ -29,27 +29,6 @@ def serve(world, alias, count=70, **settings):
     validation = {"queries": ["text asyncio python"], "min_top_score": 0.1}
     world.declare(alias, source=world.write(f"{alias}.jsonl", texts(count)), validation=validation, **settings)
     return through(world, world.deploy(alias))
-
-
-def through(world, run):
-    """Turns until the end; the server works in its own time, so looks are not hurried past it."""
-    for _ in range(400):
-        if world.status(run)["status"] in ENDS:
-            return world.status(run)
-        knock = world.broker.take_next()
-        if knock is None:
-            world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
-            continue
-        time.sleep(min(0.1, knock.countdown))
-        world.turn(knock)
-    raise AssertionError(world.status(run))
-
-
-def back_up(world, alias):
-    seen = through(world, backups.create(world.services, alias, actor="anna", reason="before the move"))
-    assert seen["status"] == "live", seen["message"]
-    return seen["id"]
 
 
 def verified(world, **what):
@@ -96,6 +75,48 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     size = backups.record(world.services, run)["bytes"]
     assert seen["turn"] - turns > size / 2**20 > 3
     assert verified(world, backup=run)["status"] == "done"
+
+
+def test_a_backup_on_another_filesystem_is_verified_restored_and_found_damaged(world):
+    (world.folder / "elsewhere").mkdir()
+    object.__setattr__(world.services, "shelf", RemoteShelf(f"file://{world.folder}/elsewhere"))
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    assert verified(world, backup=backup)["status"] == "done"
+    world.store.drop(live)
+    assert (restored(world, alias="docs")["status"], world.store.count("docs")) == ("live", 70)
+
+    [part] = (world.folder / "elsewhere" / backup).glob("*.snapshot/*")
+    flip(part, 1000)
+    assert "another checksum" in verified(world, backup=backup)["message"]
+
+
+class Slow:
+    """A shelf that takes its time for every megabyte."""
+
+    def __init__(self, shelf):
+        self._shelf = shelf
+
+    def __getattr__(self, name):
+        return getattr(self._shelf, name)
+
+    def read(self, backup, name):
+        for piece in self._shelf.read(backup, name):
+            time.sleep(0.7)
+            yield piece
+
+
+def test_a_checksum_and_an_upload_may_take_longer_than_a_turn_as_long_as_they_get_on(world):
+    """Two seconds of a turn are left here for what a late repeat would spoil."""
+    live = serve(world, "docs")["green"]
+    world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
+    backup = back_up(world, "docs")
+    assert backups.record(world.services, backup)["bytes"] > 3 * 2**20
+    brief = replace(world.services.times, lease=12.0, longest_lease=12.0, renew_every=0.2)
+    object.__setattr__(world.services, "times", brief)
+    object.__setattr__(world.services, "shelf", Slow(world.services.shelf))
+
+    assert verified(world, backup=backup)["status"] == "done"
 
 
 def noise(seed):

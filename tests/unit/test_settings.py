@@ -53,6 +53,23 @@ indexes:
     assert spec.canary.stages[1].percentage == 100
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("ftp://host/backups", "s3://, gs://, abfs://, sftp://"),
+        ("memory://backups", "s3://, gs://, abfs://, sftp://"),
+        ("s3:///backups", "s3://, gs://, abfs://, sftp://"),
+        ("s3://key:hunter2@bucket/backups", "credentials stand in variables"),
+        ("s3://bucket/backups?secret=hunter2", "credentials stand in variables"),
+    ],
+)
+def test_a_shelf_that_is_not_allowed_is_refused_without_a_word_of_what_it_may_hold(monkeypatch, where, said):
+    monkeypatch.setenv("ROLLOUTS_BACKUP_DIR", where)
+    with pytest.raises(Refused, match=said) as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
 def test_no_index_file_and_an_empty_one_declare_nothing(tmp_path):
     assert load_index_file(tmp_path / "none.yaml").indexes == {}
     assert load_index_file(index_file(tmp_path, "")).indexes == {}

@@ -10,7 +10,7 @@ from core.schedules import queries as scheduled
 from core.trials import commands as trials
 from core.trials import queries as tried
 from interfaces.http.api import requests
-from interfaces.http.api.endpoint import Answer, Call, Nothing
+from interfaces.http.api.endpoint import Answer, Call
 
 # --- deployments ------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,12 @@ def keep(call: Call, given: requests.Reasoned) -> Answer:
 
 def adopt(call: Call, given: requests.Adopt) -> Answer:
     return adoption.adopt(
-        call.services, call.path["alias"], collection=given.collection, trust=given.trust, actor=call.actor
+        call.services,
+        call.path["alias"],
+        actor=call.actor,
+        reason=given.reason,
+        collection=given.collection,
+        trust=given.trust,
     )
 
 
@@ -125,13 +130,14 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> Answer:
         metrics=given.metrics,
         options=given.options,
         start=given.start,
+        reason=given.reason,
         along=call.along,
     )
     return experiment(call, created)
 
 
-def start_experiment(call: Call, given: Nothing) -> Answer:
-    return experiment(call, trials.start(call.services, call.path["experiment"], actor=call.actor))
+def start_experiment(call: Call, given: requests.Reasoned) -> Answer:
+    return experiment(call, trials.start(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
 
 
 def stop_experiment(call: Call, given: requests.Reasoned) -> Answer:
@@ -161,9 +167,11 @@ def create_backup(call: Call, given: requests.NewBackup) -> Answer:
     return backup(call, made)
 
 
-def verify_backup(call: Call, given: Nothing) -> Answer:
-    run = backups.verify(call.services, backup=call.path["backup"], actor=call.actor, along=call.along)
-    return verification(call, run)
+def verify_backup(call: Call, given: requests.Reasoned) -> Answer:
+    named, why = call.path["backup"], given.reason
+    return verification(
+        call, backups.verify(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
+    )
 
 
 def restore_backup(call: Call, given: requests.Reasoned) -> Answer:
@@ -209,5 +217,5 @@ def _schedule(call: Call) -> Answer:
 
 
 def test_alerts(call: Call, given: requests.TestAlert) -> Answer:
-    faults = deliveries.try_channels(call.services, given.channel, call.actor)
+    faults = deliveries.try_channels(call.services, given.channel, actor=call.actor, reason=given.reason)
     return {"channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}}

@@ -42,10 +42,6 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Nothing(Body):
-    """No body, or an empty one."""
-
-
 class NoQuery(Query):
     """Nothing stands after the question mark."""
 

@@ -135,7 +135,7 @@ class Adopt(Reasoned):
 # --- experiments ------------------------------------------------------------------------------------------------
 
 
-class NewExperiment(Body):
+class NewExperiment(Reasoned):
     name: Word
     control: Word
     treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
@@ -181,5 +181,5 @@ class Schedule(Reasoned):
     success_within_hours: Annotated[Number, Field(gt=0)] | None = None
 
 
-class TestAlert(Body):
+class TestAlert(Reasoned):
     channel: Word | None = Field(None, description="One channel of the index file, else all of them.")

@@ -8,7 +8,7 @@ from functools import partial
 
 from core.lifecycle import Event
 from interfaces.http.api import acting, looking, requests, searching
-from interfaces.http.api.endpoint import Endpoint, NoQuery, Nothing
+from interfaces.http.api.endpoint import Endpoint, NoQuery
 
 get, post, put, patch, delete = (partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE"))
 
@@ -53,7 +53,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
       "Compares collections on the users of an alias", acting.experiment),
     get(_X, "read", looking.experiment, NoQuery, "What it was asked, and what became of it"),
     get(f"{_X}/report", "read", looking.report, NoQuery, "Its analysis of this moment, and the looks before"),
-    post(f"{_X}/start", "deploy", acting.start_experiment, Nothing, "Begins a draft"),
+    post(f"{_X}/start", "deploy", acting.start_experiment, _R, "Begins a draft"),
     post(f"{_X}/stop", "deploy", acting.stop_experiment, _R, "Control answers everybody again"),
     post(f"{_X}/widen", "deploy", acting.widen_experiment, requests.Widen, "Enrols more of the users"),
     post(f"{_X}/search", "search", searching.route_query, requests.Searching, "Searches the arm of a user"),
@@ -62,7 +62,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     get("/backups", "read", looking.backups, requests.OfIndex, "Backups, newest first"),
     post("/backups", "deploy", acting.create_backup, requests.NewBackup, "Starts one", acting.backup),
     get(_B, "read", looking.backup, NoQuery, "One backup"),
-    post(f"{_B}/verify", "deploy", acting.verify_backup, Nothing, "Starts trying it out", acting.verification),
+    post(f"{_B}/verify", "deploy", acting.verify_backup, _R, "Starts trying it out", acting.verification),
     post(f"{_B}/restore", "deploy", acting.restore_backup, _R, "Deploys what is in it", acting.started),
 
     get("/schedules", "read", looking.schedules, requests.Listed, "Schedules, next times, last runs"),

@@ -1,0 +1,157 @@
+"""Backups on any filesystem that fsspec knows: ``{id}/manifest.json``, and each file as a folder of parts.
+
+Object stores cannot write into the middle of a file, so a part is an object of its own, called by the byte it begins
+with. A file is the chain of parts from byte 0 on, each beginning where the one before it ends; what stands beside the
+chain was left by a worker that died, and belongs to nothing. Credentials are the filesystem's own matter: it takes them
+from the environment.
+"""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
+
+from core.errors import AppError, Refused, Unavailable
+from core.naming import check_name
+
+_MANIFEST = "manifest.json"
+
+
+class RemoteShelf:
+    """``url`` holds no credentials. Nothing is opened before the first call; the folder it names must be there."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    @property
+    def address(self) -> str:
+        return self._url
+
+    def backups(self) -> list[str]:
+        with self._asked("be listed"):
+            names = [name for name in self._listed(self._root) if not name.startswith(".")]
+            return sorted(name for name in names if self._files.exists(f"{self._root}/{name}/{_MANIFEST}"))
+
+    def manifest(self, backup: str) -> str:
+        path = self._of(backup, _MANIFEST)
+        try:
+            with self._asked("be read"):
+                return bytes(self._files.cat_file(path)).decode()
+        except FileNotFoundError as error:
+            raise Refused(f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them") from error
+        except UnicodeDecodeError as error:
+            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+
+    def seal(self, backup: str, manifest: str) -> None:
+        """Written beside, then moved: not every filesystem shows a file only when it is whole."""
+        path = self._of(backup, _MANIFEST)
+        with self._asked("be written"):
+            if self._files.exists(path):
+                if bytes(self._files.cat_file(path)) == manifest.encode():
+                    return
+                self._files.rm_file(path)
+            self._put(f"{path}.part", manifest.encode())
+            self._files.mv(f"{path}.part", path)
+
+    def size(self, backup: str, name: str) -> int:
+        return sum(length for _, length in self._chain(backup, name))
+
+    def write(self, backup: str, name: str, start: int, content: bytes) -> None:
+        with self._asked("be written"):
+            self._put(f"{self._file(backup, name)}/{start:020d}", content)
+
+    def read(self, backup: str, name: str) -> Iterator[bytes]:
+        chain = self._chain(backup, name)
+        if not chain:
+            raise Refused(f"backup {backup} is damaged: {name} is missing")
+        for start, _ in chain:
+            with self._asked("be read"):
+                piece = bytes(self._files.cat_file(f"{self._file(backup, name)}/{start:020d}"))
+            yield piece
+
+    def unseal(self, backup: str) -> None:
+        path = self._of(backup, _MANIFEST)
+        with suppress(FileNotFoundError), self._asked("be removed"):
+            self._files.rm_file(path)
+
+    def drop(self, backup: str) -> None:
+        self.unseal(backup)
+        folder = self._of(backup)
+        with suppress(FileNotFoundError), self._asked("be removed"):
+            self._files.invalidate_cache()
+            self._files.rm(folder, recursive=True)
+
+    # --- the filesystem -----------------------------------------------------------------------------------------------
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    @property
+    def _root(self) -> str:
+        return self._opened[1]
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        """Of a process that was forked, fsspec opens connections of its own."""
+        try:
+            fsspec = importlib.import_module("fsspec.core")
+            files, root = fsspec.url_to_fs(self._url)
+        except ImportError as error:
+            raise Refused(
+                f"{self._url} needs more than is installed: {error}; pip install 'qdrant-rollouts[remote]' and that"
+            ) from error
+        return files, str(root).rstrip("/")
+
+    def _of(self, backup: str, *more: str) -> str:
+        return "/".join([self._root, check_name("backup", backup), *more])
+
+    def _file(self, backup: str, name: str) -> str:
+        """A name out of a manifest leads to no other folder."""
+        if name in ("", ".", "..", _MANIFEST) or "/" in name or "\\" in name:
+            raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
+        return self._of(backup, name)
+
+    def _chain(self, backup: str, name: str) -> list[tuple[int, int]]:
+        """Start and length of each part that belongs to the file."""
+        path = self._file(backup, name)
+        with self._asked("be listed"):
+            lengths = {int(part): length for part, length in self._listed(path).items() if part.isdigit()}
+        chain, at = [], 0
+        while length := lengths.get(at):
+            chain.append((at, length))
+            at += length
+        return chain
+
+    def _listed(self, folder: str) -> dict[str, int]:
+        """Names and sizes of what is there now: other processes write too, so nothing remembered counts."""
+        self._files.invalidate_cache()
+        try:
+            found = self._files.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        return {str(one["name"]).rstrip("/").rpartition("/")[2]: int(one["size"] or 0) for one in found}
+
+    def _put(self, path: str, content: bytes) -> None:
+        """Folders are made where the filesystem has any and misses them, but never the one that a person named."""
+        try:
+            self._files.pipe_file(path, content)
+        except FileNotFoundError:
+            made = path.removeprefix(f"{self._root}/").split("/")[:-1]
+            for depth in range(1, len(made) + 1):
+                with suppress(FileExistsError):
+                    self._files.mkdir("/".join([self._root, *made[:depth]]), create_parents=False)
+            self._files.pipe_file(path, content)
+
+    @contextmanager
+    def _asked(self, act: str) -> Iterator[None]:
+        try:
+            yield
+        except (AppError, FileNotFoundError, UnicodeDecodeError):
+            raise
+        except PermissionError as error:
+            raise Refused(f"{self._url} may not {act}: look at its credentials in the environment") from error
+        except Exception as error:
+            # Each filesystem's library has errors of its own; all of them say that it was not done.
+            raise Unavailable(f"{self._url} could not {act}: {type(error).__name__}") from error

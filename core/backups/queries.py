@@ -1,0 +1,116 @@
+"""What people may look at of backups: manifests on the shelf, and rows, turned into plain data."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from core import manifests, queries
+from core.errors import Refused, Unknown
+from core.lifecycle import Status
+from core.models import Deployment
+from core.services import Services
+
+Record = dict[str, Any]
+
+_ENDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
+
+
+def listed(services: Services, alias: str | None = None) -> list[Record]:
+    """Backups, the newest first: those on the shelf, damaged ones among them, and those being made or that failed."""
+    with services.sessions() as session:
+        runs = {row.id: row for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))}
+    kept = services.shelf.backups()
+    found = [_kept(services, backup, runs.get(backup)) for backup in kept]
+    found += [_run(row) for row in runs.values() if row.id not in kept and row.status != Status.LIVE]
+    verified = _verified(services)
+    for record in found:
+        record["verified"] = verified.get(record["backup_id"])
+    chosen = [record for record in found if alias in (None, record["alias"])]
+    return sorted(chosen, key=lambda record: str(record["created_at"]), reverse=True)
+
+
+def record(services: Services, backup: str) -> Record:
+    """One backup as ``listed`` tells it. Raises Refused if there is none."""
+    for found in listed(services):
+        if found["backup_id"] == backup:
+            return found
+    raise Unknown(f"there is no backup {backup}; `rollouts backup list` shows them")
+
+
+def verification(services: Services, run: str) -> Record:
+    """What a verification has come to so far."""
+    with services.sessions() as session:
+        row = session.get_one(Deployment, run)
+        return _verification(row)
+
+
+def restored_from(services: Services, run: str) -> str:
+    """The backup that a restore takes."""
+    with services.sessions() as session:
+        return str(session.get_one(Deployment, run).steps[0].arguments["backup"])
+
+
+def latest(services: Services, alias: str) -> str:
+    """The newest whole backup. Raises Refused if there is none."""
+    for found in listed(services, alias):
+        if found["status"] == "done":
+            return str(found["backup_id"])
+    raise Unknown(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
+
+
+def _kept(services: Services, backup: str, run: Deployment | None) -> Record:
+    """A manifest that cannot be believed is told with what the rows still know."""
+    try:
+        manifest = manifests.read(services.shelf, backup)
+    except Refused as error:
+        known = _run(run) if run is not None else _record(backup, "damaged", "")
+        return {**known, "status": "damaged", "message": str(error)}
+    lost = manifests.absent(services.shelf, manifest)
+    return {
+        **_record(backup, "damaged" if lost else "done", lost),
+        "alias": manifest.alias,
+        "collection": manifest.collection,
+        "created_at": manifest.created_at,
+        "points": manifest.high,
+        "bytes": manifest.size,
+        "server": manifest.server,
+        "actor": manifest.actor,
+    }
+
+
+def _run(row: Deployment) -> Record:
+    return {
+        **_record(row.id, _status(row), row.message),
+        "alias": row.alias,
+        "collection": row.green,
+        "created_at": queries.iso(row.created_at),
+        "actor": row.actor,
+    }
+
+
+def _record(backup: str, status: str, message: str) -> Record:
+    empty = dict.fromkeys(("alias", "collection", "created_at", "points", "bytes", "server", "actor"))
+    return {"backup_id": backup, "status": status, "message": message, **empty}
+
+
+def _status(row: Deployment) -> str:
+    return _ENDS.get(row.status, str(row.status))
+
+
+def _verified(services: Services) -> dict[str, Record]:
+    """By backup, what the latest verification that has ended came to."""
+    query = select(Deployment).where(Deployment.kind == "verification", Deployment.finished_at.is_not(None))
+    with services.sessions() as session:
+        found = [_verification(row) for row in session.scalars(query.order_by(Deployment.created_at))]
+    return {one["backup_id"]: one for one in found}
+
+
+def _verification(row: Deployment) -> Record:
+    return {
+        "backup_id": str(row.steps[0].arguments["backup"]),
+        "verification_id": row.id,
+        "alias": row.alias,
+        "status": _status(row),
+        "message": row.message,
+        "finished_at": queries.iso(row.finished_at),
+    }

@@ -1,0 +1,40 @@
+"""The doors to the outside: what core asks of a vector store, an embedding model, a data source and the rest.
+
+Every adapter raises ``Unavailable`` when the outside did not answer and ``Refused`` when it said no. None answers
+``None``, ``False`` or an empty container to mean "I could not look".
+"""
+
+from core.ports.embedder import Embedder
+from core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
+from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema, Vector
+from core.ports.shelf import Shelf
+from core.ports.source import Cursor, Row, Source
+from core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
+from core.ports.turn import Clock, Turn
+
+__all__ = [
+    "AlertChannel",
+    "Capacity",
+    "Clock",
+    "Cursor",
+    "Embedder",
+    "FloatArray",
+    "Health",
+    "Hit",
+    "Knock",
+    "Knocker",
+    "Notice",
+    "Point",
+    "PointId",
+    "RouteChannel",
+    "Row",
+    "Schema",
+    "Searches",
+    "Server",
+    "Shelf",
+    "Snapshot",
+    "Source",
+    "Turn",
+    "Vector",
+    "VectorStore",
+]

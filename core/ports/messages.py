@@ -1,0 +1,82 @@
+"""What is sent to somebody: a worker that shall take a turn, a person that shall know, a router that shall look."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.alert_spec import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
+
+    ``trail`` and ``label`` are for people who watch Flower (celery-facts section 5).
+    """
+
+    deployment_id: str
+    turn: int
+    step: str
+    queue: str
+    countdown: float = 0.0
+    label: str = ""
+
+
+class Knocker(Protocol):
+    def __call__(self, knock: Knock) -> None:
+        """Sends the knock. A broker that does not answer is logged and forgotten: the sweep knocks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person is told. ``id`` is the same however often it is sent. ``state``: a ``moment``, or a condition
+    that has ``begun``, is ``lasting`` or ``resolved``; ``since`` is when it began, ``at`` when this was said."""
+
+    id: str
+    index: str
+    what: str
+    severity: Severity
+    state: str
+    at: datetime
+    since: datetime
+    text: str
+    value: str
+    bound: str
+    actor: str
+    reason: str
+    next: str
+    deployment_id: str | None
+
+    @property
+    def subject(self) -> str:
+        resolved = "resolved: " if self.state == "resolved" else ""
+        return f"{self.index}: {resolved}{self.what}"
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """What there is to read, each with its title."""
+        named = ("text", "value", "bound", "actor", "reason", "next")
+        return [(name, str(getattr(self, name))) for name in named if getattr(self, name)]
+
+
+class RouteChannel(Protocol):
+    """Tells search processes that a route has changed. Only a hint: who hears nothing looks by himself soon."""
+
+    def announce(self, alias: str) -> None:
+        """Never raises: what does not answer is logged and forgotten."""
+
+    def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
+        """Calls ``heard`` with the alias at every announcement until ``stopped``, from a thread of its own; returns at
+        once. An empty alias: something may have been missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChannel:
+    """``send`` returns when the outside has taken the notice. It raises Unavailable when that did not answer and
+    Refused when it said no or the channel cannot work; it lasts no longer than half a minute."""
+
+    kind: str
+    least: Severity
+    send: Callable[[Notice], None]

@@ -1,0 +1,29 @@
+"""What goes through several of the doors: points, hits, settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+PointId = int | str
+FloatArray = npt.NDArray[np.float32]
+#: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
+Vector = Sequence[float] | FloatArray | Mapping[str, Any]
+#: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.schema``.
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    id: PointId
+    vector: Vector
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    id: PointId
+    score: float
+    payload: dict[str, Any]

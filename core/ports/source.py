@@ -1,0 +1,57 @@
+"""Where records come from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.ports.shapes import PointId
+
+Cursor = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as the source has it, before anything was checked.
+
+    ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not be read at all;
+    ``problem`` then says why, and is empty where the source itself says that nothing is there any more. ``cursor``
+    resumes reading **after** this row. ``point_id`` is given where rows are points already: they keep it, whatever
+    their payload calls ``id``.
+    """
+
+    where: str
+    fields: dict[str, Any] | None
+    cursor: Cursor
+    problem: str = ""
+    point_id: PointId | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Neither a record nor a fault."""
+        return self.fields is None and not self.problem
+
+
+class Source(Protocol):
+    """A place records come from, read in a stable order so that a cursor means the same row every time."""
+
+    @property
+    def address(self) -> str:
+        """The source as text that means the same from any working directory; what a deployment stores."""
+
+    @property
+    def collection(self) -> str | None:
+        """The collection this source copies, or None if it is not one."""
+
+    def check(self) -> None:
+        """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what and which."""
+
+    def fingerprint(self) -> str | None:
+        """Changes when the data changed; a resumed read that meets another fingerprint must not go on. None where the
+        source cannot tell: then it may have changed at any time."""
+
+    def size(self) -> int:
+        """How much there is, in the unit of ``Cursor["done"]`` (bytes for files, points for collections); 0 where that
+        is not known beforehand."""
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        """Rows after ``cursor``, or from the start. Every cursor has ``done``; the rest is the source's own."""

@@ -1,0 +1,206 @@
+"""Qdrant, or what behaves like it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One look at a collection. ``None`` means the server is too old to report it, never "could not look".
+
+    ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4). ``worked`` is a number
+    that changes while the optimizer gets on; ``indexed_vectors`` stands still until a whole segment is finished.
+    """
+
+    status: str
+    optimizer: str
+    points: int
+    indexed_vectors: int
+    segments: int
+    optimizing: int | None = None
+    worked: int | None = None
+    queued: int | None = None
+    deferred: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who answers. ``version`` as (major, minor, patch); ``address`` without credentials.
+
+    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts a cluster's nodes.
+    """
+
+    version: tuple[int, int, int]
+    address: str
+    embedded: bool = False
+    peers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Bytes of the node that answered, and what is used of them; None where the server does not tell."""
+
+    memory: int | None = None
+    memory_used: int | None = None
+    disk: int | None = None
+    disk_used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class VectorStore(Protocol):
+    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
+
+    def server(self) -> Server: ...
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias and the collection it points to."""
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """One ``create_alias`` action: makes the alias or repoints it in one act (qdrant-facts 2.1)."""
+
+    def drop_alias(self, alias: str) -> None:
+        """Removes the alias; an alias that is not there is no error."""
+
+    def collections(self) -> set[str]: ...
+
+    def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+        """Creates the collection with its payload indexes. Raises Refused if the name exists.
+
+        ``metadata`` is there from the first moment: what a died process left half made can be recognised by it.
+        """
+
+    def drop(self, collection: str) -> None:
+        """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
+
+    def schema(self, collection: str) -> Schema:
+        """The settings, without metadata. Raises Refused when there is no such collection."""
+
+    def metadata(self, collection: str) -> dict[str, Any]: ...
+
+    def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
+        """Merges ``metadata`` into the collection's; a key set to None is removed."""
+
+    def health(self, collection: str) -> Health: ...
+
+    def wake(self, collection: str) -> None:
+        """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
+
+    def count(self, collection: str, having: str | None = None) -> int:
+        """Exact number of points, or of those that have the vector named ``having``."""
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Writes whole points and returns when they are applied (``wait=true``, status completed)."""
+
+    def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
+        """Those of ``ids`` that exist, in no particular order; empty ``vector`` when ``vectors`` is False."""
+
+    def scroll(
+        self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
+    ) -> tuple[list[Point], PointId | None]:
+        """A page of points by ascending id, and where the next page starts (None: no more).
+
+        Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
+        """
+
+    def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = 10.0,
+    ) -> list[Hit]:
+        """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too.
+
+        ``filter`` and ``params`` are spelled as Qdrant's REST API spells them; ``exact`` is a word for one of them.
+        """
+
+    def search_many(
+        self,
+        collection: str,
+        vectors: Sequence[FloatArray],
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        seconds: float = 10.0,
+    ) -> list[list[Hit]]:
+        """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all.
+
+        ``seconds`` is how long the request may take: exact searches of a large collection are slow.
+        """
+
+    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
+        """The most frequent values of an indexed payload field and their exact counts, most frequent first. Raises
+        Refused where the field has no index that can be counted."""
+
+    def capacity(self) -> Capacity: ...
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
+
+        Returns how many were written **and acknowledged**, and where to go on (None: all copied).
+        """
+
+    def snapshots(self, collection: str) -> set[str]: ...
+
+    def start_snapshot(self, collection: str) -> None:
+        """Asks for a snapshot and returns at once; look for it in ``snapshots``."""
+
+    def start_recovery(self, target: str, source: str, snapshot: str) -> None:
+        """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at ``count``."""
+
+    def snapshot(self, collection: str, snapshot: str) -> Snapshot:
+        """Raises Refused if there is no finished snapshot of this name."""
+
+    def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
+        """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused if there is none."""
+
+    def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+        """Makes the new collection ``target`` from a snapshot's bytes, and returns when the server has them: it tells
+        nobody if that fails later, so look at ``count``. Raises Refused if there is a ``target``, or an alias of this
+        name. What ``content`` raises goes through, and the server then has nothing."""
+
+    def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Searches(Protocol):
+    """The one call of ``VectorStore`` that applications make for their users, without blocking an event loop."""
+
+    async def search(
+        self,
+        collection: str,
+        vector: Sequence[float] | FloatArray,
+        limit: int,
+        *,
+        using: str = "",
+        exact: bool = False,
+        filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        offset: int = 0,
+        seconds: float = 10.0,
+    ) -> list[Hit]:
+        """As ``VectorStore.search``."""
+
+    async def close(self) -> None: ...

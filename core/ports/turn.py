@@ -1,0 +1,31 @@
+"""What a step works by: the time, and the turn it holds."""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+
+class Clock(Protocol):
+    def now(self, session: Session) -> datetime:
+        """The database server's time, UTC; never a worker's own."""
+
+
+class Turn(Protocol):
+    """The claim a step works under."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Persists the step's state now. Raises LeaseLost if the turn was taken away."""
+
+    def check(self, seconds: float) -> None:
+        """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""
+
+    def prolong(self) -> None:
+        """The longest time that a turn may last counts from here. For the one act that cannot be cut into turns, each
+        time that it has got on; whatever stands still loses its turn as ever."""
+
+    def fence(self, session: Session) -> None:
+        """Keeps the turn ours until this transaction ends. Raises LeaseLost if it was taken away."""
+
+    @property
+    def number(self) -> int: ...

@@ -1,0 +1,56 @@
+"""What tests of backups against a real server share."""
+
+import hashlib
+import time
+
+from core import backups, engine
+from core.manifests import Manifest
+
+ENDS = ("live", "rolled_back", "needs_operator")
+
+
+def through(world, run):
+    """Turns until the end; the server works in its own time, so looks are not hurried past it."""
+    for _ in range(400):
+        if world.status(run)["status"] in ENDS:
+            return world.status(run)
+        knock = world.broker.take_next()
+        if knock is None:
+            world.clock.move(world.services.times.lease + 1)
+            engine.overdue(world.services)
+            continue
+        time.sleep(min(0.1, knock.countdown))
+        world.turn(knock)
+    raise AssertionError(world.status(run))
+
+
+def back_up(world, alias):
+    seen = through(world, backups.create(world.services, alias, actor="anna", reason="before the move"))
+    assert seen["status"] == "live", seen["message"]
+    return seen["id"]
+
+
+def whole(world):
+    """Ids of the whole backups, the newest first."""
+    return [record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"]
+
+
+def manifest(backup="one", **settings):
+    told = {
+        "id": backup,
+        "alias": "docs",
+        "collection": "docs_1",
+        "number": 1,
+        "created_at": "2026-11-02T02:00:00Z",
+        "actor": "anna",
+        "reason": "",
+        "server": "1.16.3",
+        "metadata": {},
+        "schema": {},
+        "low": 3,
+        "high": 3,
+        "sample": [[1, "a"], [2**64 - 1, "b"], ["c0ffee", "c"]],
+        "files": [{"name": "a.snapshot", "size": 4, "sha256": hashlib.sha256(b"abcd").hexdigest()}],
+        "settings": {},
+    }
+    return Manifest(**{**told, **settings})
