@@ -2,6 +2,8 @@
 
 AppError
 ├── Refused        asked for something that makes no sense; shown to the person, never retried
+│   ├── Unknown    there is no such deployment, alias, collection …
+│   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
 │   └── Busy       the embedded store belongs to another process on this machine
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
@@ -22,6 +24,14 @@ class AppError(Exception):
 
 class Refused(AppError):
     """This request makes no sense in the current state."""
+
+
+class Unknown(Refused):
+    """There is no such thing."""
+
+
+class Malformed(Refused):
+    """This request makes no sense in any state."""
 
 
 class Unavailable(AppError):

@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     qdrant_api_key: SecretStr = SecretStr("")
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
     config: Path = Path("rollouts.yaml")
+    #: One more token of the web process, with every scope.
     api_token: SecretStr = SecretStr("")
+    #: Host names by which the web process may be asked, besides localhost and addresses; separated by commas.
+    web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     #: Where backups stand; every worker reaches it under this path.
     backup_dir: Path = Path(".rollouts/backups")
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
@@ -48,6 +51,18 @@ class Settings(BaseSettings):
     @classmethod
     def _folders(cls, roots: Any) -> Any:
         return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
+
+    @field_validator("web_hosts", mode="before")
+    @classmethod
+    def _names(cls, hosts: Any) -> Any:
+        return [host.strip().lower() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+
+    @field_validator("web_hosts")
+    @classmethod
+    def _no_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
+            raise ValueError(f"{wrong[0]!r} is no host name; expected names without scheme and port, such as web.lan")
+        return hosts
 
     @field_validator("qdrant_url")
     @classmethod

@@ -4,12 +4,12 @@ from alembic import context
 from sqlalchemy import Connection
 
 from adapters.database import open_engine
-from core import alert_rows, experiment_rows, schedule_rows
+from core import alert_rows, caller_rows, experiment_rows, schedule_rows
 from core.models import Base
 from core.settings import load_settings
 
 #: All modules that add tables.
-_TABLES = (alert_rows.NoticeRow, experiment_rows.Experiment, schedule_rows.Schedule)
+_TABLES = (alert_rows.NoticeRow, caller_rows.TokenRow, experiment_rows.Experiment, schedule_rows.Schedule)
 assert all(table.metadata is Base.metadata for table in _TABLES)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, version_verbs
+from interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, token_verbs, version_verbs
 from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -35,10 +35,14 @@ def demo(**given: Any) -> None:
 
 
 @main.command()
+@token_verbs.served
 @as_json
 def up(**given: Any) -> None:
-    """One process with everything embedded: worker and scheduler."""
+    """One process with everything embedded: worker, scheduler, web."""
     verb("uptime.up", **given)
+
+
+main.add_command(token_verbs.web)
 
 
 @main.command()
@@ -190,6 +194,7 @@ for command in version_verbs.VERBS:
 main.add_command(experiment_verbs.experiment)
 main.add_command(schedule_verbs.schedule)
 main.add_command(backup_verbs.backup)
+main.add_command(token_verbs.token)
 
 
 @main.command("events")

@@ -1,10 +1,8 @@
 """What every verb shares: the services it works with, who it is, and the one place where errors become exit codes."""
 
-import getpass
 import importlib
 import io
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
 from interfaces.embedded import Embedded
+from interfaces.people import login
 from wiring import build
 
 DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -89,11 +88,7 @@ def opened(*, starts: bool = False) -> Iterator[House]:
 
 
 def actor() -> str:
-    """The user of this shell; a container's may have a number and no name."""
-    try:
-        return f"{getpass.getuser()}@cli"
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}@cli"
+    return login("cli")
 
 
 def _words(error: BaseException) -> str:

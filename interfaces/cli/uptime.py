@@ -14,10 +14,12 @@ from core.settings import load_settings
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, House, log_to_the_terminal, opened
 from interfaces.embedded import WORKERS, Embedded
+from interfaces.http import serving
+from interfaces.http.app import make_app
 from wiring import EMBEDDED_STORE
 
 
-def up(as_json: bool) -> int:
+def up(host: str, port: int, as_json: bool) -> int:
     """Runs until Ctrl-C or SIGTERM. Raises Refused where a broker is set: there, workers run deployments."""
     if not load_settings().embedded:
         raise Refused(
@@ -26,9 +28,11 @@ def up(as_json: bool) -> int:
         )
     with opened() as house:
         assert house.runner is not None
-        with house.runner:
-            _announce(house, as_json)
-            _until_told(house.runner)
+        with serving.bound(house.services, house.settings, host, port) as door, house.runner:
+            app = make_app(house.services, house.settings)
+            with serving.beside(app, door):
+                _announce(house, serving.url(door), as_json)
+                _until_told(house.runner)
             screen.note("stopping after the turns under way")
     screen.note("stopped; deployments go on with the next `rollouts up`")
     return DONE
@@ -48,11 +52,11 @@ def _until_told(runner: Embedded) -> None:
         raise Broken("the sweep has ended by an error nobody foresaw, which is logged above; start `rollouts up` again")
 
 
-def _announce(house: House, as_json: bool) -> None:
+def _announce(house: House, web: str, as_json: bool) -> None:
     log_to_the_terminal(times=True)
     logging.getLogger("interfaces.embedded").setLevel(logging.INFO)
     logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
-    facts = _facts(house)
+    facts = {**_facts(house), "web": web}
     if as_json:
         screen.emit({"pid": os.getpid(), **facts})
         return

@@ -188,7 +188,7 @@ def test_when_the_time_runs_out_the_deployment_goes_on_and_the_code_is_4(shell):
 
 
 def test_up_runs_what_other_processes_write_and_ends_when_told(shell):
-    with shell.start("up", "--json") as up:
+    with shell.start("up", "--port", "0", "--json") as up:
         facts = _document(up.stdout)
         assert facts["pid"] == up.pid
         live = shell.json("deploy", "docs", "--wait")
@@ -214,7 +214,7 @@ def test_ctrl_c_leaves_a_deployment_that_the_next_one_resumes(shell):
     started = shell.json("list")["deployments"][0]["id"]
     assert f"deployment {started} is resumed by the next `rollouts up`" in said
     assert "Traceback" not in said
-    with shell.start("up") as up:
+    with shell.start("up", "--port", "0") as up:
         seen = shell.json("status", started, "--watch")
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=20)

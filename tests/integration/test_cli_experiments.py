@@ -197,7 +197,7 @@ def test_a_running_process_finds_the_better_one_and_ships_it(shell):
     made = create(shell, "colours", "--metric", "clicks", "--on-ship", "switch", *options(*QUICK))
     treatment = made["arms"]["treatment"]
     clicked(shell, made["id"], 400, {"control": 3, "treatment": 9})
-    with shell.start("up") as up:
+    with shell.start("up", "--port", "0") as up:
         seen = until(shell, lambda row: row["deployment_id"])
         ended = shell.json("status", seen["deployment_id"], "--watch")
         up.send_signal(signal.SIGINT)

@@ -92,7 +92,7 @@ def test_a_running_process_does_what_was_asked_for_and_then_finds_nothing_to_do(
     asked = shell("schedule", "run", "docs", "rebuild", "--reason", "new prices", "--json")
     assert asked.exit_code == 0
     assert "nobody runs it until `rollouts up` is started" in asked.stderr
-    with shell.start("up") as up, closing(up.stdout):
+    with shell.start("up", "--port", "0") as up, closing(up.stdout):
         try:
             done = until(shell, "done")
             assert shell.json("status", done["deployment_id"])["status"] == "live"

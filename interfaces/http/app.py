@@ -1,0 +1,36 @@
+"""Puts the web process together: the API, and what else is asked by HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from core.routing import Router
+from core.services import Services
+from core.settings import Settings
+from interfaces.http import api
+from interfaces.http.house import House
+from interfaces.http.problems import HANDLERS
+from interfaces.http.security import Door, Guard
+
+
+def make_app(services: Services, settings: Settings) -> Starlette:
+    """Everything that is asked by HTTP, over these services; its router is closed with it."""
+    house = House(services, settings, Router(services))
+    app = Starlette(
+        routes=[*api.routes()],
+        middleware=[Middleware(Guard, house=house)],
+        exception_handlers=HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.state.house, app.state.door = house, Door(house)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    yield
+    house: House = app.state.house
+    await anyio.to_thread.run_sync(house.router.close)

@@ -1,0 +1,206 @@
+"""Who is asking, and what is let in at all.
+
+Rule: whoever brings a token or a session is who it says, and nobody if it says nothing. Without either, one is the
+local operator, with every scope, where no token was ever made or set, and the request really is from this machine: from
+a loopback address, to a loopback name, not handed on by a proxy. Browsers are let in on two more conditions, because
+any page may send them here: the name they ask for must be ours (DNS rebinding), and what changes something must come
+from our own pages (request forgery).
+"""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import events, sessions, tokens
+from core.tokens import ALL, SCOPES, Caller
+from interfaces.http import problems
+from interfaces.http.house import House
+from interfaces.http.problems import Forbidden, TooLarge, Unauthorized
+from interfaces.people import login
+
+COOKIE = "rollouts_session"
+#: Bytes of a request's body.
+LARGEST_BODY = 1_000_000
+#: Seconds for which a token that was looked up is believed: so long a revoked one may still be answered.
+BELIEVED = 1.0
+_REMEMBERED = 1000
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HANDED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+#: By the path's first part, how events say that a request came here.
+_THROUGH = {"api": "http", "mcp": "mcp"}
+
+
+class Door:
+    """Tells who is asking, and remembers it for a second: a hundred clients are not to queue at the database."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._known: OrderedDict[tuple[str, str], tuple[float, Caller | None]] = OrderedDict()
+
+    def caller(self, connection: HTTPConnection) -> Caller:
+        """Raises Unauthorized if nobody is known by what the request brings."""
+        found = self._bearer(connection) or self._session(connection) or self._local(connection)
+        if found is None:
+            raise Unauthorized
+        return found
+
+    def _bearer(self, connection: HTTPConnection) -> Caller | None:
+        """Raises Unauthorized for a token that is none: it is not asked who else might be meant."""
+        kind, _, presented = connection.headers.get("authorization", "").partition(" ")
+        if not kind:
+            return None
+        found = self._looked_up("token", presented.strip(), self._of_token) if kind.lower() == "bearer" else None
+        if found is None:
+            raise Unauthorized("this token is unknown or was revoked; `rollouts token list` shows those there are")
+        return found
+
+    def _session(self, connection: HTTPConnection) -> Caller | None:
+        secret = connection.cookies.get(COOKIE, "")
+        return self._looked_up("session", secret, self._of_session) if secret else None
+
+    def _local(self, connection: HTTPConnection) -> Caller | None:
+        if not is_local(connection) or self._house.api_token:
+            return None
+        return self._looked_up("local", "", self._of_machine)
+
+    def _of_token(self, presented: str) -> Caller | None:
+        if sessions.is_settings_token(presented, self._house.api_token):
+            return Caller(sessions.SETTINGS, ALL)
+        return tokens.holder(self._house.services, presented)
+
+    def _of_session(self, secret: str) -> Caller | None:
+        return sessions.holder(self._house.services, secret, self._house.api_token)
+
+    def _of_machine(self, _: str) -> Caller | None:
+        return None if tokens.any_made(self._house.services) else Caller(login("web"), ALL)
+
+    def _looked_up(self, what: str, secret: str, look: Callable[[str], Caller | None]) -> Caller | None:
+        """Of the secret only a digest is remembered."""
+        key = what, tokens.digest(secret)
+        until, found = self._known.get(key, (0.0, None))
+        if time.monotonic() >= until:
+            found = look(secret)
+            self._known[key] = time.monotonic() + BELIEVED, found
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """From now on everything is looked up anew: after a token was made or revoked, or somebody signed out."""
+        self._known.clear()
+
+
+def caller(connection: HTTPConnection) -> Caller:
+    """Raises Unauthorized. It may ask the database: call it in a thread."""
+    door: Door = connection.app.state.door
+    return door.caller(connection)
+
+
+def allowed(connection: HTTPConnection, scope: str) -> Caller:
+    """The caller, if he has ``scope``. Raises Unauthorized and Forbidden."""
+    found = caller(connection)
+    if not found.may(scope):
+        has = ", ".join(one for one in SCOPES if found.may(one)) or "none"
+        raise Forbidden(f"this needs the scope {scope}; {found.name} has {has}")
+    return found
+
+
+def is_local(connection: HTTPConnection) -> bool:
+    """Whether it is asked on this machine, by nobody else's order."""
+    client = connection.client.host if connection.client else ""
+    handed_on = any(name in connection.headers for name in _HANDED_ON)
+    return is_loopback(client) and is_loopback(host_name(connection.headers.get("host", ""))) and not handed_on
+
+
+def is_loopback(host: str) -> bool:
+    """A loopback address, or localhost."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def host_name(host: str) -> str:
+    """The host of ``HOST[:PORT]``, in small letters, an IPv6 address without its brackets; empty if it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+class Guard:
+    """Before anything else: names, origins, sizes. After everything: headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self._app, self._house = app, house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _with_headers(send)
+        try:
+            self._check(scope)
+        except (Forbidden, TooLarge) as error:
+            await problems.answer(error)(scope, receive, answer)
+            return
+        with events.through(_THROUGH.get(scope["path"].split("/")[1], "page")):
+            await self._app(scope, _Measured(receive), answer)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = host_name(headers.get("host", ""))
+        if host != "localhost" and _address(host) is None and host not in self._house.settings.web_hosts:
+            raise Forbidden(
+                f"host {host[:100]!r} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
+            )
+        if scope["method"] not in _SAFE and not _from_our_pages(headers):
+            raise Forbidden(
+                "what changes something is taken from our own pages and from programs, not from other sites"
+            )
+        size = headers.get("content-length", "0")
+        if not size.isdecimal() or int(size) > LARGEST_BODY:
+            raise TooLarge(f"the body has {size[:20]} bytes, at most {LARGEST_BODY} are taken")
+
+
+def _from_our_pages(headers: Headers) -> bool:
+    """Browsers say which page asks, and cannot be made to be silent about it; programs say nothing."""
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return False
+    return "origin" not in headers or urlsplit(headers["origin"]).netloc == headers.get("host")
+
+
+class _Measured:
+    """A body whose length nobody said is counted as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._bytes = receive, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > LARGEST_BODY:
+            raise TooLarge(f"the body has more than {LARGEST_BODY} bytes")
+        return message
+
+
+def _with_headers(send: Send) -> Send:
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Cache-Control", "no-store")
+            headers["X-Content-Type-Options"] = "nosniff"
+        await send(message)
+
+    return answer

@@ -1,0 +1,90 @@
+"""Serving the web process' app: in the main thread (`rollouts web`) or beside the worker (`rollouts up`)."""
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from core import tokens
+from core.errors import Refused
+from core.services import Services
+from core.settings import Settings
+from interfaces.http.security import is_loopback
+
+#: Seconds for which answers under way may go on when the process ends; streams have no end of their own.
+_GRACE = 3
+_BACKLOG = 2048
+
+
+@contextmanager
+def bound(services: Services, settings: Settings, host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens there; port 0 takes any that is free. Raises Refused where everybody could come in, and
+    where somebody else listens already."""
+    open_to_others = not is_loopback(host)
+    if open_to_others and not settings.api_token.get_secret_value() and not tokens.any_made(services):
+        raise Refused(
+            f"--host {host} can be reached from other machines, and there is no token: make one with "
+            "`rollouts token create NAME --scope read`, or set ROLLOUTS_API_TOKEN"
+        )
+    with _listening(host, port) as door:
+        yield door
+
+
+def serve(app: ASGIApp, door: socket.socket) -> None:
+    """Until Ctrl-C or SIGTERM."""
+    _server(app).run(sockets=[door])
+
+
+@contextmanager
+def beside(app: ASGIApp, door: socket.socket) -> Iterator[None]:
+    """In a thread of its own, until the end of the block."""
+    server = _server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def url(door: socket.socket) -> str:
+    host, port = door.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    """Who asks is whom the socket says: addresses that a proxy claims are not believed (``proxy_headers``)."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        family = socket.AF_INET
+    door = socket.socket(family)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+        door.listen(_BACKLOG)
+    except OSError as error:
+        door.close()
+        raise Refused(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror or error}); another process may: name "
+            "another port with --port"
+        ) from error
+    return door
