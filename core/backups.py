@@ -38,7 +38,7 @@ def create(services: Services, alias: str, *, actor: str, reason: str = "", keep
     removed when it is made, so that so many are left."""
     check_name("alias", alias)
     _check_keep(keep)
-    _check_server(services)
+    check_server(services)
     collection = queries.get_collection_for_alias(services, alias)
     spec = commands.spec_of(services, alias, {alias: collection})
     with services.sessions() as session:
@@ -58,7 +58,7 @@ def create(services: Services, alias: str, *, actor: str, reason: str = "", keep
 
 def verify(services: Services, *, backup: str | None = None, alias: str | None = None, actor: str) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
-    _check_server(services)
+    check_server(services)
     manifest = _chosen(services, backup, alias)
     taken = services.store.collections()
 
@@ -84,7 +84,7 @@ def restore(
 ) -> str:
     """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
     An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
-    _check_server(services)
+    check_server(services)
     manifest = _chosen(services, backup, alias)
     missing = manifests.absent(services.shelf, manifest)
     if missing:
@@ -199,7 +199,7 @@ def _check_keep(keep: object) -> None:
         raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
 
 
-def _check_server(services: Services) -> None:
+def check_server(services: Services) -> None:
     server = services.store.server()
     if server.embedded:
         raise Refused("the embedded Qdrant has no snapshots: a backup needs a server, set ROLLOUTS_QDRANT_URL")

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
-from interfaces.http import api
+from interfaces.http import api, pages
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
@@ -20,7 +20,7 @@ def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
     house = House(services, settings, Router(services))
     app = Starlette(
-        routes=[*api.routes()],
+        routes=[*api.routes(), *pages.routes(services)],
         middleware=[Middleware(Guard, house=house)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
