@@ -1,6 +1,6 @@
 """The versions of an index as they stand in this moment: which is live, which are kept, which are gone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class _Now:
     collection, and of each collection the statuses of the deployments that brought it."""
 
     live: str | None
-    there: set[str]
+    there: Container[str] | None
     due: Mapping[str, Deletion]
     brought: Mapping[str, Sequence[Status]]
 
@@ -34,7 +34,13 @@ def versions(services: Services, alias: str) -> dict[str, Any]:
     """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
     check_name("alias", alias)
-    aliases, there = services.store.aliases(), services.store.collections()
+    aliases = services.store.aliases()
+    return listed(services, alias, aliases, services.store.collections())
+
+
+def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None) -> dict[str, Any]:
+    """The same, of aliases and collections that were seen before; None where nobody knows which collections there are:
+    then the state of one that does not serve is ``unknown``."""
     live = aliases.get(alias)
     with services.sessions() as session:
         rows = _rows(session, alias, live)
@@ -106,6 +112,8 @@ def _state(collection: str, now: _Now) -> str:
         return "building"
     if failed:
         return "failed"
+    if now.there is None:
+        return "unknown"
     if collection not in now.there:
         return "gone"
     return "deletion due" if collection in now.due else "retained"

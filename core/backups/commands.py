@@ -30,7 +30,7 @@ def create(
     the index, the oldest of this alias are removed when it is made, so that so many are left."""
     check_name("alias", alias)
     _check_keep(keep)
-    _check_server(services)
+    check_server(services)
     collection = queries.get_collection_for_alias(services, alias)
     return begin(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
 
@@ -74,7 +74,7 @@ def verify(
     along: Along = alone,
 ) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
-    _check_server(services)
+    check_server(services)
     manifest = _chosen(services, backup, alias)
     taken = services.store.collections()
 
@@ -107,7 +107,7 @@ def restore(
 ) -> str:
     """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
     An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
-    _check_server(services)
+    check_server(services)
     manifest = _chosen(services, backup, alias)
     missing = manifests.absent(services.shelf, manifest)
     if missing:
@@ -187,7 +187,7 @@ def _check_keep(keep: object) -> None:
         raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
 
 
-def _check_server(services: Services) -> None:
+def check_server(services: Services) -> None:
     server = services.store.server()
     if server.embedded:
         raise Refused("the embedded Qdrant has no snapshots: a backup needs a server, set ROLLOUTS_QDRANT_URL")

@@ -189,3 +189,29 @@ def of_schedule(alias: str, action: str, status: str, open_run: str | None) -> l
             "" if status == "paused" else f"it is {status}, not paused",
         ),
     ]
+
+
+def of_backup(backup: str, alias: str | None, status: str, refused: str) -> list[Act]:
+    damaged = f"it is {status}" if status != "done" else ""
+    return [
+        Act(
+            "verify",
+            "Verify",
+            "Restores it into a collection of its own, compares, and drops that again.",
+            f"rollouts backup verify {backup}",
+            refused or damaged,
+        ),
+        Act(
+            "restore",
+            "Restore",
+            f"Makes a new collection of it; {alias} moves there if it passes the gate.",
+            f"rollouts backup restore {backup} --reason '…'",
+            refused or damaged,
+            grave=True,
+        ),
+    ]
+
+
+def making_a_backup(refused: str) -> Act:
+    says = "Takes a snapshot of the collection behind the index, with a sealed list of what is in it."
+    return Act("create", "Create a backup", says, "rollouts backup create ALIAS", refused)

@@ -1,6 +1,6 @@
 """Every index with what is asked first: does it serve, since when, what goes on, does somebody have to act?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import func, select
@@ -45,7 +45,7 @@ def home(services: Services, seen: Seen) -> Shown:
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
     indexes.sort(key=lambda one: (-one["rank"], one["alias"]))
-    return {"now": iso(now), "indexes": indexes, **_sight(seen)}
+    return {"now": iso(now), "indexes": indexes, **sight(seen)}
 
 
 def one(services: Services, alias: str, seen: Seen) -> Shown:
@@ -56,16 +56,6 @@ def one(services: Services, alias: str, seen: Seen) -> Shown:
         known = ", ".join(sorted(index["alias"] for index in indexes)) or "none"
         raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
     return found
-
-
-def _sight(seen: Seen) -> Shown:
-    """What could not be asked, for the head of a page."""
-    return {
-        "qdrant_error": seen.error,
-        "qdrant_since": iso(seen.since),
-        "qdrant_at": iso(seen.at),
-        "file_error": seen.file_error,
-    }
 
 
 class _Known:
@@ -237,6 +227,11 @@ def _deletion(row: Deletion) -> Shown:
     return {"collection": row.collection, "status": row.status, "delete_after": iso(row.due_at), "reason": row.reason}
 
 
-def head(seen: Seen) -> Mapping[str, Any]:
-    """What every page says of Qdrant and the index file."""
-    return _sight(seen)
+def sight(seen: Seen) -> Shown:
+    """What could not be asked, and since when: every page says so."""
+    return {
+        "qdrant_error": seen.error,
+        "qdrant_since": iso(seen.since),
+        "qdrant_at": iso(seen.at),
+        "file_error": seen.file_error,
+    }

@@ -8,7 +8,7 @@ from sqlalchemy.orm import load_only
 
 from core import deliveries, queries
 from core.alert_rows import ConditionRow, DeliveryRow
-from core.errors import Refused
+from core.errors import Malformed, Unknown
 from core.lifecycle import FINAL, OPEN_RUNS, Status
 from core.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from core.overview import acts, fallback
@@ -30,11 +30,11 @@ OUTCOMES = {
 
 
 def history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> Shown:
-    """Deployments of all kinds, newest first, ``PAGE`` at a time. Raises Refused for an outcome nobody knows."""
+    """Deployments of all kinds, newest first, ``PAGE`` at a time. Raises Malformed for an outcome nobody knows."""
     chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
     if outcome:
         if outcome not in OUTCOMES:
-            raise Refused(f"outcome {outcome!r} is not known; known: {', '.join(OUTCOMES)}")
+            raise Malformed(f"outcome {outcome!r} is not known; known: {', '.join(OUTCOMES)}")
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
     columns = (Deployment.id, Deployment.alias, Deployment.kind, Deployment.strategy, Deployment.status)
@@ -125,7 +125,7 @@ def alerts(services: Services, limit: int = PAGE) -> Shown:
 
 
 def index(services: Services, alias: str, seen: Seen) -> Shown:
-    """What goes on on one index, its way back, and what can be done with it. Raises Refused for one nobody knows."""
+    """What goes on on one index, its way back, and what can be done with it. Raises Unknown."""
     with services.sessions() as session:
         now = services.clock.now(session)
         state = session.get(AliasState, alias)
@@ -133,7 +133,7 @@ def index(services: Services, alias: str, seen: Seen) -> Shown:
         taken = busy(session, alias)
         known = state is not None or live is not None or alias in seen.declared
         if not known and not session.scalars(select(Deployment.id).where(Deployment.alias == alias).limit(1)).first():
-            raise Refused(f"nothing is known of an index {alias}")
+            raise Unknown(f"nothing is known of an index {alias}")
         back = fallback.light(session, alias, live, taken, seen)
         going = session.scalars(
             select(Deletion)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from core.errors import AppError
+from core.backups import check_server
+from core.errors import AppError, Refused
 from core.index_file import IndexSpec
 from core.services import Services
 
@@ -30,6 +31,7 @@ class Seen:
     since: datetime | None = None
     declared: Mapping[str, IndexSpec] = field(default_factory=dict)
     file_error: str = ""
+    no_backups: str = ""
 
 
 class Sight:
@@ -78,6 +80,15 @@ def _with_qdrant(services: Services, seen: Seen) -> Seen:
     now = datetime.now(UTC)
     try:
         aliases, there = services.store.aliases(), frozenset(services.store.collections())
+        no_backups = _no_backups(services)
     except AppError as error:
         return replace(seen, error=str(error), since=seen.since or now)
-    return replace(seen, aliases=aliases, collections=there, at=now, error="", since=None)
+    return replace(seen, aliases=aliases, collections=there, no_backups=no_backups, at=now, error="", since=None)
+
+
+def _no_backups(services: Services) -> str:
+    try:
+        check_server(services)
+    except Refused as error:
+        return str(error)
+    return ""

@@ -1,4 +1,4 @@
-"""Puts the web process together: the API, metrics and health, and what agents ask."""
+"""Puts the web process together: the pages, the API, metrics and health, and what agents ask."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from core.overview.sight import Sight
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
-from interfaces.http import api, health, metrics
+from interfaces.http import api, health, metrics, pages
 from interfaces.http.api.stream import News
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
@@ -22,16 +22,18 @@ from interfaces.mcp.http import Endpoint
 
 def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
-    return _app(services, settings, [*api.routes(), *metrics.routes(), *health.routes()])
+    sight = Sight(services)
+    routes = [*api.routes(), *metrics.routes(), *health.routes(), *pages.routes(services, sight)]
+    return _app(services, settings, sight, routes)
 
 
 def make_mcp_app(services: Services, settings: Settings) -> Starlette:
     """What agents ask, and whether it can be answered; nothing else."""
-    return _app(services, settings, health.routes())
+    return _app(services, settings, Sight(services), health.routes())
 
 
-def _app(services: Services, settings: Settings, routes: Sequence[BaseRoute]) -> Starlette:
-    house = House(services, settings, Router(services), Sight(services))
+def _app(services: Services, settings: Settings, sight: Sight, routes: Sequence[BaseRoute]) -> Starlette:
+    house = House(services, settings, Router(services), sight)
     agents = Endpoint(house)
     app = Starlette(
         routes=[*routes, *agents.routes()],

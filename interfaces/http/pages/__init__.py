@@ -1,0 +1,178 @@
+"""The pages: what an operator looks at and does in a browser, in HTML that works without JavaScript."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode
+
+from sqlalchemy.exc import DBAPIError
+from sse_starlette import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from core import sessions
+from core.errors import AppError, Malformed
+from core.overview.sight import Sight
+from core.services import Services
+from interfaces.http import security
+from interfaces.http.pages import acting, looking
+from interfaces.http.pages.acting import Form, own_path
+from interfaces.http.pages.live import Pulse
+from interfaces.http.pages.rendering import HEADERS, HERE
+from interfaces.http.pages.visits import VISITOR, Visit, cookie, visit
+from interfaces.http.problems import Unauthorized
+
+Look = Callable[[Visit], looking.Shown]
+Do = Callable[[Visit, Form], acting.Next]
+_MOST_FIELDS = 30
+
+#: Path -> what it shows, its template, and whether it is kept up to date.
+_LOOKS: dict[str, tuple[Look, str, bool]] = {
+    "/": (looking.indexes, "home.html", True),
+    "/indexes/{alias}": (looking.index, "index.html", True),
+    "/indexes/{alias}/compare": (looking.compare, "compare.html", False),
+    "/deployments": (looking.deployments, "deployments.html", True),
+    "/deployments/{id}": (looking.deployment, "deployment.html", True),
+    "/experiments": (looking.experiments, "experiments.html", True),
+    "/experiments/{id}": (looking.experiment, "experiment.html", False),
+    "/schedules": (looking.schedules, "schedules.html", True),
+    "/backups": (looking.backed_up, "backups.html", True),
+    "/alerts": (looking.alerts, "alerts.html", True),
+    "/events": (looking.events, "events.html", True),
+}
+_ACTS: dict[str, Do] = {
+    "/indexes/{alias}": acting.on_index,
+    "/deployments/{id}": acting.on_deployment,
+    "/experiments/{id}": acting.on_experiment,
+    "/schedules": acting.on_schedule,
+    "/backups": acting.on_backup,
+    "/keep": acting.keep,
+}
+
+
+def routes(services: Services, sight: Sight) -> list[BaseRoute]:
+    """Everything under ``/`` that no other part of the process has."""
+    pulse = Pulse(services)
+    looks = [Route(path, _looked(sight, *page), methods=["GET"]) for path, page in _LOOKS.items()]
+    acts = [Route(path, _done(sight, do), methods=["POST"]) for path, do in _ACTS.items()]
+    return [
+        *looks,
+        *acts,
+        Route("/login", _login(sight), methods=["GET"]),
+        Route("/login", _sign_in(sight), methods=["POST"]),
+        Route("/logout", _sign_out(sight), methods=["POST"]),
+        Route("/live", _stream(pulse), methods=["GET"]),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+
+
+def _looked(sight: Sight, look: Look, template: str, live: bool) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:
+        asks = visit(request, sight.look(), None)
+        try:
+            asks = visit(request, asks.seen, security.allowed(request, "read"))
+            return asks.shown(template, look(asks), live=live)
+        except Unauthorized:
+            path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return asks.moved(f"/login?{urlencode({'next': path})}")
+        except (AppError, DBAPIError) as error:
+            return asks.failed(error)
+
+    return endpoint
+
+
+def _done(sight: Sight, do: Do) -> Callable[[Request], object]:
+    def act(request: Request, body: bytes) -> Response:
+        asks = visit(request, sight.look(), None)
+        try:
+            asks = visit(request, asks.seen, security.allowed(request, "deploy"))
+            form = read_form(body)
+            asks.check_form(form)
+            return asks.moved(do(asks, form), form.get("verb", "keep"))
+        except Unauthorized:
+            return asks.moved("/login")
+        except (AppError, DBAPIError) as error:
+            return asks.failed(error)
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(act, request, await request.body())
+
+    return endpoint
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Raises Malformed for what no form of ours sends."""
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise Malformed("the form could not be read") from None
+    return {name: value.strip() for name, value in fields}
+
+
+# --- signing in and out -------------------------------------------------------------------------------------------
+
+
+def _login(sight: Sight) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:
+        return _asked_for_token(visit(request, sight.look(), None))
+
+    return endpoint
+
+
+def _asked_for_token(asks: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
+    shown = {"title": "Sign in", "here": "", "wrong": wrong, "next": onward or own_path(asks.asked("next") or "/")}
+    return asks.shown("login.html", shown, status)
+
+
+def _sign_in(sight: Sight) -> Callable[[Request], object]:
+    def enter(request: Request, body: bytes) -> Response:
+        asks = visit(request, sight.look(), None)
+        try:
+            form = read_form(body)
+            asks.check_form(form)
+            secret = sessions.begin(asks.services, form.get("token", ""), asks.house.api_token)
+        except (AppError, DBAPIError) as error:
+            return asks.failed(error)
+        onward = own_path(form.get("next", "/"))
+        if secret is None:
+            return _asked_for_token(asks, "This token is unknown, or was revoked.", 401, onward)
+        entered = RedirectResponse(onward, 303, HEADERS)
+        cookie(request, entered, security.COOKIE, secret, int(sessions.LASTS.total_seconds()))
+        entered.delete_cookie(VISITOR)
+        return entered
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(enter, request, await request.body())
+
+    return endpoint
+
+
+def _sign_out(sight: Sight) -> Callable[[Request], object]:
+    def leave(request: Request, body: bytes) -> Response:
+        asks = visit(request, sight.look(), None)
+        try:
+            asks.check_form(read_form(body))
+            sessions.end(asks.services, request.cookies.get(security.COOKIE, ""))
+        except (AppError, DBAPIError) as error:
+            return asks.failed(error)
+        request.app.state.door.forget()
+        left = RedirectResponse("/login", 303, HEADERS)
+        left.delete_cookie(security.COOKIE)
+        return left
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(leave, request, await request.body())
+
+    return endpoint
+
+
+# --- what has changed ---------------------------------------------------------------------------------------------
+
+
+def _stream(pulse: Pulse) -> Callable[[Request], object]:
+    async def endpoint(request: Request) -> Response:
+        await run_in_threadpool(security.allowed, request, "read")
+        return EventSourceResponse(pulse.listen(), ping=15, headers=HEADERS)
+
+    return endpoint

@@ -21,7 +21,9 @@ SYMBOLS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("waiting", "scheduled", "due", "deletion due"), ("◷", "calm")),
     **dict.fromkeys(("warn", "rolled_back"), ("⚠", "warn")),
     **dict.fromkeys(("inconclusive", "unknown"), ("?", "warn")),
-    "paused": ("॥", "warn"),
+    "undone": ("↶", "warn"),
+    # The two bars of a pause that fonts of every system have; the terminal's sign for it is in few of them.
+    "paused": ("‖", "warn"),
 }
 _NEUTRAL = ("•", "soft")
 #: Of symbols that hold a status up to nobody: a decision of an experiment, a metric's verdict.
@@ -84,7 +86,11 @@ def at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
 
 
 def span(seconds: float) -> str:
-    """A length of time in the two largest units that matter."""
+    """A length of time in the two largest units that matter, on one line."""
+    return _span(seconds).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, hours = seconds / 60, seconds / 3600
@@ -151,7 +157,8 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Nothing to other sites; with no-referrer browsers would not say that a form is of our own page (`Origin: null`).
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }

@@ -5,10 +5,17 @@
 
   /* A form that somebody is filling in keeps what he wrote, and the focus stays where it is. */
   const focusable = (part) => [...part.querySelectorAll("a, button, summary, input, select")];
+  const placed = (part, one) => ({
+    id: one.id, form: one.closest("details[id]")?.id, tag: one.tagName, at: focusable(part).indexOf(one), caret: one.selectionStart,
+  });
+  const found = (part, was) =>
+    (was.id && document.getElementById(was.id)) ||
+    (was.form && document.getElementById(was.form)?.querySelector(was.tag)) ||
+    focusable(part)[was.at];
   const remembered = (part) => ({
     open: [...part.querySelectorAll("details[open][id]")].map((one) => one.id),
     values: [...part.querySelectorAll("input[id], select[id]")].map((one) => [one.id, one.value]),
-    focus: focusable(part).indexOf(document.activeElement),
+    focus: part.contains(document.activeElement) ? placed(part, document.activeElement) : null,
   });
 
   const recalled = (part, kept) => {
@@ -17,7 +24,10 @@
       const field = document.getElementById(id);
       if (field && field.value !== value) field.value = value;
     }
-    if (kept.focus >= 0) focusable(part)[kept.focus]?.focus({ preventScroll: true });
+    if (!kept.focus) return;
+    const again = found(part, kept.focus);
+    again?.focus({ preventScroll: true });
+    if (again?.type === "text") again.setSelectionRange(kept.focus.caret, kept.focus.caret);
   };
 
   /* Ages run by themselves; what differs in nothing else is left alone, with what is selected in it. */

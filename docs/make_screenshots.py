@@ -1,0 +1,220 @@
+"""Photographs the pages of a running system: ``python -m docs.make_screenshots`` writes ``docs/images/page-*.png``.
+
+Needs Debian's chromium and the Qdrant of ``make tools``. Everything shown was done by the system itself, on the texts
+of Python's own documentation; the users who search are made up, and click what they were told to.
+"""
+
+import contextlib
+import json
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from playwright.sync_api import Browser, sync_playwright
+
+from core import backups, commands, queries
+from core.lifecycle import Event
+from core.routing import Router
+from core.settings import Settings
+from core.trials import commands as trials
+from interfaces.demo import texts
+from interfaces.demo.texts import Text
+from interfaces.demo.versions import QUERIES
+from interfaces.embedded import Embedded
+from interfaces.http import serving
+from interfaces.http.app import make_app
+from tests.servers import Qdrant
+
+IMAGES = Path(__file__).parent / "images"
+_WIDE, _PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
+_EMBEDDING = {"model": "hashing:384", "text": "{title}\n{text}"}
+_VALIDATION = {"queries": list(QUERIES), "min_top_score": 0.1, "samples": {"records": 100, "queries": 100}}
+_STAGES = [(5, 0.1), (25, 0.15), (50, 30), (100, 0)]
+_CANARY = {
+    "stages": [{"percentage": share, "duration_minutes": minutes} for share, minutes in _STAGES],
+    "look_seconds": 2,
+    "min_searches": 40,
+    "min_users": 10,
+    "margins": {"p95": 1.5, "error_rate": 0.2},
+}
+_LOGIN = "Your session has expired. Sign in to continue reading."
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), Qdrant() as qdrant:
+        settings = Settings.model_construct(qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port)
+        known = texts.collected()[:700]
+        _declare(known)
+        with _running(settings) as (system, address), sync_playwright() as playwright:
+            stage = Stage(system, known)
+            shown = stage.set_up()
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            with stage.searched():
+                stage.canary()
+                for name, path in shown.items():
+                    _photograph(browser, address + path, name)
+                canary = f"{address}/deployments/{stage.under_way}"
+                _photograph(browser, canary, "deployment")
+                _photograph(browser, canary, "deployment-dark", scheme="dark")
+                _photograph(browser, f"{address}/", "home-phone", size=_PHONE)
+                _photograph(browser, canary, "deployment-phone", size=_PHONE)
+            browser.close()
+
+
+@contextlib.contextmanager
+def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
+    """What ``rollouts up`` starts."""
+    system = Embedded(settings)
+    with serving.bound(system.services, settings, "127.0.0.1", 0) as door, system:
+        with serving.beside(make_app(system.services, settings), door):
+            yield system, serving.url(door)
+    system.services.store.close()
+    system.services.sessions.kw["bind"].dispose()
+
+
+def _declare(known: Sequence[Text]) -> None:
+    _write("manual.jsonl", known)
+    _write("early.jsonl", [text for text in known if text.share < 80])
+    _write("crawled.jsonl", [text._replace(body=_LOGIN) for text in known])
+    spec: dict[str, Any] = {"embedding": _EMBEDDING, "validation": _VALIDATION}
+    spec["soak"] = {"seconds": 2, "interval_seconds": 1}
+    indexes = {
+        "documentation": {**spec, "source": "jsonl:manual.jsonl", "rebuild": "0 2 * * *", "canary": _CANARY},
+        "support": {**spec, "source": "jsonl:early.jsonl", "rebuild": {"cron": "30 3 * * *", "zone": "Europe/Berlin"}},
+        "recipes": {**spec, "source": "jsonl:early.jsonl", "retention": {"versions": 3}},
+        "releases": {**spec, "source": "jsonl:manual.jsonl"},
+    }
+    Path("rollouts.yaml").write_text(yaml.safe_dump({"indexes": indexes}, sort_keys=False), encoding="utf-8")
+
+
+def _write(name: str, known: Sequence[Text]) -> None:
+    records = [{"id": text.name, "title": text.name, "text": text.body[:600]} for text in known]
+    Path(name).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+class Stage:
+    """Brings the system into the states that are worth a look."""
+
+    def __init__(self, system: Embedded, known: Sequence[Text]) -> None:
+        self._services, self._known = system.services, known
+        self._router = Router(system.services)
+        self.under_way = ""
+
+    def set_up(self) -> dict[str, str]:
+        """Name of the picture -> path."""
+        self._through("documentation", source="jsonl:early.jsonl")
+        self._through("support")
+        self._through("recipes")
+        rejected = self._through("support", source="jsonl:crawled.jsonl", actor="nightly@beat")
+        experiment = self._experiment()
+        first = backups.create(self._services, "documentation", actor="anna", reason="before the new encoder")
+        self._until(first, "live")
+        checked = backups.verify(self._services, backup=first, actor="anna")
+        self._until(checked, "live")
+        return {
+            "home": "/",
+            "rejected": f"/deployments/{rejected}",
+            "deployments": "/deployments",
+            "index": "/indexes/documentation",
+            "compare": "/indexes/recipes/compare?one=1&other=2",
+            "experiments": "/experiments",
+            "experiment": f"/experiments/{experiment}",
+            "schedules": "/schedules",
+            "backups": "/backups",
+            "alerts": "/alerts",
+            "events": "/events",
+        }
+
+    def canary(self) -> None:
+        """Under way, at its third stage; and another index paused by a person."""
+        held = commands.deploy(
+            self._services, "releases", actor="ben@cli", options={"soak": {"seconds": 600, "interval_seconds": 5}}
+        )
+        self.under_way = commands.deploy(
+            self._services, "documentation", actor="anna@cli", strategy="canary", reason="release 3.14 of the manual"
+        )
+        _until(lambda: any(step["started_at"] for step in self._steps(held) if step["name"] == "soak"))
+        commands.wish(self._services, held, Event.PAUSE, actor="ben@cli", reason="the release notes are not out yet")
+        _until(lambda: any((step["progress"] or {}).get("set") == 50 for step in self._steps(self.under_way)))
+        threading.Event().wait(25)
+
+    @contextlib.contextmanager
+    def searched(self) -> Iterator[None]:
+        """Users search the documentation until the end of the block."""
+        stopped = threading.Event()
+        crowd = [threading.Thread(target=self._search, args=(stopped, seed), daemon=True) for seed in range(3)]
+        for one in crowd:
+            one.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            for one in crowd:
+                one.join()
+            self._router.close()
+
+    def _search(self, stopped: threading.Event, seed: int) -> None:
+        drawn = random.Random(seed)
+        while not stopped.wait(0.01):
+            text = drawn.choice(self._known)
+            self._router.search("documentation", text.name, f"user-{drawn.randrange(2000)}", 5)
+
+    def _through(self, alias: str, actor: str = "anna@cli", **arguments: Any) -> str:
+        started = commands.deploy(self._services, alias, actor=actor, **arguments)
+        self._until(started, "live", "rolled_back")
+        return started
+
+    def _until(self, id: str, *ends: str) -> None:
+        _until(lambda: queries.deployment(self._services, id)["status"] in ends)
+
+    def _steps(self, id: str) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = queries.deployment(self._services, id)["steps"]
+        return steps
+
+    def _experiment(self) -> str:
+        """The shorter recipes against the whole, by users who click a little more on the whole."""
+        control = queries.aliases(self._services)["recipes"]
+        self._through("recipes", source="jsonl:manual.jsonl")
+        treatment = queries.aliases(self._services)["recipes"]
+        commands.switch_alias(self._services, "recipes", control, actor="anna@cli", reason="to compare the two")
+        options = {"look_minutes": 0.1, "n_star": 2000, "min_days": 0, "max_days": 1}
+        started = trials.create(
+            self._services, "whole-manual", control, [treatment], actor="anna@cli", metrics=["clicks"], options=options
+        )
+        drawn, pace = random.Random(5), threading.Event()
+        for user in range(900):
+            answer = self._router.search("recipes", drawn.choice(self._known).name, f"cook-{user}", 5)
+            if drawn.random() < (0.42 if answer.variant == "treatment" else 0.36):
+                self._router.track_feedback(started, answer.variant, "clicks", 1.0, user_id=f"cook-{user}")
+            pace.wait(0.04)
+        return started
+
+
+def _until(found: Callable[[], object], seconds: float = 180) -> None:
+    pause, ends = threading.Event(), time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > ends:
+            raise TimeoutError("the system did not come into the state that was to be shown")
+        pause.wait(0.2)
+
+
+def _photograph(browser: Browser, address: str, name: str, size: Any = _WIDE, scheme: Any = "light") -> None:
+    context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_load_state("load")
+    height = min(page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"])
+    clip = {"x": 0, "y": 0, "width": size["width"], "height": height}
+    page.screenshot(path=str(IMAGES / f"page-{name}.png"), full_page=True, clip=clip)
+    print(f"{IMAGES.name}/page-{name}.png  {address}")
+    context.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What can be done: each form is a function from a visit and what was written into it to the page that follows."""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from core import backups, commands, keeping
+from core.errors import Malformed
+from core.lifecycle import Event
+from core.schedules import commands as schedules
+from core.trials import commands as trials
+from interfaces.http.pages.visits import Visit
+
+Form = Mapping[str, str]
+#: Where to go then.
+Next = str
+
+_WISHES = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
+
+
+def on_deployment(visit: Visit, form: Form) -> Next:
+    verb = _verb(form, _WISHES)
+    id = visit.request.path_params["id"]
+    found = commands.wish(visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", ""))
+    return f"/deployments/{found}"
+
+
+def on_index(visit: Visit, form: Form) -> Next:
+    begin = {"deploy": commands.deploy, "rollback": commands.rollback}[_verb(form, ("deploy", "rollback"))]
+    alias = visit.request.path_params["alias"]
+    return f"/deployments/{begin(visit.services, alias, actor=visit.actor, reason=form.get('reason', ''))}"
+
+
+def keep(visit: Visit, form: Form) -> Next:
+    keeping.keep(visit.services, form.get("collection", ""), actor=visit.actor, reason=form.get("reason", ""))
+    return own_path(form.get("back", "/"))
+
+
+def on_experiment(visit: Visit, form: Form) -> Next:
+    verb, id, reason = _verb(form, ("start", "stop", "widen")), visit.request.path_params["id"], form.get("reason", "")
+    if verb == "start":
+        found = trials.start(visit.services, id, actor=visit.actor)
+    elif verb == "stop":
+        found = trials.stop(visit.services, id, actor=visit.actor, reason=reason)
+    else:
+        found = trials.widen(visit.services, id, _basis_points(form), actor=visit.actor, reason=reason)
+    return f"/experiments/{found}"
+
+
+def on_schedule(visit: Visit, form: Form) -> Next:
+    verbs: dict[str, Callable[..., object]] = {
+        "run": schedules.run,
+        "pause": schedules.pause,
+        "resume": schedules.resume,
+    }
+    do, alias, action = verbs[_verb(form, verbs)], form.get("alias", ""), form.get("action", "")
+    do(visit.services, alias, action, actor=visit.actor, reason=form.get("reason", ""))
+    return "/schedules"
+
+
+def on_backup(visit: Visit, form: Form) -> Next:
+    verb, backup, reason = _verb(form, ("create", "verify", "restore")), form.get("backup", ""), form.get("reason", "")
+    if verb == "create":
+        begun = backups.create(visit.services, form.get("alias", ""), actor=visit.actor, reason=reason)
+    elif verb == "verify":
+        begun = backups.verify(visit.services, backup=backup, actor=visit.actor)
+    else:
+        begun = backups.restore(visit.services, backup=backup, actor=visit.actor, reason=reason)
+    return f"/deployments/{begun}"
+
+
+def own_path(path: str) -> str:
+    """``path`` if it leads nowhere else than here; else the first page."""
+    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return quote(path, safe="/?=&%:@-._~") if inside else "/"
+
+
+def _verb(form: Form, known: object) -> str:
+    verb = form.get("verb", "")
+    assert isinstance(known, tuple | dict)
+    if verb not in known:
+        raise Malformed(f"verb {verb[:40]!r} is not known here; known: {', '.join(known)}")
+    return verb
+
+
+def _basis_points(form: Form) -> int:
+    """Of a percentage that was written down."""
+    try:
+        return round(float(form.get("coverage", "")) * 100)
+    except (ValueError, OverflowError):
+        raise Malformed(f"coverage is {form.get('coverage', '')[:40]!r}; expected a percentage up to 100") from None

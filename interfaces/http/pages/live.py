@@ -1,0 +1,61 @@
+"""Tells open pages that something has changed; they ask for themselves again, and take over what differs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from core.overview import lists
+from core.services import Services
+
+#: Seconds from one look at the database to the next; one look for everybody, and none while nobody listens.
+_EVERY = 1.0
+
+
+class Pulse:
+    """Of one event loop."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._listeners = 0
+        self._count = 0
+        self._changed = asyncio.Event()
+        self._alone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self) -> AsyncIterator[dict[str, str]]:
+        """An event of the stream for each change, or for several that came together; and one at once, since something
+        may have changed between the page and the stream."""
+        self._listeners += 1
+        self._alone.clear()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+        heard = self._count
+        try:
+            while True:
+                yield {"event": "changed", "data": str(heard)}
+                while self._count == heard:
+                    await self._changed.wait()
+                heard = self._count
+        finally:
+            self._listeners -= 1
+            if not self._listeners:
+                self._alone.set()
+
+    async def _look(self) -> None:
+        stamp = ""
+        while self._listeners:
+            with suppress(SQLAlchemyError):  # a database that is away has nothing new to tell
+                seen = await run_in_threadpool(lists.stamp, self._services)
+                if stamp and seen != stamp:
+                    self._tell()
+                stamp = seen
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._alone.wait(), _EVERY)
+
+    def _tell(self) -> None:
+        self._count += 1
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()

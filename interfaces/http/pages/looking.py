@@ -1,0 +1,138 @@
+"""What can be looked at: each page is a function from a visit to what its template shows."""
+
+from typing import Any
+
+from core import backups, comparing, lineage
+from core.errors import Malformed, Refused
+from core.overview import acts, home, lists, run
+from core.trials import queries as trials
+from interfaces.http.pages.drawing import course
+from interfaces.http.pages.visits import Visit, picture
+from interfaces.pictures.experiment import experiment_svg
+
+Shown = dict[str, Any]
+
+_OTHERS = 200
+
+
+def indexes(visit: Visit) -> Shown:
+    return {"title": "Indexes", "here": "/", **home.home(visit.services, visit.seen)}
+
+
+def index(visit: Visit) -> Shown:
+    alias = visit.request.path_params["alias"]
+    seen = lists.index(visit.services, alias, visit.seen)
+    return {
+        "title": alias,
+        "here": "/",
+        "now": seen["now"],
+        "seen": seen,
+        **_versions(visit, alias, seen["live"]),
+        "runs": lists.history(visit.services, alias),
+        "events": lists.audit(visit.services, alias),
+    }
+
+
+def _versions(visit: Visit, alias: str, live: str | None) -> Shown:
+    there = None if visit.seen.error else visit.seen.collections
+    aliases = {alias: live} if live else {}
+    try:
+        found = lineage.listed(visit.services, alias, aliases, there)["versions"]
+    except Refused:
+        return {"versions": [], "versions_error": ""}
+    blank = dict.fromkeys(("points", "model", "gate", "actor", "deployment", "created_at", "delete_after"))
+    return {"versions": [{**blank, **row} for row in found], "versions_error": ""}
+
+
+def compare(visit: Visit) -> Shown:
+    alias = visit.request.path_params["alias"]
+    found = comparing.diff(visit.services, alias, visit.asked("one"), visit.asked("other"))
+    return {"title": f"{alias}: versions compared", "here": "/", "diff": found}
+
+
+def deployments(visit: Visit) -> Shown:
+    alias, outcome = visit.asked("alias"), visit.asked("outcome")
+    listed = lists.history(visit.services, alias, outcome, number(visit, "page", 1))
+    return {"title": "Deployments", "here": "/deployments", "listed": listed, "alias": alias, "outcome": outcome}
+
+
+def deployment(visit: Visit) -> Shown:
+    seen = run.deployment(visit.services, visit.request.path_params["id"], visit.seen)
+    title = f"{seen['alias']} {seen['status'].replace('_', ' ')}"
+    return {
+        "title": title,
+        "here": "/deployments",
+        "now": seen["now"],
+        "seen": seen,
+        "course": course,
+        "side": side,
+    }
+
+
+def side(check: Shown) -> str:
+    """On which side of its bound a check's value has to be, as its detail says."""
+    found = check["detail"].removeprefix("shown, no bound in the index file; ")
+    if "low >= bound" in found or found.startswith("at least"):
+        return "≥"
+    return "≤" if "high <= bound" in found or "at most" in found else ""
+
+
+def experiments(visit: Visit) -> Shown:
+    rows = trials.experiments(visit.services, visit.asked("alias") or None, _OTHERS)
+    return {"title": "Experiments", "here": "/experiments", "rows": rows}
+
+
+def experiment(visit: Visit) -> Shown:
+    found = trials.experiment(visit.services, visit.request.path_params["id"])
+    begun = found["started_at"] is not None
+    seen: Shown = trials.report(visit.services, found["id"]) if begun else {**found, "decision": None, "decided": None}
+    coverage = found["stages"][-1]["coverage"] if found["stages"] else 0
+    return {
+        "title": found["name"],
+        "here": "/experiments",
+        "seen": {"units": {}, **seen},
+        "acts": acts.of_experiment(found["id"], found["status"], coverage),
+        "picture": picture(experiment_svg(seen)) if begun else "",
+        "told": f"The differences and their intervals over {len(seen.get('looks', ()))} looks.",
+    }
+
+
+def schedules(visit: Visit) -> Shown:
+    return {"title": "Schedules", "here": "/schedules", "rows": lists.schedules(visit.services)}
+
+
+def backed_up(visit: Visit) -> Shown:
+    refused = visit.seen.no_backups
+    rows = [
+        {**row, "acts": acts.of_backup(row["backup_id"], row["alias"], row["status"], refused)}
+        for row in backups.listed(visit.services)
+    ]
+    return {
+        "title": "Backups",
+        "here": "/backups",
+        "rows": rows,
+        "shelf": visit.services.shelf.address,
+        "refused": refused,
+        "create": acts.making_a_backup(refused),
+        "aliases": sorted(visit.seen.aliases or ()),
+    }
+
+
+def alerts(visit: Visit) -> Shown:
+    return {"title": "Alerts", "here": "/alerts", "told": lists.alerts(visit.services)}
+
+
+def events(visit: Visit) -> Shown:
+    alias, before = visit.asked("alias"), number(visit, "before", 0)
+    listed = lists.audit(visit.services, alias, before)
+    return {"title": "Events", "here": "/events", "listed": listed, "alias": alias, "before": before}
+
+
+def number(visit: Visit, name: str, default: int) -> int:
+    """A count that the address gives, from ``default`` on. Raises Malformed."""
+    given = visit.asked(name)
+    if not given:
+        return default
+    if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:
+        raise Malformed(f"{name} is {given[:40]!r}; expected a whole number from {default} on")
+    return int(given)

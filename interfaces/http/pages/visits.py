@@ -1,0 +1,153 @@
+"""A person's request: who asks, the token that his forms carry, and how he is answered.
+
+Rule: a form's token is a digest of a secret that only this browser has, in a cookie that no other site's request brings
+along. Whoever can read neither cannot make it, so what changes something was asked for on our own page.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from adapters import database
+from core.errors import AppError
+from core.overview import home
+from core.overview.sight import Seen
+from core.queries import iso
+from core.services import Services
+from core.tokens import Caller
+from interfaces.http import problems
+from interfaces.http.house import House, of
+from interfaces.http.pages.rendering import HEADERS, html
+from interfaces.http.problems import Forbidden
+from interfaces.http.security import COOKIE
+
+#: Of somebody who has no session: before he signs in, and the local operator.
+VISITOR = "rollouts_visitor"
+NAV = (
+    ("/", "Indexes"),
+    ("/deployments", "Deployments"),
+    ("/experiments", "Experiments"),
+    ("/schedules", "Schedules"),
+    ("/backups", "Backups"),
+    ("/alerts", "Alerts"),
+    ("/events", "Events"),
+)
+#: What is said after an act, by its verb; nothing that an address says gets onto a page.
+DID = {
+    "promote": "Promote was asked for; it is honoured between two turns.",
+    "promote_full": "Promote past every stage was asked for; it is honoured between two turns.",
+    "retry": "Retry was asked for; it is honoured between two turns.",
+    "pause": "Pause was asked for.",
+    "resume": "Resume was asked for.",
+    "abort": "Abort was asked for; it outranks everything else.",
+    "deploy": "The deployment has begun.",
+    "rollback": "The way back has begun.",
+    "keep": "The collection is kept.",
+    "start": "The experiment has begun.",
+    "stop": "The experiment has ended.",
+    "widen": "More users take part.",
+    "run": "A run was asked for; the next sweep takes it up.",
+    "create": "The backup has begun.",
+    "verify": "The verification has begun.",
+    "restore": "The restore has begun.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """``secret`` is this browser's; ``fresh`` where it does not have it yet."""
+
+    request: Request
+    house: House
+    seen: Seen
+    caller: Caller | None
+    secret: str
+    fresh: bool
+
+    @property
+    def services(self) -> Services:
+        return self.house.services
+
+    @property
+    def actor(self) -> str:
+        assert self.caller is not None
+        return self.caller.name
+
+    @property
+    def csrf(self) -> str:
+        return hashlib.sha256(f"form:{self.secret}".encode()).hexdigest()
+
+    def asked(self, name: str) -> str:
+        """What the address says; empty if nothing."""
+        return self.request.query_params.get(name, "")
+
+    def check_form(self, form: Mapping[str, str]) -> None:
+        """Raises Forbidden for a form that is not of this browser's page."""
+        if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
+            raise Forbidden("this form is not of your session any more: go back, load the page again, and repeat it")
+
+    def shown(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
+        """``context`` says at least ``title`` and ``here``, the place in the navigation."""
+        now = context.get("now") or str(iso(datetime.now(UTC)))
+        frame = {
+            "nav": NAV,
+            "caller": self.caller,
+            "may_act": self.caller is not None and self.caller.may("deploy"),
+            "signed_in": COOKIE in self.request.cookies,
+            "csrf": self.csrf,
+            "sight": home.sight(self.seen),
+            "did": DID.get(self.asked("did"), ""),
+            "live": live,
+        }
+        return self._remembered(html(template, {**frame, **context, "now": now}, status))
+
+    def moved(self, path: str, did: str = "") -> Response:
+        """Elsewhere by GET, so that loading the page again repeats nothing."""
+        address = path + (f"?{urlencode({'did': did})}" if did else "")
+        return self._remembered(RedirectResponse(address, 303, HEADERS))
+
+    def failed(self, error: AppError | DBAPIError) -> Response:
+        """In the words of the error; the driver's may name the whole URL, ours name the address."""
+        if isinstance(error, DBAPIError):
+            error = database.unavailable(self.services.sessions.kw["bind"], error)
+        answer = problems.answer(error)
+        title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
+        back = self.request.url.path if self.request.method == "POST" else "/"
+        said = {
+            "title": title.get(answer.status_code, "Failed"),
+            "said": str(error),
+            "status": answer.status_code,
+            "back": quote(back),
+        }
+        return self.shown("error.html", {**said, "here": ""}, answer.status_code)
+
+    def _remembered(self, response: Response) -> Response:
+        if self.fresh:
+            cookie(self.request, response, VISITOR, self.secret)
+        return response
+
+
+def visit(request: Request, seen: Seen, caller: Caller | None) -> Visit:
+    session, visitor = request.cookies.get(COOKIE), request.cookies.get(VISITOR)
+    secret = session or visitor
+    return Visit(request, of(request), seen, caller, secret or secrets.token_urlsafe(32), secret is None)
+
+
+def cookie(request: Request, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+    secure = request.url.scheme == "https"
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
+
+
+def picture(svg: str) -> str:
+    """An image within the page's own answer."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

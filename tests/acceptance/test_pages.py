@@ -1,0 +1,213 @@
+"""The pages in a real browser, over a running system: what an operator sees and presses, with and without JavaScript."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from core import commands, queries
+from core.settings import Settings
+from core.trials import commands as trials
+from interfaces.embedded import Embedded
+from interfaces.http import serving
+from interfaces.http.app import make_app
+from tests.world import EMBEDDING, FEW, texts
+
+PATIENCE = 60_000
+VALIDATION = {"queries": ["text asyncio python"], "min_top_score": 0.1, "samples": FEW, "live_searches_per_second": 1e6}
+STAY = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
+LISTS = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events")
+
+
+class System:
+    """What ``rollouts up`` starts, and a browser before it that remembers what went wrong."""
+
+    def __init__(self, services, address, browser):
+        self.services, self.address, self.browser = services, address, browser
+        self.faults: list[str] = []
+
+    @contextmanager
+    def page(self, **options):
+        context = self.browser.new_context(base_url=self.address, **options)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("console", lambda said: said.type in ("error", "warning") and self.faults.append(said.text))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", lambda asked: self._look(asked.url))
+        yield page
+        context.close()
+
+    def _look(self, url):
+        parts = urlsplit(url)
+        if parts.scheme != "data" and f"{parts.scheme}://{parts.netloc}" != self.address:
+            self.faults.append(f"asked {url}")
+
+    def deploy(self, alias, **arguments):
+        return commands.deploy(self.services, alias, actor="anna", **arguments)
+
+    def ended(self, page, id, status):
+        page.goto(f"/deployments/{id}")
+        expect(page.locator("#d-head .pill")).to_contain_text(status, timeout=PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(system):
+    """The system works in its own folder, so no test of this file may have another."""
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        spec = {"embedding": EMBEDDING, "validation": VALIDATION, "soak": {"seconds": 1, "interval_seconds": 0.2}}
+        for name, about in (("docs", "asyncio"), ("other", "asyncio")):
+            lines = [json.dumps(record) for record in texts(30, about=about)]
+            (folder / f"{name}.jsonl").write_text("\n".join(lines))
+        bad = [json.dumps({**record, "text": f"cooking {record['id']}"}) for record in texts(30)]
+        (folder / "bad.jsonl").write_text("\n".join(bad))
+        indexes = {
+            name: {**spec, "source": f"jsonl:{name}.jsonl", "rebuild": "0 2 * * *"} for name in ("docs", "other")
+        }
+        (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}))
+        settings = Settings(_env_file=None)
+        runner = Embedded(settings)
+        with serving.bound(runner.services, settings, "127.0.0.1", 0) as door, runner, sync_playwright() as playwright:
+            with serving.beside(make_app(runner.services, settings), door):
+                options = {"executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
+                browser = playwright.chromium.launch(**options)
+                yield System(runner.services, serving.url(door), browser)
+                browser.close()
+        runner.services.store.close()
+        runner.services.sessions.kw["bind"].dispose()
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def browse(system):
+    """A page; in the end nothing may have gone wrong in it, nor anything been asked of anybody else."""
+    system.faults.clear()
+    with system.page() as page:
+        yield page
+    assert system.faults == []
+
+
+def press(page, verb, reason):
+    page.locator(f"#{verb} > summary").click()
+    page.locator(f"#{verb}-why").fill(reason)
+    page.locator(f"#{verb} form button").click()
+
+
+def test_a_deployment_is_watched_from_start_to_live_without_a_reload(system, browse):
+    browse.goto("/indexes/docs")
+    press(browse, "deploy", "the first one")
+    browse.wait_for_url("**/deployments/*")
+    browse.evaluate("window.here = true")
+    expect(browse.locator("#d-head .pill")).to_contain_text("live", timeout=PATIENCE)
+    assert browse.locator("#d-steps .hidden").all_inner_texts() == [": done"] * 5
+    assert browse.evaluate("window.here") is True
+    expect(browse.locator("#d-events")).to_contain_text("the first one")
+    expect(browse.locator("#d-gate")).to_contain_text("✔")
+
+
+def test_promote_is_pressed_and_the_soak_is_over(system, browse):
+    started = system.deploy("docs", options=STAY)
+    browse.goto(f"/deployments/{started}")
+    expect(browse.locator("#promote > summary")).to_be_visible(timeout=PATIENCE)
+    press(browse, "promote", "seen enough")
+    expect(browse.locator("#d-head .pill")).to_contain_text("live", timeout=PATIENCE)
+    expect(browse.locator("#d-light")).to_contain_text("rollback ready")
+    expect(browse.locator("#d-collections")).to_contain_text("deleted in")
+
+
+def test_abort_by_keyboard_alone(system, browse):
+    started = system.deploy("docs", options=STAY)
+    browse.goto(f"/deployments/{started}")
+    browse.keyboard.press("Tab")
+    assert browse.evaluate("document.activeElement.className") == "skip"
+    browse.keyboard.press("Enter")
+    expect(browse.locator("#promote > summary")).to_be_visible(timeout=PATIENCE)
+    for _ in range(30):
+        browse.keyboard.press("Tab")
+        if browse.evaluate("document.activeElement.textContent.trim()") == "Abort…":
+            break
+    outline = browse.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    browse.keyboard.press("Enter")
+    browse.keyboard.press("Tab")
+    browse.keyboard.type("by keyboard")
+    browse.keyboard.press("Enter")
+    expect(browse.locator("#d-head .pill")).to_contain_text("rolled back", timeout=PATIENCE)
+    assert outline == "solid"
+    assert "by keyboard" in str(queries.deployment(system.services, started)["events"])
+
+
+def test_what_is_being_written_survives_a_change_of_the_page(system, browse):
+    started = system.deploy("docs", options=STAY)
+    browse.goto(f"/deployments/{started}")
+    browse.locator("#abort > summary").click()
+    browse.locator("#abort-why").type("not y")
+    expect(browse.locator("#promote > summary")).to_be_visible(timeout=PATIENCE)
+    browse.keyboard.type("et")
+    assert browse.locator("#abort-why").input_value() == "not yet"
+    browse.keyboard.press("Enter")
+    expect(browse.locator("#d-head .pill")).to_contain_text("rolled back", timeout=PATIENCE)
+
+
+def test_a_rejected_gate_is_read(system, browse):
+    options = {"validation": {"min_top_score": 0.9}}
+    system.ended(browse, system.deploy("docs", source="jsonl:bad.jsonl", options=options), "rolled back")
+    row = browse.locator("#d-gate tr", has_text="min_top_score")
+    expect(row).to_contain_text("≥ 0.9")
+    expect(row).to_contain_text("✖")
+    expect(browse.locator("#d-gate")).to_contain_text("cooking")
+
+
+def test_without_javascript_the_same_buttons_work(system):
+    with system.page(java_script_enabled=False) as page:
+        page.goto("/indexes/other")
+        press(page, "deploy", "without a script")
+        page.wait_for_url("**/deployments/*")
+        address = page.url
+        for _ in range(300):
+            page.goto(address)
+            if "live" in page.locator("#d-head .pill").inner_text():
+                break
+            page.wait_for_timeout(200)
+        assert "live" in page.locator("#d-head .pill").inner_text()
+        page.goto("/schedules")
+        press(page, "other-rebuild-pause", "no nights")
+        expect(page.locator("#s-list")).to_contain_text("no nights")
+
+
+def test_no_page_hides_anything_from_anybody_light_or_dark(system):
+    """axe, with every form open."""
+    control, treatment = [
+        row["green"] for row in queries.deployments(system.services, "docs") if row["status"] == "live"
+    ][:2]
+    live = queries.aliases(system.services)["docs"]
+    other = treatment if live == control else control
+    experiment = trials.create(system.services, "clicks-anew", live, [other], actor="anna")
+    system.faults.clear()
+    started = [f"/deployments/{row['id']}" for row in queries.deployments(system.services, limit=4)]
+    paths = [*LISTS, *started, "/indexes/docs", f"/experiments/{experiment}", "/login", "/deployments/nosuch"]
+    found = []
+    with system.page() as page:
+        for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
+            page.goto(path)
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+                page.emulate_media(color_scheme=scheme)
+                answer = Axe().run(page, options=rules).response
+                found += [
+                    f"{path} {scheme}: {fault['id']} {[node['html'][:120] for node in fault['nodes'][:3]]}"
+                    for fault in answer["violations"]
+                ]
+    assert found == []
+    assert [fault for fault in system.faults if "status of 404" not in fault and "status of 409" not in fault] == []

@@ -1,0 +1,361 @@
+"""The pages over a whole installation in this process, asked as a browser asks: who gets in, what a form needs, what is
+said of every state, and that nothing which somebody wrote becomes part of the page."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from starlette.testclient import TestClient
+
+from adapters.qdrant_local import LocalStore
+from core import queries, tokens
+from core.errors import Unavailable
+from core.schedules import sweep
+from core.settings import Settings
+from interfaces.http.app import make_app
+from interfaces.http.pages.acting import own_path
+from interfaces.http.pages.visits import VISITOR
+from interfaces.http.security import COOKIE
+from tests.world import World, texts
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+PAGES = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events", "/indexes/docs")
+
+
+class Flaky(LocalStore):
+    """Goes away, and comes back."""
+
+    away = False
+
+    def aliases(self):
+        if self.away:
+            raise Unavailable("Qdrant at http://qdrant:6333 did not answer")
+        return super().aliases()
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and what a person reads."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def buttons(self):
+        """Verbs that can be asked for."""
+        found = [attrs for tag, attrs in self.tags if tag == "input" and attrs.get("name") == "verb"]
+        return [attrs["value"] for attrs in found]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """docs has two versions and one that its gate rejected, all with hostile words; held is paused; new is unbuilt."""
+    folder = tmp_path_factory.mktemp("world")
+    made = World(folder, f"sqlite:///{folder / 'state.db'}", Flaky(":memory:"))
+    records = [{**record, "text": f"{record['text']} {HOSTILE}"} for record in texts(30)]
+    made.declare("docs", source=made.write("docs.jsonl", records), rebuild="0 2 * * *")
+    made.declare("held", source=made.write("held.jsonl", texts(5)), soak={"seconds": 600, "interval_seconds": 5})
+    made.declare("new", source="jsonl:held.jsonl")
+    for _ in range(2):
+        made.deploy("docs", reason=HOSTILE)
+        made.run()
+    bad = made.write("bad.jsonl", [{**record, "text": f"other words {HOSTILE}"} for record in records])
+    made.deploy("docs", source=bad, queries=["python asyncio"], options={"validation": {"min_top_score": 0.9}})
+    made.run()
+    sweep.declare(made.services)
+    held = made.deploy("held")
+    made.run(until=made.at(held, "soak"))
+    yield made
+    made.close()
+
+
+def browser(world, host="127.0.0.1", **settings):
+    app = make_app(world.services, Settings(_env_file=None, **settings))
+    return TestClient(app, base_url="http://localhost", client=(host, 50000), follow_redirects=False)
+
+
+@pytest.fixture
+def local(world):
+    """The operator at this machine, where no token was ever made."""
+    return browser(world)
+
+
+@pytest.fixture
+def guarded(tmp_path, sqlite_url):
+    """An installation that asks for a token, and one with each scope."""
+    made = World(tmp_path, sqlite_url)
+    made.declare("docs", source=made.write("docs.jsonl", texts(5)))
+    scopes = ("read", "deploy")
+    made.tokens = {scope: tokens.create(made.services, scope, [scope], actor="anna")["token"] for scope in scopes}
+    yield made
+    made.close()
+
+
+def csrf(client, path):
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', client.get(path).text)
+    assert found, f"{path} has no form"
+    return found[1]
+
+
+def sign_in(client, token, onward="/"):
+    form = {"csrf": csrf(client, "/login"), "token": token, "next": onward}
+    return client.post("/login", data=form)
+
+
+def deployment(world, alias):
+    return queries.deployments(world.services, alias, 1)[0]["id"]
+
+
+# --- what is shown ------------------------------------------------------------------------------------------------
+
+
+def test_every_page_is_shown_under_a_strict_policy_and_takes_hostile_words_as_words(world, local):
+    paths = [*PAGES, *(f"/deployments/{row['id']}" for row in queries.deployments(world.services))]
+    shown = ""
+    for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
+        answer = local.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        for tag, attrs in Page(answer).tags:
+            assert "style" not in attrs
+            assert not any(name.startswith("on") for name in attrs), f"{path}: {tag} {attrs}"
+            assert tag not in ("script", "img") or (attrs.get("src") or "").startswith(("/static/", "data:image/svg"))
+        shown += Page(answer).text
+    assert shown.count(HOSTILE) > 5
+
+
+def test_home_begins_with_what_needs_somebody(local):
+    page = Page(local.get("/"))
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a" and attrs["href"].startswith("/indexes/")]
+    assert links == ["/indexes/docs", "/indexes/held", "/indexes/new"]
+    assert "the last deployment was rolled back" in page.text
+    assert "not built yet" in page.text
+    assert "0 2 * * *" in page.text
+
+
+def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(world, local):
+    page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
+    assert "rolled back" in page.text
+    assert "min_top_score 0 ≥ 0.9 1 ✖ block" in page.text
+    assert "Worst queries" in page.text
+    assert page.buttons() == []
+
+
+def test_the_way_back_says_what_it_rests_on(local):
+    page = Page(local.get("/indexes/docs"))
+    assert "rollback ready" in page.text
+    assert "its gate said pass when it was built" in page.text
+    assert "deploy" in page.buttons()
+    assert "rollback" in page.buttons()
+    first = Page(local.get("/indexes/held")).text
+    assert "no version before this one went live here" in first
+
+
+def test_an_act_that_is_not_possible_is_no_form_and_says_why(world, local):
+    page = Page(local.get(f"/deployments/{deployment(world, 'held')}"))
+    assert page.buttons() == ["promote", "promote_full", "pause", "abort"]
+    assert "Resume : resume is not possible: the deployment is running" in page.text
+    assert f"rollouts abort {deployment(world, 'held')} --reason" in page.text
+
+
+def test_qdrant_away_is_said_and_nothing_else_is_missing(world):
+    world.store.away = True
+    try:
+        client = browser(world)
+        for path in PAGES:
+            assert client.get(path).status_code == 200
+        home = Page(client.get("/")).text
+        assert "Qdrant cannot be asked since" in home
+        assert "http://qdrant:6333 did not answer" in home
+        assert "docs_20261102" in home
+        assert "not certain" in Page(client.get("/indexes/docs")).text
+    finally:
+        world.store.away = False
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/deployments/nosuch", 404),
+        ("/indexes/nosuch", 404),
+        ("/experiments/nosuch", 404),
+        ("/deployments?page=0", 422),
+        ("/deployments?outcome=perhaps", 422),
+        ("/events?before=x", 422),
+        (f"/indexes/docs/compare?one=1&other={'9' * 300}", 404),
+    ],
+)
+def test_what_makes_no_sense_is_a_page_in_words(local, path, status):
+    answer = local.get(path)
+    assert answer.status_code in (status, 409)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Traceback" not in answer.text
+
+
+def test_deployments_can_be_filtered_and_paged(local):
+    assert "docs_2026" not in local.get("/deployments?alias=held").text
+    rejected = Page(local.get("/deployments?outcome=rolled_back")).text
+    assert "1 in all, page 1 of 1" in rejected
+
+
+# --- what is done -------------------------------------------------------------------------------------------------
+
+
+def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, local):
+    path = f"/deployments/{deployment(world, 'held')}"
+    form = {"csrf": csrf(local, path), "verb": "pause", "reason": "lunch"}
+    answer = local.post(path, data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?did=pause")
+    world.run(until=lambda: world.status(deployment(world, "held"))["status"] == "paused")
+    event = next(one for one in world.status(deployment(world, "held"))["events"] if one["event"] == "pause.requested")
+    assert event["actor"].endswith("@web")
+    assert (event["reason"], event["source"]) == ("lunch", "page")
+
+
+@pytest.mark.parametrize("given", [{}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "ß"}])
+def test_a_form_of_another_page_changes_nothing(world, local, given):
+    path = f"/deployments/{deployment(world, 'held')}"
+    csrf(local, path)
+    before = queries.events(world.services)
+    answer = local.post(path, data={**given, "verb": "abort"})
+    assert answer.status_code == 403
+    assert queries.events(world.services) == before
+
+
+def test_a_form_taken_from_one_browser_is_worth_nothing_in_another(world, local):
+    path = f"/deployments/{deployment(world, 'held')}"
+    stolen, other = csrf(local, path), browser(world)
+    other.get("/")
+    assert other.post(path, data={"csrf": stolen, "verb": "abort"}).status_code == 403
+
+
+def test_another_site_is_refused_whatever_it_knows(world, local):
+    path = f"/deployments/{deployment(world, 'held')}"
+    form = {"csrf": csrf(local, path), "verb": "abort"}
+    assert local.post(path, data=form, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert local.post(path, data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_a_refusal_is_shown_in_the_words_of_the_command(world, local):
+    path = "/indexes/held"
+    answer = local.post(path, data={"csrf": csrf(local, "/indexes/docs"), "verb": "deploy"})
+    assert answer.status_code == 409
+    assert "one at a time" in Page(answer).text
+    unknown = local.post(path, data={"csrf": csrf(local, "/indexes/docs"), "verb": "explode"})
+    assert unknown.status_code == 422
+
+
+# --- who gets in --------------------------------------------------------------------------------------------------
+
+
+def test_nobody_sees_anything_without_a_token(guarded):
+    client = browser(guarded)
+    for path in (*PAGES, "/deployments/x"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path.replace('/', '%2F')}")
+    assert client.get("/live").status_code == 401
+    assert client.post("/indexes/docs", data={"verb": "deploy"}).headers["location"] == "/login"
+
+
+def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_token(guarded):
+    client, token = browser(guarded), guarded.tokens["deploy"]
+    answer = sign_in(client, token, "/indexes/docs")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/indexes/docs")
+    set_cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith(COOKIE))
+    assert "HttpOnly" in set_cookie
+    assert "samesite=strict" in set_cookie.lower()
+    assert "Max-Age=43200" in set_cookie
+    page = client.get("/indexes/docs")
+    assert page.status_code == 200
+    secret = token.rpartition("_")[2]
+    assert secret not in page.text + set_cookie + unescape(client.get("/events").text)
+    assert secret not in str(queries.events(guarded.services))
+
+
+def test_a_wrong_token_is_told_so_and_gets_no_session(guarded):
+    client = browser(guarded)
+    answer = sign_in(client, "rlt_nobody_nothing")
+    assert answer.status_code == 401
+    assert "unknown, or was revoked" in Page(answer).text
+    assert COOKIE not in client.cookies
+
+
+def test_signing_in_needs_this_browsers_form(guarded):
+    client = browser(guarded)
+    csrf(client, "/login")
+    answer = client.post("/login", data={"csrf": "0" * 64, "token": guarded.tokens["read"]})
+    assert answer.status_code == 403
+    assert COOKIE not in client.cookies
+
+
+def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
+    client = browser(guarded)
+    sign_in(client, guarded.tokens["read"])
+    page = client.get("/indexes/docs")
+    assert Page(page).buttons() == []
+    assert "acting needs the scope deploy" in Page(page).text
+    answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy"})
+    assert answer.status_code == 403
+    assert queries.deployments(guarded.services) == []
+
+
+def test_who_may_deploy_deploys_under_his_name(guarded):
+    client = browser(guarded)
+    sign_in(client, guarded.tokens["deploy"])
+    answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy", "reason": "new manual"})
+    assert answer.headers["location"].startswith("/deployments/")
+    (row,) = queries.deployments(guarded.services)
+    assert (row["actor"], row["message"]) == ("token:deploy", "new manual")
+
+
+def test_a_session_ends_with_its_token_with_time_and_when_it_is_ended(guarded):
+    ended, revoked, old = (browser(guarded) for _ in range(3))
+    for client, scope in ((ended, "deploy"), (revoked, "read"), (old, "deploy")):
+        sign_in(client, guarded.tokens[scope])
+        assert client.get("/").status_code == 200
+    stolen = ended.cookies[COOKIE]
+    assert ended.post("/logout", data={"csrf": csrf(ended, "/")}).headers["location"] == "/login"
+    assert COOKIE not in ended.cookies
+    tokens.revoke(guarded.services, "read", actor="anna")
+    guarded.clock.move(13 * 3600)
+    for secret in (stolen, revoked.cookies[COOKIE], old.cookies[COOKIE]):
+        fresh = browser(guarded)
+        fresh.cookies.set(COOKIE, secret)
+        assert fresh.get("/").status_code == 303
+
+
+def test_signing_out_needs_a_form_too(guarded):
+    client = browser(guarded)
+    sign_in(client, guarded.tokens["read"])
+    assert client.post("/logout", data={}).status_code == 403
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:x", "", "/\r\nx"]
+)
+def test_after_signing_in_one_is_led_to_no_other_site(path):
+    assert own_path(path) == "/"
+
+
+def test_a_visitor_gets_one_secret_and_keeps_it(guarded):
+    client = browser(guarded)
+    client.get("/login")
+    secret = client.cookies[VISITOR]
+    assert "set-cookie" not in client.get("/login").headers
+    assert client.cookies[VISITOR] == secret
