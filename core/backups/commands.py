@@ -46,7 +46,7 @@ def begin(
     along: Along = alone,
 ) -> str:
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
-    _check_server(services)
+    check_server(services)
     spec = commands.spec_of(services, alias, {alias: collection})
     with services.sessions() as session:
         known = session.get(Version, collection)
