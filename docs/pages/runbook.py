@@ -87,6 +87,10 @@ _OWN: dict[str, Entry] = {
         "no verification has succeeded for `success_within_hours`",
         "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS verify`",
     ),
+    "schedule.backup_late": (
+        "no backup has succeeded for `success_within_hours`: what is lost now was last kept so long ago",
+        "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS backup`",
+    ),
     "alias.moved_by_hand": ("a person or an application moved an alias by command", "nothing, if that was meant"),
     "deletion.scheduled": (
         "a collection will be deleted when its grace period is over",
@@ -97,6 +101,12 @@ _OWN: dict[str, Entry] = {
     "deletion.in_use": (
         "a deletion was due and something uses the collection; it was not deleted",
         "`rollouts list` says by what; free it, or `rollouts keep COLLECTION`",
+    ),
+    "deletion.no_final_backup": (
+        "a deletion is due and waits: `retention.final_backup` wants a whole backup of the collection first, and there "
+        "is none",
+        "`rollouts backup list` says what became of the last one; mend that, and the deletion goes on by itself; or "
+        "`rollouts keep COLLECTION`",
     ),
     "experiment.started": ("users of an alias are split between collections", _NOTHING),
     "experiment.stopped": ("a person ended an experiment; control answers everybody", _NOTHING),
@@ -113,6 +123,10 @@ _OWN: dict[str, Entry] = {
     "experiment.invalid": (
         "its data cannot be believed; traffic is still split and nothing is decided",
         '`rollouts experiment report ID` says why; `rollouts experiment stop ID --reason "…"` if users suffer',
+    ),
+    "experiment.unseen": (
+        "an experiment could not be looked at; traffic is still split and nobody would notice harm",
+        "mend the server that the message names; `rollouts experiment stop ID` if that takes long",
     ),
     "experiment.not_shipped": (
         "a treatment won and another deployment was in its way for a day",
