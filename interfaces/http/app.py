@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from core.overview.sight import Sight
@@ -35,4 +35,4 @@ def make_app(services: Services, settings: Settings) -> Starlette:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
     house: House = app.state.house
-    await anyio.to_thread.run_sync(house.router.close)
+    await run_in_threadpool(house.router.close)
