@@ -165,19 +165,17 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _check_plain(content: Any) -> None:
-    if isinstance(content, str):
-        if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
-            raise Malformed("request: a text holds a NUL or half a character; leave it out")
-    elif isinstance(content, float):
-        if not math.isfinite(content):
-            raise Malformed(f"request: found {content}; expected a finite number")
-    elif isinstance(content, dict):
-        for name, value in content.items():
-            _check_plain(name)
-            _check_plain(value)
-    elif isinstance(content, list):
-        for value in content:
-            _check_plain(value)
+    if isinstance(content, str) and ("\0" in content or not _encodes(content)):
+        raise Malformed("request: a text holds a NUL or half a character; leave it out")
+    if isinstance(content, float) and not math.isfinite(content):
+        raise Malformed(f"request: found {content}; expected a finite number")
+    parts = (*content, *content.values()) if isinstance(content, dict) else content
+    for part in parts if isinstance(parts, list | tuple) else ():
+        _check_plain(part)
+
+
+def _encodes(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _finite(content: Any) -> Any:
