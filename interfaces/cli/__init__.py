@@ -35,23 +35,11 @@ def demo(**given: Any) -> None:
 
 
 @main.command()
-@token_verbs.served
+@token_verbs.served()
 @as_json
 def up(**given: Any) -> None:
     """One process with everything embedded: worker, scheduler, web."""
     verb("uptime.up", **given)
-
-
-main.add_command(token_verbs.web)
-
-
-@main.command()
-@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
-@click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
-@token_verbs.served
-def mcp(**given: Any) -> None:
-    """Search, and looks at deployments, for agents (MCP)."""
-    verb("agents.mcp", **given)
 
 
 @main.command()
@@ -205,6 +193,18 @@ for command in version_verbs.VERBS:
 main.add_command(experiment_verbs.experiment)
 main.add_command(schedule_verbs.schedule)
 main.add_command(backup_verbs.backup)
+main.add_command(token_verbs.web)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
+@click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
+@token_verbs.served(8601)
+def mcp(**given: Any) -> None:
+    """Search, and looks at deployments, for agents (MCP)."""
+    verb("agents.mcp", **given)
+
+
 main.add_command(token_verbs.token)
 
 

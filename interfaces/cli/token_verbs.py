@@ -1,5 +1,6 @@
 """``web`` and ``token``: declared here; what they do stands in ``webbing`` and ``tokening``."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -7,19 +8,19 @@ import click
 from interfaces.cli.calling import Command, InOrder, as_json, reason, verb
 
 
-def served(command: Command) -> Command:
-    """``--host`` and ``--port`` of a verb that serves the web."""
+def served(at: int = 8600) -> Callable[[Command], Command]:
+    """``--host`` and ``--port`` of a verb that serves by HTTP."""
     host = click.option(
         "--host", default="127.0.0.1", metavar="ADDRESS", show_default=True, help="Anything but loopback needs a token."
     )
     port = click.option(
-        "--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="0 takes any that is free."
+        "--port", type=click.IntRange(0, 65535), default=at, show_default=True, help="0 takes any that is free."
     )
-    return host(port(command))
+    return lambda command: host(port(command))
 
 
 @click.command()
-@served
+@served()
 @as_json
 def web(**given: Any) -> None:
     """The HTTP API, beside workers that run elsewhere."""

@@ -153,7 +153,13 @@ def test_the_same_holds_for_what_stands_in_the_address(api, path, words):
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"{", "application/json"), (b'{"query": NaN}', "application/json"), (b"query=x", "text/plain")],
+    [
+        (b"{", "application/json"),
+        (b'{"query": NaN}', "application/json"),
+        (b'{"vector": [1e999]}', "application/json"),
+        (b'{"options":' + b"[" * 100_000, "application/json"),
+        (b"query=x", "text/plain"),
+    ],
 )
 def test_a_body_that_is_no_json_is_refused(api, content, kind):
     answer = api.client.post(f"{PREFIX}/indexes/docs/search", content=content, headers={"Content-Type": kind})

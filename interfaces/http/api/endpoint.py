@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +27,9 @@ from interfaces.http.security import allowed
 
 PREFIX = "/api/v1"
 Answer = dict[str, Any]
+
+#: Deep nesting is refused, not followed.
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 class Body(BaseModel):
@@ -136,7 +138,7 @@ def _content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any
         if kind != "application/json":
             raise Malformed(f"request: Content-Type is {kind[:100]!r}; expected application/json")
         content = _parsed(body)
-    _check_texts(content)
+    _check_plain(content)
     return content
 
 
@@ -150,25 +152,26 @@ def _parameters(request: Request) -> dict[str, Any]:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        content = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Malformed(f"request: no JSON: {error}") from None
+        content = _JSON.validate_json(body)
+    except ValidationError as error:
+        raise Malformed(f"request: {error.errors()[0]['msg']}") from None
     if not isinstance(content, dict):
         raise Malformed(f"request: found a {type(content).__name__}; expected an object")
     return content
 
 
-def _check_texts(content: Any) -> None:
-    if isinstance(content, str):
-        if "\0" in content or any("\ud800" <= char <= "\udfff" for char in content):
-            raise Malformed("request: a text holds a NUL or half a character; leave it out")
-    elif isinstance(content, dict):
-        for name, value in content.items():
-            _check_texts(name)
-            _check_texts(value)
-    elif isinstance(content, list):
-        for value in content:
-            _check_texts(value)
+def _check_plain(content: Any) -> None:
+    if isinstance(content, str) and ("\0" in content or not _encodes(content)):
+        raise Malformed("request: a text holds a NUL or half a character; leave it out")
+    if isinstance(content, float) and not math.isfinite(content):
+        raise Malformed(f"request: found {content}; expected a finite number")
+    parts = (*content, *content.values()) if isinstance(content, dict) else content
+    for part in parts if isinstance(parts, list | tuple) else ():
+        _check_plain(part)
+
+
+def _encodes(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _finite(content: Any) -> Any:
