@@ -13,7 +13,7 @@ from core.alert_spec import Severity
 class Knock:
     """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
 
-    ``trail`` and ``label`` are for people who watch Flower (celery-facts section 5).
+    ``label`` is for people who watch Flower (celery-facts section 5).
     """
 
     deployment_id: str

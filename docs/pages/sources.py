@@ -25,7 +25,7 @@ def _source(kind: str) -> str:
 
 def module(kind: str) -> ModuleType:
     """Where the kind is implemented: the module of what its factory calls."""
-    names = SOURCES[kind].__code__.co_names  # type: ignore[attr-defined]  # each is a lambda
+    names = SOURCES[kind].__code__.co_names
     found = inspect.getmodule(getattr(adapters.sources, names[0]))
     assert found is not None
     return found

@@ -61,16 +61,25 @@ def test_redis_forgets_nothing_over_a_restart():
     assert "--appendonly yes --appendfsync everysec" in COMPOSE["services"]["redis"]["command"][-1]
 
 
+def compose():
+    """The command that starts it here, if any: Docker's plugin, or the program it was before."""
+    for client in (["docker", "compose"], ["docker-compose"]):
+        there = shutil.which(client[0])
+        if there and subprocess.run([*client, "version"], capture_output=True, check=False).returncode == 0:
+            return client
+    return None
+
+
 def test_the_client_of_compose_reads_the_file(tmp_path):
     """Where there is one. Versions before 2 know everything here but ``name``."""
-    client = shutil.which("docker-compose")
+    client = compose()
     if client is None:
-        pytest.skip("docker-compose is not installed")
+        pytest.skip("there is no client of Docker compose")
     variables = re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     spec = {key: value for key, value in COMPOSE.items() if key != "name"}
     (tmp_path / "docker-compose.yml").write_text(yaml.safe_dump(spec), encoding="utf-8")
     done = subprocess.run(
-        [client, "config"],
+        [*client, "config"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", **dict.fromkeys(variables, "given")},
         capture_output=True,
