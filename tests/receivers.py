@@ -3,7 +3,7 @@
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -13,11 +13,14 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """``taken`` has what arrived: (headers, body). ``status`` is what the next ones are answered."""
+    """``taken`` has what arrived: (headers, body). ``status`` is what the next ones are answered. ``instead``, given
+    the headers of one and its sender's port, says that it is not answered at all, and whether it counts as taken;
+    None: as ever."""
 
     port: int = 0
     status: int = 200
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    instead: Callable[[dict[str, str], int], bool | None] = lambda headers, port: None
 
 
 @contextmanager
@@ -28,8 +31,12 @@ def http_receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}
-            if receiver.status < 300:
+            unanswered = receiver.instead(headers, self.client_address[1])
+            if receiver.status < 300 if unanswered is None else unanswered:
                 receiver.taken.append((headers, body))
+            if unanswered is not None:
+                self.close_connection = True
+                return
             self.send_response(receiver.status)
             self.send_header("location", "/elsewhere")
             self.send_header("content-length", "0")

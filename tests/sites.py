@@ -2,7 +2,6 @@
 
 import gzip
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,13 +26,14 @@ class Page:
 
 
 class Website:
-    """``pages`` by path with query; ``asked`` counts requests by path, ``at`` has the time of each."""
+    """``pages`` by path with query; ``asked`` counts requests by path; ``agents`` and ``hosts`` are what
+    they said of themselves and of the site."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
         self.asked: Counter[str] = Counter()
-        self.at: list[float] = []
         self.agents: set[str] = set()
+        self.hosts: set[str] = set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.port = self.server.server_port
         self.host = f"127.0.0.1:{self.port}"
@@ -65,8 +65,8 @@ class Website:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         self.asked[request.path] += 1
-        self.at.append(time.monotonic())
         self.agents.add(request.headers["user-agent"])
+        self.hosts.add(request.headers["host"])
         page = self.pages.get(request.path, Page("not here", 404))
         busy = self.asked[request.path] <= page.busy
         request.send_response(503 if busy else page.status)

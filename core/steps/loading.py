@@ -85,7 +85,7 @@ def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     would be too much again."""
     size = int(loader.state.get("window", _FIRST_WINDOW))
     loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
-    ends, window = time.monotonic() + _WINDOW_SECONDS, []
+    ends, window = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice), []
     for row in islice(rows, size):
         window.append(row)
         if time.monotonic() > ends:

@@ -30,7 +30,9 @@ def keep(**given: Any) -> None:
 @reason
 @as_json
 def gc(**given: Any) -> None:
-    """Deletes what is due or left over by a verification, and writes down what is kept no longer.
+    """Deletes what is due and writes down what is kept no longer.
+
+    What a verification has left over goes too.
 
     Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
     the same server, so only --orphans has them deleted, and `rollouts keep` takes that back for an hour.

@@ -2,8 +2,8 @@
 
 import time
 import tracemalloc
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import pytest
 
@@ -13,6 +13,7 @@ from adapters.sources import open_source
 from adapters.sources.sitemap import SitemapSource
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused, Unavailable
+from core.index_file import IndexFile, validated
 from tests.sites import Page, html, named, packed, urlset, website
 from tests.world import World
 
@@ -119,6 +120,7 @@ def test_a_name_is_looked_up_once_for_a_request_and_that_address_is_connected_to
     )
     assert [row.fields["title"] for row in source.read(None)] == ["A"]
     assert len(looked) == sum(site.asked.values()) == 3
+    assert site.hosts == {f"site.test:{site.port}"}
 
 
 def test_a_name_that_turns_private_between_two_pages_ends_the_reading(site):
@@ -160,6 +162,24 @@ def test_each_hop_of_a_redirect_is_looked_at_as_the_first_was(site, to, said):
     assert said in found
     assert "secret" not in found
     assert site.asked["/private/x"] == 0
+
+
+@pytest.mark.parametrize(
+    ("crawl", "said"),
+    [
+        ({"allow": ["http://wiki"]}, "expected HOST, HOST:PORT or an IPv6 address"),
+        ({"allow": ["Wiki.internal"]}, "in lower case"),
+        ({"allow": ["*"]}, "expected HOST"),
+        ({"delay_seconds": -1}, "found -1"),
+        ({"delay_seconds": 60}, "found 60"),
+        ({"max_pages": 0}, "found 0"),
+        ({"robots": False}, "unknown key"),
+    ],
+)
+def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
+    with pytest.raises(Refused, match=r"rollouts\.yaml: crawl\.") as refused:
+        validated(IndexFile, {"crawl": crawl}, "rollouts.yaml")
+    assert said in str(refused.value)
 
 
 # --- robots.txt ---------------------------------------------------------------------------------------------------
@@ -213,10 +233,9 @@ def test_what_robots_disallow_is_never_asked_for_and_is_a_bad_record(site):
 
 def test_a_crawl_delay_is_kept_between_any_two_requests(site):
     site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 0.2\n", type="text/plain")
-    source = site.sitemap("/a", "/b", "/c")
+    source, began = site.sitemap("/a", "/b", "/c"), time.monotonic()
     assert len(rows(site, source)) == 3
-    pages = site.at[1:]  # robots.txt itself says it
-    assert all(later - earlier > 0.19 for earlier, later in pairwise(pages))
+    assert time.monotonic() - began >= 3 * 0.2  # of the sitemap and three pages
 
 
 def test_a_site_that_asks_for_more_patience_than_there_is_is_refused(site):
@@ -429,6 +448,22 @@ def test_a_site_of_500_pages_with_everything_that_sites_have_becomes_a_collectio
     assert world.store.count(status["green"]) == 465
     assert (output["written"], output["bad"], output["gone"]) == (465, 20, 15)
     assert not any(site.asked[path] for path in private)
+
+
+def test_a_slow_site_takes_more_turns_and_none_of_them_longer(world: World, site):
+    """Each turn reads the sitemap once; what it has got when its time is over is written, and the next goes on."""
+    paths = [f"/{number}" for number in range(8)]
+    site.pages |= {path: html(path, f"text of {path}") for path in paths}
+    world.declare("docs", source=site.sitemap(*paths))
+    object.__setattr__(world.services, "times", replace(world.services.times, slice=0.05))
+    turns = {}
+    for delay in (0.0, 0.03):
+        site.asked.clear()
+        site.crawl = site.crawl.model_copy(update={"delay_seconds": delay})
+        crawling(world, site)
+        assert world.store.count(live(world, world.deploy("docs"))["green"]) == 8
+        turns[delay] = site.asked["/sitemap.xml"]
+    assert turns[0.03] > turns[0.0]
 
 
 def test_a_page_that_is_gone_disappears_and_one_that_fails_keeps_the_old_version_live(world: World, site):

@@ -1,0 +1,125 @@
+"""Alerts through twenty workers that are killed while they send: nothing is lost, and whoever looks at the id, as
+Standard Webhooks asks receivers to, hears of each change once."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from adapters.alerts.webhook import signature
+from core.alert_rows import DeliveryRow, NoticeRow
+from tests.acceptance.installation import BRISK, Installation
+from tests.receivers import Receiver, http_receiver
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+CHANGES, KILLS = 25, 20
+#: Longer than a claim on a delivery lasts.
+LEASE = timedelta(seconds=61)
+
+
+class Killer:
+    """Kills the process that sends, at the first arrival of each of the first twenty messages: every second one is
+    taken before that, every other is not."""
+
+    def __init__(self, house: Installation) -> None:
+        self.house = house
+        self.killed: dict[str, bool] = {}
+
+    def __call__(self, headers: dict[str, str], port: int) -> bool | None:
+        """Whether the message is taken though its sender dies; None where he lives."""
+        id = headers["webhook-id"]
+        if id in self.killed or len(self.killed) == KILLS:
+            return None
+        self.killed[id] = len(self.killed) % 2 == 0
+        (sender,) = [child for child in self.house.worker.children() if _talks_from(child, port)]
+        os.kill(sender, signal.SIGKILL)
+        return self.killed[id]
+
+
+def _talks_from(pid: int, port: int) -> bool:
+    return any(connection.laddr.port == port for connection in psutil.Process(pid).net_connections("tcp"))
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with http_receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def house(tmp_path: Path, receiver: Receiver) -> Iterator[Installation]:
+    with Installation(tmp_path / "house", "sqlite", times=BRISK) as made:
+        hook = {"kind": "webhook", "url": f"http://127.0.0.1:{receiver.port}/hook", "secret": "HOOK_KEY"}
+        (made.folder / "rollouts.yaml").write_text(json.dumps({"alerts": {"channels": {"hook": hook}}}))
+        (made.folder / ".env").write_text(f"HOOK_KEY={KEY}\n")
+        made.run(made.worker)
+        yield made
+
+
+def changed(house: Installation) -> list[str]:
+    """Real changes, each of which is told; the ids of what is to be said."""
+    collection = house.make_collection("articles", points=1)
+    for task in [
+        house.send("aliases.create_alias", alias_name=f"articles-{number}", collection_name=collection)
+        for number in range(CHANGES)
+    ]:
+        task.get(timeout=60, interval=0.02)
+    with Session(house.engine) as session:
+        return list(session.scalars(select(NoticeRow.id).where(NoticeRow.what == "alias.moved_by_hand")))
+
+
+def deliver(house: Installation) -> None:
+    """As beat does, and without waiting for it."""
+    house.foreign.send_task("alerts.deliver", queue="rouse", expires=5)
+
+
+def statuses(house: Installation) -> list[Any]:
+    with Session(house.engine) as session:
+        return list(session.scalars(select(DeliveryRow.status)))
+
+
+def move_clock(house: Installation, by: timedelta) -> None:
+    """In one act: a reader never finds half of it."""
+    (house.folder / "clock.new").write_text(str(by.total_seconds()))
+    (house.folder / "clock.new").replace(house.folder / "clock")
+
+
+@pytest.mark.timeout(300)
+def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_workers(house, receiver, figure):
+    wanted = changed(house)
+    assert len(wanted) == CHANGES
+    killer = Killer(house)
+    receiver.instead = killer
+
+    for number in range(1, KILLS + 1):
+
+        def died(number: int = number) -> bool:
+            deliver(house)
+            return len(killer.killed) >= number
+
+        house.until(died, 120, f"kill {number} of {KILLS}")
+        move_clock(house, number * LEASE)
+
+    def all_sent() -> bool:
+        deliver(house)
+        return statuses(house) == ["sent"] * CHANGES
+
+    house.until(all_sent, 120, "the last delivery")
+
+    ids = [headers["webhook-id"] for headers, _ in receiver.taken]
+    assert set(ids) == set(wanted)
+    assert {id: ids.count(id) for id in wanted} == {id: 2 if killer.killed.get(id) else 1 for id in wanted}
+    bodies = {(headers["webhook-id"], body) for headers, body in receiver.taken}
+    assert len(bodies) == CHANGES
+    for headers, body in receiver.taken:
+        assert headers["webhook-signature"] == signature(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+    assert sorted(json.loads(body)["index"] for _, body in bodies) == sorted(f"articles-{n}" for n in range(CHANGES))
+    figure(f"{KILLS} senders killed: {CHANGES} changes, {len(ids)} messages with a valid signature, {CHANGES} ids")
