@@ -32,7 +32,11 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
     engine = open_engine(settings.database_url.get_secret_value())
     migrate(engine)
     store = open_store(
-        settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), settings.qdrant_grpc_port, EMBEDDED_STORE
+        settings.qdrant_url,
+        settings.qdrant_api_key.get_secret_value(),
+        settings.qdrant_grpc_port,
+        EMBEDDED_STORE,
+        settings.qdrant_nodes,
     )
     return Services(
         sessions=open_sessions(engine),

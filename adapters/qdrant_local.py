@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -238,7 +238,10 @@ class LocalStore:
         self._check_exists(collection)
         return set()
 
-    def start_snapshot(self, collection: str) -> None:
+    def parts(self, collection: str) -> int:
+        raise Refused(f"snapshots of {collection} need a Qdrant server: set ROLLOUTS_QDRANT_URL")
+
+    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
         raise Refused(f"a snapshot of {collection} needs a Qdrant server: set ROLLOUTS_QDRANT_URL")
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:

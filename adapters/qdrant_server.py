@@ -6,7 +6,7 @@ Numbers in brackets are rules of qdrant-facts.
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from adapters.qdrant_bulk import GrpcPoints
 from adapters.qdrant_http import ACT, CALL, Rest
 from adapters.qdrant_rest import Points, RestPoints
 from adapters.qdrant_search import hits, question
+from adapters.qdrant_snapshots import Place
 from core.errors import Refused, Unavailable
 from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
 
@@ -31,9 +32,11 @@ _NO_SNAPSHOT = "rollouts-asks-whether-this-address-answers.snapshot"
 class ServerStore:
     """Nothing is sent before the first call, and each process has connections of its own."""
 
-    def __init__(self, url: str, api_key: str = "", grpc_port: int = 6334) -> None:
-        """``grpc_port`` 0 means REST only. Raises Refused if ``url`` is no URL."""
+    def __init__(self, url: str, api_key: str = "", grpc_port: int = 6334, nodes: Sequence[str] = ()) -> None:
+        """``grpc_port`` 0 means REST only; ``nodes`` are the URLs of a cluster's nodes. Raises Refused if ``url`` is no
+        URL."""
         self._rest = Rest(url, api_key)
+        self._nodes = [Rest(node, api_key) for node in nodes]
         self._over_rest = RestPoints(self._rest)
         self._over_grpc = GrpcPoints(self._rest, grpc_port) if grpc_port else None
         self._chosen: Points = self._over_rest
@@ -46,11 +49,14 @@ class ServerStore:
         """Asked once; a server that was away is asked again, for it may have come back as a newer one."""
         if self._known is None:
             version, peers = self._rest.about()["version"], self._rest.call("GET", "cluster").get("peers") or {}
-            self._known = Server(_version(version), self._rest.address, peers=max(1, len(peers)))
+            self._known = Server(
+                _version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
+            )
         return self._known
 
     def close(self) -> None:
-        self._rest.close()
+        for rest in (self._rest, *self._nodes):
+            rest.close()
         if self._over_grpc:
             self._over_grpc.close()
 
@@ -233,9 +239,15 @@ class ServerStore:
         """Only those that are finished: the checksum is written last."""
         return {name for name, checksum in self._snapshots(collection).items() if checksum}
 
-    def start_snapshot(self, collection: str) -> None:
+    def parts(self, collection: str) -> int:
+        return len(self._places(collection))
+
+    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
         self._info(collection)  # without waiting, the server accepts the name of what does not exist too
-        self._rest.call("POST", "collections", collection, "snapshots", params={"wait": "false"})
+        for place in self._places(collection):
+            finished = {name for name, checksum in qdrant_snapshots.listed(place).items() if checksum}
+            if not finished - set(besides):
+                qdrant_snapshots.start(place)
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
         """The server fetches the snapshot from its own address, and tells nobody if that fails later: so it is asked
@@ -248,24 +260,40 @@ class ServerStore:
         self._recover(target, body, wait="false")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
-        return qdrant_snapshots.described(self._rest, collection, snapshot)
+        return qdrant_snapshots.described(self._place(collection, snapshot), snapshot)
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        return qdrant_snapshots.download(self._rest, collection, snapshot, start)
+        return qdrant_snapshots.download(self._place(collection, snapshot), snapshot, start)
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         """An alias would let the live collection behind it be overwritten (2.9)."""
+        if snapshot.shard is not None:
+            [place] = [place for place in self._places(target) if place.shard == snapshot.shard]
+            qdrant_snapshots.upload(place, snapshot, content)
+            return
         if target in self.collections() or target in self.aliases():
             raise Refused(f"{self._rest}: {target} exists; a snapshot is uploaded under a new name")
-        qdrant_snapshots.upload(self._rest, target, snapshot, content)
+        [place] = qdrant_snapshots.places(self._rest, (), target)
+        qdrant_snapshots.upload(place, snapshot, content)
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
-        if snapshot in self._snapshots(collection):
-            self._rest.call("DELETE", "collections", collection, "snapshots", snapshot)
+        for place in self._places(collection):
+            if snapshot in qdrant_snapshots.listed(place):
+                qdrant_snapshots.drop(place, snapshot)
 
     def _snapshots(self, collection: str) -> dict[str, str | None]:
-        found = self._rest.call("GET", "collections", collection, "snapshots")
-        return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
+        listed = [qdrant_snapshots.listed(place) for place in self._places(collection)]
+        return {name: checksum for found in listed for name, checksum in found.items()}
+
+    def _places(self, collection: str) -> list[Place]:
+        return qdrant_snapshots.places(self._rest, self._nodes if self.server().peers > 1 else (), collection)
+
+    def _place(self, collection: str, snapshot: str) -> Place:
+        places = self._places(collection)
+        found = [place for place in places if len(places) == 1 or snapshot in qdrant_snapshots.listed(place)]
+        if not found:
+            raise qdrant_snapshots.missing(places[0], snapshot)
+        return found[0]
 
     def _check_own_address(self, target: str, source: str) -> None:
         problem: Refused | Unavailable

@@ -1,6 +1,11 @@
-"""Snapshots between a Qdrant server and this program, piece by piece: neither side is held in memory."""
+"""Snapshots between Qdrant and this program, piece by piece: neither side is held in memory.
 
-from collections.abc import Iterable, Iterator
+One server keeps snapshots of whole collections. A node of a cluster has but its own part in them, and what is restored
+may be spread otherwise; so there a snapshot is of a shard, and goes to whichever node has that shard then.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -17,25 +22,70 @@ _PIECE_BYTES = 1 << 20
 _TAKEN = 60.0
 
 
-def described(rest: Rest, collection: str, name: str) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the snapshots of a collection are, or those of one of its shards."""
+
+    rest: Rest
+    path: tuple[str, ...]
+    shard: int | None = None
+
+
+def places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Place]:
+    """The server's own place, or with ``nodes`` one for each shard, at the first of them that has it whole. Raises
+    Refused where none has it."""
+    if not nodes:
+        return [Place(rest, ("collections", collection, "snapshots"))]
+    found: dict[int, Place] = {}
+    shards = 0
+    for node in nodes:
+        told = node.call("GET", "collections", collection, "cluster")
+        shards = int(told["shard_count"])
+        for local in told["local_shards"]:
+            number = int(local["shard_id"])
+            if local["state"] == "Active" and number not in found:
+                path = ("collections", collection, "shards", str(number), "snapshots")
+                found[number] = Place(node, path, number)
+    if len(found) < shards:
+        missing = ", ".join(str(number) for number in range(shards) if number not in found)
+        raise Refused(
+            f"{rest}: no node of ROLLOUTS_QDRANT_NODES has shard {missing} of {collection} whole; name every node there"
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def listed(place: Place) -> dict[str, str | None]:
+    """Names and checksums; a checksum is written last."""
+    found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
+    return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
+
+
+def start(place: Place) -> None:
+    place.rest.call("POST", *place.path, params={"wait": "false"})
+
+
+def drop(place: Place, name: str) -> None:
+    place.rest.call("DELETE", *place.path, name)
+
+
+def described(place: Place, name: str) -> Snapshot:
     """Raises Refused if there is none of this name, or if it is not finished: the checksum is written last."""
-    found: list[dict[str, Any]] = rest.call("GET", "collections", collection, "snapshots")
+    found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
     for snapshot in found:
         if snapshot["name"] == name and snapshot.get("checksum"):
-            return Snapshot(name, int(snapshot["size"]), str(snapshot["checksum"]))
-    raise _missing(rest, collection, name)
+            return Snapshot(name, int(snapshot["size"]), str(snapshot["checksum"]), place.shard)
+    raise missing(place, name)
 
 
-def download(rest: Rest, collection: str, name: str, start: int) -> Iterator[bytes]:
+def download(place: Place, name: str, start: int) -> Iterator[bytes]:
     """A server that cannot begin in the middle sends all of it, and what was had before is thrown away."""
     wanted = {"range": f"bytes={start}-"} if start else {}
-    path = ("collections", collection, "snapshots", name)
-    with rest.streaming("GET", *path, seconds=_PIECE, headers=wanted) as response:
+    with place.rest.streaming("GET", *place.path, name, seconds=_PIECE, headers=wanted) as response:
         if response.status_code == httpx.codes.NOT_FOUND:
-            raise _missing(rest, collection, name)
+            raise missing(place, name)
         if not response.is_success:
             response.read()
-            rest.result(response)
+            place.rest.result(response)
         skipped = start if response.status_code != httpx.codes.PARTIAL_CONTENT else 0
         for piece in response.iter_bytes(_PIECE_BYTES):
             rest_of_it = piece[min(skipped, len(piece)) :]
@@ -44,7 +94,7 @@ def download(rest: Rest, collection: str, name: str, start: int) -> Iterator[byt
                 yield rest_of_it
 
 
-def upload(rest: Rest, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+def upload(place: Place, snapshot: Snapshot, content: Iterable[bytes]) -> None:
     """One form of one file. The checksum is checked by the server too (10.4)."""
     boundary = uuid4().hex
     head = (
@@ -57,15 +107,14 @@ def upload(rest: Rest, target: str, snapshot: Snapshot, content: Iterable[bytes]
         "content-length": str(len(head) + snapshot.size + len(tail)),
     }
     params = {"priority": "snapshot", "checksum": snapshot.sha256, "wait": "false"}
-    path = ("collections", target, "snapshots", "upload")
-    body = _around(head, content, tail)
-    with rest.streaming("POST", *path, seconds=_TAKEN, headers=headers, params=params, content=body) as response:
+    sent: dict[str, Any] = {"headers": headers, "params": params, "content": _around(head, content, tail)}
+    with place.rest.streaming("POST", *place.path, "upload", seconds=_TAKEN, **sent) as response:
         response.read()
-    rest.result(response)
+    place.rest.result(response)
 
 
-def _missing(rest: Rest, collection: str, name: str) -> Refused:
-    return Refused(f"{rest}: {collection} has no finished snapshot {name}; it was removed, or never made")
+def missing(place: Place, name: str) -> Refused:
+    return Refused(f"{place.rest}: {place.path[1]} has no finished snapshot {name}; it was removed, or never made")
 
 
 def _around(head: bytes, content: Iterable[bytes], tail: bytes) -> Iterator[bytes]:

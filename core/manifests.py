@@ -23,8 +23,8 @@ _FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """``low`` and ``high``: exact counts before and after the snapshot, equal unless somebody wrote meanwhile. A file
-    has ``name``, ``size`` in bytes and ``sha256``. ``sample``: ids and digests of points that stayed the same while the
-    snapshot was made. ``settings`` are the index's, as they were declared."""
+    has ``name``, ``size`` in bytes, ``sha256``, and ``shard`` if it is of one. ``sample``: ids and digests of points
+    that stayed the same while the snapshot was made. ``settings`` are the index's, as they were declared."""
 
     id: str
     alias: str
@@ -47,6 +47,11 @@ class Manifest:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(int(file["size"]) for file in self.files)
+
+    @property
+    def sharded(self) -> bool:
+        """Of a cluster: each file is of a shard."""
+        return any(file.get("shard") is not None for file in self.files)
 
     def text(self) -> str:
         content = asdict(self)

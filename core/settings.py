@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     qdrant_url: str = ""
     qdrant_api_key: SecretStr = SecretStr("")
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
+    #: URLs of a cluster's nodes, each by itself; written with commas between them.
+    qdrant_nodes: Annotated[tuple[str, ...], NoDecode] = ()
     config: Path = Path("rollouts.yaml")
     #: One more token of the web process, with every scope.
     api_token: SecretStr = SecretStr("")
@@ -82,6 +84,14 @@ class Settings(BaseSettings):
             raise ValueError("expected a URL without user, password, query or fragment; credentials stand in variables")
         return where
 
+    @field_validator("qdrant_nodes", mode="before")
+    @classmethod
+    def _nodes(cls, urls: Any) -> Any:
+        found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
+        if not all(re.match(r"https?://[^/]", url) for url in found):
+            raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
+        return found
+
     @field_validator("qdrant_url")
     @classmethod
     def _http(cls, url: str) -> str:
@@ -107,7 +117,7 @@ class Settings(BaseSettings):
 
 
 #: Settings whose value may hold a password or token and is never shown.
-_SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_api_key", "api_token")
+_SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
 
 
 def load_settings() -> Settings:

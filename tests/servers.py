@@ -6,6 +6,7 @@ package locked in ``tests/tools``. Whoever starts a server stops it, by its proc
 
 import http.client
 import importlib.util
+import json
 import os
 import pwd
 import random
@@ -221,7 +222,7 @@ class Redis(Server):
 
 class Qdrant(Server):
     name = "qdrant"
-    port_count = 2
+    port_count = 3
     program: ClassVar[Path] = QDRANT
 
     def __init__(self, *, api_key: str = "") -> None:
@@ -231,6 +232,11 @@ class Qdrant(Server):
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def peer_url(self) -> str:
+        """Where the other nodes of a cluster reach it."""
+        return f"http://{HOST}:{self.ports[2]}"
 
     @property
     def grpc_port(self) -> int:
@@ -267,6 +273,30 @@ class Qdrant(Server):
             return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
+
+
+class QdrantNode(Qdrant):
+    """A node of a cluster: the first one of it, or one that joins another."""
+
+    def __init__(self, first: Qdrant | None = None) -> None:
+        super().__init__()
+        self._first = first
+
+    def _command(self) -> list[str]:
+        joins = ["--bootstrap", self._first.peer_url] if self._first else []
+        return [*super()._command(), "--uri", self.peer_url, *joins]
+
+    def _environment(self) -> dict[str, str]:
+        cluster = {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(self.ports[2])}
+        return {**super()._environment(), **cluster}
+
+    def peers(self) -> int:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        try:
+            connection.request("GET", "/cluster")
+            return len(json.loads(connection.getresponse().read())["result"]["peers"])
         finally:
             connection.close()
 

@@ -191,10 +191,10 @@ def check_server(services: Services) -> None:
     server = services.store.server()
     if server.embedded:
         raise Refused("the embedded Qdrant has no snapshots: a backup needs a server, set ROLLOUTS_QDRANT_URL")
-    if server.peers > 1:
+    if server.peers > max(1, server.nodes):
         raise Refused(
-            f"Qdrant at {server.address} is a cluster of {server.peers} nodes; each would need a snapshot of its own, "
-            "which this version does not take: use the cluster's own backups"
+            f"Qdrant at {server.address} is a cluster of {server.peers} nodes, and each keeps snapshots of its own; "
+            f"{server.nodes} can be reached: name the URL of every node in ROLLOUTS_QDRANT_NODES"
         )
     if server.version < STAMPS_SINCE:
         wanted = ".".join(map(str, STAMPS_SINCE))
@@ -208,6 +208,7 @@ def _chosen(services: Services, backup: str | None, alias: str | None) -> Manife
         backup = latest(services, check_name("alias", alias))
     manifest = manifests.read(services.shelf, check_name("backup", backup))
     _check_newer(services, manifest)
+    _check_kind(services, manifest)
     return manifest
 
 
@@ -219,6 +220,13 @@ def _check_newer(services: Services, manifest: Manifest) -> None:
             f"backup {manifest.id} was made by Qdrant {manifest.server}, {server.address} is "
             f"{'.'.join(map(str, server.version))}: upgrade it first"
         )
+
+
+def _check_kind(services: Services, manifest: Manifest) -> None:
+    server = services.store.server()
+    if manifest.sharded != (server.peers > 1):
+        made, here = ("a cluster", "a single server") if manifest.sharded else ("a single server", "a cluster")
+        raise Refused(f"backup {manifest.id} is of {made}, {server.address} is {here}: restore it on {made}")
 
 
 def _spec(services: Services, manifest: Manifest) -> IndexSpec:

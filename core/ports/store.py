@@ -1,6 +1,6 @@
 """Qdrant, or what behaves like it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,13 +30,15 @@ class Health:
 class Server:
     """Who answers. ``version`` as (major, minor, patch); ``address`` without credentials.
 
-    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts a cluster's nodes.
+    An ``embedded`` store has no vector index, no snapshots and no second process. ``peers`` counts a cluster's nodes,
+    ``nodes`` those that can be reached one by one.
     """
 
     version: tuple[int, int, int]
     address: str
     embedded: bool = False
     peers: int = 1
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it."""
+    """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it, of one ``shard``
+    if it is on a cluster."""
 
     name: str
     size: int
     sha256: str
+    shard: int | None = None
 
 
 class VectorStore(Protocol):
@@ -162,8 +166,12 @@ class VectorStore(Protocol):
 
     def snapshots(self, collection: str) -> set[str]: ...
 
-    def start_snapshot(self, collection: str) -> None:
-        """Asks for a snapshot and returns at once; look for it in ``snapshots``."""
+    def parts(self, collection: str) -> int:
+        """How many snapshots together are the collection: one, or on a cluster one of each shard."""
+
+    def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
+        """Asks for a snapshot, of each part that has none but ``besides``, and returns at once; look for them in
+        ``snapshots``."""
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
         """Asks ``target`` to be filled from a snapshot of ``source`` and returns at once; look at ``count``."""
@@ -175,9 +183,10 @@ class VectorStore(Protocol):
         """The snapshot's bytes from ``start`` on; the caller may stop at any piece. Raises Refused if there is none."""
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
-        """Makes the new collection ``target`` from a snapshot's bytes, and returns when the server has them: it tells
-        nobody if that fails later, so look at ``count``. Raises Refused if there is a ``target``, or an alias of this
-        name. What ``content`` raises goes through, and the server then has nothing."""
+        """Makes the new collection ``target`` from a snapshot's bytes, or fills the shard of one that is there, and
+        returns when the server has them: it tells nobody if that fails later, so look at ``count``. Raises Refused if a
+        ``target`` that is to be made exists, or an alias of this name. What ``content`` raises goes through, and the
+        server then has nothing."""
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
 

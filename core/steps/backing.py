@@ -42,12 +42,12 @@ def snapshot(context: StepContext) -> Outcome:
 def drop_snapshot(context: StepContext) -> Outcome:
     """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
     state = dict(context.state)
-    name = state.get("snapshot") or _appeared(context, state)
+    names = state.get("snapshots") or _appeared(context, state)
     looks = int(state.get("undo_looks", 0))
-    if state.get("phase") in ("asking", "made") and not name and looks < PATIENCE:
+    if state.get("phase") in ("asking", "made") and not names and looks < PATIENCE:
         context.turn.save({**state, "undo_looks": looks + 1})
         return Wait(_LOOK, "waiting for the snapshot that was asked for, to remove it")
-    return Done({"summary": _remove(context, str(name or ""), own=bool(state.get("own", True)))})
+    return Done({"summary": _remove(context, names, own=bool(state.get("own", True)))})
 
 
 def _scan(context: StepContext, state: State) -> Outcome:
@@ -74,18 +74,27 @@ def _ask(context: StepContext, state: State) -> Outcome:
 
 
 def _asking(context: StepContext, state: State) -> Outcome:
-    if not _fresh(context, state):
-        context.turn.check(ACT_SECONDS)
-        context.services.store.start_snapshot(context.deployment.green)
+    context.turn.check(ACT_SECONDS)
+    context.services.store.start_snapshot(context.deployment.green, state["known"])
     context.turn.save({**state, "phase": "made"})
     return Wait(_LOOK, f"snapshot of {context.deployment.green} asked for")
 
 
+def _again(context: StepContext, state: State) -> Outcome:
+    """After a crash around the request: what it may have asked for is waited for, before it is asked for anew. Two
+    snapshots where there should be one could be anybody's, and would both stay."""
+    looks = int(state.get("looks", 0))
+    if _told(context, state) is None and looks < PATIENCE:
+        context.turn.save({**state, "looks": looks + 1})
+        return Wait(_LOOK, f"looking whether a snapshot of {context.deployment.green} was asked for")
+    return _asking(context, state)
+
+
 def _made(context: StepContext, state: State) -> Outcome:
-    fresh = _fresh(context, state)
-    if not fresh:
+    told = _told(context, state)
+    if told is None:
         return Wait(_LOOK, f"waiting for the snapshot of {context.deployment.green}", progress=False)
-    context.turn.save({**state, **_told(fresh)})
+    context.turn.save({**state, **told})
     now = _facts(context, [id for id, _ in state["points"]])
     same = [point for point in state["points"] if point in now["points"]]
     if now["schema"] != state["schema"]:
@@ -96,12 +105,16 @@ def _made(context: StepContext, state: State) -> Outcome:
         )
     low, high = sorted((state["count"], now["count"]))
     kept = {name: state[name] for name in ("schema", "metadata", "at")}
-    summary = f"{fresh[-1]} of {high:,} points"
-    return Done({**kept, "summary": summary, **_told(fresh), "low": low, "high": high, "sample": same})
+    summary = f"{', '.join(told['snapshots'])} of {high:,} points"
+    return Done({**kept, "summary": summary, **told, "low": low, "high": high, "sample": same})
 
 
-def _told(fresh: list[str]) -> State:
-    return {"snapshot": fresh[-1], "own": len(fresh) == 1}
+def _told(context: StepContext, state: State) -> State | None:
+    """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
+    store, collection, fresh = context.services.store, context.deployment.green, _fresh(context, state)
+    newest = {store.snapshot(collection, name).shard: name for name in fresh}
+    parts = store.parts(collection)
+    return {"snapshots": list(newest.values()), "own": len(fresh) == parts} if len(newest) == parts else None
 
 
 def _facts(context: StepContext, ids: list[PointId]) -> State:
@@ -122,35 +135,38 @@ def _fresh(context: StepContext, state: State) -> list[str]:
     return sorted(context.services.store.snapshots(context.deployment.green) - set(state["known"]))
 
 
-def _appeared(context: StepContext, state: State) -> str:
-    """The one that came since it was asked for; of several nobody can say whose they are."""
+def _appeared(context: StepContext, state: State) -> list[str]:
+    """Those that came since they were asked for; of more than there are parts nobody can say whose they are."""
     if state.get("phase") not in ("asking", "made"):
-        return ""
+        return []
     if context.deployment.green not in context.services.store.collections():
-        return ""
-    fresh = _fresh(context, state)
-    return fresh[0] if len(fresh) == 1 else ""
+        return []
+    told = _told(context, state)
+    return list(told["snapshots"]) if told is not None and told["own"] else []
 
 
-def _remove(context: StepContext, name: str, *, own: bool) -> str:
-    if not name:
+def _remove(context: StepContext, names: list[str], *, own: bool) -> str:
+    told = ", ".join(names)
+    if not names:
         return "there is no snapshot to remove"
     if not own:
-        return f"snapshot {name} may be somebody else's and stays"
+        return f"snapshot {told} may be somebody else's and stays"
     if context.deployment.green in context.services.store.collections():
-        context.services.store.drop_snapshot(context.deployment.green, name)
-    return f"snapshot {name} removed from the server"
+        for name in names:
+            context.services.store.drop_snapshot(context.deployment.green, name)
+    return f"snapshot {told} removed from the server"
 
 
-_PHASES = {"scan": _scan, "ask": _ask, "asking": _asking, "made": _made}
+_PHASES = {"scan": _scan, "ask": _ask, "asking": _again, "made": _made}
 
 
 # --- fetch --------------------------------------------------------------------------------------------------------
 
 
 def fetch(context: StepContext) -> Outcome:
-    """One slice of the download. A piece written twice is the same piece at the same place."""
-    services, name = context.services, _name(context)
+    """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
+    services, names, files = context.services, _names(context), list(context.state.get("files", []))
+    name = names[len(files)]
     wanted = services.store.snapshot(context.deployment.green, name)
     started, begun_at = time.monotonic(), _position(context, name)
     at = begun_at
@@ -163,8 +179,12 @@ def fetch(context: StepContext) -> Outcome:
     found = manifests.sha256(going(context, {**context.state, "done": at}, wanted.size, kept))
     if found != wanted.sha256:
         return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
-    file = {"name": name, "size": wanted.size, "sha256": found}
-    return Done({"summary": f"{wanted.size:,} bytes, checksum as the server's", "files": [file]})
+    files.append({"name": name, "size": wanted.size, "sha256": found, "shard": wanted.shard})
+    if len(files) < len(names):
+        context.turn.save({"files": files})
+        return Wait(0, f"{len(files)} of {len(names)} shards")
+    size = sum(int(file["size"]) for file in files)
+    return Done({"summary": f"{size:,} bytes, checksum as the server's", "files": files})
 
 
 def throw_away(context: StepContext) -> Outcome:
@@ -216,7 +236,7 @@ def seal(context: StepContext) -> Outcome:
     manifest = _manifest(context)
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
-    _remove(context, _name(context), own=bool(context.outputs["snapshot"]["own"]))
+    _remove(context, _names(context), own=bool(context.outputs["snapshot"]["own"]))
     return Done({"summary": f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"})
 
 
@@ -243,8 +263,8 @@ def _manifest(context: StepContext) -> Manifest:
     )
 
 
-def _name(context: StepContext) -> str:
-    return str(context.outputs["snapshot"]["snapshot"])
+def _names(context: StepContext) -> list[str]:
+    return list(context.outputs["snapshot"]["snapshots"])
 
 
 # --- thin ---------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def _asking(context: StepContext, state: State) -> Outcome:
     """Met again only after a crash around the request: a snapshot that has appeared since is taken for ours."""
     source = _collection(context)
     if not _fresh(context, state):
-        context.services.store.start_snapshot(source)
+        context.services.store.start_snapshot(source, state["known"])
     context.turn.save({**state, "phase": "made"})
     return Wait(_LOOK, f"snapshot of {source} asked for")
 

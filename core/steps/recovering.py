@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from core import manifests
+from core.aliases import ACT_SECONDS
 from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
@@ -71,6 +72,8 @@ def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """One request, sent anew after a crash, unless the server had all of it. One that lost its turn must not go on
     sending: the collection may serve by the time it is done."""
     store, green = context.services.store, context.deployment.green
+    if manifest.sharded:
+        return _upload_shard(context, state, manifest)
     uploads = int(state.get("uploads", 0))
     if green not in store.collections():
         if uploads >= _UPLOADS:
@@ -78,12 +81,33 @@ def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
         uploads += 1
         state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST)
         context.turn.save(state)
-        [file] = manifest.files
-        wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]))
-        kept = context.services.shelf.read(manifest.id, wanted.name)
-        store.upload_snapshot(green, wanted, going(context, state, wanted.size, kept))
+        _send(context, state, manifest, manifest.files[0])
     context.turn.save({**state, "phase": "look", "looks": 0})
     return Wait(_LOOK, f"{manifest.size:,} bytes sent")
+
+
+def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+    """On a cluster the collection is made first, and each shard filled where it lies now. Sent again after a crash, a
+    shard has the same points."""
+    store, green, sent = context.services.store, context.deployment.green, int(state.get("sent", 0))
+    if green not in store.collections():
+        context.turn.check(ACT_SECONDS)
+        store.create(green, manifest.schema, _stamp(context, manifest).as_metadata())
+        sent = 0
+    _send(context, state, manifest, manifest.files[sent])
+    state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
+    if sent + 1 < len(manifest.files):
+        context.turn.save(state)
+        return Wait(0, f"{sent + 1} of {len(manifest.files)} shards sent")
+    context.turn.save({**state, "phase": "look", "looks": 0, "sent": 0})
+    return Wait(_LOOK, f"{manifest.size:,} bytes sent")
+
+
+def _send(context: StepContext, state: State, manifest: Manifest, file: dict[str, Any]) -> None:
+    wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]), file.get("shard"))
+    kept = context.services.shelf.read(manifest.id, wanted.name)
+    pieces = going(context, state, wanted.size, kept)
+    context.services.store.upload_snapshot(context.deployment.green, wanted, pieces)
 
 
 def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:

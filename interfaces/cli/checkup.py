@@ -130,7 +130,11 @@ def _queue(queue: str, workers: list[str]) -> Check:
 
 def _qdrant(settings: Settings) -> Findings:
     store = open_store(
-        settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), settings.qdrant_grpc_port, EMBEDDED_STORE
+        settings.qdrant_url,
+        settings.qdrant_api_key.get_secret_value(),
+        settings.qdrant_grpc_port,
+        EMBEDDED_STORE,
+        settings.qdrant_nodes,
     )
     try:
         yield at_qdrant(store)

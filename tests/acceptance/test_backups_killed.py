@@ -24,8 +24,8 @@ pytestmark = pytest.mark.timeout(300)
 
 #: Place -> what the worker is doing there.
 BACKUP = {
-    "start_snapshot.before": "snapshot: before it is asked for",
     "start_snapshot.after": "snapshot: asked for, nobody has written it down",
+    "knock-fetch.before": "between snapshot and fetch",
     "write.after": "fetch: bytes are on the shelf, the position is not saved",
     "knock-seal.before": "between fetch and seal",
     "seal.after": "seal: the manifest is there, the server's copy too",
