@@ -18,6 +18,7 @@ from benchmarks import (
     machine,
     memory,
     nightly,
+    pages,
     rebuild,
     routing,
     starting,
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "routing": routing,
     "experiments": experiments,
     "memory": memory,
+    "pages": pages,
 }
 
 
