@@ -20,6 +20,7 @@ from benchmarks import (
     machine,
     memory,
     nightly,
+    pages,
     rebuild,
     routing,
     starting,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "http": http,
     "experiments": experiments,
     "memory": memory,
+    "pages": pages,
 }
 
 

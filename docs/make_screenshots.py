@@ -35,10 +35,11 @@ IMAGES = Path(__file__).parent / "images"
 _WIDE, _PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
 _EMBEDDING = {"model": "hashing:384", "text": "{title}\n{text}"}
 _VALIDATION = {"queries": list(QUERIES), "min_top_score": 0.1, "samples": {"records": 100, "queries": 100}}
-_STAGES = [(5, 0.1), (25, 0.15), (50, 30), (100, 0)]
+_STAGES = [(10, 0.15), (25, 0.15), (50, 30), (100, 0)]
 _CANARY = {
     "stages": [{"percentage": share, "duration_minutes": minutes} for share, minutes in _STAGES],
     "look_seconds": 2,
+    "extension": 30,
     "min_searches": 40,
     "min_users": 10,
     "margins": {"p95": 1.5, "error_rate": 0.2},
@@ -71,9 +72,11 @@ def main() -> None:
 def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
     """What ``rollouts up`` starts."""
     system = Embedded(settings)
-    with serving.bound(system.services, settings, "127.0.0.1", 0) as door, system:
-        with serving.beside(make_app(system.services, settings), door):
-            yield system, serving.url(door)
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(serving.bound(system.services, settings, "127.0.0.1", 0))
+        stack.enter_context(system)
+        stack.enter_context(serving.beside(make_app(system.services, settings), door))
+        yield system, serving.url(door)
     system.services.store.close()
     system.services.sessions.kw["bind"].dispose()
 
@@ -188,7 +191,7 @@ class Stage:
             self._services, "whole-manual", control, [treatment], actor="anna@cli", metrics=["clicks"], options=options
         )
         drawn, pace = random.Random(5), threading.Event()
-        for user in range(900):
+        for user in range(600):
             answer = self._router.search("recipes", drawn.choice(self._known).name, f"cook-{user}", 5)
             if drawn.random() < (0.42 if answer.variant == "treatment" else 0.36):
                 self._router.track_feedback(started, answer.variant, "clicks", 1.0, user_id=f"cook-{user}")

@@ -17,6 +17,8 @@ from core.services import Services
 
 #: Seconds from one look to the next, at least; and how many times as long as the look itself took.
 _EVERY, _RESTS = 4.0, 20.0
+#: Seconds, at most, until the index file was read for the first time.
+_FILE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +46,25 @@ class Sight:
         self._next = 0.0
         self._done = threading.Event()
         self._done.set()
+        self._read = threading.Event()
 
     def look(self, patience: float = 0.1) -> Seen:
-        """The latest; waits at most ``patience`` seconds for a look that is under way."""
+        """The latest; waits at most ``patience`` seconds for a look that is under way. The very first waits for the
+        index file too, which is near: without it no index that was never built would be known."""
         with self._guard:
             if self._done.is_set() and time.monotonic() >= self._next:
                 self._done.clear()
                 threading.Thread(target=self._refresh, name="sight", daemon=True).start()
+        self._read.wait(_FILE)
         self._done.wait(patience)
         return self._seen
 
     def _refresh(self) -> None:
         began = time.monotonic()
         try:
-            self._seen = _with_qdrant(self._services, _with_file(self._services, self._seen))
+            self._seen = _with_file(self._services, self._seen)
+            self._read.set()
+            self._seen = _with_qdrant(self._services, self._seen)
         finally:
             ended = time.monotonic()
             self._next = ended + max(_EVERY, _RESTS * (ended - began))

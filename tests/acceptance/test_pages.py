@@ -1,9 +1,9 @@
-"""The pages in a real browser, over a running system: what an operator sees and presses, with and without JavaScript."""
+"""The pages in a real browser, over a running system: what is seen and pressed, with and without JavaScript."""
 
+import contextlib
 import json
-import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,31 +63,29 @@ def _own_folder(system):
 @pytest.fixture(scope="module")
 def system(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        spec = {"embedding": EMBEDDING, "validation": VALIDATION, "soak": {"seconds": 1, "interval_seconds": 0.2}}
-        for name, about in (("docs", "asyncio"), ("other", "asyncio")):
-            lines = [json.dumps(record) for record in texts(30, about=about)]
-            (folder / f"{name}.jsonl").write_text("\n".join(lines))
-        bad = [json.dumps({**record, "text": f"cooking {record['id']}"}) for record in texts(30)]
-        (folder / "bad.jsonl").write_text("\n".join(bad))
-        indexes = {
-            name: {**spec, "source": f"jsonl:{name}.jsonl", "rebuild": "0 2 * * *"} for name in ("docs", "other")
-        }
-        (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}))
+    with contextlib.chdir(folder), ExitStack() as stack:
+        declare(folder)
         settings = Settings(_env_file=None)
         runner = Embedded(settings)
-        with serving.bound(runner.services, settings, "127.0.0.1", 0) as door, runner, sync_playwright() as playwright:
-            with serving.beside(make_app(runner.services, settings), door):
-                options = {"executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
-                browser = playwright.chromium.launch(**options)
-                yield System(runner.services, serving.url(door), browser)
-                browser.close()
-        runner.services.store.close()
-        runner.services.sessions.kw["bind"].dispose()
-    finally:
-        os.chdir(before)
+        stack.callback(runner.services.sessions.kw["bind"].dispose)
+        stack.callback(runner.services.store.close)
+        door = stack.enter_context(serving.bound(runner.services, settings, "127.0.0.1", 0))
+        stack.enter_context(runner)
+        stack.enter_context(serving.beside(make_app(runner.services, settings), door))
+        browsers = stack.enter_context(sync_playwright()).chromium
+        browser = browsers.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        stack.callback(browser.close)
+        yield System(runner.services, serving.url(door), browser)
+
+
+def declare(folder):
+    """Two indexes of good records, and a source whose records are about something else."""
+    spec = {"embedding": EMBEDDING, "validation": VALIDATION, "soak": {"seconds": 1, "interval_seconds": 0.2}}
+    bad = [{**record, "text": f"cooking {record['id']}"} for record in texts(30)]
+    for name, records in (("docs", texts(30)), ("other", texts(30)), ("bad", bad)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+    indexes = {name: {**spec, "source": f"jsonl:{name}.jsonl", "rebuild": "0 2 * * *"} for name in ("docs", "other")}
+    (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}))
 
 
 @pytest.fixture
@@ -195,7 +193,7 @@ def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     other = treatment if live == control else control
     experiment = trials.create(system.services, "clicks-anew", live, [other], actor="anna")
     system.faults.clear()
-    started = [f"/deployments/{row['id']}" for row in queries.deployments(system.services, limit=4)]
+    started = [f"/deployments/{row['id']}" for row in queries.deployments(system.services, limit=2)]
     paths = [*LISTS, *started, "/indexes/docs", f"/experiments/{experiment}", "/login", "/deployments/nosuch"]
     found = []
     with system.page() as page:

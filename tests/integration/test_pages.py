@@ -6,11 +6,14 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from sqlalchemy import delete, event
 from starlette.testclient import TestClient
 
 from adapters.qdrant_local import LocalStore
 from core import queries, tokens
 from core.errors import Unavailable
+from core.models import AliasState, Version
+from core.schedule_rows import Schedule
 from core.schedules import sweep
 from core.settings import Settings
 from interfaces.http.app import make_app
@@ -207,6 +210,35 @@ def test_what_makes_no_sense_is_a_page_in_words(local, path, status):
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/", "/deployments", "/schedules"])
+def test_a_page_asks_the_database_as_often_for_fifty_indexes_as_for_three(world, local, path):
+    few = statements(world, lambda: local.get(path))
+    with world.services.sessions.begin() as session:
+        session.add_all(row for number in range(50) for row in rows_of(f"more-{number}", world.clock.moment))
+    assert local.get("/").text.count("more-49") > 1
+    assert statements(world, lambda: local.get(path)) == few < 16
+    with world.services.sessions.begin() as session:
+        for table in (Schedule, Version, AliasState):
+            session.execute(delete(table).where(table.alias.startswith("more-")))
+
+
+def rows_of(alias, now):
+    spec = {"cron": "0 2 * * *", "zone": "UTC"}
+    yield AliasState(alias=alias, desired=f"{alias}_1", settled=True, changed_at=now)
+    yield Version(collection=f"{alias}_1", alias=alias, number=1, created_at=now)
+    yield Schedule(alias=alias, action="rebuild", spec=spec, declared=spec, next_at=now, waiting_since=now)
+
+
+def statements(world, work):
+    work()  # the caller is looked up once a second
+    seen = []
+    heard = (world.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    event.listen(*heard)
+    work()
+    event.remove(*heard)
+    return len([one for one in seen if "sessions" not in one and "tokens" not in one])
+
+
 def test_deployments_can_be_filtered_and_paged(local):
     assert "docs_2026" not in local.get("/deployments?alias=held").text
     rejected = Page(local.get("/deployments?outcome=rolled_back")).text
@@ -222,9 +254,9 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
     answer = local.post(path, data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?did=pause")
     world.run(until=lambda: world.status(deployment(world, "held"))["status"] == "paused")
-    event = next(one for one in world.status(deployment(world, "held"))["events"] if one["event"] == "pause.requested")
-    assert event["actor"].endswith("@web")
-    assert (event["reason"], event["source"]) == ("lunch", "page")
+    asked = next(one for one in world.status(deployment(world, "held"))["events"] if one["event"] == "pause.requested")
+    assert asked["actor"].endswith("@web")
+    assert (asked["reason"], asked["source"]) == ("lunch", "page")
 
 
 @pytest.mark.parametrize("given", [{}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "ß"}])

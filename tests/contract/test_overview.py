@@ -1,0 +1,168 @@
+"""What the pages are told beyond the rows: when it will be over, whether the way back is ready, what stands still."""
+
+import pytest
+
+from core import commands
+from core.errors import Refused, Unavailable
+from core.lifecycle import Event
+from core.models import Deletion
+from core.overview import home, lists, run
+from core.overview.sight import Seen, Sight
+from tests.world import World, texts
+
+
+@pytest.fixture
+def world(tmp_path, sqlite_url):
+    made = World(tmp_path, sqlite_url)
+    made.declare("docs", source=made.write("docs.jsonl", texts(20)))
+    yield made
+    made.close()
+
+
+def seen_by(world):
+    there = frozenset(world.store.collections())
+    return Seen(world.store.aliases(), there, world.clock.moment, declared=world.indexes)
+
+
+def shown(world, id):
+    return run.deployment(world.services, id, seen_by(world))
+
+
+def refused(seen):
+    return {act.verb: act.refused for act in seen["acts"]}
+
+
+def test_the_end_is_not_foretold_from_nothing_and_then_from_the_last_deployments(world):
+    first = world.deploy("docs")
+    told = shown(world, first)["eta"]
+    assert told["low"] is None
+    assert told["unknown"] == ["create", "populate", "validate", "switch"]
+    assert told["sources"] == {"soak": "what the soak is set to"}
+    world.run()
+    second = world.deploy("docs")
+    told = shown(world, second)["eta"]
+    assert told["unknown"] == []
+    assert told["sources"]["populate"] == "the last deployment"
+    assert told["low"] <= told["high"]
+
+
+def test_what_has_ended_needs_no_time_and_can_be_asked_for_nothing(world):
+    started = world.deploy("docs")
+    world.run()
+    seen = shown(world, started)
+    assert (seen["eta"], seen["acts"], seen["phase"]) == (None, [], "healthy")
+
+
+def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
+    started = world.deploy("docs", options={"soak": {"seconds": 600, "interval_seconds": 1}})
+    world.run(until=world.at(started, "soak"))
+    assert refused(shown(world, started))["promote"] == ""
+    assert "possible now" in refused(shown(world, started))["resume"]
+    commands.wish(world.services, started, Event.ABORT, actor="anna")
+    assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
+
+
+def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
+    started = world.deploy("docs", options={"soak": {"seconds": 600, "interval_seconds": 1}})
+    world.run(until=world.at(started, "populate"))
+    for verb, said in refused(shown(world, started)).items():
+        if said:
+            with pytest.raises(Refused) as error:
+                commands.wish(world.services, started, Event(verb), actor="anna", reason="to see")
+            assert str(error.value) == said
+
+
+def light(world):
+    return lists.index(world.services, "docs", seen_by(world))["rollback"]
+
+
+def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
+    assert light(world)["ready"] == "no"
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    assert light(world)["ready"] == "yes"
+    target = light(world)["target"]
+    blind = Seen(error="Qdrant did not answer", since=world.clock.moment)
+    assert lists.index(world.services, "docs", blind)["rollback"]["ready"] == "unknown"
+    with world.services.sessions.begin() as session:
+        session.query(Deletion).filter_by(collection=target).update({"status": "deleting"})
+    assert light(world)["ready"] == "no"
+
+
+def test_nothing_else_may_be_under_way_where_one_goes_back(world):
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    started = world.deploy("docs")
+    found = light(world)
+    assert found["ready"] == "no"
+    assert any(started in one["said"] for one in found["conditions"])
+
+
+def test_an_alias_that_somebody_moved_calls_for_attention(world):
+    for _ in range(2):
+        world.deploy("docs")
+        world.run()
+    first = light(world)["target"]
+    world.clock.move(60)
+    world.store.point_alias("docs", first)
+    (one,) = home.home(world.services, seen_by(world))["indexes"]
+    assert "Qdrant's alias leads to" in one["attention"][0]["text"]
+
+
+def test_the_stamp_changes_with_every_turn_and_stands_still_with_them(world):
+    started = world.deploy("docs")
+    stamps = [lists.stamp(world.services)]
+    assert lists.stamp(world.services) == stamps[0]
+    for _ in range(3):
+        world.turn(world.broker.take_next())
+        stamps.append(lists.stamp(world.services))
+    assert len(set(stamps)) == 4
+    assert started
+
+
+def test_a_look_that_fails_leaves_what_was_seen_and_says_since_when(world):
+    world.deploy("docs")
+    world.run()
+
+    class Away(type(world.store)):
+        def aliases(self):
+            raise Unavailable("Qdrant did not answer")
+
+    sight = Sight(world.services)
+    before = sight.look(patience=60)
+    world.over(Away(":memory:"))
+    blind = Sight(world.services)
+    after = blind.look(patience=60)
+    assert before.aliases
+    assert not before.error
+    assert (after.error, after.aliases) == ("Qdrant did not answer", None)
+    assert after.since is not None
+    assert list(after.declared) == ["docs"]
+
+
+def test_history_is_told_a_page_at_a_time(world):
+    for _ in range(3):
+        world.deploy("docs")
+        world.run()
+    told = lists.history(world.services, "docs", "live")
+    assert (told["total"], told["pages"], len(told["deployments"])) == (3, 1, 3)
+    assert lists.history(world.services, "docs", "live", page=2)["deployments"] == []
+    first = lists.audit(world.services, "docs")
+    assert first["events"][0]["at"] >= first["events"][-1]["at"]
+
+
+def test_postgresql_is_asked_the_same(tmp_path, postgres_url):
+    world = World(tmp_path, postgres_url)
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    started = world.deploy("docs")
+    world.run()
+    assert [one["alias"] for one in home.home(world.services, seen_by(world))["indexes"]] == ["docs"]
+    assert lists.index(world.services, "docs", seen_by(world))["live"] == shown(world, started)["green"]
+    assert lists.history(world.services, "docs", "live")["total"] == 1
+    assert lists.audit(world.services, "docs")["events"]
+    assert lists.alerts(world.services)["notices"]
+    assert lists.schedules(world.services) == []
+    assert lists.stamp(world.services) == lists.stamp(world.services)
+    world.close()
