@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import events, occupancy, versions
-from core.errors import Refused
+from core.errors import Refused, Unknown
 from core.index_file import EmbeddingSpec, template_fields
 from core.models import Version
 from core.naming import check_name
@@ -61,7 +61,7 @@ def _target(services: Services, alias: str, collection: str | None) -> str:
     check_name("alias", alias)
     aliases = services.store.aliases()
     if alias not in aliases:
-        raise Refused(f"alias {alias} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
+        raise Unknown(f"alias {alias} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
     found = check_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")

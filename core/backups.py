@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import claims, commands, engine, manifests, queries
-from core.errors import Refused, Unavailable
+from core.commands import Along
+from core.errors import Refused, Unavailable, Unknown
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.lifecycle import Status
 from core.manifests import Manifest
@@ -33,7 +34,15 @@ _ENDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
 # --- what people ask for ------------------------------------------------------------------------------------------
 
 
-def create(services: Services, alias: str, *, actor: str, reason: str = "", keep: int | None = None) -> str:
+def create(
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    keep: int | None = None,
+    along: Along = commands.alone,
+) -> str:
     """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, the oldest of this alias are
     removed when it is made, so that so many are left."""
     check_name("alias", alias)
@@ -53,10 +62,18 @@ def create(services: Services, alias: str, *, actor: str, reason: str = "", keep
         number=known.number if known else 0,
         actor=actor,
         reason=reason,
+        along=along,
     )
 
 
-def verify(services: Services, *, backup: str | None = None, alias: str | None = None, actor: str) -> str:
+def verify(
+    services: Services,
+    *,
+    backup: str | None = None,
+    alias: str | None = None,
+    actor: str,
+    along: Along = commands.alone,
+) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
     check_server(services)
     manifest = _chosen(services, backup, alias)
@@ -76,11 +93,18 @@ def verify(services: Services, *, backup: str | None = None, alias: str | None =
         number=manifest.number,
         actor=actor,
         reason=f"backup {manifest.id}",
+        along=along,
     )
 
 
 def restore(
-    services: Services, *, backup: str | None = None, alias: str | None = None, actor: str, reason: str = ""
+    services: Services,
+    *,
+    backup: str | None = None,
+    alias: str | None = None,
+    actor: str,
+    reason: str = "",
+    along: Along = commands.alone,
 ) -> str:
     """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
     An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
@@ -100,6 +124,7 @@ def restore(
         blue=live.get(manifest.alias),
         actor=actor,
         reason=said,
+        along=along,
     )
 
 
@@ -125,7 +150,7 @@ def record(services: Services, backup: str) -> Record:
     for found in listed(services):
         if found["backup_id"] == backup:
             return found
-    raise Refused(f"there is no backup {backup}; `rollouts backup list` shows them")
+    raise Unknown(f"there is no backup {backup}; `rollouts backup list` shows them")
 
 
 def verification(services: Services, run: str) -> Record:
@@ -155,6 +180,7 @@ def _enroll(
     number: int,
     actor: str,
     reason: str,
+    along: Along,
 ) -> str:
     """One of a kind at a time on an alias, beside whatever else is under way there."""
     settings = spec.model_copy(update={"rollback_on_failure": True, "strategy": kind})
@@ -176,6 +202,7 @@ def _enroll(
                 number=number,
             )
             engine.enroll(session, row, plan, now)
+            along(session, row.id)
             knock = claims.knock_for(services, row, now)
     except IntegrityError as error:
         with services.sessions() as session:
@@ -227,7 +254,7 @@ def _latest(services: Services, alias: str) -> str:
     for found in listed(services, alias):
         if found["status"] == "done":
             return str(found["backup_id"])
-    raise Refused(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
+    raise Unknown(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
 
 
 def _check_newer(services: Services, manifest: Manifest) -> None:

@@ -36,3 +36,20 @@ class SessionRow(Base):
     proof: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OnceRow(Base):
+    """A request that starts something, under a key that its caller chose; see ``core.once``. ``claim`` is the fence:
+    each try moves it by one."""
+
+    __tablename__ = "once"
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    claim: Mapped[int] = mapped_column(default=1)
+    lease_until: Mapped[datetime]
+    #: The id of what was started, written in the transaction that started it.
+    started: Mapped[str | None]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(index=True)

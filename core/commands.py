@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core import aliases, claims, engine, events, occupancy, retention, versions
 from core.checks import asked
-from core.errors import Busy, Refused, Unavailable
+from core.errors import Busy, Malformed, Refused, Unavailable, Unknown
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
 from core.lifecycle import Event, Status
@@ -81,7 +81,7 @@ def deploy(
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along)
 
 
-def rollback(services: Services, alias: str, *, actor: str, reason: str = "") -> str:
+def rollback(services: Services, alias: str, *, actor: str, reason: str = "", along: Along = alone) -> str:
     """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
     check_name("alias", alias)
     current = _serving(_live(services), alias)
@@ -102,6 +102,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "") ->
         actor=actor,
         existing=last.blue,
         reason=reason,
+        along=along,
     )
 
 
@@ -132,7 +133,7 @@ def find(services: Services, deployment_id: str) -> str:
         return found[0]
     if found:
         raise Refused(f"deployment id {deployment_id!r} fits several; give more of it")
-    raise Refused(f"there is no deployment {deployment_id!r}; `rollouts list` shows them")
+    raise Unknown(f"there is no deployment {deployment_id!r}; `rollouts list` shows them")
 
 
 # --- aliases and collections ------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def safe_delete_collection(
     if not 0 <= grace_period_minutes < 60 * 24 * 3650:
         raise Refused(f"grace_period_minutes is {grace_period_minutes:g}, expected 0 to 5256000 (ten years)")
     if collection not in services.store.collections():
-        raise Refused(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
+        raise Unknown(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         used = retention.users(services, session, collection)
@@ -231,7 +232,7 @@ def _spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
     if alias in live:
         return IndexSpec()
     known = _listed({*declared, *live})
-    raise Refused(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+    raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
 
 
 def _asked(
@@ -268,7 +269,7 @@ def _inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSp
 
 def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
-        raise Refused(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
+        raise Malformed(f"strategy {spec.strategy!r} is not known; known: {_listed(STRATEGIES)}")
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
@@ -390,7 +391,7 @@ def _last_live(session: Session, alias: str, collection: str) -> Deployment | No
 
 def _serving(live: Mapping[str, str], alias: str) -> str:
     if alias not in live:
-        raise Refused(f"alias {alias} does not exist; known: {_listed(live)}")
+        raise Unknown(f"alias {alias} does not exist; known: {_listed(live)}")
     return live[alias]
 
 
@@ -433,7 +434,7 @@ def _check_was_deleted(services: Services, alias: str) -> None:
     with services.sessions() as session:
         known = session.get(AliasState, alias)
     if known is None or known.desired is not None:
-        raise Refused(f"alias {alias} does not exist; known: {_listed(services.store.aliases())}")
+        raise Unknown(f"alias {alias} does not exist; known: {_listed(services.store.aliases())}")
 
 
 def _iso(row: Deletion) -> str:

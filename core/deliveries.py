@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core import alerts, events
 from core.alert_rows import DeliveryRow, NoticeRow
 from core.alert_spec import Severity
-from core.errors import AppError, Refused
+from core.errors import AppError, Unknown
 from core.ports import AlertChannel, Notice
 from core.services import Services
 
@@ -61,10 +61,10 @@ def deliver_due(services: Services) -> list[str]:
 
 def try_channels(services: Services, name: str | None, actor: str) -> dict[str, str]:
     """Sends a notice that says it is a test to one channel, or to all; what went wrong by channel, empty if nothing.
-    Raises Refused for a channel that is not declared."""
+    Raises Unknown for a channel that is not declared."""
     channels = services.alerts()
     if name is not None and name not in channels:
-        raise Refused(f"channel {name} is not declared in the index file; declared: {', '.join(sorted(channels))}")
+        raise Unknown(f"channel {name} is not declared in the index file; declared: {', '.join(sorted(channels))}")
     chosen = [name] if name is not None else list(channels)
     with services.sessions.begin() as session:
         now = services.clock.now(session)

@@ -26,7 +26,7 @@ from pydantic import (
 
 from core import cron
 from core.alert_spec import AlertsSpec
-from core.errors import Refused
+from core.errors import Malformed, Refused
 from core.experiments.assignment import share_of
 from core.naming import check_name
 
@@ -343,15 +343,18 @@ def load_index_file(path: Path) -> IndexFile:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refused(f"{path}: cannot be read: {error}") from error
-    return validated(IndexFile, {} if content is None else content, str(path))
+    try:
+        return validated(IndexFile, {} if content is None else content, str(path))
+    except Malformed as error:  # whoever asks for something has not written this file
+        raise Refused(str(error)) from None
 
 
 def validated(model: type[Model], content: Any, path: str) -> Model:
-    """``content`` as ``model``; Refused with one line for each fault: path, value, what was expected."""
+    """``content`` as ``model``; Malformed with one line for each fault: path, value, what was expected."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise Refused("\n".join(_fault(path, fault) for fault in error.errors())) from None
+        raise Malformed("\n".join(_fault(path, fault) for fault in error.errors())) from None
 
 
 def _fault(path: str, fault: Mapping[str, Any]) -> str:

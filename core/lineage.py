@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from core.errors import Refused
+from core.errors import Unknown
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.naming import check_name
@@ -31,7 +31,7 @@ class _Now:
 
 
 def versions(services: Services, alias: str) -> dict[str, Any]:
-    """Every version of ``alias``, newest first (contract section 4). Raises Refused for an alias nobody knows,
+    """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
     check_name("alias", alias)
     aliases = services.store.aliases()
@@ -45,7 +45,7 @@ def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Co
     with services.sessions() as session:
         rows = _rows(session, alias, live)
         if not rows and live is None:
-            raise Refused(f"there are no versions of {alias}; known aliases: {', '.join(sorted(aliases)) or 'none'}")
+            raise Unknown(f"there are no versions of {alias}; known aliases: {', '.join(sorted(aliases)) or 'none'}")
         names = [row.collection for row in rows]
         now = _Now(live, there, _due(session, names), _brought(session, names))
         listed = [_listed(row, now) for row in rows]
@@ -55,14 +55,14 @@ def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Co
 
 
 def find(services: Services, alias: str, named: str) -> Version:
-    """The version of ``alias`` that a number or a collection's name means. Raises Refused, naming those there are."""
+    """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
     check_name("alias", alias)
     with services.sessions() as session:
         rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)
     if found is None:
         known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
-        raise Refused(f"{alias} has no version {named!r}; the latest: {known}")
+        raise Unknown(f"{alias} has no version {named!r}; the latest: {known}")
     return found
 
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Container
 from datetime import datetime
 
-from core.errors import Refused
+from core.errors import Malformed, Refused
 from core.ports import PointId
 
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -14,9 +14,9 @@ _RECORDS = uuid.UUID("6f2d3c1e-5a0b-5d4e-9c57-0b6a4f0e8d11")
 
 
 def check_name(what: str, name: object) -> str:
-    """``name`` if it is legal. Raises Refused."""
+    """``name`` if it is legal. Raises Malformed."""
     if not isinstance(name, str) or not _LEGAL.fullmatch(name):
-        raise Refused(
+        raise Malformed(
             f"{what} name {name!r} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
             "beginning with a letter or digit"
         )

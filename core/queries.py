@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from core.commands import find
-from core.errors import Refused
+from core.errors import Unknown
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.services import Services
 
@@ -21,12 +21,24 @@ def deployment(services: Services, deployment_id: str) -> dict[str, Any]:
         return {**_summary(row), **_detail(row), "events": [_event(event) for event in found]}
 
 
-def deployments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """Deployments, newest first, with their steps; backups and their verifications have a list of their own."""
+def deployments(
+    services: Services,
+    alias: str | None = None,
+    limit: int = 20,
+    *,
+    status: str | None = None,
+    after: str | None = None,
+) -> list[dict[str, Any]]:
+    """Deployments, newest first, with their steps; backups and their verifications have a list of their own.
+    ``after``: those that follow this one in the list. Raises Unknown if there is no such one."""
     query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
     query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
     if alias is not None:
         query = query.where(Deployment.alias == alias)
+    if status is not None:
+        query = query.where(Deployment.status == status)
+    if after is not None:
+        query = query.where(_follows(services, find(services, after)))
     with services.sessions() as session:
         return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
 
@@ -53,14 +65,52 @@ def deletions(services: Services, limit: int = 20) -> list[dict[str, Any]]:
         return [deletion(row) for row in rows]
 
 
-def events(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """What happened, newest first."""
-    query = select(EventRow).order_by(EventRow.id.desc()).limit(limit)
+def events(
+    services: Services,
+    alias: str | None = None,
+    limit: int = 20,
+    *,
+    deployment_id: str | None = None,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """What happened, newest first; ``before`` is an event's id."""
+    query = _events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(EventRow.id < before)
+    with services.sessions() as session:
+        return [_told(row) for row in session.scalars(query)]
+
+
+def events_since(
+    services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
+) -> list[dict[str, Any]]:
+    """What has happened after the event ``after``, the oldest first."""
+    query = _events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+    with services.sessions() as session:
+        return [_told(row) for row in session.scalars(query)]
+
+
+def newest_event(services: Services, last: int) -> tuple[int, int]:
+    """The id of the newest event, 0 if nothing has happened yet, and how many of the ``last`` ids up to it are there:
+    transactions that lasted longer may fill in some."""
+    with services.sessions() as session:
+        newest = session.scalar(select(func.max(EventRow.id))) or 0
+        there = select(func.count()).where(EventRow.id > newest - last)
+        return newest, session.scalar(there) or 0
+
+
+def _events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
+    query = select(EventRow)
     if alias is not None:
         query = query.where(EventRow.alias == alias)
+    return query if deployment_id is None else query.where(EventRow.deployment_id == deployment_id)
+
+
+def _follows(services: Services, deployment_id: str) -> ColumnElement[bool]:
     with services.sessions() as session:
-        rows = session.scalars(query)
-        return [{"alias": row.alias, "deployment_id": row.deployment_id, **_event(row)} for row in rows]
+        last = session.get_one(Deployment, deployment_id)
+    same_moment = and_(Deployment.created_at == last.created_at, Deployment.id > last.id)
+    return or_(Deployment.created_at < last.created_at, same_moment)
 
 
 def aliases(services: Services) -> dict[str, str]:
@@ -73,10 +123,10 @@ def alias_exists(services: Services, alias: str) -> bool:
 
 
 def get_collection_for_alias(services: Services, alias: str) -> str:
-    """Raises Refused for an alias that does not exist, Unavailable when that cannot be told."""
+    """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
     found = services.store.aliases()
     if alias not in found:
-        raise Refused(f"alias {alias} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+        raise Unknown(f"alias {alias} does not exist; known: {', '.join(sorted(found)) or 'none'}")
     return found[alias]
 
 
@@ -124,6 +174,10 @@ def _step(step: StepRow) -> dict[str, Any]:
         "output": step.output,
         "progress": step.state.get("progress"),
     }
+
+
+def _told(row: EventRow) -> dict[str, Any]:
+    return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_event(row)}
 
 
 def _event(row: EventRow) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from core import commands, events, occupancy
 from core.commands import Along
-from core.errors import Refused
+from core.errors import Unknown
 from core.index_file import IndexSpec
 from core.models import Deployment, StepRow, Version
 from core.plan import State
@@ -36,7 +36,7 @@ def rebuild(
     where something is under way on ``alias``, before anything else is looked at."""
     declared = services.indexes()
     if alias not in declared:
-        raise Refused(
+        raise Unknown(
             f"index {alias} is not declared in the index file; declared: {', '.join(sorted(declared)) or 'none'}"
         )
     with services.sessions() as session:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery
 
 from core import commands, events, queries, rebuilding
-from core.errors import Refused
+from core.errors import Malformed, Refused, Unknown
 from core.lifecycle import Event
 from core.services import Services
 from tasks import backups, experiments
@@ -30,8 +30,11 @@ def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> C
         except TypeError as error:
             known = ", ".join(list(takes.parameters)[1:])
             raise Refused(f"{error}; arguments are {known}") from None
-        with events.through("celery"):
-            return command(services(), **arguments)
+        try:
+            with events.through("celery"):
+                return command(services(), **arguments)
+        except (Malformed, Unknown) as refused:  # an answer names its error by class, and that is the contract's
+            raise Refused(str(refused)) from None
 
     return run
 

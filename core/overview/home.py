@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from core.alert_rows import ConditionRow
+from core.errors import Unknown
 from core.experiment_rows import Experiment
 from core.lifecycle import FINAL, ExperimentStatus, Status
 from core.models import AliasState, Deletion, Deployment, Version
@@ -44,7 +45,17 @@ def home(services: Services, seen: Seen) -> Shown:
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
     indexes.sort(key=lambda one: (-one["rank"], one["alias"]))
-    return {"now": iso(now), "indexes": indexes}
+    return {"now": iso(now), "indexes": indexes, **sight(seen)}
+
+
+def one(services: Services, alias: str, seen: Seen) -> Shown:
+    """Raises Unknown for an index that nobody declares and no alias leads to."""
+    indexes = home(services, seen)["indexes"]
+    found: Shown | None = next((index for index in indexes if index["alias"] == alias), None)
+    if found is None:
+        known = ", ".join(sorted(index["alias"] for index in indexes)) or "none"
+        raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+    return found
 
 
 class _Known:

@@ -5,7 +5,7 @@ look at once, and they look by themselves twice a second.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +54,26 @@ def load(session: Session, alias: str) -> Route:
 def current(services: Services, alias: str) -> Route:
     with services.sessions() as session:
         return load(session, alias)
+
+
+def shown(services: Services, alias: str) -> dict[str, Any]:
+    """The route as plain data, and which search processes serve its newest version."""
+    route = current(services, alias)
+    agreed = confirmed(services, route)
+    facts = asdict(route)
+    return {
+        **{name: value for name, value in facts.items() if not name.startswith("_") and name != "salt"},
+        "arms": [arm.to_json() for arm in route.arms],
+        "at_rest": route.at_rest,
+        "confirmed": {"serving": agreed.serving, "known": agreed.known},
+    }
+
+
+def listed(services: Services) -> list[dict[str, Any]]:
+    """Every route that was ever set, those at rest too."""
+    with services.sessions() as session:
+        names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))
+    return [shown(services, name) for name in names]
 
 
 def newer(session: Session, versions: Mapping[str, int]) -> set[str]:

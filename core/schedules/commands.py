@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import events
-from core.errors import Refused
+from core.commands import Along, alone
+from core.errors import Malformed, Refused, Unknown
 from core.index_file import ScheduleSpec, validated
 from core.lifecycle import OPEN_RUNS
 from core.schedule_rows import Schedule, ScheduleRun
@@ -18,7 +19,7 @@ from core.schedules.actions import ACTIONS
 from core.services import Services
 
 
-def run(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> int:
+def run(services: Services, alias: str, action: str, *, actor: str, reason: str = "", along: Along = alone) -> int:
     """Has the action done now, whatever the time, by the next sweep; also of a schedule that is paused. Returns the
     run's id."""
     with _held(services, alias, action) as (session, row, now):
@@ -33,6 +34,7 @@ def run(services: Services, alias: str, action: str, *, actor: str, reason: str 
         session.add(made)
         session.flush()
         _record(session, now, row, "asked_for", row.action, actor, reason)
+        along(session, str(made.id))
         return made.id
 
 
@@ -76,7 +78,7 @@ def actions_of(services: Services, alias: str) -> list[str]:
     with services.sessions() as session:
         found = list(session.scalars(select(Schedule.action).where(Schedule.alias == alias).order_by(Schedule.action)))
         if not found:
-            raise Refused(_unknown(session, alias))
+            raise Unknown(_unknown(session, alias))
     return found
 
 
@@ -85,7 +87,7 @@ def _held(
     services: Services, alias: str, action: str, *, new: bool = False
 ) -> Iterator[tuple[Session, Schedule, datetime]]:
     if action not in ACTIONS:
-        raise Refused(f"action {action!r} is not known; known: {', '.join(ACTIONS)}")
+        raise Malformed(f"action {action!r} is not known; known: {', '.join(ACTIONS)}")
     sweep.declare(services)
     if new and alias not in services.indexes():
         raise Refused(f"index {alias} is not declared in the index file; declare it, so that it can be built")
@@ -95,7 +97,7 @@ def _held(
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)
         if row is None:
-            raise Refused(_unknown(session, alias, action))
+            raise Unknown(_unknown(session, alias, action))
         yield session, row, now
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from core import alerts, events, occupancy
 from core.alerts import Alert
-from core.errors import Refused, Unavailable
+from core.commands import Along, alone
+from core.errors import Refused, Unavailable, Unknown
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
@@ -36,6 +37,7 @@ def create(
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     start: bool = True,
+    along: Along = alone,
 ) -> str:
     """Writes an experiment down, starts it unless told otherwise, and returns its id.
 
@@ -59,6 +61,7 @@ def create(
         session.flush()
         if start:
             _start(services, session, row, actor)
+        along(session, row.id)
     services.channel.announce(row.route)
     return row.id
 
@@ -150,7 +153,7 @@ def find(session: Session, experiment: str) -> Experiment:
     if found is None and by_id and experiment:
         raise Refused(f"experiment id {experiment!r} fits several; give more of it")
     if found is None:
-        raise Refused(f"there is no experiment {experiment!r}; `rollouts experiment list` shows them")
+        raise Unknown(f"there is no experiment {experiment!r}; `rollouts experiment list` shows them")
     return found
 
 

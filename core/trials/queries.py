@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from core.experiment_rows import Experiment, LookRow
 from core.queries import iso
@@ -15,12 +15,18 @@ from core.trials.analysis import Report, analyse
 _LOOKS = 200
 
 
-def experiments(services: Services, alias: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """Experiments, newest first."""
+def experiments(
+    services: Services, alias: str | None = None, limit: int = 20, *, after: str | None = None
+) -> list[dict[str, Any]]:
+    """Experiments, newest first; ``after``: those that follow this one in the list."""
     query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
     if alias is not None:
         query = query.where(Experiment.alias == alias)
     with services.sessions() as session:
+        if after is not None:
+            last = commands.find(session, after)
+            same_moment = and_(Experiment.created_at == last.created_at, Experiment.id > last.id)
+            query = query.where(or_(Experiment.created_at < last.created_at, same_moment))
         return [_summary(row) for row in session.scalars(query)]
 
 

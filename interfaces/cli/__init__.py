@@ -42,9 +42,6 @@ def up(**given: Any) -> None:
     verb("uptime.up", **given)
 
 
-main.add_command(token_verbs.web)
-
-
 @main.command()
 @click.argument("alias")
 @click.option(
@@ -194,6 +191,7 @@ for command in version_verbs.VERBS:
 main.add_command(experiment_verbs.experiment)
 main.add_command(schedule_verbs.schedule)
 main.add_command(backup_verbs.backup)
+main.add_command(token_verbs.web)
 main.add_command(token_verbs.token)
 
 

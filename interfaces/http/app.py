@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
+from core.overview.sight import Sight
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
 from interfaces.http import api, pages
+from interfaces.http.api.stream import News
 from interfaces.http.house import House
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
@@ -18,14 +20,14 @@ from interfaces.http.security import Door, Guard
 
 def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
-    house = House(services, settings, Router(services))
+    house = House(services, settings, Router(services), Sight(services))
     app = Starlette(
-        routes=[*api.routes(), *pages.routes(services)],
+        routes=[*api.routes(), *pages.routes(services, house.sight)],
         middleware=[Middleware(Guard, house=house)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
-    app.state.house, app.state.door = house, Door(house)
+    app.state.house, app.state.door, app.state.news = house, Door(house), News(services)
     return app
 
 
@@ -33,4 +35,4 @@ def make_app(services: Services, settings: Settings) -> Starlette:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
     house: House = app.state.house
-    await anyio.to_thread.run_sync(house.router.close)
+    await run_in_threadpool(house.router.close)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from core.overview.sight import Sight
 from core.routing import Router
 from core.services import Services
 from core.settings import Settings
@@ -11,11 +12,13 @@ from core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """``router`` is the one of this process; it is closed when the process ends."""
+    """``router`` is the one of this process; it is closed when the process ends. ``sight`` is what Qdrant and the index
+    file say, as it was last seen."""
 
     services: Services
     settings: Settings
     router: Router
+    sight: Sight
 
     @property
     def api_token(self) -> str:

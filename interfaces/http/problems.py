@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import database
-from core.errors import AppError, Malformed, Refused, Unavailable, Unknown
+from core.errors import AppError, LeaseLost, Malformed, Refused, Unavailable, Unknown
 from interfaces.http.house import of
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ _MEANINGS: dict[type[BaseException], tuple[int, str]] = {
     Malformed: (422, "Not acceptable in any state"),
     Refused: (409, "Refused"),
     Unavailable: (503, "A server did not answer"),
+    LeaseLost: (503, "Taken up elsewhere"),
     AppError: (500, "Failed"),
 }
 _DATABASE = (OperationalError, InterfaceError, PoolTimeout)

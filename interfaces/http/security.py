@@ -103,9 +103,9 @@ def caller(connection: HTTPConnection) -> Caller:
 
 
 def allowed(connection: HTTPConnection, scope: str) -> Caller:
-    """The caller, if he has ``scope``. Raises Unauthorized and Forbidden."""
+    """The caller, if he has ``scope``, or whoever he is for an empty one. Raises Unauthorized and Forbidden."""
     found = caller(connection)
-    if not found.may(scope):
+    if scope and not found.may(scope):
         has = ", ".join(one for one in SCOPES if found.may(one)) or "none"
         raise Forbidden(f"this needs the scope {scope}; {found.name} has {has}")
     return found

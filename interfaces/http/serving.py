@@ -1,6 +1,7 @@
 """Serving the web process' app: in the main thread (`rollouts web`) or beside the worker (`rollouts up`)."""
 
 import ipaddress
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -35,7 +36,9 @@ def bound(services: Services, settings: Settings, host: str, port: int) -> Itera
 
 
 def serve(app: ASGIApp, door: socket.socket) -> None:
-    """Until Ctrl-C or SIGTERM."""
+    """Until Ctrl-C or SIGTERM, which uvicorn hands on when it has ended: by then there is nothing left to end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     _server(app).run(sockets=[door])
 
 

@@ -96,7 +96,7 @@ def test_help_names_every_verb_and_exit_code():
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
     deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
     versions = ["versions", "diff", "adopt", "keep", "gc"]
-    groups = ["experiment", "schedule", "backup", "events", "alert"]
+    groups = ["experiment", "schedule", "backup", "web", "token", "events", "alert"]
     assert verbs == [*deployments.split(), "alias", "search", *versions, *groups, "doctor"]
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 

@@ -27,6 +27,7 @@ from core.lifecycle import Status
 from core.settings import Settings
 from core.steps import STEPS
 from interfaces.cli import main
+from interfaces.http.api import ENDPOINTS
 from tasks.commands import COMMANDS
 from tasks.experiments import FEEDBACK
 from tasks.maintenance import TAKE_UP
@@ -72,6 +73,18 @@ def told(value):
     if isinstance(value, str | Path):
         return f"`{value}`" if str(value) else "empty"
     return f"`{json.dumps(value, default=str)}`"
+
+
+# --- endpoints ----------------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_stands_on_its_page():
+    rows = table(text(ROOT / "docs" / "http-api.md"), "endpoint")[:-1]
+    said = [
+        [f"`{one.method} {one.path}`", f"`{one.scope}`" if one.scope else "any", one.summary, "yes" if one.told else ""]
+        for one in ENDPOINTS
+    ]
+    assert rows == said
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

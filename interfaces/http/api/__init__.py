@@ -1,16 +1,32 @@
 """The HTTP API, ``/api/v1``."""
 
+from functools import cache
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from interfaces.http.security import caller
+from interfaces.http.api.document import document
+from interfaces.http.api.endpoint import PREFIX, route
+from interfaces.http.api.stream import stream
+from interfaces.http.api.table import ENDPOINTS
 
 
 def routes() -> list[BaseRoute]:
-    return [Route("/api/v1/me", _me)]
+    """Several methods of one path are routes of one path each, and Starlette takes the first path that fits; a method
+    it lacks is passed on to the next."""
+    return [
+        Route(f"{PREFIX}/openapi.json", _document),
+        Route(f"{PREFIX}/stream", stream),
+        *(route(endpoint) for endpoint in ENDPOINTS),
+    ]
 
 
-def _me(request: Request) -> JSONResponse:
-    found = caller(request)
-    return JSONResponse({"name": found.name, "scopes": sorted(found.scopes)})
+@cache
+def _made() -> JSONResponse:
+    return JSONResponse(document(ENDPOINTS))
+
+
+def _document(request: Request) -> JSONResponse:
+    """For everybody: it says how to ask, and nothing of what there is."""
+    return _made()

@@ -51,9 +51,9 @@ _ACTS: dict[str, Do] = {
 }
 
 
-def routes(services: Services) -> list[BaseRoute]:
+def routes(services: Services, sight: Sight) -> list[BaseRoute]:
     """Everything under ``/`` that no other part of the process has."""
-    sight, pulse = Sight(services), Pulse(services)
+    pulse = Pulse(services)
     looks = [Route(path, _looked(sight, *page), methods=["GET"]) for path, page in _LOOKS.items()]
     acts = [Route(path, _done(sight, do), methods=["POST"]) for path, do in _ACTS.items()]
     return [

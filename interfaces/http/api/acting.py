@@ -1,0 +1,213 @@
+"""What changes something, each by the function of the core that the command line calls too."""
+
+from collections.abc import Callable
+from typing import Any
+
+from core import adoption, backups, commands, deliveries, keeping, queries, rebuilding
+from core.lifecycle import Event
+from core.schedules import commands as schedules
+from core.schedules import queries as scheduled
+from core.trials import commands as trials
+from core.trials import queries as tried
+from interfaces.http.api import requests
+from interfaces.http.api.endpoint import Answer, Call, Nothing
+
+# --- deployments ------------------------------------------------------------------------------------------------
+
+
+def started(call: Call, deployment: str) -> Answer:
+    return queries.started(call.services, deployment)
+
+
+def deploy(call: Call, given: requests.Deploy) -> Answer:
+    begun = commands.deploy(
+        call.services,
+        given.alias,
+        actor=call.actor,
+        source=given.source,
+        strategy=given.strategy,
+        queries=given.validation_queries,
+        rollback_on_failure=given.rollback_on_failure,
+        collection=given.collection,
+        options=given.options,
+        reason=given.reason,
+        along=call.along,
+    )
+    return started(call, begun)
+
+
+def rebuild(call: Call, given: requests.Reasoned) -> Answer:
+    alias = call.path["alias"]
+    found = rebuilding.rebuild(call.services, alias, actor=call.actor, reason=given.reason, along=call.along)
+    if isinstance(found, str):
+        return started(call, found)
+    same = {"old_collection": found.collection, "new_collection": found.collection}
+    return {"deployment_id": None, "status": "unchanged", "alias": alias, **same, "reason": found.reason}
+
+
+def rollback(call: Call, given: requests.Reasoned) -> Answer:
+    back = commands.rollback(call.services, call.path["alias"], actor=call.actor, reason=given.reason, along=call.along)
+    return started(call, back)
+
+
+def wish(event: Event) -> Callable[[Call, requests.Reasoned], Answer]:
+    def wished(call: Call, given: requests.Reasoned) -> Answer:
+        deployment = call.path["deployment"]
+        return started(call, commands.wish(call.services, deployment, event, actor=call.actor, reason=given.reason))
+
+    return wished
+
+
+def promote(call: Call, given: requests.Promote) -> Answer:
+    return wish(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
+
+
+# --- aliases and collections ------------------------------------------------------------------------------------
+
+
+def create_alias(call: Call, given: requests.NewAlias) -> Answer:
+    return commands.create_alias(
+        call.services, given.alias, given.collection, force=given.force, actor=call.actor, reason=given.reason
+    )
+
+
+def switch_alias(call: Call, given: requests.Switch) -> Answer:
+    return commands.switch_alias(
+        call.services,
+        call.path["alias"],
+        given.collection,
+        delete_old=given.delete_old,
+        actor=call.actor,
+        reason=given.reason,
+    )
+
+
+def delete_alias(call: Call, given: requests.Reasoned) -> Answer:
+    return commands.delete_alias(call.services, call.path["alias"], actor=call.actor, reason=given.reason)
+
+
+def delete_collection(call: Call, given: requests.Deletion) -> Answer:
+    return commands.safe_delete_collection(
+        call.services,
+        call.path["collection"],
+        grace_period_minutes=given.grace_period_minutes,
+        actor=call.actor,
+        reason=given.reason or "asked for",
+    )
+
+
+def keep(call: Call, given: requests.Reasoned) -> Answer:
+    return dict(keeping.keep(call.services, call.path["collection"], actor=call.actor, reason=given.reason))
+
+
+def adopt(call: Call, given: requests.Adopt) -> Answer:
+    return adoption.adopt(
+        call.services, call.path["alias"], collection=given.collection, trust=given.trust, actor=call.actor
+    )
+
+
+# --- experiments ------------------------------------------------------------------------------------------------
+
+
+def experiment(call: Call, experiment: str) -> Answer:
+    return tried.experiment(call.services, experiment)
+
+
+def create_experiment(call: Call, given: requests.NewExperiment) -> Answer:
+    created = trials.create(
+        call.services,
+        given.name,
+        given.control,
+        given.treatments,
+        actor=call.actor,
+        alias=given.alias,
+        split=given.split,
+        metrics=given.metrics,
+        options=given.options,
+        start=given.start,
+        along=call.along,
+    )
+    return experiment(call, created)
+
+
+def start_experiment(call: Call, given: Nothing) -> Answer:
+    return experiment(call, trials.start(call.services, call.path["experiment"], actor=call.actor))
+
+
+def stop_experiment(call: Call, given: requests.Reasoned) -> Answer:
+    return experiment(call, trials.stop(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
+
+
+def widen_experiment(call: Call, given: requests.Widen) -> Answer:
+    name, coverage = call.path["experiment"], given.coverage
+    return experiment(call, trials.widen(call.services, name, coverage, actor=call.actor, reason=given.reason))
+
+
+# --- backups ----------------------------------------------------------------------------------------------------
+
+
+def backup(call: Call, backup: str) -> Answer:
+    return backups.record(call.services, backup)
+
+
+def verification(call: Call, run: str) -> Answer:
+    return backups.verification(call.services, run)
+
+
+def create_backup(call: Call, given: requests.NewBackup) -> Answer:
+    made = backups.create(
+        call.services, given.alias, actor=call.actor, reason=given.reason, keep=given.keep, along=call.along
+    )
+    return backup(call, made)
+
+
+def verify_backup(call: Call, given: Nothing) -> Answer:
+    run = backups.verify(call.services, backup=call.path["backup"], actor=call.actor, along=call.along)
+    return verification(call, run)
+
+
+def restore_backup(call: Call, given: requests.Reasoned) -> Answer:
+    named, why = call.path["backup"], given.reason
+    return started(call, backups.restore(call.services, backup=named, actor=call.actor, reason=why, along=call.along))
+
+
+# --- schedules and alerts -----------------------------------------------------------------------------------------
+
+
+def schedule_run(call: Call, run: str) -> Answer:
+    return scheduled.run(call.services, int(run))
+
+
+def run_schedule(call: Call, given: requests.Reasoned) -> Answer:
+    alias, action = call.path["alias"], call.path["action"]
+    asked = schedules.run(call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along)
+    return schedule_run(call, str(asked))
+
+
+def pause_schedule(call: Call, given: requests.Reasoned) -> Answer:
+    alias, action = call.path["alias"], call.path["action"]
+    schedules.pause(call.services, alias, action, actor=call.actor, reason=given.reason)
+    return _schedule(call)
+
+
+def resume_schedule(call: Call, given: requests.Reasoned) -> Answer:
+    alias, action = call.path["alias"], call.path["action"]
+    schedules.resume(call.services, alias, action, actor=call.actor, reason=given.reason)
+    return _schedule(call)
+
+
+def change_schedule(call: Call, given: requests.Schedule) -> Answer:
+    wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
+    alias, action = call.path["alias"], call.path["action"]
+    schedules.change(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
+    return _schedule(call)
+
+
+def _schedule(call: Call) -> Answer:
+    found: list[dict[str, Any]] = scheduled.schedules(call.services, call.path["alias"])
+    return next(one for one in found if one["action"] == call.path["action"])
+
+
+def test_alerts(call: Call, given: requests.TestAlert) -> Answer:
+    faults = deliveries.try_channels(call.services, given.channel, call.actor)
+    return {"channels": {name: {"sent": not fault, "error": fault} for name, fault in faults.items()}}

@@ -1,0 +1,143 @@
+"""The OpenAPI 3.1 document, made from the table of endpoints and the models that check what is sent."""
+
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from interfaces.http.api.endpoint import PREFIX, Endpoint, Query
+from interfaces.http.problems import MEDIA_TYPE
+
+Part = dict[str, Any]
+
+_SCHEMAS = "#/components/schemas/{model}"
+_NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
+_PROBLEMS = {
+    401: "No token, or one that is none",
+    403: "The token lacks the scope; or another site asks",
+    404: "There is no such thing",
+    409: "Refused as things stand: the same that the command line says",
+    413: "More than a megabyte was sent",
+    422: "Something in the request can never be right",
+    503: "A server did not answer; ask again",
+}
+
+
+def document(endpoints: Iterable[Endpoint]) -> Part:
+    table = list(endpoints)
+    schemas = models_json_schema(
+        [(endpoint.takes, "validation") for endpoint in table if endpoint.takes.model_fields], ref_template=_SCHEMAS
+    )[1]["$defs"]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "qdrant-rollouts",
+            "version": importlib.metadata.version("qdrant-rollouts"),
+            "description": "Rebuilds Qdrant collections behind an alias, and searches through what serves.",
+        },
+        "security": [{"token": []}],
+        "paths": _paths(table, schemas),
+        "components": {
+            "schemas": {**schemas, "Problem": _problem()},
+            "responses": {str(status): _refusal(words) for status, words in _PROBLEMS.items()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _paths(table: list[Endpoint], schemas: Part) -> Part:
+    paths: dict[str, Part] = {PREFIX + "/stream": {"get": _stream()}}
+    for endpoint in table:
+        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    return paths
+
+
+def _operation(endpoint: Endpoint, schemas: Part) -> Part:
+    does = endpoint.summary
+    return {
+        "operationId": re.sub(r"\W+", "_", f"{endpoint.method}{endpoint.path}").strip("_").lower(),
+        "tags": [endpoint.path.split("/")[1]],
+        "summary": does,
+        "description": f"Scope: {endpoint.scope or 'none'}.",
+        "parameters": [*_names(endpoint.path), *_query(endpoint, schemas), *_key(endpoint)],
+        **_body(endpoint),
+        "responses": {str(endpoint.status): _success(does), **_refusals()},
+    }
+
+
+def _names(path: str) -> list[Part]:
+    return [{"name": name, "in": "path", "required": True, "schema": _NAME} for name in re.findall(r"\{(\w+)\}", path)]
+
+
+def _query(endpoint: Endpoint, schemas: Part) -> list[Part]:
+    if not issubclass(endpoint.takes, Query) or not endpoint.takes.model_fields:
+        return []
+    schema = schemas[endpoint.takes.__name__]
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": part}
+        for name, part in schema["properties"].items()
+    ]
+
+
+def _key(endpoint: Endpoint) -> list[Part]:
+    if endpoint.told is None:
+        return []
+    words = "A name for this request: sent again within 24 hours, nothing is started twice."
+    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[!-~]+$"}
+    return [{"name": "Idempotency-Key", "in": "header", "required": False, "description": words, "schema": schema}]
+
+
+def _body(endpoint: Endpoint) -> Part:
+    takes: type[BaseModel] = endpoint.takes
+    if issubclass(takes, Query) or not takes.model_fields:
+        return {}
+    needed = any(field.is_required() for field in takes.model_fields.values())
+    schema = {"$ref": _SCHEMAS.format(model=takes.__name__)}
+    return {"requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}}
+
+
+def _success(words: str) -> Part:
+    return {"description": words, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def _refusals() -> Part:
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in _PROBLEMS}
+
+
+def _refusal(words: str) -> Part:
+    return {"description": words, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+def _problem() -> Part:
+    """RFC 9457, section 3.1; ``errors`` has a line for each fault."""
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            **dict.fromkeys(("type", "title", "detail"), text),
+            "status": {"type": "integer"},
+            "errors": {"type": "array", "items": text},
+        },
+    }
+
+
+def _stream() -> Part:
+    texts = [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string", "maxLength": 200}}
+        for name in ("alias", "deployment")
+    ]
+    last = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}}
+    stream = {"description": "Events as they happen", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return {
+        "operationId": "get_stream",
+        "tags": ["events"],
+        "summary": "Events as they happen, as server-sent events; goes on after Last-Event-ID",
+        "description": "Scope: read.",
+        "parameters": [*texts, last],
+        "responses": {"200": stream, **_refusals()},
+    }

@@ -1,0 +1,188 @@
+"""An endpoint as a row of a table, and the one way in which every row is answered: who asks, what he sent, what is
+done, in this order.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters import broker
+from core.commands import Along, alone
+from core.errors import Malformed
+from core.index_file import validated
+from core.naming import check_name
+from core.once import key_of, once
+from core.services import Services
+from core.tokens import Caller
+from interfaces.http.house import House, of
+from interfaces.http.security import allowed
+
+PREFIX = "/api/v1"
+Answer = dict[str, Any]
+
+#: Deep nesting is refused, not followed.
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class Body(BaseModel):
+    """What is sent as JSON: types as they are, nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """What stands after the question mark: texts that are read as what they should be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Nothing(Body):
+    """No body, or an empty one."""
+
+
+class NoQuery(Query):
+    """Nothing stands after the question mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who sent it, and the names in its path. ``along`` goes to whatever is started."""
+
+    house: House
+    caller: Caller
+    path: Mapping[str, str] = field(default_factory=dict)
+    along: Along = alone
+
+    @property
+    def services(self) -> Services:
+        return self.house.services
+
+    @property
+    def actor(self) -> str:
+        return self.caller.name
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``takes`` is a ``Body`` or, where nothing is sent, a ``Query``. ``told`` marks what starts something: it puts the
+    answer together from the id of what was started, and an ``Idempotency-Key`` is honoured."""
+
+    method: str
+    path: str
+    scope: str
+    does: Callable[[Call, Any], Answer]
+    takes: type[Body] | type[Query]
+    summary: str
+    told: Callable[[Call, str], Answer] | None = None
+
+    @property
+    def status(self) -> int:
+        return 202 if self.told else 200
+
+
+def route(endpoint: Endpoint) -> Route:
+    async def answer(request: Request) -> Response:
+        body = await request.body()
+        return await run_in_threadpool(_answered, endpoint, request, body)
+
+    return Route(PREFIX + endpoint.path, answer, methods=[endpoint.method])
+
+
+def rendered(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON has no word for infinity, nor for what is no number: they become null."""
+    text = json.dumps(_finite(content), ensure_ascii=False, default=str, allow_nan=False)
+    return Response(text, status, headers, "application/json")
+
+
+def _answered(endpoint: Endpoint, request: Request, body: bytes) -> Response:
+    caller = allowed(request, endpoint.scope)
+    path = {name: check_name(name, value) for name, value in request.path_params.items()}
+    content = _content(endpoint, request, body)
+    given = validated(endpoint.takes, content, "request")
+    call = Call(of(request), caller, path)
+    if endpoint.told is None:
+        return rendered(endpoint.does(call, given))
+    return _begun(endpoint, request, call, given)
+
+
+def _begun(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
+    """Nothing is started that nobody could be told of: the broker is asked first, as the command line does."""
+    if not call.house.settings.embedded:
+        broker.ping(call.house.settings)
+    name = request.headers.get("idempotency-key")
+    if name is None:
+        return rendered(endpoint.does(call, given), endpoint.status)
+    key = key_of(call.actor, name, request.method, request.url.path, given.model_dump(mode="json"))
+    told = endpoint.told
+    assert told is not None
+
+    def start(along: Along) -> Answer:
+        return endpoint.does(Call(call.house, call.caller, call.path, along), given)
+
+    answer, before = once(call.services, key, start, lambda id: told(call, id))
+    return rendered(answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None)
+
+
+def _content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any]:
+    """Raises Malformed for what is no JSON object, or holds what no database keeps."""
+    if issubclass(endpoint.takes, Query):
+        content = _parameters(request)
+    elif not body:
+        content = {}
+    else:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Malformed(f"request: Content-Type is {kind[:100]!r}; expected application/json")
+        content = _parsed(body)
+    _check_plain(content)
+    return content
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    pairs = request.query_params.multi_items()
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Malformed("request: a parameter is given twice; each may stand once")
+    return found
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        content = _JSON.validate_json(body)
+    except ValidationError as error:
+        raise Malformed(f"request: {error.errors()[0]['msg']}") from None
+    if not isinstance(content, dict):
+        raise Malformed(f"request: found a {type(content).__name__}; expected an object")
+    return content
+
+
+def _check_plain(content: Any) -> None:
+    if isinstance(content, str) and ("\0" in content or not _encodes(content)):
+        raise Malformed("request: a text holds a NUL or half a character; leave it out")
+    if isinstance(content, float) and not math.isfinite(content):
+        raise Malformed(f"request: found {content}; expected a finite number")
+    parts = (*content, *content.values()) if isinstance(content, dict) else content
+    for part in parts if isinstance(parts, list | tuple) else ():
+        _check_plain(part)
+
+
+def _encodes(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {str(name): _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple | set):
+        return [_finite(value) for value in content]
+    return _finite(asdict(content)) if is_dataclass(content) and not isinstance(content, type) else content

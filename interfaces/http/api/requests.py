@@ -1,0 +1,185 @@
+"""What may be sent: a model for each request. They check it, and they are its documentation."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from core.lifecycle import Status
+from interfaces.http.api.endpoint import Body, Query
+
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Limit = Annotated[int, Field(ge=1, le=1000, description="How many.")]
+Alias = Annotated[Word | None, Field(description="Only those of this index.")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Reasoned(Body):
+    reason: Text = Field("", description="Why; kept with the events.")
+
+
+class Paged(Query):
+    alias: Alias = None
+    limit: Limit = 20
+    after: Word | None = Field(None, description="The `next` of the page before.")
+
+
+# --- looking ----------------------------------------------------------------------------------------------------
+
+
+class Deployments(Paged):
+    status: Status | None = None
+
+
+class Events(Query):
+    alias: Alias = None
+    deployment: Word | None = Field(None, description="Only those of this deployment.")
+    limit: Limit = 20
+    before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(None, description="The `next` of the page before.")
+
+
+class OfIndex(Query):
+    alias: Alias = None
+
+
+class Listed(OfIndex):
+    limit: Limit = 20
+
+
+class Difference(Query):
+    one: Word = Field(description="A version: its number or collection.")
+    other: Word = Field(description="The version it is compared with.")
+    sample: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Records to compare.")
+
+
+# --- searching --------------------------------------------------------------------------------------------------
+
+
+class Searching(Body):
+    query: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = Field(
+        None, description="A text, embedded with the model of whatever collection answers."
+    )
+    vector: Annotated[list[Number], Field(min_length=1, max_length=65_536)] | None = Field(
+        None, description="Instead of `query`."
+    )
+    user_id: Word | None = Field(None, description="Whose search it is: one user is answered by the same collection.")
+    limit: Limit = 10
+
+    @property
+    def asked(self) -> str | list[float]:
+        """The text or the vector; exactly one of them is there."""
+        asked = self.vector if self.query is None else self.query
+        assert asked is not None
+        return asked
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.query is None) == (self.vector is None):
+            raise ValueError("expected either query or vector")
+        return self
+
+
+class Search(Searching):
+    query_id: Annotated[str, StringConstraints(max_length=200)] = Field(
+        "", description="The name of a search on two lists that were drafted into one; clicks are reported with it."
+    )
+    filter: dict[str, Any] | None = Field(None, description="As Qdrant's REST API spells it.")
+    using: Annotated[str, StringConstraints(max_length=128)] | None = Field(None, description="Another vector's name.")
+    score_threshold: Number | None = None
+    offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+# --- deployments ------------------------------------------------------------------------------------------------
+
+
+class Deploy(Reasoned):
+    alias: Word
+    source: Text | None = Field(None, description="jsonl:, csv:, dir:, parquet: or collection:; else the index file's.")
+    collection: Word | None = Field(None, description="Take this collection instead of building one.")
+    strategy: Word | None = None
+    validation_queries: Annotated[list[Text], Field(max_length=1000)] | None = None
+    rollback_on_failure: bool | None = None
+    options: dict[str, Any] = Field(
+        default_factory=dict, description='Settings as in the index file, laid over it: `{"soak": {"seconds": 60}}`.'
+    )
+
+
+class Promote(Reasoned):
+    full: bool = Field(False, description="Past every stage and watch that is left; needs a reason, skips no gate.")
+
+
+# --- aliases and collections ------------------------------------------------------------------------------------
+
+
+class NewAlias(Reasoned):
+    alias: Word
+    collection: Word
+    force: bool = Field(False, description="Repoint an alias that points elsewhere.")
+
+
+class Switch(Reasoned):
+    collection: Word
+    delete_old: bool = Field(False, description="Delete the old collection after its grace period of 60 minutes.")
+
+
+class Deletion(Reasoned):
+    grace_period_minutes: Annotated[Number, Field(ge=0, le=5_256_000)] = 60.0
+
+
+class Adopt(Reasoned):
+    collection: Word | None = Field(None, description="Another than the one the alias points to.")
+    trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
+
+
+# --- experiments ------------------------------------------------------------------------------------------------
+
+
+class NewExperiment(Body):
+    name: Word
+    control: Word
+    treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
+    alias: Word | None = None
+    split: Share = Field(0.5, description="The share of the treatments together.")
+    metrics: Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None = None
+    options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
+    start: bool = True
+
+
+class Widen(Reasoned):
+    coverage: Annotated[int, Field(ge=1, le=10_000)] = Field(description="Basis points of the users.")
+
+
+class Feedback(Body):
+    metric: Word
+    value: Number
+    variant: Annotated[str, StringConstraints(max_length=200)] = ""
+    user_id: Word | None = None
+    key: Word | None = Field(None, description="Names this piece of feedback: given twice, it is counted once.")
+    query_id: Annotated[str, StringConstraints(max_length=200)] = ""
+    document: Annotated[str, StringConstraints(max_length=2000)] | int = ""
+
+
+# --- backups, schedules, alerts ---------------------------------------------------------------------------------
+
+
+class NewBackup(Reasoned):
+    alias: Word
+    keep: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Of this alias so many are left; the oldest are removed when this one is made."
+    )
+
+
+class Schedule(Reasoned):
+    """Keys that are not sent stay as they are."""
+
+    cron: Word | None = None
+    zone: Word | None = None
+    misfire: Literal["once", "skip"] | None = None
+    late_after_minutes: Annotated[Number, Field(ge=0)] | None = None
+    overlap: Literal["skip", "wait"] | None = None
+    success_within_hours: Annotated[Number, Field(gt=0)] | None = None
+
+
+class TestAlert(Body):
+    channel: Word | None = Field(None, description="One channel of the index file, else all of them.")

@@ -1,0 +1,112 @@
+"""Events as they happen, as server-sent events: for pages and programs that watch.
+
+Rule: however many listen, the database is asked once a second what its newest event is; only when there is a newer one,
+each looks for its own. Events may become visible in another order than that of their ids, so the last of them are
+looked at again.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core import queries
+from core.errors import AppError, Malformed
+from core.index_file import validated
+from core.services import Services
+from interfaces.http.api.endpoint import Query
+from interfaces.http.api.requests import Word
+from interfaces.http.house import of
+from interfaces.http.security import allowed
+
+#: Seconds between two looks, and between two signs of life.
+EVERY, HEARTBEAT = 1.0, 15
+#: Ids that are looked at again: as many events as are written while one transaction lasts.
+_AGAIN = 100
+
+
+class Watched(Query):
+    alias: Word | None = None
+    deployment: Word | None = None
+
+
+class News:
+    """The newest event, asked for by any number of listeners and looked up once a second."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = asyncio.Lock()
+        self._looked_at = 0.0
+        self._newest = (0, 0)
+
+    async def newest(self) -> tuple[int, int]:
+        """Its id, and how many of the last ids are there by now: whichever grows, there is news."""
+        asked = time.monotonic()
+        async with self._lock:
+            if self._looked_at < asked:
+                await asyncio.sleep(max(0.0, self._looked_at + EVERY - asked))
+                self._newest = await run_in_threadpool(queries.newest_event, self._services, _AGAIN)
+                self._looked_at = time.monotonic()
+            return self._newest
+
+
+@dataclass(slots=True)
+class _Listener:
+    """``start``: what came before is not told. ``told``: of the last ids, those that were."""
+
+    services: Services
+    watched: Watched
+    start: int
+    told: set[int] = field(default_factory=set)
+
+    def news(self) -> list[ServerSentEvent]:
+        last = max(self.told, default=self.start)
+        found = queries.events_since(
+            self.services, max(self.start, last - _AGAIN), self.watched.alias, self.watched.deployment
+        )
+        new = [event for event in found if event["id"] not in self.told]
+        self.told |= {event["id"] for event in new}
+        self.told = {id for id in self.told if id > max(self.told) - _AGAIN}
+        return [
+            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=str), id=str(event["id"]), event="change")
+            for event in new
+        ]
+
+
+async def stream(request: Request) -> Response:
+    """From now on, or from after ``Last-Event-ID``. It ends when the client goes, or may read no longer."""
+    await run_in_threadpool(allowed, request, "read")
+    watched = validated(Watched, dict(request.query_params), "request")
+    services = of(request).services
+    last = _last(request)
+    start = last if last is not None else (await run_in_threadpool(queries.newest_event, services, _AGAIN))[0]
+    return EventSourceResponse(_told(request, _Listener(services, watched, start)), ping=HEARTBEAT)
+
+
+async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSentEvent]:
+    news: News = request.app.state.news
+    seen: tuple[int, int] | None = None
+    while True:
+        try:
+            await run_in_threadpool(allowed, request, "read")
+            newest = await news.newest()
+            if newest != seen:
+                for event in await run_in_threadpool(listener.news):
+                    yield event
+                seen = newest
+        except AppError as error:
+            yield ServerSentEvent(json.dumps({"detail": str(error)}), event="end")
+            return
+
+
+def _last(request: Request) -> int | None:
+    text = request.headers.get("last-event-id", "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise Malformed(f"Last-Event-ID is {text[:40]!r}; expected the id of an event, a whole number")
+    return int(text) if text else None

@@ -1,0 +1,77 @@
+"""Every endpoint of the API. To add one: a row here, whose function calls the core's; the document, the checks of what
+is sent, the scopes and their tests follow from it.
+
+Moving an alias by hand and deleting collections pass no gate, so they need more than ``deploy``.
+"""
+
+from functools import partial
+
+from core.lifecycle import Event
+from interfaces.http.api import acting, looking, requests, searching
+from interfaces.http.api.endpoint import Endpoint, NoQuery, Nothing
+
+get, post, put, patch, delete = (partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE"))
+
+_R, _S, _D = requests.Reasoned, "/schedules/{alias}/{action}", "/deployments/{deployment}"
+_X, _B, _I = "/experiments/{experiment}", "/backups/{backup}", "/indexes/{alias}"
+
+# fmt: off
+ENDPOINTS: tuple[Endpoint, ...] = (
+    get("/me", "", looking.me, NoQuery, "Who is asking, and what he may do"),
+
+    get("/indexes", "read", looking.indexes, NoQuery, "Every index; those that need somebody first"),
+    get(_I, "read", looking.index, NoQuery, "One index: what serves, since when, what goes on"),
+    get(f"{_I}/versions", "read", looking.versions, NoQuery, "Its versions, newest first"),
+    get(f"{_I}/diff", "read", looking.diff, requests.Difference, "What is different between two versions"),
+    get(f"{_I}/route", "read", looking.route, NoQuery, "Which collections answer, and who serves it by now"),
+    post(f"{_I}/search", "search", searching.search, requests.Search, "Searches through the route"),
+    post(f"{_I}/rebuild", "deploy", acting.rebuild, _R, "Deploys it unless nothing has changed", acting.started),
+    post(f"{_I}/rollback", "deploy", acting.rollback, _R, "Back to the version before", acting.started),
+    post(f"{_I}/adopt", "deploy", acting.adopt, requests.Adopt, "Takes what it leads to under management"),
+    get("/routes", "read", looking.routes, NoQuery, "Every route that was ever set"),
+
+    get("/deployments", "read", looking.deployments, requests.Deployments, "Deployments, newest first"),
+    post("/deployments", "deploy", acting.deploy, requests.Deploy, "Starts a deployment", acting.started),
+    get(_D, "read", looking.deployment, NoQuery, "One deployment with steps, gate and events"),
+    post(f"{_D}/promote", "deploy", acting.promote, requests.Promote, "Approves, or ends a stage or a pause"),
+    post(f"{_D}/retry", "deploy", acting.wish(Event.RETRY), _R, "Runs a gate that could not tell once more"),
+    post(f"{_D}/pause", "deploy", acting.wish(Event.PAUSE), _R, "Stops it where it is"),
+    post(f"{_D}/resume", "deploy", acting.wish(Event.RESUME), _R, "Lets it go on"),
+    post(f"{_D}/abort", "deploy", acting.wish(Event.ABORT), _R, "Rolls it back"),
+
+    get("/aliases", "read", looking.aliases, NoQuery, "Every alias and the collection behind it"),
+    post("/aliases", "admin", acting.create_alias, requests.NewAlias, "Points a new alias to a collection"),
+    put("/aliases/{alias}", "admin", acting.switch_alias, requests.Switch, "Points it to another collection"),
+    delete("/aliases/{alias}", "admin", acting.delete_alias, _R, "Removes it; the collection stays"),
+    get("/deletions", "read", looking.deletions, requests.Listed, "Deletions to come, and the latest that ended"),
+    post("/collections/{collection}/keep", "deploy", acting.keep, _R, "Cancels its deletion for good"),
+    delete("/collections/{collection}", "admin", acting.delete_collection, requests.Deletion,
+      "Writes its deletion down, after a grace period, if nothing uses it then"),
+
+    get("/experiments", "read", looking.experiments, requests.Paged, "Experiments, newest first"),
+    post("/experiments", "deploy", acting.create_experiment, requests.NewExperiment,
+      "Compares collections on the users of an alias", acting.experiment),
+    get(_X, "read", looking.experiment, NoQuery, "What it was asked, and what became of it"),
+    get(f"{_X}/report", "read", looking.report, NoQuery, "Its analysis of this moment, and the looks before"),
+    post(f"{_X}/start", "deploy", acting.start_experiment, Nothing, "Begins a draft"),
+    post(f"{_X}/stop", "deploy", acting.stop_experiment, _R, "Control answers everybody again"),
+    post(f"{_X}/widen", "deploy", acting.widen_experiment, requests.Widen, "Enrols more of the users"),
+    post(f"{_X}/search", "search", searching.route_query, requests.Searching, "Searches the arm of a user"),
+    post(f"{_X}/feedback", "feedback", searching.feedback, requests.Feedback, "Counts what a user did"),
+
+    get("/backups", "read", looking.backups, requests.OfIndex, "Backups, newest first"),
+    post("/backups", "deploy", acting.create_backup, requests.NewBackup, "Starts one", acting.backup),
+    get(_B, "read", looking.backup, NoQuery, "One backup"),
+    post(f"{_B}/verify", "deploy", acting.verify_backup, Nothing, "Starts trying it out", acting.verification),
+    post(f"{_B}/restore", "deploy", acting.restore_backup, _R, "Deploys what is in it", acting.started),
+
+    get("/schedules", "read", looking.schedules, requests.Listed, "Schedules, next times, last runs"),
+    patch(_S, "deploy", acting.change_schedule, requests.Schedule, "Gives it other times, or its first"),
+    post(f"{_S}/run", "deploy", acting.run_schedule, _R, "Has it done now", acting.schedule_run),
+    post(f"{_S}/pause", "deploy", acting.pause_schedule, _R, "Lets times pass without a run"),
+    post(f"{_S}/resume", "deploy", acting.resume_schedule, _R, "Goes on with the next time"),
+
+    get("/events", "read", looking.events, requests.Events, "What happened, newest first"),
+    get("/alerts", "read", looking.alerts, requests.Listed, "What somebody was told, newest first"),
+    post("/alerts/test", "deploy", acting.test_alerts, requests.TestAlert, "Sends a test to the channels"),
+)
