@@ -22,7 +22,9 @@ def _which(command: Command) -> Command:
 
 @click.group(cls=InOrder)
 def backup() -> None:
-    """Backups of an index, in a directory or on a remote filesystem.
+    """Backups of an index, in a directory or on S3 and the like.
+
+    Where they stand is for ROLLOUTS_BACKUP_DIR to say.
 
     A backup is a snapshot of the collection behind an alias, with its checksum and what it must contain. It needs a
     Qdrant server; the embedded one has no snapshots.
