@@ -10,5 +10,6 @@ An application makes a router once in each process and searches through it::
 
 from core.routing.request import Answer, Options
 from core.routing.router import AsyncRouter, Router
+from core.routing.routers import Routers
 
-__all__ = ["Answer", "AsyncRouter", "Options", "Router"]
+__all__ = ["Answer", "AsyncRouter", "Options", "Router", "Routers"]

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from core.overview.sight import Sight
-from core.routing import Router
+from core.routing import Routers
 from core.services import Services
 from core.settings import Settings
 from interfaces.http import api, health, metrics, pages
@@ -33,7 +33,7 @@ def make_mcp_app(services: Services, settings: Settings) -> Starlette:
 
 
 def _app(services: Services, settings: Settings, sight: Sight, routes: Sequence[BaseRoute]) -> Starlette:
-    house = House(services, settings, Router(services), sight)
+    house = House(services, settings, Routers(services, lent=settings.embedded), sight)
     agents = Endpoint(house)
     app = Starlette(
         routes=[*routes, *agents.routes()],
@@ -51,4 +51,4 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     house: House = app.state.house
     async with app.state.agents.running():
         yield
-    await run_in_threadpool(house.router.close)
+    await run_in_threadpool(house.routers.close)

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from core.overview.sight import Sight
-from core.routing import Router
+from core.routing import Routers
 from core.services import Services
 from core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """``router`` is the one of this process; it is closed when the process ends. ``sight`` is what Qdrant and the index
-    file say, as it was last seen."""
+    """``routers`` are closed when the process ends. ``sight`` is what Qdrant and the index file say, as it was last
+    seen."""
 
     services: Services
     settings: Settings
-    router: Router
+    routers: Routers
     sight: Sight
 
     @property

@@ -25,7 +25,7 @@ class Endpoint:
 
     def __init__(self, house: House) -> None:
         deploys = house.settings.mcp_deploy
-        server = make_server(house.services, house.router, Guard(_caller), deploys=deploys)
+        server = make_server(house.services, house.routers, Guard(_caller), deploys=deploys)
         server.streamable_http_app(stateless_http=True, transport_security=_LOOKED_AT)
         self._calls = server.session_manager
 

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 
+from core.routing import Routers
 from core.services import Services
 from interfaces.mcp.guard import Guard
 from interfaces.mcp.resources import add_resources
-from interfaces.mcp.tools import Searching, Tools
+from interfaces.mcp.tools import Tools
 
 _INSTRUCTIONS = (
     "Searches indexes of documents by meaning: search_with_alias, with an alias that list_indexes names. "
@@ -20,9 +21,9 @@ _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 
 
-def make_server(services: Services, searching: Searching, guard: Guard, *, deploys: bool) -> MCPServer[None]:
+def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: bool) -> MCPServer[None]:
     """Without ``deploys`` nothing that changes anything is even registered."""
-    tools = Tools(services, searching, guard)
+    tools = Tools(services, routers, guard)
 
     @asynccontextmanager
     async def life(_: MCPServer[None]) -> AsyncIterator[None]:

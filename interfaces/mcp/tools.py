@@ -1,7 +1,7 @@
 """What agents may ask. Each tool is one function of the core; its docstring is what a model reads of it."""
 
 from functools import partial
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core import declared, lineage, queries
 from core.errors import Refused
 from core.overview import home, sight
-from core.routing import Answer
+from core.routing import Routers
 from core.services import Services
 from interfaces.mcp import answers
 from interfaces.mcp.guard import Guard
@@ -24,13 +24,9 @@ LONGEST_WAIT = 50.0
 _LOOK = 0.5
 
 
-class Searching(Protocol):
-    def search(self, alias: str, query: str, user_id: str | None = None, limit: int = 10) -> Answer: ...
-
-
 class Tools:
-    def __init__(self, services: Services, searching: Searching, guard: Guard) -> None:
-        self._services, self._searching, self._guard = services, searching, guard
+    def __init__(self, services: Services, routers: Routers, guard: Guard) -> None:
+        self._services, self._routers, self._guard = services, routers, guard
         #: Set when the server ends, so that nobody waits any longer.
         self.closing = anyio.Event()
 
@@ -49,7 +45,8 @@ class Tools:
         """Searches an index by meaning and returns the nearest records with their scores, best first."""
         with self._guard.asked(context, "search"):
             _check_search(query, limit)
-            answer = self._searching.search(alias, query, user_id, limit)
+            with self._routers.one() as router:
+                answer = router.search(alias, query, user_id, limit)
             return answers.found(alias, answer, *self._version(answer.collection))
 
     def list_indexes(self, context: Context) -> answers.Indexes:

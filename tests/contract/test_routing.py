@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from adapters.qdrant_async import ThreadedSearches
 from core import traffic
 from core.errors import Refused, Unavailable
 from core.experiments.assignment import bucket
-from core.routing import AsyncRouter, Router, table
+from core.routing import AsyncRouter, Router, Routers, table
 from core.routing.desk import LOOK_EVERY
 from core.routing.route import Route
 from tests.world import DIMENSION, EMBEDDING, World, texts
@@ -363,3 +364,13 @@ def test_the_async_router_falls_back_too(routed):
     found = asyncio.run(ask())
     assert (found.collection, found.fallback) == (blue, True)
     assert observed(routed)["canary", "real"].errors == 1
+
+
+@pytest.mark.parametrize("lent", [True, False])
+def test_a_router_that_is_lent_leaves_nothing_behind_that_looks_at_the_store(routed, lent):
+    before = set(threading.enumerate())
+    with closing(Routers(routed.services, lent=lent)) as routers:
+        with routers.one() as router:
+            assert router.search("docs", "text asyncio python", user_id="anna").results
+        assert bool(set(threading.enumerate()) - before) != lent
+    assert set(threading.enumerate()) == before

@@ -32,7 +32,7 @@ def schema(tmp_path_factory):
     world.run()
     app = make_app(world.services, Settings(api_token="a token of the test"))
     yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app=app, headers={"Host": "localhost"})
-    app.state.house.router.close()
+    app.state.house.routers.close()
     world.close()
 
 

@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from adapters.qdrant_local import LocalStore
 from core import tokens
 from core.errors import Unavailable
-from core.routing import Router
+from core.routing import Routers
 from core.settings import Settings
 from core.tokens import Caller, brought
 from interfaces.http import serving
@@ -77,9 +77,9 @@ class Agent:
 
     def ask(self, what):
         async def asked():
-            with Router(self.world.services) as router:
+            with closing(Routers(self.world.services, lent=False)) as routers:
                 guard = Guard(lambda context: self.caller)
-                server = make_server(self.world.services, router, guard, deploys=self.deploys)
+                server = make_server(self.world.services, routers, guard, deploys=self.deploys)
                 async with Client(server) as client:
                     return await told(what(client))
 
@@ -310,8 +310,8 @@ def test_a_search_is_answered_while_the_database_is_away(world, agent):
     """The route is known already; what is not known is said."""
 
     async def asked():
-        with Router(world.services) as router:
-            server = make_server(world.services, router, Guard(lambda context: agent.caller), deploys=False)
+        with closing(Routers(world.services, lent=False)) as routers:
+            server = make_server(world.services, routers, Guard(lambda context: agent.caller), deploys=False)
             async with Client(server) as client:
                 arguments = {"query": "asyncio", "alias": "docs"}
                 await client.call_tool("search_with_alias", arguments)

@@ -18,17 +18,19 @@ def search(call: Call, given: requests.Search) -> Answer:
         options["score_threshold"] = given.score_threshold
     if given.offset:
         options["offset"] = given.offset
-    router = call.house.router
-    found = router.search(call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options)
+    with call.house.routers.one() as router:
+        found = router.search(call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options)
     return asdict(found)
 
 
 def route_query(call: Call, given: requests.Searching) -> Answer:
     experiment = queries.experiment(call.services, call.path["experiment"])["id"]
-    variant, results = call.house.router.route_query(experiment, given.asked, given.user_id, given.limit)
+    with call.house.routers.one() as router:
+        variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
     return {"variant": variant, "results": [asdict(hit) for hit in results]}
 
 
 def feedback(call: Call, given: requests.Feedback) -> Answer:
-    recorded = call.house.router.track_feedback(call.path["experiment"], **given.model_dump())
+    with call.house.routers.one() as router:
+        recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}

@@ -1,0 +1,29 @@
+"""Which router a process that serves many searches uses for each of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.routing.router import Router
+from core.services import Services
+
+
+class Routers:
+    """One for the whole process; or, with ``lent``, a new one for each piece of work: a router that stays looks at its
+    routes, and at the store, twice a second, and a store that is one process's at a time would never be free for
+    another."""
+
+    def __init__(self, services: Services, *, lent: bool) -> None:
+        self._services = services
+        self._kept = None if lent else Router(services)
+
+    @contextmanager
+    def one(self) -> Iterator[Router]:
+        if self._kept is not None:
+            yield self._kept
+        else:
+            with Router(self._services) as router:
+                yield router
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
