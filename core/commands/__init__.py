@@ -1,0 +1,25 @@
+"""What people and programs may ask for. Every refusal comes before anything is changed.
+
+Each command is one function here; the command line, Celery tasks and pages are skins over it.
+"""
+
+from core.commands.aliases import GRACE_MINUTES, create_alias, delete_alias, safe_delete_collection, switch_alias
+from core.commands.beginning import Along, alone, begin
+from core.commands.deployments import deploy, find, rollback, wish
+from core.commands.specs import spec_of
+
+__all__ = [
+    "GRACE_MINUTES",
+    "Along",
+    "alone",
+    "begin",
+    "create_alias",
+    "delete_alias",
+    "deploy",
+    "find",
+    "rollback",
+    "safe_delete_collection",
+    "spec_of",
+    "switch_alias",
+    "wish",
+]

@@ -1,0 +1,170 @@
+"""What people may ask of deployments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import aliases, engine, occupancy
+from core.commands.beginning import Along, alone, begin
+from core.commands.specs import (
+    check_declared,
+    check_server,
+    check_validation,
+    declared_spec,
+    inherited,
+    listed,
+    live_aliases,
+    serving,
+)
+from core.errors import Busy, Malformed, Refused, Unknown
+from core.evidence.opening import judged_queries
+from core.index_file import IndexSpec
+from core.lifecycle import Event, Status
+from core.models import Deployment
+from core.naming import check_name
+from core.plan import Plan
+from core.ports import Source
+from core.services import Services
+from core.strategies import STRATEGIES
+from core.strategies import rollback as rollback_strategy
+
+
+def deploy(
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    source: str | None = None,
+    strategy: str | None = None,
+    queries: Sequence[str] | None = None,
+    rollback_on_failure: bool | None = None,
+    collection: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    reason: str = "",
+    along: Along = alone,
+) -> str:
+    """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
+    that is there instead of building one from ``source``; ``along`` writes more in the same transaction."""
+    check_name("alias", alias)
+    live = live_aliases(services)
+    check_server(services)
+    spec = declared_spec(services, alias, live)
+    declared = spec
+    spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
+    spec = inherited(services, spec.with_options(options or {}), live.get(alias))
+    check_declared(spec, declared)
+    plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
+    check_validation(services, spec, blue)
+    judged_queries(services, spec)
+    if any(step.name == "shift" for step in plan) and blue is None:
+        raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
+    if collection is not None:
+        _check_existing(services, collection, blue, source)
+        return begin(
+            services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
+        )
+    opened = _source(services, alias, spec)
+    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along)
+
+
+def rollback(services: Services, alias: str, *, actor: str, reason: str = "", along: Along = alone) -> str:
+    """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
+    check_name("alias", alias)
+    current = serving(live_aliases(services), alias)
+    with services.sessions() as session:
+        occupancy.check_alone(session, alias)
+        last = _last_live(session, alias, current)
+    if last is None or last.blue is None:
+        raise Refused(f"{alias} has no version before {current} to go back to")
+    if _is_gone(services, last.blue):
+        raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
+    spec = IndexSpec.model_validate(last.spec)
+    return begin(
+        services,
+        alias,
+        spec.model_copy(update={"strategy": "rollback"}),
+        rollback_strategy.plan(),
+        blue=current,
+        actor=actor,
+        existing=last.blue,
+        reason=reason,
+        along=along,
+    )
+
+
+def wish(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
+    """Leaves a wish (promote, retry, pause, resume, abort) for the engine and returns the deployment's full id."""
+    found = find(services, deployment_id)
+    engine.request(services, found, event, actor, reason)
+    return found
+
+
+def find(services: Services, deployment_id: str) -> str:
+    """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
+    with services.sessions() as session:
+        query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
+        found = session.scalars(query).all() if deployment_id else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"deployment id {deployment_id!r} fits several; give more of it")
+    raise Unknown(f"there is no deployment {deployment_id!r}; `rollouts list` shows them")
+
+
+def _asked(
+    source: str | None, strategy: str | None, queries: Sequence[str] | None, rollback_on_failure: bool | None
+) -> dict[str, Any]:
+    asked = {
+        "source": source,
+        "strategy": strategy,
+        "validation": {"queries": list(queries)} if queries is not None else None,
+        "rollback_on_failure": rollback_on_failure,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
+    if spec.strategy not in STRATEGIES:
+        raise Malformed(f"strategy {spec.strategy!r} is not known; known: {listed(STRATEGIES)}")
+    return STRATEGIES[spec.strategy](spec, existing=existing)
+
+
+def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
+    if spec.source is None:
+        raise Refused(f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME …)")
+    source = services.source(spec.source)
+    try:
+        source.check()
+    except Busy:
+        if source.collection is None:
+            raise
+    return source
+
+
+def _check_existing(services: Services, collection: str, blue: str | None, source: str | None) -> None:
+    if source is not None:
+        raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
+    check_name("collection", collection)
+    if collection == blue:
+        raise Refused(f"{collection} is what is served already; name another collection")
+    aliases.check_target(services, collection)
+
+
+def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
+    query = select(Deployment).where(
+        Deployment.alias == alias,
+        Deployment.kind == "rollout",
+        Deployment.status == Status.LIVE,
+        Deployment.green == collection,
+    )
+    return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
+
+
+def _is_gone(services: Services, collection: str) -> bool:
+    """False where another process has the store open: the switch itself looks again before it does anything."""
+    try:
+        return collection not in services.store.collections()
+    except Busy:
+        return False

@@ -1,0 +1,95 @@
+"""What a deployment of an index would be held to: the index file, the live collection and the request together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from core.checks import asked
+from core.errors import Busy, Refused, Unknown
+from core.index_file import IndexSpec
+from core.models import AliasState
+from core.services import Services
+from core.stamps import STAMPS_SINCE, read_stamp
+
+#: Kinds of source that no request may name, be it for records or for judged queries.
+_DECLARED_ONLY = ("python:", "sql:")
+
+
+def spec_of(
+    services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
+) -> IndexSpec:
+    """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
+    declared = declared_spec(services, alias, live)
+    spec = inherited(services, declared.with_options(options or {}), live.get(alias))
+    check_declared(spec, declared)
+    check_validation(services, spec, live.get(alias))
+    return spec
+
+
+def live_aliases(services: Services) -> dict[str, str]:
+    """Aliases as they are; while another process has the embedded store open, as they were last set."""
+    try:
+        return services.store.aliases()
+    except Busy:
+        with services.sessions() as session:
+            rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
+            return {alias: desired for alias, desired in rows if desired}
+
+
+def check_server(services: Services) -> None:
+    """Refuses a server that ignores the stamp by which a collection is known as a deployment's own (qdrant-facts 1)."""
+    try:
+        server = services.store.server()
+    except Busy:
+        return
+    if server.version < STAMPS_SINCE:
+        wanted, found = (".".join(map(str, version)) for version in (STAMPS_SINCE, server.version))
+        raise Refused(f"Qdrant at {server.address} is {found}; deployments need {wanted} or newer: upgrade the server")
+
+
+def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
+    declared = services.indexes()
+    if alias in declared:
+        return declared[alias]
+    if alias in live:
+        return IndexSpec()
+    known = listed({*declared, *live})
+    raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+
+
+def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
+    """Code and queries run with the rights of a worker, so only who writes the index file may name them."""
+    said = {declared.source, declared.validation.judged}
+    for text in (spec.source, spec.validation.judged):
+        if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
+            kind = text.strip().partition(":")[0]  # what follows may hold a secret that does not belong there
+            raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
+
+
+def inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
+    """An index that declares no model goes on with the one its live collection is stamped with."""
+    if spec.embedding is not None or blue is None:
+        return spec
+    try:
+        stamp = read_stamp(services.store, blue)
+    except Busy:
+        return spec
+    return spec.model_copy(update={"embedding": stamp.spec}) if stamp is not None else spec
+
+
+def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
+    """A query is text: without a model nobody can ask it."""
+    if spec.embedding is None and (spec.validation.queries or spec.validation.judged):
+        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
+    asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
+
+
+def serving(live: Mapping[str, str], alias: str) -> str:
+    if alias not in live:
+        raise Unknown(f"alias {alias} does not exist; known: {listed(live)}")
+    return live[alias]
+
+
+def listed(names: Mapping[str, Any] | set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
