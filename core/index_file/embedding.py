@@ -1,0 +1,90 @@
+"""What is declared of texts, their model and their collection."""
+
+import string
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, StrictBool, field_validator, model_validator
+
+from core.index_file.values import AtLeastOne, Count, Strict
+
+
+class ChunkSpec(Strict):
+    """How documents are cut into chunks; ``field`` defaults to the last of the template, ``max_tokens`` to what the
+    model reads. Both counts are of the model's tokens."""
+
+    field: str | None = None
+    max_tokens: Annotated[int, Field(ge=16, strict=True)] | None = None
+    overlap: Count = 0
+
+
+class EmbeddingSpec(Strict):
+    """Which model turns a record into a vector. ``text`` is a template over the record's fields, plain names only."""
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    text: str = "{text}"
+    #: Name of the collection's vector; empty is the unnamed one.
+    vector: str = ""
+    #: Documents longer than the model reads become several points; see ``core.chunks``.
+    chunk: ChunkSpec | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _plain_names(cls, text: str) -> str:
+        if not template_fields(text):
+            raise ValueError("expected at least one {field}")
+        return text
+
+    @model_validator(mode="after")
+    def _field_of_the_template(self) -> Self:
+        names = template_fields(self.text)
+        if self.chunk is not None and self.chunk.field not in {None, *names}:
+            raise ValueError(f"chunk.field is {self.chunk.field!r}; expected a field of text: {', '.join(names)}")
+        return self
+
+
+class CollectionSpec(Strict):
+    """Vector settings that differ from the live collection's, or from the server's defaults on a first deployment."""
+
+    distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"] | None = None
+    datatype: Literal["float32", "float16", "uint8"] | None = None
+    on_disk: StrictBool | None = None
+    hnsw: dict[str, int | bool] | None = None
+    quantization: dict[str, Any] | None = None
+    shard_number: AtLeastOne | None = None
+    replication_factor: AtLeastOne | None = None
+    on_disk_payload: StrictBool | None = None
+    payload_indexes: dict[str, str | dict[str, Any]] = {}
+
+
+class ProviderSpec(Strict):
+    """An endpoint that embeds, of OpenAI's form. No request and no stamp can name one: where texts and key are sent is
+    for the operator to say."""
+
+    url: str
+    #: The environment variable that holds the API key; without one none is sent.
+    key: str | None = None
+    #: Texts in a request.
+    batch: AtLeastOne = 64
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+        return url
+
+
+def template_fields(template: str) -> tuple[str, ...]:
+    """The record fields a text template names, each once, in order. Raises ValueError for all but plain ``{name}``."""
+    names = []
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if not name.isidentifier() or spec or conversion:
+            raise ValueError(f"expected plain {{field}} names, found {{{name}}}")
+        names.append(name)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,109 @@
+"""The file itself: its sections, and how it is read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import StrictBool, field_validator
+
+from core.alert_spec import AlertsSpec
+from core.crawl_spec import CrawlSpec
+from core.errors import Malformed, Refused
+from core.index_file.embedding import CollectionSpec, EmbeddingSpec, ProviderSpec
+from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
+from core.index_file.schedule import Scheduled
+from core.index_file.validation import ValidationSpec
+from core.index_file.values import Count, Positive, Seconds, Strict, validated
+from core.naming import check_name
+
+
+class IndexSpec(Strict):
+    """One entry of the index file, and what a deployment carries as its frozen settings."""
+
+    source: str | None = None
+    embedding: EmbeddingSpec | None = None
+    collection: CollectionSpec = CollectionSpec()
+    strategy: str = "blue_green"
+    validation: ValidationSpec = ValidationSpec()
+    soak: SoakSpec = SoakSpec()
+    canary: CanarySpec = CanarySpec()
+    grace_period_minutes: Seconds = 60
+    retention: RetentionSpec = RetentionSpec()
+    rebuild: Scheduled = None
+    verify: Scheduled = None
+    backup: Scheduled = None
+    on_bad_record: Literal["fail", "skip"] = "fail"
+    max_bad_records: Count = 100
+    rollback_on_failure: StrictBool = True
+    #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
+    progress_deadline_seconds: Positive = 600
+
+    def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
+        """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
+        return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
+
+
+class IndexFile(Strict):
+    indexes: dict[str, IndexSpec] = {}
+    #: By the name that models are written with: ``NAME:model``.
+    providers: dict[str, ProviderSpec] = {}
+    alerts: AlertsSpec = AlertsSpec()
+    crawl: CrawlSpec = CrawlSpec()
+
+    @field_validator("providers")
+    @classmethod
+    def _free_names(cls, providers: dict[str, ProviderSpec]) -> dict[str, ProviderSpec]:
+        taken = sorted({"hashing", "sentence-transformers"} & providers.keys())
+        if taken:
+            raise ValueError(f"{taken[0]} is served on this machine; expected another name")
+        return providers
+
+    @field_validator("indexes")
+    @classmethod
+    def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
+        try:
+            return {check_name("index", alias): spec for alias, spec in indexes.items()}
+        except Refused as error:
+            raise ValueError(str(error)) from None
+
+
+def load_index_file(path: Path) -> IndexFile:
+    """Reads and validates the index file; no file means no declared index. Raises Refused with path, value, bound."""
+    if not path.exists():
+        return IndexFile()
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refused(f"{path}: cannot be read: {error}") from error
+    try:
+        return validated(IndexFile, {} if content is None else content, str(path))
+    except Malformed as error:  # whoever asks for something has not written this file
+        raise Refused(str(error)) from None
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        # An empty section replaces what was there: `quantization: {}` switches it off.
+        nested = isinstance(value, Mapping) and value and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if nested else value
+    return result
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own loader lets a second equal key win in silence; this one refuses.
+
+    It looks while composing: later, merge keys (``<<``) have legally brought in keys that are then overridden.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return node

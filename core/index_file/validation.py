@@ -1,0 +1,68 @@
+"""What is declared of the gate."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+
+from core.index_file.values import AtLeastOne, Count, Positive, Strict
+
+
+def _score(value: Any) -> Any:
+    """One message for both kinds of value; a union would name the kinds in the path."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "calibrated" or (number and -1 <= value <= 1):
+        return value
+    raise ValueError('expected a number from -1 to 1, or "calibrated"')
+
+
+class SamplesSpec(Strict):
+    """How much evidence the gate takes; ``judged`` is the fewest judged queries that may decide anything."""
+
+    records: AtLeastOne = 300
+    queries: AtLeastOne = 300
+    judged: AtLeastOne = 50
+
+
+class CheckSpec(Strict):
+    """``bound`` replaces the check's own; ``accept_inconclusive`` lets a deployment go on where it cannot tell."""
+
+    bound: Annotated[float, Field(allow_inf_nan=False, strict=True)] | None = None
+    accept_inconclusive: StrictBool = False
+
+
+def _said(value: Any) -> Any:
+    """The same: true, false, a bound, or both settings by name."""
+    if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
+        return CheckSpec.model_validate(value) if isinstance(value, Mapping) else value
+    raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
+
+
+def _asks(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected text to search for")
+    return text
+
+
+class ValidationSpec(Strict):
+    queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
+    min_results: AtLeastOne = 5
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = 0.7
+    #: A JSONL file of ``query`` and ``relevant``; see ``core.evidence.judged``.
+    judged: str | None = None
+    checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
+    slices: tuple[str, ...] = ()
+    samples: SamplesSpec = SamplesSpec()
+    seed: Count = 7
+    budget_seconds: Positive = 1800
+    live_searches_per_second: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] = 100
+
+    def check(self, name: str) -> CheckSpec | None:
+        """What the file says of a check, in the long form; None if it is switched off or not named."""
+        said = self.checks.get(name, False)
+        if isinstance(said, CheckSpec):
+            return said
+        if said is False:
+            return None
+        return CheckSpec() if said is True else CheckSpec(bound=float(said))
