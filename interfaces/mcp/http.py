@@ -21,18 +21,20 @@ _LOOKED_AT = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 class Endpoint:
-    """Served while ``running``, once. Every call brings its token; there are no sessions that could outlive it."""
+    """Served while ``running``. Every call brings its token; there are no sessions that could outlive it."""
 
     def __init__(self, house: House) -> None:
-        deploys = house.settings.mcp_deploy
-        server = make_server(house.services, house.routers, Guard(_caller), deploys=deploys)
-        server.streamable_http_app(stateless_http=True, transport_security=_LOOKED_AT)
-        self._calls = server.session_manager
+        self._house = house
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self, methods=["POST"])]
 
     def running(self) -> AbstractAsyncContextManager[None]:
+        """A server of its own each time, for the library's runs once."""
+        house = self._house
+        server = make_server(house.services, house.routers, Guard(_caller), deploys=house.settings.mcp_deploy)
+        server.streamable_http_app(stateless_http=True, transport_security=_LOOKED_AT)
+        self._calls = server.session_manager
         return self._calls.run()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -35,9 +35,9 @@ def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_
     house.make_live("contract")
     answer = house.start("contract").get(timeout=60 * BUSY, interval=0.05)
     row = house.ended("contract")
+    assert answer.pop("status") in ("pending", "running")  # a worker may be sooner than the answer
     assert answer == {
         "deployment_id": row.id,
-        "status": "pending",
         "alias": "contract",
         "old_collection": blue("contract"),
         "new_collection": row.green,
