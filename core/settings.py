@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         """No broker: deployments run in the process that starts them, or in ``rollouts up``."""
         return self.broker_url.get_secret_value().startswith("memory:")
 
+    @property
+    def lends_store(self) -> bool:
+        """The embedded Qdrant, which is one process's at a time: whoever does not need it gives it back."""
+        return not self.qdrant_url
+
     @field_validator("source_roots", mode="before")
     @classmethod
     def _folders(cls, roots: Any) -> Any:

@@ -61,7 +61,7 @@ class Embedded:
         self._turns: set[Future[Written]] = set()
         self._work: Future[str] = Future()
         self._work.set_result("nothing yet")
-        self._shares_store = not settings.qdrant_url
+        self._lends_store = settings.lends_store
         self._through = events.source()
 
     def __enter__(self) -> Self:
@@ -190,7 +190,7 @@ class Embedded:
         """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""
         with self._guard:
             idle = not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
-        if idle and self._shares_store:
+        if idle and self._lends_store:
             self.services.store.close()
 
 

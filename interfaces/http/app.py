@@ -33,7 +33,7 @@ def make_mcp_app(services: Services, settings: Settings) -> Starlette:
 
 
 def _app(services: Services, settings: Settings, sight: Sight, routes: Sequence[BaseRoute]) -> Starlette:
-    house = House(services, settings, Routers(services, lent=settings.embedded), sight)
+    house = House(services, settings, Routers(services, lent=settings.lends_store), sight)
     agents = Endpoint(house)
     app = Starlette(
         routes=[*routes, *agents.routes()],
