@@ -1,11 +1,10 @@
 """The broker and the workers behind it, asked whether they are there."""
 
 from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
 from kombu.utils.url import as_url, url_to_parts
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError
 
-from adapters.celery import make_app
+from adapters.celery import BROKER_AWAY, make_app
 from core.errors import Refused, Unavailable
 from core.settings import Settings
 
@@ -27,7 +26,7 @@ def ping(settings: Settings) -> None:
     try:
         with _impatient(settings).connection_for_write(connect_timeout=_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=_SECONDS)
-    except (KombuError, OperationalError, RedisError, OSError) as error:
+    except BROKER_AWAY as error:
         raise Unavailable(f"the broker at {where} {_why(error)}") from error
     except (KeyError, ImportError) as error:
         raise Refused(f"Celery cannot speak to the broker at {where}: {error}; use redis://") from error
@@ -37,7 +36,7 @@ def listened_queues(settings: Settings) -> dict[str, list[str]]:
     """The queues that workers take from, each with its workers' names. Raises Unavailable as ``ping``."""
     try:
         answers = _impatient(settings).control.inspect(timeout=_SECONDS).active_queues() or {}
-    except (KombuError, OperationalError, RedisError, OSError) as error:
+    except BROKER_AWAY as error:
         raise Unavailable(f"the broker at {address(settings)} {_why(error)}") from error
     found: dict[str, list[str]] = {}
     for worker, queues in answers.items():

@@ -19,6 +19,8 @@ from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: What Celery raises when the broker is not there, or hangs up.
+BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
 #: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
 _EXPIRES_AFTER = 30.0
 
@@ -93,7 +95,7 @@ class CeleryKnocker:
                 argsrepr=knock.label,
                 kwargsrepr=_due(knock),
             )
-        except (KombuError, OperationalError, RedisError, OSError) as error:
+        except BROKER_AWAY as error:
             log.warning("turn %s of %s was not knocked for: %s", knock.turn, knock.deployment_id, type(error).__name__)
 
 

@@ -4,6 +4,7 @@ The rows are the truth and a message is only a knock: every knock may be lost, l
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, or_, select, update
@@ -58,12 +59,20 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
     alerts.tell(session, now, _created(deployment, detail))
 
 
-def advance(services: Services, deployment_id: str, turn: int, owner: str) -> Written:
-    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked."""
+def advance(
+    services: Services, deployment_id: str, turn: int, owner: str, begun: Callable[[str], None] | None = None
+) -> Written:
+    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked.
+
+    ``begun`` is told the phase of its step, if that has any, before the step begins.
+    """
     claim = claims.take(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
         return _deliver(services, Written(claim.reason, knock=claim.again))
+    phase = _phase(claim)
     with Lease(services, claim) as lease:
+        if begun is not None and phase:
+            begun(phase)
         outcome = _outcome(services, claim, lease)
         written = outcomes.write(services, claim, outcome)
     return _deliver(services, written)
@@ -116,6 +125,12 @@ def overdue(services: Services) -> list[Knock]:
     for knock in knocks:
         services.knock(knock)
     return knocks
+
+
+def _phase(claim: Claim) -> str:
+    if claim.step is None or claim.wish:
+        return ""
+    return "undo" if claim.undoing else STEPS[claim.step.name].phase(claim.step.state)
 
 
 def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:

@@ -102,8 +102,9 @@ class Step:
 
     A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on (``core.steps.long``).
     A ``soft`` step only watches: a person may end it early. ``guard`` is what it still looks at while the deployment is
-    paused in it; it answers ``Wait`` or ``Reject``. ``arguments`` are written into the row, so that two steps
-    of one name can differ.
+    paused in it; it answers ``Wait`` or ``Reject``. ``phase`` names what a turn with this state will be about, for
+    people; empty where a step has no phases. ``arguments`` are written into the row, so that two steps of one name can
+    differ.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Step:
     long: bool = False
     soft: bool = False
     guard: StepFunction | None = None
+    phase: Callable[[State], str] = lambda state: str(state.get("phase", ""))
     arguments: State = field(default_factory=dict)
 
 

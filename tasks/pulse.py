@@ -6,9 +6,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
-from kombu.exceptions import KombuError, OperationalError
-from redis.exceptions import RedisError
 
+from adapters.celery import BROKER_AWAY
 from beat_schedule import SCHEDULE
 
 log = logging.getLogger(__name__)
@@ -37,5 +36,5 @@ def install(app: Celery) -> None:
 def _publish(app: Celery, entry: dict[str, Any]) -> None:
     try:
         app.send_task(entry["task"], ignore_result=True, **entry["options"])
-    except (KombuError, OperationalError, RedisError, OSError) as error:
+    except BROKER_AWAY as error:
         log.warning("%s was not published: %s", entry["task"], type(error).__name__)

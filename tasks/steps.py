@@ -1,15 +1,20 @@
 """One Celery task per step, so that Flower shows each stage. The name is a label: the row decides what is done."""
 
+import logging
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 
-from celery import Celery
+from celery import Celery, Task
 
+from adapters.celery import BROKER_AWAY
 from core import engine, events
 from core.errors import LeaseLost
 from core.services import Services
 from core.steps import STEPS
+
+log = logging.getLogger(__name__)
 
 
 class Rejected(Exception):
@@ -23,7 +28,9 @@ _LONG = {"soft_time_limit": 86_400, "time_limit": 86_415}
 def register(app: Celery, services: Callable[[], Services]) -> None:
     for step in STEPS.values():
         limits = _LONG if step.long else {}
-        app.task(_task(services), name=f"deployments.{step.name}", ignore_result=True, shared=False, **limits)
+        app.task(
+            _task(services), name=f"deployments.{step.name}", bind=True, ignore_result=True, shared=False, **limits
+        )
 
 
 def owner() -> str:
@@ -31,11 +38,11 @@ def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _task(services: Callable[[], Services]) -> Callable[[str, int], str]:
-    def take_turn(deployment_id: str, turn: int) -> str:
+def _task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
+    def take_turn(self: Task, deployment_id: str, turn: int) -> str:
         try:
             with events.through("celery"):
-                written = engine.advance(services(), deployment_id, turn, owner())
+                written = engine.advance(services(), deployment_id, turn, owner(), partial(_tell, self))
         except LeaseLost as lost:
             return f"fenced: {lost}"
         if written.failed:
@@ -43,3 +50,11 @@ def _task(services: Callable[[], Services]) -> Callable[[str, int], str]:
         return written.line
 
     return take_turn
+
+
+def _tell(task: Task, phase: str) -> None:
+    """A custom event, which Flower shows as the task's state while the turn lasts. Nothing depends on its coming."""
+    try:
+        task.send_event(f"task-{phase}", retry=False)
+    except BROKER_AWAY as error:
+        log.warning("phase %s of %s was not told: %s", phase, task.name, type(error).__name__)

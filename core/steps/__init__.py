@@ -7,7 +7,7 @@ STEPS: dict[str, Step] = {
     step.name: step
     for step in (
         Step("create", do=collections.create, undo=collections.drop, queue="bulk"),
-        Step("populate", do=population.populate, undo=population.tidy, queue="bulk"),
+        Step("populate", do=population.populate, undo=population.tidy, queue="bulk", phase=population.phase),
         Step("validate", do=gate.run, queue="bulk"),
         Step("shift", do=shift.shift, undo=shift.back, soft=True, guard=shift.guard),
         Step("switch", do=switch.switch, undo=switch.restore),

@@ -23,6 +23,11 @@ def populate(context: StepContext) -> Outcome:
     return _ready(context)
 
 
+def phase(state: State) -> str:
+    """The way in which it is filled, then the wait for its index."""
+    return "index" if state.get("filled") else str(state.get("way", "choose"))
+
+
 def tidy(context: StepContext) -> Outcome:
     """Takes away what filling left outside green; green itself is dropped by the undo of ``create``."""
     return cloning.drop_own_snapshot(context)

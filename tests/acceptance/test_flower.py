@@ -1,6 +1,7 @@
 """What a person sees of a deployment in Flower, which the Procfile's own line started."""
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +78,20 @@ def test_each_turn_leads_back_to_the_one_before_and_the_first_to_what_asked_for_
     assert [pair for pair in linked if pair[0] <= pair[1]] == []
     assert ALIAS in asked[0]["kwargs"]
     assert not {task["name"] for task in shown.values()} & {"deployments.rouse", "collections.delete_due"}
+
+
+def test_a_stage_that_has_phases_tells_each_by_an_event_of_its_own(watched: Installation):
+    heard: set[str] = set()
+    with watched.foreign.connection_for_read() as connection:
+        receiver = watched.foreign.events.Receiver(connection, handlers={"*": lambda event: heard.add(event["type"])})
+        listening = threading.Thread(target=lambda: receiver.capture(timeout=300, wakeup=False))
+        listening.start()
+        watched.until(lambda: "worker-heartbeat" in heard, 30, "the first event")
+        watched.make_live("phases")
+        watched.deploy("phases")
+        watched.until(lambda: {"task-records", "task-index"} <= heard, 60, "the events of two phases")
+        receiver.should_stop = True
+        listening.join()
 
 
 @pytest.mark.parametrize("path", ["/", "/tasks", "/workers", "/api/tasks", "/api/workers"])
