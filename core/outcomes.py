@@ -22,6 +22,8 @@ from core.writer import Writer, Written
 #: An undo is worth more patience than the step it takes back: giving up leaves work for a person.
 UNDO_PATIENCE = 3600.0
 _NEAR = ("deadline_near",)
+#: A retry waits at most this many times as long as the one before: twice, and 1.2 over 0.8 for the spread.
+_GROWTH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def _patience_gone(writer: Writer, step: StepRow, seconds: float) -> bool:
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
     bound = UNDO_PATIENCE if undoing else float(writer.row.spec["progress_deadline_seconds"])
-    if bound / 2 < step.waited <= bound:
+    if step.waited <= bound < max(2 * step.waited, step.waited + _GROWTH * seconds):
         writer.tell(
             "deadline_near",
             f"{step.name} gets nowhere: {step.message}",

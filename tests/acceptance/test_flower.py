@@ -32,6 +32,7 @@ def page(watched: Installation) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def shown(watched: Installation, page: httpx.Client) -> dict[str, Task]:
     """Every task by id, when Flower has heard of a whole deployment."""
+    watched.until(lambda: _hears(watched, page), 60, "Flower to hear of what is sent")
     watched.make_live(ALIAS)
     deployment = watched.deploy(ALIAS)
     watched.ended(ALIAS)
@@ -42,6 +43,12 @@ def shown(watched: Installation, page: httpx.Client) -> dict[str, Task]:
         return tasks if any("served by" in (task["result"] or "") for task in soaks) else None
 
     return watched.until(whole, 60, "the end of the deployment in Flower")
+
+
+def _hears(watched: Installation, page: httpx.Client) -> bool:
+    """Flower answers before it listens."""
+    watched.send("aliases.delete_alias", alias_name="nobody-has-it").get(propagate=False, timeout=60)
+    return bool(page.get("/api/tasks").raise_for_status().json())
 
 
 def of(tasks: dict[str, Task], deployment: str) -> list[Task]:

@@ -161,7 +161,7 @@ def test_a_deadline_that_comes_near_is_told_and_that_it_was_kept(world, docs):
     world.run()
     begun, over = [notice for notice in world.told() if notice.what == "deployment.deadline_near"]
     assert (begun.state, over.state) == ("begun", "resolved")
-    assert 30 <= float(begun.value.split()[0]) <= 60
+    assert 20 <= float(begun.value.split()[0]) <= 60  # by then the next wait may be the last
     assert begun.bound.startswith("60 s")
     assert world.status(deployment)["status"] == "live"
 
