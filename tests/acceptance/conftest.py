@@ -1,7 +1,6 @@
 """Two installations, on SQLite and on PostgreSQL, for the tests of this folder; and the figures they measure."""
 
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -21,17 +20,10 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
 
 
 @pytest.fixture(scope="package")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[dict[str, Night]]]:
-    """The long run, begun; on one database after the other, for two at once miss their times on two cores."""
-    with both(tmp_path_factory.mktemp("nights"), **INSTALLATION) as running, ThreadPoolExecutor(1) as pool:
-        yield pool.submit(lambda: {name: night(house) for name, house in running.items()})
-
-
-@pytest.fixture(scope="package")
-def meanwhile(request: pytest.FixtureRequest) -> None:
-    """For tests that wait most of the time: the long run goes on beside them, if it is going to be asked for."""
-    if any("nights" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("nights")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Night]:
+    """The long run, by itself and on one database after the other: it measures times, and two cores are few."""
+    with both(tmp_path_factory.mktemp("nights"), **INSTALLATION) as running:
+        return {name: night(house) for name, house in running.items()}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -31,7 +31,7 @@ class Outage:
 
 
 @pytest.fixture(scope="module")
-def outages(houses: Houses, meanwhile: None) -> dict[str, Outage]:
+def outages(houses: Houses) -> dict[str, Outage]:
     return everywhere(houses, outage)
 
 
