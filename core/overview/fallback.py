@@ -27,10 +27,11 @@ def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen)
     deletion = session.scalars(
         select(Deletion).where(Deletion.collection == target).order_by(Deletion.id.desc()).limit(1)
     ).first()
+    made = session.get(Version, target)
     conditions = [
-        _exists(target, deletion, seen),
+        _exists(target, made, deletion, seen),
         _not_going(target, deletion),
-        _sound(session.get(Version, target), target),
+        _sound(made, target),
         {"said": busy or f"nothing else is under way on {alias}", "state": "no" if busy else "yes"},
     ]
     states = {one["state"] for one in conditions}
@@ -46,12 +47,14 @@ def _before(session: Session, alias: str, live: str | None) -> str | None:
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
 
-def _exists(target: str, deletion: Deletion | None, seen: Seen) -> Condition:
+def _exists(target: str, made: Version | None, deletion: Deletion | None, seen: Seen) -> Condition:
     if deletion is not None and deletion.status == "deleted":
         return {"said": f"{target} was deleted {_minute(deletion.finished_at)}", "state": "no"}
     if seen.collections is None or seen.error:
         return {"said": f"whether {target} is there cannot be asked: {seen.error or 'not yet'}", "state": "unknown"}
     there = target in seen.collections
+    if not there and (seen.at is None or (made is not None and made.created_at > seen.at)):
+        return {"said": f"{target} was not looked for since it was made", "state": "unknown"}
     return {"said": f"{target} is there" if there else f"{target} is not there", "state": "yes" if there else "no"}
 
 

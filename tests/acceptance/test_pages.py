@@ -121,7 +121,9 @@ def test_promote_is_pressed_and_the_soak_is_over(system, browse):
     expect(browse.locator("#promote > summary")).to_be_visible(timeout=PATIENCE)
     press(browse, "promote", "seen enough")
     expect(browse.locator("#d-head .pill")).to_contain_text("live", timeout=PATIENCE)
-    expect(browse.locator("#d-light")).to_contain_text("rollback ready")
+    expect(browse.locator("#d-light")).to_contain_text(
+        "rollback ready", timeout=PATIENCE
+    )  # Qdrant is looked at now and then
     expect(browse.locator("#d-collections")).to_contain_text("deleted in")
 
 
