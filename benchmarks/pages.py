@@ -1,7 +1,7 @@
 """Pages over 200 indexes and 1,000 deployments that have ended, each with its steps, events and version, and one under
 way: seconds from the request to the last byte of the answer, in one process, as a browser of this machine gets it. The
 store is the embedded one and one client asks, so what is measured is the database and the page. The bound is held
-against the median of the processor's time, which a busy machine does not change; PostgreSQL's own is not in it."""
+against the median of what it took; the processor's time beside it is what a busy machine does not change."""
 
 import statistics
 import tempfile
@@ -63,7 +63,7 @@ def _page(client: TestClient, name: str, path: str, rounds: int) -> Result:
     median, p95 = statistics.median(wall), sorted(wall)[int(rounds * 0.95) - 1]
     spent = statistics.median(worked)
     value = f"{spent * 1000:.0f} ms of the processor; took {median * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
-    return Result(name, value, bound=f"{WANTED * 1000:.0f} ms of the processor", ok=spent <= WANTED)
+    return Result(name, value, bound=f"{WANTED * 1000:.0f} ms", ok=median <= WANTED)
 
 
 def _asked(client: TestClient, path: str) -> tuple[float, float]:
