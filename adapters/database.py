@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.errors import Refused, Unavailable
 
 #: A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows (celery-facts 3).
+#: What the URL's own ``options`` say comes after these and so holds.
 _POSTGRES_LIMITS = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=5000"
 
 
@@ -27,7 +28,8 @@ def open_engine(url: str) -> Engine:
         return _sqlite(parsed)
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
     if parsed.get_backend_name() == "postgresql":
-        options["connect_args"] = {"options": _POSTGRES_LIMITS, "connect_timeout": 5}
+        own = " ".join(parsed.normalized_query.get("options", ()))
+        options["connect_args"] = {"options": f"{_POSTGRES_LIMITS} {own}", "connect_timeout": 5}
     try:
         return create_engine(parsed, **options)
     except (ArgumentError, ImportError) as error:

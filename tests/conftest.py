@@ -20,6 +20,7 @@ import httpx
 import hypothesis
 import pytest
 import redis
+from sqlalchemy import make_url
 from xdist.scheduler import LoadScopeScheduling
 
 from adapters.database import open_engine
@@ -170,8 +171,11 @@ def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ready_postgres_url(postgres_server: Postgres | Elsewhere, ready_postgres: str) -> Iterator[str]:
+    """Its connections may stay idle in a transaction for a minute: on a busy machine a test may not get on for as long
+    as a worker is given, and unlike a worker's turn it is not tried again."""
     with fresh_database(postgres_server.url, like=ready_postgres) as url:
-        yield url
+        patient = make_url(url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=60000"})
+        yield patient.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
