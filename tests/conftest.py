@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -32,6 +32,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 UNHURRIED = {"test_detection"}
 #: Bytes; the servers of one run leave 2 GB there at most.
 ROOM = 6 * 2**30
+T = TypeVar("T")
 
 
 def pytest_configure() -> None:
@@ -76,7 +77,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def effort() -> Callable[[int, int], int]:
+def effort() -> Callable[[T, T], T]:
     """``effort(few, many)``: how much a test marked ``proof`` tries, in `make test` and in `make proof`."""
     return lambda few, many: many if _proof() else few
 
