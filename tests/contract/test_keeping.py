@@ -234,8 +234,8 @@ def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_end
     with world.services.sessions.begin() as session:
         session.execute(update(Deployment).values(status="rolled_back"))
     seen = collect(world, dry_run=True)["leftovers"]
-    assert [(one["collection"], one["verification"], one["backup"], one["points"]) for one in seen] == [
-        (left, "v1", "b1", 0)
+    assert [(one["collection"], one["run"], one["backup"], one["points"]) for one in seen] == [
+        (left, "verification v1", "b1", 0)
     ]
     assert world.store.collections() == {left, other}
     assert collect(world, reason="space")["deleted"] == [f"{left} deleted"]
