@@ -14,9 +14,8 @@ from core.models import Deployment, StepRow
 from core.ports import Cursor, Row, Source
 
 _KIND = "backup:"
-#: The step that recovers it.
+#: The step that recovers it, whose row names the collection.
 STEP = "unpack"
-#: Where its row names the collection.
 _named = StepRow.arguments["collection"].as_string()
 
 

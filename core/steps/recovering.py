@@ -68,7 +68,7 @@ def drop(context: StepContext) -> Outcome:
 def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     damaged = manifests.damage(context.services.shelf, manifest, partial(going, context, state, manifest.size))
     if damaged:
-        return Reject(f"backup {manifest.id} is damaged: {damaged}. Restore another one")
+        return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
     if _target(context) in context.services.store.collections():
         return Reject(f"collection {_target(context)} exists and is not of this run; ask again")
     context.turn.save({**state, "phase": "upload"})
