@@ -38,19 +38,24 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         EMBEDDED_STORE,
         settings.qdrant_nodes,
     )
+    shelf = open_shelf(settings.backup_dir)
     return Services(
         sessions=open_sessions(engine),
         clock=DatabaseClock(),
         store=store,
         embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers),
         source=partial(
-            open_source, roots=roots(settings), store=store, crawl=lambda: load_index_file(settings.config).crawl
+            open_source,
+            roots=roots(settings),
+            store=store,
+            crawl=lambda: load_index_file(settings.config).crawl,
+            shelf=shelf,
         ),
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),
         alerts=alerts(settings),
         channel=open_channel(settings.broker_url.get_secret_value()),
-        shelf=open_shelf(settings.backup_dir),
+        shelf=shelf,
         times=times or Times(),
         interruptions=(SoftTimeLimitExceeded, Interrupted),
     )

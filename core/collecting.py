@@ -4,8 +4,8 @@ An orphan is a collection that is named as ours are and has no row here: a datab
 made it on the same server. Which of the two cannot be told from here, so none is deleted unless a person says so, and
 then not before a grace period in which it can be kept.
 
-A leftover is what a verification has restored and could not drop. Its row says whose it is, and nobody was ever to
-search it, so it goes as soon as the verification has ended.
+A leftover is what a run has recovered of a backup, to try it out or to read it, and could not drop. Its row says whose
+it is, and nobody was ever to search it, so it goes as soon as the run has ended.
 """
 
 import re
@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from core import events, keeping, retention
+from core import alerts, events, keeping, recovered, retention
 from core.lifecycle import FINAL
-from core.models import Deletion, Deployment, Version
+from core.models import Deletion, Deployment, StepRow, Version
 from core.services import Services
 from core.stamps import read_stamp
 from core.versions import iso
@@ -61,26 +61,30 @@ def collect(
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
     """Of the collections ``there`` are, the orphans with what can be told of them."""
     known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
+    known |= recovered.collections(session)
     names = sorted(name for name in there - known if _OURS.fullmatch(name))
     last = _last_deletions(session)
     return [_orphan(services, session, name, last.get(name)) for name in names]
 
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
-    """Of the collections ``there`` are, those that a verification which has ended was to drop, with its backup."""
-    query = select(Deployment).where(Deployment.kind == "verification", Deployment.status.in_(FINAL))
+    """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
+    tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
+    query = select(Deployment, StepRow.arguments).join(StepRow)
+    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.STEP))
+    found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
     last = _last_deletions(session)
-    rows = sorted((row for row in session.scalars(query) if row.green in there), key=lambda row: row.green)
     return [
         {
-            "collection": row.green,
-            "verification": row.id,
-            "backup": str(row.steps[0].arguments["backup"]),
-            "points": services.store.count(row.green),
-            "used_by": retention.users(services, session, row.green),
-            "deletion": last[row.green].status if row.green in last else None,
+            "collection": name,
+            "run": f"{alerts.run_word(row.kind)} {row.id}",
+            "backup": str(said["backup"]),
+            "points": services.store.count(name),
+            "used_by": retention.users(services, session, name),
+            "deletion": last[name].status if name in last else None,
         }
-        for row in rows
+        for name, row, said in sorted(found, key=lambda one: one[0])
+        if name in there
     ]
 
 
@@ -138,7 +142,7 @@ def _write(
     for alias, several in surplus.items():
         keeping.schedule(session, now, alias, several, actor=actor)
     for left in filter(_is_free, leftovers):
-        why = f"left over by verification {left['verification']} of backup {left['backup']}"
+        why = f"left over by {left['run']}, from backup {left['backup']}"
         retention.schedule(session, now, left["collection"], 0.0, reason=why, actor=actor)
     for orphan in filter(_is_free, orphans):
         why = "an orphan: no row knows it"

@@ -62,7 +62,7 @@ class Manifest:
         """Raises Refused for one that is damaged, or that belongs to another backup."""
         content = _content(text, backup)
         if content.pop(_SEAL, None) != _sealed(content):
-            raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; restore another one")
+            raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
         if content.get("format") != _FORMAT:
             raise Refused(f"backup {backup} has format {content.get('format')!r}, this version reads {_FORMAT}")
         manifest = cls(**content)

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, events, final_backups
+from core import alerts, events, final_backups, recovered
 from core.alerts import Alert
 from core.errors import Refused
 from core.experiment_rows import Experiment
@@ -129,7 +129,10 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     readers = [alias for alias, spec in services.indexes().items() if spec.source == f"collection:{collection}"]
     found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
-        Deployment.blue == collection, Deployment.green == collection, Deployment.source == f"collection:{collection}"
+        Deployment.blue == collection,
+        Deployment.green == collection,
+        Deployment.source == f"collection:{collection}",
+        recovered.read_from(collection),
     )
     unended = Deployment.status.not_in(FINAL), Deployment.kind != "backup"
     running = select(Deployment.id, Deployment.alias).where(*unended, using)

@@ -9,11 +9,14 @@ from core.manifests import Manifest
 ENDS = ("live", "rolled_back", "needs_operator")
 
 
-def through(world, run):
-    """Turns until the end; the server works in its own time, so looks are not hurried past it."""
+def through(world, run, until="the end"):
+    """Turns until the end, or until the step ``until`` is done, or it is paused if ``until`` says so; the server works
+    in its own time, so looks are not hurried past it."""
     for _ in range(400):
-        if world.status(run)["status"] in ENDS:
-            return world.status(run)
+        seen = world.status(run)
+        done = [step["name"] for step in seen["steps"] if step["status"] == "done"]
+        if seen["status"] in ENDS or until in (seen["status"], *done):
+            return seen
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)

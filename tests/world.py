@@ -75,17 +75,18 @@ class World:
         self.indexes: dict[str, IndexSpec] = {}
         self.channels: dict[str, AlertChannel] = {}
         self.store = store or LocalStore(":memory:")
+        shelf = FolderShelf(folder / "backups")
         self.services = Services(
             sessions=open_sessions(self.engine),
             clock=self.clock,
             store=self.store,
             embedder=open_embedder,
-            source=partial(open_source, roots=(folder,), store=self.store),
+            source=partial(open_source, roots=(folder,), store=self.store, shelf=shelf),
             indexes=lambda: self.indexes,
             knock=self.broker,
             alerts=lambda: self.channels,
             channel=SilentChannel(),
-            shelf=FolderShelf(folder / "backups"),
+            shelf=shelf,
             times=Times(slice=5.0),
         )
 
@@ -97,7 +98,9 @@ class World:
         """From now on the services see this store, which usually wraps the first one."""
         self.store = store
         self.services = replace(
-            self.services, store=store, source=partial(open_source, roots=(self.folder,), store=store)
+            self.services,
+            store=store,
+            source=partial(open_source, roots=(self.folder,), store=store, shelf=self.services.shelf),
         )
 
     def declare(self, alias: str, **settings: Any) -> None:

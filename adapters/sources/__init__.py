@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from adapters.sources.backup import BackupSource
 from adapters.sources.collection import CollectionSource
 from adapters.sources.csv import csv_files
 from adapters.sources.folder import FolderSource
@@ -13,25 +14,28 @@ from adapters.sources.sitemap import SitemapSource
 from adapters.sources.sql import SqlSource
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused
-from core.ports import Source, VectorStore
+from core.ports import Shelf, Source, VectorStore
 
 #: How sites are read, as the index file says now.
 Crawl = Callable[[], CrawlSpec]
-Factory = Callable[[str, Sequence[Path], VectorStore, Crawl], Source]
+Factory = Callable[[str, Sequence[Path], VectorStore, Crawl, Shelf | None], Source]
 
 SOURCES: dict[str, Factory] = {
-    "jsonl": lambda where, roots, store, crawl: jsonl_files(where, roots),
-    "csv": lambda where, roots, store, crawl: csv_files(where, roots),
-    "dir": lambda where, roots, store, crawl: FolderSource(where, roots),
-    "parquet": lambda where, roots, store, crawl: ParquetSource(where, roots),
-    "sql": lambda where, roots, store, crawl: SqlSource(where),
-    "sitemap": lambda where, roots, store, crawl: SitemapSource(where, crawl),
-    "python": lambda where, roots, store, crawl: FunctionSource(where),
-    "collection": lambda where, roots, store, crawl: CollectionSource(where, store),
+    "jsonl": lambda where, roots, store, crawl, shelf: jsonl_files(where, roots),
+    "csv": lambda where, roots, store, crawl, shelf: csv_files(where, roots),
+    "dir": lambda where, roots, store, crawl, shelf: FolderSource(where, roots),
+    "parquet": lambda where, roots, store, crawl, shelf: ParquetSource(where, roots),
+    "sql": lambda where, roots, store, crawl, shelf: SqlSource(where),
+    "sitemap": lambda where, roots, store, crawl, shelf: SitemapSource(where, crawl),
+    "python": lambda where, roots, store, crawl, shelf: FunctionSource(where),
+    "collection": lambda where, roots, store, crawl, shelf: CollectionSource(where, store),
+    "backup": lambda where, roots, store, crawl, shelf: BackupSource(where, store, shelf),
 }
 
 
-def open_source(text: str, roots: Sequence[Path], store: VectorStore, crawl: Crawl = CrawlSpec) -> Source:
+def open_source(
+    text: str, roots: Sequence[Path], store: VectorStore, crawl: Crawl = CrawlSpec, shelf: Shelf | None = None
+) -> Source:
     """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
 
     Files must lie under one of ``roots``; relative patterns start at the first. Raises Refused for an unknown kind.
@@ -44,4 +48,4 @@ def open_source(text: str, roots: Sequence[Path], store: VectorStore, crawl: Cra
         raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
     if not where.strip():
         raise Refused(f"source {text!r} names nothing after {kind}:")
-    return SOURCES[kind](where.strip(), roots, store, crawl)
+    return SOURCES[kind](where.strip(), roots, store, crawl, shelf)

@@ -4,7 +4,7 @@ A backup's id is that of the run which made it: `rollouts status` tells its stor
 says enough to restore it where no row is left.
 """
 
-from core.backups.commands import check_server, create, restore, verify
+from core.backups.commands import create, restore, verify
 from core.backups.queries import listed, record, restored_from, verification
 
-__all__ = ["check_server", "create", "listed", "record", "restore", "restored_from", "verification", "verify"]
+__all__ = ["create", "listed", "record", "restore", "restored_from", "verification", "verify"]

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import claims, commands, engine, manifests, queries
+from core import claims, commands, engine, queries, restorable
 from core.backups.queries import latest
 from core.commands import Along, alone
 from core.errors import Refused, Unavailable
@@ -18,8 +18,9 @@ from core.models import Deployment, Version
 from core.naming import check_name, collection_name
 from core.occupancy import open_deployment
 from core.plan import Plan
+from core.restorable import check_server
 from core.services import Services
-from core.stamps import STAMPS_SINCE, Stamp
+from core.stamps import Stamp
 from core.strategies import backup as plans
 
 
@@ -30,7 +31,7 @@ def create(
     the index, the oldest of this alias are removed when it is made, so that so many are left."""
     check_name("alias", alias)
     _check_keep(keep)
-    check_server(services)
+    check_server(services.store)
     collection = queries.get_collection_for_alias(services, alias)
     return begin(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
 
@@ -46,7 +47,7 @@ def begin(
     along: Along = alone,
 ) -> str:
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
-    check_server(services)
+    check_server(services.store)
     spec = commands.spec_of(services, alias, {alias: collection})
     with services.sessions() as session:
         known = session.get(Version, collection)
@@ -74,7 +75,7 @@ def verify(
     along: Along = alone,
 ) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
-    check_server(services)
+    check_server(services.store)
     manifest = _chosen(services, backup, alias)
     taken = services.store.collections()
 
@@ -107,11 +108,9 @@ def restore(
 ) -> str:
     """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
     An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
-    check_server(services)
+    check_server(services.store)
     manifest = _chosen(services, backup, alias)
-    missing = manifests.absent(services.shelf, manifest)
-    if missing:
-        raise Refused(f"backup {manifest.id} is damaged: {missing}. Restore another one")
+    restorable.whole(services.store, services.shelf, manifest.id)
     live = services.store.aliases()
     spec = _spec(services, manifest)
     said = f"backup {manifest.id} of {manifest.created_at}" + (f": {reason}" if reason else "")
@@ -187,46 +186,12 @@ def _check_keep(keep: object) -> None:
         raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
 
 
-def check_server(services: Services) -> None:
-    server = services.store.server()
-    if server.embedded:
-        raise Refused("the embedded Qdrant has no snapshots: a backup needs a server, set ROLLOUTS_QDRANT_URL")
-    if server.peers > max(1, server.nodes):
-        raise Refused(
-            f"Qdrant at {server.address} is a cluster of {server.peers} nodes, and each keeps snapshots of its own; "
-            f"{server.nodes} can be reached: name the URL of every node in ROLLOUTS_QDRANT_NODES"
-        )
-    if server.version < STAMPS_SINCE:
-        wanted = ".".join(map(str, STAMPS_SINCE))
-        raise Refused(f"Qdrant at {server.address} is older than {wanted}: upgrade it")
-
-
 def _chosen(services: Services, backup: str | None, alias: str | None) -> Manifest:
     if (backup is None) == (alias is None):
         raise Refused("name either a backup or an alias, whose latest backup is taken then")
     if backup is None:
         backup = latest(services, check_name("alias", alias))
-    manifest = manifests.read(services.shelf, check_name("backup", backup))
-    _check_newer(services, manifest)
-    _check_kind(services, manifest)
-    return manifest
-
-
-def _check_newer(services: Services, manifest: Manifest) -> None:
-    """Qdrant reads what an older one wrote (qdrant-facts 1.4), not the other way round."""
-    server, made = services.store.server(), tuple(map(int, manifest.server.split(".")))
-    if server.version[:2] < made[:2]:
-        raise Refused(
-            f"backup {manifest.id} was made by Qdrant {manifest.server}, {server.address} is "
-            f"{'.'.join(map(str, server.version))}: upgrade it first"
-        )
-
-
-def _check_kind(services: Services, manifest: Manifest) -> None:
-    server = services.store.server()
-    if manifest.sharded != (server.peers > 1):
-        made, here = ("a cluster", "a single server") if manifest.sharded else ("a single server", "a cluster")
-        raise Refused(f"backup {manifest.id} is of {made}, {server.address} is {here}: restore it on {made}")
+    return restorable.fitting(services.store, services.shelf, check_name("backup", backup))
 
 
 def _spec(services: Services, manifest: Manifest) -> IndexSpec:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import aliases, engine, occupancy
+from core import aliases, engine, occupancy, recovered
 from core.commands.beginning import Along, alone, begin
 from core.commands.specs import (
     check_declared,
@@ -23,11 +23,13 @@ from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
 from core.lifecycle import Event, Status
 from core.models import Deployment
-from core.naming import check_name
+from core.naming import check_name, collection_name
 from core.plan import Plan
 from core.ports import Source
+from core.recovered import backup_of
 from core.services import Services
 from core.strategies import STRATEGIES
+from core.strategies import backup as backup_plans
 from core.strategies import rollback as rollback_strategy
 
 
@@ -65,8 +67,9 @@ def deploy(
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
-    opened = _source(services, alias, spec)
-    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=opened.address, reason=reason, along=along)
+    address = _source(services, alias, spec).address
+    plan = _unpacked(services, alias, plan, address)
+    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)
 
 
 def rollback(services: Services, alias: str, *, actor: str, reason: str = "", along: Along = alone) -> str:
@@ -133,7 +136,9 @@ def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
 
 def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
     if spec.source is None:
-        raise Refused(f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME …)")
+        raise Refused(
+            f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME, backup:ID …)"
+        )
     source = services.source(spec.source)
     try:
         source.check()
@@ -141,6 +146,17 @@ def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
         if source.collection is None:
             raise
     return source
+
+
+def _unpacked(services: Services, alias: str, plan: Plan, source: str) -> Plan:
+    """The plan; where its records come from a backup, with a collection for them, called as no other ever was."""
+    backup = backup_of(source)
+    if backup is None:
+        return plan
+    with services.sessions() as session:
+        now, used = services.clock.now(session), recovered.collections(session)
+    name = collection_name(f"{alias}_source", now, services.store.collections() | used)
+    return backup_plans.source(plan, backup, check_name("collection", name))
 
 
 def _check_existing(services: Services, collection: str, blue: str | None, source: str | None) -> None:

@@ -11,7 +11,8 @@ from core.evidence.context import GateContext, Judged, Live
 from core.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
 from core.models import Deployment, StepRow, Version
 from core.plan import State
-from core.ports import Embedder, Schema
+from core.ports import Embedder, Schema, Source
+from core.recovered import backup_of
 from core.schema import declared, dense_names, same_vectors
 from core.services import Services
 from core.stamps import Stamp, read_stamp
@@ -26,7 +27,7 @@ def open_gate(
     blue: str | None,
     spec: IndexSpec,
     *,
-    source: str | None,
+    source: Source | None,
     wanted: Schema | None,
     vector: str,
     filled: Mapping[str, Any],
@@ -42,7 +43,7 @@ def open_gate(
         wanted=wanted,
         vector=vector,
         embedder=embedder,
-        source=chunked(services.source(source), spec.embedding, embedder) if source else None,
+        source=chunked(source, spec.embedding, embedder) if source else None,
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -64,7 +65,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         green,
         blue,
         spec,
-        source=_source(services, green) or spec.source,
+        source=_source(services, _named(services, green) or spec.source),
         wanted=declared(model, spec.collection, vector, size) if model or size else schema,
         vector=vector,
         filled=_filled(services, green),
@@ -92,7 +93,12 @@ def _filled(services: Services, collection: str) -> State:
     return {name: value for name, value in found.items() if name != "looks"}
 
 
-def _source(services: Services, collection: str) -> str | None:
+def _source(services: Services, named: str | None) -> Source | None:
+    """None for a backup too: reading it takes a server, a collection and hours, which is for a deployment to do."""
+    return services.source(named) if named and backup_of(named) is None else None
+
+
+def _named(services: Services, collection: str) -> str | None:
     with services.sessions() as session:
         query = select(Deployment.source).join(Version, Version.deployment_id == Deployment.id)
         return session.scalars(query.where(Version.collection == collection)).first()

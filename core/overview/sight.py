@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from core.backups import check_server
 from core.errors import AppError, Refused
 from core.index_file import IndexSpec
+from core.restorable import check_server
 from core.services import Services
 
 #: Seconds from one look to the next, at least; and how many times as long as the look itself took.
@@ -95,7 +95,7 @@ def _with_qdrant(services: Services, seen: Seen) -> Seen:
 
 def _no_backups(services: Services) -> str:
     try:
-        check_server(services)
+        check_server(services.store)
     except Refused as error:
         return str(error)
     return ""

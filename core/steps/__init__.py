@@ -19,5 +19,7 @@ STEPS: dict[str, Step] = {
         Step("recover", do=recovering.recover, undo=recovering.remove, queue="bulk", long=True),
         Step("compare", do=recovering.compare, queue="bulk"),
         Step("drop", do=recovering.drop),
+        Step("unpack", do=recovering.recover, undo=recovering.remove, queue="bulk", long=True),
+        Step("discard", do=recovering.discard),
     )
 }

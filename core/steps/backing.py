@@ -19,6 +19,7 @@ from core.manifests import Manifest
 from core.models import Deployment, StepRow
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import PointId
+from core.recovered import backup_of
 from core.steps.long import going
 
 _LOOK = 1.0
@@ -271,20 +272,23 @@ def _names(context: StepContext) -> list[str]:
 
 
 def thin(context: StepContext) -> Outcome:
-    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is being read, and not the newest of
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
     what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
     person should see it. Safe to run twice."""
-    shelf, alias = context.services.shelf, context.deployment.alias
+    shelf, alias, sealed = context.services.shelf, context.deployment.alias, context.outputs["seal"]["summary"]
+    try:
+        spared = _in_use(context)
+    except Refused as error:  # this backup is whole all the same
+        return Done({"summary": f"{sealed}; no older one is removed: {error}", "removed": []})
     kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
     kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
     serving = context.services.store.aliases().get(alias)
-    of_it = [manifest.id for manifest in kept if manifest.collection == serving]
-    spared = _being_read(context) | set(of_it[:1])
+    spared |= set([manifest.id for manifest in kept if manifest.collection == serving][:1])
     surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in spared]
     for backup in surplus:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
-    summary = f"{context.outputs['seal']['summary']}; {len(kept) - len(surplus)} backups of {alias} are kept"
+    summary = f"{sealed}; {len(kept) - len(surplus)} backups of {alias} are kept"
     return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
 
 
@@ -296,8 +300,10 @@ def _whole(context: StepContext) -> list[Manifest]:
     return found
 
 
-def _being_read(context: StepContext) -> set[str]:
-    """Backups of verifications and restores that have not ended."""
+def _in_use(context: StepContext) -> set[str | None]:
+    """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises Refused if the index file
+    cannot be read."""
+    sources = {backup_of(spec.source) for spec in context.services.indexes().values()}
     query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
     with context.services.sessions() as session:
-        return {str(found["backup"]) for found in session.scalars(query) if "backup" in found}
+        return sources | {str(found["backup"]) for found in session.scalars(query) if "backup" in found}

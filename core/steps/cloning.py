@@ -5,6 +5,7 @@ import time
 from core.errors import Refused
 from core.plan import Done, Outcome, State, StepContext, Wait
 from core.ports import PointId
+from core.steps import reading
 
 _LOOK = 1.0
 
@@ -84,11 +85,12 @@ def _fresh(context: StepContext, state: State) -> list[str]:
 
 
 def _drop(context: StepContext, state: State) -> str:
-    """Removes the snapshot this deployment made and names it; one that might be somebody else's stays."""
-    name = str(state.get("snapshot", ""))
-    if not name or not state.get("own"):
+    """Removes the snapshot this deployment made and names it; one that might be somebody else's stays, and one whose
+    collection was dropped is gone with it."""
+    name, store = str(state.get("snapshot", "")), context.services.store
+    if not name or not state.get("own") or _collection(context) not in store.collections():
         return ""
-    context.services.store.drop_snapshot(_collection(context), name)
+    store.drop_snapshot(_collection(context), name)
     return f"snapshot {name} dropped"
 
 
@@ -100,8 +102,7 @@ def _copy_instead(context: StepContext, state: State, why: str) -> Outcome:
 
 
 def _collection(context: StepContext) -> str:
-    assert context.deployment.source is not None
-    collection = context.services.source(context.deployment.source).collection
+    collection = reading.source(context).collection
     if collection is None:
         raise Refused(f"{context.deployment.source} is not a collection")
     return collection

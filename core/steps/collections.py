@@ -7,7 +7,7 @@ from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
 from core.stamps import Stamp, read_stamp
-from core.steps import unused
+from core.steps import reading, unused
 
 
 def create(context: StepContext) -> Outcome:
@@ -41,7 +41,7 @@ def drop(context: StepContext) -> Outcome:
     stamp = read_stamp(store, deployment.green)
     if stamp is None or stamp.deployment != deployment.id:
         return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
-    return unused.drop(context)
+    return unused.drop(context, deployment.green)
 
 
 def _moved(context: StepContext) -> str:
@@ -70,10 +70,9 @@ def _made_before(context: StepContext, wanted: Schema) -> bool:
 
 def _model(context: StepContext) -> tuple[Schema | None, str | None]:
     """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
-    deployment, services = context.deployment, context.services
-    assert deployment.source is not None
-    of = deployment.blue or services.source(deployment.source).collection
-    return (services.store.schema(of) if of else None), of
+    blue, source = context.deployment.blue, reading.source(context)
+    of = blue or source.collection
+    return (context.services.store.schema(of) if of else None), blue or (of and source.address)
 
 
 def _vector_name(context: StepContext, model: Schema | None) -> str:
@@ -98,13 +97,12 @@ def _size(context: StepContext, model: Schema | None, vector: str) -> int:
 
 def _first_size(context: StepContext) -> int:
     """Length of the first record's vector: a first deployment of ready-made vectors has nothing else to go by."""
-    source = str(context.deployment.source)
-    first = next(context.services.source(source).read(None), None)
+    first = next(reading.source(context).read(None), None)
     vector = first.fields.get("vector") if first is not None and first.fields else None
     if not isinstance(vector, list):
         raise Refused(
-            f"the first record of {source} has no list under `vector` and index {context.deployment.alias} declares no "
-            "embedding: declare embedding.model in the index file"
+            f"the first record of {context.deployment.source} has no list under `vector` and index "
+            f"{context.deployment.alias} declares no embedding: declare embedding.model in the index file"
         )
     return len(vector)
 

@@ -6,6 +6,7 @@ from core import gate, versions
 from core.evidence.context import GateContext
 from core.evidence.opening import open_existing, open_gate
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
+from core.steps import reading
 
 
 def run(context: StepContext) -> Outcome:
@@ -47,7 +48,7 @@ def _opened(context: StepContext, memory: State) -> GateContext:
         deployment.green,
         deployment.blue,
         deployment.spec,
-        source=deployment.source,
+        source=reading.source(context) if deployment.source else None,
         wanted=made.get("schema"),
         vector=str(made.get("vector", "")),
         filled=_filled(context),

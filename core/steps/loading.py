@@ -11,6 +11,7 @@ from core.ports import Embedder, Point, PointId, Row, Source, Vector
 from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
 from core.schema import same_vectors
 from core.stamps import read_stamp
+from core.steps import reading
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
 #: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
@@ -53,13 +54,12 @@ def load(context: StepContext) -> Outcome:
 
 def _loader(context: StepContext) -> _Loader:
     deployment, services = context.deployment, context.services
-    assert deployment.source is not None
     spec, schema = deployment.spec, services.store.schema(deployment.green)
     vector = str(context.outputs["create"].get("vector", ""))
     embedder = services.embedder(spec.embedding) if spec.embedding else None
     return _Loader(
         context=context,
-        source=chunked(services.source(deployment.source), spec.embedding, embedder),
+        source=chunked(reading.source(context), spec.embedding, embedder),
         rules=RecordRules.of(spec, schema),
         embedder=embedder,
         vector=vector,

@@ -6,7 +6,7 @@ from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Health
 from core.schema import difference, same_vectors, vector_names
 from core.stamps import read_stamp
-from core.steps import cloning, loading
+from core.steps import cloning, loading, reading
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
 LOOKS = 3
@@ -34,20 +34,18 @@ def tidy(context: StepContext) -> Outcome:
 
 
 def _choose(context: StepContext) -> Outcome:
-    deployment, services = context.deployment, context.services
-    assert deployment.source is not None
-    source = services.source(deployment.source)
+    deployment, source = context.deployment, reading.source(context)
     source.check()
     way = "records" if source.collection is None else _way_from(context, source.collection)
     embedding = deployment.spec.embedding
     if way == "records" and source.collection is not None and embedding is not None and embedding.chunk is not None:
         return Reject(
-            f"{source.collection} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
+            f"{source.address} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
             "name the source of the documents"
         )
     if way is None:
         return Reject(
-            f"the vectors of {source.collection} do not fit {deployment.green} (size, distance or datatype) and "
+            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or datatype) and "
             f"index {deployment.alias} declares no embedding to make new ones"
         )
     context.turn.save({"way": way, "print": source.fingerprint()})

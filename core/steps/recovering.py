@@ -1,5 +1,6 @@
 """A backup becomes a collection again: its files are checked, sent to the server, and what came of it is compared with
-what the manifest remembers. For a restore that collection is green; for a verification it is dropped again.
+what the manifest remembers. For a restore that collection is green; for a verification it is dropped again. A
+deployment whose source is a backup has it beside green, from ``unpack`` to ``discard``.
 
 The settings come out of the snapshot, not out of the manifest, so that comparing the two proves something.
 """
@@ -38,32 +39,38 @@ def recover(context: StepContext) -> Outcome:
 def remove(context: StepContext) -> Outcome:
     """Drops the collection if this run has begun to make it and no alias or route leads to it. One that was sent and is
     not there yet is waited for, for a while."""
-    deployment, store, state = context.deployment, context.services.store, dict(context.state)
+    collection, state = _target(context), dict(context.state)
     if "phase" not in state:
-        return Done({"summary": f"{deployment.green} was never begun"})
-    if deployment.green not in store.collections():
+        return Done({"summary": f"{collection} was never begun"})
+    if collection not in context.services.store.collections():
         looks = int(state.get("undo_looks", 0))
         if not state.get("made") and looks < _patience(state):
             context.turn.save({**state, "undo_looks": looks + 1})
-            return Wait(_LOOK, f"waiting whether {deployment.green} still appears, to drop it")
-        return Done({"summary": f"{deployment.green} is gone"})
-    return unused.drop(context)
+            return Wait(_LOOK, f"waiting whether {collection} still appears, to drop it")
+        return Done({"summary": f"{collection} is gone"})
+    return unused.drop(context, collection)
+
+
+def discard(context: StepContext) -> Outcome:
+    """Drops what was recovered only to be looked at. Safe to run twice: gone is done."""
+    collection = _target(context)
+    if collection not in context.services.store.collections():
+        return Done({"summary": f"{collection} is gone"})
+    return unused.drop(context, collection)
 
 
 def drop(context: StepContext) -> Outcome:
     """The end of a verification. Safe to run twice: gone is done."""
-    if context.deployment.green not in context.services.store.collections():
-        return Done({"summary": _verdict(context)})
-    dropped = unused.drop(context)
+    dropped = discard(context)
     return dropped if isinstance(dropped, Reject) else Done({"summary": _verdict(context)})
 
 
 def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     damaged = manifests.damage(context.services.shelf, manifest, partial(going, context, state, manifest.size))
     if damaged:
-        return Reject(f"backup {manifest.id} is damaged: {damaged}. Restore another one")
-    if context.deployment.green in context.services.store.collections():
-        return Reject(f"collection {context.deployment.green} exists and is not of this run; ask again")
+        return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
+    if _target(context) in context.services.store.collections():
+        return Reject(f"collection {_target(context)} exists and is not of this run; ask again")
     context.turn.save({**state, "phase": "upload"})
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
@@ -71,13 +78,13 @@ def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
 def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """One request, sent anew after a crash, unless the server had all of it. One that lost its turn must not go on
     sending: the collection may serve by the time it is done."""
-    store, green = context.services.store, context.deployment.green
+    store, collection = context.services.store, _target(context)
     if manifest.sharded:
         return _upload_shard(context, state, manifest)
     uploads = int(state.get("uploads", 0))
-    if green not in store.collections():
+    if collection not in store.collections():
         if uploads >= _UPLOADS:
-            return Reject(f"{green} did not appear after {uploads} uploads; look into the server's log")
+            return Reject(f"{collection} did not appear after {uploads} uploads; look into the server's log")
         uploads += 1
         state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST)
         context.turn.save(state)
@@ -89,10 +96,10 @@ def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
 def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """On a cluster the collection is made first, and each shard filled where it lies now. Sent again after a crash, a
     shard has the same points."""
-    store, green, sent = context.services.store, context.deployment.green, int(state.get("sent", 0))
-    if green not in store.collections():
+    store, collection, sent = context.services.store, _target(context), int(state.get("sent", 0))
+    if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
-        store.create(green, manifest.schema, _stamp(context, manifest).as_metadata())
+        store.create(collection, manifest.schema, _stamp(context, manifest).as_metadata())
         sent = 0
     _send(context, state, manifest, manifest.files[sent])
     state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
@@ -107,24 +114,24 @@ def _send(context: StepContext, state: State, manifest: Manifest, file: dict[str
     wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]), file.get("shard"))
     kept = context.services.shelf.read(manifest.id, wanted.name)
     pieces = going(context, state, wanted.size, kept)
-    context.services.store.upload_snapshot(context.deployment.green, wanted, pieces)
+    context.services.store.upload_snapshot(_target(context), wanted, pieces)
 
 
 def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """There when two looks in a row show a count that the collection had while its snapshot was made."""
-    store, green = context.services.store, context.deployment.green
+    store, collection = context.services.store, _target(context)
     looks = int(state["looks"]) + 1
-    if green not in store.collections():
+    if collection not in store.collections():
         phase = "upload" if looks >= _patience(state) else "look"
         context.turn.save({**state, "looks": looks, "phase": phase})
-        return Wait(_LOOK, f"waiting for {green} to appear", progress=False)
-    found = store.count(green)
+        return Wait(_LOOK, f"waiting for {collection} to appear", progress=False)
+    found = store.count(collection)
     moved = found != state.get("found")
     context.turn.save({**state, "made": True, "found": found, "looks": 0 if moved else looks})
     if not moved and manifest.low <= found <= manifest.high:
         return _made(context, manifest, found)
     if looks >= PATIENCE and not moved:
-        return Reject(f"{green} has {found:,} points, the backup was made of {_counted(manifest)}")
+        return Reject(f"{collection} has {found:,} points, the backup was made of {_counted(manifest)}")
     return Wait(_LOOK, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
 
 
@@ -135,15 +142,21 @@ def _patience(state: State) -> int:
 
 def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
     stamp = _stamp(context, manifest)
-    context.services.store.set_metadata(context.deployment.green, stamp.as_metadata())
+    context.services.store.set_metadata(_target(context), stamp.as_metadata())
     return Done(
         {
             "summary": f"{found:,} points of backup {manifest.id}",
+            "collection": _target(context),
             "schema": manifest.schema,
             "vector": stamp.vector,
             "filled": {"way": "backup", "backup": manifest.id, "expected": found, "written": found},
         }
     )
+
+
+def _target(context: StepContext) -> str:
+    """The collection it becomes: green, unless the plan names another."""
+    return str(context.arguments.get("collection", context.deployment.green))
 
 
 def _stamp(context: StepContext, manifest: Manifest) -> Stamp:

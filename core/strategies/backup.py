@@ -1,4 +1,4 @@
-"""What is done with backups: one is made, one is tried out, one takes the place of what serves."""
+"""What is done with backups: one is made, tried out, put in the place of what serves, or read as a source."""
 
 from dataclasses import replace
 
@@ -27,5 +27,12 @@ def restore(backup: str) -> Plan:
     )
 
 
-def _of(name: str, backup: str) -> Step:
-    return replace(STEPS[name], arguments={"backup": backup})
+def source(plan: Plan, backup: str, collection: str) -> Plan:
+    """``plan`` with the backup its records come from, in ``collection`` until the gate has read it again."""
+    judged = [step.name for step in plan].index("validate") + 1
+    unpack, discard = (_of(name, backup, collection=collection) for name in ("unpack", "discard"))
+    return (unpack, *plan[:judged], discard, *plan[judged:])
+
+
+def _of(name: str, backup: str, **arguments: str) -> Step:
+    return replace(STEPS[name], arguments={"backup": backup, **arguments})

@@ -36,6 +36,7 @@ def _strategy(name: str) -> str:
 def _others() -> list[str]:
     plans = {
         "rollouts rollback ALIAS": rollback.plan(),
+        "rollouts deploy ALIAS --source backup:ID": backup.source(STRATEGIES["blue_green"](IndexSpec()), "", ""),
         "rollouts backup create ALIAS --keep 7": backup.make("", "", keep=7),
         "rollouts backup verify --alias ALIAS": backup.verify(""),
         "rollouts backup restore --alias ALIAS": backup.restore(""),

@@ -47,7 +47,7 @@ def up(**given: Any) -> None:
 @click.option(
     "--source",
     metavar="KIND:WHERE",
-    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL or collection:NAME.",
+    help="jsonl:FILES, csv:FILES, dir:FOLDER, parquet:FILES, sitemap:URL, collection:NAME or backup:ID.",
 )
 @click.option("--collection", metavar="NAME", help="Take this collection instead of building one.")
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")

@@ -100,7 +100,7 @@ def gc(dry_run: bool, orphans: bool, reason: str, as_json: bool) -> int:
     would = "would be " if dry_run else ""
     _print(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason")
     _print(f"due, {would}deleted if nothing uses it", answer["due"], "reason", "used_by")
-    _print(f"left over, {would}deleted", answer["leftovers"], "points", "verification", "backup", "used_by", "deletion")
+    _print(f"left over, {would}deleted", answer["leftovers"], "points", "run", "backup", "used_by", "deletion")
     _print("orphans: no row here knows them", answer["orphans"], "points", "deployment", "used_by", "deletion")
     for line in answer["deleted"]:
         screen.console().print(Text(screen.plain(line)))

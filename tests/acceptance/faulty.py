@@ -108,7 +108,7 @@ def _services() -> Services:
     built = build(settings, CeleryKnocker(app), Times(**times))
     traps = Traps(Path(os.environ["ROLLOUTS_TEST_TRAPS"]))
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
-    source = partial(open_source, roots=roots(settings), store=store)
+    source = partial(open_source, roots=roots(settings), store=store, shelf=built.shelf)
     clock = MovedClock(built.clock, Path.cwd() / "clock")
     knock, shelf = TrappedKnock(built.knock, traps), TrappedShelf(built.shelf, traps)
     return replace(built, store=store, source=source, clock=clock, knock=knock, shelf=shelf)

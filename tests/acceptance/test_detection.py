@@ -72,7 +72,7 @@ def gate(store, laid, folder, validation):
         laid.green,
         laid.live,
         spec,
-        source=laid.source,
+        source=services.source(laid.source),
         wanted=laid.wanted,
         vector="",
         filled=laid.filled,

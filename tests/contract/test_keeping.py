@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from core import collecting, commands, keeping, queries
+from core import collecting, commands, keeping, queries, retention
 from core.errors import Refused
 from core.models import Deployment, StepRow
 from core.ports import Schema
@@ -215,9 +215,17 @@ def test_what_a_deployment_of_ours_is_building_is_no_orphan(world: World) -> Non
 def verification(world: World, collection: str, status: str) -> None:
     """Its rows, as they are when it was killed after its upload, or has ended since."""
     step = StepRow(position=0, name="recover", queue="bulk", arguments={"backup": "b1"})
-    row = Deployment(
-        id="v1", alias="docs", kind="verification", strategy="verification", green=collection, steps=[step]
-    )
+    begun(world, step, status, id="v1", kind="verification", green=collection)
+
+
+def reading(world: World, collection: str, status: str) -> None:
+    """The same of a deployment that has recovered a backup to read it."""
+    step = StepRow(position=0, name="unpack", queue="bulk", arguments={"backup": "b1", "collection": collection})
+    begun(world, step, status, id="d1", kind="rollout", green="docs_20250101_040000")
+
+
+def begun(world: World, step: StepRow, status: str, **settings: Any) -> None:
+    row = Deployment(alias="docs", strategy="any", steps=[step], **settings)
     row.status, row.actor, row.spec, row.number = status, "anna", {}, 1
     row.created_at = row.wake_at = world.clock.moment
     with world.services.sessions.begin() as session:
@@ -234,13 +242,28 @@ def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_end
     with world.services.sessions.begin() as session:
         session.execute(update(Deployment).values(status="rolled_back"))
     seen = collect(world, dry_run=True)["leftovers"]
-    assert [(one["collection"], one["verification"], one["backup"], one["points"]) for one in seen] == [
-        (left, "v1", "b1", 0)
+    assert [(one["collection"], one["run"], one["backup"], one["points"]) for one in seen] == [
+        (left, "verification v1", "b1", 0)
     ]
     assert world.store.collections() == {left, other}
     assert collect(world, reason="space")["deleted"] == [f"{left} deleted"]
     assert world.store.collections() == {other}
     assert collect(world)["leftovers"] == []
+
+
+def test_what_a_deployment_reads_a_backup_from_is_in_use_and_left_over_when_it_has_ended(world: World) -> None:
+    left = "docs_source_20250101_020000"
+    world.store.create(left, SCHEMA, {})
+    reading(world, left, "running")
+    during = collect(world, orphans=True)
+    assert (during["leftovers"], during["orphans"]) == ([], [])
+    with world.services.sessions() as session:
+        assert retention.users(world.services, session, left) == ["deployment d1 of docs uses it"]
+    with world.services.sessions.begin() as session:
+        session.execute(update(Deployment).values(status="live"))
+    [seen] = collect(world)["leftovers"]
+    assert (seen["collection"], seen["run"], seen["backup"]) == (left, "deployment d1", "b1")
+    assert world.store.collections() == set()
 
 
 def test_a_leftover_that_is_used_is_not_deleted(world: World) -> None:

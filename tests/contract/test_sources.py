@@ -21,11 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.qdrant_local import LocalStore
+from adapters.shelf import FolderShelf
 from adapters.sources import SOURCES, open_source
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused
 from core.ports import Point, Row, Source, VectorStore
 from core.records import OURS
+from core.recovered import RecoveredSource
+from tests.backups import manifest
 from tests.sites import Page, Website, website
 
 RECORDS = [
@@ -37,6 +40,7 @@ RECORDS = [
     *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
 ]
 SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
+THINGS = "collection:things"
 #: The one site of these tests, while they run.
 SITES: list[Website] = []
 #: Kinds that cannot know beforehand how much there is.
@@ -94,7 +98,14 @@ def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) 
     ]
     for start in range(0, len(points), 100):
         store.upsert("things", points[start : start + 100])
-    return "collection:things"
+    return THINGS
+
+
+def backup(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
+    """As a deployment meets it: its manifest on the shelf, its points recovered into a collection."""
+    collection(folder, store, records)
+    FolderShelf(folder / "backups").seal("one", manifest("one").text())
+    return "backup:one"
 
 
 def documents(folder: Path, store: VectorStore, records: list[dict[str, Any]]) -> str:
@@ -159,12 +170,13 @@ PLACES: dict[str, Place] = {
     "sitemap": pages,
     "python": function,
     "collection": collection,
+    "backup": backup,
 }
 #: What a record comes back as, where the kind has a shape of its own.
 SHAPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "dir": document,
     "sitemap": page,
-    "collection": lambda record: {"vector": [0.0, 1.0], **record},
+    **dict.fromkeys(("collection", "backup"), lambda record: {"vector": [0.0, 1.0], **record}),
 }
 
 
@@ -172,7 +184,13 @@ SHAPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 class Laid:
     kind: str
     store: VectorStore
-    open: Callable[[], Source]
+    folder: Path
+    text: str
+
+    def open(self, *elsewhere: Path, text: str = "") -> Source:
+        shelf = FolderShelf(self.folder / "backups")
+        source = open_source(text or self.text, (*elsewhere, self.folder), self.store, crawl, shelf)
+        return RecoveredSource(source, open_source(THINGS, (), self.store)) if self.kind == "backup" else source
 
     def shape(self, record: dict[str, Any]) -> dict[str, Any]:
         return SHAPES[self.kind](record) if self.kind in SHAPES else record
@@ -201,7 +219,7 @@ def laid(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     at_hand(tmp_path, monkeypatch)
     store = LocalStore(":memory:")
     text = PLACES[request.param](tmp_path, store, RECORDS)
-    yield Laid(text.partition(":")[0], store, lambda: open_source(text, (tmp_path,), store, crawl))
+    yield Laid(text.partition(":")[0], store, tmp_path, text)
     store.close()
 
 
@@ -260,14 +278,14 @@ def test_the_address_means_the_same_source_from_another_folder(laid, tmp_path, m
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     source = laid.open()
-    again = open_source(source.address, (tmp_path / "elsewhere", tmp_path), laid.store, crawl)
+    again = laid.open(tmp_path / "elsewhere", text=source.address)
     assert again.fingerprint() == source.fingerprint()
     assert [row.cursor for row in again.read(None)] == [row.cursor for row in source.read(None)]
     assert again.address == source.address
 
 
-def test_only_a_collection_names_a_collection(laid):
-    assert laid.open().collection == ("things" if laid.kind == "collection" else None)
+def test_only_a_collection_and_a_recovered_backup_name_a_collection(laid):
+    assert laid.open().collection == ("things" if laid.kind in {"collection", "backup"} else None)
 
 
 def test_reading_is_lazy(laid):
@@ -638,3 +656,32 @@ def test_an_alias_is_refused_with_the_name_of_its_collection(store):
 def test_an_illegal_collection_name_is_refused(store):
     with pytest.raises(Refused, match="collection name 'a/b' is not allowed"):
         open_source("collection:a/b", (), store)
+
+
+# --- backups ----------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_refused_where_there_are_no_snapshots(tmp_path, store):
+    text = backup(tmp_path, store, RECORDS)
+    with pytest.raises(Refused, match="the embedded Qdrant has no snapshots: a backup needs a server"):
+        open_source(text, (), store, shelf=FolderShelf(tmp_path / "backups")).check()
+
+
+def test_a_backup_gives_no_row_before_it_is_recovered(tmp_path, store):
+    text = backup(tmp_path, store, RECORDS)
+    source = open_source(text, (), store, shelf=FolderShelf(tmp_path / "backups"))
+    assert (source.collection, source.size()) == (None, 3)
+    with pytest.raises(Refused, match="backup:one is read by a deployment alone"):
+        source.read(None)
+
+
+def test_another_manifest_is_another_fingerprint(tmp_path, store):
+    text, shelf = backup(tmp_path, store, RECORDS), FolderShelf(tmp_path / "backups")
+    before = open_source(text, (), store, shelf=shelf).fingerprint()
+    shelf.seal("one", manifest("one", high=4).text())
+    assert open_source(text, (), store, shelf=shelf).fingerprint() != before
+
+
+def test_an_illegal_backup_name_is_refused(tmp_path, store):
+    with pytest.raises(Refused, match=r"backup name '\.\./one' is not allowed"):
+        open_source("backup:../one", (), store, shelf=FolderShelf(tmp_path))

@@ -1,4 +1,4 @@
-"""Killing the worker of a backup, a verification and a restore at every place where it touches the outside.
+"""Killing the worker of a backup, and of whatever reads one, at every place where it touches the outside.
 
 Each call to Qdrant, each to the shelf, each commit, each message: they are counted first, then one run dies at each.
 """
@@ -11,7 +11,7 @@ from adapters.qdrant_server import ServerStore
 from core import backups, commands, engine
 from core.lifecycle import Event
 from tests.mortal import Killed, Reaper, mortal_world
-from tests.world import texts
+from tests.world import EMBEDDING, texts
 
 
 @pytest.fixture
@@ -29,8 +29,9 @@ def make(tmp_path, qdrant_url, qdrant_grpc_port, ready_sqlite_url):
         world.close()
 
 
-def go_on(world, reaper, run, *, until="the end"):
-    """Turns, whoever dies; a dead worker's knock is lost and its lease has to run out."""
+def go_on(world, reaper, run, *, until="the end", within=None):
+    """Turns, whoever dies; a dead worker's knock is lost and its lease has to run out. ``within``: the steps in which
+    anybody does."""
     for _ in range(600):
         seen = world.status(run)
         names = [step["name"] for step in seen["steps"] if step["status"] == "done"]
@@ -42,7 +43,8 @@ def go_on(world, reaper, run, *, until="the end"):
             engine.overdue(world.services)
             continue
         time.sleep(min(0.05, knock.countdown))
-        reaper.armed = True
+        at = next((step["name"] for step in seen["steps"] if step["status"] != "done"), None)
+        reaper.armed = within is None or at in within
         try:
             world.turn(knock)
         except Killed:
@@ -91,6 +93,27 @@ def aborted_restore(world, reaper, alias):
     serving(world, alias)
     run = backups.restore(world.services, backup=backed_up(world, alias), actor="anna")
     go_on(world, Reaper(), run, until="compare")
+    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    return go_on(world, reaper, run)
+
+
+def read_as_a_source(world, alias):
+    """A deployment from the one backup that these tests make."""
+    if not world.services.shelf.backups():
+        serving(world, alias)
+        backed_up(world, alias)
+    [made] = world.services.shelf.backups()
+    world.declare(f"{alias}new", embedding={**EMBEDDING, "text": "{id} {text}"})
+    return world.deploy(f"{alias}new", source=f"backup:{made}")
+
+
+def deployment_from_a_backup(world, reaper, alias):
+    return go_on(world, reaper, read_as_a_source(world, alias), within=("unpack", "discard"))
+
+
+def aborted_deployment_from_a_backup(world, reaper, alias):
+    run = read_as_a_source(world, alias)
+    go_on(world, Reaper(), run, until="create")
     commands.wish(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
@@ -155,3 +178,20 @@ def test_wherever_an_aborted_restore_is_killed_what_served_serves_on_alone(make,
         assert seen["status"] == "rolled_back", seen["message"]
         assert world.store.aliases()[seen["alias"]] == seen["blue"]
         assert seen["green"] not in world.store.collections()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_the_recovery_of_a_source_is_killed_the_index_goes_live_and_nothing_else_is_left(make, effort):
+    for world, seen in killed_everywhere(make, deployment_from_a_backup, effort(8, 100_000)):
+        assert seen["status"] == "live", seen["message"]
+        assert world.store.count(seen["alias"]) == 20
+        assert not [name for name in world.store.collections() if "_source_" in name]
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_wherever_an_abort_is_killed_neither_the_recovered_source_nor_the_new_collection_is_left(make, effort):
+    for world, seen in killed_everywhere(make, aborted_deployment_from_a_backup, effort(4, 100_000)):
+        assert seen["status"] == "rolled_back", seen["message"]
+        assert not [name for name in world.store.collections() if name.startswith(seen["alias"])]

@@ -72,6 +72,13 @@ def test_it_is_verified_and_a_deleted_index_comes_back_through_the_gate(world):
     assert world.store.count("docs") == 90
 
 
+def test_it_is_read_as_a_source_and_leaves_one_collection(world):
+    old = serve(world)
+    seen = through(world, world.deploy("docs", source=f"backup:{back_up(world, 'docs')}"))
+    assert seen["status"] == "live", seen["message"]
+    assert (world.store.count("docs"), world.store.collections()) == (90, {old, seen["green"]})
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_a_damaged_shard_is_found(world, shard):
     serve(world)

@@ -95,7 +95,9 @@ class Search(Searching):
 
 class Deploy(Reasoned):
     alias: Word
-    source: Text | None = Field(None, description="jsonl:, csv:, dir:, parquet: or collection:; else the index file's.")
+    source: Text | None = Field(
+        None, description="As in the index file, `python:` and `sql:` excepted; else the index file's."
+    )
     collection: Word | None = Field(None, description="Take this collection instead of building one.")
     strategy: Word | None = None
     validation_queries: Annotated[list[Text], Field(max_length=1000)] | None = None

@@ -1,0 +1,37 @@
+"""``backup:ID``: the points of a backup that `rollouts backup` made, by ascending id.
+
+The deployment recovers it into a collection of its own, reads that, and drops it before the alias moves. A backup does
+not change, so a rebuild from the one that was built already has nothing to do.
+"""
+
+from collections.abc import Iterator
+
+from core import manifests, restorable
+from core.errors import Refused
+from core.naming import check_name
+from core.ports import Cursor, Row, Shelf, VectorStore
+
+
+class BackupSource:
+    """As it lies on the shelf: what can be told of it before it is recovered (``core.recovered``)."""
+
+    def __init__(self, backup: str, store: VectorStore, shelf: Shelf | None) -> None:
+        assert shelf is not None
+        self.collection: str | None = None
+        self._backup, self._store, self._shelf = check_name("backup", backup), store, shelf
+
+    @property
+    def address(self) -> str:
+        return f"backup:{self._backup}"
+
+    def check(self) -> None:
+        restorable.whole(self._store, self._shelf, self._backup)
+
+    def fingerprint(self) -> str:
+        return f"{self.address} {manifests.sha256([self._shelf.manifest(self._backup).encode()])}"
+
+    def size(self) -> int:
+        return manifests.read(self._shelf, self._backup).high
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        raise Refused(f"{self.address} is read by a deployment alone, which recovers it first")
