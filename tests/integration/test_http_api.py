@@ -11,8 +11,10 @@ from core.settings import Settings
 from interfaces.http.api import ENDPOINTS, PREFIX
 from interfaces.http.app import make_app
 from interfaces.http.security import BELIEVED
+from tests.documented import Documented
 from tests.world import World, texts
 
+DOCUMENTED = Documented()
 NAMES = {"alias": "docs", "deployment": "d", "collection": "c", "experiment": "e", "backup": "b", "action": "rebuild"}
 
 
@@ -34,6 +36,7 @@ class Api:
     def got(self, method, path, body=None, code=200, **headers):
         answer = self.ask(method, path, body, **headers)
         assert answer.status_code == code, answer.text
+        DOCUMENTED.hold(method, path, answer.json())
         return answer.json()
 
     def refused(self, method, path, body=None, **headers):
@@ -102,7 +105,7 @@ def test_what_may_be_changed_by_a_token_that_reads_is_nothing():
 
 
 def test_the_document_has_every_endpoint_and_is_for_everybody(api):
-    document = api.got("GET", "/openapi.json", token=None)
+    document = api.ask("GET", "/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     found = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {("GET", f"{PREFIX}/stream")}

@@ -123,7 +123,7 @@ class Switch(Reasoned):
     delete_old: bool = Field(False, description="Delete the old collection after its grace period of 60 minutes.")
 
 
-class Deletion(Reasoned):
+class Delete(Reasoned):
     grace_period_minutes: Annotated[Number, Field(ge=0, le=5_256_000)] = 60.0
 
 
@@ -170,7 +170,7 @@ class NewBackup(Reasoned):
     )
 
 
-class Schedule(Reasoned):
+class Times(Reasoned):
     """Keys that are not sent stay as they are."""
 
     cron: Word | None = None

@@ -45,7 +45,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     delete("/aliases/{alias}", "admin", acting.delete_alias, _R, "Removes it; the collection stays"),
     get("/deletions", "read", looking.deletions, requests.Listed, "Deletions to come, and the latest that ended"),
     post("/collections/{collection}/keep", "deploy", acting.keep, _R, "Cancels its deletion for good"),
-    delete("/collections/{collection}", "admin", acting.delete_collection, requests.Deletion,
+    delete("/collections/{collection}", "admin", acting.delete_collection, requests.Delete,
       "Writes its deletion down, after a grace period, if nothing uses it then"),
 
     get("/experiments", "read", looking.experiments, requests.Paged, "Experiments, newest first"),
@@ -66,7 +66,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     post(f"{_B}/restore", "deploy", acting.restore_backup, _R, "Deploys what is in it", acting.started),
 
     get("/schedules", "read", looking.schedules, requests.Listed, "Schedules, next times, last runs"),
-    patch(_S, "deploy", acting.change_schedule, requests.Schedule, "Gives it other times, or its first"),
+    patch(_S, "deploy", acting.change_schedule, requests.Times, "Gives it other times, or its first"),
     post(f"{_S}/run", "deploy", acting.run_schedule, _R, "Has it done now", acting.schedule_run),
     post(f"{_S}/pause", "deploy", acting.pause_schedule, _R, "Lets times pass without a run"),
     post(f"{_S}/resume", "deploy", acting.resume_schedule, _R, "Goes on with the next time"),
