@@ -2,11 +2,12 @@
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 from starlette.testclient import TestClient
 
-from core import tokens
+from core import retention, tokens
 from core.settings import Settings
 from interfaces.http.api import ENDPOINTS, PREFIX
 from interfaces.http.app import make_app
@@ -345,6 +346,29 @@ def test_aliases_are_moved_by_hand_and_collections_kept(api, world, live):
     assert api.got("DELETE", "/aliases/mirror", {"reason": "done"}) == {"deleted": True}
     assert api.got("DELETE", f"/collections/{collection}")["scheduled"] is False
     assert api.refused("POST", f"/collections/{collection}/keep")[0] == 409
+
+
+def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world, live):
+    world.declare("docs", source="jsonl:docs.jsonl", grace_period_minutes=0.1)
+    api.got("POST", "/deployments", {"alias": "docs"}, code=202)
+    world.run()
+    retention.delete_due(world.services)
+    world.clock.moment += timedelta(seconds=10)
+    told = api.got("GET", "/gc")
+    assert ([one["collection"] for one in told["due"]], told["deleted"]) == ([live["new_collection"]], [])
+    reader = token(world, "deploy")
+    assert api.refused("POST", "/gc", {}, token=reader)[0] == 403
+    done = api.got("POST", "/gc", {"reason": "tidy"}, token=token(world, "admin"))
+    assert (done["dry_run"], len(done["deleted"])) == (False, 1)
+    assert live["new_collection"] not in world.store.collections()
+
+
+def test_an_experiment_is_planned_from_what_is_given_by_hand(api, live):
+    path = "/indexes/docs/experiment-plan"
+    told = api.got("POST", path, {"rate": 0.2, "users_per_day": 5000, "metrics": ["clicks"]})
+    assert (told["missing"], told["days"] > 0) == ([], True)
+    status, detail = api.refused("POST", path, {"rate": 1.5})
+    assert (status, "no share between 0 and 1" in detail) == (409, True)
 
 
 def test_backups_say_that_they_need_a_server(api, live):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from core import adoption, backups, commands, deliveries, keeping, queries, rebuilding
+from core import adoption, backups, collecting, commands, deliveries, keeping, queries, rebuilding
 from core.lifecycle import Event
 from core.schedules import commands as schedules
 from core.schedules import queries as scheduled
 from core.shown import backups as stored
 from core.shown import experiments as compared
 from core.shown import schedules as timed
+from core.shown.collecting import Collected
 from core.shown.deployments import Rebuilt, Started
 from core.trials import commands as trials
 from core.trials import queries as tried
@@ -103,6 +104,10 @@ def delete_collection(call: Call, given: requests.Delete) -> Answer:
         actor=call.actor,
         reason=given.reason or "asked for",
     )
+
+
+def collect(call: Call, given: requests.Collect) -> Collected:
+    return collecting.collect(call.services, actor=call.actor, reason=given.reason, orphans=given.orphans)
 
 
 def keep(call: Call, given: requests.Reasoned) -> Answer:

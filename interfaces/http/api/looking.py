@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import backups as kept
-from core import comparing, deliveries, lineage, queries
+from core import collecting, comparing, deliveries, lineage, queries
 from core.overview import home
 from core.routing import table
 from core.schedules import queries as scheduled
 from core.shown import alerts as told
 from core.shown import backups as stored
+from core.shown import collecting as gone
 from core.shown import deployments as deployed
 from core.shown import experiments as tried
 from core.shown import indexes as served
 from core.shown import schedules as timed
+from core.trials import planning
 from core.trials import queries as trials
 from interfaces.http.api import requests
 from interfaces.http.api.endpoint import Answer, Call, NoQuery
@@ -63,6 +65,16 @@ def deployment(call: Call, given: NoQuery) -> deployed.Deployment:
 def deletions(call: Call, given: requests.Listed) -> deployed.Deletions:
     found = queries.deletions(call.services, given.limit)
     return {"deletions": [row for row in found if given.alias in (None, row["alias"])]}
+
+
+def surplus(call: Call, given: NoQuery) -> gone.Collected:
+    return collecting.collect(call.services, actor=call.actor, dry_run=True)
+
+
+def plan(call: Call, given: requests.Planned) -> Answer:
+    by_hand = planning.ByHand(given.rate, given.deviation, given.users_per_day)
+    alias, metrics = call.path["alias"], given.metrics
+    return planning.plan(call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options)
 
 
 def experiments(call: Call, given: requests.Paged) -> tried.ExperimentPage:

@@ -13,6 +13,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many.")]
 Alias = Annotated[Word | None, Field(description="Only those of this index.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
 
 class Reasoned(Body):
@@ -132,7 +133,20 @@ class Adopt(Reasoned):
     trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
 
 
+class Collect(Reasoned):
+    orphans: bool = Field(False, description="Delete orphans too, an hour from now; look at them first.")
+
+
 # --- experiments ------------------------------------------------------------------------------------------------
+
+
+class Planned(Body):
+    rate: Number | None = Field(None, description="The primary metric now, as a share of users or with `deviation`.")
+    deviation: Number | None = Field(None, description="How far users differ in it: one standard deviation.")
+    users_per_day: Number | None = Field(None, description="New users a day.")
+    split: Share = Field(0.5, description="The treatment's share.")
+    metrics: Metrics = None
+    options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
 
 
 class NewExperiment(Reasoned):
@@ -141,7 +155,7 @@ class NewExperiment(Reasoned):
     treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
     alias: Word | None = None
     split: Share = Field(0.5, description="The share of the treatments together.")
-    metrics: Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None = None
+    metrics: Metrics = None
     options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
     start: bool = True
 

@@ -48,10 +48,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     delete("/collections/{collection}", "admin", acting.delete_collection, requests.Delete,
       "Writes its deletion down, after a grace period, if nothing uses it then"),
 
+    get("/gc", "read", looking.surplus, NoQuery, "What is due, over, left over or an orphan"),
+    post("/gc", "admin", acting.collect, requests.Collect,
+      "Deletes what is due, and writes the deletion of what is kept no longer down"),
+
     get("/experiments", "read", looking.experiments, requests.Paged, "Experiments, newest first"),
     post("/experiments", "deploy", acting.create_experiment, requests.NewExperiment,
       "Compares collections on the users of an alias", acting.experiment),
     get(_X, "read", looking.experiment, NoQuery, "What it was asked, and what became of it"),
+    post(f"{_I}/experiment-plan", "deploy", looking.plan, requests.Planned,
+      "How many users and days an experiment will need"),
     get(f"{_X}/report", "read", looking.report, NoQuery, "Its analysis of this moment, and the looks before"),
     post(f"{_X}/start", "deploy", acting.start_experiment, _R, "Begins a draft"),
     post(f"{_X}/stop", "deploy", acting.stop_experiment, _R, "Control answers everybody again"),
