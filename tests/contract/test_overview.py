@@ -1,5 +1,7 @@
 """What the pages are told beyond the rows: when it will be over, whether the way back is ready, what stands still."""
 
+from datetime import timedelta
+
 import pytest
 
 from core import commands
@@ -70,6 +72,14 @@ def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
             with pytest.raises(Refused) as error:
                 commands.wish(world.services, started, Event(verb), actor="anna", reason="to see")
             assert str(error.value) == said
+
+
+def test_a_collection_that_was_dropped_is_not_shown_as_there(world):
+    started = world.deploy("docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 1.0}})
+    world.run()
+    assert world.status(started)["status"] == "rolled_back"
+    world.clock.moment += timedelta(seconds=10)
+    assert [(one["colour"], one["gone"]) for one in shown(world, started)["collections"]] == [("green", True)]
 
 
 def light(world):
