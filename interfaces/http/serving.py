@@ -89,7 +89,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
         family = socket.AF_INET
-    door = socket.socket(family)
+    # Of TCP by name: only then asyncio sends at once (TCP_NODELAY). Else each answer waits 40 ms for the client's ACK.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))
