@@ -1,26 +1,29 @@
 """Pages over 200 indexes and 1,000 deployments that have ended, each with its steps, events and version, and one under
-way: seconds from the request to the last byte of the answer, in one process, as a browser of this machine gets it. The
-store is the embedded one and one client asks, so what is measured is the database and the page. The bound is held
-against the median of what it took; the processor's time beside it is what a busy machine does not change."""
+way: seconds from the request to the last byte of the answer, from a server as `rollouts up` starts it, in one process
+with the client. The store is the embedded one and one client asks, so what is measured is the database and the page.
+The bound is held against the 95th percentile of what it took; the processor's time beside it is what a busy machine
+does not change."""
 
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
-from starlette.testclient import TestClient
 
+from benchmarks.http import percentile
 from benchmarks.results import Result, Size, seconds
 from core.lifecycle import Status, StepStatus
 from core.models import AliasState, Deletion, Deployment, EventRow, StepRow, Version
 from core.schedule_rows import Schedule
 from core.settings import Settings
+from interfaces.http import serving
 from interfaces.http.app import make_app
 from tests.servers import Postgres
 from tests.world import World
@@ -57,16 +60,18 @@ def _measured(database: str, url: str, size: Size) -> list[Result]:
         return [_page(client, f"{name}, {database}", path, ROUNDS[size]) for name, path in pages.items()]
 
 
-def _page(client: TestClient, name: str, path: str, rounds: int) -> Result:
+def _page(client: httpx.Client, name: str, path: str, rounds: int) -> Result:
     assert client.get(path).status_code == 200
     wall, worked = zip(*(_asked(client, path) for _ in range(rounds)), strict=True)
-    median, p95 = statistics.median(wall), sorted(wall)[int(rounds * 0.95) - 1]
-    spent = statistics.median(worked)
-    value = f"{spent * 1000:.0f} ms of the processor; took {median * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
-    return Result(name, value, bound=f"{WANTED * 1000:.0f} ms", ok=median <= WANTED)
+    value = f"{_spread(worked)} of the processor; took {_spread(wall)}"
+    return Result(name, value, bound=f"{WANTED * 1000:.0f} ms", ok=percentile(wall, 0.95) <= WANTED)
 
 
-def _asked(client: TestClient, path: str) -> tuple[float, float]:
+def _spread(found: Sequence[float]) -> str:
+    return f"{statistics.median(found) * 1000:.0f} ms (p95 {percentile(found, 0.95) * 1000:.0f})"
+
+
+def _asked(client: httpx.Client, path: str) -> tuple[float, float]:
     """Seconds on the wall, and of this process' processor time."""
     before = time.process_time()
     taken = seconds(lambda: client.get(path).raise_for_status())
@@ -74,15 +79,19 @@ def _asked(client: TestClient, path: str) -> tuple[float, float]:
 
 
 @contextmanager
-def _filled(url: str) -> Iterator[tuple[TestClient, str]]:
+def _filled(url: str) -> Iterator[tuple[httpx.Client, str]]:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), url)
         world.declare("index-000", source=world.write("docs.jsonl", [{"id": 1, "text": "a text about python"}]))
         with world.services.sessions.begin() as session:
             _fill(session)
         world.clock.moment = _BEGUN + timedelta(days=60)
-        app = make_app(world.services, Settings(_env_file=None))
-        with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50000)) as client:
+        settings = Settings(_env_file=None)
+        with (
+            serving.bound(world.services, settings, "127.0.0.1", 0) as door,
+            serving.beside(make_app(world.services, settings), door),
+            httpx.Client(base_url=serving.url(door)) as client,
+        ):
             yield client, _id(DEPLOYMENTS)
         world.close()
 

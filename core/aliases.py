@@ -165,7 +165,7 @@ def _settled(services: Services, alias: str, target: str | None, by: _By) -> Mov
 
 
 def _write_down(session: Session, now: datetime, row: AliasState, by: _By) -> None:
-    detail = f"{row.previous} -> {row.desired}"
+    detail = f"{row.previous or 'nothing'} -> {row.desired or 'nothing'}"
     events.record(
         session,
         now,

@@ -20,6 +20,7 @@ from core import alerts, events, keeping, recovered, retention
 from core.lifecycle import FINAL
 from core.models import Deletion, Deployment, StepRow, Version
 from core.services import Services
+from core.shown import collecting as shown
 from core.stamps import read_stamp
 from core.versions import iso
 
@@ -30,7 +31,7 @@ _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
 def collect(
     services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
-) -> dict[str, Any]:
+) -> shown.Collected:
     """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
     writes the deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
     there, serving = services.store.collections(), services.store.aliases()
@@ -50,7 +51,7 @@ def collect(
             _write(session, now, surplus, left, found if orphans else [], actor)
     return {
         "dry_run": dry_run,
-        "over": [{**_plain(one), "alias": alias} for alias, several in surplus.items() for one in several],
+        "over": [_over(alias, one) for alias, several in surplus.items() for one in several],
         "due": due,
         "leftovers": left,
         "orphans": found,
@@ -58,7 +59,7 @@ def collect(
     }
 
 
-def find_orphans(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
+def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
     """Of the collections ``there`` are, the orphans with what can be told of them."""
     known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
     known |= recovered.collections(session)
@@ -67,7 +68,7 @@ def find_orphans(services: Services, session: Session, there: set[str]) -> list[
     return [_orphan(services, session, name, last.get(name)) for name in names]
 
 
-def find_leftovers(services: Services, session: Session, there: set[str]) -> list[dict[str, Any]]:
+def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
     """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
     tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
     query = select(Deployment, StepRow.arguments).join(StepRow)
@@ -92,7 +93,7 @@ def _last_deletions(session: Session) -> dict[str, Deletion]:
     return {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
 
 
-def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> dict[str, Any]:
+def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
     stamp = read_stamp(services.store, name)
     return {
         "collection": name,
@@ -118,7 +119,7 @@ def _open(session: Session) -> list[Deletion]:
     return list(session.scalars(query))
 
 
-def _due(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
+def _due(services: Services, session: Session, row: Deletion) -> shown.Due:
     return {
         "collection": row.collection,
         "delete_after": iso(row.due_at),
@@ -127,8 +128,8 @@ def _due(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
     }
 
 
-def _plain(one: keeping.Over) -> dict[str, Any]:
-    return {"collection": one.collection, "delete_after": iso(one.due_at), "reason": one.reason}
+def _over(alias: str, one: keeping.Over) -> shown.Over:
+    return {"collection": one.collection, "delete_after": iso(one.due_at), "reason": one.reason, "alias": alias}
 
 
 def _write(

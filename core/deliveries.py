@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from core.alert_spec import Severity
 from core.errors import AppError, Unknown
 from core.ports import AlertChannel, Notice
 from core.services import Services
+from core.shown import alerts as shown
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _test(now: datetime, actor: str, reason: str) -> Notice:
     )
 
 
-def listed(services: Services, limit: int, alias: str | None = None) -> list[dict[str, Any]]:
+def listed(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
     """Notices, newest first, each with what every channel was told and what went wrong."""
     query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
     if alias is not None:
@@ -102,7 +103,8 @@ def listed(services: Services, limit: int, alias: str | None = None) -> list[dic
     with services.sessions() as session:
         rows = session.scalars(query).all()
         sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
-    return [{**row.message, "deliveries": [_shown(one) for one in sent if one.number == row.number]} for row in rows]
+    told = ({**row.message, "deliveries": [_shown(one) for one in sent if one.number == row.number]} for row in rows)
+    return [cast("shown.Alert", one) for one in told]
 
 
 # --- how ----------------------------------------------------------------------------------------------------------
@@ -215,7 +217,7 @@ def _marked(services: Services, claim: _Claim, error: str) -> None:
         log.error("alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error)
 
 
-def _shown(row: DeliveryRow) -> dict[str, Any]:
+def _shown(row: DeliveryRow) -> shown.Delivery:
     return {
         "channel": row.channel,
         "status": row.status,

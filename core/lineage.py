@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -13,6 +13,7 @@ from core.models import Deletion, Deployment, Version
 from core.naming import check_name
 from core.retention import OPEN
 from core.services import Services
+from core.shown import indexes as shown
 from core.versions import iso, plain
 
 #: Statuses of a deployment that did not bring its version to serve.
@@ -30,7 +31,7 @@ class _Now:
     brought: Mapping[str, Sequence[Status]]
 
 
-def versions(services: Services, alias: str) -> dict[str, Any]:
+def versions(services: Services, alias: str) -> shown.Versions:
     """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
     check_name("alias", alias)
@@ -38,7 +39,7 @@ def versions(services: Services, alias: str) -> dict[str, Any]:
     return listed(services, alias, aliases, services.store.collections())
 
 
-def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None) -> dict[str, Any]:
+def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None) -> shown.Versions:
     """The same, of aliases and collections that were seen before; None where nobody knows which collections there are:
     then the state of one that does not serve is ``unknown``."""
     live = aliases.get(alias)
@@ -91,9 +92,9 @@ def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[Sta
     return found
 
 
-def _listed(row: Version, now: _Now) -> dict[str, Any]:
+def _listed(row: Version, now: _Now) -> shown.Version:
     due = now.due.get(row.collection)
-    return {
+    seen = {
         "collection": row.collection,
         "number": row.number,
         "live": row.collection == now.live,
@@ -101,6 +102,7 @@ def _listed(row: Version, now: _Now) -> dict[str, Any]:
         "delete_after": iso(due.due_at) if due else None,
         **plain(row),
     }
+    return cast("shown.Version", seen)
 
 
 def _state(collection: str, now: _Now) -> str:

@@ -8,7 +8,7 @@ its start is rolled back.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from core.commands import Along
 from core.errors import AppError, LeaseLost, Malformed, Unavailable
 from core.services import Services
 
-Answer = dict[str, Any]
+Answer = Mapping[str, Any]
 
 KEPT = timedelta(hours=24)
 #: Longer than starting anything takes; so long a key whose process died stays taken.
@@ -111,7 +111,7 @@ def _fence(session: Session, key: Key, claim: int, started: str) -> None:
 
 def _kept(services: Services, key: Key, answer: Answer) -> Answer:
     with services.sessions.begin() as session:
-        session.execute(update(OnceRow).where(*_is(key)).values(answer=answer))
+        session.execute(update(OnceRow).where(*_is(key)).values(answer=dict(answer)))
     return answer
 
 

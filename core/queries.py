@@ -1,7 +1,7 @@
 """What people may look at: rows turned into plain data for the command line, the pages and MCP."""
 
 from datetime import datetime
-from typing import Any
+from typing import overload
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import selectinload
@@ -10,15 +10,27 @@ from core.commands import find
 from core.errors import Unknown
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.services import Services
+from core.shown import deployments as shown
 
 
-def deployment(services: Services, deployment_id: str) -> dict[str, Any]:
+def deployment(services: Services, deployment_id: str) -> shown.Deployment:
     """One deployment with steps, gate report and events (contract section 4)."""
     full = find(services, deployment_id)
     with services.sessions() as session:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
         found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
-        return {**_summary(row), **_detail(row), "events": [_event(event) for event in found]}
+        return {
+            **_summary(row),
+            "number": row.number,
+            "source": row.source,
+            "requested": row.requested,
+            "turn": row.turn,
+            "wake_at": iso(row.wake_at),
+            "lease_owner": row.lease_owner,
+            "steps": [_step(step) for step in row.steps],
+            "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
+            "events": [_event(event) for event in found],
+        }
 
 
 def deployments(
@@ -28,7 +40,7 @@ def deployments(
     *,
     status: str | None = None,
     after: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[shown.ListedDeployment]:
     """Deployments, newest first, with their steps; backups and their verifications have a list of their own.
     ``after``: those that follow this one in the list. Raises Unknown if there is no such one."""
     query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
@@ -43,7 +55,7 @@ def deployments(
         return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
 
 
-def started(services: Services, deployment_id: str) -> dict[str, Any]:
+def started(services: Services, deployment_id: str) -> shown.Started:
     """What a task that starts a deployment answers (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
@@ -56,7 +68,7 @@ def started(services: Services, deployment_id: str) -> dict[str, Any]:
     }
 
 
-def deletions(services: Services, limit: int = 20) -> list[dict[str, Any]]:
+def deletions(services: Services, limit: int = 20) -> list[shown.Deletion]:
     """Deletions still to come first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
@@ -72,7 +84,7 @@ def events(
     *,
     deployment_id: str | None = None,
     before: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[shown.ToldEvent]:
     """What happened, newest first; ``before`` is an event's id."""
     query = _events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
     if before is not None:
@@ -83,7 +95,7 @@ def events(
 
 def events_since(
     services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
-) -> list[dict[str, Any]]:
+) -> list[shown.ToldEvent]:
     """What has happened after the event ``after``, the oldest first."""
     query = _events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
     with services.sessions() as session:
@@ -130,7 +142,7 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     return found[alias]
 
 
-def _summary(row: Deployment) -> dict[str, Any]:
+def _summary(row: Deployment) -> shown.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -146,21 +158,7 @@ def _summary(row: Deployment) -> dict[str, Any]:
     }
 
 
-def _detail(row: Deployment) -> dict[str, Any]:
-    gate = next((step.output["gate"] for step in row.steps if "gate" in step.output), None)
-    return {
-        "number": row.number,
-        "source": row.source,
-        "requested": row.requested,
-        "turn": row.turn,
-        "wake_at": iso(row.wake_at),
-        "lease_owner": row.lease_owner,
-        "steps": [_step(step) for step in row.steps],
-        "gate": gate,
-    }
-
-
-def _step(step: StepRow) -> dict[str, Any]:
+def _step(step: StepRow) -> shown.Step:
     return {
         "name": step.name,
         "arguments": step.arguments,
@@ -176,11 +174,11 @@ def _step(step: StepRow) -> dict[str, Any]:
     }
 
 
-def _told(row: EventRow) -> dict[str, Any]:
+def _told(row: EventRow) -> shown.ToldEvent:
     return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_event(row)}
 
 
-def _event(row: EventRow) -> dict[str, Any]:
+def _event(row: EventRow) -> shown.Event:
     return {
         "at": iso(row.at),
         "actor": row.actor,
@@ -191,7 +189,7 @@ def _event(row: EventRow) -> dict[str, Any]:
     }
 
 
-def deletion(row: Deletion) -> dict[str, Any]:
+def deletion(row: Deletion) -> shown.Deletion:
     return {
         "collection": row.collection,
         "alias": row.alias,
@@ -203,5 +201,9 @@ def deletion(row: Deletion) -> dict[str, Any]:
     }
 
 
+@overload
+def iso(moment: datetime) -> str: ...
+@overload
+def iso(moment: datetime | None) -> str | None: ...
 def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
-from core import backups, commands, queries
+from core import backups, commands, queries, tokens
 from core.lifecycle import Event
 from core.routing import Router
 from core.settings import Settings
@@ -32,7 +32,7 @@ from interfaces.http.app import make_app
 from tests.servers import Qdrant
 
 IMAGES = Path(__file__).parent / "images"
-_WIDE, _PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
+_WIDE, _PHONE, _LOW = {"width": 1240, "height": 860}, {"width": 390, "height": 844}, 420
 _EMBEDDING = {"model": "hashing:384", "text": "{title}\n{text}"}
 _VALIDATION = {"queries": list(QUERIES), "min_top_score": 0.1, "samples": {"records": 100, "queries": 100}}
 _STAGES = [(10, 0.15), (25, 0.15), (50, 30), (100, 0)]
@@ -48,7 +48,7 @@ _LOGIN = "Your session has expired. Sign in to continue reading."
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), Qdrant() as qdrant:
+    with _folder(), Qdrant() as qdrant:
         settings = Settings.model_construct(qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port)
         known = texts.collected()[:700]
         _declare(known)
@@ -56,16 +56,31 @@ def main() -> None:
             stage = Stage(system, known)
             shown = stage.set_up()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            camera = Camera(
+                browser, address, tokens.create(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
+            )
             with stage.searched():
                 stage.canary()
                 for name, path in shown.items():
-                    _photograph(browser, address + path, name)
-                canary = f"{address}/deployments/{stage.under_way}"
-                _photograph(browser, canary, "deployment")
-                _photograph(browser, canary, "deployment-dark", scheme="dark")
-                _photograph(browser, f"{address}/", "home-phone", size=_PHONE)
-                _photograph(browser, canary, "deployment-phone", size=_PHONE)
+                    camera.photograph(path, name)
+                canary = f"/deployments/{stage.under_way}"
+                camera.photograph(canary, "deployment")
+                camera.photograph(canary, "deployment-dark", scheme="dark")
+                camera.photograph("/", "home-phone", size=_PHONE)
+                camera.photograph(canary, "deployment-phone", size=_PHONE)
             browser.close()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[None]:
+    """The pages show where sources lie: a path that is no machine's own."""
+    folder = Path(tempfile.gettempdir(), "rollouts")
+    folder.mkdir()
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
@@ -207,16 +222,35 @@ def _until(found: Callable[[], object], seconds: float = 180) -> None:
         pause.wait(0.2)
 
 
-def _photograph(browser: Browser, address: str, name: str, size: Any = _WIDE, scheme: Any = "light") -> None:
-    context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")
-    page = context.new_page()
-    page.goto(address)
-    page.wait_for_load_state("load")
-    height = min(page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"])
-    clip = {"x": 0, "y": 0, "width": size["width"], "height": height}
-    page.screenshot(path=str(IMAGES / f"page-{name}.png"), full_page=True, clip=clip)
-    print(f"{IMAGES.name}/page-{name}.png  {address}")
-    context.close()
+class Camera:
+    """Signed in by token, as one is anywhere but at the machine itself."""
+
+    def __init__(self, browser: Browser, address: str, token: str) -> None:
+        self._browser, self._address = browser, address
+        self._session: StorageState | None = None
+        self.photograph("/login", "login", height=_LOW)
+        with self._page() as page:
+            page.goto(f"{address}/login")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("heading", name="Indexes").wait_for()
+            self._session = page.context.storage_state()
+
+    def photograph(self, path: str, name: str, size: Any = _WIDE, scheme: Any = "light", height: int = 0) -> None:
+        with self._page(viewport=size, color_scheme=scheme) as page:
+            page.goto(self._address + path)
+            page.wait_for_load_state("load")
+            tall = height or min(page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"])
+            clip = {"x": 0, "y": 0, "width": size["width"], "height": tall}
+            page.screenshot(path=str(IMAGES / f"page-{name}.png"), full_page=True, clip=clip)
+        print(f"{IMAGES.name}/page-{name}.png  {path}")
+
+    @contextlib.contextmanager
+    def _page(self, **options: Any) -> Iterator[Page]:
+        with contextlib.closing(
+            self._browser.new_context(locale="en-GB", timezone_id="UTC", storage_state=self._session, **options)
+        ) as context:
+            yield context.new_page()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Backups by name (contract section 3): made, tried out, restored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import backups, queries
 from core.services import Services
 
-Answer = dict[str, Any]
+Answer = Mapping[str, Any]
 ACTOR = "celery"
 
 

@@ -12,7 +12,7 @@ from core.lifecycle import Event
 from core.services import Services
 from tasks import backups, experiments
 
-Answer = dict[str, Any]
+Answer = Mapping[str, Any]
 ACTOR = "celery"
 
 

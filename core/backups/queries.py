@@ -1,7 +1,5 @@
 """What people may look at of backups: manifests on the shelf, and rows, turned into plain data."""
 
-from typing import Any
-
 from sqlalchemy import select
 
 from core import manifests, queries
@@ -9,13 +7,12 @@ from core.errors import Refused, Unknown
 from core.lifecycle import Status
 from core.models import Deployment
 from core.services import Services
-
-Record = dict[str, Any]
+from core.shown.backups import Backup, Verification
 
 _ENDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
 
 
-def listed(services: Services, alias: str | None = None) -> list[Record]:
+def listed(services: Services, alias: str | None = None) -> list[Backup]:
     """Backups, the newest first: those on the shelf, damaged ones among them, and those being made or that failed."""
     with services.sessions() as session:
         runs = {row.id: row for row in session.scalars(select(Deployment).where(Deployment.kind == "backup"))}
@@ -29,7 +26,7 @@ def listed(services: Services, alias: str | None = None) -> list[Record]:
     return sorted(chosen, key=lambda record: str(record["created_at"]), reverse=True)
 
 
-def record(services: Services, backup: str) -> Record:
+def record(services: Services, backup: str) -> Backup:
     """One backup as ``listed`` tells it. Raises Refused if there is none."""
     for found in listed(services):
         if found["backup_id"] == backup:
@@ -37,7 +34,7 @@ def record(services: Services, backup: str) -> Record:
     raise Unknown(f"there is no backup {backup}; `rollouts backup list` shows them")
 
 
-def verification(services: Services, run: str) -> Record:
+def verification(services: Services, run: str) -> Verification:
     """What a verification has come to so far."""
     with services.sessions() as session:
         row = session.get_one(Deployment, run)
@@ -58,16 +55,18 @@ def latest(services: Services, alias: str) -> str:
     raise Unknown(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
 
 
-def _kept(services: Services, backup: str, run: Deployment | None) -> Record:
+def _kept(services: Services, backup: str, run: Deployment | None) -> Backup:
     """A manifest that cannot be believed is told with what the rows still know."""
     try:
         manifest = manifests.read(services.shelf, backup)
     except Refused as error:
-        known = _run(run) if run is not None else _record(backup, "damaged", "")
+        known = _run(run) if run is not None else _record(backup)
         return {**known, "status": "damaged", "message": str(error)}
     lost = manifests.absent(services.shelf, manifest)
     return {
-        **_record(backup, "damaged" if lost else "done", lost),
+        **_record(backup),
+        "status": "damaged" if lost else "done",
+        "message": lost,
         "alias": manifest.alias,
         "collection": manifest.collection,
         "created_at": manifest.created_at,
@@ -78,9 +77,11 @@ def _kept(services: Services, backup: str, run: Deployment | None) -> Record:
     }
 
 
-def _run(row: Deployment) -> Record:
+def _run(row: Deployment) -> Backup:
     return {
-        **_record(row.id, _status(row), row.message),
+        **_record(row.id),
+        "status": _status(row),
+        "message": row.message,
         "alias": row.alias,
         "collection": row.green,
         "created_at": queries.iso(row.created_at),
@@ -88,16 +89,28 @@ def _run(row: Deployment) -> Record:
     }
 
 
-def _record(backup: str, status: str, message: str) -> Record:
-    empty = dict.fromkeys(("alias", "collection", "created_at", "points", "bytes", "server", "actor"))
-    return {"backup_id": backup, "status": status, "message": message, **empty}
+def _record(backup: str) -> Backup:
+    """What is known of any."""
+    return {
+        "backup_id": backup,
+        "status": "",
+        "message": "",
+        "alias": None,
+        "collection": None,
+        "created_at": None,
+        "points": None,
+        "bytes": None,
+        "server": None,
+        "actor": None,
+        "verified": None,
+    }
 
 
 def _status(row: Deployment) -> str:
     return _ENDS.get(row.status, str(row.status))
 
 
-def _verified(services: Services) -> dict[str, Record]:
+def _verified(services: Services) -> dict[str, Verification]:
     """By backup, what the latest verification that has ended came to."""
     query = select(Deployment).where(Deployment.kind == "verification", Deployment.finished_at.is_not(None))
     with services.sessions() as session:
@@ -105,7 +118,7 @@ def _verified(services: Services) -> dict[str, Record]:
     return {one["backup_id"]: one for one in found}
 
 
-def _verification(row: Deployment) -> Record:
+def _verification(row: Deployment) -> Verification:
     return {
         "backup_id": str(row.steps[0].arguments["backup"]),
         "verification_id": row.id,

@@ -1,6 +1,7 @@
 """The file itself: its sections, and how it is read."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -73,8 +74,19 @@ def load_index_file(path: Path) -> IndexFile:
     if not path.exists():
         return IndexFile()
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path}: cannot be read: {error}") from error
+    return _parsed(path, text)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, text: str) -> IndexFile:
+    """The file is asked for every few seconds, and 200 indexes take 0.13 s in which no page goes on: each text that it
+    has is parsed once."""
+    try:
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
+    except (ValueError, yaml.YAMLError) as error:
         raise Refused(f"{path}: cannot be read: {error}") from error
     try:
         return validated(IndexFile, {} if content is None else content, str(path))

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from core import wishes
 from core.errors import Refused
+from core.index_file import IndexSpec
 from core.lifecycle import FINAL, OPEN_RUNS, Event, ExperimentEvent, ExperimentStatus, StepStatus, experiment_after
 from core.models import Deployment, StepRow
 from core.steps import STEPS
+from core.strategies import STRATEGIES
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it."""
+    """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it; ``steps``
+    are those that follow, in their order."""
 
     verb: str
     label: str
@@ -23,6 +26,7 @@ class Act:
     refused: str = ""
     grave: bool = False
     must_say_why: bool = False
+    steps: Sequence[str] = ()
 
 
 _OPTIONS = {Event.PROMOTE_FULL: "promote {} --full"}
@@ -35,6 +39,7 @@ _LABELS = {
     Event.ABORT: "Abort",
 }
 _GRAVE = (Event.PROMOTE_FULL, Event.ABORT)
+_GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
 def of_deployment(row: Deployment) -> list[Act]:
@@ -53,6 +58,7 @@ def _wish(row: Deployment, event: Event) -> Act:
         refused=_refused(row, event),
         grave=event in _GRAVE,
         must_say_why=event is Event.PROMOTE_FULL,
+        steps=_undone(row) if event is Event.ABORT else _coming(row) if event in _GOES_ON else (),
     )
 
 
@@ -69,7 +75,7 @@ def _outranked(row: Deployment, event: Event) -> bool:
 
 
 def _says(row: Deployment, event: Event) -> str:
-    coming = [label(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
+    coming = _coming(row)
     said = {
         Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends what is left to wait for.",
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
@@ -81,14 +87,22 @@ def _says(row: Deployment, event: Event) -> str:
     return said[event]
 
 
-def _undoing(row: Deployment) -> str:
+def _coming(row: Deployment) -> list[str]:
+    return [label(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
+
+
+def _undone(row: Deployment) -> list[str]:
     """The steps an abort takes back, in the order it does."""
     begun = [step for step in row.steps if step.started_at and step.undone_at is None]
     names = [label(step.name, step.arguments) for step in reversed(begun) if STEPS[step.name].undo]
+    return [f"take back {name}" for name in names]
+
+
+def _undoing(row: Deployment) -> str:
     answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
-    return f"{answers}, then {row.green} is let go; takes back: {', '.join(names) or 'nothing was begun yet'}."
+    return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}."
 
 
 def label(name: str, arguments: Mapping[str, object]) -> str:
@@ -108,8 +122,9 @@ def current(steps: Sequence[StepRow]) -> StepRow | None:
 # --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
 
 
-def of_index(alias: str, busy: str, source: str | None, back: Iterable[Mapping[str, str]]) -> list[Act]:
+def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]) -> list[Act]:
     """``busy``: what has the index for itself, in words; ``back``: the conditions of a rollback."""
+    source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
     unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
     return [
@@ -119,6 +134,7 @@ def of_index(alias: str, busy: str, source: str | None, back: Iterable[Mapping[s
             f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
             f"rollouts deploy {alias}",
             busy or unbuildable,
+            steps=_planned(declared) if declared else (),
         ),
         Act(
             "rollback",
@@ -129,6 +145,12 @@ def of_index(alias: str, busy: str, source: str | None, back: Iterable[Mapping[s
             grave=True,
         ),
     ]
+
+
+def _planned(spec: IndexSpec) -> list[str]:
+    """Nothing, where the strategy is none: the deployment would be refused."""
+    strategy = STRATEGIES.get(spec.strategy)
+    return [label(step.name, step.arguments) for step in strategy(spec)] if strategy else []
 
 
 def of_experiment(experiment: str, status: str, coverage: int) -> list[Act]:

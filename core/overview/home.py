@@ -17,8 +17,7 @@ from core.queries import iso
 from core.retention import OPEN
 from core.schedule_rows import Schedule
 from core.services import Services
-
-Shown = dict[str, Any]
+from core.shown import indexes as shown
 
 _COLUMNS = (
     Deployment.id,
@@ -36,7 +35,7 @@ _COLUMNS = (
 )
 
 
-def home(services: Services, seen: Seen) -> Shown:
+def home(services: Services, seen: Seen) -> shown.Home:
     """Indexes that need somebody first, then those that move, then the rest by name."""
     with services.sessions() as session:
         now = services.clock.now(session)
@@ -48,10 +47,10 @@ def home(services: Services, seen: Seen) -> Shown:
     return {"now": iso(now), "indexes": indexes, **sight(seen)}
 
 
-def one(services: Services, alias: str, seen: Seen) -> Shown:
+def one(services: Services, alias: str, seen: Seen) -> shown.Index:
     """Raises Unknown for an index that nobody declares and no alias leads to."""
     indexes = home(services, seen)["indexes"]
-    found: Shown | None = next((index for index in indexes if index["alias"] == alias), None)
+    found = next((index for index in indexes if index["alias"] == alias), None)
     if found is None:
         known = ", ".join(sorted(index["alias"] for index in indexes)) or "none"
         raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
@@ -107,7 +106,7 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[Any]]:
 # --- one index ----------------------------------------------------------------------------------------------------
 
 
-def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> Shown:
+def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> shown.Index:
     running, last = known.running.get(alias), known.last.get(alias)
     live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
     attention = [*_conditions(known.conditions.get(alias, ())), *_contradictions(alias, meant, seen)]
@@ -127,7 +126,7 @@ def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> S
     }
 
 
-def _rank(attention: list[Shown], running: Deployment | None, live: str | None) -> int:
+def _rank(attention: list[shown.Attention], running: Deployment | None, live: str | None) -> int:
     if any(one["severity"] == "error" for one in attention):
         return 4
     if attention:
@@ -135,11 +134,11 @@ def _rank(attention: list[Shown], running: Deployment | None, live: str | None) 
     return 2 if running is not None else 1 if live is None else 0
 
 
-def _attention(severity: str, text: str, since: Any, link: str = "", act: str = "") -> Shown:
+def _attention(severity: str, text: str, since: Any, link: str = "", act: str = "") -> shown.Attention:
     return {"severity": severity, "text": text, "since": iso(since), "link": link, "next": act}
 
 
-def _conditions(rows: Iterable[ConditionRow]) -> list[Shown]:
+def _conditions(rows: Iterable[ConditionRow]) -> list[shown.Attention]:
     return [
         _attention(
             row.message["severity"],
@@ -152,7 +151,7 @@ def _conditions(rows: Iterable[ConditionRow]) -> list[Shown]:
     ]
 
 
-def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[Shown]:
+def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[shown.Attention]:
     """Where Qdrant says something else than the rows. Of what changes in this moment it is known that it does."""
     if seen.aliases is None or seen.error or meant is None or not meant.settled or seen.at is None:
         return []
@@ -163,7 +162,7 @@ def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[Sh
     return [_attention("error", said, seen.at, f"/indexes/{alias}", "see who moved it: `rollouts events`")]
 
 
-def _live(collection: str | None, version: Version | None, meant: AliasState | None) -> Shown | None:
+def _live(collection: str | None, version: Version | None, meant: AliasState | None) -> shown.Live | None:
     if collection is None:
         return None
     facts = version.facts if version is not None else {}
@@ -179,7 +178,7 @@ def _live(collection: str | None, version: Version | None, meant: AliasState | N
     }
 
 
-def _run(row: Deployment) -> Shown:
+def _run(row: Deployment) -> shown.UnderWay:
     step = acts.current(row.steps)
     progress = (step.state.get("progress") or {}) if step else {}
     size, done = progress.get("size") or 0, progress.get("done") or 0
@@ -195,7 +194,7 @@ def _run(row: Deployment) -> Shown:
     }
 
 
-def _ended(row: Deployment) -> Shown:
+def _ended(row: Deployment) -> shown.Ended:
     return {
         "id": row.id,
         "status": str(row.status),
@@ -207,7 +206,7 @@ def _ended(row: Deployment) -> Shown:
     }
 
 
-def _schedule(rows: Iterable[Schedule], action: str) -> Shown | None:
+def _schedule(rows: Iterable[Schedule], action: str) -> shown.Rebuild | None:
     row = next((one for one in rows if one.action == action and one.spec is not None), None)
     if row is None:
         return None
@@ -219,15 +218,15 @@ def _schedule(rows: Iterable[Schedule], action: str) -> Shown | None:
     }
 
 
-def _experiment(row: Experiment | None) -> Shown | None:
+def _experiment(row: Experiment | None) -> shown.Compared | None:
     return {"id": row.id, "name": row.name, "decision": row.decision.get("action")} if row is not None else None
 
 
-def _deletion(row: Deletion) -> Shown:
+def _deletion(row: Deletion) -> shown.OpenDeletion:
     return {"collection": row.collection, "status": row.status, "delete_after": iso(row.due_at), "reason": row.reason}
 
 
-def sight(seen: Seen) -> Shown:
+def sight(seen: Seen) -> shown.Sight:
     """What could not be asked, and since when: every page says so."""
     return {
         "qdrant_error": seen.error,

@@ -147,7 +147,7 @@ def index(services: Services, alias: str, seen: Seen) -> Shown:
         "live": live,
         "rollback": back,
         "deletions": [queries.deletion(row) for row in going],
-        "acts": acts.of_index(alias, taken, declared.source if declared else None, back["conditions"]),
+        "acts": acts.of_index(alias, taken, declared, back["conditions"]),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
     }
 

@@ -48,7 +48,7 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
             "acts": acts.of_deployment(row),
             "eta": left,
             "route": _route(session, row, now),
-            "collections": _collections(session, row, live),
+            "collections": _collections(session, row, live, seen),
             "rollback": fallback.light(session, row.alias, live, busy(session, row.alias), seen),
             "live": live,
         }
@@ -101,7 +101,7 @@ def _route(session: Session, row: Deployment, now: Any) -> Shown | None:
     }
 
 
-def _collections(session: Session, row: Deployment, live: str | None) -> list[Shown]:
+def _collections(session: Session, row: Deployment, live: str | None, seen: Seen) -> list[Shown]:
     """Green, then blue: what each holds, whether it serves, when it is to go."""
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
@@ -109,10 +109,17 @@ def _collections(session: Session, row: Deployment, live: str | None) -> list[Sh
     query = select(Deletion).where(or_(*(Deletion.collection == name for name in names))).order_by(Deletion.id)
     deletions = {one.collection: one for one in session.scalars(query)}
     return [
-        _collection(colour, name, versions.get(name), deletions.get(name), live)
+        {**_collection(colour, name, versions.get(name), deletions.get(name), live), "gone": _gone(row, name, seen)}
         for colour, name in named.items()
         if name
     ]
+
+
+def _gone(row: Deployment, name: str, seen: Seen) -> bool:
+    """Only what was seen after the end is believed: before it, a collection may just have been made."""
+    if seen.collections is None or seen.error or seen.at is None or row.finished_at is None:
+        return False
+    return seen.at > row.finished_at and name not in seen.collections
 
 
 def _collection(colour: str, name: str, version: Version | None, deletion: Deletion | None, live: str | None) -> Shown:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from core.experiments.assignment import BASIS, Ranges, canary_ranges
+from core.shown import indexes as shown
 
 LIVE, CONTROL, CANARY = "live", "control", "canary"
 
@@ -32,9 +33,9 @@ class Arm:
         ranges = tuple((int(start), int(end)) for start, end in content["ranges"])
         return cls(content["variant"], content["collection"], ranges, content.get("document", ""))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> shown.Arm:
         ranges = [list(pair) for pair in self.ranges]
-        arm = {"variant": self.variant, "collection": self.collection, "ranges": ranges}
+        arm: shown.Arm = {"variant": self.variant, "collection": self.collection, "ranges": ranges}
         return {**arm, "document": self.document} if self.document else arm
 
 

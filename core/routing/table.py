@@ -5,7 +5,7 @@ look at once, and they look by themselves twice a second.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.errors import Refused
 from core.models import RouteRow, SearcherRow
 from core.routing.route import Arm, Route
 from core.services import Services
+from core.shown import indexes as seen
 
 #: A process that has not been heard of for so long is gone, or serves by a route that nobody can tell it to change.
 SILENT_AFTER = 8.0
@@ -62,20 +63,27 @@ def trying(session: Session) -> list[Route]:
     return [_route(row) for row in session.scalars(select(RouteRow).where(tries))]
 
 
-def shown(services: Services, alias: str) -> dict[str, Any]:
+def shown(services: Services, alias: str) -> seen.Route:
     """The route as plain data, and which search processes serve its newest version."""
     route = current(services, alias)
     agreed = confirmed(services, route)
-    facts = asdict(route)
     return {
-        **{name: value for name, value in facts.items() if not name.startswith("_") and name != "salt"},
+        "alias": route.alias,
+        "version": route.version,
+        "stage": route.stage,
+        "blue": route.blue,
+        "green": route.green,
+        "share": route.share,
+        "shadow": route.shadow,
+        "deployment_id": route.deployment_id,
+        "experiment_id": route.experiment_id,
         "arms": [arm.to_json() for arm in route.arms],
         "at_rest": route.at_rest,
         "confirmed": {"serving": agreed.serving, "known": agreed.known},
     }
 
 
-def listed(services: Services) -> list[dict[str, Any]]:
+def listed(services: Services) -> list[seen.Route]:
     """Every route that was ever set, those at rest too."""
     with services.sessions() as session:
         names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))

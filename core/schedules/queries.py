@@ -1,6 +1,6 @@
 """What people may look at of schedules: rows turned into plain data."""
 
-from typing import Any
+from typing import cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,9 +10,10 @@ from core.queries import iso
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import sweep
 from core.services import Services
+from core.shown import schedules as shown
 
 
-def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[dict[str, Any]]:
+def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
     """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first."""
     sweep.declare(services)
     query = select(Schedule).order_by(Schedule.alias, Schedule.action)
@@ -22,16 +23,16 @@ def schedules(services: Services, alias: str | None = None, limit: int = 5) -> l
         return [_schedule(session, row, limit) for row in session.scalars(query).all()]
 
 
-def run(services: Services, run_id: int) -> dict[str, Any]:
+def run(services: Services, run_id: int) -> shown.Run:
     with services.sessions() as session:
         return _run(session.get_one(ScheduleRun, run_id))
 
 
-def _schedule(session: Session, row: Schedule, limit: int) -> dict[str, Any]:
+def _schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
     mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
     status = "off" if row.spec is None else "paused" if row.paused_by else "on"
-    return {
+    seen = {
         "alias": row.alias,
         "action": row.action,
         "status": status,
@@ -44,9 +45,10 @@ def _schedule(session: Session, row: Schedule, limit: int) -> dict[str, Any]:
         "overdue_since": iso(row.told_at),
         "runs": [_run(run) for run in session.scalars(mine.limit(limit))],
     }
+    return cast("shown.Schedule", seen)
 
 
-def _run(row: ScheduleRun) -> dict[str, Any]:
+def _run(row: ScheduleRun) -> shown.Run:
     return {
         "id": row.id,
         "nominal_at": iso(row.nominal_at),

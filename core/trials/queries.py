@@ -8,6 +8,7 @@ from sqlalchemy import and_, or_, select
 from core.experiment_rows import Experiment, LookRow
 from core.queries import iso
 from core.services import Services
+from core.shown import experiments as shown
 from core.trials import commands
 from core.trials.analysis import Report, analyse
 
@@ -17,7 +18,7 @@ _LOOKS = 200
 
 def experiments(
     services: Services, alias: str | None = None, limit: int = 20, *, after: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[shown.ExperimentSummary]:
     """Experiments, newest first; ``after``: those that follow this one in the list."""
     query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
     if alias is not None:
@@ -30,7 +31,7 @@ def experiments(
         return [_summary(row) for row in session.scalars(query)]
 
 
-def experiment(services: Services, experiment: str) -> dict[str, Any]:
+def experiment(services: Services, experiment: str) -> shown.Experiment:
     """One experiment: what it was asked, and what became of it."""
     with services.sessions() as session:
         row = commands.find(session, experiment)
@@ -54,7 +55,7 @@ def _look(report: Report) -> dict[str, Any]:
     return {name: report[name] for name in ("at", "days", "comparisons", "decision")}
 
 
-def _summary(row: Experiment) -> dict[str, Any]:
+def _summary(row: Experiment) -> shown.ExperimentSummary:
     return {
         "id": row.id,
         "name": row.name,

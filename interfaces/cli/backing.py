@@ -1,5 +1,6 @@
 """``backup create``, ``list``, ``verify``, ``restore``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.text import Text
@@ -30,7 +31,7 @@ def restore(
     with opened(starts=True) as house:
         run = backups.restore(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
 
-        def told() -> dict[str, Any]:
+        def told() -> Mapping[str, Any]:
             found = queries.deployment(house.services, run)
             return {**found, "backup_id": backups.restored_from(house.services, run)}
 
@@ -55,7 +56,7 @@ def list_(alias: str | None, as_json: bool) -> int:
     return DONE
 
 
-def _cells(record: dict[str, Any]) -> tuple[str, ...]:
+def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
     verified = record["verified"]
     return (
         record["backup_id"],

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -230,7 +230,7 @@ def _deployments(services: Services) -> Findings:
             yield _moving(queries.deployment(services, row["id"]))
 
 
-def _moving(seen: dict[str, object]) -> Check:
+def _moving(seen: Mapping[str, object]) -> Check:
     late = screen.seconds_since(str(seen["wake_at"]))
     name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
     if late < STILL_SECONDS:

@@ -1,6 +1,6 @@
 """``deploy`` and ``rollback``: what starts a deployment, and may stay to see how it ends."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from interfaces.cli.following import Seen, follow
 from interfaces.cli.running import DONE, ENDED_BADLY, INTERRUPTED, House, TimedOut, actor, opened
 from interfaces.embedded import running_elsewhere
 
-Told = Callable[[], dict[str, Any]]
+Told = Callable[[], Mapping[str, Any]]
 
 _NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait)"
 

@@ -1,6 +1,6 @@
 """``experiment plan``, ``create``, ``list``, ``report``, ``start``, ``stop``, ``widen``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def _told(house: House, experiment: str, as_json: bool) -> int:
     return DONE
 
 
-def _next(seen: dict[str, Any]) -> str:
+def _next(seen: Mapping[str, Any]) -> str:
     return (
         f"start it with: rollouts experiment start {seen['id']}"
         if seen["status"] == "draft"

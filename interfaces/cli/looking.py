@@ -1,6 +1,6 @@
 """``status``, ``list`` and ``search``: what changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -55,7 +55,7 @@ def search(alias: str, query: str, limit: int, user: str | None, as_json: bool) 
     return DONE
 
 
-def _print_deployments(deployments: list[dict[str, Any]]) -> None:
+def _print_deployments(deployments: Sequence[Mapping[str, Any]]) -> None:
     if not deployments:
         screen.console().print(Text("no deployments yet; `rollouts deploy ALIAS` starts one"))
         return
@@ -69,7 +69,7 @@ def _print_deployments(deployments: list[dict[str, Any]]) -> None:
     screen.console().print(rows)
 
 
-def _print_deletions(deletions: list[dict[str, Any]]) -> None:
+def _print_deletions(deletions: Sequence[Mapping[str, Any]]) -> None:
     if not deletions:
         return
     rows = screen.table("COLLECTION", "DUE IN", "STATUS", "REASON")

@@ -1,6 +1,6 @@
 """``schedule list``, ``run``, ``pause``, ``resume``, ``set``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -67,7 +67,7 @@ def _shown(house: House, alias: str | None, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print(found: Sequence[Mapping[str, Any]]) -> None:
     rows = screen.table("ALIAS", "ACTION", "STATUS", "CRON", "ZONE", "NEXT", "LAST SUCCESS", "")
     for seen in found:
         when = (seen.get("cron"), seen.get("zone"), _moment(seen["next_at"]), _moment(seen["last_success_at"]))
@@ -85,7 +85,7 @@ def _print(found: list[dict[str, Any]]) -> None:
     out.print(Text("times are UTC", style="dim"))
 
 
-def _remark(seen: dict[str, Any]) -> str:
+def _remark(seen: Mapping[str, Any]) -> str:
     if seen["paused_by"]:
         return f"paused by {seen['paused_by']}" + (f": {seen['reason']}" if seen["reason"] else "")
     if seen["overdue_since"]:

@@ -8,11 +8,12 @@ from mcp.server.mcpserver import Context, MCPServer
 from core import queries
 from core.errors import Refused
 from core.services import Services
+from core.shown import deployments as shown
 from interfaces.mcp.guard import IN_RESOURCES, Guard
 
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
-    def read(context: Context, deployment_id: str) -> dict[str, Any]:
+    def read(context: Context, deployment_id: str) -> shown.Deployment:
         with guard.asked(context, "read", IN_RESOURCES):
             return queries.deployment(services, deployment_id)
 

@@ -1,5 +1,7 @@
 """What the pages are told beyond the rows: when it will be over, whether the way back is ready, what stands still."""
 
+from datetime import timedelta
+
 import pytest
 
 from core import commands
@@ -62,6 +64,17 @@ def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
     assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
 
 
+def test_an_act_names_the_steps_that_follow_it(world):
+    built = lists.index(world.services, "docs", seen_by(world))["acts"][0]
+    assert (built.verb, built.steps) == ("deploy", ["create", "populate", "validate", "switch", "soak"])
+    started = world.deploy("docs")
+    world.run(until=world.at(started, "populate"))
+    follows = {act.verb: act.steps for act in shown(world, started)["acts"]}
+    assert follows["promote"] == ["populate", "validate", "switch", "soak"]
+    assert follows["abort"] == ["take back create"]
+    assert follows["pause"] == ()
+
+
 def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
     started = world.deploy("docs", options={"soak": {"seconds": 600, "interval_seconds": 1}})
     world.run(until=world.at(started, "populate"))
@@ -70,6 +83,14 @@ def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
             with pytest.raises(Refused) as error:
                 commands.wish(world.services, started, Event(verb), actor="anna", reason="to see")
             assert str(error.value) == said
+
+
+def test_a_collection_that_was_dropped_is_not_shown_as_there(world):
+    started = world.deploy("docs", options={"validation": {"queries": ["asyncio"], "min_top_score": 1.0}})
+    world.run()
+    assert world.status(started)["status"] == "rolled_back"
+    world.clock.moment += timedelta(seconds=10)
+    assert [(one["colour"], one["gone"]) for one in shown(world, started)["collections"]] == [("green", True)]
 
 
 def light(world):

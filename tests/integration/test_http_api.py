@@ -2,17 +2,20 @@
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 from starlette.testclient import TestClient
 
-from core import tokens
+from core import retention, tokens
 from core.settings import Settings
 from interfaces.http.api import ENDPOINTS, PREFIX
 from interfaces.http.app import make_app
 from interfaces.http.security import BELIEVED
+from tests.documented import Documented
 from tests.world import World, texts
 
+DOCUMENTED = Documented()
 NAMES = {"alias": "docs", "deployment": "d", "collection": "c", "experiment": "e", "backup": "b", "action": "rebuild"}
 
 
@@ -34,6 +37,7 @@ class Api:
     def got(self, method, path, body=None, code=200, **headers):
         answer = self.ask(method, path, body, **headers)
         assert answer.status_code == code, answer.text
+        DOCUMENTED.hold(method, path, answer.json())
         return answer.json()
 
     def refused(self, method, path, body=None, **headers):
@@ -102,7 +106,7 @@ def test_what_may_be_changed_by_a_token_that_reads_is_nothing():
 
 
 def test_the_document_has_every_endpoint_and_is_for_everybody(api):
-    document = api.got("GET", "/openapi.json", token=None)
+    document = api.ask("GET", "/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     found = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert found == {(one.method, PREFIX + one.path) for one in ENDPOINTS} | {("GET", f"{PREFIX}/stream")}
@@ -342,6 +346,29 @@ def test_aliases_are_moved_by_hand_and_collections_kept(api, world, live):
     assert api.got("DELETE", "/aliases/mirror", {"reason": "done"}) == {"deleted": True}
     assert api.got("DELETE", f"/collections/{collection}")["scheduled"] is False
     assert api.refused("POST", f"/collections/{collection}/keep")[0] == 409
+
+
+def test_what_may_go_is_told_to_who_reads_and_collected_for_the_admin(api, world, live):
+    world.declare("docs", source="jsonl:docs.jsonl", grace_period_minutes=0.1)
+    api.got("POST", "/deployments", {"alias": "docs"}, code=202)
+    world.run()
+    retention.delete_due(world.services)
+    world.clock.moment += timedelta(seconds=10)
+    told = api.got("GET", "/gc")
+    assert ([one["collection"] for one in told["due"]], told["deleted"]) == ([live["new_collection"]], [])
+    reader = token(world, "deploy")
+    assert api.refused("POST", "/gc", {}, token=reader)[0] == 403
+    done = api.got("POST", "/gc", {"reason": "tidy"}, token=token(world, "admin"))
+    assert (done["dry_run"], len(done["deleted"])) == (False, 1)
+    assert live["new_collection"] not in world.store.collections()
+
+
+def test_an_experiment_is_planned_from_what_is_given_by_hand(api, live):
+    path = "/indexes/docs/experiment-plan"
+    told = api.got("POST", path, {"rate": 0.2, "users_per_day": 5000, "metrics": ["clicks"]})
+    assert (told["missing"], told["days"] > 0) == ([], True)
+    status, detail = api.refused("POST", path, {"rate": 1.5})
+    assert (status, "no share between 0 and 1" in detail) == (409, True)
 
 
 def test_backups_say_that_they_need_a_server(api, live):

@@ -155,6 +155,7 @@ def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(w
     page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
     assert "rolled back" in page.text
     assert "min_top_score 0 ≥ 0.9 1 ✖ block" in page.text
+    assert page.text.index("✖ block at least") < page.text.index("✔ pass"), "what blocked stands first"
     assert "Worst queries" in page.text
     assert page.buttons() == []
 

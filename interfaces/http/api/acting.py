@@ -1,12 +1,16 @@
 """What changes something, each by the function of the core that the command line calls too."""
 
 from collections.abc import Callable
-from typing import Any
 
-from core import adoption, backups, commands, deliveries, keeping, queries, rebuilding
+from core import adoption, backups, collecting, commands, deliveries, keeping, queries, rebuilding
 from core.lifecycle import Event
 from core.schedules import commands as schedules
 from core.schedules import queries as scheduled
+from core.shown import backups as stored
+from core.shown import experiments as compared
+from core.shown import schedules as timed
+from core.shown.collecting import Collected
+from core.shown.deployments import Rebuilt, Started
 from core.trials import commands as trials
 from core.trials import queries as tried
 from interfaces.http.api import requests
@@ -15,11 +19,11 @@ from interfaces.http.api.endpoint import Answer, Call
 # --- deployments ------------------------------------------------------------------------------------------------
 
 
-def started(call: Call, deployment: str) -> Answer:
+def started(call: Call, deployment: str) -> Started:
     return queries.started(call.services, deployment)
 
 
-def deploy(call: Call, given: requests.Deploy) -> Answer:
+def deploy(call: Call, given: requests.Deploy) -> Started:
     begun = commands.deploy(
         call.services,
         given.alias,
@@ -36,29 +40,35 @@ def deploy(call: Call, given: requests.Deploy) -> Answer:
     return started(call, begun)
 
 
-def rebuild(call: Call, given: requests.Reasoned) -> Answer:
+def rebuild(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     alias = call.path["alias"]
     found = rebuilding.rebuild(call.services, alias, actor=call.actor, reason=given.reason, along=call.along)
     if isinstance(found, str):
         return started(call, found)
-    same = {"old_collection": found.collection, "new_collection": found.collection}
-    return {"deployment_id": None, "status": "unchanged", "alias": alias, **same, "reason": found.reason}
+    return {
+        "deployment_id": None,
+        "status": "unchanged",
+        "alias": alias,
+        "old_collection": found.collection,
+        "new_collection": found.collection,
+        "reason": found.reason,
+    }
 
 
-def rollback(call: Call, given: requests.Reasoned) -> Answer:
+def rollback(call: Call, given: requests.Reasoned) -> Started:
     back = commands.rollback(call.services, call.path["alias"], actor=call.actor, reason=given.reason, along=call.along)
     return started(call, back)
 
 
-def wish(event: Event) -> Callable[[Call, requests.Reasoned], Answer]:
-    def wished(call: Call, given: requests.Reasoned) -> Answer:
+def wish(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
+    def wished(call: Call, given: requests.Reasoned) -> Started:
         deployment = call.path["deployment"]
         return started(call, commands.wish(call.services, deployment, event, actor=call.actor, reason=given.reason))
 
     return wished
 
 
-def promote(call: Call, given: requests.Promote) -> Answer:
+def promote(call: Call, given: requests.Promote) -> Started:
     return wish(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
 
 
@@ -86,7 +96,7 @@ def delete_alias(call: Call, given: requests.Reasoned) -> Answer:
     return commands.delete_alias(call.services, call.path["alias"], actor=call.actor, reason=given.reason)
 
 
-def delete_collection(call: Call, given: requests.Deletion) -> Answer:
+def delete_collection(call: Call, given: requests.Delete) -> Answer:
     return commands.safe_delete_collection(
         call.services,
         call.path["collection"],
@@ -94,6 +104,10 @@ def delete_collection(call: Call, given: requests.Deletion) -> Answer:
         actor=call.actor,
         reason=given.reason or "asked for",
     )
+
+
+def collect(call: Call, given: requests.Collect) -> Collected:
+    return collecting.collect(call.services, actor=call.actor, reason=given.reason, orphans=given.orphans)
 
 
 def keep(call: Call, given: requests.Reasoned) -> Answer:
@@ -114,11 +128,11 @@ def adopt(call: Call, given: requests.Adopt) -> Answer:
 # --- experiments ------------------------------------------------------------------------------------------------
 
 
-def experiment(call: Call, experiment: str) -> Answer:
+def experiment(call: Call, experiment: str) -> compared.Experiment:
     return tried.experiment(call.services, experiment)
 
 
-def create_experiment(call: Call, given: requests.NewExperiment) -> Answer:
+def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Experiment:
     created = trials.create(
         call.services,
         given.name,
@@ -136,15 +150,15 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> Answer:
     return experiment(call, created)
 
 
-def start_experiment(call: Call, given: requests.Reasoned) -> Answer:
+def start_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
     return experiment(call, trials.start(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
 
 
-def stop_experiment(call: Call, given: requests.Reasoned) -> Answer:
+def stop_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
     return experiment(call, trials.stop(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
 
 
-def widen_experiment(call: Call, given: requests.Widen) -> Answer:
+def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
     name, coverage = call.path["experiment"], given.coverage
     return experiment(call, trials.widen(call.services, name, coverage, actor=call.actor, reason=given.reason))
 
@@ -152,29 +166,29 @@ def widen_experiment(call: Call, given: requests.Widen) -> Answer:
 # --- backups ----------------------------------------------------------------------------------------------------
 
 
-def backup(call: Call, backup: str) -> Answer:
+def backup(call: Call, backup: str) -> stored.Backup:
     return backups.record(call.services, backup)
 
 
-def verification(call: Call, run: str) -> Answer:
+def verification(call: Call, run: str) -> stored.Verification:
     return backups.verification(call.services, run)
 
 
-def create_backup(call: Call, given: requests.NewBackup) -> Answer:
+def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
     made = backups.create(
         call.services, given.alias, actor=call.actor, reason=given.reason, keep=given.keep, along=call.along
     )
     return backup(call, made)
 
 
-def verify_backup(call: Call, given: requests.Reasoned) -> Answer:
+def verify_backup(call: Call, given: requests.Reasoned) -> stored.Verification:
     named, why = call.path["backup"], given.reason
     return verification(
         call, backups.verify(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
     )
 
 
-def restore_backup(call: Call, given: requests.Reasoned) -> Answer:
+def restore_backup(call: Call, given: requests.Reasoned) -> Started:
     named, why = call.path["backup"], given.reason
     return started(call, backups.restore(call.services, backup=named, actor=call.actor, reason=why, along=call.along))
 
@@ -182,37 +196,37 @@ def restore_backup(call: Call, given: requests.Reasoned) -> Answer:
 # --- schedules and alerts -----------------------------------------------------------------------------------------
 
 
-def schedule_run(call: Call, run: str) -> Answer:
+def schedule_run(call: Call, run: str) -> timed.Run:
     return scheduled.run(call.services, int(run))
 
 
-def run_schedule(call: Call, given: requests.Reasoned) -> Answer:
+def run_schedule(call: Call, given: requests.Reasoned) -> timed.Run:
     alias, action = call.path["alias"], call.path["action"]
     asked = schedules.run(call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along)
     return schedule_run(call, str(asked))
 
 
-def pause_schedule(call: Call, given: requests.Reasoned) -> Answer:
+def pause_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
     alias, action = call.path["alias"], call.path["action"]
     schedules.pause(call.services, alias, action, actor=call.actor, reason=given.reason)
     return _schedule(call)
 
 
-def resume_schedule(call: Call, given: requests.Reasoned) -> Answer:
+def resume_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
     alias, action = call.path["alias"], call.path["action"]
     schedules.resume(call.services, alias, action, actor=call.actor, reason=given.reason)
     return _schedule(call)
 
 
-def change_schedule(call: Call, given: requests.Schedule) -> Answer:
+def change_schedule(call: Call, given: requests.Times) -> timed.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
     alias, action = call.path["alias"], call.path["action"]
     schedules.change(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
     return _schedule(call)
 
 
-def _schedule(call: Call) -> Answer:
-    found: list[dict[str, Any]] = scheduled.schedules(call.services, call.path["alias"])
+def _schedule(call: Call) -> timed.Schedule:
+    found = scheduled.schedules(call.services, call.path["alias"])
     return next(one for one in found if one["action"] == call.path["action"])
 
 

@@ -2,11 +2,10 @@
 
 import importlib.metadata
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel, TypeAdapter
 
 from interfaces.http.api.endpoint import PREFIX, Endpoint, Query
 from interfaces.http.problems import MEDIA_TYPE
@@ -28,9 +27,7 @@ _PROBLEMS = {
 
 def document(endpoints: Iterable[Endpoint]) -> Part:
     table = list(endpoints)
-    schemas = models_json_schema(
-        [(endpoint.takes, "validation") for endpoint in table if endpoint.takes.model_fields], ref_template=_SCHEMAS
-    )[1]["$defs"]
+    answers, schemas = _schemas(table)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +36,7 @@ def document(endpoints: Iterable[Endpoint]) -> Part:
             "description": "Rebuilds Qdrant collections behind an alias, and searches through what serves.",
         },
         "security": [{"token": []}],
-        "paths": _paths(table, schemas),
+        "paths": _paths(table, schemas, answers),
         "components": {
             "schemas": {**schemas, "Problem": _problem()},
             "responses": {str(status): _refusal(words) for status, words in _PROBLEMS.items()},
@@ -48,24 +45,40 @@ def document(endpoints: Iterable[Endpoint]) -> Part:
     }
 
 
-def _paths(table: list[Endpoint], schemas: Part) -> Part:
+def _schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
+    """What each endpoint answers, by its operation, and the parts that these and the requests are made of."""
+    parts: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
+    for endpoint in table:
+        parts.append((_operation_id(endpoint), "validation", TypeAdapter(endpoint.takes)))
+        parts.append((_operation_id(endpoint), "serialization", TypeAdapter(endpoint.answers)))
+    found, defined = TypeAdapter.json_schemas(parts, ref_template=_SCHEMAS)
+    return {name: schema for (name, mode), schema in found.items() if mode == "serialization"}, defined["$defs"]
+
+
+def _paths(table: list[Endpoint], schemas: Part, answers: Mapping[str, Part]) -> Part:
     paths: dict[str, Part] = {PREFIX + "/stream": {"get": _stream()}}
     for endpoint in table:
-        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(
+            endpoint, schemas, answers[_operation_id(endpoint)]
+        )
     return paths
 
 
-def _operation(endpoint: Endpoint, schemas: Part) -> Part:
+def _operation(endpoint: Endpoint, schemas: Part, answer: Part) -> Part:
     does = endpoint.summary
     return {
-        "operationId": re.sub(r"\W+", "_", f"{endpoint.method}{endpoint.path}").strip("_").lower(),
+        "operationId": _operation_id(endpoint),
         "tags": [endpoint.path.split("/")[1]],
         "summary": does,
         "description": f"Scope: {endpoint.scope or 'none'}.",
         "parameters": [*_names(endpoint.path), *_query(endpoint, schemas), *_key(endpoint)],
         **_body(endpoint),
-        "responses": {str(endpoint.status): _success(does), **_refusals()},
+        "responses": {str(endpoint.status): _success(does, answer), **_refusals()},
     }
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    return re.sub(r"\W+", "_", f"{endpoint.method}{endpoint.path}").strip("_").lower()
 
 
 def _names(path: str) -> list[Part]:
@@ -100,8 +113,8 @@ def _body(endpoint: Endpoint) -> Part:
     return {"requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}}
 
 
-def _success(words: str) -> Part:
-    return {"description": words, "content": {"application/json": {"schema": {"type": "object"}}}}
+def _success(words: str, answer: Part) -> Part:
+    return {"description": words, "content": {"application/json": {"schema": answer}}}
 
 
 def _refusals() -> Part:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +26,8 @@ from interfaces.http.house import House, of
 from interfaces.http.security import allowed
 
 PREFIX = "/api/v1"
-Answer = dict[str, Any]
+#: A function whose answer is one of ``core.shown`` says so: the document takes what is answered from its return type.
+Answer = Mapping[str, Any]
 
 #: Deep nesting is refused, not followed.
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
@@ -78,6 +79,11 @@ class Endpoint:
     takes: type[Body] | type[Query]
     summary: str
     told: Callable[[Call, str], Answer] | None = None
+
+    @property
+    def answers(self) -> Any:
+        """The type of what is answered."""
+        return get_type_hints(self.does)["return"]
 
     @property
     def status(self) -> int:

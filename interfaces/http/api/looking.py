@@ -1,12 +1,21 @@
 """What changes nothing."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import backups as kept
-from core import comparing, deliveries, lineage, queries
+from core import collecting, comparing, deliveries, lineage, queries
 from core.overview import home
 from core.routing import table
 from core.schedules import queries as scheduled
+from core.shown import alerts as told
+from core.shown import backups as stored
+from core.shown import collecting as gone
+from core.shown import deployments as deployed
+from core.shown import experiments as tried
+from core.shown import indexes as served
+from core.shown import schedules as timed
+from core.trials import planning
 from core.trials import queries as trials
 from interfaces.http.api import requests
 from interfaces.http.api.endpoint import Answer, Call, NoQuery
@@ -16,15 +25,15 @@ def me(call: Call, given: NoQuery) -> Answer:
     return {"name": call.caller.name, "scopes": sorted(call.caller.scopes)}
 
 
-def indexes(call: Call, given: NoQuery) -> Answer:
+def indexes(call: Call, given: NoQuery) -> served.Home:
     return home.home(call.services, call.house.sight.look(patience=1.0))
 
 
-def index(call: Call, given: NoQuery) -> Answer:
+def index(call: Call, given: NoQuery) -> served.Index:
     return home.one(call.services, call.path["alias"], call.house.sight.look(patience=1.0))
 
 
-def versions(call: Call, given: NoQuery) -> Answer:
+def versions(call: Call, given: NoQuery) -> served.Versions:
     return lineage.versions(call.services, call.path["alias"])
 
 
@@ -32,38 +41,48 @@ def diff(call: Call, given: requests.Difference) -> Answer:
     return comparing.diff(call.services, call.path["alias"], given.one, given.other, given.sample)
 
 
-def route(call: Call, given: NoQuery) -> Answer:
+def route(call: Call, given: NoQuery) -> served.Route:
     return table.shown(call.services, call.path["alias"])
 
 
-def routes(call: Call, given: NoQuery) -> Answer:
+def routes(call: Call, given: NoQuery) -> served.Routes:
     return {"routes": table.listed(call.services)}
 
 
-def aliases(call: Call, given: NoQuery) -> Answer:
+def aliases(call: Call, given: NoQuery) -> served.Aliases:
     return {"aliases": queries.aliases(call.services)}
 
 
-def deployments(call: Call, given: requests.Deployments) -> Answer:
+def deployments(call: Call, given: requests.Deployments) -> deployed.DeploymentPage:
     found = queries.deployments(call.services, given.alias, given.limit, status=given.status, after=given.after)
     return {"deployments": found, "next": _next(found, given.limit)}
 
 
-def deployment(call: Call, given: NoQuery) -> Answer:
+def deployment(call: Call, given: NoQuery) -> deployed.Deployment:
     return queries.deployment(call.services, call.path["deployment"])
 
 
-def deletions(call: Call, given: requests.Listed) -> Answer:
+def deletions(call: Call, given: requests.Listed) -> deployed.Deletions:
     found = queries.deletions(call.services, given.limit)
     return {"deletions": [row for row in found if given.alias in (None, row["alias"])]}
 
 
-def experiments(call: Call, given: requests.Paged) -> Answer:
+def surplus(call: Call, given: NoQuery) -> gone.Collected:
+    return collecting.collect(call.services, actor=call.actor, dry_run=True)
+
+
+def plan(call: Call, given: requests.Planned) -> Answer:
+    by_hand = planning.ByHand(given.rate, given.deviation, given.users_per_day)
+    alias, metrics = call.path["alias"], given.metrics
+    return planning.plan(call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options)
+
+
+def experiments(call: Call, given: requests.Paged) -> tried.ExperimentPage:
     found = trials.experiments(call.services, given.alias, given.limit, after=given.after)
     return {"experiments": found, "next": _next(found, given.limit)}
 
 
-def experiment(call: Call, given: NoQuery) -> Answer:
+def experiment(call: Call, given: NoQuery) -> tried.Experiment:
     return trials.experiment(call.services, call.path["experiment"])
 
 
@@ -71,27 +90,27 @@ def report(call: Call, given: NoQuery) -> Answer:
     return trials.report(call.services, call.path["experiment"])
 
 
-def backups(call: Call, given: requests.OfIndex) -> Answer:
+def backups(call: Call, given: requests.OfIndex) -> stored.Backups:
     return {"backups": kept.listed(call.services, given.alias)}
 
 
-def backup(call: Call, given: NoQuery) -> Answer:
+def backup(call: Call, given: NoQuery) -> stored.Backup:
     return kept.record(call.services, call.path["backup"])
 
 
-def schedules(call: Call, given: requests.Listed) -> Answer:
+def schedules(call: Call, given: requests.Listed) -> timed.Schedules:
     return {"schedules": scheduled.schedules(call.services, given.alias, given.limit)}
 
 
-def events(call: Call, given: requests.Events) -> Answer:
+def events(call: Call, given: requests.Events) -> deployed.EventPage:
     found = queries.events(call.services, given.alias, given.limit, deployment_id=given.deployment, before=given.before)
     return {"events": found, "next": _next(found, given.limit)}
 
 
-def alerts(call: Call, given: requests.Listed) -> Answer:
+def alerts(call: Call, given: requests.Listed) -> told.Alerts:
     return {"alerts": deliveries.listed(call.services, given.limit, given.alias)}
 
 
-def _next(found: list[dict[str, Any]], limit: int) -> Any:
+def _next(found: Sequence[Mapping[str, Any]], limit: int) -> Any:
     """What to name to get the page after this one; None where there is none."""
     return found[-1]["id"] if len(found) == limit else None

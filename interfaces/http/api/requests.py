@@ -13,6 +13,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many.")]
 Alias = Annotated[Word | None, Field(description="Only those of this index.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
 
 class Reasoned(Body):
@@ -125,7 +126,7 @@ class Switch(Reasoned):
     delete_old: bool = Field(False, description="Delete the old collection after its grace period of 60 minutes.")
 
 
-class Deletion(Reasoned):
+class Delete(Reasoned):
     grace_period_minutes: Annotated[Number, Field(ge=0, le=5_256_000)] = 60.0
 
 
@@ -134,7 +135,20 @@ class Adopt(Reasoned):
     trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
 
 
+class Collect(Reasoned):
+    orphans: bool = Field(False, description="Delete orphans too, an hour from now; look at them first.")
+
+
 # --- experiments ------------------------------------------------------------------------------------------------
+
+
+class Planned(Body):
+    rate: Number | None = Field(None, description="The primary metric now, as a share of users or with `deviation`.")
+    deviation: Number | None = Field(None, description="How far users differ in it: one standard deviation.")
+    users_per_day: Number | None = Field(None, description="New users a day.")
+    split: Share = Field(0.5, description="The treatment's share.")
+    metrics: Metrics = None
+    options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
 
 
 class NewExperiment(Reasoned):
@@ -143,7 +157,7 @@ class NewExperiment(Reasoned):
     treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
     alias: Word | None = None
     split: Share = Field(0.5, description="The share of the treatments together.")
-    metrics: Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None = None
+    metrics: Metrics = None
     options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
     start: bool = True
 
@@ -172,7 +186,7 @@ class NewBackup(Reasoned):
     )
 
 
-class Schedule(Reasoned):
+class Times(Reasoned):
     """Keys that are not sent stay as they are."""
 
     cron: Word | None = None

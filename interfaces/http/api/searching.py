@@ -1,14 +1,16 @@
 """Searches through a route, and what users made of what they were given."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
 
+from core.ports import Hit
 from core.routing import Options
+from core.shown import searches as shown
 from core.trials import queries
 from interfaces.http.api import requests
-from interfaces.http.api.endpoint import Answer, Call
+from interfaces.http.api.endpoint import Call
 
 
-def search(call: Call, given: requests.Search) -> Answer:
+def search(call: Call, given: requests.Search) -> shown.Found:
     options: Options = {}
     if given.filter is not None:
         options["filter"] = given.filter
@@ -20,17 +22,27 @@ def search(call: Call, given: requests.Search) -> Answer:
         options["offset"] = given.offset
     with call.house.routers.one() as router:
         found = router.search(call.path["alias"], given.asked, given.user_id, given.limit, given.query_id, **options)
-    return asdict(found)
+    return {
+        "collection": found.collection,
+        "variant": found.variant,
+        "results": _hits(found.results),
+        "fallback": found.fallback,
+        "query_id": found.query_id,
+    }
 
 
-def route_query(call: Call, given: requests.Searching) -> Answer:
+def route_query(call: Call, given: requests.Searching) -> shown.Routed:
     experiment = queries.experiment(call.services, call.path["experiment"])["id"]
     with call.house.routers.one() as router:
         variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
-    return {"variant": variant, "results": [asdict(hit) for hit in results]}
+    return {"variant": variant, "results": _hits(results)}
 
 
-def feedback(call: Call, given: requests.Feedback) -> Answer:
+def feedback(call: Call, given: requests.Feedback) -> shown.Recorded:
     with call.house.routers.one() as router:
         recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}
+
+
+def _hits(found: Iterable[Hit]) -> list[shown.Hit]:
+    return [{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in found]

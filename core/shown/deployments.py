@@ -1,0 +1,138 @@
+"""Deployments, their events, and the deletions they leave behind."""
+
+from typing import (
+    Any,
+    NotRequired,  # pydantic reads those of typing only from Python 3.12 on
+)
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from core.shown.words import Moment, StatusWord, StepWord, VerdictWord
+
+
+class Step(TypedDict):
+    name: str
+    arguments: dict[str, Any]
+    status: StepWord
+    attempt: int
+    tries: int
+    crashes: int
+    started_at: Moment | None
+    finished_at: Moment | None
+    message: str
+    output: dict[str, Any]
+    progress: dict[str, Any] | None
+
+
+class Check(TypedDict):
+    """A row of the gate. ``level``: hard, soft, or shown without a bound."""
+
+    name: str
+    value: float | None
+    bound: float | None
+    n: int
+    verdict: VerdictWord
+    level: NotRequired[str]
+    detail: str
+
+
+@with_config(extra="allow")
+class Gate(TypedDict):
+    """As it was written down when it was judged, with more than is named here."""
+
+    verdict: VerdictWord
+    collection: str
+    live: str | None
+    warnings: list[str]
+    checks: list[Check]
+    worst: NotRequired[list[dict[str, Any]]]
+
+
+class Event(TypedDict):
+    at: Moment
+    actor: str
+    event: str
+    detail: str
+    reason: str
+    source: str
+
+
+class ToldEvent(Event):
+    id: int
+    alias: str | None
+    deployment_id: str | None
+
+
+class DeploymentSummary(TypedDict):
+    id: str
+    alias: str
+    kind: str
+    strategy: str
+    status: StatusWord
+    blue: str | None
+    green: str
+    message: str
+    created_at: Moment
+    finished_at: Moment | None
+    actor: str
+
+
+class ListedDeployment(DeploymentSummary):
+    steps: list[Step]
+
+
+class Deployment(ListedDeployment):
+    number: int
+    source: str | None
+    requested: str | None
+    turn: int
+    wake_at: Moment | None
+    lease_owner: str | None
+    gate: Gate | None
+    events: list[Event]
+
+
+class DeploymentPage(TypedDict):
+    deployments: list[ListedDeployment]
+    next: str | None
+
+
+class EventPage(TypedDict):
+    events: list[ToldEvent]
+    next: int | None
+
+
+class Started(TypedDict):
+    """``new_collection`` of a way back is the one that served before."""
+
+    deployment_id: str
+    status: StatusWord
+    alias: str
+    old_collection: str | None
+    new_collection: str
+
+
+class Rebuilt(TypedDict):
+    """``deployment_id`` is null, and ``status`` unchanged, where nothing else would be built."""
+
+    deployment_id: str | None
+    status: str
+    alias: str
+    old_collection: str | None
+    new_collection: str
+    reason: NotRequired[str]
+
+
+class Deletion(TypedDict):
+    collection: str
+    alias: str | None
+    status: str
+    delete_after: Moment
+    finished_at: Moment | None
+    reason: str
+    actor: str
+
+
+class Deletions(TypedDict):
+    deletions: list[Deletion]
