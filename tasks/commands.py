@@ -1,13 +1,15 @@
 """What applications enqueue by name (contract section 3): JSON in, JSON out, a ``Refused`` for what makes no sense."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
+from inspect import Signature, signature
 from typing import Any
 
 from celery import Celery
+from pydantic import BaseModel, ConfigDict, create_model
 
 from core import commands, events, queries, rebuilding
 from core.errors import Malformed, Refused, Unknown
+from core.index_file.values import validated
 from core.lifecycle import Event
 from core.services import Services
 from tasks import backups, experiments
@@ -23,6 +25,7 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
 
 def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
     takes = signature(command)
+    model = _model(takes)
 
     def run(**arguments: Any) -> Answer:
         try:
@@ -31,12 +34,22 @@ def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> C
             known = ", ".join(list(takes.parameters)[1:])
             raise Refused(f"{error}; arguments are {known}") from None
         try:
+            validated(model, arguments, "arguments")
             with events.through("celery"):
                 return command(services(), **arguments)
         except (Malformed, Unknown) as refused:  # an answer names its error by class, and that is the contract's
             raise Refused(str(refused)) from None
 
     return run
+
+
+def _model(takes: Signature) -> type[BaseModel]:
+    """Strict: a text such as "no" is true where Python asks, and would force what was not to be forced."""
+    fields: dict[str, Any] = {
+        name: (one.annotation, ... if one.default is one.empty else one.default)
+        for name, one in list(takes.parameters.items())[1:]
+    }
+    return create_model("Arguments", __config__=ConfigDict(strict=True), **fields)
 
 
 def deploy_new_version(

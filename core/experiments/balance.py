@@ -34,6 +34,8 @@ def srm_sequential(
     """
     seen, expected, kept = _arms(counts, shares)
     prior = np.asarray(concentration, dtype=np.float64)
+    if prior.ndim and prior.shape != kept.shape:
+        raise Refused(f"a concentration of {concentration} for {len(kept)} arms: one number for all, or one for each")
     a = prior * expected if prior.ndim == 0 else prior[kept]
     if not (a > 0).all() or not np.isfinite(a).all():
         raise Refused(f"a concentration of {concentration} is not positive; take 100, or 1000 for many units")

@@ -94,3 +94,5 @@ def _check(wins: int, losses: int, a: float, alpha: float) -> None:
 def _whole(name: str, count: int) -> None:
     if count < 0:
         raise Refused(f"{count} {name} is below 0: count users")
+    if not math.isfinite(count):
+        raise Refused(f"{count} {name} is no number: count users")

@@ -129,6 +129,7 @@ def test_a_user_votes_once_however_often_they_search(signs, vote):
     ("asked", "words"),
     [
         (lambda: preference(-1, 0), "-1 wins is below 0"),
+        (lambda: preference(math.nan, 1), "nan wins is no number"),
         (lambda: preference(0, -2), "-2 losses is below 0"),
         (lambda: preference(1, 1, a=0), "a = 0 is not"),
         (lambda: preference(1, 1, a=math.inf), "a = inf is not"),

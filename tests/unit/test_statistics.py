@@ -341,6 +341,18 @@ def test_a_sequence_without_variance_or_level_is_an_error_and_no_number(change):
         confidence_sequence(**good | change, sided=1)
 
 
+@pytest.mark.parametrize(("change", "words"), [({"difference": math.nan}, "finite"), ({"sided": 3}, "expected 1 or 2")])
+def test_a_sequence_around_nothing_or_with_other_sides_than_two_is_an_error(change, words):
+    good = {"difference": 1.0, "standard_error": 0.1, "n": 100, "alpha": 0.05, "n_star": 1000}
+    with pytest.raises(ValueError, match=words):
+        confidence_sequence(**good | change)
+
+
+def test_no_number_has_no_p():
+    with pytest.raises(ValueError, match="finite"):
+        sequential_p(math.nan, 0.1, 100, 0.05, 1000)
+
+
 # --- the sample ratio -------------------------------------------------------------------------------------------
 
 
@@ -424,6 +436,8 @@ def test_shares_that_are_none_are_refused(arguments):
         srm_sequential(*arguments)
     with pytest.raises(Refused, match="concentration"):
         srm_sequential([1, 2], [1, 1], 0)
+    with pytest.raises(Refused, match="for 2 arms"):
+        srm_sequential([1, 2], [1, 1], [1, 1, 1])
 
 
 # --- the package ------------------------------------------------------------------------------------------------
