@@ -81,7 +81,10 @@ def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> fl
 
 def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
     """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, RBO_EXT): 1 for
-    equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal."""
+    equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal. Raises ValueError
+    unless k >= 1 and 0 < p < 1."""
+    if k < 1 or not 0 < p < 1:
+        raise ValueError(f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either")
     ours, theirs = _top(one, k), _top(other, k)
     depth = max(len(ours), len(theirs))
     if not depth:

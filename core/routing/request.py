@@ -77,9 +77,9 @@ def vector(services: Services, request: Request, target: Target) -> Sequence[flo
 def _check_size(request: Request, query: Sequence[float] | FloatArray, target: Target) -> None:
     if target.size in (None, len(query)) or request.options.get("using", target.using) != target.using:
         return
-    known = f", made with {target.embedding.model}" if target.embedding else ""
+    known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(
-        f"the query has {len(query)} numbers, and the vectors of {target.collection}{known}, have {target.size}: "
+        f"the query has {len(query)} numbers, and the vectors of {target.collection}{known} have {target.size}: "
         "another model has made it"
     )
 

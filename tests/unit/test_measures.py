@@ -132,6 +132,12 @@ def test_rank_biased_overlap_weighs_early_ranks_more():
     assert rbo_ext([1, 2, 3, 4], late) > rbo_ext([1, 2, 3, 4], early)
 
 
+@pytest.mark.parametrize(("k", "p"), [(0, 0.9), (-1, 0.9), (10, 0.0), (10, 1.0), (10, math.nan)])
+def test_overlap_to_no_depth_or_with_a_weight_that_is_none_is_refused(k, p):
+    with pytest.raises(ValueError, match="take k from 1 up, and p between 0 and 1"):
+        rbo_ext([1, 2], [2, 1], k, p)
+
+
 def test_rank_biased_overlap_stops_at_the_depth():
     assert rbo_ext([1, 2, 3], [1, 2, 4], k=2) == pytest.approx(1.0)
     assert rbo_ext([], []) == 1.0
