@@ -76,8 +76,8 @@ def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
 
 
 def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
-    """One request, sent anew after a crash, unless the server had all of it. One that lost its turn must not go on
-    sending: the collection may serve by the time it is done."""
+    """One request, sent anew after a crash, unless what was sent appears within its time. One that lost its turn must
+    not go on sending: the collection may serve by the time it is done."""
     store, collection = context.services.store, _target(context)
     if manifest.sharded:
         return _upload_shard(context, state, manifest)
@@ -86,7 +86,8 @@ def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
         if uploads >= _UPLOADS:
             return Reject(f"{collection} did not appear after {uploads} uploads; look into the server's log")
         uploads += 1
-        state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST)
+        # Before it is sent: after a crash the server may be unpacking it, and refuses the same name again.
+        state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST, phase="look", looks=0)
         context.turn.save(state)
         _send(context, state, manifest, manifest.files[0])
     context.turn.save({**state, "phase": "look", "looks": 0})
