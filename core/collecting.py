@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from core import alerts, events, keeping, recovered, retention
+from core import alerts, events, keeping, recovered, retention, versions
 from core.lifecycle import FINAL
-from core.models import Deletion, Deployment, StepRow, Version
+from core.models import Deletion, Deployment, StepRow
 from core.services import Services
 from core.shown import collecting as shown
 from core.stamps import read_stamp
@@ -61,11 +61,9 @@ def collect(
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
     """Of the collections ``there`` are, the orphans with what can be told of them."""
-    known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
-    known |= recovered.collections(session)
-    names = sorted(name for name in there - known if _OURS.fullmatch(name))
+    unknown = sorted(name for name in there - versions.names(session) if _OURS.fullmatch(name))
     last = _last_deletions(session)
-    return [_orphan(services, session, name, last.get(name)) for name in names]
+    return [_orphan(services, session, name, last.get(name)) for name in unknown]
 
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:

@@ -21,11 +21,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import recovered
 from core.aliases import ACT_SECONDS
 from core.index_file import EmbeddingSpec
-from core.models import Version
+from core.models import Deployment, Version
 from core.plan import State, StepContext
 from core.ports import Embedder, Schema
 from core.schema import dense_names, vector_params
@@ -54,6 +56,12 @@ def note(context: StepContext, facts: Mapping[str, Any]) -> None:
         carried = metadata(row)
     context.turn.check(ACT_SECONDS)
     services.store.set_metadata(green, carried)
+
+
+def names(session: Session) -> set[str]:
+    """Of every collection that a row here knows, versions and what runs make for themselves; none is used again."""
+    known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
+    return known | recovered.collections(session)
 
 
 def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version | None:

@@ -4,11 +4,10 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import claims, commands, engine, queries, restorable
+from core import claims, commands, engine, queries, restorable, versions
 from core.backups.queries import latest
 from core.commands import Along, alone
 from core.errors import Refused, Unavailable
@@ -80,8 +79,7 @@ def verify(
     taken = services.store.collections()
 
     def green(session: Session, now: datetime) -> str:
-        used = set(session.scalars(select(Deployment.green)))
-        return collection_name(f"{manifest.alias}_verify", now, taken | used)
+        return collection_name(f"{manifest.alias}_verify", now, taken | versions.names(session))
 
     return _enroll(
         services,

@@ -76,8 +76,7 @@ def _name(session: Session, now: datetime, row: Deployment, taken: set[str], exi
         if known is not None:
             row.green, row.number = existing, known.number
             return
-    used = set(session.scalars(select(Version.collection)))
-    row.green = existing or collection_name(row.alias, now, taken | used)
+    row.green = existing or collection_name(row.alias, now, taken | versions.names(session))
     row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
     session.add(
         Version(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import aliases, engine, occupancy, recovered
+from core import aliases, engine, occupancy, versions
 from core.commands.beginning import Along, alone, begin
 from core.commands.specs import (
     check_declared,
@@ -154,7 +154,7 @@ def _unpacked(services: Services, alias: str, plan: Plan, source: str) -> Plan:
     if backup is None:
         return plan
     with services.sessions() as session:
-        now, used = services.clock.now(session), recovered.collections(session)
+        now, used = services.clock.now(session), versions.names(session)
     name = collection_name(f"{alias}_source", now, services.store.collections() | used)
     return backup_plans.source(plan, backup, check_name("collection", name))
 

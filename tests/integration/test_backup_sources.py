@@ -186,6 +186,16 @@ def test_what_is_read_is_neither_an_orphan_nor_a_leftover_and_cannot_be_deleted(
     assert through(world, run)["status"] == "live"
 
 
+def test_the_collection_it_is_to_be_read_from_is_called_as_no_version_is(world, backup):
+    run = world.deploy("docs", source=f"backup:{backup}")
+    world.declare("docs_source", source=world.write("other.jsonl", texts(3)))
+    other = world.status(world.deploy("docs_source"))["green"]  # in the same second, and nothing is made yet
+
+    [step] = [step for step in world.status(run)["steps"] if step["name"] == "unpack"]
+    assert step["arguments"]["collection"].startswith("docs_source_")
+    assert other == f"{step['arguments']['collection']}_2"
+
+
 def test_gc_names_and_deletes_what_a_deployment_that_has_ended_left(world, backup):
     run = world.deploy("docs", source=f"backup:{backup}")
     reading = until(world, run, "unpack")
