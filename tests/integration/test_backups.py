@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 
@@ -59,6 +60,20 @@ def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(w
     assert manifest["metadata"]["rollouts"]["alias"] == "docs"
     assert len(manifest["sample"]) == 70
     assert world.store.snapshots(live) == set()
+
+
+def test_what_a_backup_was_sent_to_the_server_as_does_not_stay_on_its_disk(world, qdrant_url):
+    """Such a file has no checksum, and comes to light again under a new collection of the name it was sent for."""
+    live = serve(world, "docs")["green"]
+    backup = back_up(world, "docs")
+    run = backups.verify(world.services, backup=backup, actor="anna")
+    tried = through(world, run)["green"]
+    world.store.create(tried, world.store.schema(live), {})
+
+    green = restored(world, backup=backup)["green"]
+
+    found = [httpx.get(f"{qdrant_url}/collections/{name}/snapshots").json()["result"] for name in (tried, green)]
+    assert found == [[], []]
 
 
 def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
