@@ -25,8 +25,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from adapters.database import open_engine
 from adapters.migrate import migrate
-from tests.servers import Elsewhere, Postgres, Qdrant, Redis, fresh_database
+from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
+pytest_plugins = ["tests.standstill"]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's own place for it
 #: Acceptance tests for any process: no installation is theirs, and nothing depends on how long they take.
 UNHURRIED = {"test_detection"}

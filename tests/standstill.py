@@ -1,0 +1,94 @@
+"""A pytest plugin for a machine that stands still, as a virtual one does while it is saved or moved.
+
+Nothing gets on then, and the clocks do: leases, time limits and idle connections run out, and the seconds that a test
+measures are no longer the product's. A test that failed in a file during which the machine stood still is run again,
+once, with every server and fixture anew, and is told as a rerun; where it stood nowhere still, a failure is a failure.
+"""
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+#: Seconds between two looks at the clock that no busy machine makes of ``_LOOK``.
+STILL = 3.0
+_LOOK = 0.2
+
+
+class Clock(threading.Thread):
+    """Looks at the clock all the time, and keeps when it could not."""
+
+    def __init__(self) -> None:
+        super().__init__(name="clock", daemon=True)
+        self._gaps: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        before = time.time()
+        while True:
+            time.sleep(_LOOK)
+            now = time.time()
+            if now - before > STILL:
+                self._gaps.append((before, now))
+            before = now
+
+    def still_since(self, began: float) -> float:
+        """Seconds."""
+        return sum(ended - max(began, at) for at, ended in self._gaps if ended > began)
+
+
+class Again:
+    def __init__(self) -> None:
+        self._clock, self._file, self._began = Clock(), Path(), 0.0
+
+    def pytest_sessionstart(self) -> None:
+        self._clock.start()
+
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        if item.path != self._file:
+            self._file, self._began = item.path, time.time()
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._reports(item, nextitem):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        failed = next((report for report in reports if report.failed), None)
+        if failed is None or not (still := self._still()):
+            return reports
+        return [_told(failed, still), *self._anew(item, nextitem)]
+
+    def _still(self) -> float:
+        time.sleep(2 * _LOOK)  # the clock may not have been looked at since
+        return self._clock.still_since(self._began)
+
+    def _anew(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        with suppress(Exception):  # what a standstill left may not end in order
+            item.session._setupstate.teardown_exact(None)
+        self._began = time.time()
+        return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
+def _told(failed: pytest.TestReport, still: float) -> pytest.TestReport:
+    failed.outcome = "rerun"  # type: ignore[assignment]  # as pytest-rerunfailures names it; pytest counts any word
+    failed.sections.append(("standstill", f"the machine stood still for {still:.0f} s"))
+    return failed
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Again())
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    return ("rerun", "R", "RERUN") if str(report.outcome) == "rerun" else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was run again, why, and how it had failed."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.write_line(f"RERUN {report.nodeid}: {dict(report.sections)['standstill']}")
+        terminalreporter.write_line(report.longreprtext)

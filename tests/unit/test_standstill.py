@@ -1,0 +1,66 @@
+"""What fails while the machine stands still is run again, and nothing else is: pytest in a process that is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.standstill import STILL
+
+ROOT = Path(__file__).parents[2]
+#: Fails where its measurement, a fixture of its file, took longer than it should.
+MEASURES = """
+import time, pathlib, pytest
+
+@pytest.fixture(scope="module")
+def took():
+    began = time.time()
+    pathlib.Path("begun").touch()
+    time.sleep(1)
+    return time.time() - began
+
+def test_it_is_there(took):
+    pass
+
+def test_it_takes_a_second(took):
+    assert took < 2
+"""
+FAILS = (
+    MEASURES
+    + """
+def test_it_takes_no_time(took):
+    assert took < 0.5
+"""
+)
+
+
+def run(folder: Path, text: str, still: float = 0) -> str:
+    """What pytest says of a file whose measurement meets a standstill of so many seconds."""
+    (folder / "test_it.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "tests.standstill", "-p", "no:cacheprovider", "-q", "test_it.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as pytests:
+        while not (folder / "begun").exists():
+            time.sleep(0.02)
+        if still:
+            os.kill(pytests.pid, signal.SIGSTOP)
+            time.sleep(still)
+            os.kill(pytests.pid, signal.SIGCONT)
+        return pytests.communicate(timeout=60)[0]
+
+
+def test_what_a_standstill_spoiled_is_measured_again_and_told(tmp_path: Path):
+    said = run(tmp_path, MEASURES, still=STILL + 1)
+    assert "2 passed, 1 rerun" in said
+    assert "RERUN test_it.py::test_it_takes_a_second: the machine stood still for" in said
+
+
+def test_what_fails_again_after_a_standstill_fails(tmp_path: Path):
+    said = run(tmp_path, FAILS, still=STILL + 1)
+    assert "1 failed, 2 passed, 1 rerun" in said
+
+
+def test_what_fails_on_a_machine_that_did_not_stand_still_fails(tmp_path: Path):
+    assert "1 failed, 2 passed" in run(tmp_path, FAILS)
