@@ -4,10 +4,11 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
+from core.experiments.assignment import bucket, canary_ranges
 from core.models import Deployment, StepRow
 from tests.acceptance.crowd import Search
 from tests.acceptance.installation import BRISK, Installation
@@ -56,14 +57,31 @@ def test_a_healthy_canary_reaches_everybody(spent: Season):
     assert spent.moves["healthy"] == [deployment.blue, deployment.green]
 
 
-def test_the_shares_that_users_met_are_those_that_were_set(spent: Season, figure: Callable[[str], None]):
-    green, at = spent.deployments["healthy"].green, changed(spent, "healthy")
-    for share, (began, ended) in zip(SHARES[:-1], pairwise(at), strict=False):
-        met = {s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended}
-        found, expected = sum(met.values()) / len(met), share / 100
-        error = math.sqrt(expected * (1 - expected) / len(met))
-        figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
-        assert abs(found - expected) <= 3 * error
+def meetings(spent: Season, share: int) -> dict[int, bool]:
+    """Of all users who searched in the stage of a healthy canary with this share: whether green was theirs."""
+    green, stages = spent.deployments["healthy"].green, pairwise(changed(spent, "healthy"))
+    began, ended = next(islice(stages, SHARES.index(share), None))
+    return {s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended}
+
+
+@pytest.mark.parametrize("share", SHARES[:-1])
+def test_users_met_green_as_their_buckets_say(spent: Season, share: int):
+    _, canary = canary_ranges(share * 100)
+    salt = spent.deployments["healthy"].id
+    met = meetings(spent, share)
+    assert met == {user: any(low <= bucket(salt, f"user-{user}") < high for low, high in canary) for user in met}
+
+
+@pytest.mark.parametrize("share", SHARES[:-1])
+def test_the_share_of_users_who_met_green_is_the_one_that_was_set(
+    spent: Season, share: int, figure: Callable[[str], None]
+):
+    """Whose buckets they are is another matter in each run, so three standard errors are passed once in 200 runs."""
+    met = meetings(spent, share)
+    found, expected = sum(met.values()) / len(met), share / 100
+    error = math.sqrt(expected * (1 - expected) / len(met))
+    figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
+    assert abs(found - expected) <= 4 * error
 
 
 def test_nobody_who_has_met_green_is_sent_back_to_blue(spent: Season):
