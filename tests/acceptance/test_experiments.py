@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.installation import BRISK, Installation
-from tests.acceptance.trial import ARMS, PROCESSES, RATE, TWICE, Trial, trial
+from tests.acceptance.trial import AFTER, ARMS, PROCESSES, RATE, TWICE, Trial, trial
 
 pytestmark = pytest.mark.timeout(300)
 #: Seconds in which a search process may still serve by the route before, and of observations that one loses with its
@@ -51,7 +51,7 @@ def test_a_rollback_stops_the_treatment_within_a_second(held: Trial, figure: Cal
     after = [search for search in held.of("harmful") if search.began > ended + HEARD]
     figure(f"ROLLBACK reached {PROCESSES} search processes after {max(0.0, *late):.2f} s at most")
     assert max(late) <= HEARD
-    assert len(after) > 50
+    assert len(after) > AFTER
     assert {search.variant for search in after if not search.error} == {"control"}
 
 

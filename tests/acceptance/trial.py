@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -55,6 +55,8 @@ SPECIAL = {"better": {"min_days": 30 / _DAY}, "harmful": {}, "alike": {}}
 METRICS = ["clicks", {"name": "latency", "margin": 0.7}]
 VALIDATION = {"samples": {"records": 20, "queries": 20}, "live_searches_per_second": 10_000, "min_top_score": 0.001}
 TWICE = ("task", "key", "both", "killed")
+#: Searches of an experiment that was rolled back, from a second after its end.
+AFTER = 50
 VECTOR = np.ones(DIMENSION, dtype=np.float32)
 
 
@@ -95,7 +97,7 @@ def trial(house: Installation) -> Trial:
         for name in ("harmful", "better"):
             house.until(lambda name=name: _row(house, found.ids[name]).status == "decided", 120, f"the end of {name}")
         house.until(lambda: _known(house, found.ids["alike"], "closed_units", 120), 60, "enough users of alike")
-        time.sleep(2)
+        house.until(lambda: _went_on(house, found.ids["harmful"]), 20, "searches after the rollback of harmful")
         for process in crowd:
             process.terminate()
         for process in crowd:
@@ -221,9 +223,10 @@ def _waiting(house: Installation, backend: int) -> psutil.Process | None:
     with Session(house.engine) as session:
         ports = set(session.scalars(query, {"backend": backend}))
     for pid in house.worker.children():
-        process = psutil.Process(pid)
-        if any(connection.laddr.port in ports for connection in process.net_connections()):
-            return process
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if any(connection.laddr.port in ports for connection in process.net_connections()):
+                return process
     return None
 
 
@@ -269,6 +272,14 @@ def _known(house: Installation, experiment: str, what: str, least: int) -> bool:
     """Whether the last look saw so many users in each arm."""
     looks = _looks(house, experiment)
     return bool(looks) and min(looks[-1][2][what].values()) >= least
+
+
+def _went_on(house: Installation, experiment: str) -> bool:
+    """Whether it was searched for long enough since it ended."""
+    ended = _row(house, experiment).finished_at
+    assert ended
+    after = [s for s in searches(house.folder) if s.experiment == experiment and s.began > ended.timestamp() + 1]
+    return len(after) > AFTER
 
 
 def _looks(house: Installation, experiment: str) -> list[Any]:
