@@ -133,7 +133,7 @@ def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
     """A Qdrant server; collections made during the test are dropped after it, and their aliases with them. Snapshots
     too: they would outlive them, and a collection of the same name in another test would have them (qdrant-facts 10.5).
     """
-    with httpx.Client(base_url=qdrant_server.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=qdrant_server.url, trust_env=False, timeout=30, limits=FRESH) as client:
         before = _collections(client)
         yield qdrant_server.url
         for name in _collections(client) - before:

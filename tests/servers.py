@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import httpx
 import psycopg
 import redis
 from redis.backoff import NoBackoff
@@ -41,6 +42,9 @@ _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
 #: The client's own retries take seconds to say that nobody is there yet.
 _AT_ONCE = Retry(NoBackoff(), 0)
+#: For a client that waits between its requests: Qdrant ends a connection after five seconds without one, perhaps in the
+#: very moment of the next.
+FRESH = httpx.Limits(max_keepalive_connections=0)
 
 
 class ServerFailed(RuntimeError):

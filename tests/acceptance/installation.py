@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session, selectinload
 from core.lifecycle import Status
 from core.models import Deployment, EventRow
 from tests.acceptance.traps import HOLD, Sprung, Traps
-from tests.servers import Postgres, Qdrant, Redis, free_ports
+from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +179,8 @@ class Installation:
         self.postgres = self._stack.enter_context(Postgres()) if self.database == "postgres" else None
         self.database_url = self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
         self.engine = create_engine(self.database_url, poolclass=NullPool)
-        self.web = self._stack.enter_context(httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10))
+        client = httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10, limits=FRESH)
+        self.web = self._stack.enter_context(client)
         self.write_documents()
         (self.folder / ".rollouts").mkdir()
         entries = ("worker", "worker-bulk", "beat", "flower")
