@@ -19,8 +19,8 @@ from benchmarks.results import Result, Size, median_ratio, rates, seconds
 from core import backups
 from tests.servers import Qdrant
 
-POINTS = {Size.FULL: 100_000, Size.CI: 20_000}
-ROUNDS = {Size.FULL: 3, Size.CI: 1}
+POINTS = {Size.FULL: 100_000, Size.CI: 20_000, Size.SMALLEST: 1_000}
+ROUNDS = {Size.FULL: 3, Size.CI: 1, Size.SMALLEST: 1}
 ALIAS = "texts"
 #: Whether it can be searched well is not asked here.
 CHECKS = {"self_retrieval": False, "ann_recall@10": False, "overlap": False, "score_shift": False}

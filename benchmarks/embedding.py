@@ -14,12 +14,13 @@ from benchmarks.results import Result, Size, median_ratio, rates, ratio_of_at_le
 from tests.servers import Qdrant
 
 BOUND = 0.9
-TEXTS = 600
-ROUNDS = {Size.FULL: 7, Size.CI: 1}
+TEXTS = {Size.FULL: 600, Size.CI: 600, Size.SMALLEST: 20}
+ROUNDS = {Size.FULL: 7, Size.CI: 1, Size.SMALLEST: 1}
 
 
 def run(size: Size) -> list[Result]:
-    records, model = texts.records(TEXTS), texts.plain_model()
+    count = TEXTS[size]
+    records, model = texts.records(count), texts.plain_model()
     texts.load_product_model()
     encode: list[float] = []
     populate: list[float] = []
@@ -35,9 +36,9 @@ def run(size: Size) -> list[Result]:
         installation.close()
     return [
         ratio_of_at_least(
-            f"populate step on {TEXTS} docstrings, against model.encode",
-            rates(TEXTS, populate, "texts"),
-            rates(TEXTS, encode, "texts"),
+            f"populate step on {count} docstrings, against model.encode",
+            rates(count, populate, "texts"),
+            rates(count, encode, "texts"),
             median_ratio(encode, populate),
             BOUND,
         )

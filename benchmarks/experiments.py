@@ -32,25 +32,27 @@ from core.trials import commands
 from tests.servers import Postgres, Qdrant
 
 BOUND, MOST_OVER_TENTH, BATCH_SECONDS = 5.0, 16.0, 1.0
-USERS = {Size.FULL: 1_000_000, Size.CI: 100_000}
+USERS = {Size.FULL: 1_000_000, Size.CI: 100_000, Size.SMALLEST: 1_000}
 METRICS = ("latency", "relevance", "clicks", "latency_p95")
 _SCHEMA = {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}}
-_TIMES, _BATCH, _BATCHES = 3, 1000, 10
+REPORTS = {Size.FULL: 3, Size.CI: 3, Size.SMALLEST: 1}
+_BATCH, _BATCHES = 1000, 10
 _ROOT = Path(__file__).parents[1]
 
 
 def run(size: Size) -> list[Result]:
     with Qdrant() as server:
-        return [result for name in ("sqlite", "postgres") for result in _on(name, server, USERS[size])]
+        return [result for name in ("sqlite", "postgres") for result in _on(name, server, size)]
 
 
-def _on(name: str, server: Qdrant, users: int) -> list[Result]:
+def _on(name: str, server: Qdrant, size: Size) -> list[Result]:
+    users = USERS[size]
     with tempfile.TemporaryDirectory(prefix="rollouts-experiments-") as folder, _database(name, Path(folder)) as url:
         declare(Path(folder), {})
         arguments = [folder, server.url, str(server.grpc_port), url]
         installation = open_installation(*arguments)
         tenth, whole = (_filled(installation.services, f"{name}_{of}", of) for of in (users // 10, users))
-        few, all_of_them = ([_analysed(arguments, one) for _ in range(_TIMES)] for one in (tenth, whole))
+        few, all_of_them = ([_analysed(arguments, one) for _ in range(REPORTS[size])] for one in (tenth, whole))
         recording = _recording(installation.services, whole)
         installation.close()
     return [*_results(name, users, few, all_of_them), *_written(name, recording)]

@@ -21,10 +21,11 @@ from core.validating import validate
 from tests.servers import Qdrant
 
 BOUND = 60.0
-POINTS = {Size.FULL: 100_000, Size.CI: 20_000}
-_SIZE, _CLUSTERS, _BATCH = 384, 500, 1000
+POINTS = {Size.FULL: 100_000, Size.CI: 20_000, Size.SMALLEST: 2_000}
+VECTOR_SIZE = 384
+_CLUSTERS, _BATCH = 500, 1000
 _SCHEMA = {
-    "params": {"vectors": {"size": _SIZE, "distance": "Cosine"}},
+    "params": {"vectors": {"size": VECTOR_SIZE, "distance": "Cosine"}},
     "payload_schema": {"group": {"data_type": "keyword"}},
 }
 
@@ -61,11 +62,11 @@ def run(size: Size) -> list[Result]:
 
 def fill(store: VectorStore, collection: str, count: int) -> None:
     rng = np.random.default_rng(3)
-    centres = rng.standard_normal((_CLUSTERS, _SIZE))
+    centres = rng.standard_normal((_CLUSTERS, VECTOR_SIZE))
     store.create(collection, _SCHEMA, {})
     for first in range(0, count, _BATCH):
         groups = rng.integers(0, _CLUSTERS, _BATCH)
-        vectors = (centres[groups] + rng.standard_normal((_BATCH, _SIZE))).astype(np.float32)
+        vectors = (centres[groups] + rng.standard_normal((_BATCH, VECTOR_SIZE))).astype(np.float32)
         store.upsert(
             collection,
             [Point(first + at, vectors[at], {"id": first + at, "group": f"g{groups[at]}"}) for at in range(_BATCH)],

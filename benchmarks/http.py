@@ -32,9 +32,10 @@ from benchmarks.results import Result, Size
 from core import commands, tokens
 from tests.servers import Postgres, Qdrant
 
-CLIENTS, POINTS = 100, 20_000
-SECONDS = {Size.FULL: 60.0, Size.CI: 5.0}
-_BARE_SECONDS = 10.0
+CLIENTS = 100
+POINTS = {Size.FULL: 20_000, Size.CI: 20_000, Size.SMALLEST: 1_000}
+SECONDS = {Size.FULL: 60.0, Size.CI: 5.0, Size.SMALLEST: 1.0}
+BARE_SECONDS = {Size.FULL: 10.0, Size.CI: 10.0, Size.SMALLEST: 1.0}
 _ROOT = Path(__file__).parents[1]
 
 
@@ -65,13 +66,13 @@ def run(size: Size) -> list[Result]:
         Qdrant() as qdrant,
         Postgres() as postgres,
     ):
-        environment, presented = _prepared(Path(name), qdrant, postgres.url)
+        environment, presented = _prepared(Path(name), qdrant, postgres.url, POINTS[size])
         with _process([sys.executable, "-m", "benchmarks.bare"], {}) as bare:
-            before = asyncio.run(_asked(bare, _requests(presented, bare), _BARE_SECONDS))
+            before = asyncio.run(_asked(bare, _requests(presented, bare), BARE_SECONDS[size]))
         web = [sys.executable, "-m", "interfaces.cli", "web", "--port", "0", "--json"]
         with _process(web, environment) as address:
             seen = asyncio.run(_asked(address, _requests(presented, address), SECONDS[size]))
-    return _results(seen, SECONDS[size], before)
+    return _results(seen, SECONDS[size], before, BARE_SECONDS[size])
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
@@ -80,10 +81,10 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return ordered[math.ceil(len(ordered) * share) - 1]
 
 
-def _prepared(folder: Path, qdrant: Qdrant, database: str) -> tuple[dict[str, str], str]:
+def _prepared(folder: Path, qdrant: Qdrant, database: str, points: int) -> tuple[dict[str, str], str]:
     """An index that serves, and a token: the web process' environment, and what to present."""
     store = ServerStore(qdrant.url, grpc_port=qdrant.grpc_port)
-    fill(store, "texts_1", POINTS)
+    fill(store, "texts_1", points)
     until_ready(store, "texts_1")
     declare(folder, {})
     configured = settings(folder, qdrant.url, qdrant.grpc_port).model_copy(update={"database_url": SecretStr(database)})
@@ -180,8 +181,8 @@ async def _answered(reader: asyncio.StreamReader) -> int:
     return int(head.split(" ", 2)[1])
 
 
-def _results(seen: Seen, seconds: float, before: Seen) -> list[Result]:
-    bare = f"bare Starlette: {_words(before.all)}, {len(before.all) / _BARE_SECONDS:,.0f}/s"
+def _results(seen: Seen, seconds: float, before: Seen, bare_seconds: float) -> list[Result]:
+    bare = f"bare Starlette: {_words(before.all)}, {len(before.all) / bare_seconds:,.0f}/s"
     faults = ", ".join(f"{what} {count}" for what, count in seen.faults.items())
     ratio = statistics.median(seen.all) / statistics.median(before.all)
     asked = f"{CLIENTS} clients for {seconds:g} s, {len(seen.all):,} requests"

@@ -21,7 +21,7 @@ from benchmarks.installation import declare
 from benchmarks.results import Result, Size
 from tests.servers import Elsewhere, Qdrant
 
-RECORDS = {Size.FULL: 1_000_000, Size.CI: 100_000}
+RECORDS = {Size.FULL: 1_000_000, Size.CI: 100_000, Size.SMALLEST: 2_000}
 #: MB of 1,000,000 bytes: over the process's start (issue 2), and over what a tenth of the records needs.
 MOST, MOST_OVER_TENTH = 400.0, 32.0
 _DIMENSIONS, _PIECES = 384, 4

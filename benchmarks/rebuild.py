@@ -16,15 +16,17 @@ from benchmarks.results import Result, Size, median_ratio, rates, ratio_of_at_le
 from tests.servers import Qdrant
 
 BOUND = 10.0
-RECORDS = 1_200
-CHANGED = RECORDS // 100
-ROUNDS = {Size.FULL: 3, Size.CI: 1}
+RECORDS = {Size.FULL: 1_200, Size.CI: 1_200, Size.SMALLEST: 100}
+ROUNDS = {Size.FULL: 3, Size.CI: 1, Size.SMALLEST: 1}
+#: Of so many records one changes.
+ONE_IN = 100
 
 Records = Sequence[dict[str, Any]]
 
 
 def run(size: Size) -> list[Result]:
-    before = texts.records(RECORDS)
+    count = RECORDS[size]
+    before = texts.records(count)
     after = _changed(before)
     texts.load_product_model()
     with tempfile.TemporaryDirectory(prefix="rollouts-rebuild-") as name, Qdrant() as server:
@@ -38,9 +40,9 @@ def run(size: Size) -> list[Result]:
     full, partial = zip(*pairs, strict=True)
     return [
         ratio_of_at_least(
-            f"rebuild with {CHANGED} of {RECORDS:,} records changed, against a full one",
-            rates(RECORDS, partial, "records"),
-            rates(RECORDS, full, "records"),
+            f"rebuild with {count // ONE_IN} of {count:,} records changed, against a full one",
+            rates(count, partial, "records"),
+            rates(count, full, "records"),
             median_ratio(full, partial),
             BOUND,
         )
@@ -58,8 +60,7 @@ def _round(
 
 def _changed(records: Records) -> Records:
     """The same records; evenly spread, one in a hundred has another text."""
-    step = len(records) // CHANGED
     return [
-        {**record, "text": f"{record['text']} Changed."} if number % step == 0 else record
+        {**record, "text": f"{record['text']} Changed."} if number % ONE_IN == 0 else record
         for number, record in enumerate(records)
     ]

@@ -14,6 +14,8 @@ from enum import StrEnum
 class Size(StrEnum):
     FULL = "full"
     CI = "ci"
+    #: Only shows that the benchmark runs to its end: no bound is held against figures of so little.
+    SMALLEST = "smallest"
 
 
 @dataclass(frozen=True, slots=True)

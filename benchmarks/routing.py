@@ -15,7 +15,7 @@ import numpy as np
 from qdrant_client import QdrantClient
 
 from adapters.qdrant_server import ServerStore
-from benchmarks.gate import fill, until_ready
+from benchmarks.gate import VECTOR_SIZE, fill, until_ready
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size, seconds
 from core.ports import Hit
@@ -24,8 +24,8 @@ from core.services import Services
 from tests.servers import Qdrant
 
 OVER, OWN = 0.05, 50e-6
-POINTS = 20_000
-ROUNDS = {Size.FULL: 4000, Size.CI: 1000}
+POINTS = {Size.FULL: 20_000, Size.CI: 20_000, Size.SMALLEST: 1_000}
+ROUNDS = {Size.FULL: 4000, Size.CI: 1000, Size.SMALLEST: 20}
 _LIMIT, _USERS = 10, 1000
 
 
@@ -34,7 +34,7 @@ def run(size: Size) -> list[Result]:
         folder = Path(name)
         store = ServerStore(server.url, grpc_port=server.grpc_port)
         for collection in ("blue", "green"):
-            fill(store, collection, POINTS)
+            fill(store, collection, POINTS[size])
         until_ready(store, "green")
         store.point_alias("texts", "blue")
         declare(folder, {})
@@ -48,7 +48,7 @@ def run(size: Size) -> list[Result]:
 
 
 def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
-    vectors = np.random.default_rng(5).standard_normal((64, 384)).astype(np.float32)
+    vectors = np.random.default_rng(5).standard_normal((64, VECTOR_SIZE)).astype(np.float32)
     lists = [vector.tolist() for vector in vectors]
     direct, routed, bare = [], [], []
     with Router(services) as router:
@@ -71,7 +71,7 @@ def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
 
 def _own(services: Services, rounds: int) -> Result:
     """The searches themselves take nothing here."""
-    vector = np.zeros(4, dtype=np.float32)
+    vector = np.zeros(VECTOR_SIZE, dtype=np.float32)
     at_once = _AtOnce(services.store)
     routed = []
     with Router(replace(services, store=at_once)) as router:

@@ -34,8 +34,8 @@ from core.ports import Point
 from core.readiness import look, stored
 from tests.servers import Qdrant
 
-POINTS = {Size.FULL: 20_000, Size.CI: 10_000}
-ROUNDS = {Size.FULL: 3, Size.CI: 2}
+POINTS = {Size.FULL: 20_000, Size.CI: 10_000, Size.SMALLEST: 2_000}
+ROUNDS = {Size.FULL: 3, Size.CI: 2, Size.SMALLEST: 1}
 _STREAM, _SCROLL, _SNAPSHOT = 1.5, 0.9, 5.0
 _DIMENSIONS = 384
 #: Small enough that the points get an index, so that a snapshot has one to carry.

@@ -1,0 +1,44 @@
+"""Every benchmark still runs to its end. What it measures is not asked here: the machine does other things too."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS
+
+ROOT = Path(__file__).parents[2]
+
+
+#: They mostly wait for servers, so several at a time take a third of the time.
+AT_ONCE = 4
+
+Ran = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Future[Ran]]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return {name: pool.submit(run, name) for name in BENCHMARKS}
+
+
+def run(name: str) -> Ran:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", name, "--size", "smallest"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_ends_well_and_prints_its_table(runs, name):
+    ran = runs[name].result()
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert f"{name}, load before" in ran.stdout
