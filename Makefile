@@ -61,6 +61,7 @@ lint: install
 
 docs: install $(MERMAID)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python -m docs.check_links site
 
 bench: install tools
 	@$(BIN)/python -m benchmarks
