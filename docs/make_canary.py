@@ -32,21 +32,22 @@ HARM: Mapping[str, Case] = {
 }
 
 
-def main() -> None:
-    page = PAGE.read_text(encoding="utf-8")
+def main(file: Path, runs: int) -> None:
+    """Writes the tables anew into ``file``, each row from so many simulated canaries."""
+    page = file.read_text(encoding="utf-8")
     for name, cases in (("healthy", HEALTHY), ("harm", HARM)):
-        lines = [_TITLE, _RULE, *(_row(words, case) for words, case in cases.items())]
+        lines = [_TITLE, _RULE, *(_row(words, case, runs) for words, case in cases.items())]
         between = f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->"
         page = re.sub(rf"<!-- {name} -->.*<!-- end of {name} -->", between, page, flags=re.DOTALL)
-    PAGE.write_text(page, encoding="utf-8")
+    file.write_text(page, encoding="utf-8")
 
 
 _TITLE = "| canary | promoted | asked a person | rolled back | minutes, median | searches of green, median |"
 _RULE = "|---|---|---|---|---|---|"
 
 
-def _row(words: str, case: Case) -> str:
-    ends = [run(case, seed) for seed in range(RUNS)]
+def _row(words: str, case: Case, runs: int) -> str:
+    ends = [run(case, seed) for seed in range(runs)]
     found = Counter(end.how for end in ends)
     middle = [f"{statistics.median(values):,.0f}" for values in zip(*map(_figures, ends), strict=True)]
     return f"| {words} | {found['promoted']} | {found['held']} | {found['rolled back']} | {' | '.join(middle)} |"
@@ -57,4 +58,4 @@ def _figures(end: Ending) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main()
+    main(PAGE, RUNS)

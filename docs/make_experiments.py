@@ -36,15 +36,22 @@ SCENARIOS: Mapping[str, Course] = {
 }
 
 
-def main() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for name, rows in (("power", power()), ("decisions", decisions()), ("ratio", ratio()), ("ramp", ramps())):
+def main(file: Path, runs: int, courses: int) -> None:
+    """Writes the tables anew into ``file``: ``runs`` trials, and ``courses`` whole experiments, to a row."""
+    page = file.read_text(encoding="utf-8")
+    tables = {
+        "power": power(runs),
+        "decisions": decisions(courses),
+        "ratio": ratio(runs // 2),
+        "ramp": ramps(runs),
+    }
+    for name, rows in tables.items():
         between = f"<!-- {name} -->\n" + "\n".join(rows) + f"\n<!-- end of {name} -->"
         page = re.sub(rf"<!-- {name} -->.*<!-- end of {name} -->", between, page, flags=re.DOTALL)
-    PAGE.write_text(page, encoding="utf-8")
+    file.write_text(page, encoding="utf-8")
 
 
-def power() -> Iterator[str]:
+def power(runs: int) -> Iterator[str]:
     yield (
         "| metric | effect, of the detectable one | t-test, one look at 100 % | t-test, 28 looks to 175 % "
         "| sequence, to 100 % | sequence, 28 looks to 175 % | sample used, mean |"
@@ -54,9 +61,9 @@ def power() -> Iterator[str]:
     for metric in METRICS.values():
         one = detectable(metric, PLANNED)
         for times in (0.0, 0.5, 1.0, 1.5, 2.0):
-            runs = [Trial(metric, looks[-1], looks, times * one).run(seed) for seed in range(RUNS)]
+            trials = [Trial(metric, looks[-1], looks, times * one).run(seed) for seed in range(runs)]
             effect = f"{times:g} times: {times * one:+.1%}" if times else "none (A/A)"
-            yield f"| {metric.name} | {effect} | {' | '.join(_figures(runs))} |"
+            yield f"| {metric.name} | {effect} | {' | '.join(_figures(trials))} |"
 
 
 def _figures(runs: Sequence[Sequence[Comparison]]) -> Iterator[str]:
@@ -69,23 +76,23 @@ def _figures(runs: Sequence[Sequence[Comparison]]) -> Iterator[str]:
     yield f"{statistics.mean((LOOKS if stop is None else stop + 1) / planned for stop in stops):.0%}"
 
 
-def decisions() -> Iterator[str]:
+def decisions(courses: int) -> Iterator[str]:
     ends = (Action.SHIP, Action.ROLLBACK, Action.INVALID, Action.STOP_INCONCLUSIVE)
     yield f"| experiment | {' | '.join(ends)} | day, median |"
     yield "|---|---|---|---|---|---|"
     for words, course in SCENARIOS.items():
-        runs = [run_course(course, seed) for seed in range(COURSES)]
+        runs = [run_course(course, seed) for seed in range(courses)]
         found = Counter(decision.action for decision, _ in runs)
         day = statistics.median(day for _, day in runs)
         yield f"| {words} | {' | '.join(str(found[end]) for end in ends)} | {day:g} |"
 
 
-def ratio() -> Iterator[str]:
+def ratio(runs: int) -> Iterator[str]:
     yield "| treatment gets | chi-square, one look | chi-square, 200 looks | sequential, 200 looks |"
     yield "|---|---|---|---|"
     for share in (0.5, 0.51, 0.515, 0.53):
-        runs = np.random.default_rng(7).binomial(100, share, (RUNS // 2, 200)).cumsum(axis=1).tolist()
-        found = [list(_suspicions(treated)) for treated in runs]
+        drawn = np.random.default_rng(7).binomial(100, share, (runs, 200))
+        found = [list(_suspicions(treated)) for treated in drawn.cumsum(axis=1).tolist()]
         columns = (
             [fixed[-1] for fixed, _ in map(_split, found)],
             [any(fixed) for fixed, _ in map(_split, found)],
@@ -107,12 +114,12 @@ def _split(found: Sequence[tuple[bool, bool]]) -> tuple[list[bool], list[bool]]:
     return [fixed for fixed, _ in found], [sequential for _, sequential in found]
 
 
-def ramps() -> Iterator[str]:
+def ramps(runs: int) -> Iterator[str]:
     yield "| analysis | t-test, one look | sequence, one look |"
     yield "|---|---|---|"
-    runs = [ramp(seed) for seed in range(RUNS)]
+    trials = [ramp(seed) for seed in range(runs)]
     for words, place in (("stage by stage", 0), ("all stages as one", 1)):
-        found = [looks[place] for looks in runs]
+        found = [looks[place] for looks in trials]
         fixed, sequence = map(fixed_rejects, found), [one.better or one.worse for one in found]
         yield f"| {words} | {_share(list(fixed))} | {_share(sequence)} |"
 
@@ -122,4 +129,4 @@ def _share(found: Sequence[bool]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(PAGE, RUNS, COURSES)

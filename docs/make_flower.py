@@ -15,7 +15,7 @@ PICTURE = Path(__file__).parent / "images" / "flower.png"
 _SIZE = {"width": 1850, "height": 900}
 
 
-def main() -> None:
+def main(picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder) / "house", "sqlite", app="tasks") as house:
         house.run(house.worker, house.bulk, house.beat, house.flower)
         house.make_live("documentation", "products")
@@ -24,19 +24,19 @@ def main() -> None:
         house.ended("documentation")
         house.deploy("products", validation={**OPTIONS["validation"], "min_top_score": 1.0})
         house.ended("products")
-        photograph(f"{house.flower.url}/tasks")
+        photograph(f"{house.flower.url}/tasks", picture)
 
 
-def photograph(address: str) -> None:
+def photograph(address: str, picture: Path) -> None:
     with sync_playwright() as machine:
         browser = machine.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         user, password = WATCHER
         page = browser.new_page(viewport=_SIZE, http_credentials={"username": user, "password": password})
         page.goto(address)
         page.get_by_text("deployments.soak").first.wait_for()
-        page.screenshot(path=PICTURE)
+        page.screenshot(path=picture)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(PICTURE)

@@ -147,14 +147,14 @@ def _line(row: Row) -> str:
     return "".join(runs)
 
 
-def main() -> None:
+def main(picture: Path, command: Sequence[str]) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        written = record(["rollouts", "demo"])
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(drawing(frames(written), "rollouts demo"), encoding="utf-8")
-    print(f"{PICTURE}: {PICTURE.stat().st_size:,} bytes")
+        written = record(command)
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(drawing(frames(written), " ".join(command)), encoding="utf-8")
+    print(f"{picture}: {picture.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    main(PICTURE, ["rollouts", "demo"])

@@ -47,7 +47,7 @@ _CANARY = {
 _LOGIN = "Your session has expired. Sign in to continue reading."
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     with _folder(), Qdrant() as qdrant:
         settings = Settings.model_construct(qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port)
         known = texts.collected()[:700]
@@ -56,9 +56,8 @@ def main() -> None:
             stage = Stage(system, known)
             shown = stage.set_up()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            camera = Camera(
-                browser, address, tokens.create(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
-            )
+            token = tokens.create(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
+            camera = Camera(browser, address, token, folder)
             with stage.searched():
                 stage.canary()
                 for name, path in shown.items():
@@ -225,8 +224,8 @@ def _until(found: Callable[[], object], seconds: float = 180) -> None:
 class Camera:
     """Signed in by token, as one is anywhere but at the machine itself."""
 
-    def __init__(self, browser: Browser, address: str, token: str) -> None:
-        self._browser, self._address = browser, address
+    def __init__(self, browser: Browser, address: str, token: str, folder: Path) -> None:
+        self._browser, self._address, self._folder = browser, address, folder
         self._session: StorageState | None = None
         self.photograph("/login", "login", height=_LOW)
         with self._page() as page:
@@ -242,8 +241,8 @@ class Camera:
             page.wait_for_load_state("load")
             tall = height or min(page.evaluate("document.documentElement.scrollHeight"), 2 * size["height"])
             clip = {"x": 0, "y": 0, "width": size["width"], "height": tall}
-            page.screenshot(path=str(IMAGES / f"page-{name}.png"), full_page=True, clip=clip)
-        print(f"{IMAGES.name}/page-{name}.png  {path}")
+            page.screenshot(path=str(self._folder / f"page-{name}.png"), full_page=True, clip=clip)
+        print(f"{self._folder.name}/page-{name}.png  {path}")
 
     @contextlib.contextmanager
     def _page(self, **options: Any) -> Iterator[Page]:
@@ -254,4 +253,4 @@ class Camera:
 
 
 if __name__ == "__main__":
-    main()
+    main(IMAGES)
