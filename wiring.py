@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.engine import make_url
 
 from adapters.alerts import open_channels
 from adapters.celery import CeleryKnocker, make_app
-from adapters.database import DatabaseClock, open_engine, open_sessions
+from adapters.database import DatabaseClock, open_engine, open_sessions, sqlite_file, sqlite_files
 from adapters.embeddings import open_embedder
 from adapters.migrate import migrate
+from adapters.own_files import OwnFiles, named_files
 from adapters.qdrant import open_store
 from adapters.qdrant_async import open_searches
 from adapters.route_channel import open_channel
@@ -38,18 +40,19 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         EMBEDDED_STORE,
         settings.qdrant_nodes,
     )
-    shelf = open_shelf(settings.backup_dir)
+    shelf, own = open_shelf(settings.backup_dir), own_files(settings)
     return Services(
         sessions=open_sessions(engine),
         clock=DatabaseClock(),
         store=store,
-        embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers),
+        embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers, own=own),
         source=partial(
             open_source,
             roots=roots(settings),
             store=store,
             crawl=lambda: load_index_file(settings.config).crawl,
             shelf=shelf,
+            own=own,
         ),
         indexes=index_file(settings),
         knock=knock or CeleryKnocker(make_app(settings)),
@@ -72,6 +75,21 @@ def alerts(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:
 def roots(settings: Settings) -> tuple[Path, ...]:
     """Folders file sources may be read from: the working directory, the index file's, and those named besides."""
     return (Path.cwd(), settings.config.resolve().parent, *settings.source_roots)
+
+
+def own_files(settings: Settings) -> OwnFiles:
+    """What this process owns on this machine, be it there or not: no request may have it opened."""
+    database_url, here = settings.database_url.get_secret_value(), Path.cwd()
+    database = sqlite_file(make_url(database_url))
+    files = {here / ".env": "the settings of this program", settings.config.absolute(): "the index file"}
+    for path in sqlite_files(database.absolute()) if database else ():
+        files[path] = "the state database of this program"
+    urls = [database_url, settings.broker_url.get_secret_value()]
+    files |= dict.fromkeys(named_files(urls, os.environ), "a key, certificate or password of this program")
+    folders = {here / ".rollouts": "the state of this program"}
+    if "://" not in settings.backup_dir:
+        folders[Path(settings.backup_dir).absolute()] = "the backups of this program"
+    return OwnFiles(files, folders)
 
 
 def open_router(settings: Settings | None = None) -> Router:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
@@ -69,11 +70,28 @@ class DatabaseClock:
         return found.astimezone(UTC)
 
 
+def sqlite_file(url: URL) -> Path | None:
+    """The file of an SQLite database, also where it is written as a ``file:`` URI; None for any other database."""
+    name = url.database or ""
+    if url.get_backend_name() != "sqlite" or name in ("", ":memory:"):
+        return None
+    if not name.startswith("file:"):
+        return Path(name)
+    path = unquote(urlsplit(name).path)
+    return None if path in ("", ":memory:") or url.query.get("mode") == "memory" else Path(path)
+
+
+def sqlite_files(file: Path) -> tuple[Path, ...]:
+    """The database and what SQLite keeps beside it."""
+    return tuple(file.with_name(file.name + ending) for ending in ("", "-wal", "-shm", "-journal"))
+
+
 def _sqlite(url: URL) -> Engine:
     """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
     (measured in libraries.md: 400 of 400 increments, 112 without)."""
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    file = sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

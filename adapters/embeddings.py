@@ -9,6 +9,7 @@ from threading import Lock
 from adapters.embedding_hashing import Hashing
 from adapters.embedding_hosted import Hosted
 from adapters.embedding_transformers import SentenceTransformers
+from adapters.own_files import OwnFiles, Watch
 from core.errors import Refused
 from core.index_file import EmbeddingSpec, ProviderSpec
 from core.ports import Embedder
@@ -23,16 +24,31 @@ EMBEDDERS: dict[str, Callable[[str, str | None, str], Embedder]] = {
 _opening = Lock()
 
 
-def open_embedder(spec: EmbeddingSpec, providers: Providers = dict) -> Embedder:
+#: Without settings there is no state of ours; what is ours by its name stays so.
+_NOTHING_MORE = OwnFiles()
+
+
+def open_embedder(spec: EmbeddingSpec, providers: Providers = dict, own: OwnFiles = _NOTHING_MORE) -> Embedder:
     """The embedder of ``spec``, one per model and process whatever the template; a model is loaded at its first use.
 
-    Raises Refused for a name that no embedder serves; using it raises Refused or Unavailable when there is no model.
+    Raises Refused for a name that no embedder serves, and for a folder of this program or one that holds its files;
+    using it raises Refused or Unavailable when there is no model.
     """
+    _check_folder(spec.model, own)
     kind, colon, rest = spec.model.partition(":")
     known = not colon or (kind in EMBEDDERS and rest) or Path(spec.model).exists()
     provider = None if known else _provider(spec, kind, rest, providers())
     with _opening:  # two threads that open at once must not load a model twice
         return _open(spec.model, spec.revision, spec.dtype) if provider is None else _hosted(rest, provider, kind)
+
+
+def _check_folder(model: str, own: OwnFiles) -> None:
+    """A model's files stand in its folder and in the folders of its modules."""
+    named = {model, model.partition(":")[2]}
+    for folder in (Path(name) for name in named if name and Path(name).is_dir()):
+        watch = Watch(own)
+        for path in (folder, *folder.glob("*"), *folder.glob("*/*")):
+            watch.refuse(path, f"embedding model {str(path)!r}")
 
 
 def _provider(spec: EmbeddingSpec, kind: str, model: str, providers: Mapping[str, ProviderSpec]) -> ProviderSpec:

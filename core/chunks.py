@@ -4,7 +4,7 @@ Everything behind it knows records only: they are checked, counted, embedded, ta
 chunk is the document with one field cut down to a piece of it, and with ``chunk``, which says whose piece it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from core.index_file import ChunkSpec, EmbeddingSpec, template_fields
@@ -39,6 +39,10 @@ class ChunkedSource:
     @property
     def collection(self) -> str | None:
         return self._source.collection
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return self._source.left_out
 
     def check(self) -> None:
         self._source.check()

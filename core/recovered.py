@@ -4,7 +4,7 @@ Only a Qdrant server can read a snapshot. So a deployment recovers the backup un
 collection, and drops it as soon as its gate has read it again. What is known of the source is the backup's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, and_, select
@@ -47,6 +47,10 @@ class RecoveredSource:
     @property
     def collection(self) -> str | None:
         return self._points.collection
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return self._backup.left_out
 
     def check(self) -> None:
         self._points.check()

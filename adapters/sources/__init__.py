@@ -1,8 +1,10 @@
 """Where records come from. A source is written ``KIND:WHERE``; a new kind is one file and one line in ``SOURCES``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.own_files import OwnFiles
 from adapters.sources.backup import BackupSource
 from adapters.sources.collection import CollectionSource
 from adapters.sources.csv import csv_files
@@ -18,27 +20,49 @@ from core.ports import Shelf, Source, VectorStore
 
 #: How sites are read, as the index file says now.
 Crawl = Callable[[], CrawlSpec]
-Factory = Callable[[str, Sequence[Path], VectorStore, Crawl, Shelf | None], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What sources are made of besides their own words."""
+
+    roots: Sequence[Path]
+    store: VectorStore
+    crawl: Crawl
+    shelf: Shelf | None
+    own: OwnFiles
+
+
+Factory = Callable[[str, Surroundings], Source]
 
 SOURCES: dict[str, Factory] = {
-    "jsonl": lambda where, roots, store, crawl, shelf: jsonl_files(where, roots),
-    "csv": lambda where, roots, store, crawl, shelf: csv_files(where, roots),
-    "dir": lambda where, roots, store, crawl, shelf: FolderSource(where, roots),
-    "parquet": lambda where, roots, store, crawl, shelf: ParquetSource(where, roots),
-    "sql": lambda where, roots, store, crawl, shelf: SqlSource(where),
-    "sitemap": lambda where, roots, store, crawl, shelf: SitemapSource(where, crawl),
-    "python": lambda where, roots, store, crawl, shelf: FunctionSource(where),
-    "collection": lambda where, roots, store, crawl, shelf: CollectionSource(where, store),
-    "backup": lambda where, roots, store, crawl, shelf: BackupSource(where, store, shelf),
+    "jsonl": lambda where, given: jsonl_files(where, given.roots, given.own),
+    "csv": lambda where, given: csv_files(where, given.roots, given.own),
+    "dir": lambda where, given: FolderSource(where, given.roots, given.own),
+    "parquet": lambda where, given: ParquetSource(where, given.roots, given.own),
+    "sql": lambda where, given: SqlSource(where, given.own),
+    "sitemap": lambda where, given: SitemapSource(where, given.crawl),
+    "python": lambda where, given: FunctionSource(where),
+    "collection": lambda where, given: CollectionSource(where, given.store),
+    "backup": lambda where, given: BackupSource(where, given.store, given.shelf),
 }
+
+#: Without settings there is no state of ours; what is ours by its name stays so.
+_NOTHING_MORE = OwnFiles()
 
 
 def open_source(
-    text: str, roots: Sequence[Path], store: VectorStore, crawl: Crawl = CrawlSpec, shelf: Shelf | None = None
+    text: str,
+    roots: Sequence[Path],
+    store: VectorStore,
+    crawl: Crawl = CrawlSpec,
+    shelf: Shelf | None = None,
+    own: OwnFiles = _NOTHING_MORE,
 ) -> Source:
     """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
 
-    Files must lie under one of ``roots``; relative patterns start at the first. Raises Refused for an unknown kind.
+    Files must lie under one of ``roots`` and be none of ``own``; relative patterns start at the first. Raises Refused
+    for an unknown kind.
     """
     kind, colon, where = text.partition(":")
     known = ", ".join(f"{name}:" for name in SOURCES)
@@ -48,4 +72,4 @@ def open_source(
         raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
     if not where.strip():
         raise Refused(f"source {text!r} names nothing after {kind}:")
-    return SOURCES[kind](where.strip(), roots, store, crawl, shelf)
+    return SOURCES[kind](where.strip(), Surroundings(roots, store, crawl, shelf, own))

@@ -4,7 +4,7 @@ The deployment recovers it into a collection of its own, reads that, and drops i
 not change, so a rebuild from the one that was built already has nothing to do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core import manifests, restorable
 from core.errors import Refused
@@ -14,6 +14,8 @@ from core.ports import Cursor, Row, Shelf, VectorStore
 
 class BackupSource:
     """As it lies on the shelf: what can be told of it before it is recovered (``core.recovered``)."""
+
+    left_out: Sequence[str] = ()
 
     def __init__(self, backup: str, store: VectorStore, shelf: Shelf | None) -> None:
         assert shelf is not None

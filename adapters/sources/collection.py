@@ -3,7 +3,7 @@
 A collection is live: what is written behind the cursor is not seen, and its fingerprint is no more than its name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core.errors import Refused
 from core.naming import check_name
@@ -18,6 +18,8 @@ class CollectionSource:
 
     Cursor: ``after`` (the point id), ``n`` and ``done`` (points so far).
     """
+
+    left_out: Sequence[str] = ()
 
     def __init__(self, name: str, store: VectorStore) -> None:
         self.collection: str | None = check_name("collection", name)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters.own_files import OwnFiles
 from adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
 from core.errors import Refused
 
@@ -21,8 +22,8 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 csv.field_size_limit(LONGEST)
 
 
-def csv_files(patterns: str, roots: Sequence[Path]) -> FileSource:
-    return FileSource("csv", patterns, roots, _parse)
+def csv_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
+    return FileSource("csv", patterns, roots, _parse, own)
 
 
 def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:

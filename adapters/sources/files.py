@@ -4,6 +4,9 @@ Patterns are separated by commas (``[,]`` is a comma in a name), ``**`` crosses 
 written, and folders that may not be listed are passed over. Every file must resolve, symbolic links included, to a
 place under an allowed folder; so must the part of a pattern before its first wildcard, or a pattern could tell what
 exists elsewhere.
+
+Files of this program (``adapters.own_files``) are refused where they are named, and left out where a wildcard or a
+folder brings them along.
 """
 
 import errno
@@ -20,6 +23,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+from adapters.own_files import OwnFiles, Watch
 from core.errors import Refused, Unavailable
 
 _SEPARATOR = re.compile(r",(?!\])")
@@ -45,9 +49,11 @@ class File:
     changed: int
 
 
-def find(patterns: str, roots: Sequence[Path]) -> tuple[File, ...]:
+def find(patterns: str, roots: Sequence[Path], watch: Watch | None = None) -> tuple[File, ...]:
     """The files that ``patterns`` mean, each once, by path. Raises Refused for what is missing or not allowed."""
-    files = {file.path: file for pattern in _SEPARATOR.split(patterns) for file in _matching(pattern.strip(), roots)}
+    watch = watch or Watch(OwnFiles())
+    parts = [pattern.strip() for pattern in _SEPARATOR.split(patterns)]
+    files = {file.path: file for pattern in parts for file in _matching(pattern, roots, watch)}
     return tuple(file for _, file in sorted(files.items()))
 
 
@@ -57,17 +63,20 @@ def absolute(patterns: str, base: Path) -> str:
     return ",".join(os.path.join(start, pattern.strip()) for pattern in _SEPARATOR.split(patterns))  # noqa: PTH118
 
 
-def below(folder: str, roots: Sequence[Path], endings: Container[str]) -> tuple[File, ...]:
+def below(folder: str, roots: Sequence[Path], endings: Container[str], watch: Watch | None = None) -> tuple[File, ...]:
     """The files in ``folder`` and the folders in it whose names end like this, by path; ``name`` begins at ``folder``.
     Hidden ones are passed over, links to folders are not followed. Raises Refused for what is missing or not allowed.
     """
     real = _resolved(roots[0] / folder, folder)
+    watch = watch or Watch(OwnFiles())
     _must_be_allowed(real, folder, roots)
+    watch.refuse(real, folder)
     with translated(folder):
         if not stat.S_ISDIR(real.stat().st_mode):
             raise Refused(f"{folder} is a file; name the folder it lies in")
     paths = sorted(path for path in _visible(real) if path.suffix.lower() in endings)
-    return tuple(replace(_file(path, roots), name=_name(path, real)) for path in paths)
+    theirs = [path for path in paths if not watch.leaves_out(path, _name(path, real))]
+    return tuple(replace(_file(path, roots), name=_name(path, real)) for path in theirs)
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -88,7 +97,7 @@ def must_be_as_found(file: File) -> None:
         raise Refused(f"{file.name} changed while it was read; deploy again when nothing writes to it")
 
 
-def _matching(pattern: str, roots: Sequence[Path]) -> list[File]:
+def _matching(pattern: str, roots: Sequence[Path], watch: Watch) -> list[File]:
     if not pattern or "\0" in pattern:
         raise Refused(f"file pattern {pattern!r} is not a path")
     parts = Path(pattern).parts
@@ -96,14 +105,28 @@ def _matching(pattern: str, roots: Sequence[Path]) -> list[File]:
     start = roots[0].joinpath(*literal)
     _must_be_allowed(_resolved(start, pattern), pattern, roots)
     if len(literal) == len(parts):
-        return [_file(start, roots)]
+        return [_named(start, roots, watch)]
     if os.path.lexists(roots[0] / pattern):  # a name that only looks like a pattern
-        return [_file(roots[0] / pattern, roots)]
+        return [_named(roots[0] / pattern, roots, watch)]
     found = glob.glob(pattern, root_dir=roots[0], recursive=True)  # noqa: PTH207 - pathlib's takes no absolute pattern
-    files = [_file(path, roots) for path in map(roots[0].joinpath, found) if not path.is_dir()]
+    there = [path for path in map(roots[0].joinpath, found) if not path.is_dir()]
+    files = [_file(path, roots) for path in there]
+    theirs = [file for file in files if not watch.leaves_out(file.path, file.name)]
+    if files and not theirs:
+        names = ", ".join(file.name for file in files)[:200]
+        raise Refused(
+            f"{pattern!r} matches nothing but files of this program ({names}), and no request may have them opened; "
+            "name files of your own"
+        )
     if not files:
         raise Refused(f"no file matches {pattern!r}; relative patterns start in {roots[0]}")
-    return files
+    return theirs
+
+
+def _named(path: Path, roots: Sequence[Path], watch: Watch) -> File:
+    file = _file(path, roots)
+    watch.refuse(file.path, file.name)
+    return file
 
 
 def _is_literal(part: str) -> bool:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adapters.own_files import OwnFiles, Watch
 from adapters.sources import html, markdown
 from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
 from adapters.sources.lines import LONGEST
@@ -35,8 +36,8 @@ class FolderSource:
 
     collection: str | None = None
 
-    def __init__(self, folder: str, roots: Sequence[Path]) -> None:
-        self._folder, self._roots = folder, roots
+    def __init__(self, folder: str, roots: Sequence[Path], own: OwnFiles) -> None:
+        self._folder, self._roots, self._watch = folder, roots, Watch(own)
 
     @property
     def address(self) -> str:
@@ -44,7 +45,12 @@ class FolderSource:
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return below(self._folder, self._roots, READERS)
+        return below(self._folder, self._roots, READERS, self._watch)
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Noted while the files are looked for."""
+        return self._watch.left_out if self._files else ()
 
     def check(self) -> None:
         if not self._files:

@@ -6,7 +6,7 @@ processes.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.errors import AppError, Refused
@@ -17,6 +17,7 @@ class FunctionSource:
     """Cursor: ``n`` and ``done`` (records so far), ``id`` of the last one as far as it has one."""
 
     collection: str | None = None
+    left_out: Sequence[str] = ()
 
     def __init__(self, where: str) -> None:
         self._module, _, self._name = where.partition(":")

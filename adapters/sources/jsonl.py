@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from adapters.own_files import OwnFiles
 from adapters.sources.lines import BadLine, FileSource, Lines, Parsed
 
 
-def jsonl_files(patterns: str, roots: Sequence[Path]) -> FileSource:
-    return FileSource("jsonl", patterns, roots, _parse)
+def jsonl_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
+    return FileSource("jsonl", patterns, roots, _parse, own)
 
 
 def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:

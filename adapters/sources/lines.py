@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+from adapters.own_files import OwnFiles, Watch
 from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
 from core.errors import Refused
 from core.ports import Cursor, Row
@@ -102,9 +103,15 @@ class FileSource:
     collection: str | None = None
 
     def __init__(
-        self, kind: str, patterns: str, roots: Sequence[Path], parse: Callable[[Lines, int, int], Iterator[Parsed]]
+        self,
+        kind: str,
+        patterns: str,
+        roots: Sequence[Path],
+        parse: Callable[[Lines, int, int], Iterator[Parsed]],
+        own: OwnFiles,
     ) -> None:
         self._kind, self._patterns, self._roots, self._parse = kind, patterns, roots, parse
+        self._watch = Watch(own)
 
     @property
     def address(self) -> str:
@@ -112,7 +119,12 @@ class FileSource:
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return find(self._patterns, self._roots)
+        return find(self._patterns, self._roots, self._watch)
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Noted while the files are looked for."""
+        return self._watch.left_out if self._files else ()
 
     def check(self) -> None:
         """Opens every file and reads its first record, so that headers and rights are known before anything starts."""

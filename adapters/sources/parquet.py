@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from adapters.own_files import OwnFiles, Watch
 from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
 from adapters.sources.values import as_fields
 from core.errors import Refused
@@ -23,8 +24,8 @@ class ParquetSource:
 
     collection: str | None = None
 
-    def __init__(self, patterns: str, roots: Sequence[Path]) -> None:
-        self._patterns, self._roots = patterns, roots
+    def __init__(self, patterns: str, roots: Sequence[Path], own: OwnFiles) -> None:
+        self._patterns, self._roots, self._watch = patterns, roots, Watch(own)
 
     @property
     def address(self) -> str:
@@ -32,7 +33,12 @@ class ParquetSource:
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return find(self._patterns, self._roots)
+        return find(self._patterns, self._roots, self._watch)
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Noted while the files are looked for."""
+        return self._watch.left_out if self._files else ()
 
     @cached_property
     def _print(self) -> str:

@@ -7,7 +7,7 @@ without reading all of it. Two pages that lead to one are one record, if that on
 import re
 import socket
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class SitemapSource:
     come)."""
 
     collection: str | None = None
+    left_out: Sequence[str] = ()
 
     def __init__(self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo) -> None:
         self._home, self._crawl, self._resolve = parsed(url), crawl, resolve

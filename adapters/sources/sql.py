@@ -5,7 +5,7 @@ goes on behind the last id that was read, so that nothing is kept in the databas
 while it lives, and no fingerprint of it could be had without reading all of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from adapters.database import sqlite_file, sqlite_files
 from adapters.environment import secret
+from adapters.own_files import OwnFiles
 from adapters.sources.values import as_fields
 from core.errors import Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
@@ -32,8 +34,10 @@ class SqlSource:
     """Cursor: ``after`` (the last id), ``same`` (rows with that id so far), ``n`` and ``done`` (rows so far)."""
 
     collection: str | None = None
+    left_out: Sequence[str] = ()
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, own: OwnFiles) -> None:
+        self._own = own
         self._variable, _, query = (part.strip() for part in where.partition(":"))
         self._query = query.rstrip("; \n\t")
         if not self._query.lower().startswith(("select", "with")):
@@ -110,7 +114,7 @@ class SqlSource:
     def _connected(self) -> Iterator[Connection]:
         url = self._url()
         try:
-            with _engine(url, self._name).connect() as connection:
+            with self._engine(url).connect() as connection:
                 if url.get_backend_name() in _READ_ONLY:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 yield connection
@@ -119,6 +123,24 @@ class SqlSource:
             kind = Unavailable if _may_pass(error) else Refused
             raise kind(f"{self._name}: {said}") from None
 
+    def _engine(self, url: URL) -> Engine:
+        backend = url.get_backend_name()
+        if backend == "sqlite":
+            self._check_file(sqlite_file(url))
+        arguments = {"connect_timeout": 5} if backend == "postgresql" else {}
+        try:
+            return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+        except (ArgumentError, ImportError):
+            raise Refused(
+                f"{self._name}: there is no driver for {url.drivername}; install it beside this program"
+            ) from None
+
+    def _check_file(self, file: Path | None) -> None:
+        if file is None or not file.is_file():
+            raise Refused(f"{self._name}: there is no such SQLite file")  # SQLite would make an empty one
+        for beside in sqlite_files(file):  # SQLite opens and closes these too
+            self._own.refuse(beside, self._name)
+
     def _url(self) -> URL:
         try:
             return make_url(secret(self._variable, f"source sql:{self._variable}:…"))
@@ -126,17 +148,6 @@ class SqlSource:
             raise Refused(
                 f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
-
-
-def _engine(url: URL, name: str) -> Engine:
-    backend = url.get_backend_name()
-    if backend == "sqlite" and not Path(url.database or "").is_file():
-        raise Refused(f"{name}: there is no such SQLite file")  # SQLite would make an empty one
-    arguments = {"connect_timeout": 5} if backend == "postgresql" else {}
-    try:
-        return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
-    except (ArgumentError, ImportError):
-        raise Refused(f"{name}: there is no driver for {url.drivername}; install it beside this program") from None
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -1,5 +1,6 @@
 """What is declared of texts, their model and their collection."""
 
+import re
 import string
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from core.index_file.values import AtLeastOne, Count, Strict
+
+_REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
 class ChunkSpec(Strict):
@@ -29,6 +32,23 @@ class EmbeddingSpec(Strict):
     vector: str = ""
     #: Documents longer than the model reads become several points; see ``core.chunks``.
     chunk: ChunkSpec | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _may_be_a_folder(cls, model: str) -> str:
+        """No file system has longer names, and asking it for one is an error instead of a no."""
+        parts = [len(part.encode(errors="replace")) for part in model.split("/")]
+        if sum(parts) > 4000 or max(parts) > 255:
+            raise ValueError("expected a model's name or folder, of 4000 bytes at most and 255 between two slashes")
+        return model
+
+    @field_validator("revision")
+    @classmethod
+    def _no_path(cls, revision: str | None) -> str | None:
+        """The model hub's client looks for a file of that name in its cache, and a path would lead anywhere."""
+        if revision is not None and not _REVISION.fullmatch(revision):
+            raise ValueError("expected a branch, tag or commit of the model, such as main or refs/pr/1")
+        return revision
 
     @field_validator("text")
     @classmethod

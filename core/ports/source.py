@@ -1,6 +1,6 @@
 """Where records come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,10 @@ class Source(Protocol):
     @property
     def collection(self) -> str | None:
         """The collection this source copies, or None if it is not one."""
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Files of this program that a pattern or folder of the source holds, and that are never read; for people."""
 
     def check(self) -> None:
         """Raises Refused if the source is missing, empty, unreadable or not allowed, naming what and which."""

@@ -1,5 +1,8 @@
 """Filling green: which way, then until its index is really ready."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from core import aliases, versions
 from core.index_file import EmbeddingSpec
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
@@ -10,6 +13,8 @@ from core.steps import cloning, loading, reading
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
 LOOKS = 3
+#: Files of this program that are named of those that a source leaves out.
+_NAMED = 3
 
 
 def populate(context: StepContext) -> Outcome:
@@ -48,7 +53,9 @@ def _choose(context: StepContext) -> Outcome:
             f"the vectors of {source.address} do not fit {deployment.green} (size, distance or datatype) and "
             f"index {deployment.alias} declares no embedding to make new ones"
         )
-    context.turn.save({"way": way, "print": source.fingerprint()})
+    names = source.left_out
+    left_out = {"left_out": {"files": len(names), "named": list(names[:_NAMED])}} if names else {}
+    context.turn.save({"way": way, "print": source.fingerprint(), **left_out})
     return Wait(0, f"filling by {way}")
 
 
@@ -113,6 +120,7 @@ def _summary(state: State) -> State:
         "bad",
         "bad_samples",
         "gone",
+        "left_out",
         "note",
     )
     output = {key: state[key] for key in kept if key in state}
@@ -120,7 +128,14 @@ def _summary(state: State) -> State:
     words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
     words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
     words += [f"{state['gone']:,} gone from the source"] if state.get("gone") else []
+    words += [_left_out(state["left_out"])] if state.get("left_out") else []
     return {"summary": ", ".join(words), **output, "looks": LOOKS, "progress": state.get("progress", {})}
+
+
+def _left_out(left: Mapping[str, Any]) -> str:
+    named, files = left["named"], int(left["files"])
+    more = f" and {files - len(named):,} more" if files > len(named) else ""
+    return f"files of this program left out: {', '.join(named)}{more}"
 
 
 _WAYS = {"records": loading.load, "copy": cloning.copy, "snapshot": cloning.snapshot}

@@ -15,6 +15,7 @@ from interfaces.cli.deploying import parsed
 from interfaces.cli.running import DONE, House, actor, opened
 from interfaces.embedded import running_elsewhere
 from interfaces.pictures import experiment_svg
+from wiring import own_files
 
 _NOBODY = "nobody looks at it until `rollouts up` is started"
 
@@ -87,6 +88,8 @@ def list_(alias: str | None, limit: int, as_json: bool) -> int:
 
 def report(experiment: str, svg: str | None, as_json: bool) -> int:
     with opened() as house:
+        if svg is not None:
+            own_files(house.settings).refuse(Path(svg), f"--svg {svg}")
         found = queries.report(house.services, experiment)
     if svg is not None:
         _draw(found, Path(svg))

@@ -1,0 +1,149 @@
+"""Which files are this program's own: no request may have them opened, as records, as a model or to be written over.
+
+Rule: a file is judged by its path and by what ``stat`` says of it, before anybody opens it. Opening and closing the
+state database inside this process would already do harm: POSIX then drops every lock that the process holds on it
+(fcntl(2)), and SQLite goes on writing into files that other processes have replaced.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from core.errors import Refused
+
+#: Folders that are never somebody's records, wherever they stand: another installation's state, and keys.
+_FOLDERS = {
+    ".rollouts": "the state of this program",
+    ".ssh": "a folder of keys",
+    ".gnupg": "a folder of keys",
+    ".aws": "a folder of credentials",
+    ".postgresql": "a folder of keys",
+}
+#: The same of files, by the whole name in lower case.
+_NAMES = (
+    (re.compile(r"\.env(\..*)?"), "a file of settings and secrets"),
+    (re.compile(r"\.(pgpass|netrc|pypirc)"), "a file of passwords"),
+    (re.compile(r".*\.(pem|key|p12|pfx)|id_(rsa|dsa|ecdsa|ed25519)(_sk)?"), "a key or certificate"),
+)
+
+#: Variables by which libraries in this process are told of a file with a key, a certificate or a password.
+_VARIABLES = (
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "AWS_SHARED_CREDENTIALS_FILE"),
+    *("AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "PGPASSFILE", "PGSERVICEFILE"),
+    *("PGSSLKEY", "PGSSLCERT", "PGSSLROOTCERT", "PGSSLCRL"),
+)
+
+#: Device and inode: what two names of one file have in common.
+_Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """``files`` and everything below ``folders``, each with what it is in words. They need not exist."""
+
+    files: Mapping[Path, str] = field(default_factory=dict)
+    folders: Mapping[Path, str] = field(default_factory=dict)
+
+    def refuse(self, path: Path, name: str) -> None:
+        """Raises Refused, with what it is, where ``path`` is one of them."""
+        Watch(self).refuse(path, name)
+
+
+class Watch:
+    """One look at the files as they are now, for as long as a source is read; what it left out is remembered."""
+
+    def __init__(self, own: OwnFiles) -> None:
+        self._own = own
+        self._left_out: dict[str, str] = {}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names with what they are, each once, in order."""
+        return tuple(f"{name} ({what})" for name, what in sorted(self._left_out.items()))
+
+    def leaves_out(self, path: Path, name: str) -> bool:
+        """Whether ``path`` is one of them; then it is noted under ``name``."""
+        what = self.what(path)
+        if what:
+            self._left_out[name] = what
+        return bool(what)
+
+    def refuse(self, path: Path, name: str) -> None:
+        if what := self.what(path):
+            raise Refused(f"{name} is {what}, and no request may have it opened; name files of your own")
+
+    def what(self, path: Path) -> str:
+        """What ``path``, links followed, is to this program; empty for somebody else's file or folder."""
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # a link that leads back to itself; whoever opens it will say so
+            return ""
+        return self._by_path(real) or self._by_identity(real)
+
+    def _by_path(self, real: Path) -> str:
+        for part in real.parts:
+            if part.lower() in _FOLDERS:
+                return _FOLDERS[part.lower()]
+        for pattern, what in _NAMES:
+            if pattern.fullmatch(real.name.lower()):
+                return what
+        return self._paths.get(real, "")
+
+    def _by_identity(self, real: Path) -> str:
+        """A hard link has another path, and so has a file below a folder that is mounted twice."""
+        for place in (real, *real.parents):
+            if what := self._places.get(_identity(place) or (0, 0)):
+                return what
+        try:
+            about = real.stat()
+        except OSError:
+            return ""
+        return self._below.get((about.st_dev, about.st_ino), "") if about.st_nlink > 1 and real.is_file() else ""
+
+    @cached_property
+    def _paths(self) -> dict[Path, str]:
+        return {path.resolve(): what for path, what in {**self._own.folders, **self._own.files}.items()}
+
+    @cached_property
+    def _places(self) -> dict[_Identity, str]:
+        """Of the files and folders by themselves."""
+        named = {**self._own.folders, **self._own.files}
+        found = ((_identity(path), what) for path, what in named.items())
+        return {identity: what for identity, what in found if identity is not None}
+
+    @cached_property
+    def _below(self) -> dict[_Identity, str]:
+        """Of every file below the folders; looked for only where a file has a second name."""
+        found = ((_identity(path), what) for top, what in self._own.folders.items() for path in _files_below(top))
+        return {identity: what for identity, what in found if identity is not None}
+
+
+def named_files(urls: Iterable[str], environ: Mapping[str, str]) -> list[Path]:
+    """The files that parameters of our servers' URLs and the libraries' variables name, as far as they are there."""
+    parameters = [value for url in urls for _, value in parse_qsl(url.partition("?")[2])]
+    named = [*parameters, *(environ.get(name, "") for name in _VARIABLES)]
+    return [Path(text).absolute() for text in named if text and _is_file(Path(text))]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a parameter that is no path at all
+        return False
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    return (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def _identity(path: Path) -> _Identity | None:
+    """None where nothing is there, or nobody may look."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
