@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from adapters import broker, database
 from core import events
 from core.errors import AppError, Refused, Unavailable
+from core.redaction import guard_process, redact
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
@@ -54,6 +55,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     """The exit code of ``module.function`` called with what the command line gave."""
     module, function = target.split(".")
     _write_what_the_terminal_cannot()
+    guard_process()
     log_to_the_terminal()
     try:
         with events.through("cli"):
@@ -96,7 +98,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, DBAPIError):
         engine = database.open_engine(load_settings().database_url.get_secret_value())
         return str(database.unavailable(engine, error))
-    return str(error)
+    return redact(str(error))
 
 
 def _write_what_the_terminal_cannot() -> None:
