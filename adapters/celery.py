@@ -12,8 +12,9 @@ from typing import Any
 from celery import Celery, Task
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
 
-from adapters import redis_broker
+from adapters import database, redis_broker
 from core.ports import Knock
 from core.redaction import without_secrets
 from core.settings import Settings
@@ -30,7 +31,12 @@ def make_app(settings: Settings) -> Celery:
     """The Celery app, without tasks. No connection is made."""
     redis_broker.register()
     app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
-    app.conf.update(SETTINGS, result_backend="db+" + settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    app.conf.update(
+        SETTINGS,
+        result_backend=f"db+{url}",
+        database_engine_options={"connect_args": database.connecting(make_url(url)), "hide_parameters": True},
+    )
     return app
 
 

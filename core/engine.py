@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import alerts, claims, events, outcomes, retention, wishes
 from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
+from core.database_faults import explained
 from core.errors import LeaseLost, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
@@ -160,7 +161,7 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
     except Exception as error:
         # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
         if isinstance(error, DBAPIError) and hung_up(error):
-            return Later(f"the database did not answer ({type(error).__name__})")
+            return Later(str(explained(error)))
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
         return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
 
