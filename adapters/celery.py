@@ -9,12 +9,14 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
 
-from adapters import redis_broker
+from adapters import database, redis_broker
 from core.ports import Knock
+from core.redaction import without_secrets
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,9 +30,27 @@ _EXPIRES_AFTER = 30.0
 def make_app(settings: Settings) -> Celery:
     """The Celery app, without tasks. No connection is made."""
     redis_broker.register()
-    app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False)
-    app.conf.update(SETTINGS, result_backend="db+" + settings.database_url.get_secret_value())
+    app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
+    url = settings.database_url.get_secret_value()
+    app.conf.update(
+        SETTINGS,
+        result_backend=f"db+{url}",
+        database_engine_options={"connect_args": database.connecting(make_url(url)), "hide_parameters": True},
+    )
     return app
+
+
+class _Task(Task):  # type: ignore[misc]  # Celery has no types
+    """What a task raises goes, with its causes, into the result backend, the worker's log and Flower."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.run(*args, **kwargs)
+        except Exception as error:
+            # The task's boundary: whatever it is, it is told without the secrets that may be in it.
+            if (safe := without_secrets(error)) is not None:
+                raise safe from None
+            raise
 
 
 SETTINGS: dict[str, Any] = {

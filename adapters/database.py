@@ -10,11 +10,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database_faults import explained
 from core.errors import Refused, Unavailable
 
-#: A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows (celery-facts 3).
-#: What the URL's own ``options`` say comes after these and so holds.
-_POSTGRES_LIMITS = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=5000"
+#: Milliseconds. A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows
+#: (celery-facts 3).
+_POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
 
 
 def open_engine(url: str) -> Engine:
@@ -27,14 +28,43 @@ def open_engine(url: str) -> Engine:
         ) from error
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
-    if parsed.get_backend_name() == "postgresql":
-        own = " ".join(parsed.normalized_query.get("options", ()))
-        options["connect_args"] = {"options": f"{_POSTGRES_LIMITS} {own}", "connect_timeout": 5}
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8, "hide_parameters": True}
     try:
-        return create_engine(parsed, **options)
+        engine = create_engine(parsed, connect_args=connecting(parsed), **options)
     except (ArgumentError, ImportError) as error:
         raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql") from error
+    if parsed.get_backend_name() == "postgresql":
+        _limit(engine)
+    return engine
+
+
+def connecting(url: URL) -> dict[str, Any]:
+    """What the driver is told besides ``url``, so that a pooler may stand before the database: transaction pooling
+    (PgBouncer) takes no startup parameters, and knows a prepared statement on one of its connections only."""
+    if url.get_backend_name() != "postgresql":
+        return {}
+    arguments: dict[str, Any] = {"connect_timeout": 5}
+    if own := _own_options(url):  # which may stand there more than once
+        arguments["options"] = own
+    if url.get_driver_name() == "psycopg":
+        arguments["prepare_threshold"] = None
+    return arguments
+
+
+def _own_options(url: URL) -> str:
+    return " ".join(url.normalized_query.get("options", ()))
+
+
+def _limit(engine: Engine) -> None:
+    """At the beginning of each transaction, and for it alone: what is set for a session is lost behind a pooler, or met
+    by somebody else. What the URL's own ``options`` set holds."""
+    own = _own_options(engine.url)
+    limits = [f"SET LOCAL {name} = {value}" for name, value in _POSTGRES_LIMITS.items() if name not in own]
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        if limits:
+            connection.exec_driver_sql("; ".join(limits))
 
 
 def open_sessions(engine: Engine) -> sessionmaker[Session]:
@@ -48,7 +78,7 @@ def address(engine: Engine) -> str:
 
 
 def ping(engine: Engine) -> None:
-    """Raises Unavailable, naming the address, if the database does not answer."""
+    """Raises Unavailable, naming the address, if the database does not answer, Misconfigured if it refuses us."""
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
@@ -57,7 +87,8 @@ def ping(engine: Engine) -> None:
 
 
 def unavailable(engine: Engine, error: BaseException) -> Unavailable:
-    return Unavailable(f"the database at {address(engine)} did not answer ({type(error).__name__}); is it running?")
+    """What ``error`` means, in our words and with the address; Misconfigured where a setting is wrong."""
+    return explained(error, f"the database at {address(engine)}")
 
 
 class DatabaseClock:
@@ -91,8 +122,8 @@ def _sqlite(url: URL) -> Engine:
     (measured in libraries.md: 400 of 400 increments, 112 without)."""
     file = sqlite_file(url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False})
+        _make_folder(file.parent)
+    engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
@@ -105,3 +136,12 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"ROLLOUTS_DATABASE_URL: its folder {folder} cannot be made: {error.strerror or error}"
+        ) from error

@@ -99,7 +99,7 @@ class Hosted:
                     wait = min(2 * wait, _LONGEST_WAIT)
 
     def _asked(self, client: httpx.Client, texts: list[str]) -> FloatArray:
-        key = secret(self._provider.key, f"providers.{self._name}.key") if self._provider.key else ""
+        key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
         readable = [text.encode(errors="replace").decode() for text in texts]  # half a surrogate pair is no JSON
@@ -112,6 +112,11 @@ class Hosted:
         if not answer.is_success:
             raise Refused(f"{self._what} answers {answer.status_code}: {_said(answer, key)}")
         return self._vectors(answer, len(texts))
+
+    def _key(self) -> str:
+        if not self._provider.key:
+            return ""
+        return secret(self._provider.key, f"providers.{self._name}.key", ascii_only=True)
 
     def _vectors(self, answer: httpx.Response, count: int) -> FloatArray:
         try:

@@ -5,16 +5,27 @@ import re
 
 from dotenv import dotenv_values
 
+from core import redaction
 from core.errors import Refused
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def secret(name: str, what: str) -> str:
-    """The variable's value, never to be shown. Raises Refused, saying ``what`` it is for, where it is not set."""
+def secret(name: str, what: str, *, ascii_only: bool = False) -> str:
+    """The variable's value without surrounding white space, never to be shown: no text has it from now on.
+
+    ``ascii_only`` is for what goes into a header of HTTP or SMTP. Raises Refused, saying ``what`` it is for, where the
+    variable is not set or holds what cannot be sent.
+    """
     if not _NAME.fullmatch(name):
-        raise Refused(f"{what}: {name!r} is no name of an environment variable; expected letters, digits and _")
-    value = os.environ.get(name) or dotenv_values(".env").get(name)
+        raise Refused(f"{what} is no name of an environment variable; expected letters, digits and _, no secret itself")
+    value = (os.environ.get(name) or dotenv_values(".env").get(name) or "").strip()
     if not value:
         raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")
+    redaction.remember(value)
+    redaction.remember_url(value)
+    if not value.isprintable():
+        raise Refused(f"{what}: {name} holds a line end or another character that cannot be seen; write it without")
+    if ascii_only and not value.isascii():
+        raise Refused(f"{what}: {name} holds a character that is not ASCII and cannot be sent; write it without")
     return value

@@ -20,6 +20,7 @@ from core.alert_rows import DeliveryRow, NoticeRow
 from core.alert_spec import Severity
 from core.errors import AppError, Unknown
 from core.ports import AlertChannel, Notice
+from core.redaction import redact
 from core.services import Services
 from core.shown import alerts as shown
 
@@ -189,7 +190,7 @@ def _sent(channel: AlertChannel, notice: Notice) -> str:
     except Exception as error:
         # The fan-out's boundary: one channel's fault stands in its row and keeps nothing from the others.
         log.exception("alert %s could not be sent by %s", notice.id, channel.kind)
-        return f"unexpected {type(error).__name__}: {error}"
+        return redact(f"unexpected {type(error).__name__}: {error}")
     return ""
 
 

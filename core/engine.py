@@ -5,6 +5,7 @@ The rows are the truth and a message is only a knock: every knock may be lost, l
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, or_, select, update
@@ -14,14 +15,16 @@ from sqlalchemy.orm import Session
 from core import alerts, claims, events, outcomes, retention, wishes
 from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
+from core.database_faults import explained
 from core.errors import LeaseLost, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from core.plan import Deployment as DeploymentView
-from core.plan import Done, Plan, Reject, StepContext, StepFunction
+from core.plan import Done, Hold, Outcome, Plan, Reject, StepContext, StepFunction, Wait
 from core.ports import Knock
+from core.redaction import redact
 from core.services import Services
 from core.steps import STEPS
 from core.wishes import RANK
@@ -146,7 +149,7 @@ def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
 def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
     """The one place where whatever a step raises becomes a decision."""
     try:
-        return _function(step.name, claim)(_context(services, claim, step, lease))
+        return _redacted(_function(step.name, claim)(_context(services, claim, step, lease)))
     except LeaseLost:
         raise
     except services.interruptions as error:
@@ -158,9 +161,14 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
     except Exception as error:
         # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
         if isinstance(error, DBAPIError) and hung_up(error):
-            return Later(f"the database did not answer ({type(error).__name__})")
+            return Later(str(explained(error)))
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
-        return Reject(f"unexpected {type(error).__name__}: {error}")
+        return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
+
+
+def _redacted(outcome: Outcome) -> Outcome:
+    """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
+    return replace(outcome, reason=redact(outcome.reason)) if isinstance(outcome, Wait | Reject | Hold) else outcome
 
 
 def _function(name: str, claim: Claim) -> StepFunction:

@@ -5,23 +5,27 @@ AppError
 │   ├── Unknown    there is no such deployment, alias, collection …
 │   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
-│   └── Busy       the embedded store belongs to another process on this machine
+│   ├── Busy       the embedded store belongs to another process on this machine
+│   └── Misconfigured  it answered, and does not take what a setting says; a person is told to correct the setting
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
-The class docstring is the default message. A message names the thing, the value, the bound and the next act.
+The class docstring is the default message. A message names the thing, the value, the bound and the next act. It often
+repeats what a library or a server said, so the secrets that this process knows are taken out of it here, once.
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from core.redaction import redact
 
 
 class AppError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+        super().__init__(redact(message) or (self.__doc__ or "").strip())
 
 
 class Refused(AppError):
@@ -42,6 +46,10 @@ class Unavailable(AppError):
 
 class Busy(Unavailable):
     """The embedded Qdrant is open in another process."""
+
+
+class Misconfigured(Unavailable):
+    """A setting does not fit the server that it names."""
 
 
 class Broken(AppError):

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from core.models import EventRow
+from core.redaction import redact
 
 SYSTEM = "system"
 _through: ContextVar[str] = ContextVar("through", default="python")
@@ -45,7 +46,7 @@ def record(
         EventRow(
             at=now,
             event=event,
-            detail=detail,
+            detail=redact(detail),
             actor=actor,
             reason=reason,
             source=source(),

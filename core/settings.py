@@ -9,16 +9,20 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core import redaction
 from core.errors import Refused
 from core.index_file import expected
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
 REMOTE = ("s3", "gs", "abfs", "sftp")
+#: Settings whose value may hold a password or token and is never shown; all but the last two are URLs.
+SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
+_URLS = SECRET[:-2]
 _PREFIX = "ROLLOUTS_"
 _ENV_FILE = ".env"
 
@@ -48,6 +52,28 @@ class Settings(BaseSettings):
     backup_dir: str = ".rollouts/backups"
     #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
     source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stripped(cls, given: Any) -> Any:
+        """A secret that was made with ``echo`` ends with a line end, which no server knows and which some libraries
+        show when they refuse it. What is white space alone counts as unset."""
+        plain = {name: _without_space(value) for name, value in dict(given).items()}
+        return {name: value for name, value in plain.items() if value != ""}
+
+    @field_validator("qdrant_api_key", "api_token")
+    @classmethod
+    def _in_a_header(cls, key: SecretStr) -> SecretStr:
+        if not key.get_secret_value().isascii():
+            raise ValueError("it holds a character that is not ASCII, which HTTP cannot send; write it without")
+        return key
+
+    def model_post_init(self, context: Any) -> None:
+        for name in SECRET:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                secret = text.get_secret_value() if isinstance(text, SecretStr) else text
+                (redaction.remember_url if name in _URLS else redaction.remember)(secret)
 
     @property
     def embedded(self) -> bool:
@@ -97,6 +123,15 @@ class Settings(BaseSettings):
             raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
         return found
 
+    @field_validator(*SECRET, mode="before")
+    @classmethod
+    def _visible(cls, value: Any) -> Any:
+        """The last of its kind, so that it is asked first: before a list is cut into its parts."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str) and not text.isprintable():
+            raise ValueError("it holds a line end or another character that cannot be seen; write it without")
+        return value
+
     @field_validator("qdrant_url")
     @classmethod
     def _http(cls, url: str) -> str:
@@ -121,18 +156,21 @@ class Settings(BaseSettings):
         return url
 
 
-#: Settings whose value may hold a password or token and is never shown.
-_SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
-
-
 def load_settings() -> Settings:
     """The settings of this process. Raises Refused naming each wrong variable and what was expected."""
     try:
+        redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
         return Settings()
     except ValidationError as error:
         raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
+
+
+def _without_space(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return SecretStr(value.get_secret_value().strip())
+    return value.strip() if isinstance(value, str) else value
 
 
 def unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
@@ -153,5 +191,5 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _variable_fault(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0])
-    found = "" if name in _SECRET else f"found {fault['input']!r}; "
+    found = "" if name in SECRET else f"found {fault['input']!r}; "
     return f"{_PREFIX}{name.upper()}: {found}{expected(fault)}"

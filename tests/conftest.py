@@ -25,6 +25,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from adapters.database import open_engine
 from adapters.migrate import migrate
+from core import redaction
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
@@ -75,6 +76,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's ``.env``, ``rollouts.yaml`` and ``.rollouts`` stay unread and unwritten."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_others() -> Iterator[None]:
+    """A process knows the secrets of its settings; here many have lived in this one."""
+    yield
+    redaction.forget()
 
 
 @pytest.fixture(scope="session")

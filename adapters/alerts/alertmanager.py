@@ -19,7 +19,7 @@ _MOMENT = timedelta(minutes=15)
 def send(spec: AlertmanagerSpec, notice: Notice) -> None:
     headers = {"content-type": "application/json"}
     if spec.secret is not None:
-        headers["authorization"] = f"Bearer {secret.read(spec.secret)}"
+        headers["authorization"] = f"Bearer {secret.read(spec.secret, ascii_only=True)}"
     posting.post(f"{spec.url.rstrip('/')}/api/v2/alerts", json.dumps([alert(notice)]).encode(), headers)
 
 

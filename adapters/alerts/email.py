@@ -15,7 +15,7 @@ _SECONDS = 10.0
 
 
 def send(spec: EmailSpec, notice: Notice) -> None:
-    password = secret.read(spec.secret) if spec.secret is not None else None
+    password = secret.read(spec.secret, ascii_only=True) if spec.secret is not None else None
     try:
         with _server(spec) as server:
             if spec.username is not None and password is not None:

@@ -16,11 +16,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.database import sqlite_file, sqlite_files
+from adapters.database import connecting, sqlite_file, sqlite_files
 from adapters.environment import secret
 from adapters.own_files import OwnFiles
 from adapters.sources.values import as_fields
-from core.errors import Refused, Unavailable, hung_up
+from core.database_faults import explained, meaning
+from core.errors import Misconfigured, Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
 
 _PAGE = 1000
@@ -119,6 +120,8 @@ class SqlSource:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 yield connection
         except DBAPIError as error:
+            if _wrong_setting(error):
+                raise explained(error, self._name, self._variable) from None
             said = " ".join(str(error.orig).split()).replace(url.password or "\0", "***")
             kind = Unavailable if _may_pass(error) else Refused
             raise kind(f"{self._name}: {said}") from None
@@ -127,9 +130,8 @@ class SqlSource:
         backend = url.get_backend_name()
         if backend == "sqlite":
             self._check_file(sqlite_file(url))
-        arguments = {"connect_timeout": 5} if backend == "postgresql" else {}
         try:
-            return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+            return create_engine(url, poolclass=NullPool, connect_args=connecting(url), hide_parameters=True)
         except (ArgumentError, ImportError):
             raise Refused(
                 f"{self._name}: there is no driver for {url.drivername}; install it beside this program"
@@ -148,6 +150,16 @@ class SqlSource:
             raise Refused(
                 f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
+
+
+def _wrong_setting(error: DBAPIError) -> bool:
+    """While it connects, the driver has words and no code; later, what is refused is the query."""
+    known = meaning(error)
+    return (
+        not hasattr(error.orig, "sqlite_errorcode")
+        and not getattr(error.orig, "sqlstate", None)
+        and (known is not None and issubclass(known[0], Misconfigured))
+    )
 
 
 def _may_pass(error: DBAPIError) -> bool:

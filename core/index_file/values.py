@@ -42,8 +42,13 @@ def _fault(path: str, fault: Mapping[str, Any]) -> str:
         return f"{where}: unknown key; remove it or correct its spelling"
     if fault["type"] == "missing":
         return f"{where}: missing; this key is required"
+    if fault["loc"] and fault["loc"][-1] in _NAMES_OF_SECRETS:
+        return f"{where}: {expected(fault)}"
     return f"{where}: found {_CREDENTIALS.sub('//***@', repr(fault['input']))}; {expected(fault)}"
 
+
+#: Keys that name the variable of a secret: whoever took that for the secret itself has it in this file.
+_NAMES_OF_SECRETS = frozenset({"key", "secret"})
 
 #: Of a URL that was put where none belongs.
 _CREDENTIALS = re.compile(r"//[^/\s]*@")

@@ -17,6 +17,7 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.database_faults import explained
 from core.errors import AppError, Refused, Unavailable, Unknown
 from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
@@ -240,7 +241,7 @@ def _database() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise Unavailable(f"the database did not answer ({type(error).__name__}); try again") from error
+        raise explained(error) from error
 
 
 def _place(route: Route, user: str | None) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.database_faults import explained
 from core.errors import AppError, Refused
 from core.index_file import EmbeddingSpec
 from core.ports import Embedder
@@ -98,7 +99,7 @@ def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, s
         with services.sessions() as session:
             return load(session, alias), ""
     except SQLAlchemyError as error:
-        stale = f"the database did not answer ({type(error).__name__})"
+        stale = str(explained(error))
         return (last.route if last else Route(alias)), stale
 
 

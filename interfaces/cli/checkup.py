@@ -11,7 +11,7 @@ from adapters import broker, database
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import deliveries, queries
-from core.errors import Refused, Unavailable
+from core.errors import Misconfigured, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
 from core.schedules import queries as schedules
@@ -64,6 +64,8 @@ def _looked(name: str, look: Callable[[], Findings]) -> list[Check]:
         return list(look())
     except Refused as error:
         return [Check(name, "fail", str(error), code=REFUSED)]
+    except Misconfigured as error:
+        return [Check(name, "fail", str(error), "correct the setting, or what the server allows", REFUSED)]
     except Unavailable as error:
         return [Check(name, "fail", str(error), "start it, or correct its address", UNREACHABLE)]
 

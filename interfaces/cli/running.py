@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.logging import RichHandler
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from adapters import broker, database
 from core import events
-from core.errors import AppError, Refused, Unavailable
+from core.database_faults import meaning
+from core.errors import AppError, Misconfigured, Refused, Unavailable
+from core.redaction import guard_process, redact
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
@@ -33,9 +35,9 @@ class TimedOut(AppError):
 MEANINGS: dict[type[BaseException], tuple[str, int]] = {
     TimedOut: ("still under way", TIMED_OUT),
     Refused: ("refused", REFUSED),
+    Misconfigured: ("refused", REFUSED),
     Unavailable: ("unavailable", UNREACHABLE),
     AppError: ("failed", ENDED_BADLY),
-    DBAPIError: ("unavailable", UNREACHABLE),
     OSError: ("unavailable", UNREACHABLE),
     KeyboardInterrupt: ("interrupted", INTERRUPTED),
 }
@@ -54,16 +56,17 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     """The exit code of ``module.function`` called with what the command line gave."""
     module, function = target.split(".")
     _write_what_the_terminal_cannot()
+    guard_process()
     log_to_the_terminal()
     try:
         with events.through("cli"):
             return int(getattr(importlib.import_module(f"interfaces.cli.{module}"), function)(**given))
     except BrokenPipeError:
         raise
-    except (AppError, OperationalError, InterfaceError, OSError, KeyboardInterrupt) as error:
-        how, code = next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
-        screen.note(f"{how}: {_words(error)}".removesuffix(": "))
-        return code
+    except (AppError, DBAPIError, OSError, KeyboardInterrupt) as error:
+        if isinstance(error, DBAPIError) and meaning(error) is None:
+            raise
+        return _told(_ours(error))
 
 
 @contextmanager
@@ -91,12 +94,17 @@ def actor() -> str:
     return login("cli")
 
 
-def _words(error: BaseException) -> str:
-    """An error of the database's driver may name the whole URL; ours names the address."""
-    if isinstance(error, DBAPIError):
-        engine = database.open_engine(load_settings().database_url.get_secret_value())
-        return str(database.unavailable(engine, error))
-    return str(error)
+def _told(error: BaseException) -> int:
+    how, code = next(found for kind, found in MEANINGS.items() if isinstance(error, kind))
+    screen.note(f"{how}: {redact(str(error))}".removesuffix(": "))
+    return code
+
+
+def _ours(error: BaseException) -> BaseException:
+    """The driver of the database speaks in many ways of one thing."""
+    if not isinstance(error, DBAPIError):
+        return error
+    return database.unavailable(database.open_engine(load_settings().database_url.get_secret_value()), error)
 
 
 def _write_what_the_terminal_cannot() -> None:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from core.database_faults import explained
 from core.errors import AppError
 from interfaces.http.house import House, of
 from interfaces.http.security import caller
@@ -72,7 +73,7 @@ def _looked(name: str, look: Callable[[], Check]) -> Check:
     except AppError as error:
         return Check(name, "fail", str(error), _START)
     except SQLAlchemyError as error:
-        return Check(name, "fail", f"the database did not answer ({type(error).__name__})", _START)
+        return Check(name, "fail", str(explained(error)), _START)
 
 
 def _silent(name: str) -> Check:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import database
-from core.errors import AppError, LeaseLost, Malformed, Refused, Unavailable, Unknown
+from core.errors import AppError, LeaseLost, Malformed, Misconfigured, Refused, Unavailable, Unknown
 from interfaces.http.house import of
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ MEANINGS: dict[type[BaseException], tuple[int, str]] = {
     Unknown: (404, "Not found"),
     Malformed: (422, "Not acceptable in any state"),
     Refused: (409, "Refused"),
+    Misconfigured: (503, "A setting does not fit its server"),
     Unavailable: (503, "A server did not answer"),
     LeaseLost: (503, "Taken up elsewhere"),
     AppError: (500, "Failed"),

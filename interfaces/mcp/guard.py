@@ -9,6 +9,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from sqlalchemy.exc import DBAPIError
 
 from core import events
+from core.database_faults import explained
 from core.errors import AppError, Refused
 from core.tokens import Caller
 
@@ -49,4 +50,4 @@ class Guard:
         except AppError as error:
             raise failures.other(str(error)) from error
         except DBAPIError as error:
-            raise failures.other(f"the database did not answer ({type(error).__name__}); try again later") from error
+            raise failures.other(f"{explained(error)}; try again later") from error

@@ -166,7 +166,7 @@ def test_nobody_there_is_unavailable(kind):
 @pytest.mark.parametrize("kind", ["webhook", "alertmanager"])
 def test_a_secret_that_is_not_there_is_named(kind, monkeypatch):
     monkeypatch.delenv("HOOK_KEY")
-    with pytest.raises(Refused, match="HOOK_KEY is empty or not set"):
+    with pytest.raises(Refused, match="the environment variable HOOK_KEY is not set"):
         channel(kind, 1).send(NOTICE)
 
 

@@ -256,7 +256,7 @@ def test_a_step_whose_connection_was_ended_while_it_was_stopped_is_tried_again(
         world.declare("docs", source=world.write("docs.jsonl", texts(30)))
         deployment, store = world.deploy("docs"), world.store
         world.over(Stopped(world))
-        world.run(until=lambda: "InternalError" in world.step(deployment, "populate")["message"])
+        world.run(until=lambda: "idle for too long" in world.step(deployment, "populate")["message"])
         world.over(store)
         world.run()
         assert world.status(deployment)["status"] == "live"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from core.errors import Refused
 from core.index_file import IndexSpec, load_index_file, template_fields
@@ -282,6 +283,77 @@ def test_a_wrong_url_is_refused_with_the_variable_and_without_its_secret(monkeyp
         load_settings()
     chain = (refused.value, refused.value.__cause__)
     assert "hunter2" not in "".join(map(str, chain))
+
+
+SPACE = [" {}", "{}\n", "{}\r\n", "\t{} \n", "\u00a0{}"]
+
+
+@pytest.mark.parametrize("around", SPACE)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("qdrant_api_key", "k3y"),
+        ("api_token", "t0ken"),
+        ("database_url", "postgresql://u:p@h/n"),
+        ("broker_url", "redis://:p@h:6379/0"),
+        ("qdrant_url", "https://u:p@h:6333"),
+        ("backup_dir", "s3://bucket/backups"),
+        ("qdrant_grpc_port", "6334"),
+        ("config", "rollouts.yaml"),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_white_space_around_a_setting_is_no_part_of_it(tmp_path, monkeypatch, name, value, around, where):
+    if where == "environment":
+        monkeypatch.setenv(f"ROLLOUTS_{name.upper()}", around.format(value))
+    else:
+        (tmp_path / ".env").write_text(f"ROLLOUTS_{name.upper()}='{around.format(value)}'\n", encoding="utf-8")
+    found = getattr(load_settings(), name)
+    assert str(found.get_secret_value() if isinstance(found, SecretStr) else found) == value
+
+
+def test_a_setting_of_white_space_alone_counts_as_unset(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"ROLLOUTS_{name.upper()}", " \n")
+    assert load_settings() == Settings.model_construct()
+
+
+UNSEEN = ["{}\n{}", "{}\t{}", "{}\x7f{}", "{}\u200b{}", "{}\ufeff{}", "\ufeff{}{}", "{}\udcff{}"]
+
+
+@pytest.mark.parametrize("broken", UNSEEN)
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("QDRANT_API_KEY", ("hunter2", "hunter2")),
+        ("API_TOKEN", ("hunter2", "hunter2")),
+        ("DATABASE_URL", ("postgresql://u:hunter2", "@h/n")),
+        ("BROKER_URL", ("redis://:hunter2", "@h:6379/0")),
+        ("QDRANT_URL", ("https://u:hunter2", "@h:6333")),
+        ("QDRANT_NODES", ("https://u:hunter2", "@h:6333")),
+        ("BACKUP_DIR", ("s3://hunter2", "/backups")),
+    ],
+)
+def test_a_secret_with_what_cannot_be_seen_is_refused_by_its_name(monkeypatch, name, parts, broken):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", broken.format(*parts))
+    with pytest.raises(Refused, match=f"^ROLLOUTS_{name}: it holds a line end or another character") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["QDRANT_API_KEY", "API_TOKEN"])
+@pytest.mark.parametrize("key", ["hünter2", "hunter2\u2019", "ключ"])
+def test_a_key_that_no_header_can_carry_is_refused_by_its_name(monkeypatch, name, key):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", key)
+    with pytest.raises(Refused, match=f"^ROLLOUTS_{name}: it holds a character that is not ASCII") as refused:
+        load_settings()
+    assert key not in str(refused.value)
+
+
+def test_a_secret_where_the_name_of_its_variable_belongs_is_not_shown(tmp_path):
+    said = refusal(tmp_path, "alerts: {channels: {w: {kind: webhook, url: 'https://h', secret: 'whsec_hunter2+x'}}}")
+    assert "alerts.channels.w.webhook.secret: expected the name of an environment variable" in said
+    assert "hunter2" not in said
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch):

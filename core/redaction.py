@@ -1,0 +1,186 @@
+"""The secrets this process knows, and the one place that takes them out of texts.
+
+Rule: what somebody else's code says (an exception, an answer of a server, a traceback) goes through ``redact`` before a
+person, a log, a row, an event or a task's result has it. ``AppError`` does that with its message, ``guard_process``
+with every log line and with the traceback of an error nobody foresaw, ``without_secrets`` with what a task raises.
+"""
+
+import base64
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+HIDDEN = "***"
+#: Words of this program's own messages. As a password such a word is hidden only where a password stands: elsewhere
+#: the gap in a well known sentence would tell it.
+_OWN_WORDS = frozenset(
+    {"celery", "flower", "guest", "memory", "password", "postgres", "postgresql", "qdrant", "redis", "rollouts"}
+)
+#: A plain word (letters or digits alone) below this length may be part of other words, and is hidden as a whole word.
+_LONG = 12
+_SHORTEST = 4
+#: Names of variables and of URL parameters whose value is a secret.
+_SECRET_NAME = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY|(?:^|_)(?:KEY|PASS|AUTH)|_PWD)$", re.IGNORECASE)
+_SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"})
+#: The password in any URL, also one that nobody declared; the examples in our own messages say ``password``.
+_IN_URL = re.compile(r"(://[^\s/@:'\"]*:)(?!(?i:password|\*+)@)[^\s/@'\"]+(?=@)")
+
+_guard = threading.Lock()
+_known: dict[str, str] = {}
+_pattern: re.Pattern[str] | None = None
+
+
+def redact(text: str) -> str:
+    """``text`` without the secrets that are known, in whatever way they are quoted in it."""
+    pattern = _pattern
+    if pattern is not None:
+        text = pattern.sub(HIDDEN, text)
+    return _IN_URL.sub(rf"\1{HIDDEN}", text)
+
+
+def remember(secret: str, public: Collection[str] = ()) -> None:
+    """From now on ``secret`` is taken out of texts, and so is what it stands for if it is percent-encoded. ``public``
+    are words that are shown beside it, such as the user's name, which may be the same."""
+    global _pattern  # noqa: PLW0603 - the pattern is replaced as a whole, so that readers need no lock
+    words = _OWN_WORDS | {word.lower() for word in public if word}
+    with _guard:
+        new = {form for form in {secret, secret.strip(), unquote(secret)} if form.strip()} - _known.keys()
+        if not new:
+            return
+        _known.update({form: _as_pattern(form, form.lower() in words) for form in new})
+        longest_first = sorted(_known, key=len, reverse=True)
+        _pattern = re.compile("|".join(_known[form] for form in longest_first))
+
+
+def remember_url(url: str) -> None:
+    """The passwords in ``url``: before the host, and in parameters that are named as secrets."""
+    for one in url.split(";"):  # Celery takes several brokers in one setting
+        _remember_user(one)
+        _, _, query = one.partition("?")
+        for name, value in parse_qsl(query):
+            if _SECRET_NAME.search(name):
+                remember(value)
+
+
+def remember_environment(environ: Mapping[str, str | None]) -> None:
+    """Whatever a variable's name says is a secret, and the passwords of all URLs."""
+    for name, value in environ.items():
+        if not value:
+            continue
+        if name.upper() == "FLOWER_BASIC_AUTH":
+            _remember_logins(value)
+        elif _SECRET_NAME.search(name) and len(value) >= _SHORTEST and value.lower() not in _SWITCHES:
+            remember(value)
+        if "://" in value or "@" in value:
+            remember_url(value)
+
+
+def forget() -> None:
+    """Knows no secret any more: for tests, which are many processes in one."""
+    global _pattern  # noqa: PLW0603
+    with _guard:
+        _known.clear()
+        _pattern = None
+
+
+def without_secrets(error: BaseException) -> BaseException | None:
+    """An error that says the same as ``error`` and has neither its secrets nor its causes; None where neither it nor
+    its causes hold a secret. The class stays where the message is all that it is made of."""
+    shown = "".join(traceback.format_exception(error))
+    if redact(shown) == shown:
+        return None
+    said = redact(str(error))
+    if list(error.args) == [str(error)]:
+        error.args = (said,)
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    return RuntimeError(f"{type(error).__name__}: {said}")
+
+
+def guard_process() -> None:
+    """Log lines, and tracebacks of errors that end the process or a thread, are without secrets from now on."""
+    if logging.getLogRecordFactory() is not _Record:
+        logging.setLogRecordFactory(_Record)
+        sys.excepthook = partial(_tell_end, sys.excepthook)
+        threading.excepthook = partial(_tell_end_of_thread, threading.excepthook)
+
+
+class _Record(logging.LogRecord):
+    """Formatters take the traceback from ``exc_text`` where it stands already."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.exc_info, tuple) and self.exc_info[1] is not None:
+            self.exc_text = redact("".join(traceback.format_exception(self.exc_info[1])).rstrip())
+
+    def getMessage(self) -> str:  # noqa: N802 - the library's name
+        return redact(super().getMessage())
+
+
+def _tell_end(
+    usual: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    shown = "".join(traceback.format_exception(kind, error, trace))
+    if redact(shown) == shown:
+        usual(kind, error, trace)
+    else:
+        sys.stderr.write(redact(shown))
+
+
+def _tell_end_of_thread(usual: Callable[..., Any], end: Any) -> None:
+    _tell_end(lambda *_: usual(end), end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _remember_user(url: str) -> None:
+    """The last ``@`` ends the password: one that was not percent-encoded may hold the others."""
+    before, at, behind = url.partition("://")[2 if "://" in url else 0].rpartition("@")
+    user, colon, password = before.partition(":")
+    if not (at and colon and password):
+        return
+    public = {user, unquote(user), *re.split(r"[:/?,]", behind)}
+    remember(password, public)
+    token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors="replace")).decode()
+    remember(token)  # as HTTP sends both
+
+
+def _remember_logins(value: str) -> None:
+    """``user:password,user:password``, as Flower takes them."""
+    for login in value.split(","):
+        user, _, password = login.strip().partition(":")
+        remember(password or user, {user} if password else ())
+
+
+def _as_pattern(secret: str, public: bool) -> str:
+    """However the secret is quoted: in a URL, in a Python or JSON string, in bytes, in HTML."""
+    quoted = "".join(map(_as_quoted, secret))
+    if public:
+        return rf"(?<=:){quoted}(?=@)|(?<=password=){quoted}(?![A-Za-z0-9])"
+    plain = secret.isalpha() or secret.isdigit()
+    if len(secret) >= _SHORTEST and not (plain and len(secret) < _LONG):
+        return quoted
+    begins = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt]))"
+    return rf"{begins}{quoted}(?![A-Za-z0-9])"
+
+
+def _as_quoted(char: str) -> str:
+    """One character as it stands in any of these; a text that is quoted twice has its backslashes doubled."""
+    if char.isascii() and char.isalnum():
+        return char
+    raw, wide = char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass").hex()
+    ways = [
+        rf"\\*{re.escape(char)}",
+        "".join(f"%{byte:02x}" for byte in raw),
+        "".join(rf"\\+x{byte:02x}" for byte in raw),
+        rf"\\+(?:x{ord(char):02x}|u{ord(char):04x}|U{ord(char):08x})",
+        "".join(rf"\\+u{wide[at : at + 4]}" for at in range(0, len(wide), 4)),
+        rf"&(?:amp|lt|gt|quot|\#{ord(char)}|\#x{ord(char):x});",
+        *(["[+]"] if char == " " else []),
+    ]
+    return f"(?i:{'|'.join(ways)})"
