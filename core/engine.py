@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from core import alerts, claims, events, outcomes, retention, wishes
 from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
-from core.errors import LeaseLost, Refused, Unavailable, hung_up
+from core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from core.plan import Deployment as DeploymentView
-from core.plan import Done, Plan, Reject, StepContext, StepFunction
+from core.plan import Done, Plan, Reject, StepContext, StepFunction, Wait
 from core.ports import Knock
 from core.services import Services
 from core.steps import STEPS
@@ -152,7 +152,7 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
     except services.interruptions as error:
         return Crashed(f"interrupted: {type(error).__name__}")
     except Unavailable as error:
-        return Later(str(error))
+        return _away(error)
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
@@ -161,6 +161,13 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
             return Later(f"the database did not answer ({type(error).__name__})")
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
         return Reject(f"unexpected {type(error).__name__}: {error}")
+
+
+def _away(error: Unavailable) -> TurnOutcome:
+    """A rate limit says itself when there is room again."""
+    if isinstance(error, Limited):
+        return Wait(error.seconds, str(error), progress=False)
+    return Later(str(error))
 
 
 def _function(name: str, claim: Claim) -> StepFunction:

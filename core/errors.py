@@ -5,7 +5,8 @@ AppError
 │   ├── Unknown    there is no such deployment, alias, collection …
 │   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
-│   └── Busy       the embedded store belongs to another process on this machine
+│   ├── Busy       the embedded store belongs to another process on this machine
+│   └── Limited    a limit of the collection's owner allows no more for some seconds
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
@@ -42,6 +43,14 @@ class Unavailable(AppError):
 
 class Busy(Unavailable):
     """The embedded Qdrant is open in another process."""
+
+
+class Limited(Unavailable):
+    """The collection's rate limit allows no more requests for now."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Broken(AppError):
