@@ -16,14 +16,17 @@ from typing import Any
 import grpc
 from qdrant_client import grpc as pb
 
-from adapters.qdrant_http import CALL, Rest
+from adapters.qdrant_http import CALL, Rest, rate_error
+from adapters.qdrant_limits import KnownLimits
 from adapters.qdrant_messages import EVERYTHING, add, decoded, encoded, following, plain_id, point_id, rounded
-from adapters.qdrant_points import batches, next_page
-from adapters.qdrant_rest import FIRST_PAGE, RestPoints, most_copied, most_written
+from adapters.qdrant_points import MOST_POINTS, batches, next_page
+from adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
 from core.errors import Refused, Unavailable
-from core.ports import Point, PointId
+from core.ports import Limits, Point, PointId
 
 _PROBE = 2.0
+#: The metadata in which a rate limit says how long to wait.
+_WAIT = "retry-after"
 #: Writes of a copy under way at once: the server takes them while the next page is read. More were not faster.
 _WRITERS = 2
 _OPTIONS = [
@@ -47,9 +50,9 @@ _SAID_NO = {
 class GrpcPoints:
     """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens a channel of its own."""
 
-    def __init__(self, rest: Rest, port: int) -> None:
-        self._rest, self._port = rest, port
-        self._exact = RestPoints(rest)
+    def __init__(self, rest: Rest, port: int, limits: KnownLimits) -> None:
+        self._rest, self._port, self._limits = rest, port, limits
+        self._exact = RestPoints(rest, limits)
         self._opened: tuple[int, Any] | None = None
 
     def reaches(self, collections: Collection[str]) -> bool:
@@ -67,8 +70,7 @@ class GrpcPoints:
         except (TypeError, ValueError, RecursionError):
             self._exact.upsert(collection, points)  # which can hold it, or says what is wrong with it
             return
-        for batch in batches(ready, lambda point: int(point.ByteSize()), most_written(self._rest, collection)):
-            self._write(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
+        self._limits.within(collection, lambda limits: self._write_all(collection, ready, limits))
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         request = pb.GetPoints(
@@ -92,11 +94,13 @@ class GrpcPoints:
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
         deadline = time.monotonic() + seconds
-        limit, most = FIRST_PAGE, most_copied(self._rest, source, target)
+        limit, most = FIRST_PAGE, most_copied(self._limits, source, target)
         copied, position = 0, after
         writes: deque[Future[int]] = deque()
         with ThreadPoolExecutor(_WRITERS) as writers:
             while True:
+                if not may_go_on(self._limits, source, copied + len(writes)):
+                    return copied + sum(write.result() for write in writes), position
                 raw = self._page(source, position, min(limit, most))
                 page = pb.ScrollResponse.FromString(raw)
                 writes.append(writers.submit(self._carry, source, target, raw, page.result))
@@ -142,6 +146,10 @@ class GrpcPoints:
         )
         return self._call("Points/Scroll", request)
 
+    def _write_all(self, collection: str, ready: list[Any], limits: Limits) -> None:
+        for batch in batches(ready, lambda point: int(point.ByteSize()), limits.written(MOST_POINTS)):
+            self._write(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
+
     def _write(self, request: Any) -> None:
         answer = pb.PointsOperationResponse.FromString(self._call("Points/Upsert", request))
         if answer.result.status != pb.Completed:  # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
@@ -162,6 +170,9 @@ class GrpcPoints:
         except grpc.RpcError as error:
             if error.code() in _SAID_NO:
                 raise Refused(f"{self._rest} refused: {error.details()}") from error
+            limited = rate_error(self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_WAIT))
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and limited is not None:
+                raise limited from error
             raise Unavailable(f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}") from error
 
     def _channel(self) -> Any:

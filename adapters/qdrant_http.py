@@ -8,12 +8,14 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from core.errors import Refused, Unavailable
+from core.errors import Limited, Refused, Unavailable
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
 CALL, ACT = 10.0, 5.0
 _CONNECT = 2.0
 _PORT = 6333
+#: What a server says of a request that needs more tokens than its rate limit has in a minute.
+TOO_LARGE = "larger than rate limiter capacity"
 #: Qdrant closes connections that were idle for 5 s. One that is used at that very moment fails, so ours end before.
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 #: A compressed answer comes in two pieces, of which the second waits for the first to be acknowledged: a search then
@@ -75,6 +77,9 @@ class Rest:
             return answer.get("result")
         status = answer.get("status")
         said = f"{status.get('error') if isinstance(status, dict) else status}"
+        limited = rate_error(self, said, response.headers.get("retry-after"))
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS and limited is not None:
+            raise limited
         if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code}, {said}")
         raise Refused(f"{self} refused: {said}")
@@ -121,6 +126,17 @@ class Rest:
         if not isinstance(answer, dict):  # what stands between may answer too: a gateway, while the server is away
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")
         return answer
+
+
+def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limited | Refused | None:
+    """What a rate limit means, told by REST or gRPC: wait, or never, for a request larger than a minute's tokens. None
+    where it is told otherwise."""
+    if TOO_LARGE in said:
+        return Refused(f"{rest} refused: {said}")
+    seconds = retry_after.decode() if isinstance(retry_after, bytes) else retry_after
+    if seconds is None or not seconds.isdecimal():
+        return None
+    return Limited(f"{rest} did not answer: {said}", float(seconds))
 
 
 def patience(seconds: float) -> httpx.Timeout:

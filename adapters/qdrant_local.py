@@ -23,7 +23,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
 from core.errors import Busy, Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
+from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
 from core.schema import vector_names, vector_params
 
 _MEMORY = ":memory:"
@@ -110,6 +110,20 @@ class LocalStore:
                 raise Refused(f"{self}: {collection} is an alias, no collection; drop the collection by its own name")
             self._do(lambda client: client.delete_collection(collection))
 
+    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
+        """Remembered as every setting is; local mode has nothing that would keep to it."""
+        with self._lock:
+            schema = self.schema(collection)
+            strict = {**(schema.get("strict_mode_config") or {}), "enabled": enabled}
+            self.set_metadata(collection, {_SCHEMA: {**schema, "strict_mode_config": strict}})
+
+    def limits(self, collection: str) -> Limits:
+        """Local mode keeps to none."""
+        return Limits()
+
+    def pace(self, collection: str) -> None:
+        """There is no rate to keep to."""
+
     def schema(self, collection: str) -> Schema:
         config = self._do(lambda client: client.get_collection(collection)).config
         declared: Schema | None = (config.metadata or {}).get(_SCHEMA)
@@ -175,9 +189,11 @@ class LocalStore:
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
         seconds: float = 10.0,
     ) -> list[list[Hit]]:
-        found = [self.search(collection, one, limit, using=using, exact=exact, filter=filter) for one in vectors]
+        options: dict[str, Any] = {"using": using, "exact": exact, "filter": filter, "params": params}
+        found = [self.search(collection, one, limit, **options) for one in vectors]
         return [[replace(hit, payload={}) for hit in hits] for hits in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:

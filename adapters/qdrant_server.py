@@ -13,11 +13,12 @@ from typing import Any
 from adapters import qdrant_schema, qdrant_snapshots
 from adapters.qdrant_bulk import GrpcPoints
 from adapters.qdrant_http import ACT, CALL, Rest
+from adapters.qdrant_limits import KnownLimits
 from adapters.qdrant_rest import Points, RestPoints
 from adapters.qdrant_search import hits, question
 from adapters.qdrant_snapshots import Place
 from core.errors import Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
+from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
@@ -37,8 +38,9 @@ class ServerStore:
         URL."""
         self._rest = Rest(url, api_key)
         self._nodes = [Rest(node, api_key) for node in nodes]
-        self._over_rest = RestPoints(self._rest)
-        self._over_grpc = GrpcPoints(self._rest, grpc_port) if grpc_port else None
+        self._limits = KnownLimits(self._rest)
+        self._over_rest = RestPoints(self._rest, self._limits)
+        self._over_grpc = GrpcPoints(self._rest, grpc_port, self._limits) if grpc_port else None
         self._chosen: Points = self._over_rest
         self._choose_at = 0.0
         self._known: Server | None = None
@@ -84,13 +86,26 @@ class ServerStore:
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         if metadata:
             self._need(_METADATA, "collection metadata")
+        self._limits.forget(collection)
         qdrant_schema.create(self._rest, collection, schema, metadata)
 
     def drop(self, collection: str) -> None:
         """The server answers 200 for an alias or a missing name too, and deletes nothing (2.6)."""
+        self._limits.forget(collection)
         deleted = self._rest.call("DELETE", "collections", collection, seconds=ACT)
         if not deleted and collection in self.aliases():
             raise Refused(f"{self._rest}: {collection} is an alias, no collection; drop the collection by its own name")
+
+    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
+        """A change is merged into what is set (3.7), so the limits themselves stay."""
+        self._rest.call("PATCH", "collections", collection, body={"strict_mode_config": {"enabled": enabled}})
+        self._limits.forget(collection)
+
+    def limits(self, collection: str) -> Limits:
+        return self._limits.of(collection)
+
+    def pace(self, collection: str) -> None:
+        self._limits.pace(collection)
 
     def schema(self, collection: str) -> Schema:
         return qdrant_schema.read(self._rest, collection)
@@ -124,9 +139,15 @@ class ServerStore:
         self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
 
     def count(self, collection: str, having: str | None = None) -> int:
+        return self._limits.within(collection, lambda limits: self._counted(collection, having, limits))
+
+    def _counted(self, collection: str, having: str | None, limits: Limits) -> int:
+        if not limits.exact or (having is not None and not limits.filters):
+            return self._over_rest.counted(collection, having, limits, about=self.health(collection).points)
         body: dict[str, Any] = {"exact": True}
         if having is not None:
             body["filter"] = {"must": [{"has_vector": having}]}
+        self._limits.note(collection, 1 if having is None else 2)
         return int(self._rest.call("POST", "collections", collection, "points", "count", body=body)["count"])
 
     def search(
@@ -165,19 +186,42 @@ class ServerStore:
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
         seconds: float = CALL,
     ) -> list[list[Hit]]:
-        if not len(vectors):
-            return []
-        searches = [
-            question(vector, limit, using=using, exact=exact, filter=filter, payload=False) for vector in vectors
-        ]
-        path = ("collections", collection, "points", "query", "batch")
-        found = self._rest.call("POST", *path, body={"searches": searches}, seconds=seconds)
-        return [hits(answer["points"]) for answer in found]
+        options: dict[str, Any] = {"using": using, "exact": exact, "filter": filter, "params": params}
+
+        def ask(limits: Limits) -> list[list[Hit]]:
+            found: list[list[Hit]] = [[] for _ in vectors]
+            slices = limits.slices(limit)
+            for start, size in slices:
+                searches = [question(vector, size, offset=start, payload=False, **options) for vector in vectors]
+                answers = self._answered(collection, searches, limits, seconds / len(slices))
+                for known, answer in zip(found, answers, strict=True):
+                    known.extend(hits(answer["points"]))
+            return found
+
+        return self._limits.within(collection, ask, seconds)
+
+    def _answered(
+        self, collection: str, searches: list[dict[str, Any]], limits: Limits, seconds: float
+    ) -> list[dict[str, Any]]:
+        size = limits.search_max_batchsize or len(searches)
+        batches = [searches[start : start + size] for start in range(0, len(searches), max(1, size))]
+        path, found = ("collections", collection, "points", "query", "batch"), []
+        for batch in batches:
+            self._limits.note(collection, len(batch))
+            found += self._rest.call("POST", *path, body={"searches": batch}, seconds=seconds / len(batches))
+        return found
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        body = {"key": field, "limit": limit, "exact": True}
+        return self._limits.within(collection, lambda limits: self._facet(collection, field, limit, limits))
+
+    def _facet(self, collection: str, field: str, limit: int, limits: Limits) -> dict[str, int]:
+        if not limits.exact:
+            raise Refused(f"strict mode of {collection} allows no exact count of {field} (search_allow_exact false)")
+        self._limits.note(collection, 1)
+        body = {"key": field, "limit": limits.page(limit), "exact": True}
         found = self._rest.call("POST", "collections", collection, "facet", body=body)["hits"]
         return {str(hit["value"]): int(hit["count"]) for hit in found}
 
@@ -203,13 +247,18 @@ class ServerStore:
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         with self._points() as way:
-            return way.fetch(collection, ids, vectors=vectors)
+            limited = self._limits.of(collection).read_rate_limit is not None
+            return (self._over_rest if limited else way).fetch(collection, ids, vectors=vectors)
 
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
+        def page(limits: Limits) -> tuple[list[Point], PointId | None]:
+            self._limits.note(collection, 1)
+            return way.scroll(collection, after, limits.page(limit), vectors=vectors, payload=payload)
+
         with self._points() as way:
-            return way.scroll(collection, after, limit, vectors=vectors, payload=payload)
+            return self._limits.within(collection, page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Raises Refused for custom sharding: equal ids under different keys would be read as one (4.4)."""

@@ -19,6 +19,7 @@ from core.models import Version
 from core.naming import check_name
 from core.plan import State
 from core.ports import Embedder, FloatArray, Point, Schema
+from core.readiness import about
 from core.routing import table
 from core.schema import dense_names, vector_params
 from core.services import Services
@@ -52,7 +53,7 @@ def adopt(
         _check_not_ours(session, alias, found, gains=embedding is not None)
     if stamp is None:
         stamp, facts = _described(services, alias, found, embedding, trust=trust)
-    facts |= {"adopted_by": actor, "points": services.store.count(found)}
+    facts |= {"adopted_by": actor, "points": about(services.store, found)}
     with services.sessions.begin() as session:
         row = _enter(services, session, alias, found, facts, stamp)
         now = services.clock.now(session)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core import alerts, events, keeping, recovered, retention, versions
 from core.lifecycle import FINAL
 from core.models import Deletion, Deployment, StepRow
+from core.readiness import about
 from core.services import Services
 from core.shown import collecting as shown
 from core.stamps import read_stamp
@@ -78,7 +79,7 @@ def find_leftovers(services: Services, session: Session, there: set[str]) -> lis
             "collection": name,
             "run": f"{alerts.run_word(row.kind)} {row.id}",
             "backup": str(said["backup"]),
-            "points": services.store.count(name),
+            "points": about(services.store, name),
             "used_by": retention.users(services, session, name),
             "deletion": last[name].status if name in last else None,
         }
@@ -95,7 +96,7 @@ def _orphan(services: Services, session: Session, name: str, deletion: Deletion 
     stamp = read_stamp(services.store, name)
     return {
         "collection": name,
-        "points": services.store.count(name),
+        "points": about(services.store, name),
         "deployment": stamp.deployment if stamp else None,
         "used_by": retention.users(services, session, name),
         "deletion": deletion.status if deletion else None,

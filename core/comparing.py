@@ -13,6 +13,7 @@ from core.errors import Refused
 from core.evidence.sampling import Sample, offer
 from core.models import Version
 from core.ports import Point, PointId, VectorStore
+from core.readiness import about
 from core.records import OURS
 from core.schema import between
 from core.services import Services
@@ -51,7 +52,7 @@ def _facts(store: VectorStore, row: Version, there: set[str]) -> dict[str, Any]:
     rows knew the model leaves that to the stamp."""
     if row.collection not in there:
         return dict(row.facts)
-    stamp, counted = read_stamp(store, row.collection), {"points": store.count(row.collection)}
+    stamp, counted = read_stamp(store, row.collection), {"points": about(store, row.collection)}
     if "identity" in row.facts or stamp is None:
         return {**row.facts, **counted}
     spec = stamp.embedding or {}

@@ -16,7 +16,7 @@ from core import alerts, claims, events, outcomes, retention, wishes
 from core.alerts import Alert
 from core.claims import Claim, Declined, Lease
 from core.database_faults import explained
-from core.errors import LeaseLost, Refused, Unavailable, hung_up
+from core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
@@ -155,7 +155,7 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
     except services.interruptions as error:
         return Crashed(f"interrupted: {type(error).__name__}")
     except Unavailable as error:
-        return Later(str(error))
+        return _away(error)
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
@@ -169,6 +169,13 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
 def _redacted(outcome: Outcome) -> Outcome:
     """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
     return replace(outcome, reason=redact(outcome.reason)) if isinstance(outcome, Wait | Reject | Hold) else outcome
+
+
+def _away(error: Unavailable) -> TurnOutcome:
+    """A rate limit says itself when there is room again."""
+    if isinstance(error, Limited):
+        return Wait(error.seconds, str(error), progress=False)
+    return Later(str(error))
 
 
 def _function(name: str, claim: Claim) -> StepFunction:

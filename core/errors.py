@@ -6,7 +6,8 @@ AppError
 │   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
 │   ├── Busy       the embedded store belongs to another process on this machine
-│   └── Misconfigured  it answered, and does not take what a setting says; a person is told to correct the setting
+│   ├── Misconfigured  it answered, and does not take what a setting says; a person is told to correct the setting
+│   └── Limited    a limit of the collection's owner allows no more for some seconds
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
@@ -50,6 +51,14 @@ class Busy(Unavailable):
 
 class Misconfigured(Unavailable):
     """A setting does not fit the server that it names."""
+
+
+class Limited(Unavailable):
+    """The collection's rate limit allows no more requests for now."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Broken(AppError):

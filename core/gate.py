@@ -11,8 +11,8 @@ from typing import Any
 
 from core.checks import CHECKS
 from core.checks.finding import Check, Finding, Verdict, cannot_tell
-from core.errors import Refused
-from core.evidence import COLLECTORS, attribution
+from core.errors import Limited, Refused
+from core.evidence import COLLECTORS, attribution, limited
 from core.evidence.context import GateContext, Over
 from core.index_file import CheckSpec
 from core.plan import State
@@ -127,6 +127,8 @@ def _piece(gate: GateContext, name: str, over: Over) -> float | None:
     started, memory = time.monotonic(), gate.part(name)
     try:
         wait = COLLECTORS[name](gate, over)
+    except Limited as error:
+        wait = error.seconds
     except Refused as error:
         memory["refused"], wait = str(error), None
     memory["complete"] = wait is None
@@ -224,6 +226,7 @@ def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[
     warnings = [] if gate.spec.validation.queries or gate.judged else [NO_QUERIES]
     if not gate.judged:
         warnings.append("no judged queries: whether answers got worse in meaning was not checked (validation.judged)")
+    warnings += limited.words(gate)
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
         for one, finding in zip(planned, findings, strict=True)

@@ -6,7 +6,8 @@ Rule: ready is three looks in a row, over at least five seconds, that each find 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.ports import Health, Schema
+from core.errors import Refused
+from core.ports import Health, Schema, VectorStore
 from core.schema import unindexed_bound, vector_names
 
 
@@ -35,6 +36,14 @@ def stored(schema: Schema, count: Callable[[str], int]) -> int:
     ``count`` gives the exact number of points that have the vector of a name.
     """
     return sum(count(name) for name in vector_names(schema))
+
+
+def about(store: VectorStore, collection: str) -> int:
+    """How many points there are; what the server says of it by itself where strict mode allows no exact count."""
+    try:
+        return store.count(collection)
+    except Refused:
+        return store.health(collection).points
 
 
 def _unfinished(health: Health) -> str:

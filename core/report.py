@@ -34,7 +34,7 @@ def _loss(row: Mapping[str, Any]) -> float:
     if "judged" in row:
         before = live["judged"]["ndcg@10"] if "judged" in live else 1.0
         return float(before - row["judged"]["ndcg@10"])
-    return float(1 - live["rbo"]) if "rbo" in live else float(1 - row["recall"])
+    return float(1 - live["rbo"]) if "rbo" in live else float(1 - row.get("recall", 1.0))
 
 
 def _worst(gate: GateContext, probe: Probe, loss: float) -> State:

@@ -70,8 +70,11 @@ def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
 # --- comparing --------------------------------------------------------------------------------------------------
 
 
-def difference(wanted: Schema, found: Schema) -> list[str]:
-    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found 32``."""
+def difference(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
+    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found 32``. With
+    ``waiting`` the wanted strict mode need not be on yet, but its limits must be set."""
+    if waiting and not strict_mode_is_off(wanted) and strict_mode_is_off(found):
+        found = {**found, "strict_mode_config": {**(found.get("strict_mode_config") or {}), "enabled": True}}
     return [
         f"{path}: wanted {_word(one)}, found {_word(other)}"
         for path, one, other in _differences("", _comparable(wanted), _comparable(found), closed=False)
@@ -92,6 +95,21 @@ def between(one: Schema, other: Schema) -> list[str]:
 
 def strict_mode_is_off(schema: Schema) -> bool:
     return not (schema.get("strict_mode_config") or {}).get("enabled")
+
+
+def unenforced(schema: Schema) -> Schema:
+    """The same with its strict mode off, all its limits set."""
+    if strict_mode_is_off(schema):
+        return schema
+    return {**schema, "strict_mode_config": {**schema["strict_mode_config"], "enabled": False}}
+
+
+def vector_bytes(schema: Schema, points: int) -> int:
+    """What the dense vectors of so many points take at least."""
+    each = (
+        int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1) for params in _dense(schema).values()
+    )
+    return points * sum(each)
 
 
 def _comparable(schema: Schema) -> Schema:

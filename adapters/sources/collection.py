@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from core.errors import Refused
 from core.naming import check_name
 from core.ports import Cursor, Point, PointId, Row, VectorStore
+from core.readiness import about
 from core.records import OURS
 
 _PAGE = 256
@@ -42,7 +43,7 @@ class CollectionSource:
         return self.address
 
     def size(self) -> int:
-        return self._store.count(self._name)
+        return about(self._store, self._name)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         seen, after = (cursor["n"], cursor["after"]) if cursor else (0, None)
@@ -53,6 +54,7 @@ class CollectionSource:
     def _points(self, after: PointId | None) -> Iterator[Point]:
         start = after
         while True:
+            self._store.pace(self._name)
             page, start = self._store.scroll(self._name, start, _PAGE)
             # A page starts **at** the id it is asked for.
             yield from (point for point in page if point.id != after)

@@ -2,6 +2,7 @@
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
+from core.readiness import about
 
 
 def count(gate: GateContext, bound: float | None) -> Finding:
@@ -43,7 +44,8 @@ def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     """The share of live's count that is missing. Without a bound a collection that is not half as large is held up."""
     if gate.live is None:
         return cannot_tell("there is no live collection to compare with")
-    ours, theirs = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    live = gate.live.collection
+    ours, theirs = gate.store.count(gate.green), about(gate.store, live) if bound is None else gate.store.count(live)
     missing = (theirs - ours) / theirs if theirs else 0.0
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
     if bound is not None:

@@ -2,7 +2,7 @@
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
-from core.schema import difference, vector_names, vector_params
+from core.schema import difference, strict_mode_is_off, vector_names, vector_params
 
 
 def vector_schema(gate: GateContext, bound: float | None) -> Finding:
@@ -10,8 +10,10 @@ def vector_schema(gate: GateContext, bound: float | None) -> Finding:
     names = vector_names(gate.schema)
     if gate.wanted is None:
         return cannot_tell("nothing says which schema was wanted")
-    faults = difference(gate.wanted, gate.schema) + _model_faults(gate)
-    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted"
+    faults = difference(gate.wanted, gate.schema, waiting=True) + _model_faults(gate)
+    waits = not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
+    later = "; its strict mode is switched on before it serves" if waits else ""
+    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{later}"
     return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.checks.finding import Finding, Verdict, cannot_tell, held
 from core.evidence.context import GateContext
+from core.evidence.limited import no_exact
 from core.measures import intervals
 
 #: Less than live by this much is as good as live.
@@ -25,7 +26,7 @@ def self_retrieval(gate: GateContext, bound: float | None) -> Finding:
 def ann_recall(gate: GateContext, bound: float | None) -> Finding:
     rows = [row for row in gate.part("asked").get("rows", []) if "recall" in row]
     if not rows:
-        return cannot_tell("nothing could be asked")
+        return cannot_tell("nothing could be asked" if gate.limits.exact else no_exact(gate.green))
     found = _mean_recall(gate, rows)
     low = sum(row["recall"] < 0.8 for row in rows)
     bound, why = _no_stricter_than_live(gate, bound)

@@ -1,6 +1,7 @@
 """Has a tenant, a language, any value that many points have, lost its points?"""
 
 from core.checks.finding import Finding, cannot_tell
+from core.errors import Refused
 from core.evidence.context import GateContext
 
 #: Of live, the values looked at; here, as many as there may be.
@@ -23,4 +24,6 @@ def _lost(gate: GateContext, field: str) -> dict[str, float]:
     assert gate.live is not None
     ours = gate.store.facet(gate.green, field, _ALL)
     theirs = gate.store.facet(gate.live.collection, field, _FREQUENT)
+    if len(ours) == gate.limits.page(_ALL) and not ours.keys() >= theirs.keys():
+        raise Refused(f"strict mode of {gate.green} lists {len(ours)} values of {field} at most (max_query_limit)")
     return {f"{field}={value}": 1 - ours.get(value, 0) / number for value, number in theirs.items()}

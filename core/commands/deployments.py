@@ -18,6 +18,7 @@ from core.commands.specs import (
     live_aliases,
     serving,
 )
+from core.commands.strictness import check_limits
 from core.errors import Busy, Malformed, Refused, Unknown
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
@@ -67,7 +68,9 @@ def deploy(
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
-    address = _source(services, alias, spec).address
+    records = _source(services, alias, spec)
+    check_limits(services, spec, blue, records)
+    address = records.address
     plan = _unpacked(services, alias, plan, address)
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)
 

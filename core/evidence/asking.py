@@ -11,7 +11,7 @@ from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vec
 from core.index_file import template_fields
 from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
-from core.ports import FloatArray, Hit, PointId
+from core.ports import FloatArray, Hit, Limits, PointId
 
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
 _FIRST, _LARGEST = 4, 32
@@ -29,8 +29,10 @@ def ask(gate: GateContext, over: Over) -> float | None:
     memory, chosen = gate.part("asked"), probes(gate)
     rows: list[Row] = memory.setdefault("rows", [])
     while len(rows) < len(chosen):
-        size, started = int(memory.get("size", _FIRST)), time.monotonic()
-        rows += _rows(gate, with_vectors(gate, chosen[len(rows) : len(rows) + size]))
+        gate.breathe()
+        started, next_ones = time.monotonic(), chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]
+        size = _affordable(gate, next_ones)
+        rows += _rows(gate, with_vectors(gate, next_ones[:size]))
         fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
         memory["size"] = max(1, min(int(fitting), 2 * size, _LARGEST))
         if over():
@@ -39,9 +41,22 @@ def ask(gate: GateContext, over: Over) -> float | None:
     return None if len(rows) >= len(chosen) else 0.0
 
 
+def _affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
+    """How many of these probes a limited rate allows at once; green is asked twice for each."""
+    depth = max(probe.depth for probe in chosen) + 1
+    ours = max(1, gate.limits.searches(2 * len(chosen), depth) // 2)
+    return min(len(chosen), ours, gate.live_limits.searches(len(chosen), depth))
+
+
 def search(gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False) -> list[list[Hit]]:
     """Asks green."""
-    return gate.store.search_many(gate.green, vectors, limit, using=gate.vector, exact=exact, seconds=PATIENCE)
+    how = how_exact(gate.limits, exact)
+    return gate.store.search_many(gate.green, vectors, limit, using=gate.vector, seconds=PATIENCE, **how)
+
+
+def how_exact(limits: Limits, exact: bool) -> dict[str, Any]:
+    """A search that is as exact as strict mode allows."""
+    return {"exact": exact} if limits.exact or not exact else {"params": limits.wide}
 
 
 def search_live(
@@ -54,7 +69,8 @@ def search_live(
         few = vectors[first : first + gate.pace.most]
         seconds = PATIENCE * len(few) / len(vectors)
         gate.pace.wait(len(few))
-        found += gate.store.search_many(live.collection, few, limit, using=live.vector, exact=exact, seconds=seconds)
+        how = how_exact(gate.live_limits, exact)
+        found += gate.store.search_many(live.collection, few, limit, using=live.vector, seconds=seconds, **how)
     return found
 
 
@@ -64,29 +80,45 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     depth = max((one.probe.depth for one in usable), default=SHALLOW) + 1
     vectors = [one.green for one in usable if one.green is not None]
     found = search(gate, vectors, depth) if vectors else []
-    exact = search(gate, vectors, SHALLOW + 1, exact=True) if vectors else []
+    truths = _truths(gate, vectors)
     live = _live(gate, usable, depth)
     made = {
         one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name))
-        for one, hits, truth in zip(usable, found, exact, strict=True)
+        for one, hits, truth in zip(usable, found, truths, strict=True)
     }
     _add_twins(gate, usable, found, made)
     _drop_unknown(gate, usable, made)
     return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
 
 
+def _truths(gate: GateContext, vectors: Sequence[FloatArray]) -> Sequence[list[Hit] | None]:
+    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth."""
+    if not vectors or not gate.limits.exact:
+        return [None] * len(vectors)
+    return search(gate, vectors, SHALLOW + 1, exact=True)
+
+
 def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, list[Hit]]:
+    """Where its rate is limited, no more than fit into a part of the time budget; judged queries come first."""
     able = [one for one in asked if one.live is not None]
+    if gate.live_reads is not None:
+        memory, each = gate.part("asked"), len(gate.live_limits.slices(depth))
+        room = max(0, gate.live_reads - int(memory.get("live_reads", 0))) // each
+        memory["live_left_out"] = int(memory.get("live_left_out", 0)) + max(0, len(able) - room)
+        able = able[:room]
+        memory["live_reads"] = int(memory.get("live_reads", 0)) + len(able) * each
     vectors = [one.live for one in able if one.live is not None]
     found = search_live(gate, vectors, depth) if vectors else []
     return {one.probe.name: hits for one, hits in zip(able, found, strict=True)}
 
 
-def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit], live: list[Hit] | None) -> Row:
+def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit] | None, live: list[Hit] | None) -> Row:
     probe = asked.probe
-    ours, best = others(hits, probe), others(truth, probe)
+    ours = others(hits, probe)
     row: Row = {"name": probe.name, "text": probe.text is not None, **_scores(ours)}
-    row["recall"] = hits_at_least([h.score for h in ours], [h.score for h in best][:SHALLOW], rising=gate.rising)
+    if truth is not None:
+        best = [h.score for h in others(truth, probe)][:SHALLOW]
+        row["recall"] = hits_at_least([h.score for h in ours], best, rising=gate.rising)
     if probe.point is not None:
         row["self"] = _finds_itself(gate, asked, hits)
     if probe.grades is not None:

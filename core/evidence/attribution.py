@@ -33,6 +33,7 @@ def ask(gate: GateContext, over: Over) -> float | None:
     rows: list[State] = memory.setdefault("rows", [])
     at = int(memory.get("at", 0))
     while at < len(chosen):
+        gate.breathe()
         able = [one for one in with_vectors(gate, chosen[at : at + _CHUNK]) if one.live is not None]
         rows += _rows(gate, [one for one in able if one.green is not None])
         at = memory["at"] = at + _CHUNK
@@ -58,9 +59,13 @@ def summary(gate: GateContext) -> State | None:
 
 
 def _chosen(gate: GateContext) -> list[Any]:
+    """Where live's rate is limited, no more than fit into a part of the time budget: each is two searches of it."""
     every = probes(gate)
     judged = [probe for probe in every if probe.grades is not None]
-    return (judged or every)[:_MOST]
+    most = _MOST
+    if gate.live_reads is not None:
+        most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(_DEPTH)))))
+    return (judged or every)[:most]
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:

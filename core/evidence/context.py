@@ -9,8 +9,11 @@ from typing import Any
 
 from core.index_file import IndexSpec
 from core.plan import State
-from core.ports import Embedder, PointId, Schema, Source, VectorStore
+from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
 from core.schema import dense_names, vector_params
+
+#: The part of the time budget that one collector may spend on a live collection with a limited rate.
+_LIVE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,20 @@ class GateContext:
         """The settings of the vector that is searched; empty where the collection has no dense one."""
         return vector_params(self.schema, self.vector) if self.vector in dense_names(self.schema) else {}
 
+    @cached_property
+    def limits(self) -> Limits:
+        """Those of green: none before its strict mode is switched on."""
+        return self.store.limits(self.green)
+
+    @cached_property
+    def live_limits(self) -> Limits:
+        return self.store.limits(self.live.collection) if self.live else Limits()
+
+    @cached_property
+    def live_reads(self) -> int | None:
+        """How many searches of the live collection one collector may make where its rate is limited; None for all."""
+        return self.live_limits.reads(self.spec.validation.budget_seconds * _LIVE)
+
     @property
     def rising(self) -> bool:
         """Is a higher score better?"""
@@ -95,6 +112,12 @@ class GateContext:
     @cached_property
     def pace(self) -> Pace:
         return Pace(self.spec.validation.live_searches_per_second)
+
+    def breathe(self) -> None:
+        """Before each piece of work. Raises Limited where a rate limit leaves no room for it yet."""
+        self.store.pace(self.green)
+        if self.live:
+            self.store.pace(self.live.collection)
 
     def part(self, name: str) -> State:
         """One collector's own memory."""

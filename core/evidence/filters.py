@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from core.errors import Refused
 from core.evidence.asking import PATIENCE
 from core.evidence.context import GateContext, Over
+from core.evidence.limited import no_exact
 from core.evidence.probes import SHALLOW, probes, with_vectors
 from core.measures.ranking import hits_at_least
 from core.ports import Hit
@@ -19,6 +21,7 @@ def ask(gate: GateContext, over: Over) -> float | None:
     plan: list[Any] = memory.setdefault("plan", _plan(gate))
     at = int(memory.get("at", 0))
     while at < len(plan):
+        gate.breathe()
         memory["recall"] = [*memory.get("recall", []), *_recalls(gate, *plan[at])]
         at = memory["at"] = at + 1
         if over():
@@ -41,6 +44,8 @@ def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[floa
     vectors = [one.green for one in asked if one.green is not None]
     if not vectors:
         return []
+    if not gate.limits.exact:
+        raise Refused(no_exact(gate.green))
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
     def found(exact: bool) -> list[list[Hit]]:

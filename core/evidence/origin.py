@@ -45,6 +45,7 @@ def _first(rows: Iterator[Row]) -> Iterator[Row]:
 def _ids(gate: GateContext, source: Source, memory: State, over: Over) -> None:
     assert source.collection is not None
     while not memory.get("read"):
+        gate.store.pace(source.collection)
         points, after = gate.store.scroll(source.collection, memory.get("after"), _PAGE, vectors=False, payload=False)
         for point in points:
             _offer(gate, memory, point.id, None)

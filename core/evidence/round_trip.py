@@ -30,6 +30,8 @@ def compare(gate: GateContext, over: Over) -> float | None:
     memory, sample = gate.part("round_trip"), _in_order(gate)
     rules = RecordRules.of(gate.spec, gate.schema)
     while int(memory.get("at", 0)) < len(sample):
+        if gate.source.collection is not None:
+            gate.store.pace(gate.source.collection)
         at, size, began = int(memory.get("at", 0)), int(memory.get("size", 1)), time.monotonic()
         rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + size])]
         records = [record for row in rows if isinstance(record := parse(row, rules), Record)]

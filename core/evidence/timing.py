@@ -17,8 +17,11 @@ def measure(gate: GateContext, over: Over) -> float | None:
     live = gate.live
     if live is None:
         return None
+    if gate.live_reads is not None:
+        chosen = chosen[: max(1, gate.live_reads // 2)]
     _warm_up(gate, live, with_vectors(gate, chosen[:_WARM_UP]))
     while int(memory.get("at", 0)) < len(chosen):
+        gate.breathe()
         at = int(memory.get("at", 0))
         pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _pair(gate, live, one))]
         memory["green"] = [*memory.get("green", []), *(green for green, _ in pairs)]
@@ -47,5 +50,5 @@ def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | 
 
 def _call(gate: GateContext, collection: str, vector: FloatArray, using: str) -> float:
     started = time.perf_counter()
-    gate.store.search(collection, vector, SHALLOW, using=using)
+    gate.store.search(collection, vector, gate.live_limits.page(SHALLOW), using=using)
     return (time.perf_counter() - started) * 1000

@@ -19,6 +19,7 @@ def look(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("vectors")
     memory.setdefault("sample", [])
     while not memory.get("read"):
+        gate.store.pace(gate.green)
         points, after = gate.store.scroll(gate.green, memory.get("after"), _PAGE, payload=False)
         for point in points:
             _note(gate, memory, point)

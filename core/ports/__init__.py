@@ -5,6 +5,7 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 """
 
 from core.ports.embedder import Embedder
+from core.ports.limits import Limits
 from core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
 from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema, Vector
 from core.ports.shelf import Shelf
@@ -23,6 +24,7 @@ __all__ = [
     "Hit",
     "Knock",
     "Knocker",
+    "Limits",
     "Notice",
     "Point",
     "PointId",

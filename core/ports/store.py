@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from core.ports.limits import Limits
 from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema
 
 
@@ -87,6 +88,17 @@ class VectorStore(Protocol):
     def drop(self, collection: str) -> None:
         """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
 
+    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
+        """Switches the collection's strict mode on or off; its limits stay as they are set."""
+
+    def limits(self, collection: str) -> Limits:
+        """What the collection's strict mode allows; looked up again after some seconds. Accepts an alias too."""
+
+    def pace(self, collection: str) -> None:
+        """Returns when our share of the collection's rate allows another piece of work. Every read is counted but
+        ``search``, which is an application's. Raises Limited where that takes more than a few seconds; so it is asked
+        before a piece is begun, never in the middle of one."""
+
     def schema(self, collection: str) -> Schema:
         """The settings, without metadata. Raises Refused when there is no such collection."""
 
@@ -101,7 +113,8 @@ class VectorStore(Protocol):
         """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
 
     def count(self, collection: str, having: str | None = None) -> int:
-        """Exact number of points, or of those that have the vector named ``having``."""
+        """Exact number of points, or of those that have the vector named ``having``. Where strict mode forbids exact
+        counts the points are read; raises Refused, naming the limits, where those are too many."""
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Writes whole points and returns when they are applied (``wait=true``, status completed)."""
@@ -112,7 +125,8 @@ class VectorStore(Protocol):
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
-        """A page of points by ascending id, and where the next page starts (None: no more).
+        """A page of points by ascending id, and where the next page starts (None: no more). Strict mode may allow
+        fewer than ``limit``.
 
         Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
         """
@@ -145,16 +159,19 @@ class VectorStore(Protocol):
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
         seconds: float = 10.0,
     ) -> list[list[Hit]]:
-        """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all.
+        """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all,
+        or several where strict mode allows fewer results, or fewer searches, in one.
 
-        ``seconds`` is how long the request may take: exact searches of a large collection are slow.
+        ``seconds`` is how long it may take: exact searches of a large collection are slow.
         """
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
         """The most frequent values of an indexed payload field and their exact counts, most frequent first. Raises
-        Refused where the field has no index that can be counted."""
+        Refused where the field has no index that can be counted, or where strict mode forbids exact counts. It may
+        allow fewer values than ``limit``."""
 
     def capacity(self) -> Capacity: ...
 

@@ -56,6 +56,7 @@ def _scan(context: StepContext, state: State) -> Outcome:
     store, collection = context.services.store, context.deployment.green
     ends, sample = time.monotonic() + context.services.times.slice, list(state.get("sample", []))
     while not state.get("scanned"):
+        store.pace(collection)
         points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
         for point in points:
             offer(sample, _SAMPLE, 0, point.id)

@@ -5,6 +5,7 @@ import time
 from core.errors import Refused
 from core.plan import Done, Outcome, State, StepContext, Wait
 from core.ports import PointId
+from core.readiness import about
 from core.steps import reading
 
 _LOOK = 1.0
@@ -14,7 +15,7 @@ def copy(context: StepContext) -> Outcome:
     """One slice of the stream. A slice repeated after a crash writes the same points again."""
     deployment, services, state = context.deployment, context.services, dict(context.state)
     source = _collection(context)
-    size = services.store.count(source)
+    size = about(services.store, source)
     started = time.monotonic()
     position: PointId | None = state.get("position")
     copied, position = services.store.copy(source, deployment.green, position, services.times.slice)
@@ -37,7 +38,10 @@ def drop_own_snapshot(context: StepContext) -> Outcome:
 
 def _ask(context: StepContext, state: State) -> Outcome:
     store, source = context.services.store, _collection(context)
-    state.update(phase="asking", known=sorted(store.snapshots(source)), low=store.count(source))
+    try:
+        state.update(phase="asking", known=sorted(store.snapshots(source)), low=store.count(source))
+    except Refused as error:
+        return _copy_instead(context, state, str(error))
     context.turn.save(state)
     return _asking(context, state)
 

@@ -6,8 +6,10 @@ from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
+from core.readiness import about
+from core.recovered import STEP
 from core.stamps import Stamp, read_stamp
-from core.steps import reading, unused
+from core.steps import limiting, reading, unused
 
 
 def create(context: StepContext) -> Outcome:
@@ -20,10 +22,13 @@ def create(context: StepContext) -> Outcome:
     model, of = _model(context)
     vector = _vector_name(context, model)
     wanted = schemas.declared(model, deployment.spec.collection, vector, _size(context, model, vector))
+    barred = _barred(context, wanted)
+    if barred:
+        return Reject(barred)
     if not _made_before(context, wanted):
         context.turn.check(ACT_SECONDS)
-        store.create(deployment.green, wanted, _stamp(context, vector).as_metadata())
-    different = schemas.difference(wanted, store.schema(deployment.green))
+        store.create(deployment.green, schemas.unenforced(wanted), _stamp(context, vector).as_metadata())
+    different = schemas.difference(wanted, store.schema(deployment.green), waiting=True)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
     embedding = deployment.spec.embedding
@@ -52,6 +57,14 @@ def _moved(context: StepContext) -> str:
     return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
 
 
+def _barred(context: StepContext, wanted: Schema) -> str:
+    """What blue's limits will not allow, as far as it is known before the source is read."""
+    source = reading.source(context).collection
+    if source is None or schemas.strict_mode_is_off(wanted):
+        return ""
+    return limiting.room_for(wanted, about(context.services.store, source), limiting.standard(context))
+
+
 def _made_before(context: StepContext, wanted: Schema) -> bool:
     """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a process that is
     stopped before a drop may carry it out when the collection serves already. Raises Refused for somebody else's."""
@@ -61,7 +74,7 @@ def _made_before(context: StepContext, wanted: Schema) -> bool:
     stamp = read_stamp(store, green)
     if stamp is None or stamp.deployment != context.deployment.id:
         raise Refused(f"collection {green} exists and is not of this deployment; deploy again")
-    if not schemas.difference(wanted, store.schema(green)):
+    if not schemas.difference(wanted, store.schema(green), waiting=True):
         return True
     context.turn.check(ACT_SECONDS)
     store.drop(green)
@@ -72,7 +85,12 @@ def _model(context: StepContext) -> tuple[Schema | None, str | None]:
     """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
     blue, source = context.deployment.blue, reading.source(context)
     of = blue or source.collection
-    return (context.services.store.schema(of) if of else None), blue or (of and source.address)
+    if of is None:
+        return None, None
+    schema, unpacked = context.services.store.schema(of), context.outputs.get(STEP)
+    if not blue and unpacked:  # its strict mode was switched off to read it
+        schema["strict_mode_config"] = unpacked["schema"].get("strict_mode_config")
+    return schema, blue or source.address
 
 
 def _vector_name(context: StepContext, model: Schema | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from core.chunks import chunked
+from core.errors import Limited
 from core.plan import Outcome, Reject, State, StepContext, Wait
 from core.ports import Embedder, Point, PointId, Row, Source, Vector
 from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
@@ -42,6 +43,8 @@ def load(context: StepContext) -> Outcome:
     started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
     rows = loader.source.read(loader.state.get("cursor"))
     while time.monotonic() - started < context.services.times.slice:
+        if loader.reusable and context.deployment.blue is not None:
+            context.services.store.pace(context.deployment.blue)
         window = _next_rows(loader, rows)
         if not window:
             return _filled(loader)
@@ -86,10 +89,14 @@ def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     size = int(loader.state.get("window", _FIRST_WINDOW))
     loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
     ends, window = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice), []
-    for row in islice(rows, size):
-        window.append(row)
-        if time.monotonic() > ends:
-            break
+    try:
+        for row in islice(rows, size):
+            window.append(row)
+            if time.monotonic() > ends:
+                break
+    except Limited:  # the source's own limit: what came is a window, the rest waits
+        if not window:
+            raise
     return window
 
 

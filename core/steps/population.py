@@ -69,7 +69,7 @@ def _way_from(context: StepContext, collection: str) -> str | None:
     if not same or _other_model(context, collection):
         return "records" if context.deployment.spec.embedding else None
     server = store.server()
-    if server.embedded or server.peers > 1 or difference(theirs, ours):
+    if server.embedded or server.peers > 1 or difference(theirs, ours, waiting=True):
         return "copy"
     return "snapshot"
 

@@ -16,9 +16,9 @@ from core.errors import Refused
 from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
-from core.schema import dense_names, difference
+from core.schema import dense_names, difference, unenforced
 from core.stamps import Stamp
-from core.steps import unused
+from core.steps import limiting, unused
 from core.steps.backing import PATIENCE
 from core.steps.long import going
 
@@ -104,7 +104,7 @@ def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Out
     store, collection, sent = context.services.store, _target(context), int(state.get("sent", 0))
     if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
-        store.create(collection, manifest.schema, _stamp(context, manifest).as_metadata())
+        store.create(collection, unenforced(manifest.schema), _stamp(context, manifest).as_metadata())
         sent = 0
     _send(context, state, manifest, manifest.files[sent])
     state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
@@ -147,6 +147,7 @@ def _patience(state: State) -> int:
 
 def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
     _clear(context, manifest)
+    limiting.relax(context, _target(context))
     stamp = _stamp(context, manifest)
     context.services.store.set_metadata(_target(context), stamp.as_metadata())
     return Done(
@@ -192,7 +193,7 @@ def compare(context: StepContext) -> Outcome:
     manifest, store, green = _manifest(context), context.services.store, context.deployment.green
     count = store.count(green)
     faults = [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_counted(manifest)}"]
-    faults += difference(manifest.schema, store.schema(green))
+    faults += difference(manifest.schema, store.schema(green), waiting=True)
     faults += _changed(context, manifest)
     answered, silent = _asked(context)
     faults += silent

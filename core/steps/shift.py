@@ -8,7 +8,7 @@ from core.index_file import CanarySpec, Stage
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 from core.routing import table
 from core.routing.route import Route
-from core.steps import probing
+from core.steps import limiting, probing
 from core.steps.gate import shut
 from core.steps.observed import Observed, observe, stage_name
 
@@ -22,7 +22,7 @@ def shift(context: StepContext) -> Outcome:
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
     stage, spec = Stage.model_validate(context.arguments), context.deployment.spec.canary
-    barred = shut(context) or _unfit(context)
+    barred = shut(context) or _unfit(context) or limiting.restrict(context)
     if barred:
         return Reject(barred)
     route = _route(context, stage)

@@ -3,7 +3,7 @@
 import math
 
 from core import aliases, traffic
-from core.errors import Refused, Unavailable
+from core.errors import Limited, Refused, Unavailable
 from core.index_file import SoakSpec
 from core.plan import Done, Outcome, Reject, StepContext, Wait
 from core.ports import Point, Vector, VectorStore
@@ -22,7 +22,10 @@ def watch(context: StepContext) -> Outcome:
     looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
     seen = _traffic(context)
     from_here, traffic_fault = _judged(context, seen)
-    fault = _fault(context) or traffic_fault
+    try:
+        fault = _fault(context) or traffic_fault
+    except Limited as error:  # applications have used up the rate: that is no look, and no fault
+        return Wait(spec.interval_seconds, str(error), progress=False)
     looks, errors = looks + 1, errors + bool(fault)
     last = fault or str(context.state.get("last_error", ""))
     saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)}
@@ -79,6 +82,8 @@ def _fault(context: StepContext) -> str:
     """What is wrong in this look, or nothing. An outside that does not answer is wrong too: users see it so."""
     try:
         return _alias_fault(context) or _health_fault(context) or _query_fault(context)
+    except Limited:
+        raise
     except (Unavailable, Refused) as error:
         return str(error)
 

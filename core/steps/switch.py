@@ -3,6 +3,7 @@
 from core import aliases, versions
 from core.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
 from core.routing import table
+from core.steps import limiting
 from core.steps.gate import shut
 
 _READY_AGAIN = 2.0
@@ -18,6 +19,9 @@ def switch(context: StepContext) -> Outcome:
         missing = _not_serving(context)
         if missing:
             return missing
+        barred = limiting.restrict(context)
+        if barred:
+            return Reject(f"{barred}; nothing was switched")
     moved = aliases.move(
         services,
         deployment.alias,

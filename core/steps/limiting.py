@@ -1,0 +1,89 @@
+"""Green comes under the strict mode of blue: last of all, so that filling and judging it were not held to limits that
+are meant for applications, and before anybody searches it.
+
+Its limits are set when it is made, switched off; so all that is left to do is to switch them on.
+"""
+
+from core.aliases import ACT_SECONDS
+from core.plan import StepContext
+from core.ports import Limits, Schema
+from core.readiness import about
+from core.schema import difference, strict_mode_is_off, vector_bytes
+
+
+def restrict(context: StepContext) -> str:
+    """Why that cannot be done, or nothing. Safe to run twice: what is on already stays on."""
+    store, green = context.services.store, context.deployment.green
+    wanted = _wanted(context)
+    if wanted is None or strict_mode_is_off(wanted):
+        return ""
+    found = store.schema(green)
+    if not strict_mode_is_off(found) or _others(wanted, found):
+        return ""
+    barred = _too_large(context, wanted)
+    if barred:
+        return barred
+    context.turn.check(ACT_SECONDS)
+    store.set_strict_mode(green, enabled=True)
+    wrong = _others(wanted, store.schema(green), waiting=False)
+    return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
+
+
+def relax(context: StepContext, collection: str) -> None:
+    """A collection of this run that came out of a snapshot is filled and judged without limits too. Safe to run
+    twice."""
+    if not strict_mode_is_off(context.services.store.schema(collection)):
+        context.turn.check(ACT_SECONDS)
+        context.services.store.set_strict_mode(collection, enabled=False)
+
+
+def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
+    """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's name, settings and
+    points: what already is so there is its owner's will."""
+    limits = Limits.of(wanted.get("strict_mode_config"))
+    _, schema, there = standard or ("", wanted, 0)
+    sizes = (
+        ("max_points_count", limits.max_points_count, points, there, "points"),
+        (
+            "max_collection_vector_size_bytes",
+            limits.max_collection_vector_size_bytes,
+            vector_bytes(wanted, points),
+            vector_bytes(schema, there),
+            "bytes of vectors",
+        ),
+    )
+    for name, most, needed, had, unit in sizes:
+        if most is not None and needed > most >= had:
+            whose = f" of {standard[0]}" if standard else ""
+            return f"strict mode{whose} allows {most:,} {unit} ({name}), {needed:,} are needed: raise {name} there"
+    return ""
+
+
+def standard(context: StepContext) -> tuple[str, Schema, int] | None:
+    """Blue's name, settings and points."""
+    store, blue = context.services.store, context.deployment.blue
+    if blue is None or blue not in store.collections():
+        return None
+    return blue, store.schema(blue), about(store, blue)
+
+
+def _wanted(context: StepContext) -> Schema | None:
+    """What green was made with; a collection that was there already and has passed a gate is held to what serves."""
+    made = context.outputs.get("create") or context.outputs.get("recover")
+    if made:
+        schema: Schema | None = made.get("schema")
+        return schema
+    store, blue = context.services.store, context.deployment.blue
+    if "validate" not in context.outputs or blue is None or blue not in store.collections():
+        return None
+    return store.schema(blue)
+
+
+def _others(wanted: Schema, found: Schema, *, waiting: bool = True) -> list[str]:
+    """Limits of ``found`` that are not as wanted."""
+    said = difference(wanted, found, waiting=waiting)
+    return [one for one in said if one.startswith("strict_mode_config")]
+
+
+def _too_large(context: StepContext, wanted: Schema) -> str:
+    return room_for(wanted, about(context.services.store, context.deployment.green), standard(context))
