@@ -148,7 +148,7 @@ def _id(fields: Mapping[str, Any]) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise _Bad("id", f"is {reprlib.repr(value)}; expected a non-empty string or an integer")
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
-        raise _Bad("id", f"is {value}, beyond 64 bits; write it as a string")
+        raise _Bad("id", f"is {_integer(value)}, beyond 64 bits; write it as a string")
     return value
 
 
@@ -281,10 +281,20 @@ def _unfit(value: Any, *, is_id: bool) -> str:
         return "" if math.isfinite(value) else f"is {value}, and JSON has no such number"
     if isinstance(value, int):
         fits = is_id or -_INT64 <= value < _INT64
-        return "" if fits else f"is {value}, beyond the 64-bit integers Qdrant stores; write it as a string"
+        beyond = "beyond the 64-bit integers Qdrant stores; write it as a string"
+        return "" if fits else f"is {_integer(value)}, {beyond}"
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"
-    return f"is a {type(value).__name__}; expected JSON"
+    kind = f"is a {type(value).__name__}; expected JSON"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{kind}, where bytes are written as text such as hex or base64"
+    return kind
+
+
+def _integer(value: int) -> str:
+    """Python writes none of more than some thousand digits."""
+    bits = value.bit_length()
+    return str(value) if bits <= 1024 else f"an integer of {bits:,} bits"
 
 
 def _is_text(value: str) -> bool:

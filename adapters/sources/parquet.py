@@ -1,4 +1,8 @@
-"""``parquet:GLOB[,GLOB]``: the rows of Parquet files, one row group after the other; needs the extra ``parquet``."""
+"""``parquet:GLOB[,GLOB]``: the rows of Parquet files, one row group after the other.
+
+Needs the extra ``parquet``. Timestamps of the old INT96 form are read to the microsecond: as
+nanoseconds, dates such as 9999-12-31 would silently become others.
+"""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +14,7 @@ from typing import Any
 
 from adapters.own_files import OwnFiles, Watch
 from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
-from adapters.sources.values import as_fields
+from adapters.sources.values import make_row
 from core.errors import Refused
 from core.ports import Cursor, Row
 
@@ -50,9 +54,14 @@ class ParquetSource:
 
     def check(self) -> None:
         for file in self._files:
-            names = self._opened(file).schema_arrow.names
+            with _translated(file):
+                names = self._opened(file).schema_arrow.names
             if "id" not in names:
-                raise Refused(f"{file.name} has the columns {', '.join(names)}; one must be named id")
+                known = ", ".join(names)[:500]
+                raise Refused(f"{file.name} has the columns {known}; one must be named id")
+            twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))[:500]
+            if twice:
+                raise Refused(f"{file.name} has more than one column {twice}; rename all but one")
         if not self._size:
             raise Refused(f"{self._patterns} holds no row: {', '.join(file.name for file in self._files)[:500]}")
 
@@ -71,23 +80,23 @@ class ParquetSource:
     def _rows(self, at: Cursor) -> Iterator[Row]:
         number = at["n"]
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
-            resumed = index == at["file"]
-            for group, row, fields in self._of(file, at["group"] if resumed else 0, at["row"] if resumed else 0):
+            begin = (at["group"], at["row"]) if index == at["file"] else (0, 0)
+            for group, row, columns in self._of(file, *begin):
                 number += 1
                 place = {"file": index, "group": group, "row": row, "n": number, "done": number}
                 where = f"{file.name}, row group {group + 1}, row {row}"
-                yield Row(where, as_fields(fields), {**place, "print": self._print})
+                yield make_row(where, columns, {**place, "print": self._print})
 
     def _of(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Group (from 0), row in it (from 1) and fields, behind the given ones."""
+        """Group (from 0), row in it (from 1) and values by column, behind the given ones."""
         opened = self._opened(file)
         for index in range(group, opened.num_row_groups):
             start = row if index == group else 0
             with _translated(file):
                 batches = opened.iter_batches(_BATCH, row_groups=[index])
-                rows = (fields for batch in batches for fields in batch.to_pylist())
-                for number, fields in enumerate(islice(rows, start, None), start + 1):
-                    yield index, number, fields
+                rows = (columns for batch in batches for columns in _rows_of(batch))
+                for number, columns in enumerate(islice(rows, start, None), start + 1):
+                    yield index, number, columns
         must_be_as_found(file)
 
     def _opened(self, file: File) -> Any:
@@ -96,16 +105,25 @@ class ParquetSource:
         except ImportError:
             raise Refused("parquet: needs pyarrow; install it with pip install 'qdrant-rollouts[parquet]'") from None
         with _translated(file):
-            return library.ParquetFile(file.path)
+            return library.ParquetFile(file.path, coerce_int96_timestamp_unit="us")
+
+
+def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:
+    """Values by column. ``adapters.sources.arrow`` needs pyarrow, which is an extra."""
+    read_column = importlib.import_module("adapters.sources.arrow").read_column
+    columns = [read_column(column) for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
 
 
 @contextmanager
 def _translated(file: File) -> Iterator[None]:
-    """Arrow's errors for a damaged file are ValueErrors, or OSErrors without a number."""
+    """Arrow's errors for a damaged file are ValueErrors, or OSErrors without a number; for what it
+    cannot read yet, such as a codec, NotImplementedErrors."""
     with translated(file.name):
         try:
             yield
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, NotImplementedError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise Refused(f"{file.name} is no Parquet file that can be read: {error}") from error

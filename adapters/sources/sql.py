@@ -19,7 +19,8 @@ from sqlalchemy.pool import NullPool
 from adapters.database import connecting, sqlite_file, sqlite_files
 from adapters.environment import secret
 from adapters.own_files import OwnFiles
-from adapters.sources.values import as_fields
+from adapters.sources import postgres
+from adapters.sources.values import make_row
 from core.database_faults import explained, meaning
 from core.errors import Misconfigured, Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
@@ -78,17 +79,17 @@ class SqlSource:
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         after, same, number = (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
         left_out = same
-        for fields in self._rows(after):
-            if left_out and fields["id"] == after:
+        for columns in self._rows(after):
+            if left_out and columns["id"] == after:
                 left_out -= 1
                 continue
             left_out, number = 0, number + 1
-            same = same + 1 if fields["id"] == after else 1
-            after = fields["id"]
+            same = same + 1 if columns["id"] == after else 1
+            after = columns["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield Row(f"{self._name}, row {number}, id {after}", fields, at)
+            yield make_row(f"{self._name}, row {number}, id {after}", dict(columns), at)
 
-    def _rows(self, after: int | str | None) -> Iterator[dict[str, Any]]:
+    def _rows(self, after: int | str | None) -> Iterator[RowMapping]:
         """From the rows with the id ``after`` on, those included."""
         behind = "ORDER BY q.id" if after is None else "WHERE q.id >= :after ORDER BY q.id"
         query = self._around("q.*", behind)
@@ -97,18 +98,24 @@ class SqlSource:
                 query, {} if after is None else {"after": after}
             )
             for row in found.mappings():
-                yield self._fields(row)
+                self._check_id(row["id"])
+                yield row
 
-    def _fields(self, row: RowMapping) -> dict[str, Any]:
+    def _check_id(self, id: Any) -> None:
         """An id's order must be the same as a parameter and as a column, which is sure of integers and texts alone."""
-        if type(row["id"]) not in {int, str}:
-            kind = "NULL" if row["id"] is None else type(row["id"]).__name__
+        if type(id) not in {int, str}:
+            kind = "NULL" if id is None else type(id).__name__
             raise Refused(f"{self._name}: an id is {kind}; select integers or texts, such as CAST(key AS TEXT) AS id")
-        return as_fields(dict(row))
+        if isinstance(id, str) and not id.isprintable():
+            try:
+                id.encode()
+            except UnicodeEncodeError:
+                shown = ascii(id)[:80]
+                raise Refused(f"{self._name}: an id is {shown}, which is no Unicode text") from None
 
     def _around(self, columns: str, behind: str = "") -> TextClause:
         """The colons of the query are its own; SQLAlchemy would take them for parameters."""
-        query = self._query.replace("\\", "\\\\").replace(":", "\\:")
+        query = self._query.replace(":", "\\:")
         return text(f"SELECT {columns} FROM (\n{query}\n) AS q {behind}")  # noqa: S608 - the operator's own query
 
     @contextmanager
@@ -118,6 +125,7 @@ class SqlSource:
             with self._engine(url).connect() as connection:
                 if url.get_backend_name() in _READ_ONLY:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
+                _read_every_value(connection)
                 yield connection
         except DBAPIError as error:
             if _wrong_setting(error):
@@ -160,6 +168,20 @@ def _wrong_setting(error: DBAPIError) -> bool:
         and not getattr(error.orig, "sqlstate", None)
         and (known is not None and issubclass(known[0], Misconfigured))
     )
+
+
+def _read_every_value(connection: Connection) -> None:
+    """A value that a driver cannot read would end the query; so it makes one bad record."""
+    if connection.dialect.driver == "psycopg":
+        postgres.read_every_value(connection)
+    elif connection.dialect.name == "sqlite":
+        sqlite: Any = connection.connection.driver_connection
+        sqlite.text_factory = _text_or_surrogates
+
+
+def _text_or_surrogates(data: bytes) -> str:
+    """Bytes that are no UTF-8 become halves of surrogate pairs, which no record may hold."""
+    return data.decode(errors="surrogateescape")
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -1,36 +1,96 @@
-"""Values of databases and column files as JSON has them."""
+"""Values of databases and column files as JSON has them.
 
+Rule: dates, times and durations become ISO 8601 text, decimals numbers, UUIDs and network addresses
+text. A value that has no such form makes one bad record, which says why; it never ends the file or
+the query.
+"""
+
+import ipaddress as ip
 import json
-from collections.abc import Mapping
-from datetime import date, datetime, time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from core.ports import Cursor, Row
 
-def as_json(value: Any) -> Any:
-    """Dates as ISO 8601, UUIDs as text, decimals as numbers; what else JSON has no word for makes a bad record."""
-    if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: as_json(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(inner) for inner in value]
-    return value
+#: An interface, as PostgreSQL's ``inet``, is an address too.
+_AS_TEXT = (UUID, ip.IPv4Address, ip.IPv4Network, ip.IPv6Address, ip.IPv6Network)
+#: Digits. Python writes no longer integer, and no number of JSON is as large.
+_MOST_DIGITS = 4000
+_SECOND = 10**9
 
 
-def as_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's columns; ``vector`` may be written as JSON, and NULL is no vector."""
-    fields = {name: as_json(value) for name, value in row.items()}
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that its library could not read; ``why`` says what is wrong with it."""
+
+    why: str
+
+
+def make_row(where: str, columns: Mapping[str, Any], cursor: Cursor) -> Row:
+    """The row, or why it is none. ``vector`` may be written as JSON, and NULL is no vector."""
+    fields: dict[str, Any] = {}
+    for name, value in columns.items():
+        try:
+            fields[name] = as_json(value)
+        except ValueError as error:
+            return Row(where, None, cursor, f"{name}: {error}")
     if isinstance(fields.get("vector"), str):
         fields["vector"] = _parsed(fields["vector"])
     if fields.get("vector", 0) is None:
         del fields["vector"]
-    return fields
+    return Row(where, fields, cursor)
+
+
+def as_json(value: Any) -> Any:
+    """Raises ValueError for a value that could not be read. What else JSON has no word for stays as
+    it is: the rules of records name its field."""
+    for kinds, write in _FORMS:
+        if isinstance(value, kinds):
+            return write(value)
+    return value
+
+
+def _refuse(value: Unreadable) -> None:
+    raise ValueError(value.why)
+
+
+def _object(value: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: as_json(inner) for name, inner in value.items()}
+
+
+def _list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
+    return [as_json(inner) for inner in value]
+
+
+def _duration(value: timedelta) -> str:
+    return duration_text(value // timedelta(microseconds=1) * 1000)
+
+
+def duration_text(nanoseconds: int) -> str:
+    """As ISO 8601 writes it: ``P1DT2H3M4.5S``."""
+    seconds, fraction = divmod(abs(nanoseconds), _SECOND)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    exact = f"{seconds}.{fraction:09}".rstrip("0") if fraction else str(seconds)
+    day = f"{days}D" if days else ""
+    parts = [(str(hours), "H"), (str(minutes), "M"), (exact, "S")]
+    clock = "".join(f"{number}{unit}" for number, unit in parts if number != "0")
+    text = f"{day}T{clock}" if clock else day or "T0S"
+    return f"-P{text}" if nanoseconds < 0 else f"P{text}"
+
+
+def _number(value: Decimal) -> int | float:
+    if not value.is_finite():  # then the record's rules say what is wrong with it
+        return float(value)
+    if value.adjusted() > _MOST_DIGITS:
+        digits = value.adjusted() + 1
+        raise ValueError(f"is a number of {digits:,} digits; select it as text")
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _parsed(text: str) -> Any:
@@ -38,3 +98,15 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text  # then the record's rules say what is wrong with it
+
+
+_FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((str, bool, int, float), lambda value: value),
+    (dict, _object),
+    ((list, tuple), _list),
+    ((date, datetime, time), lambda value: value.isoformat()),
+    (timedelta, _duration),
+    (Decimal, _number),
+    (_AS_TEXT, str),
+    (Unreadable, _refuse),
+)

@@ -70,6 +70,15 @@ def test_the_query_keeps_its_colons_and_comments_and_may_begin_with(opened, shop
     assert ids(opened(f"sql:SHOP_URL:{query}").read(None)) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("written", [r"\d+", r"a\:b", r"\\", ":x", "::", r"\::x", "50 %", "%s", "a:b:c", r"\:"])
+def test_the_database_gets_the_query_as_it_is_written(opened, shop, postgres_url, monkeypatch, written):
+    for url in (None, postgres_url):
+        if url:
+            monkeypatch.setenv("SHOP_URL", url)
+        (row,) = opened(f"sql:SHOP_URL:SELECT 1 AS id, '{written}' AS text").read(None)
+        assert row.fields["text"] == written
+
+
 def test_a_query_cannot_write(opened, shop, tmp_path):
     with pytest.raises(Refused):
         opened("sql:SHOP_URL:DELETE FROM items")

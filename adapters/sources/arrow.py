@@ -1,0 +1,124 @@
+"""Values of Arrow arrays as Python has them, without pandas and without loss.
+
+Python's own date and time types end at microseconds and at the year 9999. Nanoseconds become text
+here; what does not fit becomes ``Unreadable``, so that one value is one bad record.
+"""
+
+import importlib
+from typing import Any
+
+from adapters.sources.values import Unreadable, duration_text
+
+# An extra: whoever imports this module has Arrow arrays at hand.
+pa: Any = importlib.import_module("pyarrow")
+types: Any = importlib.import_module("pyarrow.types")
+
+_LISTS = (
+    types.is_list,
+    types.is_large_list,
+    types.is_fixed_size_list,
+    types.is_list_view,
+    types.is_large_list_view,
+)
+_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_MOMENT, _TIME = "0000-00-00T00:00:00.000000", "00:00:00.000000"
+#: Raised by pyarrow for a value that is no text or out of range; KeyError is an unknown time zone.
+_UNREADABLE = (ValueError, OverflowError, KeyError, NotImplementedError)
+
+
+def read_column(array: Any) -> list[Any]:
+    """The array's values: structs and maps as objects, ``Unreadable`` for what does not fit."""
+    if not _needs_care(array.type):
+        try:
+            return list(array.to_pylist())
+        except _UNREADABLE:
+            pass  # one of them; value by value tells which
+    return [_value(scalar) for scalar in array]
+
+
+def _needs_care(kind: Any) -> bool:
+    """Whether ``to_pylist`` needs pandas for it, or gives what JSON has another form for."""
+    if types.is_dictionary(kind):
+        return _needs_care(kind.value_type)
+    if types.is_map(kind) or types.is_duration(kind):
+        return True
+    if types.is_timestamp(kind) or types.is_time64(kind):
+        return bool(kind.unit == "ns")
+    return any(_needs_care(inner) for inner in _inner_types(kind))
+
+
+def _inner_types(kind: Any) -> list[Any]:
+    if types.is_struct(kind):
+        return [kind.field(at).type for at in range(kind.num_fields)]
+    return [kind.value_type] if _is_list(kind) else []
+
+
+def _is_list(kind: Any) -> bool:
+    return any(test(kind) for test in _LISTS)
+
+
+def _value(scalar: Any) -> Any:
+    if not scalar.is_valid:
+        return None
+    kind = scalar.type
+    if types.is_dictionary(kind):
+        return _value(scalar.value)
+    if _is_list(kind):
+        return [_value(inner) for inner in scalar.values]
+    if types.is_struct(kind) or types.is_map(kind):
+        return _object(_entries(scalar))
+    try:
+        return _leaf(scalar)
+    except _UNREADABLE as error:
+        return Unreadable(f"cannot be read as {kind}: {error}")
+
+
+def _entries(scalar: Any) -> list[tuple[Any, Any]]:
+    if types.is_map(scalar.type):
+        return [(_key(pair[0]), pair[1]) for pair in scalar.values]
+    return [(scalar.type.field(at).name, scalar[at]) for at in range(scalar.type.num_fields)]
+
+
+def _leaf(scalar: Any) -> Any:
+    if types.is_duration(scalar.type):
+        return duration_text(scalar.value * _NANOSECONDS[scalar.type.unit])
+    if types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
+        return _exact(scalar.value, pa.timestamp("us", scalar.type.tz), _MOMENT)
+    if types.is_time64(scalar.type) and scalar.type.unit == "ns":
+        return _exact(scalar.value, pa.time64("us"), _TIME)
+    return scalar.as_py()
+
+
+def _exact(nanoseconds: int, coarse: Any, form: str) -> str:
+    """ISO 8601, nine digits where the last three are not all zero. ``form`` ends at the sixth."""
+    microseconds, rest = divmod(nanoseconds, 1000)
+    value = pa.scalar(microseconds, coarse).as_py()
+    if not rest:
+        return str(value.isoformat())
+    text = value.isoformat(timespec="microseconds")
+    return f"{text[: len(form)]}{rest:03}{text[len(form) :]}"
+
+
+def _key(scalar: Any) -> Any:
+    """JSON's objects have text for keys; numbers and dates are written as it."""
+    key = _value(scalar)
+    if isinstance(key, bool | bytes | list | dict):
+        found = type(key).__name__
+        return Unreadable(f"has a key that is a {found}; expected text, numbers or dates")
+    return key if isinstance(key, Unreadable) else _key_text(key)
+
+
+def _key_text(key: Any) -> str:
+    return str(key.isoformat()) if hasattr(key, "isoformat") else str(key)
+
+
+def _object(entries: list[tuple[Any, Any]]) -> Any:
+    """JSON has no object with one key twice; Python's would keep the last value alone."""
+    found: dict[str, Any] = {}
+    for key, scalar in entries:
+        if isinstance(key, Unreadable):
+            return key
+        if key in found:
+            return Unreadable(f"has the key {key!r:.80} twice")
+        found[key] = _value(scalar)
+    return found
