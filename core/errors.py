@@ -56,7 +56,7 @@ class Misconfigured(Unavailable):
 class Limited(Unavailable):
     """The collection's rate limit allows no more requests for now."""
 
-    def __init__(self, message: str, seconds: float) -> None:
+    def __init__(self, message: str, seconds: float = 1.0) -> None:
         super().__init__(message)
         self.seconds = seconds
 
