@@ -6,6 +6,7 @@ import re
 from dotenv import dotenv_values
 
 from core.errors import Refused
+from core.quoting import quoted
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -13,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def secret(name: str, what: str) -> str:
     """The variable's value, never to be shown. Raises Refused, saying ``what`` it is for, where it is not set."""
     if not _NAME.fullmatch(name):
-        raise Refused(f"{what}: {name!r} is no name of an environment variable; expected letters, digits and _")
+        raise Refused(f"{what}: {quoted(name)} is no name of an environment variable; expected letters, digits and _")
     value = os.environ.get(name) or dotenv_values(".env").get(name)
     if not value:
         raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")

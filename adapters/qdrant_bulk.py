@@ -22,6 +22,7 @@ from adapters.qdrant_points import batches, next_page
 from adapters.qdrant_rest import FIRST_PAGE, RestPoints, most_copied, most_written
 from core.errors import Refused, Unavailable
 from core.ports import Point, PointId
+from core.quoting import error_text
 
 _PROBE = 2.0
 #: Writes of a copy under way at once: the server takes them while the next page is read. More were not faster.
@@ -161,7 +162,7 @@ class GrpcPoints:
             yield
         except grpc.RpcError as error:
             if error.code() in _SAID_NO:
-                raise Refused(f"{self._rest} refused: {error.details()}") from error
+                raise Refused(f"{self._rest} refused: {error_text(error.details() or '', 500)}") from error
             raise Unavailable(f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}") from error
 
     def _channel(self) -> Any:

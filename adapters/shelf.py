@@ -10,6 +10,7 @@ from adapters.shelf_remote import RemoteShelf
 from core.errors import Refused, Unavailable
 from core.naming import check_name
 from core.ports import Shelf
+from core.quoting import quoted
 
 _MANIFEST = "manifest.json"
 _PIECE = 1 << 20
@@ -99,7 +100,7 @@ class FolderShelf:
     def _file(self, backup: str, name: str) -> Path:
         """A name out of a manifest leads to no other folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
-            raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quoted(name)} is no file's name")
         return self._of(backup) / name
 
     def _fill(self, handle: int, start: int, content: bytes) -> None:

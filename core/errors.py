@@ -10,18 +10,21 @@ AppError
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
-The class docstring is the default message. A message names the thing, the value, the bound and the next act.
+The class docstring is the default message. A message names the thing, the value, the bound and the next act; values are
+shown by ``core.quoting``, and no message is longer than that allows.
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from core.quoting import bounded
 
 
 class AppError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+        super().__init__(bounded(message or (self.__doc__ or "").strip()))
 
 
 class Refused(AppError):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from adapters import broker, database
 from core import events
 from core.errors import AppError, Refused, Unavailable
+from core.quoting import bounded
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
@@ -62,7 +63,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
         raise
     except (AppError, OperationalError, InterfaceError, OSError, KeyboardInterrupt) as error:
         how, code = next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
-        screen.note(f"{how}: {_words(error)}".removesuffix(": "))
+        screen.note(bounded(f"{how}: {_words(error)}".removesuffix(": ")))
         return code
 
 
