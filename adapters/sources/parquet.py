@@ -13,6 +13,7 @@ from adapters.sources.files import File, absolute, find, fingerprint, must_be_as
 from adapters.sources.values import as_fields
 from core.errors import Refused
 from core.ports import Cursor, Row
+from core.quoting import column_names, error_text
 
 _BATCH = 256
 
@@ -52,7 +53,7 @@ class ParquetSource:
         for file in self._files:
             names = self._opened(file).schema_arrow.names
             if "id" not in names:
-                raise Refused(f"{file.name} has the columns {', '.join(names)}; one must be named id")
+                raise Refused(f"{file.name} has the columns {column_names(names)}; one must be named id")
         if not self._size:
             raise Refused(f"{self._patterns} holds no row: {', '.join(file.name for file in self._files)[:500]}")
 
@@ -108,4 +109,4 @@ def _translated(file: File) -> Iterator[None]:
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise Refused(f"{file.name} is no Parquet file that can be read: {error}") from error
+            raise Refused(f"{file.name} is no Parquet file that can be read: {error_text(error)}") from error

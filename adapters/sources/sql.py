@@ -22,6 +22,7 @@ from adapters.own_files import OwnFiles
 from adapters.sources.values import as_fields
 from core.errors import Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
+from core.quoting import column_names, cut, error_text
 
 _PAGE = 1000
 #: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.
@@ -56,7 +57,7 @@ class SqlSource:
         with self._connected() as connection:
             columns = list(connection.execute(self._around("q.*", "WHERE 1 = 0")).keys())
             if "id" not in columns:
-                raise Refused(f"{self._name}: the query gives {', '.join(columns)}; one column must be named id")
+                raise Refused(f"{self._name}: the query gives {column_names(columns)}; one column must be named id")
             without = connection.scalar(self._around("count(*) - count(q.id)"))
         if not self.size():
             raise Refused(f"{self._name}: the query gives no row")
@@ -85,7 +86,7 @@ class SqlSource:
             same = same + 1 if fields["id"] == after else 1
             after = fields["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield Row(f"{self._name}, row {number}, id {after}", fields, at)
+            yield Row(f"{self._name}, row {number}, id {cut(str(after))}", fields, at)
 
     def _rows(self, after: int | str | None) -> Iterator[dict[str, Any]]:
         """From the rows with the id ``after`` on, those included."""
@@ -119,9 +120,9 @@ class SqlSource:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 yield connection
         except DBAPIError as error:
-            said = " ".join(str(error.orig).split()).replace(url.password or "\0", "***")
+            said = _said(error).replace(url.password or "\0", "***")
             kind = Unavailable if _may_pass(error) else Refused
-            raise kind(f"{self._name}: {said}") from None
+            raise kind(f"{self._name}: {error_text(said)}") from None
 
     def _engine(self, url: URL) -> Engine:
         backend = url.get_backend_name()
@@ -148,6 +149,13 @@ class SqlSource:
             raise Refused(
                 f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
+
+
+def _said(error: DBAPIError) -> str:
+    """The message and what the database advises; its details and context repeat rows and the query."""
+    about = getattr(error.orig, "diag", None)
+    primary = getattr(about, "message_primary", None)
+    return f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)
 
 
 def _may_pass(error: DBAPIError) -> bool:
