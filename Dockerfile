@@ -13,7 +13,8 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 HF_HOM
 
 # Volumes mounted here for the first time take over this owner.
 RUN useradd --system --uid 10001 --create-home rollouts \
-    && install --directory --owner=rollouts /models /state /srv/indexes \
+    && install --directory --owner=rollouts /models /srv/indexes \
+    && install --directory --owner=rollouts --mode=0700 /state \
     && python3 -m venv --system-site-packages /opt/rollouts
 
 WORKDIR /build

@@ -1,5 +1,6 @@
 """The database: one engine per process, SQLite made safe for several processes, PostgreSQL made to give up in time."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from adapters import private
 from core.database_faults import explained
 from core.errors import Refused, Unavailable
 
@@ -125,6 +127,16 @@ def _sqlite(url: URL) -> Engine:
         _make_folder(file.parent)
     engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False}, hide_parameters=True)
 
+    @event.listens_for(engine, "do_connect")
+    def _keep_private(*_: Any) -> None:
+        """SQLite makes what stands beside the database with the database's own mode. What cannot be done here it
+        will not do either, and says so."""
+        if file is not None and url.query.get("mode", "rwc") == "rwc":
+            with suppress(OSError):
+                private.make_file(file.resolve())
+                for beside in sqlite_files(file.resolve())[1:]:
+                    private.tighten(beside)
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
@@ -140,7 +152,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError as error:
         raise Refused(
             f"ROLLOUTS_DATABASE_URL: its folder {folder} cannot be made: {error.strerror or error}"

@@ -21,6 +21,7 @@ from adapters.splitting import by_count, room
 from core.errors import Refused, Unavailable
 from core.index_file import ProviderSpec
 from core.ports import FloatArray
+from core.quoting import error_text
 
 #: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE`` and take ``_READ``.
 _PATIENCE, _READ, _CONNECT = 20.0, 30.0, 5.0
@@ -124,7 +125,9 @@ class Hosted:
             made = np.array([each["embedding"] for each in data], dtype=np.float32)
             places = [each["index"] for each in data]
         except (ValueError, TypeError, KeyError) as error:
-            raise Refused(f"{self._what} does not answer as an embeddings endpoint: {error!r}") from error
+            raise Refused(
+                f"{self._what} does not answer as an embeddings endpoint: {type(error).__name__}: {error_text(error)}"
+            ) from error
         if made.ndim != 2 or places != list(range(count)) or not made.shape[1]:
             raise Refused(f"{self._what} answers {len(data)} vectors of shape {made.shape}; {count} texts were sent")
         if not np.isfinite(made).all():
@@ -159,8 +162,8 @@ def _said(answer: httpx.Response, key: str) -> str:
         said = error["message"] if isinstance(error, dict) else error
     except (ValueError, TypeError, KeyError):
         pass
-    shown = " ".join(str(said).split())
-    return (shown.replace(key, "***") if key else shown)[:300]
+    shown = str(said)
+    return error_text(shown.replace(key, "***") if key else shown, 300)
 
 
 def _tokens(text: str) -> int:

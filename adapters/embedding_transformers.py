@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 from adapters.splitting import by_tokens, room
 from core.errors import Refused, Unavailable
 from core.ports import FloatArray
+from core.quoting import PLACE, quoted
 
 #: Throughput was best here, longest texts together (libraries.md, «Embedding speed»).
 _BATCH = 32
@@ -54,7 +55,7 @@ class SentenceTransformers:
     def __init__(self, model: str, revision: str | None, dtype: str) -> None:
         folder = Path(model).is_dir()
         if folder and revision is not None:
-            raise Refused(f"embedding.revision {revision!r}: the folder {model} has no revisions; remove the key")
+            raise Refused(f"embedding.revision {quoted(revision)}: the folder {model} has no revisions; remove the key")
         self._model = model if folder or "/" in model else f"sentence-transformers/{model}"
         self._revision, self._dtype = revision, dtype
         self._loading = Lock()
@@ -96,8 +97,8 @@ class SentenceTransformers:
         limit = min(number for number in (most, reads) if number) if most or reads else 0
         if loaded.tokenizer is None or not limit:
             raise Refused(
-                f"embedding model {self._model!r} counts no tokens or has no limit; name embedding.chunk.max_tokens, "
-                "or take a model with a tokenizer"
+                f"embedding model {quoted(self._model, PLACE)} counts no tokens or has no limit; "
+                "name embedding.chunk.max_tokens, or take a model with a tokenizer"
             )
         taken = loaded.tokenizer.encode((loaded.model.prompts.get("document") or "") + beside).ids
         return by_tokens(loaded.tokenizer, text, room(limit, len(taken)), overlap)
@@ -162,7 +163,9 @@ def _read(name: str, revision: str | None, dtype: str) -> Any:
     if name == _MINILM and revision in {None, _MINILM_REVISION} and (folder := _packaged()):
         return _from_folder(str(folder), dtype)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise Refused(f"embedding model {name!r}: there is no such folder, and names on the model hub are OWNER/NAME")
+        raise Refused(
+            f"embedding model {quoted(name, PLACE)}: there is no such folder, and names on the model hub are OWNER/NAME"
+        )
     try:
         return _open(name, revision, dtype, local_files_only=True)
     except OSError:  # not in the cache, or only parts of it
@@ -174,14 +177,16 @@ def _from_folder(folder: str, dtype: str) -> Any:
     try:
         return _open(folder, None, dtype, local_files_only=True)
     except OSError as error:
-        raise Refused(f"embedding model {folder!r} cannot be read from this folder: {error}") from error
+        raise Refused(f"embedding model {quoted(folder, PLACE)} cannot be read from this folder: {error}") from error
 
 
 def _fetch(name: str, revision: str | None, dtype: str) -> Any:
     try:
         return _open(name, revision, dtype, local_files_only=False)
     except OSError as error:
-        raise Unavailable(f"embedding model {name!r} could not be fetched from the model hub: {error}") from error
+        raise Unavailable(
+            f"embedding model {quoted(name, PLACE)} could not be fetched from the model hub: {error}"
+        ) from error
 
 
 def _open(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
@@ -192,7 +197,9 @@ def _open(name: str, revision: str | None, dtype: str, *, local_files_only: bool
     try:
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
     except (ValueError, RuntimeError, SafetensorError) as error:
-        raise Refused(f"embedding model {name!r} is none that sentence-transformers can read: {error}") from error
+        raise Refused(
+            f"embedding model {quoted(name, PLACE)} is none that sentence-transformers can read: {error}"
+        ) from error
 
 
 def _packaged() -> Path | None:
@@ -217,7 +224,7 @@ def _sha256(path: Path) -> str:
 
 def _ask_hub(name: str, revision: str | None) -> None:
     hub = importlib.import_module("huggingface_hub")
-    what = f"embedding model {name!r}" + (f" at revision {revision!r}" if revision else "")
+    what = f"embedding model {quoted(name, PLACE)}" + (f" at revision {quoted(revision)}" if revision else "")
     if hub.is_offline_mode():
         raise Refused(
             f"{what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset that, or give a folder"

@@ -13,6 +13,7 @@ from adapters.own_files import OwnFiles, Watch
 from core.errors import Refused
 from core.index_file import EmbeddingSpec, ProviderSpec
 from core.ports import Embedder
+from core.quoting import PLACE, quoted
 
 Providers = Callable[[], Mapping[str, ProviderSpec]]
 
@@ -48,18 +49,18 @@ def _check_folder(model: str, own: OwnFiles) -> None:
     for folder in (Path(name) for name in named if name and Path(name).is_dir()):
         watch = Watch(own)
         for path in (folder, *folder.glob("*"), *folder.glob("*/*")):
-            watch.refuse(path, f"embedding model {str(path)!r}")
+            watch.refuse(path, f"embedding model {quoted(str(path), PLACE)}")
 
 
 def _provider(spec: EmbeddingSpec, kind: str, model: str, providers: Mapping[str, ProviderSpec]) -> ProviderSpec:
     if kind not in providers or not model:
         known = ", ".join(f"{name}:…" for name in (*EMBEDDERS, *providers))
         raise Refused(
-            f"embedding model {spec.model!r} is not known; expected {known}, a plain sentence-transformers name, or a "
-            "provider that the index file declares"
+            f"embedding model {quoted(spec.model, PLACE)} is not known; expected {known}, "
+            "a plain sentence-transformers name, or a provider that the index file declares"
         )
     if spec.revision is not None or spec.dtype != "float32":
-        raise Refused(f"embedding model {spec.model!r} has no revision and only dtype float32; remove these keys")
+        raise Refused(f"embedding model {quoted(spec.model)} has no revision and only dtype float32; remove these keys")
     return providers[kind]
 
 

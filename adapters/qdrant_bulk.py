@@ -23,6 +23,7 @@ from adapters.qdrant_points import MOST_POINTS, batches, next_page
 from adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
 from core.errors import Refused, Unavailable
 from core.ports import Limits, Point, PointId
+from core.quoting import error_text
 
 _PROBE = 2.0
 #: The metadata in which a rate limit says how long to wait.
@@ -169,7 +170,7 @@ class GrpcPoints:
             yield
         except grpc.RpcError as error:
             if error.code() in _SAID_NO:
-                raise Refused(f"{self._rest} refused: {error.details()}") from error
+                raise Refused(f"{self._rest} refused: {error_text(error.details() or '', 500)}") from error
             limited = rate_error(self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_WAIT))
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and limited is not None:
                 raise limited from error

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
+from adapters import private
 from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
 from core.errors import Busy, Refused, Unavailable
 from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
@@ -103,6 +104,8 @@ class LocalStore:
                 )
             )
             self._do(_hurry)
+            if self._folder is not None:
+                private.tighten_below(self._folder)
 
     def drop(self, collection: str) -> None:
         with self._lock:
@@ -302,7 +305,8 @@ class LocalStore:
         warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
         if self._folder is None:
             return QdrantLocal(_MEMORY)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self._folder)
+        private.make_file(self._folder / ".rollouts-claim")
         claim = (self._folder / ".rollouts-claim").open("wb")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -314,6 +318,7 @@ class LocalStore:
                 "to a Qdrant server"
             ) from error
         self._claim = claim
+        private.tighten_below(self._folder)
         _hurry(client)
         return client
 

@@ -11,6 +11,7 @@ from qdrant_client.conversions.conversion import grpc_to_payload
 
 from adapters.qdrant_points import OneVector, checked
 from core.ports import FloatArray, Point, PointId
+from core.quoting import quoted
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
 _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
@@ -95,7 +96,7 @@ def _value(value: Any) -> Any:
         return pb.Value(struct_value=pb.Struct(fields={key: _value(one) for key, one in value.items()}))
     if isinstance(value, list | tuple):
         return pb.Value(list_value=pb.ListValue(values=[_value(one) for one in value]))
-    raise TypeError(f"{value!r} is not JSON")
+    raise TypeError(f"{quoted(value)} is not JSON")
 
 
 def _array(vector: Any) -> OneVector:

@@ -19,6 +19,7 @@ from adapters.qdrant_search import hits, question
 from adapters.qdrant_snapshots import Place
 from core.errors import Refused, Unavailable
 from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
+from core.quoting import quoted
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
@@ -389,7 +390,7 @@ def _version(text: str) -> tuple[int, int, int]:
     """Of ``1.16.3`` and of ``1.17.0-dev`` alike."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
-        raise Refused(f"Qdrant told version {text!r}; expected numbers such as 1.16.3")
+        raise Refused(f"Qdrant told version {quoted(text)}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from adapters import private
 from adapters.shelf_remote import RemoteShelf
 from core.errors import Refused, Unavailable
 from core.naming import check_name
 from core.ports import Shelf
+from core.quoting import quoted
 
 _MANIFEST = "manifest.json"
 _PIECE = 1 << 20
@@ -46,8 +48,9 @@ class FolderShelf:
 
     def seal(self, backup: str, manifest: str) -> None:
         path = self._of(backup) / _MANIFEST
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         fresh = path.with_suffix(".part")
+        private.make_file(fresh)
         with fresh.open("wb") as file:
             file.write(manifest.encode())
             os.fsync(file.fileno())
@@ -63,7 +66,7 @@ class FolderShelf:
     def write(self, backup: str, name: str, start: int, content: bytes) -> None:
         path = self._file(backup, name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
@@ -99,7 +102,7 @@ class FolderShelf:
     def _file(self, backup: str, name: str) -> Path:
         """A name out of a manifest leads to no other folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
-            raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quoted(name)} is no file's name")
         return self._of(backup) / name
 
     def _fill(self, handle: int, start: int, content: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from core.errors import AppError, Refused, Unavailable
 from core.naming import check_name
+from core.quoting import quoted
 
 _MANIFEST = "manifest.json"
 
@@ -110,7 +111,7 @@ class RemoteShelf:
     def _file(self, backup: str, name: str) -> str:
         """A name out of a manifest leads to no other folder."""
         if name in ("", ".", "..", _MANIFEST) or "/" in name or "\\" in name:
-            raise Refused(f"backup {backup} is damaged: {name!r} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quoted(name)} is no file's name")
         return self._of(backup, name)
 
     def _chain(self, backup: str, name: str) -> list[tuple[int, int]]:

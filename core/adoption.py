@@ -19,6 +19,7 @@ from core.models import Version
 from core.naming import check_name
 from core.plan import State
 from core.ports import Embedder, FloatArray, Point, Schema
+from core.quoting import cut
 from core.readiness import about
 from core.routing import table
 from core.schema import dense_names, vector_params
@@ -69,7 +70,7 @@ def _target(services: Services, alias: str, collection: str | None) -> str:
     check_name("alias", alias)
     aliases = services.store.aliases()
     if alias not in aliases:
-        raise Unknown(f"alias {alias} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
     found = check_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")

@@ -13,6 +13,7 @@ from core.errors import Refused
 from core.evidence.sampling import Sample, offer
 from core.models import Version
 from core.ports import Point, PointId, VectorStore
+from core.quoting import quoted
 from core.readiness import about
 from core.records import OURS
 from core.schema import between
@@ -31,7 +32,7 @@ def diff(services: Services, alias: str, one: str, other: str, sample: int = SAM
     cannot be compared where a collection is gone: then ``content`` is None."""
     rows = [lineage.find(services, alias, named) for named in (one, other)]
     if rows[0].collection == rows[1].collection:
-        raise Refused(f"{one!r} and {other!r} are the same version of {alias}; name two")
+        raise Refused(f"{quoted(one)} and {quoted(other)} are the same version of {alias}; name two")
     there = services.store.collections()
     gone = [row.collection for row in rows if row.collection not in there]
     facts = [_facts(services.store, row, there) for row in rows]

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from core.quoting import quoted
+
 #: The fields of a cron line and their bounds; Sunday is 0.
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
 _PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(0*[1-9]\d*))?")
@@ -96,7 +98,7 @@ def _numbers(text: str, name: str, low: int, high: int) -> frozenset[int]:
     """What one field names: ``*``, numbers, ranges and steps, separated by commas; ``5/15`` is ``5-59/15``."""
     ranges = [_range(part, low, high) for part in map(_PART.fullmatch, text.split(","))]
     if not all(part and low <= part[0] <= part[-1] <= high for part in ranges):
-        raise ValueError(f"{name} is {text!r}; expected *, numbers from {low} to {high}, ranges or steps")
+        raise ValueError(f"{name} is {quoted(text)}; expected *, numbers from {low} to {high}, ranges or steps")
     return frozenset(number for part in ranges for number in part)
 
 

@@ -6,6 +6,7 @@ read, or whether the result is checked.
 
 from core import commands
 from core.errors import Refused
+from core.quoting import PLACE, quoted
 from core.services import Services
 from core.versions import without_credentials
 
@@ -16,7 +17,7 @@ def deploy(services: Services, alias: str, source: str = "", *, validate: bool =
     declared = services.indexes()
     if alias not in declared:
         known = ", ".join(sorted(declared)) or "none"
-        raise Refused(f"index {alias!r} is not declared in the index file; declared: {known}")
+        raise Refused(f"index {quoted(alias)} is not declared in the index file; declared: {known}")
     _check_source(alias, declared[alias].source, source)
     if not validate:
         raise Refused(
@@ -31,4 +32,7 @@ def _check_source(alias: str, declared: str | None, asked: str) -> None:
         raise Refused(f"index {alias} declares no source, and none can be named here: a person deploys it")
     shown = without_credentials(declared)
     if asked and asked not in (declared, shown):
-        raise Refused(f"source {asked!r} is not what the index file declares for {alias}: {shown!r}; or leave it out")
+        raise Refused(
+            f"source {quoted(asked, PLACE)} is not what the index file declares for {alias}: "
+            f"{quoted(shown, PLACE)}; or leave it out"
+        )

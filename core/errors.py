@@ -12,13 +12,15 @@ AppError
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
-The class docstring is the default message. A message names the thing, the value, the bound and the next act. It often
-repeats what a library or a server said, so the secrets that this process knows are taken out of it here, once.
+The class docstring is the default message. A message names the thing, the value, the bound and the next act; values are
+shown by ``core.quoting``, and no message is longer than that allows. It often repeats what a library or a server said,
+so the secrets that this process knows are taken out of it here, once.
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from core.quoting import bounded
 from core.redaction import redact
 
 
@@ -26,7 +28,8 @@ class AppError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(redact(message) or (self.__doc__ or "").strip())
+        # A secret is taken out before the text is cut: half of one would not be found.
+        super().__init__(bounded(redact(message) or (self.__doc__ or "").strip()))
 
 
 class Refused(AppError):

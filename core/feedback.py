@@ -20,6 +20,7 @@ from core.experiments.assignment import assign, group
 from core.exposures import Exposure, Ledger, unit_of
 from core.lifecycle import ExperimentStatus
 from core.measures import histogram
+from core.quoting import quoted
 from core.services import Services
 from core.tally import Tally
 
@@ -76,7 +77,7 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
     ended, control answers everybody."""
     row = session.get(Experiment, given.experiment_id)
     if row is None:
-        words = f"there is no experiment {given.experiment_id!r}; `rollouts experiment list` shows them"
+        words = f"there is no experiment {quoted(given.experiment_id)}; `rollouts experiment list` shows them"
         raise _Fault("unknown experiment", words)
     spec = ExperimentSpec.model_validate(row.spec)
     metric = _metric(row, spec, given)
@@ -93,7 +94,7 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
     found = ledger.exposed([unit]).get(unit)
     if found is None:
         raise _unexposed(row, spec, given.user_id)
-    _check_open(now, found.closes_at, f"user {given.user_id!r}")
+    _check_open(now, found.closes_at, f"user {quoted(given.user_id)}")
     if row.status == ExperimentStatus.RUNNING and given.variant and given.variant != found.variant:
         ledger.cross([unit])
     _add(ledger, metric, given, unit, found)
@@ -103,29 +104,36 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
 def _unexposed(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
     """Who does not take part is served by control like anybody: his feedback says nothing against the data."""
     if row.status != ExperimentStatus.RUNNING:
-        return _Fault("not taking part", f"user {user_id!r} did not take part in experiment {row.id}, which has ended")
+        return _Fault(
+            "not taking part", f"user {quoted(user_id)} did not take part in experiment {row.id}, which has ended"
+        )
     coverage = row.stages[-1]["coverage"]
     if assign(row.id, user_id, tuple(mine for (mine,) in spec.ranges(coverage))) is None:
-        words = f"user {user_id!r} does not take part in experiment {row.id}: {coverage / 100:g} % of the users do"
+        words = (
+            f"user {quoted(user_id)} does not take part in experiment {row.id}: {coverage / 100:g} % of the users do"
+        )
         return _Fault("not taking part", words)
     return _Fault(
-        "never exposed", f"user {user_id!r} was never exposed to experiment {row.id}; search first", early=True
+        "never exposed", f"user {quoted(user_id)} was never exposed to experiment {row.id}; search first", early=True
     )
 
 
 def _click(session: Session, now: datetime, given: Feedback) -> bool:
     seen = interleaving.find(session, given.experiment_id, given.query_id)
     if seen is None:
-        words = f"no list was served for query_id {given.query_id!r} in experiment {given.experiment_id}; search first"
+        asked, experiment = quoted(given.query_id), given.experiment_id
+        words = f"no list was served for query_id {asked} in experiment {experiment}; search first"
         raise _Fault("never exposed", words, early=True)
-    _check_open(now, seen.closes_at, f"query {given.query_id!r}")
+    _check_open(now, seen.closes_at, f"query {quoted(given.query_id)}")
     if given.value <= 0:
         raise _Fault("no click", f"value {given.value:g} of {given.metric} is not above 0: report what was clicked")
     try:
         return interleaving.click(session, seen, str(given.document))
     except KeyError:
         shown = ", ".join(str(document) for document, _ in seen.served)
-        raise _Fault("unknown document", f"document {given.document!r} is not in the list served: {shown}") from None
+        raise _Fault(
+            "unknown document", f"document {quoted(given.document)} is not in the list served: {shown}"
+        ) from None
 
 
 def _check_open(now: datetime, closes_at: datetime, whose: str) -> None:
@@ -138,20 +146,20 @@ def _metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpe
         raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
     variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
-        raise _Fault("unknown variant", f"variant {given.variant!r} is none of {', '.join(variants)}")
+        raise _Fault("unknown variant", f"variant {quoted(given.variant)} is none of {', '.join(variants)}")
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":
         known = ", ".join(reported) or "none"
         measured = " is measured by the router" if metric else " is not a metric of this experiment"
-        raise _Fault("unknown metric", f"{given.metric!r}{measured}; feedback is taken for: {known}")
+        raise _Fault("unknown metric", f"{quoted(given.metric)}{measured}; feedback is taken for: {known}")
     _check_value(metric, given.value)
     return metric
 
 
 def _check_value(metric: MetricSpec, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _Fault("no number", f"value {value!r} of {metric.name} is not a finite number")
+        raise _Fault("no number", f"value {quoted(value)} of {metric.name} is not a finite number")
     if metric.sketched and not LEAST_SECONDS <= value <= MOST_SECONDS:
         raise _Fault(
             "out of range",

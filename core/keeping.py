@@ -18,6 +18,7 @@ from core.index_file import IndexSpec, RetentionSpec
 from core.lifecycle import Status
 from core.models import Deletion, Deployment
 from core.naming import check_name
+from core.quoting import cut
 from core.services import Services
 
 _MINUTES_A_DAY = 1440.0
@@ -102,7 +103,7 @@ def keep(services: Services, collection: str, *, actor: str, reason: str = "") -
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
         if not retention.cancel(session, now, collection, words, actor, status="kept", asked=reason):
-            raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")
+            raise Refused(f"no deletion of {cut(collection)} is scheduled; `rollouts list` shows those that are")
     return {"collection": collection, "status": "kept"}
 
 

@@ -11,6 +11,7 @@ from core.errors import Unknown
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.naming import check_name
+from core.quoting import cut, quoted
 from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
@@ -46,7 +47,9 @@ def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Co
     with services.sessions() as session:
         rows = _rows(session, alias, live)
         if not rows and live is None:
-            raise Unknown(f"there are no versions of {alias}; known aliases: {', '.join(sorted(aliases)) or 'none'}")
+            raise Unknown(
+                f"there are no versions of {cut(alias)}; known aliases: {', '.join(sorted(aliases)) or 'none'}"
+            )
         names = [row.collection for row in rows]
         now = _Now(live, there, _due(session, names), _brought(session, names))
         listed = [_listed(row, now) for row in rows]
@@ -69,7 +72,7 @@ def find(services: Services, alias: str, named: str) -> Version:
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)
     if found is None:
         known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
-        raise Unknown(f"{alias} has no version {named!r}; the latest: {known}")
+        raise Unknown(f"{alias} has no version {quoted(named)}; the latest: {known}")
     return found
 
 

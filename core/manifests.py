@@ -13,6 +13,7 @@ import numpy as np
 
 from core.errors import Refused
 from core.ports import Point, PointId, Schema, Shelf
+from core.quoting import quoted
 
 Watched = Callable[[Iterable[bytes]], Iterator[bytes]]
 
@@ -64,7 +65,7 @@ class Manifest:
         if content.pop(_SEAL, None) != _sealed(content):
             raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
         if content.get("format") != _FORMAT:
-            raise Refused(f"backup {backup} has format {content.get('format')!r}, this version reads {_FORMAT}")
+            raise Refused(f"backup {backup} has format {quoted(content.get('format'))}, this version reads {_FORMAT}")
         manifest = cls(**content)
         if manifest.id != backup:
             raise Refused(f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each where it was")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from core.errors import Malformed, Refused
 from core.ports import PointId
+from core.quoting import quoted
 
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 #: Namespace of point ids made from record ids that are neither integers nor UUIDs; never change it.
@@ -17,7 +18,7 @@ def check_name(what: str, name: object) -> str:
     """``name`` if it is legal. Raises Malformed."""
     if not isinstance(name, str) or not _LEGAL.fullmatch(name):
         raise Malformed(
-            f"{what} name {name!r} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
+            f"{what} name {quoted(name)} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
             "beginning with a letter or digit"
         )
     return name
@@ -40,7 +41,7 @@ def point_id(record_id: int | str) -> PointId:
     record ids would meet in one point. Raises Refused for a boolean, which Python would take for an integer.
     """
     if isinstance(record_id, bool):
-        raise Refused(f"record id {record_id!r} is not allowed: expected a string or an integer")
+        raise Refused(f"record id {quoted(record_id)} is not allowed: expected a string or an integer")
     if isinstance(record_id, int) and 0 <= record_id < 2**64:
         return record_id
     if isinstance(record_id, str) and _is_uuid(record_id):

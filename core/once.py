@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from core.caller_rows import OnceRow
 from core.commands import Along
 from core.errors import AppError, LeaseLost, Malformed, Unavailable
+from core.quoting import quoted
 from core.services import Services
 
 Answer = Mapping[str, Any]
@@ -49,7 +50,7 @@ class _Try:
 def key_of(caller: str, name: str, *request: Any) -> Key:
     """Raises Malformed for a name that is none."""
     if not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
-        raise Malformed(f"Idempotency-Key {name[:40]!r}: expected 1 to {LONGEST_KEY} printable characters")
+        raise Malformed(f"Idempotency-Key {quoted(name)}: expected 1 to {LONGEST_KEY} printable characters")
     text = json.dumps(request, sort_keys=True, default=str)
     return Key(caller, name, hashlib.sha256(text.encode()).hexdigest())
 
@@ -91,7 +92,7 @@ def _claim(session: Session, key: Key, now: datetime) -> _Try:
         session.flush()
         return _Try(1, None, None)
     if row.digest != key.digest:
-        raise Malformed(f"Idempotency-Key {key.name!r} was sent with another request before; take a new key")
+        raise Malformed(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
     if row.answer is None and row.started is None:
         if row.lease_until >= now:
             raise _busy(key)
@@ -100,13 +101,15 @@ def _claim(session: Session, key: Key, now: datetime) -> _Try:
 
 
 def _busy(key: Key) -> Unavailable:
-    return Unavailable(f"the first request with Idempotency-Key {key.name!r} is being worked at; ask again")
+    return Unavailable(f"the first request with Idempotency-Key {quoted(key.name)} is being worked at; ask again")
 
 
 def _fence(session: Session, key: Key, claim: int, started: str) -> None:
     mine = update(OnceRow).where(*_is(key), OnceRow.claim == claim, OnceRow.started.is_(None))
     if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
-        raise LeaseLost(f"Idempotency-Key {key.name!r} took too long and was taken up by another process; ask again")
+        raise LeaseLost(
+            f"Idempotency-Key {quoted(key.name)} took too long and was taken up by another process; ask again"
+        )
 
 
 def _kept(services: Services, key: Key, answer: Answer) -> Answer:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import selectinload
 from core.commands import find
 from core.errors import Unknown
 from core.models import Deletion, Deployment, EventRow, StepRow
+from core.quoting import cut
 from core.services import Services
 from core.shown import deployments as shown
 
@@ -138,7 +139,7 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
     found = services.store.aliases()
     if alias not in found:
-        raise Unknown(f"alias {alias} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
     return found[alias]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from core.index_file import IndexSpec, template_fields
 from core.naming import point_id
 from core.ports import FloatArray, PointId, Row, Schema, Vector
+from core.quoting import cut, quoted
 from core.schema import dense_names, vector_names, vector_params
 
 #: The payload key that is this product's own; a record's field of that name is dropped.
@@ -92,7 +93,7 @@ def parse(row: Row, rules: RecordRules) -> Record | BadRecord:
     try:
         return _record(row, rules)
     except _Bad as bad:
-        return BadRecord(row.where, _printable(bad.field), _printable(bad.why))
+        return BadRecord(row.where, cut(_printable(bad.field)), _printable(bad.why))
 
 
 def content_hash(identity: str, text: str) -> str:
@@ -146,9 +147,9 @@ def _id(fields: Mapping[str, Any]) -> int | str:
     if value is None:
         raise _Bad("id", "missing; every record needs its own string or integer id")
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise _Bad("id", f"is {reprlib.repr(value)}; expected a non-empty string or an integer")
+        raise _Bad("id", f"is {cut(reprlib.repr(value))}; expected a non-empty string or an integer")
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
-        raise _Bad("id", f"is {_integer(value)}, beyond 64 bits; write it as a string")
+        raise _Bad("id", f"is {quoted(value)}, beyond 64 bits; write it as a string")
     return value
 
 
@@ -158,10 +159,10 @@ def _text(fields: Mapping[str, Any], rules: RecordRules) -> str:
     names = template_fields(rules.template)
     for name in names:
         if fields.get(name) is None:
-            raise _Bad(name, f"missing; the text template {rules.template!r} needs it")
+            raise _Bad(name, f"missing; the text template {quoted(rules.template)} needs it")
     text = rules.template.format_map({name: str(fields[name]) for name in names})
     if not text.strip():
-        raise _Bad(", ".join(names), f"empty; the text template {rules.template!r} gives no text to embed")
+        raise _Bad(", ".join(names), f"empty; the text template {quoted(rules.template)} gives no text to embed")
     return text
 
 
@@ -219,7 +220,7 @@ def _finite(path: str, value: Any) -> FloatArray:
         raise _Bad(path, f"is a {type(value).__name__}; expected a list of numbers")
     if isinstance(value, list) and not {float, int}.issuperset(map(type, value)):
         at = next(at for at, number in enumerate(value) if type(number) not in {float, int})
-        raise _Bad(f"{path}[{at}]", f"is {reprlib.repr(value[at])}; expected a number")
+        raise _Bad(f"{path}[{at}]", f"is {cut(reprlib.repr(value[at]))}; expected a number")
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and that is refused below
             array = np.asarray(value, dtype=np.float32)
@@ -227,7 +228,7 @@ def _finite(path: str, value: Any) -> FloatArray:
         raise _Bad(path, "holds an integer beyond float32") from None
     if not np.isfinite(array).all():
         at = int(np.isfinite(array).argmin())
-        raise _Bad(f"{path}[{at}]", f"is {value[at]}; expected a finite float32")
+        raise _Bad(f"{path}[{at}]", f"is {quoted(value[at])}; expected a finite float32")
     return array
 
 
@@ -281,20 +282,13 @@ def _unfit(value: Any, *, is_id: bool) -> str:
         return "" if math.isfinite(value) else f"is {value}, and JSON has no such number"
     if isinstance(value, int):
         fits = is_id or -_INT64 <= value < _INT64
-        beyond = "beyond the 64-bit integers Qdrant stores; write it as a string"
-        return "" if fits else f"is {_integer(value)}, {beyond}"
+        return "" if fits else f"is {quoted(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"
     kind = f"is a {type(value).__name__}; expected JSON"
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{kind}, where bytes are written as text such as hex or base64"
     return kind
-
-
-def _integer(value: int) -> str:
-    """Python writes none of more than some thousand digits."""
-    bits = value.bit_length()
-    return str(value) if bits <= 1024 else f"an integer of {bits:,} bits"
 
 
 def _is_text(value: str) -> bool:

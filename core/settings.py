@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from core import redaction
 from core.errors import Refused
 from core.index_file import expected
+from core.quoting import quoted
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
 REMOTE = ("s3", "gs", "abfs", "sftp")
@@ -99,7 +100,9 @@ class Settings(BaseSettings):
     @classmethod
     def _no_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
-            raise ValueError(f"{wrong[0]!r} is no host name; expected names without scheme and port, such as web.lan")
+            raise ValueError(
+                f"{quoted(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
+            )
         return hosts
 
     @field_validator("backup_dir")
@@ -191,5 +194,5 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _variable_fault(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0])
-    found = "" if name in SECRET else f"found {fault['input']!r}; "
+    found = "" if name in SECRET else f"found {quoted(fault['input'])}; "
     return f"{_PREFIX}{name.upper()}: {found}{expected(fault)}"

@@ -21,6 +21,7 @@ from core.caller_rows import TokenRow
 from core.errors import Malformed, Refused, Unknown
 from core.naming import check_name
 from core.queries import iso
+from core.quoting import quoted
 from core.services import Services
 
 SCOPES = ("read", "search", "feedback", "deploy", "admin")
@@ -75,7 +76,7 @@ def revoke(services: Services, name: str, *, actor: str, reason: str = "") -> di
     with services.sessions.begin() as session:
         row = session.scalars(select(TokenRow).where(TokenRow.name == name).with_for_update()).one_or_none()
         if row is None:
-            raise Unknown(f"there is no token {name!r}; `rollouts token list` shows them")
+            raise Unknown(f"there is no token {quoted(name)}; `rollouts token list` shows them")
         now, changes = services.clock.now(session), row.revoked_at is None
         row.revoked_at = row.revoked_at or now
         event = "token.revoked" if changes else "token.unchanged"

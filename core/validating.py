@@ -12,6 +12,7 @@ from core.evidence.context import GateContext
 from core.evidence.opening import open_existing
 from core.naming import check_name
 from core.plan import State
+from core.quoting import cut
 from core.services import Services
 
 
@@ -38,7 +39,7 @@ def validate(
 def _opened(services: Services, alias: str, collection: str, options: Mapping[str, Any]) -> GateContext:
     live = services.store.aliases()
     if collection not in services.store.collections():
-        raise Refused(f"collection {collection} does not exist; name a collection, not an alias")
+        raise Refused(f"collection {cut(collection)} does not exist; name a collection, not an alias")
     spec = spec_of(services, alias, live, options)
     return open_existing(services, collection, live.get(alias), spec, {})
 

@@ -18,6 +18,7 @@ from typing import IO, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters import private
 from core import deliveries, engine, events, retention, traffic
 from core.backups import final
 from core.errors import AppError, LeaseLost, Refused
@@ -201,7 +202,8 @@ def owner() -> str:
 
 def take_lock() -> IO[str]:
     """The runner's lock; closing the file lets go of it. Raises Refused, naming the process that has it."""
-    LOCK_FILE.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(LOCK_FILE.parent)
+    private.make_file(LOCK_FILE)
     file = LOCK_FILE.open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 
 from adapters.crawl.addresses import Resolve, check_port, chosen
+from core.quoting import cut
 
 AGENT = "qdrant-rollouts"
 _SECONDS = 10.0
@@ -131,7 +132,7 @@ def _authorities() -> ssl.SSLContext:
 def _raw(answer: httpx.Response) -> Iterator[bytes]:
     coding = answer.headers.get("content-encoding", "identity").lower()
     if coding not in {"identity", "gzip", "x-gzip"}:
-        raise Bad(f"is packed as {coding}, and gzip was asked for")
+        raise Bad(f"is packed as {cut(coding)}, and gzip was asked for")
     return answer.iter_raw(_PIECE)
 
 

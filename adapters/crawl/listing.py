@@ -6,6 +6,7 @@ from typing import Any
 from xml.parsers import expat
 
 from core.errors import Refused
+from core.quoting import cut
 
 #: Characters; the protocol allows 2,048.
 _LONGEST = 8192
@@ -56,7 +57,7 @@ class _Reader:
         if len(self._path) > _DEEPEST:
             raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST} elements")
         if self._path[0] not in {"urlset", "sitemapindex"}:
-            raise Refused(f"{self._name} is no sitemap: it begins with <{self._path[0]}>")
+            raise Refused(f"{self._name} is no sitemap: it begins with <{cut(self._path[0])}>")
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:

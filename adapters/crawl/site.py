@@ -21,6 +21,7 @@ from adapters.crawl.robots import Robots
 from adapters.sources import html, markdown
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused, Unavailable
+from core.quoting import PLACE, cut
 
 #: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
 PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0
@@ -149,7 +150,7 @@ class Site:
         while len(seen) <= _HOPS:
             self._check(url)
             if url in seen:
-                raise Bad(f"redirects in a circle, by way of {url}")
+                raise Bad(f"redirects in a circle, by way of {cut(str(url), PLACE)}")
             seen.append(url)
             Pace.wait(self._home.host, self._delay)
             with self._fetcher.asked(url, most, until) as answer:
@@ -161,7 +162,7 @@ class Site:
     def _check(self, url: httpx.URL) -> None:
         self._on_site(url)
         if not self.robots.allows(url.raw_path.decode("ascii")):
-            raise Bad(f"is not for {AGENT}: robots.txt of {url.host} disallows {url.path}")
+            raise Bad(f"is not for {AGENT}: robots.txt of {url.host} disallows {cut(url.path, PLACE)}")
 
     @property
     def _delay(self) -> float:
@@ -238,7 +239,7 @@ def _read(answer: Answer) -> tuple[str, dict[str, Any]]:
         raise Bad(f"answered {answer.status}")
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in READERS:
-        raise Bad(f"is {kind or 'of no declared type'}; expected one of {', '.join(READERS)}")
+        raise Bad(f"is {cut(kind) or 'of no declared type'}; expected one of {', '.join(READERS)}")
     text = _decoded(b"".join(answer.content), answer.headers.get("content-type", ""))
     try:
         return str(answer.url), READERS[kind](text)
@@ -258,6 +259,6 @@ def _decoded(content: bytes, declared: str) -> str:
             raise LookupError
         return content.decode("utf-8-sig" if codec == "utf-8" else codec)
     except LookupError:
-        raise Bad(f"is written in {name}, which is not known") from None
+        raise Bad(f"is written in {cut(name)}, which is not known") from None
     except UnicodeDecodeError as error:
-        raise Bad(f"is not {name}: {error.reason} at byte {error.start + 1}") from error
+        raise Bad(f"is not {cut(name)}: {error.reason} at byte {error.start + 1}") from error

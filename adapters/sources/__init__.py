@@ -17,6 +17,7 @@ from adapters.sources.sql import SqlSource
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused
 from core.ports import Shelf, Source, VectorStore
+from core.quoting import PLACE, quoted
 
 #: How sites are read, as the index file says now.
 Crawl = Callable[[], CrawlSpec]
@@ -67,9 +68,14 @@ def open_source(
     kind, colon, where = text.partition(":")
     known = ", ".join(f"{name}:" for name in SOURCES)
     if "://" in text and kind not in {"sql", "sitemap"}:
-        raise Refused(f"source {text!r} is a URL; records are read from local files, tables and collections ({known})")
+        raise Refused(
+            f"source {quoted(text, PLACE)} is a URL; records are read from local files, tables and "
+            f"collections ({known})"
+        )
     if not colon or kind not in SOURCES:
-        raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
+        raise Refused(
+            f"source {quoted(text, PLACE)} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl"
+        )
     if not where.strip():
-        raise Refused(f"source {text!r} names nothing after {kind}:")
+        raise Refused(f"source {quoted(text, PLACE)} names nothing after {kind}:")
     return SOURCES[kind](where.strip(), Surroundings(roots, store, crawl, shelf, own))

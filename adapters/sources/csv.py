@@ -15,6 +15,7 @@ from typing import Any
 from adapters.own_files import OwnFiles
 from adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
 from core.errors import Refused
+from core.quoting import are_names, header_names, quoted
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -53,9 +54,17 @@ def _header(lines: Lines) -> list[str]:
         raise Refused(f"{lines.file.name}:1: the header is not CSV: {error}") from error
     twice = {name for name in header if header.count(name) > 1}
     if header and (twice or "" in header or "id" not in header):
-        fault = f"{sorted(twice)} twice" if twice else "an empty name" if "" in header else "no id"
-        raise Refused(f"{lines.file.name}:1: the header has {fault}: {header}; expected different names, id among them")
+        raise Refused(
+            f"{lines.file.name}:1: the header has {_fault(header, twice)}: {header_names([*filter(None, header)])}; "
+            "expected different names, id among them"
+        )
     return header
+
+
+def _fault(header: list[str], twice: set[str]) -> str:
+    if twice:
+        return f"{quoted(sorted(twice))} twice" if are_names(header) else "a name twice"
+    return "an empty name" if "" in header else "no id"
 
 
 def _record(line: int, header: list[str], cells: list[str]) -> Parsed:

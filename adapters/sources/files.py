@@ -25,6 +25,7 @@ from pathlib import Path
 
 from adapters.own_files import OwnFiles, Watch
 from core.errors import Refused, Unavailable
+from core.quoting import PLACE, quoted
 
 _SEPARATOR = re.compile(r",(?!\])")
 _ESCAPED = re.compile(r"\[([*?\[,])\]")
@@ -99,7 +100,7 @@ def must_be_as_found(file: File) -> None:
 
 def _matching(pattern: str, roots: Sequence[Path], watch: Watch) -> list[File]:
     if not pattern or "\0" in pattern:
-        raise Refused(f"file pattern {pattern!r} is not a path")
+        raise Refused(f"file pattern {quoted(pattern, PLACE)} is not a path")
     parts = Path(pattern).parts
     literal = [_ESCAPED.sub(r"\1", part) for part in takewhile(_is_literal, parts)]
     start = roots[0].joinpath(*literal)
@@ -115,11 +116,11 @@ def _matching(pattern: str, roots: Sequence[Path], watch: Watch) -> list[File]:
     if files and not theirs:
         names = ", ".join(file.name for file in files)[:200]
         raise Refused(
-            f"{pattern!r} matches nothing but files of this program ({names}), and no request may have them opened; "
-            "name files of your own"
+            f"{quoted(pattern, PLACE)} matches nothing but files of this program ({names}), "
+            "and no request may have them opened; name files of your own"
         )
     if not files:
-        raise Refused(f"no file matches {pattern!r}; relative patterns start in {roots[0]}")
+        raise Refused(f"no file matches {quoted(pattern, PLACE)}; relative patterns start in {roots[0]}")
     return theirs
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import AppError, Refused
 from core.ports import Cursor, Row
+from core.quoting import error_text, quoted
 
 
 class FunctionSource:
@@ -34,7 +35,9 @@ class FunctionSource:
         except AppError:
             raise
         except Exception as error:
-            raise Refused(f"{self.address} failed at its first record: {type(error).__name__}: {error}") from error
+            raise Refused(
+                f"{self.address} failed at its first record: {type(error).__name__}: {error_text(error)}"
+            ) from error
         if first is None:
             raise Refused(f"{self.address} gives no record")
 
@@ -52,7 +55,9 @@ class FunctionSource:
             if number > read:
                 yield row
             elif cursor and number == read and row.cursor["id"] != cursor["id"]:
-                raise Refused(f"{row.where} was {cursor['id']!r} before; the function must give the same records again")
+                raise Refused(
+                    f"{row.where} was {quoted(cursor['id'])} before; the function must give the same records again"
+                )
 
     def _records(self) -> Iterator[Any]:
         records = self._function()()
@@ -65,7 +70,7 @@ class FunctionSource:
             found: Callable[[], Any] | None = getattr(importlib.import_module(self._module), self._name, None)
         except ImportError as error:
             raise Refused(
-                f"{self.address} cannot be imported: {error}; it must be installed or on PYTHONPATH"
+                f"{self.address} cannot be imported: {error_text(error)}; it must be installed or on PYTHONPATH"
             ) from error
         if found is None or not callable(found):
             raise Refused(f"{self.address}: the module has no function {self._name}")

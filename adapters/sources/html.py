@@ -8,6 +8,8 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+from core.quoting import error_text
+
 _UNSEEN = {"head", "iframe", "nav", "noscript", "script", "style", "svg", "template"}
 _INLINE = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img", "ins", "kbd", "label"),
@@ -22,7 +24,7 @@ def read(content: str) -> dict[str, Any]:
         page.feed(content)
         page.close()
     except AssertionError as error:  # how it answers a malformed <![…
-        raise ValueError(f"not HTML: {error}") from None
+        raise ValueError(f"not HTML: {error_text(error)}") from None
     title = _line("".join(page.title)) or _line("".join(page.heading))
     return {**({"title": title} if title else {}), "text": _text(page.main) or _text(page.body)}
 

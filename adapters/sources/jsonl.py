@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapters.own_files import OwnFiles
 from adapters.sources.lines import BadLine, FileSource, Lines, Parsed
+from core.quoting import error_text
 
 
 def jsonl_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
@@ -32,7 +33,7 @@ def _record(line: int, text: str) -> Parsed:
     except json.JSONDecodeError as error:
         return Parsed(line, None, f"not JSON: {error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
-        return Parsed(line, None, f"not readable as JSON: {error}")
+        return Parsed(line, None, f"not readable as JSON: {error_text(error)}")
     if not isinstance(value, dict):
         return Parsed(line, None, f"is a JSON {type(value).__name__}; expected an object")
     return Parsed(line, value)

@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
+from core.quoting import yaml_problem
+
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 #: Characters. What has no heading by then is no longer looked through for one.
 _TITLE_WITHIN = 1 << 16
@@ -38,7 +40,7 @@ def _fields(front: str) -> dict[str, Any]:
             raise ValueError("front matter repeats itself by an alias (*NAME), which could make a few bytes gigabytes")
         fields = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506 - it makes no objects
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"front matter is not YAML: {error}") from None
+        raise ValueError(f"front matter is not YAML: {yaml_problem(error)}") from None
     if fields and not isinstance(fields, dict):
         raise ValueError("front matter is no object; expected lines of NAME: VALUE between its two ---")
     return fields or {}

@@ -17,6 +17,7 @@ from adapters.sources.files import File, absolute, find, fingerprint, must_be_as
 from adapters.sources.values import make_row
 from core.errors import Refused
 from core.ports import Cursor, Row
+from core.quoting import column_names, error_text
 
 _BATCH = 256
 
@@ -57,11 +58,10 @@ class ParquetSource:
             with _translated(file):
                 names = self._opened(file).schema_arrow.names
             if "id" not in names:
-                known = ", ".join(names)[:500]
-                raise Refused(f"{file.name} has the columns {known}; one must be named id")
-            twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))[:500]
+                raise Refused(f"{file.name} has the columns {column_names(names)}; one must be named id")
+            twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise Refused(f"{file.name} has more than one column {twice}; rename all but one")
+                raise Refused(f"{file.name} has more than one column {column_names(twice)}; rename all but one")
         if not self._size:
             raise Refused(f"{self._patterns} holds no row: {', '.join(file.name for file in self._files)[:500]}")
 
@@ -126,4 +126,4 @@ def _translated(file: File) -> Iterator[None]:
         except (ValueError, OSError, NotImplementedError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise Refused(f"{file.name} is no Parquet file that can be read: {error}") from error
+            raise Refused(f"{file.name} is no Parquet file that can be read: {error_text(error)}") from error

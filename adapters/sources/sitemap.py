@@ -18,6 +18,7 @@ from adapters.crawl.site import Gone, Site
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused
 from core.ports import Cursor, Row
+from core.quoting import PLACE, cut
 
 #: One page in so many may fail to come. More would be holes that nobody sees, however many bad records are allowed.
 _ONE_IN = 20
@@ -98,4 +99,4 @@ class SitemapSource:
 
 def _shown(address: str) -> str:
     """A sitemap is written by others: a password in it is not shown."""
-    return _CREDENTIALS.sub("//***@", address)
+    return cut(_CREDENTIALS.sub("//***@", address), PLACE)

@@ -24,6 +24,7 @@ from adapters.sources.values import make_row
 from core.database_faults import explained, meaning
 from core.errors import Misconfigured, Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
+from core.quoting import column_names, cut, error_text
 
 _PAGE = 1000
 #: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.
@@ -58,7 +59,7 @@ class SqlSource:
         with self._connected() as connection:
             columns = list(connection.execute(self._around("q.*", "WHERE 1 = 0")).keys())
             if "id" not in columns:
-                raise Refused(f"{self._name}: the query gives {', '.join(columns)}; one column must be named id")
+                raise Refused(f"{self._name}: the query gives {column_names(columns)}; one column must be named id")
             without = connection.scalar(self._around("count(*) - count(q.id)"))
         if not self.size():
             raise Refused(f"{self._name}: the query gives no row")
@@ -87,7 +88,7 @@ class SqlSource:
             same = same + 1 if columns["id"] == after else 1
             after = columns["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield make_row(f"{self._name}, row {number}, id {after}", dict(columns), at)
+            yield make_row(f"{self._name}, row {number}, id {cut(str(after))}", dict(columns), at)
 
     def _rows(self, after: int | str | None) -> Iterator[RowMapping]:
         """From the rows with the id ``after`` on, those included."""
@@ -130,9 +131,9 @@ class SqlSource:
         except DBAPIError as error:
             if _wrong_setting(error):
                 raise explained(error, self._name, self._variable) from None
-            said = " ".join(str(error.orig).split()).replace(url.password or "\0", "***")
+            said = _said(error).replace(url.password or "\0", "***")
             kind = Unavailable if _may_pass(error) else Refused
-            raise kind(f"{self._name}: {said}") from None
+            raise kind(f"{self._name}: {error_text(said)}") from None
 
     def _engine(self, url: URL) -> Engine:
         backend = url.get_backend_name()
@@ -182,6 +183,13 @@ def _read_every_value(connection: Connection) -> None:
 def _text_or_surrogates(data: bytes) -> str:
     """Bytes that are no UTF-8 become halves of surrogate pairs, which no record may hold."""
     return data.decode(errors="surrogateescape")
+
+
+def _said(error: DBAPIError) -> str:
+    """The message and what the database advises; its details and context repeat rows and the query."""
+    about = getattr(error.orig, "diag", None)
+    primary = getattr(about, "message_primary", None)
+    return f"{primary}. {getattr(about, 'message_hint', None) or ''}" if primary else str(error.orig)
 
 
 def _may_pass(error: DBAPIError) -> bool:

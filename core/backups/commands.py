@@ -17,6 +17,7 @@ from core.models import Deployment, Version
 from core.naming import check_name, collection_name
 from core.occupancy import open_deployment
 from core.plan import Plan
+from core.quoting import quoted
 from core.restorable import check_server
 from core.services import Services
 from core.stamps import Stamp
@@ -181,7 +182,7 @@ def _check_alone(session: Session, alias: str, kind: str) -> None:
 
 def _check_keep(keep: object) -> None:
     if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
-        raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
+        raise Refused(f"keep is {quoted(keep)}; expected how many backups to keep, 1 or more")
 
 
 def _chosen(services: Services, backup: str | None, alias: str | None) -> Manifest:

@@ -6,6 +6,7 @@ from core import manifests, queries
 from core.errors import Refused, Unknown
 from core.lifecycle import Status
 from core.models import Deployment
+from core.quoting import cut
 from core.services import Services
 from core.shown.backups import Backup, Verification
 
@@ -31,7 +32,7 @@ def record(services: Services, backup: str) -> Backup:
     for found in listed(services):
         if found["backup_id"] == backup:
             return found
-    raise Unknown(f"there is no backup {backup}; `rollouts backup list` shows them")
+    raise Unknown(f"there is no backup {cut(backup)}; `rollouts backup list` shows them")
 
 
 def verification(services: Services, run: str) -> Verification:
@@ -52,7 +53,9 @@ def latest(services: Services, alias: str) -> str:
     for found in listed(services, alias):
         if found["status"] == "done":
             return str(found["backup_id"])
-    raise Unknown(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
+    raise Unknown(
+        f"there is no backup of {cut(alias)} in {services.shelf.address}; `rollouts backup create {cut(alias)}`"
+    )
 
 
 def _kept(services: Services, backup: str, run: Deployment | None) -> Backup:

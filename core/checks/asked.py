@@ -4,6 +4,7 @@ from core.checks import CHECKS
 from core.errors import Refused
 from core.index_file import CheckSpec, IndexSpec, ValidationSpec
 from core.ports import Schema
+from core.quoting import quoted
 
 #: Payload indexes by which a server counts a field's values.
 _COUNTED = ("keyword", "integer", "uuid", "bool")
@@ -16,7 +17,7 @@ def check(spec: IndexSpec, live: Schema | None) -> None:
     ``live`` is the schema of the collection that serves; its payload indexes are green's too."""
     for name in spec.validation.checks:
         if name not in CHECKS:
-            raise Refused(f"validation.checks: {name!r} is no check; known: {', '.join(CHECKS)}")
+            raise Refused(f"validation.checks: {quoted(name)} is no check; known: {', '.join(CHECKS)}")
         _check_bound(name, spec.validation.check(name))
     for name in _BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:
@@ -39,8 +40,8 @@ def _check_slices(validation: ValidationSpec, indexes: dict[str, str]) -> None:
         if indexes.get(field) not in _COUNTED:
             found = indexes.get(field, "no payload index")
             raise Refused(
-                f"validation.slices: {field!r} has {found}; to count its values it needs one of {', '.join(_COUNTED)}: "
-                "declare it in collection.payload_indexes"
+                f"validation.slices: {quoted(field)} has {found}; to count its values it needs one of "
+                f"{', '.join(_COUNTED)}: declare it in collection.payload_indexes"
             )
 
 

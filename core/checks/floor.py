@@ -4,6 +4,7 @@ from typing import Any
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
+from core.quoting import quoted
 
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
 TOLERANCE = 1e-6
@@ -14,7 +15,7 @@ def min_results(gate: GateContext, bound: float | None) -> Finding:
     if not rows:
         return cannot_tell("no validation query was answered")
     worst = min(rows, key=lambda row: int(row["n"]))
-    detail = f"at least; worst: {worst['name']!r}"
+    detail = f"at least; worst: {quoted(worst['name'])}"
     return Finding(exact(bound is None or worst["n"] >= bound), float(worst["n"]), len(rows), detail)
 
 
@@ -45,7 +46,7 @@ def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
     worst = min(rows, key=_best)
     value = _best(worst) if worst["n"] else None
     verdict = exact(bound is None or _best(worst) >= bound - TOLERANCE)
-    return Finding(verdict, value, len(rows), f"at least; worst: {worst['name']!r}{said}")
+    return Finding(verdict, value, len(rows), f"at least; worst: {quoted(worst['name'])}{said}")
 
 
 def _rows(gate: GateContext) -> list[dict[str, Any]]:

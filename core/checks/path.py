@@ -3,6 +3,7 @@
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.evidence.probes import SHALLOW
+from core.quoting import quoted
 from core.stamps import read_stamp
 
 
@@ -13,4 +14,4 @@ def query_path(gate: GateContext, bound: float | None) -> Finding:
     if not queries or gate.embedder is None or stamp is None:
         return cannot_tell("a query, a model and a stamped collection are needed")
     hits = gate.store.search(gate.green, gate.embedder.query(queries[0]), SHALLOW, using=stamp.vector)
-    return Finding(exact(bool(hits)), float(len(hits)), 1, f"results of {gate.green} for {queries[0]!r}")
+    return Finding(exact(bool(hits)), float(len(hits)), 1, f"results of {gate.green} for {quoted(queries[0])}")

@@ -2,6 +2,7 @@
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
+from core.quoting import quoted
 from core.stamps import Stamp, read_stamp
 
 
@@ -22,4 +23,4 @@ def _faults(gate: GateContext, stamp: Stamp) -> list[str]:
         ("text template", stamp.spec.text if stamp.spec else None, declared.text if declared else None),
         ("vector", stamp.vector, gate.vector),
     )
-    return [f"{what}: stamped {one!r}, declared {other!r}" for what, one, other in pairs if one != other]
+    return [f"{what}: stamped {quoted(one)}, declared {quoted(other)}" for what, one, other in pairs if one != other]

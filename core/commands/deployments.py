@@ -27,6 +27,7 @@ from core.models import Deployment
 from core.naming import check_name, collection_name
 from core.plan import Plan
 from core.ports import Source
+from core.quoting import LONGEST, quoted
 from core.recovered import backup_of
 from core.services import Services
 from core.strategies import STRATEGIES
@@ -111,12 +112,12 @@ def find(services: Services, deployment_id: str) -> str:
     """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
     with services.sessions() as session:
         query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
-        found = session.scalars(query).all() if deployment_id else []
+        found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST else []
     if len(found) == 1:
         return found[0]
     if found:
-        raise Refused(f"deployment id {deployment_id!r} fits several; give more of it")
-    raise Unknown(f"there is no deployment {deployment_id!r}; `rollouts list` shows them")
+        raise Refused(f"deployment id {quoted(deployment_id)} fits several; give more of it")
+    raise Unknown(f"there is no deployment {quoted(deployment_id)}; `rollouts list` shows them")
 
 
 def _asked(
@@ -133,7 +134,7 @@ def _asked(
 
 def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
-        raise Malformed(f"strategy {spec.strategy!r} is not known; known: {listed(STRATEGIES)}")
+        raise Malformed(f"strategy {quoted(spec.strategy)} is not known; known: {listed(STRATEGIES)}")
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 

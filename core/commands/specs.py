@@ -9,6 +9,7 @@ from core.checks import asked
 from core.errors import Busy, Refused, Unknown
 from core.index_file import IndexSpec
 from core.models import AliasState
+from core.quoting import cut
 from core.services import Services
 from core.stamps import STAMPS_SINCE, read_stamp
 
@@ -55,7 +56,7 @@ def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> In
     if alias in live:
         return IndexSpec()
     known = listed({*declared, *live})
-    raise Unknown(f"alias {alias} neither exists nor is declared in the index file; known: {known}")
+    raise Unknown(f"alias {cut(alias)} neither exists nor is declared in the index file; known: {known}")
 
 
 def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
@@ -87,7 +88,7 @@ def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> N
 
 def serving(live: Mapping[str, str], alias: str) -> str:
     if alias not in live:
-        raise Unknown(f"alias {alias} does not exist; known: {listed(live)}")
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {listed(live)}")
     return live[alias]
 
 

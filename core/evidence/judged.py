@@ -11,6 +11,7 @@ from core.errors import Refused
 from core.evidence.context import Judged
 from core.naming import point_id
 from core.ports import PointId, Row, Source
+from core.quoting import quoted
 
 
 def source_text(path: str) -> str:
@@ -25,7 +26,7 @@ def read(source: Source) -> tuple[Judged, ...]:
     for row in source.read(None):
         judged = _judged(row)
         if judged.query in found:
-            raise Refused(f"{row.where}: query {judged.query!r} stands twice; judge each once")
+            raise Refused(f"{row.where}: query {quoted(judged.query)} stands twice; judge each once")
         found[judged.query] = judged
     return tuple(found.values())
 
@@ -35,7 +36,7 @@ def _judged(row: Row) -> Judged:
         raise Refused(f"{row.where}: {row.problem}")
     query, relevant = row.fields.get("query"), row.fields.get("relevant")
     if not isinstance(query, str) or not query.strip():
-        raise Refused(f"{row.where}: query is {query!r}; expected text")
+        raise Refused(f"{row.where}: query is {quoted(query)}; expected text")
     grades = _grades(row, relevant)
     if not any(grade > 0 for grade in grades.values()):
         raise Refused(f"{row.where}: relevant names no record of a grade above 0; leave such a query out")
@@ -47,17 +48,17 @@ def _grades(row: Row, relevant: Any) -> dict[PointId, float]:
         return {_point(row, id): 1.0 for id in relevant}
     if isinstance(relevant, Mapping):
         return {_point(row, id): _grade(row, id, grade) for id, grade in relevant.items()}
-    raise Refused(f"{row.where}: relevant is {relevant!r}; expected a list of ids, or ids with grades")
+    raise Refused(f"{row.where}: relevant is {quoted(relevant)}; expected a list of ids, or ids with grades")
 
 
 def _point(row: Row, id: Any) -> PointId:
     """Keys of a JSON object are text: one that is an integer's is taken for the integer."""
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Refused(f"{row.where}: {id!r} is no record id; expected a string or an integer")
+        raise Refused(f"{row.where}: {quoted(id)} is no record id; expected a string or an integer")
     return point_id(int(id) if isinstance(id, str) and id.lstrip("-").isdecimal() and str(int(id)) == id else id)
 
 
 def _grade(row: Row, id: Any, grade: Any) -> float:
     if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < float("inf"):
-        raise Refused(f"{row.where}: grade of {id!r} is {grade!r}; expected a number from 0")
+        raise Refused(f"{row.where}: grade of {quoted(id)} is {quoted(grade)}; expected a number from 0")
     return float(grade)

@@ -13,6 +13,7 @@ from core.evidence import origin
 from core.evidence.context import GateContext, Over
 from core.plan import State
 from core.ports import FloatArray, Point, Row, Vector
+from core.quoting import quoted
 from core.records import OURS, Record, RecordRules, parse, payload
 from core.schema import dense_names, vector_params
 
@@ -72,7 +73,7 @@ def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> Non
         if fault:
             kinds = memory.setdefault("faults", {})
             kinds[fault] = int(kinds.get(fault, 0)) + 1
-            memory["examples"] = [*memory.get("examples", []), f"{record.id!r} ({fault})"][:_EXAMPLES]
+            memory["examples"] = [*memory.get("examples", []), f"{quoted(record.id)} ({fault})"][:_EXAMPLES]
 
 
 def _vectors(gate: GateContext, records: Sequence[Record]) -> list[Vector]:

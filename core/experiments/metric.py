@@ -8,6 +8,7 @@ from core.errors import Refused
 from core.experiments import sums
 from core.experiments.moments import EFFECTIVE, Estimate, Unclear
 from core.experiments.sums import Sums
+from core.quoting import quoted
 
 Kind = Literal["mean", "ratio", "proportion", "quantile"]
 Role = Literal["primary", "guardrail", "secondary"]
@@ -69,4 +70,4 @@ class Metric:
 
 def _one_of(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise Refused(f"metric {name}: {what} {value!r} is none of {', '.join(map(str, allowed))}")
+        raise Refused(f"metric {name}: {what} {quoted(value)} is none of {', '.join(map(str, allowed))}")

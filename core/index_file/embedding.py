@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from core.index_file.values import AtLeastOne, Count, Strict
+from core.quoting import cut, quoted
 
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
@@ -61,7 +62,7 @@ class EmbeddingSpec(Strict):
     def _field_of_the_template(self) -> Self:
         names = template_fields(self.text)
         if self.chunk is not None and self.chunk.field not in {None, *names}:
-            raise ValueError(f"chunk.field is {self.chunk.field!r}; expected a field of text: {', '.join(names)}")
+            raise ValueError(f"chunk.field is {quoted(self.chunk.field)}; expected a field of text: {', '.join(names)}")
         return self
 
 
@@ -105,6 +106,6 @@ def template_fields(template: str) -> tuple[str, ...]:
         if name is None:
             continue
         if not name.isidentifier() or spec or conversion:
-            raise ValueError(f"expected plain {{field}} names, found {{{name}}}")
+            raise ValueError(f"expected plain {{field}} names, found {{{cut(name)}}}")
         names.append(name)
     return tuple(dict.fromkeys(names))

@@ -17,6 +17,7 @@ from core.index_file.schedule import Scheduled
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
 from core.naming import check_name
+from core.quoting import quoted, yaml_problem
 
 
 class IndexSpec(Strict):
@@ -87,7 +88,7 @@ def _parsed(path: Path, text: str) -> IndexFile:
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
     except (ValueError, yaml.YAMLError) as error:
-        raise Refused(f"{path}: cannot be read: {error}") from error
+        raise Refused(f"{path}: cannot be read: {yaml_problem(error)}") from error
     try:
         return validated(IndexFile, {} if content is None else content, str(path))
     except Malformed as error:  # whoever asks for something has not written this file
@@ -116,6 +117,6 @@ class _UniqueKeys(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+                raise yaml.composer.ComposerError(None, None, f"key {quoted(key.value)} stands twice", key.start_mark)
             seen.add(key.value)
         return node

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import Malformed
+from core.quoting import cut, written
 
 # Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -37,14 +38,19 @@ def validated(model: type[Model], content: Any, path: str) -> Model:
 
 
 def _fault(path: str, fault: Mapping[str, Any]) -> str:
-    where = f"{path}: " + (".".join(str(part) for part in fault["loc"]) or "content")
+    where = f"{path}: " + (".".join(cut(str(part)) for part in fault["loc"]) or "content")
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
     if fault["type"] == "missing":
         return f"{where}: missing; this key is required"
     if fault["loc"] and fault["loc"][-1] in _NAMES_OF_SECRETS:
         return f"{where}: {expected(fault)}"
-    return f"{where}: found {_CREDENTIALS.sub('//***@', repr(fault['input']))}; {expected(fault)}"
+    return f"{where}: found {_shown(fault['input'])}; {expected(fault)}"
+
+
+def _shown(given: Any) -> str:
+    """Without a password, and only then cut: the end of one could be what is cut off."""
+    return cut(_CREDENTIALS.sub("//***@", written(given)))
 
 
 #: Keys that name the variable of a secret: whoever took that for the secret itself has it in this file.

@@ -15,6 +15,7 @@ from core.overview import acts, fallback
 from core.overview.run import busy
 from core.overview.sight import Seen
 from core.queries import iso
+from core.quoting import quoted
 from core.schedule_rows import Schedule, ScheduleRun
 from core.services import Services
 
@@ -34,7 +35,7 @@ def history(services: Services, alias: str = "", outcome: str = "", page: int = 
     chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
     if outcome:
         if outcome not in OUTCOMES:
-            raise Malformed(f"outcome {outcome!r} is not known; known: {', '.join(OUTCOMES)}")
+            raise Malformed(f"outcome {quoted(outcome)} is not known; known: {', '.join(OUTCOMES)}")
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
     columns = (Deployment.id, Deployment.alias, Deployment.kind, Deployment.strategy, Deployment.status)

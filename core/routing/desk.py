@@ -23,6 +23,7 @@ from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
 from core.exposures import Served
 from core.feedback import Feedback, Unexposed, track
+from core.quoting import quoted
 from core.routing import enrolment, table
 from core.routing.choice import BLUE, Choice
 from core.routing.pace import Pace
@@ -146,7 +147,7 @@ class Desk:
             row = session.get(Experiment, experiment_id)
         if row is None or row.started_at is None:
             begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
-            raise Refused(f"experiment {experiment_id!r} {begun}")
+            raise Refused(f"experiment {quoted(experiment_id)} {begun}")
         found = self._experiments[experiment_id] = row.route, row.spec["arms"][0]["collection"]
         self.look(row.route)
         return found

@@ -13,6 +13,7 @@ from core.commands import Along, alone
 from core.errors import Malformed, Refused, Unknown
 from core.index_file import ScheduleSpec, validated
 from core.lifecycle import OPEN_RUNS
+from core.quoting import cut, quoted
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import sweep
 from core.schedules.actions import ACTIONS
@@ -87,10 +88,10 @@ def _held(
     services: Services, alias: str, action: str, *, new: bool = False
 ) -> Iterator[tuple[Session, Schedule, datetime]]:
     if action not in ACTIONS:
-        raise Malformed(f"action {action!r} is not known; known: {', '.join(ACTIONS)}")
+        raise Malformed(f"action {quoted(action)} is not known; known: {', '.join(ACTIONS)}")
     sweep.declare(services)
     if new and alias not in services.indexes():
-        raise Refused(f"index {alias} is not declared in the index file; declare it, so that it can be built")
+        raise Refused(f"index {cut(alias)} is not declared in the index file; declare it, so that it can be built")
     with services.sessions.begin() as session:
         row, now = sweep.locked(session, alias, action), services.clock.now(session)
         if row is None and new:
@@ -103,6 +104,7 @@ def _held(
 
 def _unknown(session: Session, alias: str, action: str = "") -> str:
     known = [f"{row.alias} {row.action}" for row in session.scalars(select(Schedule).order_by(Schedule.id))]
+    alias = cut(alias)
     what = f"{alias} has no schedule" + (f" of {action}" if action else "")
     hint = f"give index {alias} a cron line under `{action or 'rebuild'}` in the index file"
     return f"{what}; known: {', '.join(known) or 'none'}. To have one, {hint}"

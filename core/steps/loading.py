@@ -9,6 +9,7 @@ from core.chunks import chunked
 from core.errors import Limited
 from core.plan import Outcome, Reject, State, StepContext, Wait
 from core.ports import Embedder, Point, PointId, Row, Source, Vector
+from core.quoting import quoted
 from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
 from core.schema import same_vectors
 from core.stamps import read_stamp
@@ -155,7 +156,7 @@ def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]
 
 
 def _twice(record: Record, where: str) -> BadRecord:
-    return BadRecord(record.where, "id", f"{record.id!r} is not unique, {where} has it too")
+    return BadRecord(record.where, "id", f"{quoted(record.id)} is not unique, {where} has it too")
 
 
 def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:

@@ -16,6 +16,7 @@ from core.errors import Refused
 from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
+from core.quoting import quoted
 from core.schema import dense_names, difference, unenforced
 from core.stamps import Stamp
 from core.steps import limiting, unused
@@ -228,7 +229,7 @@ def _asked(context: StepContext) -> tuple[int, list[str]]:
             context.deployment.green, embedder.query(query), rules.min_results, using=str(found["vector"])
         )
         if len(hits) < min(rules.min_results, found["filled"]["expected"]):
-            silent.append(f"query {query!r} found {len(hits)} of {rules.min_results}")
+            silent.append(f"query {quoted(query)} found {len(hits)} of {rules.min_results}")
     return len(rules.queries), silent
 
 

@@ -19,6 +19,7 @@ from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
 from core.naming import check_name
+from core.quoting import LONGEST, cut, quoted
 from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
@@ -144,17 +145,17 @@ def tell(
 
 def find(session: Session, experiment: str) -> Experiment:
     """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
-    by_id = list(
-        session.scalars(select(Experiment).where(Experiment.id.startswith(experiment, autoescape=True)).limit(2))
-    )
+    # SQLite takes no pattern of 50,000 bytes, and no id is as long as what is left of one.
+    alike = Experiment.id.startswith(experiment[:LONGEST], autoescape=True)
+    by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
     if experiment and len(by_id) == 1:
         return by_id[0]
     named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
     found = session.scalars(named).first()
     if found is None and by_id and experiment:
-        raise Refused(f"experiment id {experiment!r} fits several; give more of it")
+        raise Refused(f"experiment id {quoted(experiment)} fits several; give more of it")
     if found is None:
-        raise Unknown(f"there is no experiment {experiment!r}; `rollouts experiment list` shows them")
+        raise Unknown(f"there is no experiment {quoted(experiment)}; `rollouts experiment list` shows them")
     return found
 
 
@@ -226,7 +227,9 @@ def _spec(
     there = services.store.collections()
     for collection in collections:
         if collection not in there:
-            raise Refused(f"collection {collection} does not exist; there are: {', '.join(sorted(there)) or 'none'}")
+            raise Refused(
+                f"collection {cut(collection)} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
+            )
     weights = options.get("weights") or _weights(split, len(treatments))
     if len(weights) != len(collections):
         raise Refused(f"weights {weights} are not one for each of {', '.join(collections)}")

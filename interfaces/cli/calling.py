@@ -1,12 +1,14 @@
 """What the verbs share where they are declared: how one is called, how groups list them, options of the same meaning.
 
 Rule: the modules that declare verbs import click and nothing else of weight, so that ``--help`` answers at once.
-``verb`` brings the rest in when a verb is called; it is the one deliberate late import of the house.
+``verb`` brings the rest in when a verb is called, and an error its words; these are the deliberate late imports of the
+house.
 """
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,8 +16,29 @@ import click
 Command = Callable[..., Any]
 
 
+@contextmanager
+def _short_errors() -> Iterator[None]:
+    """What click says of an argument repeats it; a long one is cut as everywhere."""
+    try:
+        yield
+    except click.UsageError as error:
+        said = error.format_message()
+        shown = importlib.import_module("core.quoting").bounded(said)
+        if shown == said:
+            raise
+        raise click.UsageError(shown, error.ctx) from None
+
+
 class InOrder(click.Group):
     """Lists its verbs as they are declared, in the order people need them."""
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        with _short_errors():
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _short_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from adapters import broker, database
+from sqlalchemy.engine import make_url
+
+from adapters import broker, database, private
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import deliveries, queries
@@ -23,11 +25,13 @@ from interfaces.cli import screen
 from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from interfaces.embedded import running_elsewhere
 from interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
-from wiring import EMBEDDED_STORE, build, roots
+from wiring import EMBEDDED_STORE, build, own_files, roots
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)
 _PORT_SECONDS = 2.0
+#: Files in a finding.
+_NAMED = 3
 
 Findings = Iterator[Check]
 
@@ -45,6 +49,7 @@ def examine() -> list[Check]:
         ("broker", _broker),
         ("qdrant", _qdrant),
         ("database", _database),
+        ("privacy", _privacy),
     )
     found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
@@ -171,6 +176,18 @@ def _database(settings: Settings) -> Findings:
         yield at_database(engine)
     finally:
         engine.dispose()
+
+
+def _privacy(settings: Settings) -> Findings:
+    """What this program writes, it closes to others; what was there before, or is somebody else's, is told here."""
+    own = [*own_files(settings).folders, Path(".env").absolute()]
+    database_file = database.sqlite_file(make_url(settings.database_url.get_secret_value()))
+    own += database.sqlite_files(database_file.absolute()) if database_file else ()
+    found = private.open_to_others(own)
+    if found:
+        named = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED:,} more" if found[_NAMED:] else "")
+        value = f"others may read or enter {named}"
+        yield Check("privacy", "warn", value, "chmod -R go-rwx on it: it holds secrets, queries and records")
 
 
 def _has_tables(found: list[Check]) -> bool:

@@ -10,6 +10,7 @@ from rich.text import Text
 from core import commands, queries
 from core.errors import Refused
 from core.lifecycle import Status
+from core.quoting import quoted
 from interfaces.cli import picture, screen
 from interfaces.cli.following import Seen, follow
 from interfaces.cli.running import DONE, ENDED_BADLY, INTERRUPTED, House, TimedOut, actor, opened
@@ -63,7 +64,7 @@ def parsed(options: Sequence[str]) -> dict[str, Any]:
         path, sign, text = option.partition("=")
         keys = path.split(".")
         if not sign or not all(keys):
-            raise Refused(f"--option {option!r}: expected KEY=VALUE such as soak.seconds=60")
+            raise Refused(f"--option {quoted(option)}: expected KEY=VALUE such as soak.seconds=60")
         _section(settings, keys[:-1], option)[keys[-1]] = _value(option, text)
     return settings
 
@@ -72,7 +73,7 @@ def _section(settings: dict[str, Any], path: Sequence[str], option: str) -> dict
     for key in path:
         settings = settings.setdefault(key, {})
         if not isinstance(settings, dict):
-            raise Refused(f"--option {option!r}: {key} was given a value of its own before")
+            raise Refused(f"--option {quoted(option)}: {key} was given a value of its own before")
     return settings
 
 
@@ -80,7 +81,7 @@ def _value(option: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise Refused(f"--option {option!r}: {text!r} is no YAML value") from error
+        raise Refused(f"--option {quoted(option)}: {quoted(text)} is no YAML value") from error
 
 
 def leave(house: House, started: str, as_json: bool, told: Told | None = None) -> int:

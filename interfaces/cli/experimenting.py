@@ -9,6 +9,7 @@ from rich.text import Text
 
 from core.errors import Refused
 from core.experiments.assignment import share_of
+from core.quoting import quoted
 from core.trials import commands, planning, queries
 from interfaces.cli import findings, forecast, screen
 from interfaces.cli.deploying import parsed
@@ -171,8 +172,10 @@ def _metric(text: str) -> str | dict[str, Any]:
 def _setting(text: str, setting: str) -> tuple[str, Any]:
     key, sign, value = setting.partition("=")
     if not sign or not key:
-        raise Refused(f"--metric {text!r}: expected NAME,KEY=VALUE such as dwell,kind=mean, found {setting!r}")
+        raise Refused(
+            f"--metric {quoted(text)}: expected NAME,KEY=VALUE such as dwell,kind=mean, found {quoted(setting)}"
+        )
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise Refused(f"--metric {text!r}: {value!r} is no YAML value") from error
+        raise Refused(f"--metric {quoted(text)}: {quoted(value)} is no YAML value") from error

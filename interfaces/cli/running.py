@@ -16,6 +16,7 @@ from adapters import broker, database
 from core import events
 from core.database_faults import meaning
 from core.errors import AppError, Misconfigured, Refused, Unavailable
+from core.quoting import bounded
 from core.redaction import guard_process, redact
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
@@ -96,7 +97,7 @@ def actor() -> str:
 
 def _told(error: BaseException) -> int:
     how, code = next(found for kind, found in MEANINGS.items() if isinstance(error, kind))
-    screen.note(f"{how}: {redact(str(error))}".removesuffix(": "))
+    screen.note(bounded(f"{how}: {redact(str(error))}".removesuffix(": ")))
     return code
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.text import Text
 
+from adapters import private
 from core import commands, queries
 from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec
@@ -41,14 +42,14 @@ def run(console: Console) -> int:
 
 
 def _clear() -> None:
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
     with contextlib.chdir(FOLDER):
         pid = running_elsewhere()
     if pid is not None:
         raise Refused(f"process {pid} works in {FOLDER} at this moment; end it, or run the demo in another folder")
     shutil.rmtree(FOLDER)
-    FOLDER.mkdir()
-    (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+    FOLDER.mkdir(mode=0o700)
+    private.write_text(FOLDER / ".gitignore", "*\n")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from adapters import private
 from core.index_file import EmbeddingSpec
 from interfaces.demo.texts import Text
 
@@ -51,7 +52,7 @@ class Version:
         records = (
             {"id": id, "title": title, "text": body, "version": self.number} for id, (title, body) in self.pages.items()
         )
-        Path(self.file).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        private.write_text(Path(self.file), "".join(json.dumps(record) + "\n" for record in records))
 
 
 def first(texts: Sequence[Text]) -> Version:
@@ -80,7 +81,7 @@ def write_index_file(embedding: EmbeddingSpec, lowest_score: float, latest: Vers
         "grace_period_minutes": 60,
     }
     text = yaml.safe_dump({"indexes": {ALIAS: index}}, sort_keys=False, allow_unicode=True)
-    Path("rollouts.yaml").write_text(text, encoding="utf-8")
+    private.write_text(Path("rollouts.yaml"), text)
 
 
 def _opening(body: str) -> str:

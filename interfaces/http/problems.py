@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from adapters import database
 from core.errors import AppError, LeaseLost, Malformed, Misconfigured, Refused, Unavailable, Unknown
+from core.quoting import PLACE, cut
 from interfaces.http.house import of
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,10 @@ def _theirs(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: no such path, a method it lacks."""
     assert isinstance(error, HTTPException)
     return problem(
-        error.status_code, error.detail, f"{request.method} {request.url.path}: {error.detail}", error.headers
+        error.status_code,
+        error.detail,
+        f"{cut(request.method)} {cut(request.url.path, PLACE)}: {error.detail}",
+        error.headers,
     )
 
 

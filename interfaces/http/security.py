@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import events, sessions, tokens
+from core.quoting import quoted
 from core.tokens import ALL, SCOPES, Caller
 from interfaces.http import problems
 from interfaces.http.house import House
@@ -163,7 +164,7 @@ class Guard:
         host = host_name(headers.get("host", ""))
         if host != "localhost" and _address(host) is None and host not in self._house.settings.web_hosts:
             raise Forbidden(
-                f"host {host[:100]!r} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
+                f"host {quoted(host)} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
             )
         if scope["method"] not in _SAFE and not _from_our_pages(headers):
             raise Forbidden(

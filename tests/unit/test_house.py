@@ -96,6 +96,15 @@ def stubs(tree: ast.Module) -> Offences:
             yield f"line {node.lineno} offers what is not there; list only what works"
 
 
+def uncut_values(tree: ast.Module) -> Offences:
+    """A constant of ours in capitals or a dunder is no value that somebody gave."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FormattedValue) and node.conversion == ord("r"):
+            written = ast.unparse(node.value)
+            if not (written.isupper() or written.startswith("__")):
+                yield f"line {node.lineno} shows {written} whole; core.quoting.quoted cuts it"
+
+
 def patches_of_own_code(tree: ast.Module) -> Offences:
     own = {name for name, module in imports(tree) if module.split(".")[0] in OWN}
     for node in ast.walk(tree):
@@ -168,6 +177,11 @@ def test_nothing_is_left_for_later():
     assert [str(path) for path in product_files() if later.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_no_message_shows_a_value_whole():
+    ours = [path for path in product_files() if path.relative_to(ROOT).parts[0] not in BESIDE | {"migrations"}]
+    assert offences(uncut_values, [path for path in ours if "demo" not in path.parts]) == []
+
+
 def test_no_test_patches_our_own_code():
     assert offences(patches_of_own_code, files_of_tests()) == []
 
@@ -218,6 +232,7 @@ def test_the_wheel_carries_the_whole_product():
         (sleeping_loops, "for _ in y:\n    sleep(1)"),
         (stubs, "def f():\n    raise NotImplementedError"),
         (stubs, "raise NotImplementedError('s3 comes later') from None"),
+        (uncut_values, "raise Refused(f'alias {alias!r} is not known')"),
         (patches_of_own_code, "monkeypatch.setattr('core.engine.advance', fake)"),
         (patches_of_own_code, "from core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
         (patches_of_own_code, "from adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')"),
@@ -240,6 +255,7 @@ def test_a_breach_is_found(rule, code):
         (broad_excepts, "try:\n    f()\nexcept ValueError:\n    pass"),
         (sleeping_loops, "while not stopped.wait(1):\n    f()"),
         (stubs, "try:\n    f()\nexcept NotImplementedError:\n    pass"),
+        (uncut_values, "f'alias {quoted(alias)}, field {FIELD!r}'"),
         (patches_of_own_code, "monkeypatch.setattr(socket.socket, 'connect', refuse)"),
         (patches_of_own_code, "monkeypatch.setenv('ROLLOUTS_CONFIG', 'x')"),
         (patches_of_own_code, "from core import plan\nself.plan = plan.Step('create')"),

@@ -20,6 +20,7 @@ from core.errors import Malformed
 from core.index_file import validated
 from core.naming import check_name
 from core.once import key_of, once
+from core.quoting import quoted
 from core.services import Services
 from core.tokens import Caller
 from interfaces.http.house import House, of
@@ -142,7 +143,7 @@ def _content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any
     else:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Malformed(f"request: Content-Type is {kind[:100]!r}; expected application/json")
+            raise Malformed(f"request: Content-Type is {quoted(kind)}; expected application/json")
         content = _parsed(body)
     _check_plain(content)
     return content

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from core import queries
 from core.errors import AppError, Malformed
 from core.index_file import validated
+from core.quoting import quoted
 from core.services import Services
 from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
@@ -108,5 +109,5 @@ async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSe
 def _last(request: Request) -> int | None:
     text = request.headers.get("last-event-id", "")
     if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise Malformed(f"Last-Event-ID is {text[:40]!r}; expected the id of an event, a whole number")
+        raise Malformed(f"Last-Event-ID is {quoted(text)}; expected the id of an event, a whole number")
     return int(text) if text else None

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from core import backups, commands, keeping
 from core.errors import Malformed
 from core.lifecycle import Event
+from core.quoting import quoted
 from core.schedules import commands as schedules
 from core.trials import commands as trials
 from interfaces.http.pages.visits import Visit
@@ -78,7 +79,7 @@ def _verb(form: Form, known: object) -> str:
     verb = form.get("verb", "")
     assert isinstance(known, tuple | dict)
     if verb not in known:
-        raise Malformed(f"verb {verb[:40]!r} is not known here; known: {', '.join(known)}")
+        raise Malformed(f"verb {quoted(verb)} is not known here; known: {', '.join(known)}")
     return verb
 
 
@@ -87,4 +88,4 @@ def _basis_points(form: Form) -> int:
     try:
         return round(float(form.get("coverage", "")) * 100)
     except (ValueError, OverflowError):
-        raise Malformed(f"coverage is {form.get('coverage', '')[:40]!r}; expected a percentage up to 100") from None
+        raise Malformed(f"coverage is {quoted(form.get('coverage', ''))}; expected a percentage up to 100") from None

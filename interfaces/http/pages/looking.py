@@ -5,6 +5,7 @@ from typing import Any
 from core import backups, comparing, lineage
 from core.errors import Malformed, Refused
 from core.overview import acts, home, lists, run
+from core.quoting import quoted
 from core.trials import queries as trials
 from interfaces.http.pages.drawing import course
 from interfaces.http.pages.visits import Visit, picture
@@ -134,5 +135,5 @@ def number(visit: Visit, name: str, default: int) -> int:
     if not given:
         return default
     if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:
-        raise Malformed(f"{name} is {given[:40]!r}; expected a whole number from {default} on")
+        raise Malformed(f"{name} is {quoted(given)}; expected a whole number from {default} on")
     return int(given)

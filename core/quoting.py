@@ -1,0 +1,98 @@
+"""How what came from outside is shown in a message: the one place that says how much of it.
+
+Rule: no value is repeated with more than ``LONGEST`` characters, whoever gave it: a person, a program, a file. A
+message that is about to leave as an error is bounded once more, whatever it was put together from.
+"""
+
+import re
+from collections.abc import Collection
+
+#: Characters of one value.
+LONGEST = 80
+#: Of what says where something is: a path, a pattern, a source.
+PLACE = 300
+#: Characters of one line of a message, and lines.
+_LINE, _LINES = 1000, 100
+#: A path of a file may be longer than a value; nothing else in a message comes without a blank for so long.
+_RUN = re.compile(r"\S{300,}")
+_LONG_VALUE = re.compile(r"""\S{81,}|"[^"\n]{79,}"|'[^'\n]{79,}'""")
+_ERROR = 200
+#: Columns that are named in a message.
+_COLUMNS = 20
+_NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
+#: Digits in a name; keys and passwords have more.
+_MOST_DIGITS = 4
+
+
+def cut(text: str, most: int = LONGEST) -> str:
+    """``text``, or its beginning and how long it is; ``most`` characters in all."""
+    if len(text) <= most:
+        return text
+    tail = f"… ({len(text):,} characters)"
+    return text[: max(0, most - len(tail))] + tail
+
+
+def quoted(value: object, most: int = LONGEST) -> str:
+    """``value`` as Python writes it, cut. For plain values: what JSON and YAML know."""
+    if isinstance(value, str) and len(value) > most:
+        tail = f"… ({len(value):,} characters)"
+        return f"{repr(value[:most])[: most - len(tail) - 1]}'{tail}"
+    return cut(written(value), most)
+
+
+def written(value: object) -> str:
+    """``value`` as Python writes it, uncut: for who has to take a secret out of it first."""
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a number too long to be written"
+
+
+def error_text(error: BaseException | str, most: int = _ERROR) -> str:
+    """The words of a library or of somebody's own function, which may repeat a value: every long word and every long
+    text in quotation marks is cut, and so is the whole."""
+    words = " ".join(str(error).split())
+    return cut(_LONG_VALUE.sub(lambda found: cut(found[0]), words), most)
+
+
+def yaml_problem(error: BaseException) -> str:
+    """What is wrong and where, without the lines around it, which are the file's content."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return error_text(error)
+    context = getattr(error, "context", None)
+    words = error_text(f"{context}: {problem}" if context else str(problem))
+    return f"{words} at line {mark.line + 1}, column {mark.column + 1}"
+
+
+def column_names(names: Collection[str]) -> str:
+    """The names of a table's columns, those that look like names; of the others how many there are."""
+    shown = [name for name in names if _is_name(name)][:_COLUMNS]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{more:,} more" if shown else f"{more:,} that look like no names"] if more else [])])
+
+
+def header_names(names: Collection[str]) -> str:
+    """The same of a file's first line; nothing of it where that is no header: then it is the file's content, and may be
+    a secret. A line of one word is no evidence of a header."""
+    if len(names) < 2:
+        return "one column"
+    if not are_names(names):
+        return f"{len(names):,} columns, which do not all look like names"
+    return column_names(names)
+
+
+def are_names(names: Collection[str]) -> bool:
+    return all(map(_is_name, names))
+
+
+def bounded(message: str) -> str:
+    """``message`` for an error: long words, long lines and many lines are cut."""
+    lines = message.splitlines()
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], f"… and {len(lines) - _LINES + 1:,} lines more"]
+    return "\n".join(cut(_RUN.sub(lambda found: cut(found[0]), line), _LINE) for line in lines)
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text.strip()) is not None and sum(map(str.isdigit, text)) <= _MOST_DIGITS
