@@ -114,7 +114,7 @@ def test_a_scrape_without_the_database_fails_and_says_why(world):
     (world.folder / "state.db").mkdir()
     answer = client.get("/metrics")
     assert answer.status_code == 503
-    assert "did not answer" in answer.json()["detail"]
+    assert "cannot be opened" in answer.json()["detail"]
 
 
 def test_a_thousand_deployments_are_as_many_queries_as_none(world):
