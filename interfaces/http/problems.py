@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import database
@@ -44,10 +44,23 @@ class TooLarge(AppError):
     """The request's body is too large."""
 
 
+class Slow(AppError):
+    """The request did not come in time."""
+
+
+class Crowded(AppError):
+    """Too much is asked at once; ask again."""
+
+
+FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, Slow, Crowded)
+
+
 MEANINGS = {
     Unauthorized: (401, "Who is asking?"),
     Forbidden: (403, "Not allowed"),
     TooLarge: (413, "Too large"),
+    Slow: (408, "Too slow"),
+    Crowded: (503, "Too many at once"),
     **MEANINGS,
 }
 
@@ -73,7 +86,7 @@ def _headers(status: int) -> dict[str, str]:
 
 def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
-    if not isinstance(error, Refused | Unavailable | Unauthorized | Forbidden | TooLarge):
+    if not isinstance(error, FORESEEN):
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return answer(error)
 
@@ -92,6 +105,11 @@ def _theirs(request: Request, error: Exception) -> Response:
     )
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    """Who went away before the request was whole hears nothing, and nothing has failed here."""
+    return Response(status_code=408)
+
+
 def _unforeseen(request: Request, error: Exception) -> Response:
     """Starlette hands it on to the server's log after this answer, which does not say what is in it."""
     return problem(500, "Failed", "an error nobody foresaw; the log of the web process has it")
@@ -101,5 +119,6 @@ HANDLERS: dict[Any, Any] = {
     AppError: _ours,
     **dict.fromkeys((*_DATABASE, DBAPIError), _database),
     HTTPException: _theirs,
+    ClientDisconnect: _gone,
     Exception: _unforeseen,
 }

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,9 +24,10 @@ from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
 from interfaces.http.house import of
 from interfaces.http.security import allowed
+from interfaces.http.streams import Stream
 
-#: Seconds between two looks, and between two signs of life.
-EVERY, HEARTBEAT = 1.0, 15
+#: Seconds between two looks.
+EVERY = 1.0
 #: Ids that are looked at again: as many events as are written while one transaction lasts.
 _AGAIN = 100
 
@@ -86,7 +87,7 @@ async def stream(request: Request) -> Response:
     services = of(request).services
     last = _last(request)
     start = last if last is not None else (await run_in_threadpool(queries.newest_event, services, _AGAIN))[0]
-    return EventSourceResponse(_told(request, _Listener(services, watched, start)), ping=HEARTBEAT)
+    return Stream(request, _told(request, _Listener(services, watched, start)))
 
 
 async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSentEvent]:
