@@ -118,7 +118,7 @@ class Hosted:
             data = sorted(answer.json()["data"], key=lambda each: each["index"])
             made = np.array([each["embedding"] for each in data], dtype=np.float32)
             places = [each["index"] for each in data]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Refused(f"{self._what} does not answer as an embeddings endpoint: {error!r}") from error
         if made.ndim != 2 or places != list(range(count)) or not made.shape[1]:
             raise Refused(f"{self._what} answers {len(data)} vectors of shape {made.shape}; {count} texts were sent")
@@ -152,7 +152,7 @@ def _said(answer: httpx.Response, key: str) -> str:
     try:
         error = answer.json()["error"]
         said = error["message"] if isinstance(error, dict) else error
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     shown = " ".join(str(said).split())
     return (shown.replace(key, "***") if key else shown)[:300]

@@ -114,6 +114,10 @@ class SqlSource:
                 if url.get_backend_name() in _READ_ONLY:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 yield connection
+        except RecursionError:
+            raise Refused(
+                f"{self._name}: a row holds JSON of more levels than can be read; select it as text"
+            ) from None
         except DBAPIError as error:
             said = " ".join(str(error.orig).split()).replace(url.password or "\0", "***")
             kind = Unavailable if _may_pass(error) else Refused
