@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from core.errors import AppError
 from interfaces.http import problems
 from interfaces.http.limits import Limits, neighbourhood
-from interfaces.http.problems import Crowded, Slow
+from interfaces.http.problems import Crowded, Garbled, Slow
 
 #: How many may wait until they are taken in, and how many are taken in at once. asyncio has one
 #: number for both, and lets nobody look in between: a thousand would have all descriptors by then.
@@ -132,6 +133,10 @@ class Connection(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete or cycle.more_body
 
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(_written(Garbled(f"{msg} Send it as RFC 9112 has it.")))
+        self.transport.close()
+
     def look(self, now: float) -> None:
         """Ends it if the client does not get on."""
         if not self._is_taking(now):
@@ -203,7 +208,7 @@ def _closing(send: Send) -> Send:
     return answer
 
 
-def _written(why: Crowded | Slow) -> bytes:
+def _written(why: AppError) -> bytes:
     """A whole answer, for a connection on which no request has been understood."""
     answer = problems.answer(why)
     lines = [

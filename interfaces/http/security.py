@@ -21,7 +21,7 @@ from core import events, sessions, tokens
 from core.tokens import ALL, SCOPES, Caller
 from interfaces.http import problems
 from interfaces.http.house import House
-from interfaces.http.problems import Forbidden, TooLarge, Unauthorized
+from interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
 from interfaces.people import login
 
 COOKIE = "rollouts_session"
@@ -162,11 +162,11 @@ class Guard:
         headers = Headers(scope=scope)
         host = host_name(headers.get("host", ""))
         if host != "localhost" and _address(host) is None and host not in self._house.settings.web_hosts:
-            raise Forbidden(
+            raise ForeignHost(
                 f"host {host[:100]!r} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
             )
         if scope["method"] not in _SAFE and not _from_our_pages(headers):
-            raise Forbidden(
+            raise OtherSite(
                 "what changes something is taken from our own pages and from programs, not from other sites"
             )
         size = headers.get("content-length", "0")

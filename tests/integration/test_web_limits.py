@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from interfaces.http import serving
 from interfaces.http.limits import Limits, neighbourhood, of_this_process
+from interfaces.http.problems import TYPE
 from interfaces.repeats import OncePerSecond
 from tests.shell import ROOT, declare, records, write
 
@@ -301,6 +302,7 @@ def test_a_body_that_stays_away_is_answered_by_408(door):
         half.sendall(HEAD + b"x" * 70_000)
         status, problem = answered(half)
     assert status == 408
+    assert problem["type"] == f"{TYPE}too-slow"
     assert "did not come within 2 s" in problem["detail"]
 
 
@@ -430,7 +432,9 @@ def test_streams_leave_room_for_requests(folder, path):
             if answer.status_code != 200:
                 break
         assert answer.status_code == 503
-        assert "streams to your address are open" in json.loads(answer.read())["detail"]
+        problem = json.loads(answer.read())
+        assert "streams to your address are open" in problem["detail"]
+        assert problem["type"] == f"{TYPE}crowded"
         assert answer.headers["retry-after"]
         assert client.get("/api/v1/me").status_code == 200
         held.close()
@@ -476,7 +480,7 @@ def test_nonsense_costs_one_line_a_second(folder):
         for _ in range(300):
             with socket.create_connection(address(up.web)) as other:
                 other.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
-                other.recv(1000)
+                assert answered(other)[1]["type"] == f"{TYPE}garbled"
         seconds = time.monotonic() - begun
         assert 1 <= up.said.read_text().count("Invalid HTTP request") <= seconds + 2
 

@@ -20,6 +20,7 @@ from core import queries
 from core.errors import AppError, Malformed
 from core.index_file import validated
 from core.services import Services
+from interfaces.http import problems
 from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
 from interfaces.http.house import of
@@ -102,7 +103,7 @@ async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSe
                     yield event
                 seen = newest
         except AppError as error:
-            yield ServerSentEvent(json.dumps({"detail": str(error)}), event="end")
+            yield ServerSentEvent(json.dumps(problems.content(error), ensure_ascii=False), event="end")
             return
 
 
