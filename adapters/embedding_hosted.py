@@ -124,7 +124,7 @@ class Hosted:
             data = sorted(answer.json()["data"], key=lambda each: each["index"])
             made = np.array([each["embedding"] for each in data], dtype=np.float32)
             places = [each["index"] for each in data]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Refused(
                 f"{self._what} does not answer as an embeddings endpoint: {type(error).__name__}: {error_text(error)}"
             ) from error
@@ -160,7 +160,7 @@ def _said(answer: httpx.Response, key: str) -> str:
     try:
         error = answer.json()["error"]
         said = error["message"] if isinstance(error, dict) else error
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     shown = str(said)
     return error_text(shown.replace(key, "***") if key else shown, 300)

@@ -124,7 +124,7 @@ class Rest:
             raise Refused(f"{self} refused access (HTTP {response.status_code}): check ROLLOUTS_QDRANT_API_KEY")
         try:
             answer = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             answer = error
         if not isinstance(answer, dict):  # what stands between may answer too: a gateway, while the server is away
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")

@@ -118,7 +118,7 @@ def digests(points: list[Point]) -> dict[PointId, str]:
 def _content(text: str, backup: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"backup {backup} is damaged: its manifest cannot be read ({error})") from error
     if not isinstance(content, dict):
         raise Refused(f"backup {backup} is damaged: its manifest is no object")

@@ -31,6 +31,14 @@ LEASE = timedelta(seconds=30)
 LONGEST_KEY = 200
 
 
+class KeyReused(Malformed):
+    """The key was sent with another request before."""
+
+
+class KeyInUse(Unavailable):
+    """The first request with this key is being worked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """``caller`` is who sent it: another's key of the same name is another one. ``digest`` is of the whole request."""
@@ -92,7 +100,7 @@ def _claim(session: Session, key: Key, now: datetime) -> _Try:
         session.flush()
         return _Try(1, None, None)
     if row.digest != key.digest:
-        raise Malformed(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
+        raise KeyReused(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
     if row.answer is None and row.started is None:
         if row.lease_until >= now:
             raise _busy(key)
@@ -100,8 +108,8 @@ def _claim(session: Session, key: Key, now: datetime) -> _Try:
     return _Try(row.claim, row.started, row.answer)
 
 
-def _busy(key: Key) -> Unavailable:
-    return Unavailable(f"the first request with Idempotency-Key {quoted(key.name)} is being worked at; ask again")
+def _busy(key: Key) -> KeyInUse:
+    return KeyInUse(f"the first request with Idempotency-Key {quoted(key.name)} is being worked at; ask again")
 
 
 def _fence(session: Session, key: Key, claim: int, started: str) -> None:

@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 from adapters.sources.values import Unreadable, duration_text
+from core.quoting import quoted
 
 # An extra: whoever imports this module has Arrow arrays at hand.
 pa: Any = importlib.import_module("pyarrow")
@@ -119,6 +120,6 @@ def _object(entries: list[tuple[Any, Any]]) -> Any:
         if isinstance(key, Unreadable):
             return key
         if key in found:
-            return Unreadable(f"has the key {key!r:.80} twice")
+            return Unreadable(f"has the key {quoted(key)} twice")
         found[key] = _value(scalar)
     return found

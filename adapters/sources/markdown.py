@@ -7,11 +7,13 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
+from core.bounded import BoundedTexts, read_yaml
 from core.quoting import yaml_problem
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 #: Characters. What has no heading by then is no longer looked through for one.
 _TITLE_WITHIN = 1 << 16
+_LONGEST_FRONT = 100_000
 _FRONT = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -35,12 +37,17 @@ def _title(text: str) -> dict[str, str]:
 
 def _fields(front: str) -> dict[str, Any]:
     """``BaseLoader`` knows strings, lists and mappings only: nothing that JSON has no word for."""
+    if len(front) > _LONGEST_FRONT:
+        raise ValueError(f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read")
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, Loader=yaml.BaseLoader)):
             raise ValueError("front matter repeats itself by an alias (*NAME), which could make a few bytes gigabytes")
-        fields = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506 - it makes no objects
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"front matter is not YAML: {yaml_problem(error)}") from None
+    try:
+        fields = read_yaml(front, BoundedTexts)
+    except ValueError as error:
+        raise ValueError(f"front matter is not YAML: {error}") from None
     if fields and not isinstance(fields, dict):
         raise ValueError("front matter is no object; expected lines of NAME: VALUE between its two ---")
     return fields or {}

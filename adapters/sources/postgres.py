@@ -15,6 +15,7 @@ from psycopg.types.string import TextLoader
 from sqlalchemy import Connection
 
 from adapters.sources.values import Unreadable
+from core.quoting import error_text, quoted
 
 _LOADERS: dict[str, type[Loader]] = {
     "date": times.DateLoader,
@@ -47,7 +48,7 @@ def _forgiving(loader: type[Loader]) -> type[Loader]:
                 return super().load(data)
             except (DataError, ValueError, OverflowError, RecursionError) as error:
                 shown = bytes(data[:40]).decode(errors="replace")
-                why = f"is {shown!r}, which cannot be read: {error}"
+                why = f"is {quoted(shown)}, which cannot be read: {error_text(error)}"
                 return Unreadable(f"{why}; select it as text, CAST(… AS TEXT)")
 
     return Forgiving

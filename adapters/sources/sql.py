@@ -128,6 +128,10 @@ class SqlSource:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 _read_every_value(connection)
                 yield connection
+        except RecursionError:
+            raise Refused(
+                f"{self._name}: a row holds JSON of more levels than can be read; select it as text"
+            ) from None
         except DBAPIError as error:
             if _wrong_setting(error):
                 raise explained(error, self._name, self._variable) from None

@@ -9,6 +9,7 @@ import yaml
 from pydantic import StrictBool, field_validator
 
 from core.alert_spec import AlertsSpec
+from core.bounded import BoundedLoader, read_yaml
 from core.crawl_spec import CrawlSpec
 from core.errors import Malformed, Refused
 from core.index_file.embedding import CollectionSpec, EmbeddingSpec, ProviderSpec
@@ -17,7 +18,10 @@ from core.index_file.schedule import Scheduled
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
 from core.naming import check_name
-from core.quoting import quoted, yaml_problem
+from core.quoting import quoted
+
+#: Bytes of the file: some thousands of indexes.
+LARGEST = 1_000_000
 
 
 class IndexSpec(Strict):
@@ -75,9 +79,12 @@ def load_index_file(path: Path) -> IndexFile:
     if not path.exists():
         return IndexFile()
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode()
     except (OSError, ValueError) as error:
         raise Refused(f"{path}: cannot be read: {error}") from error
+    if len(text) > LARGEST:
+        raise Refused(f"{path}: has more than {LARGEST:,} bytes; divide what it declares")
     return _parsed(path, text)
 
 
@@ -86,9 +93,9 @@ def _parsed(path: Path, text: str) -> IndexFile:
     """The file is asked for every few seconds, and 200 indexes take 0.13 s in which no page goes on: each text that it
     has is parsed once."""
     try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
-    except (ValueError, yaml.YAMLError) as error:
-        raise Refused(f"{path}: cannot be read: {yaml_problem(error)}") from error
+        content = read_yaml(text, _UniqueKeys)
+    except ValueError as error:
+        raise Refused(f"{path}: cannot be read: {error}") from error
     try:
         return validated(IndexFile, {} if content is None else content, str(path))
     except Malformed as error:  # whoever asks for something has not written this file
@@ -104,7 +111,7 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(BoundedLoader):
     """YAML's own loader lets a second equal key win in silence; this one refuses.
 
     It looks while composing: later, merge keys (``<<``) have legally brought in keys that are then overridden.

@@ -33,6 +33,8 @@ def validated(model: type[Model], content: Any, path: str) -> Model:
     """``content`` as ``model``; Malformed with one line for each fault: path, value, what was expected."""
     try:
         return model.model_validate(content)
+    except RecursionError:
+        raise Malformed(f"{path}: more levels stand in each other than can be read") from None
     except ValidationError as error:
         raise Malformed("\n".join(_fault(path, fault) for fault in error.errors())) from None
 

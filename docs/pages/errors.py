@@ -13,16 +13,16 @@ _HEAD = """# Errors
 Made from `core/errors.py` by `python -m docs.make_reference`. A message names the thing, the value, the bound and
 the next act; [operations](../operations.md#what-a-message-means) lists those one meets most. What is refused has
 changed nothing. Celery hands the class on to whoever reads the result; the HTTP API answers with a problem document
-(RFC 9457).
+(RFC 9457) of one of these [kinds](../http-api.md#problems).
 """
 
 
 def page() -> str:
     found = [error for error in vars(core.errors).values() if isinstance(error, type) and issubclass(error, AppError)]
-    rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), _of(STATUSES, one)] for one in found]
+    rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), *_problem(one)] for one in found]
     return joined(
         _HEAD,
-        table(["error", "says", "exit code", "HTTP"], rows_of),
+        table(["error", "says", "exit code", "HTTP", "problem"], rows_of),
         "## Exit codes",
         table(["code", "meaning"], rows("../README.md", "code")),
     )
@@ -32,3 +32,9 @@ def _of(meanings: Mapping[type[BaseException], tuple[object, object]], error: ty
     """The number in the pair that the first kind which fits has."""
     pair = next((meaning for kind, meaning in meanings.items() if issubclass(error, kind)), ())
     return next((str(part) for part in pair if isinstance(part, int)), "")
+
+
+def _problem(error: type[BaseException]) -> list[str]:
+    """The status and the name of the kind that it is answered with."""
+    kind = next(kind for one, kind in STATUSES.items() if issubclass(error, one))
+    return [str(kind.status), f"`{kind.name}`"]

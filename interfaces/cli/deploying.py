@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
 from rich.text import Text
 
 from core import commands, queries
+from core.bounded import read_yaml
 from core.errors import Refused
 from core.lifecycle import Status
 from core.quoting import quoted
@@ -79,8 +79,8 @@ def _section(settings: dict[str, Any], path: Sequence[str], option: str) -> dict
 
 def _value(option: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return read_yaml(text)
+    except ValueError as error:
         raise Refused(f"--option {quoted(option)}: {quoted(text)} is no YAML value") from error
 
 

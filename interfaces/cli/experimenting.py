@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.text import Text
 
+from core.bounded import read_yaml
 from core.errors import Refused
 from core.experiments.assignment import share_of
 from core.quoting import quoted
@@ -176,6 +176,6 @@ def _setting(text: str, setting: str) -> tuple[str, Any]:
             f"--metric {quoted(text)}: expected NAME,KEY=VALUE such as dwell,kind=mean, found {quoted(setting)}"
         )
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key, read_yaml(value)
+    except ValueError as error:
         raise Refused(f"--metric {quoted(text)}: {quoted(value)} is no YAML value") from error

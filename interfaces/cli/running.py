@@ -23,6 +23,7 @@ from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
 from interfaces.embedded import Embedded
 from interfaces.people import login
+from interfaces.repeats import OncePerSecond
 from wiring import build
 
 DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -117,9 +118,12 @@ def _write_what_the_terminal_cannot() -> None:
 
 def log_to_the_terminal(*, times: bool = False) -> None:
     """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert says of a
-    deployment is on the screen already."""
+    deployment is on the screen already. ``times`` are for processes that stay; there, what happens
+    again and again has one line a second."""
     console = screen.console(err=True)
     handler = RichHandler(console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S")
+    if times:
+        handler.addFilter(OncePerSecond())
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("rollouts.alerts").setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)

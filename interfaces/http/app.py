@@ -15,8 +15,10 @@ from core.settings import Settings
 from interfaces.http import api, health, metrics, pages
 from interfaces.http.api.stream import News
 from interfaces.http.house import House
+from interfaces.http.limits import of_this_process
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
+from interfaces.http.streams import Audience
 from interfaces.mcp.http import Endpoint
 
 
@@ -42,7 +44,7 @@ def _app(services: Services, settings: Settings, sight: Sight, routes: Sequence[
         lifespan=_lifespan,
     )
     app.state.house, app.state.door, app.state.news = house, Door(house), News(services)
-    app.state.agents = agents
+    app.state.agents, app.state.audience = agents, Audience(of_this_process())
     return app
 
 

@@ -1,17 +1,19 @@
-"""Errors as RFC 9457 problem documents: the one place where they become a status."""
+"""Errors as RFC 9457 problem documents: the one place where they become a status and a type."""
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import database
-from core.errors import AppError, LeaseLost, Malformed, Misconfigured, Refused, Unavailable, Unknown
+from core.errors import AppError, Busy, LeaseLost, Limited, Malformed, Misconfigured, Refused, Unavailable, Unknown
+from core.feedback import Unexposed
+from core.once import KeyInUse, KeyReused
 from core.quoting import PLACE, cut
 from interfaces.http.house import of
 
@@ -21,17 +23,22 @@ MEDIA_TYPE = "application/problem+json"
 #: Seconds after which a server that did not answer may be asked again.
 RETRY_AFTER = 5
 
-#: The first kind that fits gives the status and the title.
-MEANINGS: dict[type[BaseException], tuple[int, str]] = {
-    Unknown: (404, "Not found"),
-    Malformed: (422, "Not acceptable in any state"),
-    Refused: (409, "Refused"),
-    Misconfigured: (503, "A setting does not fit its server"),
-    Unavailable: (503, "A server did not answer"),
-    LeaseLost: (503, "Taken up elsewhere"),
-    AppError: (500, "Failed"),
-}
-_DATABASE = (OperationalError, InterfaceError, PoolTimeout)
+#: What a problem's type begins with; then comes the name of its kind. Names are public: add to them,
+#: change or drop none.
+TYPE = "urn:qdrant-rollouts:problem:"
+
+
+class Kind(NamedTuple):
+    """``means`` is for whoever reads what kinds there are."""
+
+    status: int
+    title: str
+    name: str
+    means: str
+
+    @property
+    def type(self) -> str:
+        return TYPE + self.name
 
 
 class Unauthorized(AppError):
@@ -42,29 +49,90 @@ class Forbidden(AppError):
     """The token does not reach so far."""
 
 
+class ForeignHost(Forbidden):
+    """The name that is asked for is not ours."""
+
+
+class OtherSite(Forbidden):
+    """A browser says that another site asks."""
+
+
 class TooLarge(AppError):
     """The request's body is too large."""
 
 
-MEANINGS = {
-    Unauthorized: (401, "Who is asking?"),
-    Forbidden: (403, "Not allowed"),
-    TooLarge: (413, "Too large"),
-    **MEANINGS,
+class Slow(AppError):
+    """The request did not come in time."""
+
+
+class Crowded(AppError):
+    """Too much is asked at once; ask again."""
+
+
+class Garbled(AppError):
+    """This is no HTTP request."""
+
+
+FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, Slow, Crowded, Garbled)
+
+#: The first kind that fits is an error's.
+MEANINGS: dict[type[BaseException], Kind] = {
+    Unauthorized: Kind(401, "Who is asking?", "unauthorized", "no token, or one that is none"),
+    ForeignHost: Kind(403, "Not ours", "foreign-host", "the name that was asked for is none of ours"),
+    OtherSite: Kind(403, "Not allowed", "other-site", "a browser says that another site asks"),
+    Forbidden: Kind(403, "Not allowed", "forbidden", "the token lacks the scope"),
+    TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are taken"),
+    Slow: Kind(408, "Too slow", "too-slow", "the request did not come in time"),
+    Crowded: Kind(503, "Too many at once", "crowded", "too much is asked at once; ask again"),
+    Garbled: Kind(400, "No HTTP request", "garbled", "what came is no HTTP request"),
+    Unknown: Kind(404, "Not found", "not-found", "there is no such thing"),
+    KeyReused: Kind(422, "Another request's key", "key-reused", "the Idempotency-Key came with another request"),
+    Malformed: Kind(422, "Not acceptable in any state", "malformed", "never right; `errors` has each fault"),
+    Unexposed: Kind(409, "Not exposed", "not-exposed", "feedback of a user whom the experiment has not met"),
+    Refused: Kind(409, "Refused", "refused", "not as things stand"),
+    KeyInUse: Kind(503, "Being worked at", "key-in-use", "the first request with this key is worked at; ask again"),
+    Busy: Kind(503, "In use elsewhere", "busy", "another process has the embedded Qdrant; ask again"),
+    Misconfigured: Kind(
+        503, "A setting does not fit its server", "misconfigured", "a server answered and does not take a setting"
+    ),
+    Limited: Kind(503, "A limit of the collection", "limited", "strict mode allows no more for now; ask again"),
+    Unavailable: Kind(503, "A server did not answer", "unavailable", "Qdrant, the database or the broker; ask again"),
+    LeaseLost: Kind(503, "Taken up elsewhere", "taken-up", "another process took it up; ask again"),
+    AppError: Kind(500, "Failed", "failed", "a fault of this program, which its log has"),
 }
+#: What Starlette refuses, by status.
+THEIRS = {
+    404: Kind(404, "Not Found", "no-such-path", "nothing is asked at this path"),
+    405: Kind(405, "Method Not Allowed", "no-such-method", "the path has other methods, which `Allow` names"),
+}
+_OTHERWISE = Kind(400, "", "http", "another status of HTTP, as its title says")
+_UNFORESEEN = Kind(500, "Failed", "unforeseen", "an error nobody foresaw; the log has it")
+_DATABASE = (OperationalError, InterfaceError, PoolTimeout)
+
+KINDS: tuple[Kind, ...] = (*MEANINGS.values(), *THEIRS.values(), _OTHERWISE, _UNFORESEEN)
 
 
-def problem(
-    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
-) -> JSONResponse:
+def problem(kind: Kind, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
     """``more`` are members besides those of the RFC, such as ``errors``."""
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(content, status, headers, MEDIA_TYPE)
+    return JSONResponse(_content(kind, detail, **more), kind.status, headers, MEDIA_TYPE)
+
+
+def content(error: AppError) -> dict[str, Any]:
+    """The document itself."""
+    return _content(_kind(error), str(error), errors=str(error).splitlines())
 
 
 def answer(error: AppError) -> JSONResponse:
-    status, title = next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
-    return problem(status, title, str(error), _headers(status), errors=str(error).splitlines())
+    status = _kind(error).status
+    return JSONResponse(content(error), status, _headers(status), MEDIA_TYPE)
+
+
+def _kind(error: AppError) -> Kind:
+    return next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
+
+
+def _content(kind: Kind, detail: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, **more}
 
 
 def _headers(status: int) -> dict[str, str]:
@@ -75,7 +143,7 @@ def _headers(status: int) -> dict[str, str]:
 
 def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
-    if not isinstance(error, Refused | Unavailable | Unauthorized | Forbidden | TooLarge):
+    if not isinstance(error, FORESEEN):
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return answer(error)
 
@@ -89,22 +157,26 @@ def _database(request: Request, error: Exception) -> Response:
 def _theirs(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: no such path, a method it lacks."""
     assert isinstance(error, HTTPException)
-    return problem(
-        error.status_code,
-        error.detail,
-        f"{cut(request.method)} {cut(request.url.path, PLACE)}: {error.detail}",
-        error.headers,
-    )
+    otherwise = _OTHERWISE._replace(status=error.status_code, title=error.detail)
+    kind = THEIRS.get(error.status_code, otherwise)
+    where = f"{cut(request.method)} {cut(request.url.path, PLACE)}"
+    return problem(kind, f"{where}: {error.detail}", error.headers)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Who went away before the request was whole hears nothing, and nothing has failed here."""
+    return Response(status_code=408)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
     """Starlette hands it on to the server's log after this answer, which does not say what is in it."""
-    return problem(500, "Failed", "an error nobody foresaw; the log of the web process has it")
+    return problem(_UNFORESEEN, "an error nobody foresaw; the log of the web process has it")
 
 
 HANDLERS: dict[Any, Any] = {
     AppError: _ours,
     **dict.fromkeys((*_DATABASE, DBAPIError), _database),
     HTTPException: _theirs,
+    ClientDisconnect: _gone,
     Exception: _unforeseen,
 }

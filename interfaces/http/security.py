@@ -22,12 +22,12 @@ from core.quoting import quoted
 from core.tokens import ALL, SCOPES, Caller
 from interfaces.http import problems
 from interfaces.http.house import House
-from interfaces.http.problems import Forbidden, TooLarge, Unauthorized
+from interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
 from interfaces.people import login
 
 COOKIE = "rollouts_session"
-#: Bytes of a request's body.
-LARGEST_BODY = 1_000_000
+#: Bytes of a request's body, and of a page's form, which may be sent by who has not signed in yet.
+LARGEST_BODY, LARGEST_FORM = 1_000_000, 100_000
 #: Seconds for which a token that was looked up is believed: so long a revoked one may still be answered.
 BELIEVED = 1.0
 _REMEMBERED = 1000
@@ -156,23 +156,32 @@ class Guard:
         except (Forbidden, TooLarge) as error:
             await problems.answer(error)(scope, receive, answer)
             return
-        with events.through(_THROUGH.get(scope["path"].split("/")[1], "page")):
-            await self._app(scope, _Measured(receive), answer)
+        with events.through(_THROUGH.get(_first_part(scope), "page")):
+            await self._app(scope, _Measured(receive, _largest(scope)), answer)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = host_name(headers.get("host", ""))
         if host != "localhost" and _address(host) is None and host not in self._house.settings.web_hosts:
-            raise Forbidden(
+            raise ForeignHost(
                 f"host {quoted(host)} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
             )
         if scope["method"] not in _SAFE and not _from_our_pages(headers):
-            raise Forbidden(
+            raise OtherSite(
                 "what changes something is taken from our own pages and from programs, not from other sites"
             )
         size = headers.get("content-length", "0")
-        if not size.isdecimal() or int(size) > LARGEST_BODY:
-            raise TooLarge(f"the body has {size[:20]} bytes, at most {LARGEST_BODY} are taken")
+        if not size.isdecimal() or int(size) > _largest(scope):
+            raise TooLarge(f"the body has {size[:20]} bytes, at most {_largest(scope)} are taken")
+
+
+def _largest(scope: Scope) -> int:
+    return LARGEST_BODY if _THROUGH.get(_first_part(scope)) else LARGEST_FORM
+
+
+def _first_part(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.split("/")[1] if "/" in path else ""
 
 
 def _from_our_pages(headers: Headers) -> bool:
@@ -185,14 +194,14 @@ def _from_our_pages(headers: Headers) -> bool:
 class _Measured:
     """A body whose length nobody said is counted as it comes."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._bytes = receive, 0
+    def __init__(self, receive: Receive, largest: int) -> None:
+        self._receive, self._largest, self._bytes = receive, largest, 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._bytes += len(message.get("body", b""))
-        if self._bytes > LARGEST_BODY:
-            raise TooLarge(f"the body has more than {LARGEST_BODY} bytes")
+        if self._bytes > self._largest:
+            raise TooLarge(f"the body has more than {self._largest} bytes")
         return message
 
 

@@ -15,11 +15,14 @@ from core import tokens
 from core.errors import Refused
 from core.services import Services
 from core.settings import Settings
+from interfaces.http.connections import AT_ONCE, BACKLOG, Connection, Server
+from interfaces.http.limits import Limits, of_this_process
 from interfaces.http.security import is_loopback
 
 #: Seconds for which answers under way may go on when the process ends; streams have no end of their own.
 _GRACE = 3
-_BACKLOG = 2048
+#: Milliseconds after which the kernel gives up a connection whose other end takes nothing or has gone.
+_GIVEN_UP = 60_000
 
 
 @contextmanager
@@ -36,19 +39,19 @@ def bound(services: Services, settings: Settings, host: str, port: int) -> Itera
         yield door
 
 
-def serve(app: ASGIApp, door: socket.socket) -> None:
+def serve(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> None:
     """Until Ctrl-C or SIGTERM, which uvicorn hands on when it has ended: by then there is nothing left to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     _set_aside_what_stays()
-    _server(app).run(sockets=[door])
+    _server(app, limits or of_this_process()).run(sockets=[door])
 
 
 @contextmanager
-def beside(app: ASGIApp, door: socket.socket) -> Iterator[None]:
+def beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> Iterator[None]:
     """In a thread of its own, until the end of the block."""
     _set_aside_what_stays()
-    server = _server(app)
+    server = _server(app, limits or of_this_process())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True)
     thread.start()
     try:
@@ -70,18 +73,22 @@ def _set_aside_what_stays() -> None:
     gc.freeze()
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    """Who asks is whom the socket says: addresses that a proxy claims are not believed (``proxy_headers``)."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
+def _server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
+    """Who asks is whom the socket says: addresses that a proxy claims are not believed
+    (``proxy_headers``). Nothing here speaks WebSocket, whose connections uvicorn would not count."""
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        backlog=AT_ONCE,
+        timeout_keep_alive=limits.idle,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE,
     )
+    return Server(config, limits)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -92,9 +99,10 @@ def _listening(host: str, port: int) -> socket.socket:
     # Of TCP by name: only then asyncio sends at once (TCP_NODELAY). Else each answer waits 40 ms for the client's ACK.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GIVEN_UP)  # of every connection it takes in
     try:
         door.bind((host, port))
-        door.listen(_BACKLOG)
+        door.listen(BACKLOG)
     except OSError as error:
         door.close()
         raise Refused(

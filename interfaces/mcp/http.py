@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager
 import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.requests import HTTPConnection
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from core.tokens import Caller
 from interfaces.http.house import House
@@ -38,10 +38,21 @@ class Endpoint:
         return self._calls.run()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, of which the web process makes an answer."""
-        connection = HTTPConnection(scope)
-        connection.state.caller = await anyio.to_thread.run_sync(caller, connection)
-        await self._calls.asgi_app(scope, receive, send)
+        """Raises Unauthorized and ClientDisconnect, of which the web process makes an answer. The
+        library is given whole requests alone: half of one it would take for a fault of its own."""
+        request = Request(scope, receive)
+        request.state.caller = await anyio.to_thread.run_sync(caller, request)
+        await self._calls.asgi_app(scope, _whole(await request.body(), receive), send)
+
+
+def _whole(body: bytes, then: Receive) -> Receive:
+    """A body as one message; after it what the connection says: that the client has gone."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await then()
+
+    return receive
 
 
 def _caller(context: Context) -> Caller:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from core import retention, tokens
 from core.settings import Settings
 from interfaces.http.api import ENDPOINTS, PREFIX
+from interfaces.http.api.endpoint import Body
 from interfaces.http.app import make_app
 from interfaces.http.security import BELIEVED
 from tests.documented import Documented
@@ -103,6 +104,26 @@ def test_every_endpoint_refuses_without_its_scope(scoped, endpoint):
 def test_what_may_be_changed_by_a_token_that_reads_is_nothing():
     assert {one.method for one in ENDPOINTS if one.scope in ("", "read")} == {"GET"}
     assert all(one.scope for one in ENDPOINTS if one.path != "/me")
+
+
+BODIES = [one for one in ENDPOINTS if issubclass(one.takes, Body)]
+
+
+@pytest.mark.parametrize("levels", [100, 190, 5_000, 400_000])
+@pytest.mark.parametrize("endpoint", BODIES, ids=lambda one: f"{one.method}{one.path}")
+def test_a_body_of_many_levels_is_refused_in_words(scoped, endpoint, levels):
+    """In every field that the body may have, beside what it must have."""
+    api, given = scoped
+    path = PREFIX + endpoint.path.format(**NAMES)
+    must = {"alias": "docs", "collection": "c", "name": "e", "control": "a", "treatments": ["b"], "query": "x"}
+    headers = {"Authorization": f"Bearer {given['admin']}", "Content-Type": "application/json"}
+    for field in endpoint.takes.model_fields:
+        rest = {name: value for name, value in must.items() if name in endpoint.takes.model_fields and name != field}
+        start, end = ('{"a":', "}") if field in ("filter", "options") else ("[", "]")
+        deep = f'{{"{field}": {start * levels}1{end * levels}, {json.dumps(rest)[1:]}'.replace(", }", "}")
+        answer = api.client.request(endpoint.method, path, content=deep, headers=headers)
+        assert answer.status_code in (404, 409, 413, 422), (field, answer.text[:500])
+        assert len(answer.text) < 10_000
 
 
 def test_the_document_has_every_endpoint_and_is_for_everybody(api):
@@ -416,3 +437,13 @@ def test_a_revoked_token_is_refused_within_a_second(api, world):
     api.app.state.door.forget()
     assert api.ask("GET", "/me", token=secret).status_code == 401
     assert BELIEVED <= 1.0
+
+
+@pytest.mark.parametrize("levels", [60, 120, 190, 5_000])
+def test_a_filter_of_many_levels_is_refused_or_followed(api, live, levels):
+    deep = '{"must": [' * levels + '{"key": "id", "match": {"value": 1}}' + "]}" * levels
+    body = f'{{"query": "text 7", "filter": {deep}}}'
+    headers = {"Content-Type": "application/json"}
+    answer = api.client.post(f"{PREFIX}/indexes/docs/search", content=body, headers=headers)
+    assert answer.status_code in (200, 422, 409), answer.text[:500]
+    assert len(answer.text) < 20_000

@@ -16,6 +16,7 @@ from core.queries import newest_event
 from core.settings import Settings
 from interfaces.http import serving
 from interfaces.http.app import make_app
+from interfaces.http.problems import TYPE
 from tests.shell import ROOT, Shell
 from tests.world import World, texts
 
@@ -100,6 +101,7 @@ def test_the_stream_of_a_token_ends_when_it_is_revoked(world, client):
         tokens.revoke(world.services, "watch", actor="anna")
         ends = [event for event in told if event["event"] == "end"]
     assert "revoked" in ends[0]["data"]["detail"]
+    assert (ends[0]["data"]["type"], ends[0]["data"]["status"]) == (f"{TYPE}unauthorized", 401)
 
 
 def test_many_listen_and_each_hears_everything_once(world, client):

@@ -28,6 +28,7 @@ from core.settings import Settings
 from core.steps import STEPS
 from interfaces.cli import main
 from interfaces.http.api import ENDPOINTS
+from interfaces.http.problems import KINDS
 from tasks.commands import COMMANDS
 from tasks.experiments import FEEDBACK
 from tasks.maintenance import TAKE_UP
@@ -89,6 +90,12 @@ def test_every_endpoint_stands_on_its_page():
         for one in ENDPOINTS
     ]
     assert rows == said
+
+
+def test_every_kind_of_problem_stands_on_its_page():
+    rows = table(text(ROOT / "docs" / "http-api.md"), "name")
+    status = {kind: "any other" if kind.name == "http" else str(kind.status) for kind in KINDS}
+    assert rows == [[f"`{kind.name}`", status[kind], kind.means] for kind in KINDS]
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

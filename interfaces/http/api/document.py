@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, TypeAdapter
 
 from interfaces.http.api.endpoint import PREFIX, Endpoint, Query
-from interfaces.http.problems import MEDIA_TYPE
+from interfaces.http.problems import KINDS, MEDIA_TYPE
 
 Part = dict[str, Any]
 
@@ -18,10 +18,11 @@ _PROBLEMS = {
     401: "No token, or one that is none",
     403: "The token lacks the scope; or another site asks",
     404: "There is no such thing",
+    408: "The request did not come in time",
     409: "Refused as things stand: the same that the command line says",
     413: "More than a megabyte was sent",
     422: "Something in the request can never be right",
-    503: "A server did not answer; ask again",
+    503: "A server did not answer, or too much is asked at once; ask again",
 }
 
 
@@ -39,7 +40,7 @@ def document(endpoints: Iterable[Endpoint]) -> Part:
         "paths": _paths(table, schemas, answers),
         "components": {
             "schemas": {**schemas, "Problem": _problem()},
-            "responses": {str(status): _refusal(words) for status, words in _PROBLEMS.items()},
+            "responses": {str(status): _refusal(status, words) for status, words in _PROBLEMS.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -121,18 +122,29 @@ def _refusals() -> Part:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in _PROBLEMS}
 
 
-def _refusal(words: str) -> Part:
-    return {"description": words, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+def _refusal(status: int, words: str) -> Part:
+    """With the types that come with this status."""
+    types = ", ".join(f"`{kind.type}` ({kind.means})" for kind in KINDS if kind.status == status)
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {"description": f"{words}. Types: {types}", "content": {MEDIA_TYPE: problem}}
 
 
 def _problem() -> Part:
-    """RFC 9457, section 3.1; ``errors`` has a line for each fault."""
+    """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so that they
+    are no enumeration."""
     text = {"type": "string"}
+    kinds = {
+        "type": "string",
+        "format": "uri",
+        "description": "Which kind of problem it is; the same for good, while titles and details may be reworded.",
+        "examples": [kind.type for kind in KINDS],
+    }
     return {
         "type": "object",
         "required": ["type", "title", "status", "detail"],
         "properties": {
-            **dict.fromkeys(("type", "title", "detail"), text),
+            "type": kinds,
+            **dict.fromkeys(("title", "detail"), text),
             "status": {"type": "integer"},
             "errors": {"type": "array", "items": text},
         },

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,13 +21,15 @@ from core.errors import AppError, Malformed
 from core.index_file import validated
 from core.quoting import quoted
 from core.services import Services
+from interfaces.http import problems
 from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
 from interfaces.http.house import of
 from interfaces.http.security import allowed
+from interfaces.http.streams import Stream
 
-#: Seconds between two looks, and between two signs of life.
-EVERY, HEARTBEAT = 1.0, 15
+#: Seconds between two looks.
+EVERY = 1.0
 #: Ids that are looked at again: as many events as are written while one transaction lasts.
 _AGAIN = 100
 
@@ -87,7 +89,7 @@ async def stream(request: Request) -> Response:
     services = of(request).services
     last = _last(request)
     start = last if last is not None else (await run_in_threadpool(queries.newest_event, services, _AGAIN))[0]
-    return EventSourceResponse(_told(request, _Listener(services, watched, start)), ping=HEARTBEAT)
+    return Stream(request, _told(request, _Listener(services, watched, start)))
 
 
 async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSentEvent]:
@@ -102,7 +104,7 @@ async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSe
                     yield event
                 seen = newest
         except AppError as error:
-            yield ServerSentEvent(json.dumps({"detail": str(error)}), event="end")
+            yield ServerSentEvent(json.dumps(problems.content(error), ensure_ascii=False), event="end")
             return
 
 

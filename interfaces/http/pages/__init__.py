@@ -4,7 +4,6 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy.exc import DBAPIError
-from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,6 +21,7 @@ from interfaces.http.pages.live import Pulse
 from interfaces.http.pages.rendering import HEADERS, HERE
 from interfaces.http.pages.visits import VISITOR, Visit, cookie, visit
 from interfaces.http.problems import Unauthorized
+from interfaces.http.streams import Stream
 
 Look = Callable[[Visit], looking.Shown]
 Do = Callable[[Visit, Form], acting.Next]
@@ -173,6 +173,6 @@ def _sign_out(sight: Sight) -> Callable[[Request], object]:
 def _stream(pulse: Pulse) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
         await run_in_threadpool(security.allowed, request, "read")
-        return EventSourceResponse(pulse.listen(), ping=15, headers=HEADERS)
+        return Stream(request, pulse.listen(), HEADERS)
 
     return endpoint

@@ -1,0 +1,71 @@
+"""Logs in which an error that happens again and again has one line a second.
+
+Rule: a record is a repetition of one from the same line of code, with the same error from the same
+place; where there is no error, of one that says the same. Who asks by HTTP chooses what is said of
+it, so there the line of code decides alone. The next that is written says how many were left out.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+#: Seconds with one record of a kind, and kinds that are remembered.
+EVERY, _REMEMBERED = 1.0, 1000
+#: What these say may quote a stranger.
+_TOLD_BY_STRANGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "interfaces.http")
+
+
+@dataclass(slots=True)
+class _Seen:
+    written: float
+    left_out: int = 0
+
+
+class OncePerSecond(logging.Filter):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: OrderedDict[object, _Seen] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        left_out = self._left_out(_kind(record))
+        if left_out:
+            said = record.getMessage().rstrip()
+            record.msg, record.args = f"{said} ({left_out} more like it were left out)", ()
+        return left_out is not None
+
+    def _left_out(self, kind: object) -> int | None:
+        """None for a record that is not to be written; else how many before it were not."""
+        now = self._clock()
+        with self._guard:
+            seen = self._seen.get(kind)
+            if seen is not None and now - seen.written < EVERY:
+                seen.left_out += 1
+                return None
+            self._seen[kind] = _Seen(now)
+            self._seen.move_to_end(kind)
+            while len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+            return 0 if seen is None else seen.left_out
+
+
+def _kind(record: logging.LogRecord) -> object:
+    line = record.pathname, record.lineno
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        return line, type(error), getattr(error, "errno", None), _place(error.__traceback__)
+    return line if record.name.startswith(_TOLD_BY_STRANGERS) else (line, record.getMessage())
+
+
+def _place(trace: TracebackType | None) -> tuple[str, int] | None:
+    """Where it was raised."""
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename, trace.tb_lineno
