@@ -1,48 +1,141 @@
-"""The broker and the workers behind it, asked whether they are there."""
+"""The broker and the workers behind it, asked whether they are there, and what they answer in our words."""
+
+import re
+import secrets
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from celery import Celery
-from kombu.utils.url import as_url, url_to_parts
-from redis.exceptions import AuthenticationError
+from kombu.connection import Connection
 
+from adapters import broker_url
 from adapters.celery import BROKER_AWAY, make_app
-from core.errors import Refused, Unavailable
+from adapters.route_channel import RedisChannel, open_channel
+from core.errors import Misconfigured, Unavailable
 from core.settings import Settings
 
 _SECONDS = 2.0
+_SETTING = "correct ROLLOUTS_BROKER_URL"
+_PLAIN = "speaks no TLS; write redis:// instead of rediss:// in ROLLOUTS_BROKER_URL"
+#: A setting to be corrected, by what the Redis client or the AMQP client says; the first that fits.
+_WRONG: Iterable[tuple[str, str]] = (
+    (
+        r"Error -\d+ connecting|Name or service not known|name resolution|No address associated|nodename nor servname",
+        f"has a host name that is not known; {_SETTING}",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "has a certificate that is not trusted; name its authority with ssl_ca_certs in ROLLOUTS_BROKER_URL",
+    ),
+    (
+        r"CERTIFICATE_REQUIRED|certificate required|KEY_VALUES_MISMATCH|handshake failure",
+        "wants a certificate of ours; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE|UNEXPECTED_EOF|EOF occurred in violation",
+        _PLAIN,
+    ),
+    (
+        r"NOPERM|no permissions|no permission",
+        "does not let this user do that; give its ACL all commands, keys and channels of this database",
+    ),
+    (
+        r"NOAUTH|WRONGPASS|invalid username-password|invalid password|Authentication required"
+        r"|AUTH.*without any password|AuthenticationError|AccessRefused|ACCESS_REFUSED",
+        "refused the credentials; check ROLLOUTS_BROKER_URL",
+    ),
+    (r"DB index is out of range|invalid DB index", f"has no database of that number; {_SETTING}"),
+    (r"NOT_ALLOWED|NotAllowed", f"has no virtual host of that name, or not for this user; {_SETTING}"),
+    (r"READONLY", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
+    (
+        r"MOVED|CLUSTERDOWN|CROSSSLOT|cluster mode",
+        "is a Redis Cluster, over which Celery cannot speak; name a single Redis in ROLLOUTS_BROKER_URL",
+    ),
+    (r"Protocol Error|InvalidResponse|unknown command", f"is no Redis: something else answers there; {_SETTING}"),
+    (r"No such file or directory|FileNotFoundError", f"has no socket or file of that name; {_SETTING}"),
+    (r"Permission denied", f"may not be used by this process: correct the rights of its socket, or {_SETTING}"),
+)
+#: It answered, and will take us later.
+_LATER: Iterable[tuple[str, str]] = (
+    (r"LOADING|BusyLoading", "is loading its data"),
+    (r"OOM command not allowed|OutOfMemory", "has no memory left"),
+    (r"MISCONF", "cannot write to its disk"),
+    (r"max number of clients", "has no connection free"),
+    (r"MASTERDOWN", "waits for its master"),
+)
+_SILENT = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
+_HUNG_UP = re.compile(r"closed by server|reset by peer|Broken pipe|closed the connection", re.IGNORECASE)
 
 
 def address(settings: Settings) -> str:
     """Where the broker is, without credentials. Raises Refused when that is no URL."""
-    try:
-        return ";".join(_bare(url) for url in settings.broker_url.get_secret_value().split(";"))
-    except ValueError as error:
-        raise Refused("ROLLOUTS_BROKER_URL is not a broker URL; e.g. redis://:password@host:6379/0") from error
+    return broker_url.address(settings.broker_url.get_secret_value())
 
 
 def ping(settings: Settings) -> None:
-    """Raises Unavailable, naming the address, if the broker does not answer within about 2 s, and Refused if it is of a
-    kind that Celery does not know here."""
-    where = address(settings)
-    try:
-        with _impatient(settings).connection_for_write(connect_timeout=_SECONDS) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=_SECONDS)
-    except BROKER_AWAY as error:
-        raise Unavailable(f"the broker at {where} {_why(error)}") from error
-    except (KeyError, ImportError) as error:
-        raise Refused(f"Celery cannot speak to the broker at {where}: {error}; use redis://") from error
+    """Raises Unavailable, naming the address, if the broker does not answer within about 2 s, Misconfigured if it is
+    there and refuses us."""
+    with _connected(settings):
+        pass
+
+
+def check_publishing(settings: Settings) -> None:
+    """Sends a message to a queue of its own, takes it, and removes the queue. Raises as ``ping``."""
+    name = f"rollouts.doctor.{secrets.token_hex(4)}"
+    with _connected(settings) as connection:
+        mine: Any = connection  # kombu has few types
+        with mine.SimpleQueue(name, queue_opts={"expires": 60}) as queue:
+            try:
+                queue.put({"from": "doctor"})
+                queue.get(timeout=_SECONDS).ack()
+            finally:
+                queue.queue.delete()
+                mine.default_channel.exchange_delete(name)
+
+
+def check_announcing(settings: Settings) -> bool:
+    """Says on the channel of routes that any may have changed; False where the broker has no such channel."""
+    channel = open_channel(settings.broker_url.get_secret_value())
+    if not isinstance(channel, RedisChannel):
+        return False
+    with _explaining(settings):
+        channel.publish("")
+    return True
 
 
 def listened_queues(settings: Settings) -> dict[str, list[str]]:
     """The queues that workers take from, each with its workers' names. Raises Unavailable as ``ping``."""
-    try:
+    with _explaining(settings):
         answers = _impatient(settings).control.inspect(timeout=_SECONDS).active_queues() or {}
-    except BROKER_AWAY as error:
-        raise Unavailable(f"the broker at {address(settings)} {_why(error)}") from error
     found: dict[str, list[str]] = {}
     for worker, queues in answers.items():
         for queue in queues:
             found.setdefault(queue["name"], []).append(worker)
     return found
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[Connection]:
+    with (
+        _explaining(settings),
+        _impatient(settings).connection_for_write(connect_timeout=_SECONDS) as connection,
+    ):
+        connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=_SECONDS)
+        yield connection
+
+
+@contextmanager
+def _explaining(settings: Settings) -> Iterator[None]:
+    with _impatient(settings).connection_for_write() as unused:  # RabbitMQ's client has errors of its own
+        known = (*BROKER_AWAY, *unused.connection_errors, *unused.channel_errors)
+    try:
+        yield
+    except known as error:
+        kind, words = _meaning(settings, error)
+        raise kind(f"the broker at {address(settings)} {words}") from error
 
 
 def _impatient(settings: Settings) -> Celery:
@@ -52,13 +145,50 @@ def _impatient(settings: Settings) -> Celery:
     return app
 
 
-def _why(error: BaseException) -> str:
+def _meaning(settings: Settings, error: BaseException) -> tuple[type[Unavailable], str]:
+    said = _said(error)
+    for kind, table in ((Unavailable, _LATER), (Misconfigured, _WRONG)):
+        for pattern, words in table:
+            if re.search(pattern, said):
+                return kind, words
     cause = error.__cause__ or error
-    if isinstance(cause, AuthenticationError):
-        return "refused the credentials; check ROLLOUTS_BROKER_URL"
-    return f"did not answer ({type(cause).__name__}); is it running?"
+    if re.search(_SILENT, said) and (advice := _speaks_otherwise(settings)):
+        return Misconfigured, advice
+    if _HUNG_UP.search(said):
+        return Unavailable, f"ended the connection ({type(cause).__name__})"
+    return Unavailable, f"did not answer ({type(cause).__name__}); is it running?"
 
 
-def _bare(url: str) -> str:
-    parts = url_to_parts(url)
-    return str(as_url(parts.scheme, host=parts.hostname, port=parts.port, path=parts.path))
+def _said(error: BaseException | None) -> str:
+    """What the error and its causes say: kombu and the Redis client wrap what happened, once or twice."""
+    words = []
+    while error is not None:
+        words.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or error.__context__
+    return " <- ".join(words)
+
+
+def _speaks_otherwise(settings: Settings) -> str:
+    """What to write instead, where a Redis waits for TLS on a plain connection, or for plain words on one with TLS:
+    either is silence, or a connection that ends. Empty where neither is so."""
+    url = settings.broker_url.get_secret_value()
+    place = broker_url.host_and_port(url)
+    if place is None:
+        return ""
+    try:
+        with socket.create_connection(place, _SECONDS) as plain:
+            if url.startswith("rediss://"):
+                plain.sendall(b"PING\r\n")
+                return _PLAIN if plain.recv(1) in {b"+", b"-"} else ""
+            with _trusting().wrap_socket(plain):
+                return "wants TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
+    except OSError:
+        return ""
+
+
+def _trusting() -> ssl.SSLContext:
+    """For a look at who is there: nothing is sent."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
-from adapters import database, redis_broker
+from adapters import broker_url, database, redis_broker
 from core.ports import Knock
 from core.redaction import without_secrets
 from core.settings import Settings
@@ -28,8 +28,9 @@ _EXPIRES_AFTER = 30.0
 
 
 def make_app(settings: Settings) -> Celery:
-    """The Celery app, without tasks. No connection is made."""
+    """The Celery app, without tasks. No connection is made. Raises Refused for a broker's URL that is of no use."""
     redis_broker.register()
+    broker_url.check(settings.broker_url.get_secret_value())
     app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
     url = settings.database_url.get_secret_value()
     app.conf.update(

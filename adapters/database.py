@@ -1,5 +1,6 @@
 """The database: one engine per process, SQLite made safe for several processes, PostgreSQL made to give up in time."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +85,22 @@ def ping(engine: Engine) -> None:
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+
+
+def check_writing(engine: Engine, write: Callable[[Session], None] | None = None) -> None:
+    """Whether rows can be written: ``write`` does it, in a transaction that is committed; without
+    it a table is made and taken back. Raises as ``ping``."""
+    try:
+        if write is not None:
+            with open_sessions(engine).begin() as session:
+                write(session)
+            return
+        with engine.connect() as connection, connection.begin() as transaction:
+            connection.execute(text("CREATE TABLE rollouts_doctor (id INTEGER)"))
+            connection.execute(text("INSERT INTO rollouts_doctor VALUES (1)"))
+            transaction.rollback()
     except SQLAlchemyError as error:
         raise unavailable(engine, error) from error
 

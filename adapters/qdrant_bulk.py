@@ -6,11 +6,13 @@ accept it. And a copy moves vectors and payloads as they came, without making Py
 """
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +23,7 @@ from adapters.qdrant_limits import KnownLimits
 from adapters.qdrant_messages import EVERYTHING, add, decoded, encoded, following, plain_id, point_id, rounded
 from adapters.qdrant_points import MOST_POINTS, batches, next_page
 from adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
-from core.errors import Refused, Unavailable
+from core.errors import Misconfigured, Refused, Unavailable
 from core.ports import Limits, Point, PointId
 from core.quoting import error_text
 
@@ -48,6 +50,21 @@ _SAID_NO = {
 }
 
 
+#: A setting to be corrected, by what the library says of the connection; the first that fits.
+_WRONG = (
+    (r"http1\.x server|Failed parsing HTTP/2|Expected SETTINGS", "speaks no gRPC; correct ROLLOUTS_QDRANT_GRPC_PORT"),
+    (
+        r"WRONG_VERSION_NUMBER",
+        "speaks no TLS, which https:// in ROLLOUTS_QDRANT_URL asks for; let it, or write http://",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|unable to get local issuer|self.signed",
+        "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
+    ),
+    (r"Peer name .* is not in peer certificate", "has a certificate of another name; correct ROLLOUTS_QDRANT_URL"),
+)
+
+
 class GrpcPoints:
     """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens a channel of its own."""
 
@@ -60,10 +77,19 @@ class GrpcPoints:
         """Does the port answer, and as the very server that has these collections? Left at its default, it may belong
         to another one beside it."""
         try:
-            raw = self._call("Collections/List", pb.ListCollectionsRequest(), _PROBE)
+            self.check(collections)
         except (Refused, Unavailable):
             return False
-        return {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} == set(collections)
+        return True
+
+    def check(self, collections: Collection[str]) -> None:
+        """Raises Unavailable, or Refused, where the port is of no use: silence, the key, TLS, another server."""
+        raw = self._call("Collections/List", pb.ListCollectionsRequest(), _PROBE)
+        if {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} != set(collections):
+            raise Misconfigured(
+                f"gRPC port {self._port} has other collections than {self._rest}: another server answers there; "
+                "correct ROLLOUTS_QDRANT_GRPC_PORT"
+            )
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         try:
@@ -171,6 +197,8 @@ class GrpcPoints:
         except grpc.RpcError as error:
             if error.code() in _SAID_NO:
                 raise Refused(f"{self._rest} refused: {error_text(error.details() or '', 500)}") from error
+            if words := next((words for pattern, words in _WRONG if re.search(pattern, error.details() or "")), None):
+                raise Misconfigured(f"{self._rest} (gRPC port {self._port}) {words}") from error
             limited = rate_error(self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_WAIT))
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and limited is not None:
                 raise limited from error
@@ -181,9 +209,15 @@ class GrpcPoints:
         if self._opened is None or self._opened[0] != os.getpid():
             host = f"[{self._rest.host}]" if ":" in self._rest.host else self._rest.host
             target = f"{host}:{self._port}"
-            secure = grpc.ssl_channel_credentials() if self._rest.secure else None
+            secure = grpc.ssl_channel_credentials(_authorities()) if self._rest.secure else None
             channel = (
                 grpc.secure_channel(target, secure, _OPTIONS) if secure else grpc.insecure_channel(target, _OPTIONS)
             )
             self._opened = os.getpid(), channel
         return self._opened[1]
+
+
+def _authorities() -> bytes | None:
+    """Whom REST trusts, gRPC trusts too; it does not read this variable by itself."""
+    file = os.environ.get("SSL_CERT_FILE")
+    return Path(file).read_bytes() if file and Path(file).is_file() else None

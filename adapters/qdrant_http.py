@@ -1,6 +1,9 @@
 """Qdrant's REST API: connections of this process, and what the answers mean in this program's errors."""
 
 import os
+import re
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from core.errors import Limited, Refused, Unavailable
+from core.errors import Limited, Misconfigured, Refused, Unavailable
 from core.quoting import error_text
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
@@ -26,12 +29,35 @@ _SAID = 500
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
+_SETTING = "correct ROLLOUTS_QDRANT_URL"
+_LONGEST = 200
+#: A setting to be corrected, by what the network says; the first that fits.
+_WRONG = (
+    (
+        r"Name or service not known|name resolution|No address associated|nodename nor servname|Name does not resolve",
+        f"has a host name that is not known; {_SETTING}",
+    ),
+    (r"WRONG_VERSION_NUMBER|wrong version number|record layer failure", f"speaks no TLS; write http://, or {_SETTING}"),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
+    ),
+    (r"certificate required|CERTIFICATE_REQUIRED", "wants a certificate of ours, which is not supported"),
+    (r"\\x15\\x03", "wants TLS; write https:// in ROLLOUTS_QDRANT_URL"),
+    (r"illegal (?:request|status) line", f"speaks no HTTP: that may be its gRPC port; {_SETTING}"),
+)
+
+
+class Forbidden(Refused):
+    """The key has no right to this."""
+
+
 class Rest:
     """Calls to one server. Nothing is sent before the first call; each process opens connections of its own."""
 
     def __init__(self, url: str, api_key: str = "") -> None:
         """``url`` may carry a user and password for a proxy; ``address`` never does. Raises Refused if it is no URL."""
-        parsed = _parsed(url)
+        parsed = self._parsed = _parsed(url)
         self._user = (parsed.username, parsed.password) if parsed.userinfo else None
         self._opened: tuple[int, httpx.Client] | None = None
         self.api_key = api_key
@@ -43,8 +69,14 @@ class Rest:
         return f"Qdrant at {self.address}"
 
     def about(self) -> dict[str, Any]:
-        """What the server says of itself at its root: ``title``, ``version``, ``commit``."""
-        answer = self._content(self._send("GET", "/"))
+        """What the server says of itself at its root: ``title``, ``version``, ``commit``. A server that wants TLS hangs
+        up without a word, so it is asked in that way too."""
+        try:
+            answer = self._content(self._send("GET", "/"))
+        except Unavailable as error:
+            if type(error) is Unavailable and not self.secure and _speaks_tls(self._parsed):
+                raise Misconfigured(f"{self} wants TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
+            raise
         if "version" not in answer:
             raise Refused(f"{self} is no Qdrant server: it told no version; check ROLLOUTS_QDRANT_URL")
         return answer
@@ -103,11 +135,14 @@ class Rest:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Whatever the network does is that the server did not answer."""
+        """Whatever the network does is that the server did not answer, unless what it says shows a wrong setting."""
         try:
             yield
         except httpx.TransportError as error:
-            raise Unavailable(f"{self} did not answer: {str(error) or type(error).__name__}") from error
+            said = str(error) or type(error).__name__
+            if words := next((words for pattern, words in _WRONG if re.search(pattern, said)), None):
+                raise Misconfigured(f"{self} {words} ({said[:_LONGEST]})") from error
+            raise Unavailable(f"{self} did not answer: {said}") from error
 
     def _client(self) -> httpx.Client:
         """A forked child must not write into its parent's connections."""
@@ -120,13 +155,18 @@ class Rest:
             return self._client().request(method, path, timeout=patience(seconds), **request)
 
     def _content(self, response: httpx.Response) -> dict[str, Any]:
-        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise Refused(f"{self} refused access (HTTP {response.status_code}): check ROLLOUTS_QDRANT_API_KEY")
+        if response.status_code == httpx.codes.FORBIDDEN:
+            why = "the key has no right to this; check ROLLOUTS_QDRANT_API_KEY"
+            raise Forbidden(f"{self} refused access (HTTP 403): {why}")
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise Refused(f"{self} refused access (HTTP 401): check ROLLOUTS_QDRANT_API_KEY")
         try:
             answer = response.json()
         except (ValueError, RecursionError) as error:
             answer = error
         if not isinstance(answer, dict):  # what stands between may answer too: a gateway, while the server is away
+            if not response.is_server_error:
+                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")
         return answer
 
@@ -161,3 +201,17 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_PORT} or https://HOST:{_PORT}")
     return parsed if port else parsed.copy_with(port=_PORT)
+
+
+def _speaks_tls(url: httpx.URL) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent
+    try:
+        with (
+            socket.create_connection((url.host, url.port or _PORT), _CONNECT) as plain,
+            context.wrap_socket(plain),
+        ):
+            return True
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ Numbers in brackets are rules of qdrant-facts.
 
 import math
 import re
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,16 @@ class ServerStore:
                 _version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
             )
         return self._known
+
+    def check_writing(self) -> None:
+        """Raises Forbidden for a key that may only read. It drops a collection that is not there, which changes nothing
+        (2.6)."""
+        self._rest.call("DELETE", "collections", f"rollouts-doctor-{secrets.token_hex(8)}", seconds=ACT)
+
+    def check_bulk(self) -> None:
+        """Raises Unavailable or Refused where bulk work cannot go over gRPC."""
+        if self._over_grpc:
+            self._over_grpc.check(self.collections())
 
     def close(self) -> None:
         for rest in (self._rest, *self._nodes):

@@ -6,21 +6,25 @@ Nothing depends on it: who hears nothing looks twice a second all the same.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
+from adapters import redis_broker
+from adapters.celery import BROKER_AWAY
 from core.ports import RouteChannel
 
 log = logging.getLogger(__name__)
 
-_NAME = "rollouts.routes"
+#: The Redis channel.
+NAME = "rollouts.routes"
 _SECONDS = 1.0
 _LONGEST_WAIT = 2.0
 
 
 def open_channel(broker_url: str) -> RouteChannel:
-    return RedisChannel(broker_url) if broker_url.startswith(("redis://", "rediss://")) else SilentChannel()
+    return RedisChannel(broker_url) if redis_broker.is_redis(broker_url) else SilentChannel()
 
 
 class SilentChannel:
@@ -39,10 +43,14 @@ class RedisChannel:
 
     def announce(self, alias: str) -> None:
         try:
-            with self._open() as redis:
-                redis.publish(_NAME, alias)
-        except (RedisError, OSError) as error:
+            self.publish(alias)
+        except BROKER_AWAY as error:
             log.warning("the route of %s was not announced: %s", alias, type(error).__name__)
+
+    def publish(self, alias: str) -> None:
+        """Raises what is in ``BROKER_AWAY`` where it cannot."""
+        with self._open() as redis:
+            redis.publish(NAME, alias)
 
     def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         threading.Thread(target=self._listen, args=(heard, stopped), name="route-channel", daemon=True).start()
@@ -53,21 +61,25 @@ class RedisChannel:
             try:
                 self._subscribed(heard, stopped)
                 wait = 0.1
-            except (RedisError, OSError) as error:
+            except BROKER_AWAY as error:
                 log.info("route changes are not heard: %s", type(error).__name__)
                 wait = min(wait * 2, _LONGEST_WAIT)
             stopped.wait(wait)
 
     def _subscribed(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         """What was said before it listened it has missed, so it takes that as heard."""
-        with self._open() as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
-            channel.subscribe(_NAME)
+        with self._open() as redis, self._channel(redis) as channel:
+            channel.subscribe(NAME)
             heard("")
             while not stopped.is_set():
                 if message := channel.get_message(timeout=_SECONDS):
                     heard(message["data"].decode())
 
-    def _open(self) -> Redis:
-        return Redis.from_url(
+    @staticmethod
+    def _channel(redis: Redis) -> Any:
+        return redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis has few types
+
+    def _open(self) -> AbstractContextManager[Redis]:
+        return redis_broker.connected(
             self._url, socket_timeout=2 * _SECONDS, socket_connect_timeout=_SECONDS, health_check_interval=5
         )

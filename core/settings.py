@@ -21,6 +21,8 @@ from core.quoting import quoted
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
 REMOTE = ("s3", "gs", "abfs", "sftp")
+#: What knocks may travel over: what is tested, and RabbitMQ. Celery knows others, over which they might get lost.
+BROKERS = ("memory", "redis", "rediss", "redis+socket", "amqp", "amqps")
 #: Settings whose value may hold a password or token and is never shown; all but the last two are URLs.
 SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
 _URLS = SECRET[:-2]
@@ -145,8 +147,12 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, url: SecretStr) -> SecretStr:
-        if "://" not in url.get_secret_value():
-            raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
+        for one in url.get_secret_value().split(";"):
+            scheme, colon, _ = one.partition("://")
+            if not colon:
+                raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
+            if scheme not in BROKERS:
+                raise ValueError(_other_broker(scheme))
         return url
 
     @field_validator("database_url")
@@ -168,6 +174,16 @@ def load_settings() -> Settings:
         raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
+
+
+def _other_broker(scheme: str) -> str:
+    shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
+    advice = {
+        "sentinel": "; name the master, or what stands before it and follows it, by redis://",
+        "unix": "; a socket is named by redis+socket:///PATH",
+    }
+    known = ", ".join(f"{one}://" for one in BROKERS)
+    return f"{shown} is not supported as a broker; expected one of {known}{advice.get(scheme, '')}"
 
 
 def _without_space(value: Any) -> Any:

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 from sqlalchemy import make_url
@@ -32,15 +33,17 @@ class Pooler:
         self._greetings: dict[bytes, bytes] = {}
         self._free = threading.Condition()
         self._door = socket.create_server((HOST, 0))
-        self.refused: list[str] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._begin(self._accept)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
+        for thread in self._threads:
+            thread.join(5)
         for idle in self._idle.values():
             for server in idle:
                 server.close()
@@ -49,13 +52,18 @@ class Pooler:
         """The URL of the database at the URL ``database``, through this pooler."""
         return make_url(database).set(host=HOST, port=self._door.getsockname()[1]).render_as_string(False)
 
+    def _begin(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._door.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self._begin(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
         with client:
@@ -78,7 +86,6 @@ class Pooler:
             names = [name.decode() for name in body.split(b"\0")[:-1:2] if name]
             unknown = [name for name in names if name not in _TAKEN]
             if unknown:
-                self.refused += unknown
                 said = f"SFATAL\0C08P01\0Munsupported startup parameter: {unknown[0]}\0\0".encode()
                 client.sendall(_message(b"E", said))
                 return None

@@ -1,21 +1,28 @@
 """What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never a pass."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
+from sqlalchemy import delete
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
-from adapters import broker, database, private
+import migrations
+from adapters import broker, broker_url, database, flower, private
 from adapters.qdrant import open_store
+from adapters.qdrant_http import Forbidden
+from adapters.qdrant_server import ServerStore
+from adapters.route_channel import NAME
 from beat_schedule import SCHEDULE
-from core import deliveries, queries
+from core import deliveries, events, queries
 from core.errors import Misconfigured, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
+from core.models import EventRow
 from core.schedules import queries as schedules
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
@@ -29,7 +36,6 @@ from wiring import EMBEDDED_STORE, build, own_files, roots
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)
-_PORT_SECONDS = 2.0
 #: Files in a finding.
 _NAMED = 3
 
@@ -50,6 +56,7 @@ def examine() -> list[Check]:
         ("qdrant", _qdrant),
         ("database", _database),
         ("privacy", _privacy),
+        ("flower", _flower),
     )
     found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
@@ -114,11 +121,31 @@ def _broker(settings: Settings) -> Findings:
     if settings.embedded:
         yield _runner()
         return
-    yield at_broker(settings)
+    found = at_broker(settings)
+    broker.check_publishing(settings)
+    yield found
+    yield from _certificate(settings)
+    yield from _announcements(settings)
     listened = broker.listened_queues(settings)
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue in sorted(wanted):
         yield _queue(queue, listened.get(queue, []))
+
+
+def _certificate(settings: Settings) -> Findings:
+    if broker_url.checks_no_certificate(settings.broker_url.get_secret_value()):
+        advice = "add ssl_cert_reqs=required, and ssl_ca_certs for an authority of your own"
+        yield Check("broker", "warn", "any certificate is trusted, as Celery does unless it is told", advice)
+
+
+def _announcements(settings: Settings) -> Findings:
+    """Searches go on without them, and hear of a route half a second later."""
+    try:
+        if broker.check_announcing(settings):
+            yield Check("route channel", "ok", NAME)
+    except Unavailable as error:
+        advice = "until then search processes see a changed route half a second later"
+        yield Check("route channel", "warn", str(error), advice)
 
 
 def _runner() -> Check:
@@ -147,23 +174,34 @@ def _qdrant(settings: Settings) -> Findings:
         yield at_qdrant(store)
         if not settings.qdrant_url:
             return
+        assert isinstance(store, ServerStore)
+        yield _writing(store)
+        yield _grpc(store, settings.qdrant_grpc_port)
         version = store.server().version
     finally:
         store.close()
     if version < _TESTED:
         found = f"version {'.'.join(map(str, version))} is older than what this is tested with"
         yield Check("qdrant", "warn", found, "update to 1.16")
-    yield _grpc(settings)
 
 
-def _grpc(settings: Settings) -> Check:
-    host, port = urlsplit(settings.qdrant_url).hostname or "", settings.qdrant_grpc_port
+def _writing(store: ServerStore) -> Check:
     try:
-        socket.create_connection((host, port), _PORT_SECONDS).close()
-    except OSError as error:
+        store.check_writing()
+    except Forbidden as error:
+        advice = "name a key in ROLLOUTS_QDRANT_API_KEY that may manage collections"
+        return Check("qdrant key", "fail", f"it may only read: {error}", advice, REFUSED)
+    return Check("qdrant key", "ok", "it may write")
+
+
+def _grpc(store: ServerStore, port: int) -> Check:
+    """The way bulk work takes: with the key, with the certificates, to the very server."""
+    try:
+        store.check_bulk()
+    except (Refused, Unavailable) as error:
         advice = "bulk work goes over REST, slower; open the port or set ROLLOUTS_QDRANT_GRPC_PORT"
-        return Check("qdrant grpc", "warn", f"{host}:{port} cannot be reached: {error.strerror or error}", advice)
-    return Check("qdrant grpc", "ok", f"{host}:{port}")
+        return Check("qdrant grpc", "warn", f"port {port} cannot be used: {error}", advice)
+    return Check("qdrant grpc", "ok", f"port {port}")
 
 
 def _database(settings: Settings) -> Findings:
@@ -173,7 +211,9 @@ def _database(settings: Settings) -> Findings:
         yield Check("database", "ok", f"{where} is not there yet; the first command makes it")
         return
     try:
-        yield at_database(engine)
+        found = at_database(engine)
+        database.check_writing(engine, _write if f"revision {migrations.HEAD}" in found.value else None)
+        yield found
     finally:
         engine.dispose()
 
@@ -188,6 +228,24 @@ def _privacy(settings: Settings) -> Findings:
         named = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED:,} more" if found[_NAMED:] else "")
         value = f"others may read or enter {named}"
         yield Check("privacy", "warn", value, "chmod -R go-rwx on it: it holds secrets, queries and records")
+
+
+def _write(session: Session) -> None:
+    """A row of a table that every verb writes, and that nobody sees."""
+    events.record(session, datetime.now(UTC), "doctor")
+    session.flush()
+    session.execute(delete(EventRow).where(EventRow.event == "doctor"))
+
+
+def _flower(settings: Settings) -> Findings:
+    """The Procfile's Flower does not start without it."""
+    value = os.environ.get(flower.VARIABLE) or dotenv_values(".env").get(flower.VARIABLE) or ""
+    if value:
+        flower.logins(value)
+        yield Check("flower", "ok", f"{flower.VARIABLE} is set")
+    elif not settings.embedded:
+        advice = "set it to user:password where Flower runs"
+        yield Check("flower", "warn", f"{flower.VARIABLE} is not set: the Procfile's Flower does not start", advice)
 
 
 def _has_tables(found: list[Check]) -> bool:

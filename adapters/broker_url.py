@@ -1,0 +1,79 @@
+"""The broker's URL: refused in words where Celery would end with a traceback, and shown without credentials."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from kombu.connection import Connection
+from kombu.utils.url import as_url, url_to_parts
+
+from core.errors import Refused
+
+_NAME = "ROLLOUTS_BROKER_URL"
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_CHECKS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
+
+
+def check(url: str) -> None:
+    """Raises Refused, naming the setting, where Celery could make no connection of ``url``. None is made."""
+    for one in url.split(";"):
+        _check_parts(one)
+        try:
+            Connection(one)  # type: ignore[no-untyped-call]  # kombu has few types
+        except (KeyError, TypeError, ValueError, ImportError):
+            known = ", ".join(("ssl_cert_reqs", *_FILES, "ssl_check_hostname"))
+            raise Refused(
+                f"{_NAME} has a part or parameter that Celery does not know; a rediss:// URL may have {known}"
+            ) from None
+
+
+def address(url: str) -> str:
+    """Where the broker is, without credentials and parameters. Raises Refused when that is no URL."""
+    try:
+        return ";".join(_bare(one) for one in url.split(";"))
+    except ValueError as error:
+        raise Refused(f"{_NAME} is not a broker URL; e.g. redis://:password@host:6379/0") from error
+
+
+def host_and_port(url: str) -> tuple[str, int] | None:
+    """Of the first broker, if it is a Redis over TCP."""
+    parts = url_to_parts(url.split(";", maxsplit=1)[0])
+    return (parts.hostname or "localhost", parts.port or 6379) if parts.scheme in {"redis", "rediss"} else None
+
+
+def checks_no_certificate(url: str) -> bool:
+    """Celery trusts any certificate unless it is told not to, also where the URL says nothing."""
+    secured = (urlsplit(one) for one in url.split(";") if one.startswith("rediss://"))
+    return any(_asked(one.query).get("ssl_cert_reqs", "none") in {"none", "CERT_NONE"} for one in secured)
+
+
+def _check_parts(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it is looked at when it is asked for
+    except ValueError:
+        raise Refused(f"{_NAME} is not a broker URL; e.g. redis://:password@host:6379/0") from None
+    asked = _asked(parts.query)
+    if (checks := asked.get("ssl_cert_reqs")) and checks not in _CHECKS:
+        raise Refused(f"{_NAME}: ssl_cert_reqs is {checks!r}; expected one of {', '.join(_CHECKS[:3])}")
+    for name in _FILES:
+        if (file := asked.get(name)) and not Path(file).is_file():
+            raise Refused(f"{_NAME}: {name} names {file}, which is no file here")
+    if parts.scheme in {"redis", "rediss", "redis+socket"}:
+        _check_number(parts.path.strip("/") if parts.scheme != "redis+socket" else asked.get("virtual_host", ""))
+
+
+def _check_number(database: str) -> None:
+    if database and not database.isdecimal():
+        raise Refused(f"{_NAME}: the database of a Redis is a number such as 0, found {database!r}")
+
+
+def _asked(query: str) -> Mapping[str, str]:
+    return dict(parse_qsl(query))
+
+
+def _bare(url: str) -> str:
+    parts = url_to_parts(url)
+    if parts.hostname is None and parts.scheme.endswith("+socket"):
+        return f"{parts.scheme}:///{parts.path}"
+    return str(as_url(parts.scheme, host=parts.hostname, port=parts.port, path=parts.path))

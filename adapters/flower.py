@@ -1,0 +1,20 @@
+"""What Flower asks people for: ``FLOWER_BASIC_AUTH``, which it reads by itself and takes as it stands."""
+
+from core import redaction
+from core.errors import Refused
+
+VARIABLE = "FLOWER_BASIC_AUTH"
+
+
+def logins(value: str) -> str:
+    """``value`` without surrounding white space, with which nobody could log in. Raises Refused where it is no list of
+    ``user:password`` with commas between them."""
+    redaction.remember_environment({VARIABLE: value})
+    found = [one.strip() for one in value.split(",")]
+    for one in found:
+        user, _, password = one.partition(":")
+        if not user or not password:
+            raise Refused(f"{VARIABLE}: expected user:password, or several with commas between them")
+        if not one.isprintable():
+            raise Refused(f"{VARIABLE}: it holds a line end or another character that cannot be seen; write it without")
+    return ",".join(found)
