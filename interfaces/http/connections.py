@@ -119,6 +119,12 @@ class Connection(H11Protocol):
         self.whose = neighbourhood(self.client[0] if self.client else "")
         self._crowd.make_room(self)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Half a request whose client has gone is nothing that is worked at any more."""
+        if self.at_work and self.is_unready:
+            self._count(-self._at_work)
+        super().connection_lost(exc)
+
     def on_response_complete(self) -> None:
         self.since = time.monotonic()
         super().on_response_complete()
@@ -187,14 +193,17 @@ class Connection(H11Protocol):
             await problems.answer(refused)(scope, receive, _closing(send))
             return
         self.since = time.monotonic()
-        self._at_work += 1
-        self._crowd.at_work[self.whose] += 1
+        self._count(1)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._at_work -= 1
-            self._crowd.at_work[self.whose] -= 1
-            self._crowd.at_work += Counter()  # forgets those who have none
+            if self._at_work:
+                self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._at_work += more
+        self._crowd.at_work[self.whose] += more
+        self._crowd.at_work += Counter()  # forgets those who have none
 
 
 def _closing(send: Send) -> Send:
