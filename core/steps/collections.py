@@ -27,7 +27,7 @@ def create(context: StepContext) -> Outcome:
         return Reject(barred)
     if not _made_before(context, wanted):
         context.turn.check(ACT_SECONDS)
-        store.create(deployment.green, schemas.unenforced(wanted), _stamp(context, vector).as_metadata())
+        store.create(deployment.green, schemas.unlimited(wanted), _stamp(context, vector).as_metadata())
     different = schemas.difference(wanted, store.schema(deployment.green), waiting=True)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
