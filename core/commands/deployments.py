@@ -29,6 +29,7 @@ from core.plan import Plan
 from core.ports import Source
 from core.recovered import backup_of
 from core.services import Services
+from core.stamps import theirs
 from core.strategies import STRATEGIES
 from core.strategies import backup as backup_plans
 from core.strategies import rollback as rollback_strategy
@@ -169,6 +170,7 @@ def _check_existing(services: Services, collection: str, blue: str | None, sourc
     if collection == blue:
         raise Refused(f"{collection} is what is served already; name another collection")
     aliases.check_target(services, collection)
+    theirs(services.store.metadata(collection), collection)
 
 
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:

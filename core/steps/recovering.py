@@ -17,7 +17,7 @@ from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
 from core.schema import dense_names, difference, unlimited
-from core.stamps import Stamp
+from core.stamps import Stamp, theirs
 from core.steps import limiting, unused
 from core.steps.backing import PATIENCE
 from core.steps.long import going
@@ -75,6 +75,7 @@ def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
         return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
     if _target(context) in context.services.store.collections():
         return Reject(f"collection {_target(context)} exists and is not of this run; ask again")
+    theirs(manifest.metadata, manifest.collection)  # a stamp is written over what else would stand there
     context.turn.save({**state, "phase": "upload"})
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
@@ -104,7 +105,8 @@ def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Out
     store, collection, sent = context.services.store, _target(context), int(state.get("sent", 0))
     if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
-        store.create(collection, unlimited(manifest.schema), _stamp(context, manifest).as_metadata())
+        metadata = {**theirs(manifest.metadata, manifest.collection), **_stamp(context, manifest).as_metadata()}
+        store.create(collection, unlimited(manifest.schema), metadata)
         sent = 0
     _send(context, state, manifest, manifest.files[sent])
     state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
