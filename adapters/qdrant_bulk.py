@@ -128,7 +128,7 @@ class GrpcPoints:
             while True:
                 if not may_go_on(self._limits, source, copied + len(writes)):
                     return copied + sum(write.result() for write in writes), position
-                raw = self._page(source, position, min(limit, most))
+                raw = self._next(source, position, min(limit, most))
                 page = pb.ScrollResponse.FromString(raw)
                 writes.append(writers.submit(self._carry, source, target, raw, page.result))
                 position = following(page)
@@ -160,6 +160,9 @@ class GrpcPoints:
         inexact = list(rounded(raw, points))
         exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)} if inexact else {}
         return [exact.get(plain_id(point.id)) or decoded(point) for point in points]
+
+    def _next(self, source: str, after: PointId | None, size: int) -> bytes:
+        return self._limits.within(source, lambda limits: self._page(source, after, limits.page(size)))
 
     def _page(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True

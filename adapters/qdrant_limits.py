@@ -29,10 +29,10 @@ class KnownLimits:
     def of(self, collection: str, seconds: float = CALL) -> Limits:
         known = self._known.get(collection)
         if known is None or time.monotonic() >= known[0]:
-            return self._look(collection, seconds)
+            return self.look(collection, seconds)
         return known[1]
 
-    def _look(self, collection: str, seconds: float) -> Limits:
+    def look(self, collection: str, seconds: float = CALL) -> Limits:
         info = self._rest.call("GET", "collections", collection, seconds=seconds)
         found = Limits.of(info["config"].get("strict_mode_config"))
         self._known[collection] = time.monotonic() + _FRESH, found
@@ -48,7 +48,7 @@ class KnownLimits:
         try:
             return act(limits)
         except Refused:
-            found = self._look(collection, seconds)
+            found = self.look(collection, seconds)
             if found == limits:
                 raise
             return act(found)

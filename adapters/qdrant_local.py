@@ -113,11 +113,11 @@ class LocalStore:
                 raise Refused(f"{self}: {collection} is an alias, no collection; drop the collection by its own name")
             self._do(lambda client: client.delete_collection(collection))
 
-    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
+    def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
         """Remembered as every setting is; local mode has nothing that would keep to it."""
         with self._lock:
             schema = self.schema(collection)
-            strict = {**(schema.get("strict_mode_config") or {}), "enabled": enabled}
+            strict = {**(schema.get("strict_mode_config") or {}), **settings}
             self.set_metadata(collection, {_SCHEMA: {**schema, "strict_mode_config": strict}})
 
     def limits(self, collection: str) -> Limits:

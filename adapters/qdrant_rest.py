@@ -55,7 +55,7 @@ class RestPoints:
         while True:
             if not may_go_on(self._limits, source, copied):
                 return copied, position
-            records, position = self._scroll(source, position, min(page, most))
+            records, position = self._next(source, position, min(page, most))
             size = self._put(target, records)
             copied += len(records)
             if position is None or time.monotonic() >= deadline:
@@ -65,6 +65,9 @@ class RestPoints:
     def copy_these(self, source: str, target: str, ids: Sequence[PointId]) -> None:
         """Copies single points, as they are."""
         self._put(target, self._fetch(source, ids, vectors=True))
+
+    def _next(self, source: str, after: PointId | None, size: int) -> tuple[list[dict[str, Any]], PointId | None]:
+        return self._limits.within(source, lambda limits: self._scroll(source, after, limits.page(size)))
 
     def _put(self, target: str, records: list[dict[str, Any]]) -> int:
         """Writes records as they were read and returns their size in bytes."""

@@ -108,13 +108,12 @@ class ServerStore:
         if not deleted and collection in self.aliases():
             raise Refused(f"{self._rest}: {collection} is an alias, no collection; drop the collection by its own name")
 
-    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
-        """A change is merged into what is set (3.7), so the limits themselves stay."""
-        self._rest.call("PATCH", "collections", collection, body={"strict_mode_config": {"enabled": enabled}})
+    def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
+        self._rest.call("PATCH", "collections", collection, body={"strict_mode_config": dict(settings)})
         self._limits.forget(collection)
 
     def limits(self, collection: str) -> Limits:
-        return self._limits.of(collection)
+        return self._limits.look(collection)
 
     def pace(self, collection: str) -> None:
         self._limits.pace(collection)
@@ -258,9 +257,12 @@ class ServerStore:
             way.upsert(collection, points)
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
-        with self._points() as way:
-            limited = self._limits.of(collection).read_rate_limit is not None
+        def found(limits: Limits) -> list[Point]:
+            limited = limits.read_rate_limit is not None
             return (self._over_rest if limited else way).fetch(collection, ids, vectors=vectors)
+
+        with self._points() as way:
+            return self._limits.within(collection, found)
 
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True

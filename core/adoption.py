@@ -24,7 +24,7 @@ from core.readiness import about
 from core.routing import table
 from core.schema import dense_names, vector_params
 from core.services import Services
-from core.stamps import FACTS, STAMPS_SINCE, Stamp
+from core.stamps import FACTS, STAMPS_SINCE, Stamp, theirs
 
 #: Records that are embedded again, and how alike a vector must be to the stored one. Vectors of one model differ by
 #: less, be they of other batches or kept as other floats; those of two models are nowhere near.
@@ -47,6 +47,7 @@ def adopt(
     found = _target(services, alias, collection)
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
+    theirs(old, found)
     stamp, facts = Stamp.of(old), dict(old.get(FACTS) or {})
     declared = services.indexes().get(alias)
     embedding = declared.embedding if declared and stamp is None else None

@@ -10,10 +10,11 @@ def vector_schema(gate: GateContext, bound: float | None) -> Finding:
     names = vector_names(gate.schema)
     if gate.wanted is None:
         return cannot_tell("nothing says which schema was wanted")
-    faults = difference(gate.wanted, gate.schema, waiting=True) + _model_faults(gate)
-    waits = not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
-    later = "; its strict mode is switched on before it serves" if waits else ""
-    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{later}"
+    later = gate.restricted_later
+    faults = difference(gate.wanted, gate.schema, waiting=later) + _model_faults(gate)
+    waits = later and not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
+    told = "; its strict mode is switched on before it serves" if waits else ""
+    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
     return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
 
 

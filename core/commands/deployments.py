@@ -30,6 +30,7 @@ from core.ports import Source
 from core.quoting import LONGEST, quoted
 from core.recovered import backup_of
 from core.services import Services
+from core.stamps import theirs
 from core.strategies import STRATEGIES
 from core.strategies import backup as backup_plans
 from core.strategies import rollback as rollback_strategy
@@ -170,6 +171,7 @@ def _check_existing(services: Services, collection: str, blue: str | None, sourc
     if collection == blue:
         raise Refused(f"{collection} is what is served already; name another collection")
     aliases.check_target(services, collection)
+    theirs(services.store.metadata(collection), collection)
 
 
 def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:

@@ -1,4 +1,4 @@
-"""What the strict mode of the live collection makes impossible, told before anything is made."""
+"""What the live collection makes impossible, by its strict mode or its metadata, told before anything is made."""
 
 from math import ceil
 
@@ -7,6 +7,7 @@ from core.index_file import IndexSpec
 from core.ports import Source
 from core.readiness import about
 from core.services import Services
+from core.stamps import theirs
 
 #: Points of a page, and seconds that reading a source may take.
 _PAGE, _LONGEST = 256, 86_400
@@ -16,6 +17,7 @@ def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: 
     """Raises Refused, naming the setting, for a deployment that the limits leave no room for. The rest is looked at
     when green is made (``core.steps.limiting``)."""
     try:
+        _check_metadata(services, blue or source.collection)
         if blue is not None:
             _check_indexes(services, spec, blue)
         if source.collection is not None:
@@ -24,6 +26,11 @@ def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: 
                 _check_points(services, blue, source.collection)
     except Busy:
         return
+
+
+def _check_metadata(services: Services, model: str | None) -> None:
+    if model is not None:
+        theirs(services.store.metadata(model), model)
 
 
 def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:

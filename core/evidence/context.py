@@ -76,6 +76,8 @@ class GateContext:
     memory: State = field(default_factory=dict)
     ready_look: float = 2.5
     alone: bool = False
+    #: Is green's strict mode switched on after the gate, before it serves?
+    restricted_later: bool = False
 
     @property
     def blue(self) -> str | None:

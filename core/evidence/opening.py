@@ -32,6 +32,7 @@ def open_gate(
     vector: str,
     filled: Mapping[str, Any],
     memory: State,
+    restricted_later: bool = True,
 ) -> GateContext:
     """Raises Refused where a model, the source or the judged queries cannot be opened."""
     embedder = services.embedder(spec.embedding) if spec.embedding else None
@@ -49,6 +50,7 @@ def open_gate(
         memory=memory,
         ready_look=services.times.ready_look,
         alone=blue in (None, green),
+        restricted_later=restricted_later,
     )
 
 
@@ -70,6 +72,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         vector=vector,
         filled=_filled(services, green),
         memory=memory,
+        restricted_later=False,
     )
 
 

@@ -88,11 +88,11 @@ class VectorStore(Protocol):
     def drop(self, collection: str) -> None:
         """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
 
-    def set_strict_mode(self, collection: str, *, enabled: bool) -> None:
-        """Switches the collection's strict mode on or off; its limits stay as they are set."""
+    def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
+        """Merges ``settings`` into the collection's ``strict_mode_config``; no limit can be taken out of it."""
 
     def limits(self, collection: str) -> Limits:
-        """What the collection's strict mode allows; looked up again after some seconds. Accepts an alias too."""
+        """What the collection's strict mode allows now. Accepts an alias too."""
 
     def pace(self, collection: str) -> None:
         """Returns when our share of the collection's rate allows another piece of work. Every read is counted but

@@ -1,5 +1,7 @@
 """Green's collection: made like blue or as the index file says, and dropped again when the deployment fails."""
 
+from typing import Any
+
 from core import schema as schemas
 from core import versions
 from core.aliases import ACT_SECONDS
@@ -8,7 +10,7 @@ from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
 from core.readiness import about
 from core.recovered import STEP
-from core.stamps import Stamp, read_stamp
+from core.stamps import Stamp, read_stamp, theirs
 from core.steps import limiting, reading, unused
 
 
@@ -27,8 +29,10 @@ def create(context: StepContext) -> Outcome:
         return Reject(barred)
     if not _made_before(context, wanted):
         context.turn.check(ACT_SECONDS)
-        store.create(deployment.green, schemas.unenforced(wanted), _stamp(context, vector).as_metadata())
+        metadata = {**_theirs(context), **_stamp(context, vector).as_metadata()}
+        store.create(deployment.green, schemas.unlimited(wanted), metadata)
     different = schemas.difference(wanted, store.schema(deployment.green), waiting=True)
+    different += _lost(context)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
     embedding = deployment.spec.embedding
@@ -79,6 +83,19 @@ def _made_before(context: StepContext, wanted: Schema) -> bool:
     context.turn.check(ACT_SECONDS)
     store.drop(green)
     return False
+
+
+def _theirs(context: StepContext) -> dict[str, Any]:
+    """Metadata that somebody else has given the collection that green is made like."""
+    of = context.deployment.blue or reading.source(context).collection
+    return theirs(context.services.store.metadata(of), of) if of else {}
+
+
+def _lost(context: StepContext) -> list[str]:
+    """What of that metadata green does not have, by its keys; a value of null is no value."""
+    found = context.services.store.metadata(context.deployment.green)
+    wanted = {key: value for key, value in _theirs(context).items() if value is not None}
+    return [f"metadata.{key}: not taken over" for key, value in wanted.items() if found.get(key) != value]
 
 
 def _model(context: StepContext) -> tuple[Schema | None, str | None]:

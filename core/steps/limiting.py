@@ -1,8 +1,5 @@
 """Green comes under the strict mode of blue: last of all, so that filling and judging it were not held to limits that
-are meant for applications, and before anybody searches it.
-
-Its limits are set when it is made, switched off; so all that is left to do is to switch them on.
-"""
+are meant for applications, and before anybody searches it."""
 
 from core.aliases import ACT_SECONDS
 from core.plan import StepContext
@@ -12,29 +9,27 @@ from core.schema import difference, strict_mode_is_off, vector_bytes
 
 
 def restrict(context: StepContext) -> str:
-    """Why that cannot be done, or nothing. Safe to run twice: what is on already stays on."""
+    """Why that cannot be done, or nothing. A collection that this run has not made stays as it is. Safe to run twice:
+    what is on already stays on."""
     store, green = context.services.store, context.deployment.green
-    wanted = _wanted(context)
-    if wanted is None or strict_mode_is_off(wanted):
+    made = context.outputs.get("create") or context.outputs.get("recover") or {}
+    wanted = made.get("schema")
+    if wanted is None or strict_mode_is_off(wanted) or not strict_mode_is_off(store.schema(green)):
         return ""
-    found = store.schema(green)
-    if not strict_mode_is_off(found) or _others(wanted, found):
-        return ""
-    barred = _too_large(context, wanted)
+    barred = room_for(wanted, about(store, green), standard(context))
     if barred:
         return barred
     context.turn.check(ACT_SECONDS)
-    store.set_strict_mode(green, enabled=True)
-    wrong = _others(wanted, store.schema(green), waiting=False)
+    store.set_strict_mode(green, wanted["strict_mode_config"])
+    wrong = [one for one in difference(wanted, store.schema(green)) if one.startswith("strict_mode_config")]
     return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
 
 
 def relax(context: StepContext, collection: str) -> None:
-    """A collection of this run that came out of a snapshot is filled and judged without limits too. Safe to run
-    twice."""
+    """What came out of a snapshot is read and judged without limits too. Safe to run twice."""
     if not strict_mode_is_off(context.services.store.schema(collection)):
         context.turn.check(ACT_SECONDS)
-        context.services.store.set_strict_mode(collection, enabled=False)
+        context.services.store.set_strict_mode(collection, {"enabled": False})
 
 
 def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
@@ -65,25 +60,3 @@ def standard(context: StepContext) -> tuple[str, Schema, int] | None:
     if blue is None or blue not in store.collections():
         return None
     return blue, store.schema(blue), about(store, blue)
-
-
-def _wanted(context: StepContext) -> Schema | None:
-    """What green was made with; a collection that was there already and has passed a gate is held to what serves."""
-    made = context.outputs.get("create") or context.outputs.get("recover")
-    if made:
-        schema: Schema | None = made.get("schema")
-        return schema
-    store, blue = context.services.store, context.deployment.blue
-    if "validate" not in context.outputs or blue is None or blue not in store.collections():
-        return None
-    return store.schema(blue)
-
-
-def _others(wanted: Schema, found: Schema, *, waiting: bool = True) -> list[str]:
-    """Limits of ``found`` that are not as wanted."""
-    said = difference(wanted, found, waiting=waiting)
-    return [one for one in said if one.startswith("strict_mode_config")]
-
-
-def _too_large(context: StepContext, wanted: Schema) -> str:
-    return room_for(wanted, about(context.services.store, context.deployment.green), standard(context))

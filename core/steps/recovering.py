@@ -17,8 +17,8 @@ from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
 from core.quoting import quoted
-from core.schema import dense_names, difference, unenforced
-from core.stamps import Stamp
+from core.schema import dense_names, difference, unlimited
+from core.stamps import Stamp, theirs
 from core.steps import limiting, unused
 from core.steps.backing import PATIENCE
 from core.steps.long import going
@@ -76,6 +76,7 @@ def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
         return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
     if _target(context) in context.services.store.collections():
         return Reject(f"collection {_target(context)} exists and is not of this run; ask again")
+    theirs(manifest.metadata, manifest.collection)  # a stamp is written over what else would stand there
     context.turn.save({**state, "phase": "upload"})
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
@@ -105,7 +106,8 @@ def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Out
     store, collection, sent = context.services.store, _target(context), int(state.get("sent", 0))
     if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
-        store.create(collection, unenforced(manifest.schema), _stamp(context, manifest).as_metadata())
+        metadata = {**theirs(manifest.metadata, manifest.collection), **_stamp(context, manifest).as_metadata()}
+        store.create(collection, unlimited(manifest.schema), metadata)
         sent = 0
     _send(context, state, manifest, manifest.files[sent])
     state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
@@ -133,9 +135,10 @@ def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
         return Wait(_LOOK, f"waiting for {collection} to appear", progress=False)
     found = store.count(collection)
     moved = found != state.get("found")
-    context.turn.save({**state, "made": True, "found": found, "looks": 0 if moved else looks})
+    state.update(made=True, found=found, looks=0 if moved else looks)
+    context.turn.save(state)
     if not moved and manifest.low <= found <= manifest.high:
-        return _made(context, manifest, found)
+        return _made(context, state, manifest, found)
     if looks >= PATIENCE and not moved:
         return Reject(f"{collection} has {found:,} points, the backup was made of {_counted(manifest)}")
     return Wait(_LOOK, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
@@ -146,8 +149,9 @@ def _patience(state: State) -> int:
     return int(state.get("patience", PATIENCE))
 
 
-def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
+def _made(context: StepContext, state: State, manifest: Manifest, found: int) -> Outcome:
     _clear(context, manifest)
+    strict = _strict(context, state, manifest)
     limiting.relax(context, _target(context))
     stamp = _stamp(context, manifest)
     context.services.store.set_metadata(_target(context), stamp.as_metadata())
@@ -156,10 +160,21 @@ def _made(context: StepContext, manifest: Manifest, found: int) -> Outcome:
             "summary": f"{found:,} points of backup {manifest.id}",
             "collection": _target(context),
             "schema": manifest.schema,
+            "strict": strict,
             "vector": stamp.vector,
             "filled": {"way": "backup", "backup": manifest.id, "expected": found, "written": found},
         }
     )
+
+
+def _strict(context: StepContext, state: State, manifest: Manifest) -> Any:
+    """The strict mode that came out of the snapshot, written down before it is switched off. On a cluster the
+    collection was made without one."""
+    if "strict" not in state:
+        found = manifest.schema if manifest.sharded else context.services.store.schema(_target(context))
+        state["strict"] = found.get("strict_mode_config")
+        context.turn.save(state)
+    return state["strict"]
 
 
 def _clear(context: StepContext, manifest: Manifest) -> None:
@@ -194,7 +209,8 @@ def compare(context: StepContext) -> Outcome:
     manifest, store, green = _manifest(context), context.services.store, context.deployment.green
     count = store.count(green)
     faults = [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_counted(manifest)}"]
-    faults += difference(manifest.schema, store.schema(green), waiting=True)
+    strict = context.outputs["recover"].get("strict", store.schema(green).get("strict_mode_config"))
+    faults += difference(manifest.schema, {**store.schema(green), "strict_mode_config": strict})
     faults += _changed(context, manifest)
     answered, silent = _asked(context)
     faults += silent
