@@ -8,6 +8,7 @@ from kombu.connection import Connection
 from kombu.utils.url import as_url, url_to_parts
 
 from core.errors import Refused
+from core.quoting import quoted
 
 _NAME = "ROLLOUTS_BROKER_URL"
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -55,7 +56,7 @@ def _check_parts(url: str) -> None:
         raise Refused(f"{_NAME} is not a broker URL; e.g. redis://:password@host:6379/0") from None
     asked = _asked(parts.query)
     if (checks := asked.get("ssl_cert_reqs")) and checks not in _CHECKS:
-        raise Refused(f"{_NAME}: ssl_cert_reqs is {checks!r}; expected one of {', '.join(_CHECKS[:3])}")
+        raise Refused(f"{_NAME}: ssl_cert_reqs is {quoted(checks)}; expected one of {', '.join(_CHECKS[:3])}")
     for name in _FILES:
         if (file := asked.get(name)) and not Path(file).is_file():
             raise Refused(f"{_NAME}: {name} names {file}, which is no file here")
@@ -65,7 +66,7 @@ def _check_parts(url: str) -> None:
 
 def _check_number(database: str) -> None:
     if database and not database.isdecimal():
-        raise Refused(f"{_NAME}: the database of a Redis is a number such as 0, found {database!r}")
+        raise Refused(f"{_NAME}: the database of a Redis is a number such as 0, found {quoted(database)}")
 
 
 def _asked(query: str) -> Mapping[str, str]:
