@@ -12,6 +12,7 @@ from core.ports import PointId
 from core.records import OURS
 from core.routing import Answer
 from core.versions import without_credentials
+from interfaces.mcp.words import for_agents
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
 ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
@@ -19,13 +20,17 @@ _CUT = " […]"
 
 #: What is to be done about a deployment, by its status.
 _NEXT = {
-    Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments",
+    Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments: tell "
+    "a person",
     Status.RUNNING: "call get_deployment again, with wait_seconds",
     Status.ROLLING_BACK: "call get_deployment again, with wait_seconds",
-    Status.PAUSED: "a person decides: rollouts promote, retry, resume or abort",
+    Status.PAUSED: "tell a person, who decides (rollouts promote, retry, resume or abort), what message and gate say; "
+    "then call get_deployment again",
     Status.LIVE: "nothing: search_with_alias answers from the new collection",
-    Status.ROLLED_BACK: "nothing changed for searches; message says what to mend before deploying again",
-    Status.NEEDS_OPERATOR: "a person is needed: message says what for, then rollouts abort",
+    Status.ROLLED_BACK: "nothing changed for searches; tell a person what message says is to be mended before "
+    "deploy_new_index is called again",
+    Status.NEEDS_OPERATOR: "tell a person, who is needed, what message says (then rollouts abort); after that call "
+    "get_deployment again",
 }
 
 _DONE, _AT = {"done", "skipped"}, {"running", "waiting"}
@@ -119,7 +124,7 @@ def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
 
 def indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
     """What ``core.overview.home`` shows people, and of the index file what an agent can ask for."""
-    note = "; ".join(filter(None, [home["qdrant_error"], home["file_error"]]))
+    note = for_agents("; ".join(filter(None, [home["qdrant_error"], home["file_error"]])))
     return Indexes(indexes=[_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
 
 
@@ -134,7 +139,7 @@ def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         declared=spec is not None,
         source=without_credentials(spec.source) if spec and spec.source else None,
         deployment=running.get("id"),
-        attention=[one["text"] for one in shown["attention"]],
+        attention=[for_agents(one["text"]) for one in shown["attention"]],
     )
 
 
@@ -169,7 +174,7 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         moving=status in MOVING,
         old_collection=deployment["blue"],
         new_collection=deployment["green"],
-        message=deployment["message"],
+        message=for_agents(deployment["message"]),
         steps=[_step(step) for step in deployment["steps"]],
         gate=_verdict(deployment),
         created_at=deployment["created_at"],
@@ -196,7 +201,7 @@ def where(seen: Seen) -> str:
 def _step(step: Mapping[str, Any]) -> Step:
     progress = step["progress"] or {}
     share = min(1.0, progress["done"] / progress["size"]) if progress.get("size") else None
-    return Step(name=step["name"], status=step["status"], message=step["message"], progress=share)
+    return Step(name=step["name"], status=step["status"], message=for_agents(step["message"]), progress=share)
 
 
 def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
@@ -206,6 +211,8 @@ def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
     failed = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     return Verdict(
         verdict=report["verdict"],
-        not_passed=[f"{row['name']}: {row['value']} against {row['bound']}; {row['detail']}" for row in failed],
+        not_passed=[
+            for_agents(f"{row['name']}: {row['value']} against {row['bound']}; {row['detail']}") for row in failed
+        ],
         report=f"rollouts://deployments/{deployment['id']}/gate",
     )

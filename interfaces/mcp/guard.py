@@ -12,6 +12,15 @@ from core import events
 from core.database_faults import explained
 from core.errors import AppError, Refused
 from core.tokens import Caller
+from interfaces.mcp.words import for_agents
+
+#: Tool -> the scope it needs.
+SCOPE_OF = {
+    "search_with_alias": "search",
+    "list_indexes": "read",
+    "get_deployment": "read",
+    "deploy_new_index": "deploy",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +48,23 @@ class Guard:
         caller = self.caller(context)
         if not caller.may(scope):
             raise failures.refused(
-                f"{caller.name} may not do this: the scope {scope} is missing; an operator gives it with "
-                f"`rollouts token create NAME --scope {scope}`"
+                f"{caller.name} may not do this: the scope {scope} is missing. {_instead(caller)} A person gives it "
+                f"with `rollouts token create NAME --scope {scope}`"
             )
         try:
             with events.through("mcp"), self.lent():
                 yield caller
         except Refused as error:
-            raise failures.refused(str(error)) from error
+            raise failures.refused(for_agents(str(error))) from error
         except AppError as error:
-            raise failures.other(str(error)) from error
+            raise failures.other(for_agents(str(error))) from error
         except DBAPIError as error:
-            raise failures.other(f"{explained(error)}; try again later") from error
+            raise failures.other(
+                f"{explained(error)}; call again in a minute, and tell a person if it still does not work"
+            ) from error
+
+
+def _instead(caller: Caller) -> str:
+    """The tools that are left to it."""
+    left = [tool for tool, scope in SCOPE_OF.items() if caller.may(scope)]
+    return f"Its token is for {', '.join(left)}." if left else "Its token is for no tool here."

@@ -1,12 +1,19 @@
 """The server, for whatever transport: its tools and resources."""
 
 import importlib.metadata
-from collections.abc import AsyncIterator
+import reprlib
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
-from mcp.server.mcpserver import MCPServer
-from mcp.types import ToolAnnotations
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
+from pydantic import AnyUrl, ValidationError
 
+from core.errors import AppError
+from core.index_file.values import expected
 from core.routing import Routers
 from core.services import Services
 from interfaces.mcp.guard import Guard
@@ -21,6 +28,65 @@ _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 
 
+class Server(MCPServer[None]):
+    """The library's, which takes arguments that a tool does not have and leaves them out."""
+
+    async def list_tools(self) -> list[Tool]:
+        tools = await super().list_tools()
+        for tool in tools:
+            tool.input_schema = {**tool.input_schema, "additionalProperties": False}
+        return tools
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Raises ToolError in words that a model can act on."""
+        _check(name, arguments, {tool.name: tool for tool in await self.list_tools()})
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            words = "an error nobody foresaw, which the log of the server has; tell a person, and call again later"
+            raise UnexpectedToolError(f"{error}: {words}") from error.__cause__
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(_faults(name, error.__cause__)) from error.__cause__
+            raise
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        try:
+            return await super().read_resource(uri, context)
+        except ResourceNotFoundError as error:
+            if isinstance(error.__cause__, AppError):  # ours, in its own words
+                raise
+            known = ", ".join(one.uri_template for one in await self.list_resource_templates())
+            raise ResourceNotFoundError(f"{error}; there are: {known}") from error
+
+
+def _check(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Tool]) -> None:
+    if name not in tools:
+        raise ToolError(f"Unknown tool {name[:100]!r}; there are: {', '.join(tools)}")
+    takes = tools[name].input_schema["properties"]
+    unknown = [argument for argument in arguments if argument not in takes]
+    if unknown:
+        known = f"it takes {', '.join(takes)}" if takes else "it takes none"
+        shown = ", ".join(repr(argument[:100]) for argument in unknown[:10])
+        raise ToolError(f"{name} has no argument {shown}; {known}: call again without, or correct the spelling")
+
+
+def _faults(name: str, error: ValidationError) -> str:
+    return f"{name}: " + "; ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {_fault(fault)}" for fault in error.errors()[:10]
+    )
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "missing":
+        return "missing; this argument is required"
+    return f"found {reprlib.repr(fault['input'])}; {expected(fault)}"
+
+
 def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: bool) -> MCPServer[None]:
     """Without ``deploys`` nothing that changes anything is even registered."""
     tools = Tools(services, routers, guard)
@@ -30,7 +96,7 @@ def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: 
         yield
         tools.closing.set()
 
-    server: MCPServer[None] = MCPServer(
+    server = Server(
         "qdrant-rollouts",
         title="qdrant-rollouts",
         instructions=_INSTRUCTIONS,

@@ -71,8 +71,11 @@ class Tools:
         look = partial(anyio.to_thread.run_sync, self._look, context, deployment_id, wait_seconds)
         seen: answers.Seen = await look()
         ends = anyio.current_time() + wait_seconds
+        told = -1.0
         while seen.moving and anyio.current_time() < ends and not self.closing.is_set():
-            await context.report_progress(answers.done(seen), len(seen.steps), answers.where(seen))
+            if answers.done(seen) > told:  # the protocol has no word for going back, nor for staying
+                told = answers.done(seen)
+                await context.report_progress(told, len(seen.steps), answers.where(seen))
             with anyio.move_on_after(min(_LOOK, ends - anyio.current_time())):
                 await self.closing.wait()
             seen = await look()

@@ -2,8 +2,10 @@
 process."""
 
 import asyncio
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,16 +25,19 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from adapters.qdrant_local import LocalStore
-from core import tokens
+from core import commands, tokens
 from core.errors import Unavailable
+from core.lifecycle import Event, Status
 from core.routing import Routers
 from core.settings import Settings
 from core.tokens import Caller, brought
+from interfaces.cli import main
 from interfaces.http import serving
 from interfaces.http.app import make_app, make_mcp_app
 from interfaces.mcp import answers
-from interfaces.mcp.guard import Guard
+from interfaces.mcp.guard import SCOPE_OF, Guard
 from interfaces.mcp.server import make_server
+from interfaces.mcp.words import COMMAND, for_agents
 from tests.schedules import Failing
 from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
@@ -149,6 +154,46 @@ def test_what_makes_no_sense_is_said_so_that_a_model_can_mend_it(agent, argument
     assert words in agent.refusal("search_with_alias", **{"query": "asyncio", "alias": "docs", **arguments})
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        (
+            "search_with_alias",
+            {"query": "x", "top_k": 3, "index": "docs"},
+            "search_with_alias has no argument 'top_k', 'index'; it takes query, alias, limit, user_id",
+        ),
+        ("list_indexes", {"alias": "docs"}, "list_indexes has no argument 'alias'; it takes none"),
+        ("get_deployment", {"deployment_id": "x", "id": "y"}, "it takes deployment_id, wait_seconds"),
+        ("deploy_new_index", {"alias": "docs", "force": True}, "it takes alias, source, validate"),
+        ("search_with_alias", {}, "query: missing; this argument is required"),
+        ("search_with_alias", {"query": "x", "limit": "many"}, "limit: found 'many'; "),
+        ("get_deployment", {"deployment_id": ["x"] * 10_000}, "deployment_id: found ['x', 'x'"),
+        ("serch", {}, "Unknown tool 'serch'; there are: search_with_alias, list_indexes, get_deployment"),
+    ],
+)
+def test_arguments_that_a_tool_does_not_take_are_refused_with_those_it_does(agent, tool, arguments, words):
+    refused = agent.refusal(tool, **arguments)
+    assert words in refused
+    assert "pydantic" not in refused
+    assert len(refused) < 500
+
+
+def test_a_refused_argument_starts_nothing(world, agent):
+    agent.refusal("deploy_new_index", alias="other", dry_run=True)
+    assert [one["deployment"] for one in agent.call("list_indexes")["indexes"]] == [None, None]
+
+
+def test_every_schema_says_that_there_is_nothing_else(agent):
+    tools = agent.ask(lambda client: client.list_tools()).tools
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
+    assert {tool.name for tool in tools} == set(SCOPE_OF)
+
+
+def test_an_unknown_resource_names_those_there_are(agent):
+    with pytest.raises(MCPError, match=r"rollouts://deployments/\{id\}/gate"):
+        agent.read("rollouts://nothing/here")
+
+
 def test_a_qdrant_that_does_not_answer_is_named_and_not_hidden(world):
     away = Failing(world.store, Unavailable("Qdrant at http://127.0.0.1:1 did not answer"), "aliases", "search")
     world.services = replace(world.services, store=away)
@@ -157,7 +202,9 @@ def test_a_qdrant_that_does_not_answer_is_named_and_not_hidden(world):
 
 def test_what_nobody_foresaw_stays_hidden(world):
     world.services = replace(world.services, store=Failing(world.store, KeyError("a secret"), "aliases"))
-    assert "secret" not in Agent(world).refusal("list_indexes")
+    refused = Agent(world).refusal("list_indexes")
+    assert "secret" not in refused
+    assert "call again later" in refused
 
 
 def test_long_payloads_are_cut_and_the_answer_says_so(world, agent):
@@ -240,7 +287,86 @@ def test_a_wait_reports_progress_and_ends_in_time(world, agent):
     world.run(until=world.at(started, "populate"))
     seen = agent.call("get_deployment", deployment_id=started, wait_seconds=1)
     assert seen["moving"] is True
-    assert {(done, total) for done, total, _ in agent.progress} == {(1.0, 5.0)}
+    assert [(done, total) for done, total, _ in agent.progress] == [(1.0, 5.0)]
+
+
+def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
+    """Over HTTP, while it is moved: forth, then back by an abort."""
+    started = world.deploy("other", options={"soak": {"seconds": 0.3, "interval_seconds": 0.1}})
+    heard, ends = [], threading.Event()
+
+    async def hear(done, total, message):
+        heard.append(done)
+
+    def move():
+        world.run(until=world.at(started, "validate"))
+        ends.wait(1.2)
+        commands.wish(world.services, started, Event.ABORT, actor="anna")
+        while not ends.wait(0.3):
+            world.run()
+
+    waiting = {"deployment_id": started, "wait_seconds": 20}
+    mover = threading.Thread(target=move)
+    with served(world) as url:
+        mover.start()
+        seen = over_http(url, lambda client: client.call_tool("get_deployment", waiting, progress_callback=hear))
+        ends.set()
+        mover.join()
+    assert seen.structured_content["status"] == "rolled_back"
+    assert len(heard) >= 2
+    assert all(before < after for before, after in itertools.pairwise(heard))
+
+
+# --- what to do without a shell ---------------------------------------------------------------------------------------
+
+
+def test_a_command_in_a_message_is_followed_by_what_an_agent_can_do(agent):
+    refused = agent.refusal("get_deployment", deployment_id="none")
+    assert "`rollouts list` shows them" in refused
+    assert "list_indexes" in refused
+    assert "rollouts://indexes/ALIAS/deployments" in refused
+
+
+@pytest.mark.parametrize(
+    ("text", "act"),
+    [
+        ("it runs; `rollouts abort d1` ends it", "ask a person"),
+        (
+            "rollouts promote d1, rollouts retry d1 or rollouts abort d1",
+            "rollouts promote, rollouts retry, rollouts abort",
+        ),
+        ("see rollouts status d1", "get_deployment"),
+        ("`rollouts alias list` shows what is served", "list_indexes"),
+        ("`rollouts alias switch a b`", "ask a person"),
+        ("`rollouts deploy` can name one", "deploy_new_index"),
+        ("`rollouts versions docs`", "list_indexes"),
+        ("another process has it, such as `rollouts up`", "ask a person"),
+    ],
+)
+def test_every_command_has_an_act_of_an_agent(text, act):
+    said = for_agents(text)
+    assert said.startswith(text)
+    assert act in said.removeprefix(text)
+
+
+def test_what_names_no_command_stays_as_it_is():
+    assert for_agents("alias dcos does not exist; known: docs") == "alias dcos does not exist; known: docs"
+
+
+def test_every_command_that_the_core_names_is_known_to_the_command_line():
+    """The pattern finds whole commands: each is one of the program's."""
+    told = [path.read_text(encoding="utf-8") for path in (ROOT / "core").rglob("*.py")]
+    found = {command for text in told for command in COMMAND.findall(text)}
+    assert len(found) > 15
+    for command in found:
+        group, *verbs = command.split()[1:]
+        assert group in main.commands, command
+        assert all(verb in main.commands[group].commands for verb in verbs), command
+
+
+def test_what_is_to_be_done_names_a_tool_for_every_status():
+    for status in Status:
+        assert re.search("get_deployment|search_with_alias|deploy_new_index", answers.next_act(status)), status
 
 
 # --- deployments ------------------------------------------------------------------------------------------------------
@@ -298,6 +424,8 @@ def test_a_token_reaches_no_further_than_its_scopes(world, scope, tool, argument
     words = Agent(world, scope).refusal(tool, **arguments)
     assert "token:agent may not do this: the scope" in words
     assert "rollouts token create NAME --scope" in words
+    left = {tool for tool, needed in SCOPE_OF.items() if needed == scope or (scope == "deploy" and needed == "read")}
+    assert all(one in words for one in left), words
 
 
 def test_a_resource_needs_the_scope_to_read(world):

@@ -1,0 +1,36 @@
+"""What the core says to people, with what an agent can do about it.
+
+Rule: messages name the command of a shell that comes next. An agent has tools and no shell, so each
+command that a message names is followed by the tool that does the same, or by the advice to ask a
+person for it.
+"""
+
+import re
+
+#: The longest beginning that fits a command says what an agent does instead; what is not here a
+#: person does.
+_TOOLS = {
+    "rollouts list": "list_indexes names those under way, the resource rollouts://indexes/ALIAS/deployments the latest",
+    "rollouts status": "get_deployment",
+    "rollouts alias list": "list_indexes",
+    "rollouts versions": "list_indexes says which version serves",
+    "rollouts search": "search_with_alias",
+    "rollouts deploy": "deploy_new_index, if there is such a tool; else a person",
+}
+COMMAND = re.compile(r"\brollouts (?:alias \w+|backup \w+|experiment \w+|schedule \w+|token \w+|alert \w+|\w+)")
+_PERSON = "ask a person to run it, and call get_deployment or list_indexes after that"
+
+
+def for_agents(text: str) -> str:
+    """``text`` as it is, and what to do without a shell about each command that it names."""
+    acts: dict[str, list[str]] = {}
+    for command in dict.fromkeys(COMMAND.findall(text)):
+        acts.setdefault(_act(command), []).append(command)
+    if not acts:
+        return text
+    said = "; ".join(f"{', '.join(commands)}: {act}" for act, commands in acts.items())
+    return f"{text} (Without a shell: {said})"
+
+
+def _act(command: str) -> str:
+    return next((act for known, act in _TOOLS.items() if f"{command} ".startswith(f"{known} ")), _PERSON)
