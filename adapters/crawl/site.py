@@ -4,7 +4,6 @@ Rule: a page that the site says is gone (404, 410) is gone. A page that did not 
 only while the rest of the site answers.
 """
 
-import codecs
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from adapters.crawl.addresses import Resolve, check_port, parsed
 from adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
 from adapters.crawl.robots import Robots
 from adapters.sources import html, markdown
+from adapters.sources.documents import Read, read_document, read_plain
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused, Unavailable
 from core.quoting import PLACE, cut
@@ -33,18 +33,13 @@ _HOPS = 5
 #: Between tries of what did not come, so many times the site's pace is waited.
 _WAITS = (1, 2)
 
-Read = Callable[[str], dict[str, Any]]
 READERS: dict[str, Read] = {
     "text/html": html.read,
-    "application/xhtml+xml": html.read,
+    "application/xhtml+xml": html.read_xhtml,
     "text/markdown": markdown.read,
-    "text/plain": lambda text: {"text": text.strip()},
+    "text/plain": read_plain,
 }
-_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
-#: Character sets of the web; Python knows others that only take long.
-_CHARSETS = re.compile(
-    r"utf-8|utf-16(-[bl]e)?|cp125\d|cp866|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)|iso2022_jp|gb.+|big5"
-)
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 
 Found = TypeVar("Found")
 
@@ -240,25 +235,9 @@ def _read(answer: Answer) -> tuple[str, dict[str, Any]]:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in READERS:
         raise Bad(f"is {cut(kind) or 'of no declared type'}; expected one of {', '.join(READERS)}")
-    text = _decoded(b"".join(answer.content), answer.headers.get("content-type", ""))
+    said = _CHARSET.search(answer.headers.get("content-type", ""))
+    content = b"".join(answer.content)
     try:
-        return str(answer.url), READERS[kind](text)
+        return str(answer.url), read_document(READERS[kind], content, said[1] if said else "")
     except ValueError as error:
         raise Bad(str(error)) from error
-
-
-def _decoded(content: bytes, declared: str) -> str:
-    """By the header, else by the page's own ``meta``, else UTF-8. Latin-1 means Windows-1252 on the web (WHATWG)."""
-    found = re.search(r"charset=\"?([\w-]+)", declared, re.IGNORECASE)
-    meta = _META.search(content[:1024])
-    name = found[1] if found else meta[1].decode() if meta else "utf-8"
-    try:
-        codec = codecs.lookup(name).name
-        codec = "cp1252" if codec in {"iso8859-1", "ascii"} else codec
-        if not _CHARSETS.fullmatch(codec):
-            raise LookupError
-        return content.decode("utf-8-sig" if codec == "utf-8" else codec)
-    except LookupError:
-        raise Bad(f"is written in {cut(name)}, which is not known") from None
-    except UnicodeDecodeError as error:
-        raise Bad(f"is not {cut(name)}: {error.reason} at byte {error.start + 1}") from error

@@ -22,7 +22,8 @@ _LISTS = (
     types.is_large_list_view,
 )
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_MOMENT, _TIME = "0000-00-00T00:00:00.000000", "00:00:00.000000"
+_MOMENT = "0000-00-00T00:00:00.000000"
+_TIME = "00:00:00.000000"
 #: Raised by pyarrow for a value that is no text or out of range; KeyError is an unknown time zone.
 _UNREADABLE = (ValueError, OverflowError, KeyError, NotImplementedError)
 

@@ -1,31 +1,27 @@
-"""``dir:FOLDER``: the documents in a folder and the folders in it: Markdown, plain text and HTML, UTF-8.
+"""``dir:FOLDER``: the documents in a folder and the folders in it: Markdown, plain text and HTML.
 
 A record has ``id`` and ``path`` (the file's path in the folder, with ``/``), ``title`` and ``text``. Files that end
 otherwise are passed over. A file is read whole, one at a time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from adapters.own_files import OwnFiles, Watch
 from adapters.sources import html, markdown
+from adapters.sources.documents import Read, read_document, read_plain
 from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
 from adapters.sources.lines import LONGEST
 from core.errors import Refused
 from core.ports import Cursor, Row
 
-
-def _plain(text: str) -> dict[str, Any]:
-    return {"text": text.strip()}
-
-
 #: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
-READERS: dict[str, Callable[[str], dict[str, Any]]] = {
+READERS: dict[str, Read] = {
     ".md": markdown.read,
     ".markdown": markdown.read,
-    ".txt": _plain,
+    ".txt": read_plain,
     ".html": html.read,
     ".htm": html.read,
 }
@@ -88,10 +84,9 @@ def _document(file: File) -> tuple[dict[str, Any] | None, str]:
         must_be_as_found(file)
     if len(content) > LONGEST:
         return None, f"longer than {LONGEST} bytes"
+    read = READERS[file.path.suffix.lower()]
     try:
-        found = READERS[file.path.suffix.lower()](content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return None, f"not UTF-8: {error.reason} at byte {error.start + 1}"
+        found = read_document(read, content, "" if read is html.read else "UTF-8")
     except ValueError as error:
         return None, str(error)
     return {"id": file.name, "title": Path(file.name).stem, **found, "path": file.name}, ""

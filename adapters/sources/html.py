@@ -1,70 +1,119 @@
 """HTML as a record: the text that a reader sees, one line for each block, and the page's title.
 
-Scripts, styles and navigation are left out; everything else stays, be it wanted or not: which part of a page is its
-matter nobody can tell in general. A page with ``<main>`` says so itself.
+Rule: a page is what the HTML standard's tree construction makes of it, so tags that the standard
+lets a page leave out (``<head>``, ``<body>``, ``</p>``) are there. Scripts, styles and navigation
+are left out; everything else stays, be it wanted or not: which part of a page is its matter nobody
+can tell in general. A page with ``<main>`` says so itself.
 """
 
 import re
-from html.parser import HTMLParser
+from collections import Counter
+from pathlib import Path
+from resource import getpagesize
 from typing import Any
 
-from core.quoting import error_text
+from turbohtml import Document, Element, IncrementalParser, Node, Text
 
-_UNSEEN = {"head", "iframe", "nav", "noscript", "script", "style", "svg", "template"}
+_UNSEEN = {"iframe", "nav", "noembed", "noframes", "script", "style", "svg", "template"}
 _INLINE = {
-    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img", "ins", "kbd", "label"),
-    *("mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
+    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img"),
+    *("ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup"),
+    *("time", "tt", "u", "var", "wbr"),
 }
+_VOID = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr"
+#: A tag of XHTML that closes itself, which HTML takes for an open one.
+_CLOSED = re.compile(
+    rf"<(?!(?:{_VOID})[\s/])([a-z][a-z0-9]*)"
+    r"""((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'))?)*)\s*/>""",
+    re.IGNORECASE,
+)
+_NOSCRIPT = re.compile(r"(</?)noscript(?=[\s/>])", re.IGNORECASE)
+#: Characters that are parsed at a time.
+_PIECE = 1 << 13
+#: Bytes of memory that a page may take meanwhile.
+_MOST_MEMORY = 1 << 30
 
 
 def read(content: str) -> dict[str, Any]:
-    """``text``, and ``title`` where there is one. Raises ValueError for what Python's parser gives up on."""
+    """``text``, and ``title`` where there is one. Raises ValueError for a page that fills memory."""
     page = _Page()
-    try:
-        page.feed(content)
-        page.close()
-    except AssertionError as error:  # how it answers a malformed <![…
-        raise ValueError(f"not HTML: {error_text(error)}") from None
-    title = _line("".join(page.title)) or _line("".join(page.heading))
+    html = _as_html(content) if content.lstrip().startswith("<?xml") else content
+    page.walk(_parse(html))
+    title = next(filter(None, map(_line, (*page.titles, *page.headings))), "")
     return {**({"title": title} if title else {}), "text": _text(page.main) or _text(page.body)}
 
 
-class _Page(HTMLParser):
-    """``main`` and ``body`` are pieces of text and line ends, those of ``<main>`` and of the whole page."""
+def read_xhtml(content: str) -> dict[str, Any]:
+    return read(_as_html(content))
+
+
+def _as_html(content: str) -> str:
+    """XHTML as HTML writes it; in HTML ``<script/>`` makes the rest of the page a script."""
+    return _CLOSED.sub(r"<\1\2></\1>", content)
+
+
+def _parse(content: str) -> Document:
+    """Elements that are left open, such as ``<b>``, are opened again in each block by the
+    standard's rules, and so a few bytes can become gigabytes; the parser has no bound for that.
+
+    The parser takes what stands in ``<noscript>`` for markup, as a browser without scripts does,
+    and out of ``<head>`` for a part of the page; ``<iframe>`` holds text that nobody sees."""
+    html = _NOSCRIPT.sub(r"\1iframe", content)
+    parser, before = IncrementalParser(positions=False), _memory()
+    for start in range(0, len(html), _PIECE):
+        parser.feed(html[start : start + _PIECE])
+        if _memory() - before > _MOST_MEMORY:
+            raise ValueError(f"takes more than {_MOST_MEMORY:,} bytes of memory to read")
+    return parser.close()
+
+
+def _memory() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * getpagesize()
+
+
+class _Page:
+    """``main`` and ``body``: pieces of text and line ends, of ``<main>`` and of the whole page."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.main: list[str] = []
         self.body: list[str] = []
-        self.title: list[str] = []
-        self.heading: list[str] = []
-        self._open: dict[str, int] = {}
-        self._headed = False
+        self.titles: list[str] = []
+        self.headings: list[str] = []
+        self._open: Counter[str] = Counter()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "body":  # it ends a <head> that was not closed
-            self._open.pop("head", None)
-        self._open[tag] = self._open.get(tag, 0) + 1
+    def walk(self, document: Document) -> None:
+        """Every node in order, without recursion; an element's tag lies on the pile for its end."""
+        pile: list[Node | str] = [document]
+        while pile:
+            node = pile.pop()
+            if isinstance(node, str):
+                self._end(node)
+            elif isinstance(node, Text):
+                self._say(node.data)
+            elif not isinstance(node, Element):
+                pile.extend(reversed(node.children))
+            elif node.tag not in _UNSEEN:
+                self._begin(node)
+                pile.append(node.tag)
+                pile.extend(reversed(node.children))
+
+    def _begin(self, element: Element) -> None:
+        if element.tag == "title":
+            self.titles.append("")
+        if element.tag == "h1":
+            self.headings.append("")
+        self._open[element.tag] += 1
+        self._break(element.tag)
+
+    def _end(self, tag: str) -> None:
+        self._open[tag] -= 1
         self._break(tag)
 
-    def handle_endtag(self, tag: str) -> None:
-        self._open[tag] = max(0, self._open.get(tag, 0) - 1)
-        self._headed = self._headed or tag == "h1"
-        self._break(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._break(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._is_open("title") and not self._is_open("svg"):
-            self.title.append(data)
-        elif not any(map(self._is_open, _UNSEEN)):
-            self._add(data if self._is_open("pre") else re.sub(r"\s+", " ", data))
-            if self._is_open("h1") and not self._headed:
-                self.heading.append(data)
-
-    def _is_open(self, tag: str) -> bool:
-        return self._open.get(tag, 0) > 0
+    def _say(self, text: str) -> None:
+        if self._open["title"]:
+            self.titles[-1] += text
+        else:
+            self._add(text if self._open["pre"] else re.sub(r"\s+", " ", text))
 
     def _break(self, tag: str) -> None:
         if tag not in _INLINE:
@@ -72,8 +121,10 @@ class _Page(HTMLParser):
 
     def _add(self, text: str) -> None:
         self.body.append(text)
-        if self._is_open("main"):
+        if self._open["main"]:
             self.main.append(text)
+        if self._open["h1"]:
+            self.headings[-1] += text
 
 
 def _line(text: str) -> str:

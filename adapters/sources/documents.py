@@ -1,0 +1,89 @@
+"""Bytes of a document as its fields: which characters they are, and that something can be read of
+it."""
+
+import codecs
+import re
+from collections.abc import Callable
+from typing import Any
+
+from adapters.sources import html
+
+Read = Callable[[str], dict[str, Any]]
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_META = re.compile(
+    rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w-]{1,40})"
+    rb"|^\s*<\?xml[^>]{0,100}encoding\s*=\s*[\"']([\w-]{1,40})",
+    re.IGNORECASE,
+)
+#: Where a page says what it is written in (WHATWG).
+_HEAD = 1024
+#: Character sets of the web; Python knows others that only take long.
+_CHARSETS = re.compile(
+    r"utf-8|utf-16(-[bl]e)?|cp(125\d|866|874|932|949)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)"
+    r"|iso2022_jp|gb.+|big5|tis-620|ascii"
+)
+#: What a name means on the web (WHATWG, Encoding): mostly the same with more characters.
+_MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
+
+
+def read_plain(text: str) -> dict[str, Any]:
+    return {"text": text.strip()}
+
+
+def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, Any]:
+    """What ``read`` makes of it. ``declared`` is the character set that the sender names; without
+    one a page may name its own, and UTF-8 is meant otherwise. Raises ValueError for bytes that are
+    no such characters, and for a document that is not empty and gives no text."""
+    if not declared and read in (html.read, html.read_xhtml):
+        declared = _said_within(content)
+    fields = read(_decode(content, declared or "utf-8"))
+    if content.strip() and not fields["text"]:
+        raise ValueError(
+            f"holds {len(content):,} bytes and no text that a reader sees, only scripts, markup, "
+            "navigation or front matter; take it out of the source, or give it text"
+        )
+    return fields
+
+
+def _said_within(content: bytes) -> str:
+    found = _META.search(content[:_HEAD])
+    name = (found[1] or found[2]).decode() if found else ""
+    # Whoever can read these letters byte by byte does not read UTF-16.
+    return "utf-8" if name.lower().startswith("utf-16") else name
+
+
+def _decode(content: bytes, name: str) -> str:
+    """By its first bytes, else as it is named."""
+    for mark, codec in _BOMS.items():
+        if content.startswith(mark) and content != mark:
+            return _characters(content[len(mark) :], codec, codec)
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        codec = ""
+    if not _CHARSETS.fullmatch(codec):
+        raise ValueError(f"is written in {name}, which is not known; write it in UTF-8")
+    return _characters(content, _MEANT.get(codec, codec), name)
+
+
+def _characters(content: bytes, codec: str, name: str) -> str:
+    try:
+        return content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not {name}: {error.reason} at byte {error.start + 1}") from error
