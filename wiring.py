@@ -40,7 +40,8 @@ def build(settings: Settings, knock: Knocker | None = None, times: Times | None 
         EMBEDDED_STORE,
         settings.qdrant_nodes,
     )
-    shelf, own = open_shelf(settings.backup_dir), own_files(settings)
+    shelf = open_shelf(settings.backup_dir)
+    own = own_files(settings)
     return Services(
         sessions=open_sessions(engine),
         clock=DatabaseClock(),
@@ -79,7 +80,8 @@ def roots(settings: Settings) -> tuple[Path, ...]:
 
 def own_files(settings: Settings) -> OwnFiles:
     """What this process owns on this machine, be it there or not: no request may have it opened."""
-    database_url, here = settings.database_url.get_secret_value(), Path.cwd()
+    here = Path.cwd()
+    database_url = settings.database_url.get_secret_value()
     database = sqlite_file(make_url(database_url))
     files = {here / ".env": "the settings of this program", settings.config.absolute(): "the index file"}
     for path in sqlite_files(database.absolute()) if database else ():

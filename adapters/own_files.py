@@ -1,12 +1,15 @@
-"""Which files are this program's own: no request may have them opened, as records, as a model or to be written over.
+"""Which files are this program's own: no request may have them opened, as records, as a model or to
+be written over.
 
-Rule: a file is judged by its path and by what ``stat`` says of it, before anybody opens it. Opening and closing the
-state database inside this process would already do harm: POSIX then drops every lock that the process holds on it
-(fcntl(2)), and SQLite goes on writing into files that other processes have replaced.
+Rule: a file is judged by its path and by what ``stat`` says of it, before anybody opens it. Opening
+and closing the state database inside this process would already do harm: POSIX then drops every lock
+that the process holds on it (fcntl(2)), and SQLite goes on writing into files that other processes
+have replaced.
 """
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from core.errors import Refused
 
-#: Folders that are never somebody's records, wherever they stand: another installation's state, and keys.
+#: Folders that are never somebody's records, wherever they stand: state of this program, and keys.
 _FOLDERS = {
     ".rollouts": "the state of this program",
     ".ssh": "a folder of keys",
@@ -30,7 +33,7 @@ _NAMES = (
     (re.compile(r".*\.(pem|key|p12|pfx)|id_(rsa|dsa|ecdsa|ed25519)(_sk)?"), "a key or certificate"),
 )
 
-#: Variables by which libraries in this process are told of a file with a key, a certificate or a password.
+#: Variables that tell libraries in this process of a file with a key, certificate or password.
 _VARIABLES = (
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "AWS_SHARED_CREDENTIALS_FILE"),
     *("AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "PGPASSFILE", "PGSERVICEFILE"),
@@ -43,7 +46,7 @@ _Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
-    """``files`` and everything below ``folders``, each with what it is in words. They need not exist."""
+    """``files`` and everything below ``folders``, with what they are. They need not exist."""
 
     files: Mapping[Path, str] = field(default_factory=dict)
     folders: Mapping[Path, str] = field(default_factory=dict)
@@ -54,7 +57,7 @@ class OwnFiles:
 
 
 class Watch:
-    """One look at the files as they are now, for as long as a source is read; what it left out is remembered."""
+    """One look at the files as they are now, for one source; what it left out is remembered."""
 
     def __init__(self, own: OwnFiles) -> None:
         self._own = own
@@ -77,10 +80,10 @@ class Watch:
             raise Refused(f"{name} is {what}, and no request may have it opened; name files of your own")
 
     def what(self, path: Path) -> str:
-        """What ``path``, links followed, is to this program; empty for somebody else's file or folder."""
+        """What ``path``, links followed, is to this program; empty for what is somebody else's."""
         try:
             real = path.resolve()
-        except (OSError, RuntimeError):  # a link that leads back to itself; whoever opens it will say so
+        except (OSError, RuntimeError):  # a link that leads back to itself; the reader says so
             return ""
         return self._by_path(real) or self._by_identity(real)
 
@@ -102,7 +105,9 @@ class Watch:
             about = real.stat()
         except OSError:
             return ""
-        return self._below.get((about.st_dev, about.st_ino), "") if about.st_nlink > 1 and real.is_file() else ""
+        if about.st_nlink < 2 or not stat.S_ISREG(about.st_mode):
+            return ""
+        return self._below.get((about.st_dev, about.st_ino), "")
 
     @cached_property
     def _paths(self) -> dict[Path, str]:
@@ -123,7 +128,8 @@ class Watch:
 
 
 def named_files(urls: Iterable[str], environ: Mapping[str, str]) -> list[Path]:
-    """The files that parameters of our servers' URLs and the libraries' variables name, as far as they are there."""
+    """The files that parameters of our servers' URLs and the libraries' variables name, where they
+    are there."""
     parameters = [value for url in urls for _, value in parse_qsl(url.partition("?")[2])]
     named = [*parameters, *(environ.get(name, "") for name in _VARIABLES)]
     return [Path(text).absolute() for text in named if text and _is_file(Path(text))]

@@ -1,7 +1,7 @@
 """What this program writes is for its owner alone: folders 700, files 600, whatever the process' umask says.
 
-Rule: nothing is opened here that is there already. Opening and closing a database would drop the locks on it (see
-``adapters.own_files``), so what is too open is changed by its path.
+Rule: nothing is opened here that is there already. Opening and closing a database would drop the
+locks on it (see ``adapters.own_files``), so what is too open is changed by its path.
 """
 
 import os
@@ -19,7 +19,7 @@ _making = threading.Lock()
 
 
 def make_folder(folder: Path) -> None:
-    """Makes what is missing of the path, and closes ``.rollouts`` to others where that was open to them."""
+    """Makes what is missing of the path, and closes ``.rollouts`` where that was open to others."""
     for place in reversed((folder, *folder.parents)):
         if not place.exists():
             place.mkdir(mode=_FOLDER, exist_ok=True)
@@ -55,8 +55,8 @@ def tighten_below(folder: Path) -> None:
 
 
 def open_to_others(paths: Iterable[Path]) -> list[Path]:
-    """Of the files, and of the folders with everything below them, what others may read, write or enter. What lies in a
-    folder that they may not enter is closed to them too."""
+    """Of the files, and of the folders with everything below them, what others may read, write or
+    enter. What lies in a folder that they may not enter is closed to them too."""
     found = []
     for top in paths:
         closed: set[Path] = set()

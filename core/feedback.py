@@ -121,8 +121,8 @@ def _unexposed(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
 def _click(session: Session, now: datetime, given: Feedback) -> bool:
     seen = interleaving.find(session, given.experiment_id, given.query_id)
     if seen is None:
-        asked, experiment = quoted(given.query_id), given.experiment_id
-        words = f"no list was served for query_id {asked} in experiment {experiment}; search first"
+        where = f"query_id {quoted(given.query_id)} in experiment {given.experiment_id}"
+        words = f"no list was served for {where}; search first"
         raise _Fault("never exposed", words, early=True)
     _check_open(now, seen.closes_at, f"query {quoted(given.query_id)}")
     if given.value <= 0:

@@ -1,7 +1,8 @@
 """How what came from outside is shown in a message: the one place that says how much of it.
 
-Rule: no value is repeated with more than ``LONGEST`` characters, whoever gave it: a person, a program, a file. A
-message that is about to leave as an error is bounded once more, whatever it was put together from.
+Rule: no value is repeated with more than ``LONGEST`` characters, whoever gave it: a person, a
+program, a file. A message that is about to leave as an error is bounded once more, whatever it was
+put together from.
 """
 
 import re
@@ -13,7 +14,7 @@ LONGEST = 80
 PLACE = 300
 #: Characters of one line of a message, and lines.
 _LINE, _LINES = 1000, 100
-#: A path of a file may be longer than a value; nothing else in a message comes without a blank for so long.
+#: A path may be longer than a value; nothing else in a message has no blank for so long.
 _RUN = re.compile(r"\S{300,}")
 _LONG_VALUE = re.compile(r"""\S{81,}|"[^"\n]{79,}"|'[^'\n]{79,}'""")
 _ERROR = 200
@@ -49,15 +50,16 @@ def written(value: object) -> str:
 
 
 def error_text(error: BaseException | str, most: int = _ERROR) -> str:
-    """The words of a library or of somebody's own function, which may repeat a value: every long word and every long
-    text in quotation marks is cut, and so is the whole."""
+    """The words of a library or of somebody's own function, which may repeat a value: every long
+    word and every long text in quotation marks is cut, and so is the whole."""
     words = " ".join(str(error).split())
     return cut(_LONG_VALUE.sub(lambda found: cut(found[0]), words), most)
 
 
 def yaml_problem(error: BaseException) -> str:
     """What is wrong and where, without the lines around it, which are the file's content."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None)
     if mark is None or problem is None:
         return error_text(error)
     context = getattr(error, "context", None)
@@ -66,15 +68,17 @@ def yaml_problem(error: BaseException) -> str:
 
 
 def column_names(names: Collection[str]) -> str:
-    """The names of a table's columns, those that look like names; of the others how many there are."""
+    """The names of a table's columns that look like names, and how many others there are."""
     shown = [name for name in names if _is_name(name)][:_COLUMNS]
     more = len(names) - len(shown)
-    return ", ".join([*shown, *([f"{more:,} more" if shown else f"{more:,} that look like no names"] if more else [])])
+    if not shown:
+        return f"{more:,} that look like no names"
+    return ", ".join([*shown, f"{more:,} more"] if more else shown)
 
 
 def header_names(names: Collection[str]) -> str:
-    """The same of a file's first line; nothing of it where that is no header: then it is the file's content, and may be
-    a secret. A line of one word is no evidence of a header."""
+    """The same of a file's first line; nothing of it where that is no header: then it is the file's
+    content, and may be a secret. A line of one word is no evidence of a header."""
     if len(names) < 2:
         return "one column"
     if not are_names(names):

@@ -133,8 +133,9 @@ def _summary(state: State) -> State:
 
 
 def _left_out(left: Mapping[str, Any]) -> str:
-    named, files = left["named"], int(left["files"])
-    more = f" and {files - len(named):,} more" if files > len(named) else ""
+    named = left["named"]
+    others = int(left["files"]) - len(named)
+    more = f" and {others:,} more" if others else ""
     return f"files of this program left out: {', '.join(named)}{more}"
 
 

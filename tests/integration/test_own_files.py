@@ -191,8 +191,8 @@ def test_a_model_is_not_read_from_a_folder_of_this_program(services):
 
 
 def test_no_picture_is_drawn_over_a_file_of_this_program(services, tmp_path):
-    shell, before = Shell(tmp_path), Path(".rollouts/state.db").read_bytes()
-    result = shell("experiment", "report", "none", "--svg", ".rollouts/state.db")
+    before = Path(".rollouts/state.db").read_bytes()
+    result = Shell(tmp_path)("experiment", "report", "none", "--svg", ".rollouts/state.db")
     assert result.exit_code == 2
     assert "no request may have it opened" in result.stderr
     assert Path(".rollouts/state.db").read_bytes() == before
