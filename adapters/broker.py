@@ -4,12 +4,16 @@ import re
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 from celery import Celery
 from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+from kombu.messaging import Producer
 
 from adapters import broker_url
 from adapters.celery import BROKER_AWAY, make_app
@@ -19,7 +23,7 @@ from core.settings import Settings
 
 _SECONDS = 2.0
 _SETTING = "correct ROLLOUTS_BROKER_URL"
-_PLAIN = "speaks no TLS; write redis:// instead of rediss:// in ROLLOUTS_BROKER_URL"
+_PLAIN = "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
 #: A setting to be corrected, by what the Redis client or the AMQP client says; the first that fits.
 _WRONG: Iterable[tuple[str, str]] = (
     (
@@ -49,9 +53,9 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (r"DB index is out of range|invalid DB index", f"has no database of that number; {_SETTING}"),
     (r"NOT_ALLOWED|NotAllowed", f"has no virtual host of that name, or not for this user; {_SETTING}"),
-    (r"READONLY", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
+    (r"READONLY|ReadOnlyError", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
     (
-        r"MOVED|CLUSTERDOWN|CROSSSLOT|cluster mode",
+        r"MOVED|MovedError|ClusterDown|CLUSTERDOWN|CROSSSLOT|cluster mode",
         "is a Redis Cluster, over which Celery cannot speak; name a single Redis in ROLLOUTS_BROKER_URL",
     ),
     (r"Protocol Error|InvalidResponse|unknown command", f"is no Redis: something else answers there; {_SETTING}"),
@@ -64,7 +68,7 @@ _LATER: Iterable[tuple[str, str]] = (
     (r"OOM command not allowed|OutOfMemory", "has no memory left"),
     (r"MISCONF", "cannot write to its disk"),
     (r"max number of clients", "has no connection free"),
-    (r"MASTERDOWN", "waits for its master"),
+    (r"MASTERDOWN|MasterDownError", "waits for its master"),
 )
 _SILENT = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
 _HUNG_UP = re.compile(r"closed by server|reset by peer|Broken pipe|closed the connection", re.IGNORECASE)
@@ -86,14 +90,31 @@ def check_publishing(settings: Settings) -> None:
     """Sends a message to a queue of its own, takes it, and removes the queue. Raises as ``ping``."""
     name = f"rollouts.doctor.{secrets.token_hex(4)}"
     with _connected(settings) as connection:
-        mine: Any = connection  # kombu has few types
-        with mine.SimpleQueue(name, queue_opts={"expires": 60}) as queue:
-            try:
-                queue.put({"from": "doctor"})
-                queue.get(timeout=_SECONDS).ack()
-            finally:
-                queue.queue.delete()
-                mine.default_channel.exchange_delete(name)
+        channel: Any = connection.default_channel  # kombu has few types
+        queue = _queue(name, channel)
+        queue.queue_declare()
+        try:
+            producer: Any = Producer(channel)  # type: ignore[no-untyped-call]
+            producer.publish({"from": "doctor"}, exchange="", routing_key=name, serializer="json")
+            if not _taken(queue):
+                raise Unavailable(f"the broker at {address(settings)} took a message and does not give it back")
+        finally:
+            queue.delete()
+
+
+def _queue(name: str, channel: Any) -> Any:
+    exchange: Any = Exchange("")  # type: ignore[no-untyped-call]  # kombu has few types
+    return Queue(name, exchange, routing_key=name, durable=False, expires=60)(channel)  # type: ignore[no-untyped-call]
+
+
+def _taken(queue: Any) -> bool:
+    """RabbitMQ takes a message before it can be asked for."""
+    until = time.monotonic() + _SECONDS
+    while queue.get(no_ack=True) is None:
+        if time.monotonic() > until:
+            return False
+        Event().wait(0.05)
+    return True
 
 
 def check_announcing(settings: Settings) -> bool:

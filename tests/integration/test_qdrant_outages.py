@@ -162,7 +162,7 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
 @pytest.mark.parametrize(
     ("status", "body", "error", "words"),
     [
-        (200, "<html>welcome</html>", Unavailable, "HTTP 200 without a word of Qdrant's"),
+        (200, "<html>welcome</html>", Unavailable, "is no Qdrant server .HTTP 200"),
         (404, "<html>not here</html>", Unavailable, "HTTP 404"),
         (503, "", Unavailable, "HTTP 503"),
         (429, '{"status": {"error": "Rate limiting exceeded"}}', Unavailable, "Rate limiting exceeded"),
