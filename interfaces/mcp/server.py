@@ -14,6 +14,7 @@ from pydantic import AnyUrl, ValidationError
 
 from core.errors import AppError
 from core.index_file.values import expected
+from core.quoting import quoted
 from core.routing import Routers
 from core.services import Services
 from interfaces.mcp.guard import Guard
@@ -66,12 +67,12 @@ class Server(MCPServer[None]):
 
 def _check(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Tool]) -> None:
     if name not in tools:
-        raise ToolError(f"Unknown tool {name[:100]!r}; there are: {', '.join(tools)}")
+        raise ToolError(f"Unknown tool {quoted(name)}; there are: {', '.join(tools)}")
     takes = tools[name].input_schema["properties"]
     unknown = [argument for argument in arguments if argument not in takes]
     if unknown:
         known = f"it takes {', '.join(takes)}" if takes else "it takes none"
-        shown = ", ".join(repr(argument[:100]) for argument in unknown[:10])
+        shown = ", ".join(quoted(argument) for argument in unknown[:10])
         raise ToolError(f"{name} has no argument {shown}; {known}: call again without, or correct the spelling")
 
 
