@@ -1,7 +1,6 @@
 """Searches that do not hold up an event loop."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,7 +8,7 @@ import httpx
 
 from adapters.qdrant_http import CALL, Rest, path_of, patience
 from adapters.qdrant_search import hits, question
-from core.ports import FloatArray, Hit, Searches, VectorStore
+from core.ports import Hit, QueryVector, Searches, VectorStore
 
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
@@ -27,7 +26,7 @@ class ServerSearches:
     async def search(
         self,
         collection: str,
-        vector: Sequence[float] | FloatArray,
+        vector: QueryVector,
         limit: int,
         *,
         seconds: float = CALL,
@@ -54,9 +53,7 @@ class ThreadedSearches:
     def __init__(self, store: VectorStore) -> None:
         self._store = store
 
-    async def search(
-        self, collection: str, vector: Sequence[float] | FloatArray, limit: int, **options: Any
-    ) -> list[Hit]:
+    async def search(self, collection: str, vector: QueryVector, limit: int, **options: Any) -> list[Hit]:
         return await asyncio.to_thread(self._store.search, collection, vector, limit, **options)
 
     async def close(self) -> None:

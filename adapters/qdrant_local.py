@@ -17,15 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from adapters import private
-from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
+from adapters.qdrant_points import checked, from_json, to_bytes, to_json
+from adapters.qdrant_search import asked
 from core.errors import Busy, Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
-from core.schema import vector_names, vector_params
+from core.kinds import by_name, describe, kind_of
+from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
+from core.schema import vector_kind, vector_names, vector_params
 
 _MEMORY = ":memory:"
 _PAGE = 256
@@ -153,10 +156,23 @@ class LocalStore:
         having_it = models.Filter(must=[models.HasVectorCondition(has_vector=having)]) if having is not None else None
         return self._do(lambda client: client.count(collection, count_filter=having_it, exact=True)).count
 
+    def sample(self, collection: str, having: str, size: int) -> list[Point]:
+        found = self._do(
+            lambda client: client.query_points(
+                collection,
+                query=models.SampleQuery(sample=models.Sample.RANDOM),
+                query_filter=models.Filter(must=[models.HasVectorCondition(has_vector=having)]),
+                limit=size,
+                with_vectors=[having],
+                with_payload=False,
+            )
+        )
+        return _points(found.points)
+
     def search(
         self,
         collection: str,
-        vector: Sequence[float] | FloatArray,
+        vector: QueryVector,
         limit: int,
         *,
         using: str = "",
@@ -168,7 +184,7 @@ class LocalStore:
         seconds: float = 10.0,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
-        query = numbers("the query's vector", vector).tolist()
+        query = self._query(collection, using, vector)
         found = self._do(
             lambda client: client.query_points(
                 collection,
@@ -183,10 +199,22 @@ class LocalStore:
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
+    def _query(self, collection: str, using: str, vector: QueryVector) -> Any:
+        """As the client takes it. Local mode would multiply arrays that do not fit, or fail in words of its own."""
+        schema, query = self.schema(self.aliases().get(collection, collection)), asked(vector)
+        if using in vector_names(schema) and not vector_kind(schema, using).answers(
+            vector_params(schema, using), query
+        ):
+            raise Refused(f"{self} refused the query: {_misfit(schema, using, vector)}")
+        if isinstance(query, dict):
+            return models.SparseVector(**query)
+        rows = using in vector_names(schema) and vector_kind(schema, using).name == "multi"
+        return np.atleast_2d(query).tolist() if rows else query
+
     def search_many(
         self,
         collection: str,
-        vectors: Sequence[FloatArray],
+        vectors: Sequence[QueryVector],
         limit: int,
         *,
         using: str = "",
@@ -221,7 +249,7 @@ class LocalStore:
         schema = self.schema(collection)
         for point in points:
             to_bytes(point)
-            if wrong := _misfit(schema, point):
+            if wrong := _unfit(schema, by_name(checked(point))):
                 raise Refused(f"{self} refused point {point.id}: {wrong}")
         ready = [models.PointStruct(**to_json(point)) for point in points]
         if ready:
@@ -349,22 +377,27 @@ def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorP
     return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
 
 
-def _misfit(schema: Schema, point: Point) -> str:
-    """What the collection has no room for, in words; nothing if all fits."""
-    vectors = checked(point)
-    for name, vector in (vectors if isinstance(vectors, dict) else {"": vectors}).items():
-        if name not in vector_names(schema):
-            return f"there is no vector {name or 'without a name'}"
-        wanted = vector_params(schema, name)
-        if isinstance(vector, dict) == ("size" in wanted):
-            return f"vector {name} is of the other kind, dense or sparse"
-        if not isinstance(vector, dict) and (vector.shape[-1], vector.ndim) != (wanted["size"], _rank(wanted)):
-            return f"vector {name or 'unnamed'}: expected {wanted['size']} numbers, found shape {vector.shape}"
-    return ""
+def _unfit(schema: Schema, vectors: Mapping[str, Any]) -> str:
+    """Why a point cannot have these vectors, in words; nothing if it can. Local mode takes a point
+    without its multivector, and can search the collection by that vector no more."""
+    wrong = next(filter(None, (_misfit(schema, name, vector) for name, vector in vectors.items())), "")
+    missing = [
+        name for name in vector_names(schema) if name not in vectors and vector_kind(schema, name).name == "multi"
+    ]
+    if wrong or not missing:
+        return wrong
+    return f"it has no multivector {missing[0] or 'without a name'}; points that lack one need a Qdrant server"
 
 
-def _rank(params: Mapping[str, Any]) -> int:
-    return 2 if params.get("multivector_config") else 1
+def _misfit(schema: Schema, name: str, vector: QueryVector) -> str:
+    """Why the collection has no room for the vector, or nothing that it could be searched by, in words."""
+    if name not in vector_names(schema):
+        return f"there is no vector {name or 'without a name'}"
+    params = vector_params(schema, name)
+    kind = kind_of(params)
+    if kind.fits(params, vector):
+        return ""
+    return f"vector {name or 'unnamed'}: expected {kind.called(params)}, found {describe(vector)}"
 
 
 def _valid(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
@@ -380,5 +413,5 @@ def _plain_id(one: object) -> PointId:
     return one if isinstance(one, int) else str(one)
 
 
-def _points(records: Sequence[models.Record]) -> list[Point]:
+def _points(records: Sequence[models.Record | models.ScoredPoint]) -> list[Point]:
     return [from_json(record.model_dump(include={"id", "vector", "payload"})) for record in records]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from core.errors import Refused
-from core.ports import FloatArray, Point, PointId, Vector
+from core.ports import FloatArray, Point, Vector
 
 #: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
 MOST_POINTS, MOST_BYTES = 256, 8_000_000
@@ -20,8 +20,8 @@ OneVector = FloatArray | dict[str, Any]
 def checked(point: Point) -> OneVector | dict[str, OneVector]:
     """The point's vectors as arrays: one, or by name. Raises Refused if one is no array of finite numbers."""
     if isinstance(point.vector, Mapping):
-        return {name: _one(point.id, name, vector) for name, vector in point.vector.items()}
-    return _one(point.id, "", point.vector)
+        return {name: one_vector(_where(point, name), vector) for name, vector in point.vector.items()}
+    return one_vector(_where(point, ""), point.vector)
 
 
 def to_json(point: Point) -> dict[str, Any]:
@@ -70,8 +70,12 @@ def next_page(points: int, size: int, most: int) -> int:
     return max(1, min(most, MOST_BYTES * points // max(size, 1)))
 
 
-def _one(point: PointId, name: str, vector: Any) -> OneVector:
-    where = f"point {point}, vector {name or 'unnamed'}"
+def _where(point: Point, name: str) -> str:
+    return f"point {point.id}, vector {name or 'unnamed'}"
+
+
+def one_vector(where: str, vector: Any) -> OneVector:
+    """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of finite numbers."""
     if isinstance(vector, Mapping):
         if set(vector) != {"indices", "values"}:
             raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")

@@ -1,14 +1,14 @@
 """A search as Qdrant's REST API takes it, and its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from adapters.qdrant_points import numbers
-from core.ports import FloatArray, Hit
+from adapters.qdrant_points import one_vector
+from core.ports import Hit, QueryVector
 
 
 def question(
-    vector: Sequence[float] | FloatArray,
+    vector: QueryVector,
     limit: int,
     *,
     using: str = "",
@@ -20,7 +20,7 @@ def question(
     payload: bool = True,
 ) -> dict[str, Any]:
     """The body of a query. Raises Refused for what is no vector."""
-    query = numbers("the query's vector", vector).tolist()
+    query = asked(vector)
     optional = {
         "using": using,
         "filter": dict(filter) if filter else None,
@@ -29,6 +29,12 @@ def question(
     }
     body = {"query": query, "limit": limit, "with_payload": payload, "params": {"exact": exact, **(params or {})}}
     return body | {name: value for name, value in optional.items() if value not in (None, "")}
+
+
+def asked(vector: QueryVector) -> Any:
+    """The vector as JSON. Raises Refused for what is none."""
+    checked = one_vector("the query's vector", vector)
+    return checked if isinstance(checked, dict) else checked.tolist()
 
 
 def hits(found: list[dict[str, Any]]) -> list[Hit]:

@@ -15,11 +15,12 @@ from adapters import qdrant_schema, qdrant_snapshots
 from adapters.qdrant_bulk import GrpcPoints
 from adapters.qdrant_http import ACT, CALL, Rest
 from adapters.qdrant_limits import KnownLimits
+from adapters.qdrant_points import from_json
 from adapters.qdrant_rest import Points, RestPoints
 from adapters.qdrant_search import hits, question
 from adapters.qdrant_snapshots import Place
 from core.errors import Refused, Unavailable
-from core.ports import Capacity, FloatArray, Health, Hit, Limits, Point, PointId, Schema, Server, Snapshot
+from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
 from core.quoting import quoted
 
 _METADATA = (1, 15, 4)
@@ -161,10 +162,20 @@ class ServerStore:
         self._limits.note(collection, 1 if having is None else 2)
         return int(self._rest.call("POST", "collections", collection, "points", "count", body=body)["count"])
 
+    def sample(self, collection: str, having: str, size: int) -> list[Point]:
+        body = {
+            "query": {"sample": "random"},
+            "filter": {"must": [{"has_vector": having}]},
+            "limit": size,
+            "with_vector": [having],
+        }
+        found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
+        return [from_json(record) for record in found]
+
     def search(
         self,
         collection: str,
-        vector: Sequence[float] | FloatArray,
+        vector: QueryVector,
         limit: int,
         *,
         using: str = "",
@@ -191,7 +202,7 @@ class ServerStore:
     def search_many(
         self,
         collection: str,
-        vectors: Sequence[FloatArray],
+        vectors: Sequence[QueryVector],
         limit: int,
         *,
         using: str = "",

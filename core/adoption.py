@@ -4,7 +4,6 @@ A stamp says which model searches are embedded with, so it must not be guessed: 
 whose vectors have the collection's size, and that makes the stored vectors again where their texts are stored too.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session
 from core import events, occupancy, versions
 from core.errors import Refused, Unknown
 from core.index_file import EmbeddingSpec, template_fields
+from core.kinds import by_name
 from core.models import Version
 from core.naming import check_name
 from core.plan import State
@@ -22,7 +22,7 @@ from core.ports import Embedder, FloatArray, Point, Schema
 from core.quoting import cut
 from core.readiness import about
 from core.routing import table
-from core.schema import dense_names, vector_params
+from core.schema import embedded_vector, main_vector, vector_params
 from core.services import Services
 from core.stamps import FACTS, STAMPS_SINCE, Stamp, theirs
 
@@ -136,16 +136,11 @@ def _described(
 
 
 def _vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
-    names = dense_names(schema)
-    if embedding is None or embedding.vector or len(names) < 2:
-        return embedding.vector if embedding and embedding.vector else (names or [""])[0]
-    raise Refused(f"{collection} has vectors {', '.join(names)}; say which in embedding.vector")
+    return embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
 
 
 def _check_size(collection: str, schema: Schema, vector: str, embedding: EmbeddingSpec, embedder: Embedder) -> None:
     params = vector_params(schema, vector)
-    if params.get("multivector_config"):
-        raise Refused(f"{collection} has many vectors for each point, and {embedding.model} makes one")
     if params.get("size") != embedder.dimension:
         raise Refused(
             f"{collection} has vectors of {params.get('size')} numbers, and {embedding.model}, declared in the index "
@@ -178,8 +173,7 @@ def _text(embedding: EmbeddingSpec, point: Point) -> str:
 
 def _stored(point: Point, vector: str) -> FloatArray:
     """float32[size]; empty where the point lacks this vector."""
-    chosen = point.vector.get(vector, ()) if isinstance(point.vector, Mapping) else point.vector
-    return np.asarray(chosen, dtype=np.float32)
+    return np.asarray(by_name(point.vector).get(vector, ()), dtype=np.float32)
 
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:

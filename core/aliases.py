@@ -81,19 +81,20 @@ def look(services: Services, collection: str) -> Look:
     if store.server().embedded:
         return Look(ready=True)
     schema = store.schema(collection)
-    seen = readiness.look(schema, store.health(collection), _vectors(store, collection, schema))
+    seen = _examine(store, collection, schema)
     if seen.asleep:
         store.wake(collection)
     return seen
 
 
-def _vectors(store: VectorStore, collection: str, schema: Schema) -> int:
-    """How many there are. Where strict mode keeps them from being counted, those that are indexed: the optimizer's own
+def _examine(store: VectorStore, collection: str, schema: Schema) -> Look:
+    """Where strict mode keeps vectors from being counted, those that are indexed stand for them: the optimizer's own
     words must do then, and the gate says that it could not tell."""
+    health = store.health(collection)
     try:
-        return readiness.stored(schema, lambda name: store.count(collection, having=name))
+        return readiness.examine(store, collection, schema, health)
     except Refused:
-        return store.health(collection).indexed_vectors
+        return readiness.look(schema, health, health.indexed_vectors)
 
 
 def check_target(services: Services, collection: str) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 from core import lineage
 from core.errors import Refused
 from core.evidence.sampling import Sample, offer
+from core.kinds import Kind, by_name
 from core.models import Version
 from core.ports import Point, PointId, VectorStore
 from core.quoting import quoted
 from core.readiness import about
 from core.records import OURS
-from core.schema import between
+from core.schema import between, same_vectors, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import read_stamp
 
@@ -91,10 +92,12 @@ def _content(
 ) -> dict[str, Any]:
     one, other = (row.collection for row in rows)
     (ours, seen), (theirs, seen_there) = (_sample(store, name, size) for name in (one, other))
-    in_one, in_other = _records(store, one, [*ours, *theirs]), _records(store, other, [*ours, *theirs])
-    common = [id for id in ours if id in in_other]
     same_model = facts[0].get("identity") == facts[1].get("identity")
-    changed = [id for id in common if id in in_one and _changed(in_one[id], in_other[id], same_model)]
+    given = same_model and facts[0].get("identity") is None
+    in_one, in_other = (_records(store, name, [*ours, *theirs], vectors=given) for name in (one, other))
+    common = [id for id in ours if id in in_other]
+    kinds = _kinds(store, one, other) if given else {}
+    changed = [id for id in common if id in in_one and _changed(in_one[id], in_other[id], same_model, kinds)]
     return {
         "complete": seen <= size and seen_there <= size,
         "added": _told([in_other[id] for id in theirs if id in in_other and id not in in_one], len(theirs)),
@@ -123,22 +126,43 @@ def _ids(store: VectorStore, collection: str) -> Iterator[PointId]:
         after = following
 
 
-def _records(store: VectorStore, collection: str, ids: Sequence[PointId]) -> dict[PointId, Point]:
+def _records(store: VectorStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
     wanted = list(dict.fromkeys(ids))
     found: dict[PointId, Point] = {}
     for start in range(0, len(wanted), _FETCHED):
-        points = store.fetch(collection, wanted[start : start + _FETCHED], vectors=False)
+        points = store.fetch(collection, wanted[start : start + _FETCHED], vectors=vectors)
         found |= {point.id: point for point in points}
     return found
 
 
-def _changed(one: Point, other: Point, same_model: bool) -> bool:
+def _kinds(store: VectorStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
+    """Kind and settings of the vectors that both collections keep alike."""
+    ours, theirs = store.schema(one), store.schema(other)
+    return {
+        name: (vector_kind(ours, name), vector_params(ours, name))
+        for name in vector_names(ours)
+        if same_vectors(ours, theirs, name)
+    }
+
+
+def _changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
     """Other fields, or another text from the same fields: the content hash is of the text **and** the model, so with
-    another model every hash is another one and says nothing."""
+    another model every hash is another one and says nothing. Where no text was embedded, another vector."""
     if _fields(one) != _fields(other):
         return True
     hashes = [point.payload.get(OURS, {}).get("hash") for point in (one, other)]
+    if same_model and hashes == [None, None]:
+        return _other_vectors(one, other, kinds)
     return same_model and hashes[0] != hashes[1]
+
+
+def _other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
+    ours, theirs = by_name(one.vector), by_name(other.vector)
+    common = {name: kind for name, kind in kinds.items() if name in ours or name in theirs}
+    return any(
+        name not in ours or name not in theirs or not kind.same(params, ours[name], theirs[name])
+        for name, (kind, params) in common.items()
+    )
 
 
 def _fields(point: Point) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _wanted(gate: GateContext, name: str, check: Check) -> bool:
         return False
     if name in gate.spec.validation.checks:
         return gate.spec.validation.checks[name] is not False
-    return check.when(gate)
+    return check.when(gate) and not (gate.kind is not None and name in gate.kind.without)
 
 
 def _planned(gate: GateContext, name: str, check: Check) -> Planned:
@@ -173,6 +173,8 @@ def _default(gate: GateContext, name: str, check: Check) -> float | None:
     if name == "score_floor" and validation.check(name) is not None:
         floor = gate.memory.get("calibrated", {}).get("floor")
         return None if floor is None else float(floor)
+    if name == "self_retrieval" and gate.kind is not None and not gate.kind.sure(gate.params):
+        return CHECKS["ann_recall@10"].bound
     return check.bound
 
 

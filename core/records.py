@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from core.index_file import IndexSpec, template_fields
+from core.kinds import kind_of
 from core.naming import point_id
 from core.ports import FloatArray, PointId, Row, Schema, Vector
 from core.quoting import cut, quoted
@@ -85,7 +86,7 @@ class RecordRules:
 
 
 def _vector_rule(params: Mapping[str, Any]) -> VectorRule:
-    return VectorRule(params["size"], params["distance"] == "Cosine", bool(params.get("multivector_config")))
+    return VectorRule(params["size"], params["distance"] == "Cosine", kind_of(params).name == "multi")
 
 
 def parse(row: Row, rules: RecordRules) -> Record | BadRecord:
@@ -135,7 +136,7 @@ def _record(row: Row, rules: RecordRules) -> Record:
     record_id = _id(fields) if row.point_id is None else row.point_id
     _must_be_storable(fields)
     given = row.fields.get("vector")
-    vector = None if given is None else _vector(given, rules)
+    vector = None if given is None else _vector(given, rules, bare=row.point_id is not None)
     text = None if vector is not None else _text(fields, rules)
     return Record(
         record_id, row.point_id if row.point_id is not None else point_id(record_id), fields, text, vector, row.where
@@ -169,9 +170,10 @@ def _text(fields: Mapping[str, Any], rules: RecordRules) -> str:
 # --- vectors ----------------------------------------------------------------------------------------------------
 
 
-def _vector(given: Any, rules: RecordRules) -> Vector:
+def _vector(given: Any, rules: RecordRules, *, bare: bool) -> Vector:
+    """``bare``: it comes from a collection, where a point may have no vector at all."""
     if isinstance(given, Mapping):
-        return _named(given, rules)
+        return {} if bare and not given else _named(given, rules)
     if len(rules.dense) != 1:
         raise _Bad("vector", f"names no vector; expected an object with some of {_names(rules)}")
     (name, rule), *_ = rules.dense.items()

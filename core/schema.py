@@ -5,12 +5,13 @@ compared both ways, because there a setting nobody asked for changes what a sear
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from core.errors import Refused
 from core.index_file import CollectionSpec
+from core.kinds import Kind, kind_of
 from core.ports import Health, Schema
 
 _CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
@@ -43,6 +44,43 @@ def vector_params(schema: Schema, name: str) -> dict[str, Any]:
     if name not in every:
         raise Refused(f"there is no vector {_called(name)}; the collection has {_list(every)}")
     return dict(every[name])
+
+
+def vector_kind(schema: Schema, name: str) -> Kind:
+    """Raises Refused, naming those there are, if there is no vector of this name."""
+    return kind_of(vector_params(schema, name))
+
+
+def made_names(schema: Schema) -> list[str]:
+    """Names of the vectors that a text model can make, sorted."""
+    return [name for name in vector_names(schema) if vector_kind(schema, name).made]
+
+
+def embedded_vector(schema: Schema, named: str, of: str) -> str:
+    """The vector that a text model is to make in collection ``of``: ``named``, or the only one it
+    can. Raises Refused where no model can make it, and where nobody says which of several."""
+    names = made_names(schema)
+    if len(names) > 1 and not named:
+        raise Refused(f"{of} has vectors {', '.join(names)}; say which in embedding.vector")
+    if named in vector_names(schema) and named not in names:
+        takes = vector_kind(schema, named).called(vector_params(schema, named))
+        may_be = f"embedding.vector may be {_list(names)}"
+        raise Refused(f"{of}: vector {_called(named)} takes {takes}, and a model makes numbers: {may_be}")
+    if not named and not names:
+        found = _list(vector_names(schema))
+        raise Refused(f"{of} has no vector of numbers, as a model makes, but {found}: declare no embedding")
+    return named or names[0]
+
+
+def main_vector(schema: Schema) -> str:
+    """The vector that is searched where nobody names one: the first dense one, else the first there is; ``""`` where
+    there is none."""
+    return next(iter([*dense_names(schema), *vector_names(schema)]), "")
+
+
+def meant_vector(schema: Schema, named: str) -> str:
+    """``named``, or the main one where nobody gave a name and the collection has no vector without one."""
+    return named if named or "" in vector_names(schema) else main_vector(schema)
 
 
 def same_vectors(one: Schema, other: Schema, name: str) -> bool:
@@ -197,7 +235,7 @@ def _called(name: str) -> str:
     return name or "without a name"
 
 
-def _list(names: Mapping[str, Any]) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(name or "the unnamed one" for name in names)) or "none"
 
 

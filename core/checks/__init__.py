@@ -46,8 +46,12 @@ def _counted(gate: GateContext) -> bool:
     return "expected" in gate.filled
 
 
+def _vectors(gate: GateContext) -> bool:
+    return bool(gate.kinds)
+
+
 def _searchable(gate: GateContext) -> bool:
-    return bool(gate.params)
+    return gate.kind is not None
 
 
 def _queries(gate: GateContext) -> bool:
@@ -83,7 +87,7 @@ CHECKS: dict[str, Check] = {
     "payload_schema": Check(schemas.payload_schema),
     "model_stamp": Check(stamp.model_stamp),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
-    "vector_sanity": Check(sanity.vector_sanity, _ASKED),
+    "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),
     "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, reach=SHARE, quality=True),
     "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.90, reach=SHARE, quality=True),
     "filtered_recall@10": Check(

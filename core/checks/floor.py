@@ -4,6 +4,7 @@ from typing import Any
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
+from core.evidence.vectors import askable
 from core.quoting import quoted
 
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
@@ -11,12 +12,23 @@ TOLERANCE = 1e-6
 
 
 def min_results(gate: GateContext, bound: float | None) -> Finding:
+    """No query can find more points than there are: an index of fewer than ``validation.min_results`` must give them
+    all. A bound for the check itself is meant as it stands."""
     rows = _rows(gate)
     if not rows:
         return cannot_tell("no validation query was answered")
+    bound, why = _no_more_than_there_are(gate, bound)
     worst = min(rows, key=lambda row: int(row["n"]))
-    detail = f"at least; worst: {quoted(worst['name'])}"
-    return Finding(exact(bound is None or worst["n"] >= bound), float(worst["n"]), len(rows), detail)
+    detail = f"at least{why}; worst: {quoted(worst['name'])}"
+    return Finding(exact(bound is None or worst["n"] >= bound), float(worst["n"]), len(rows), detail, bound)
+
+
+def _no_more_than_there_are(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
+    """An empty index has answered nothing, so one result is wanted all the same."""
+    said, there = gate.spec.validation.check("min_results"), askable(gate)
+    if bound is None or there is None or there >= bound or (said is not None and said.bound is not None):
+        return bound, ""
+    return float(max(1, there)), f", there are {there:,} points"
 
 
 def min_top_score(gate: GateContext, bound: float | None) -> Finding:

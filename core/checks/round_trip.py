@@ -11,7 +11,7 @@ _EXCUSED = 0.1
 def round_trip(gate: GateContext, bound: float | None) -> Finding:
     """No failure in a random sample: with 300, at most one record in a hundred is wrong (validation-gate, section 4).
     A source that was changed since it was read excuses differences, but proves nothing; ``bound`` is the share of
-    records up to which it does. Beyond it, the collection is of an older source."""
+    records up to which it does, and one record is always excused. Beyond it, the collection is of an older source."""
     excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
     faults, checked = memory.get("faults", {}), int(memory.get("checked", 0))
@@ -25,7 +25,7 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
     detail = f"{said}; such as {', '.join(memory['examples'])}"
     if not memory.get("changed"):
         return Finding("block", float(wrong), checked, detail, 0.0)
-    if intervals.share(wrong, checked).low > excused:
+    if wrong > 1 and intervals.share(wrong, checked).low > excused:
         detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
         return Finding("block", float(wrong), checked, detail, 0.0)
     return Finding("inconclusive", float(wrong), checked, f"the source has changed since it was read: {detail}", 0.0)

@@ -8,16 +8,18 @@ _TWINS = 0.005
 
 
 def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
-    """Every vector was looked at for NaN, infinity and zero; equal ones are searched for a sample."""
+    """Every vector of every name was looked at for NaN, infinity and zero; equal ones are searched for a sample. Sparse
+    vectors without a number, as of a text without a known word, are counted and are no fault."""
     memory, rows = gate.part("vectors"), gate.part("asked").get("rows", [])
     broken = int(memory.get("not finite", 0)) + int(memory.get("zero", 0))
     seen = int(memory.get("seen", 0))
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
         return Finding("block", float(broken), seen, detail, 0.0)
-    if not seen:
+    if not seen or memory.get("having", True) == {}:
         return cannot_tell("the collection holds no vector to look at")
     sampled = [row for row in rows if "self" in row]
     twins = sum(bool(row.get("twin")) for row in sampled)
     detail = f"all {seen:,} finite and not zero; {twins} of {len(sampled)} share a vector with another text"
+    detail += "".join(f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items())
     return Finding(exact(twins <= _TWINS * len(sampled)), float(broken), seen, detail, 0.0)

@@ -2,7 +2,7 @@
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
-from core.schema import difference, strict_mode_is_off, vector_names, vector_params
+from core.schema import difference, made_names, strict_mode_is_off, vector_kind, vector_names, vector_params
 
 
 def vector_schema(gate: GateContext, bound: float | None) -> Finding:
@@ -39,6 +39,9 @@ def _model_faults(gate: GateContext) -> list[str]:
         return []
     if gate.vector not in vector_names(gate.schema):
         return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(gate.schema))}"]
+    if gate.vector not in made_names(gate.schema):
+        wanted = vector_kind(gate.schema, gate.vector).called(gate.params)
+        return [f"vector {gate.vector or 'unnamed'} is {wanted}, the model gives {gate.embedder.dimension} numbers"]
     size = vector_params(gate.schema, gate.vector)["size"]
     if size == gate.embedder.dimension:
         return []

@@ -1,11 +1,12 @@
 """Does the index find what is there?"""
 
-import math
 from typing import Any
 
 from core.checks.finding import Finding, Verdict, cannot_tell, held
 from core.evidence.context import GateContext
+from core.evidence.filters import most_asked
 from core.evidence.limited import no_exact
+from core.evidence.vectors import askable
 from core.measures import intervals
 
 #: Less than live by this much is as good as live.
@@ -20,7 +21,8 @@ def self_retrieval(gate: GateContext, bound: float | None) -> Finding:
     lost = [row["name"] for row in rows if not row["self"]]
     found = intervals.share(len(rows) - len(lost), len(rows))
     detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
-    return Finding(_verdict(found, bound), found.value, len(rows), detail)
+    bound, why = _no_stricter_than_live(gate, "self_retrieval", "live_self", bound)
+    return Finding(_verdict(found, bound), found.value, len(rows), f"{detail}{why}", bound)
 
 
 def ann_recall(gate: GateContext, bound: float | None) -> Finding:
@@ -29,7 +31,7 @@ def ann_recall(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("nothing could be asked" if gate.limits.exact else no_exact(gate.green))
     found = _mean_recall(gate, rows)
     low = sum(row["recall"] < 0.8 for row in rows)
-    bound, why = _no_stricter_than_live(gate, bound)
+    bound, why = _no_stricter_than_live(gate, "ann_recall@10", "live_recall", bound)
     return held(found, bound, len(rows), f"{_searched(gate)}; {low} queries below 0.8{why}")
 
 
@@ -37,26 +39,36 @@ def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
     found = gate.part("filtered").get("recall") or []
     if not found:
         return cannot_tell("no filter to ask with: name payload fields in validation.slices")
-    return held(intervals.mean(found), bound, len(found), "within the five most frequent values of each slice")
+    whole = most_asked(gate) >= _points(gate, len(found) + 1)
+    mean = intervals.whole(found) if whole else intervals.mean(found)
+    return held(mean, bound, len(found), "within the five most frequent values of each slice")
 
 
 def _mean_recall(gate: GateContext, rows: list[dict[str, Any]]) -> intervals.Interval:
-    """Where every point was asked, the mean is no estimate and has no spread."""
+    """Where every point was asked that can be, the mean is no estimate and has no spread."""
     recalls = [row["recall"] for row in rows]
-    if sum("self" in row for row in rows) >= int(gate.part("vectors").get("seen", len(rows) + 1)):
-        value = math.fsum(recalls) / len(recalls)
-        return intervals.Interval(value, value, value)
+    if sum("self" in row for row in rows) >= _points(gate, len(rows) + 1):
+        return intervals.whole(recalls)
     return intervals.mean(recalls)
 
 
-def _no_stricter_than_live(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
+def _points(gate: GateContext, unknown: int) -> int:
+    """How many points can be asked with a vector of their own."""
+    counted = askable(gate)
+    return int(gate.part("vectors").get("seen", unknown)) if counted is None else counted
+
+
+def _no_stricter_than_live(
+    gate: GateContext, name: str, measured: str, bound: float | None
+) -> tuple[float | None, str]:
     """An index that finds as much as the one it replaces is not worse, whatever our own bound; the index file's bound
-    is meant as it stands. Live's recall is known once ``attributed`` was asked for, which a miss leads to."""
-    said = gate.spec.validation.check("ann_recall@10")
+    is meant as it stands. What live finds is known once ``attributed`` was asked for, which a miss leads to."""
+    said = gate.spec.validation.check(name)
     rows = gate.memory.get("attributed", {}).get("rows") or []
-    if bound is None or not rows or (said is not None and said.bound is not None):
+    seen = [float(row[measured]) for row in rows if row.get(measured) is not None]
+    if bound is None or not seen or (said is not None and said.bound is not None):
         return bound, ""
-    live = sum(row["live_recall"] for row in rows) / len(rows)
+    live = sum(seen) / len(seen)
     return min(bound, live - _MARGIN), f"; live finds {live:.3f}"
 
 

@@ -3,6 +3,7 @@
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.quoting import quoted
+from core.schema import meant_vector
 from core.stamps import Stamp, read_stamp
 
 
@@ -21,6 +22,6 @@ def _faults(gate: GateContext, stamp: Stamp) -> list[str]:
     pairs = (
         ("model", stamp.identity, identity),
         ("text template", stamp.spec.text if stamp.spec else None, declared.text if declared else None),
-        ("vector", stamp.vector, gate.vector),
+        ("vector", meant_vector(gate.schema, stamp.vector), gate.vector),
     )
     return [f"{what}: stamped {quoted(one)}, declared {quoted(other)}" for what, one, other in pairs if one != other]

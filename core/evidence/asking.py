@@ -9,9 +9,10 @@ import numpy as np
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
 from core.index_file import template_fields
+from core.kinds import Kind
 from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
-from core.ports import FloatArray, Hit, Limits, PointId
+from core.ports import Hit, Limits, PointId, QueryVector
 
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
 _FIRST, _LARGEST = 4, 32
@@ -48,7 +49,7 @@ def _affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
     return min(len(chosen), ours, gate.live_limits.searches(len(chosen), depth))
 
 
-def search(gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False) -> list[list[Hit]]:
+def search(gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, exact: bool = False) -> list[list[Hit]]:
     """Asks green."""
     how = how_exact(gate.limits, exact)
     return gate.store.search_many(gate.green, vectors, limit, using=gate.vector, seconds=PATIENCE, **how)
@@ -60,7 +61,7 @@ def how_exact(limits: Limits, exact: bool) -> dict[str, Any]:
 
 
 def search_live(
-    gate: GateContext, vectors: Sequence[FloatArray], limit: int, *, exact: bool = False
+    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, exact: bool = False
 ) -> list[list[Hit]]:
     """Asks the live collection, no faster than the index file allows; all batches together are as patient as one."""
     assert gate.live is not None
@@ -75,8 +76,9 @@ def search_live(
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
-    """A probe whose vector cannot be asked (gone, or not finite) leaves an empty row: evidence that is missing."""
-    usable = [one for one in asked if one.green is not None and np.isfinite(one.green).all()]
+    """A probe whose vector cannot be asked (gone, empty, or not finite) leaves an empty row:
+    evidence that is missing."""
+    usable = [one for one in asked if one.green is not None]
     depth = max((one.probe.depth for one in usable), default=SHALLOW) + 1
     vectors = [one.green for one in usable if one.green is not None]
     found = search(gate, vectors, depth) if vectors else []
@@ -91,7 +93,7 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
 
 
-def _truths(gate: GateContext, vectors: Sequence[FloatArray]) -> Sequence[list[Hit] | None]:
+def _truths(gate: GateContext, vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
     """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth."""
     if not vectors or not gate.limits.exact:
         return [None] * len(vectors)
@@ -115,17 +117,17 @@ def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, li
 def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit] | None, live: list[Hit] | None) -> Row:
     probe = asked.probe
     ours = others(hits, probe)
-    row: Row = {"name": probe.name, "text": probe.text is not None, **_scores(ours)}
+    row: Row = {"name": probe.name, "text": probe.text is not None, "found": len(hits), **_scores(ours)}
     if truth is not None:
         best = [h.score for h in others(truth, probe)][:SHALLOW]
         row["recall"] = hits_at_least([h.score for h in ours], best, rising=gate.rising)
     if probe.point is not None:
-        row["self"] = _finds_itself(gate, asked, hits)
+        row["self"] = finds_itself(gate, asked, hits)
     if probe.grades is not None:
         row["judged"] = _judged(ours, probe.grades)
     if live is not None:
         same = gate.live is not None and gate.live.same_model
-        row["live"] = _against(ours, others(live, probe), probe, same)
+        row["live"] = {"found": len(live), **_against(ours, others(live, probe), probe, same)}
     return row
 
 
@@ -176,18 +178,32 @@ def _relevant(probe: Probe) -> set[PointId]:
     return {id for id, grade in (probe.grades or {}).items() if grade > 0}
 
 
-def _finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
-    """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand behind its end. By
-    dot product a longer vector rightly beats the point itself: then nothing worse than itself may come first."""
-    if not hits or asked.green is None:
+def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
+    """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand
+    behind its end. Where another vector may rightly beat the point's own, as by dot product a
+    longer one, nothing worse than the point itself may come first."""
+    kind, params = gate.kind, gate.params
+    if not hits or asked.green is None or kind is None:
         return False
-    top, tie = hits[0].score, TOLERANCE * max(1.0, abs(hits[0].score))
-    if gate.params.get("distance") == "Dot":
-        return top >= float(asked.green @ asked.green) - tie
+    top, tie = hits[0].score, kind.tie(params) * max(1.0, abs(hits[0].score))
     own = next((hit.score for hit in hits if hit.id == asked.probe.point), None)
+    if kind.beatable(params):
+        wanted = _own_score(gate, kind, asked) if own is None else own
+        return wanted is not None and top >= wanted - tie
     if own is None:
         return len(hits) > SHALLOW and abs(top - hits[-1].score) <= tie
     return abs(own - top) <= tie
+
+
+def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
+    """What the point scores by its own vector; with ``idf`` only the server knows, and None is a point it has lost."""
+    assert asked.green is not None
+    known = kind.own_score(gate.params, asked.green)
+    if known is not None:
+        return known
+    alone = {"must": [{"has_id": [asked.probe.point]}]}
+    found = gate.store.search(gate.green, asked.green, 1, using=gate.vector, exact=True, filter=alone)
+    return found[0].score if found else None
 
 
 # --- equal vectors of unequal texts -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.evidence.asking import ids_beside, search, search_live
+from core.evidence.asking import finds_itself, ids_beside, search, search_live
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, others, probes, with_vectors
 from core.measures.ranking import hits_at_least, ndcg, overlap
@@ -48,7 +48,7 @@ def summary(gate: GateContext) -> State | None:
     rows = gate.memory.get("attributed", {}).get("rows") or []
     if not rows or gate.live is None:
         return None
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")}
     both = "data" if gate.live.same_model and gate.live.same_texts else "model"
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
@@ -87,7 +87,16 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
     there = _existing(gate, gate.green, [ids[2] for ids in lists])
     here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
     rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
-    return [{**row, "live_recall": recall} for row, recall in zip(rows, recalls, strict=True)]
+    itself = [_found_on_live(gate, one, hits) for one, hits in zip(asked, found[3], strict=True)]
+    live_side = zip(rows, recalls, itself, strict=True)
+    return [{**row, "live_recall": recall, "live_self": own} for row, recall, own in live_side]
+
+
+def _found_on_live(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool | None:
+    """None for a text, and for a vector that means something else to the live collection."""
+    if asked.probe.point is None or gate.live is None or not gate.live.same_model:
+        return None
+    return finds_itself(gate, asked, hits[: SHALLOW + 1])
 
 
 def _ids(gate: GateContext, asked: Asked, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:

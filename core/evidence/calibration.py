@@ -16,7 +16,7 @@ _ENOUGH = 30
 
 def measure(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("calibrated")
-    if memory or gate.params.get("distance") != "Cosine":
+    if memory or gate.kind is None or gate.kind.name != "dense" or gate.params.get("distance") != "Cosine":
         return None
     every = probes(gate)
     texts = [probe for probe in every if probe.text is not None][:_QUERIES]
@@ -34,7 +34,7 @@ def measure(gate: GateContext, over: Over) -> float | None:
 
 
 def _usable(asked: list[Asked]) -> list[Asked]:
-    return [one for one in asked if one.green is not None and np.isfinite(one.green).all() and one.green.any()]
+    return [one for one in asked if one.green is not None and np.any(np.asarray(one.green))]
 
 
 def _stack(asked: list[Asked]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -8,9 +8,10 @@ from threading import Event
 from typing import Any
 
 from core.index_file import IndexSpec
+from core.kinds import Kind, kind_of
 from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
-from core.schema import dense_names, vector_params
+from core.schema import vector_names, vector_params
 
 #: The part of the time budget that one collector may spend on a live collection with a limited rate.
 _LIVE = 0.2
@@ -88,9 +89,20 @@ class GateContext:
         return self.store.schema(self.green)
 
     @cached_property
+    def kinds(self) -> dict[str, tuple[Kind, dict[str, Any]]]:
+        """Kind and settings of each vector of the new collection, by name."""
+        every = {name: vector_params(self.schema, name) for name in vector_names(self.schema)}
+        return {name: (kind_of(params), params) for name, params in every.items()}
+
+    @property
+    def kind(self) -> Kind | None:
+        """That of the vector that is searched; None where the collection has none of that name."""
+        return self.kinds[self.vector][0] if self.vector in self.kinds else None
+
+    @property
     def params(self) -> dict[str, Any]:
-        """The settings of the vector that is searched; empty where the collection has no dense one."""
-        return vector_params(self.schema, self.vector) if self.vector in dense_names(self.schema) else {}
+        """The settings of the vector that is searched."""
+        return self.kinds[self.vector][1] if self.vector in self.kinds else {}
 
     @cached_property
     def limits(self) -> Limits:
@@ -109,7 +121,7 @@ class GateContext:
     @property
     def rising(self) -> bool:
         """Is a higher score better?"""
-        return self.params.get("distance") in {"Cosine", "Dot"}
+        return self.kind is not None and self.kind.rising(self.params)
 
     @cached_property
     def pace(self) -> Pace:

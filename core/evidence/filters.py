@@ -29,6 +29,11 @@ def ask(gate: GateContext, over: Over) -> float | None:
     return None if at >= len(plan) else 0.0
 
 
+def most_asked(gate: GateContext) -> int:
+    """How many points at most are asked with their own vector, for each value."""
+    return sum(probe.point is not None for probe in probes(gate)[:_PROBES])
+
+
 def _plan(gate: GateContext) -> list[list[Any]]:
     """Field, value, first probe: pieces small enough for a request."""
     return [

@@ -13,9 +13,9 @@ from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema, Source
 from core.recovered import backup_of
-from core.schema import declared, dense_names, same_vectors
+from core.schema import declared, meant_vector, same_vectors, vector_names
 from core.services import Services
-from core.stamps import Stamp, read_stamp
+from core.stamps import read_stamp
 
 #: The steps that fill a collection.
 _FILLS = ("populate", "recover")
@@ -59,7 +59,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
     filled from is what the deployment that made it wrote down, or what the index file says."""
     store = services.store
     stamp, schema = read_stamp(store, green), store.schema(green)
-    vector = _vector(stamp, spec.embedding.vector if spec.embedding else "", dense_names(schema))
+    vector = meant_vector(schema, stamp.vector if stamp else spec.embedding.vector if spec.embedding else "")
     model = store.schema(blue) if blue and blue != green else None
     size = services.embedder(spec.embedding).dimension if spec.embedding else 0
     return open_gate(
@@ -79,12 +79,6 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
 def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
     """What makes the texts that are embedded."""
     return (embedding.text, embedding.chunk) if embedding else None
-
-
-def _vector(stamp: Stamp | None, named: str, names: list[str]) -> str:
-    if stamp is not None:
-        return stamp.vector
-    return named or (names or [""])[0]
 
 
 def _filled(services: Services, collection: str) -> State:
@@ -120,8 +114,8 @@ def _live(
     if blue == green or blue not in store.collections():
         return None
     stamp, schema = read_stamp(store, blue), store.schema(blue)
-    names = dense_names(schema)
-    using = stamp.vector if stamp else vector if vector in names else (names or [""])[0]
+    names = vector_names(schema)
+    using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     alike = using == vector and vector in names and same_vectors(schema, store.schema(green), vector)
     known = stamp is None or stamp.identity == (embedder.identity if embedder else None)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.evidence.context import GateContext
-from core.ports import FloatArray, Hit, PointId
+from core.kinds import KINDS, by_name
+from core.ports import Embedder, Hit, PointId, QueryVector
 
 #: How deep a judged query is looked into (recall@100), and any other.
 DEEP, SHALLOW = 100, 10
@@ -31,8 +32,8 @@ class Asked:
     """A probe with its vector for each side; None where that side cannot be asked it."""
 
     probe: Probe
-    green: FloatArray | None
-    live: FloatArray | None
+    green: QueryVector | None
+    live: QueryVector | None
 
 
 def probes(gate: GateContext) -> list[Probe]:
@@ -61,23 +62,29 @@ def others(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
     return [hit for hit in hits if hit.id != probe.point]
 
 
-def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, FloatArray]:
-    points = gate.store.fetch(gate.green, ids, vectors=True) if ids else []
-    return {
-        point.id: point.vector[gate.vector] if isinstance(point.vector, Mapping) else point.vector  # type: ignore[misc]  # fetch gives dense vectors as arrays
-        for point in points
-        if not isinstance(point.vector, Mapping) or gate.vector in point.vector
-    }
+def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, QueryVector]:
+    """The vectors of those that can be asked: what is not finite, or empty, finds nothing anywhere."""
+    kind = gate.kind
+    if not ids or kind is None:
+        return {}
+    points = gate.store.fetch(gate.green, ids, vectors=True)
+    found = {point.id: by_name(point.vector).get(gate.vector) for point in points}
+    return {id: vector for id, vector in found.items() if vector is not None and kind.askable(vector)}
 
 
-def _asked(gate: GateContext, probe: Probe, stored: Mapping[PointId, FloatArray]) -> Asked:
+def _asked(gate: GateContext, probe: Probe, stored: Mapping[PointId, QueryVector]) -> Asked:
     live = gate.live
     if probe.point is not None:
         vector = stored.get(probe.point)
         return Asked(probe, vector, vector if live and live.same_model else None)
     assert gate.embedder is not None
     assert probe.text is not None
-    vector = gate.embedder.query(probe.text)
+    made = _embedded(gate.embedder, probe.text)
     if live is None or live.embedder is None:
-        return Asked(probe, vector, vector if live and live.same_model else None)
-    return Asked(probe, vector, vector if live.same_model else live.embedder.query(probe.text))
+        return Asked(probe, made, made if live and live.same_model else None)
+    return Asked(probe, made, made if live.same_model else _embedded(live.embedder, probe.text))
+
+
+def _embedded(embedder: Embedder, text: str) -> QueryVector | None:
+    made = embedder.query(text)
+    return made if KINDS["dense"].askable(made) else None

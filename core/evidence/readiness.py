@@ -30,13 +30,12 @@ def _look(gate: GateContext, memory: State) -> Look:
     if store.server().embedded:
         return Look(ready=True)
     health = store.health(gate.green)
-    vectors = readiness.stored(gate.schema, lambda name: store.count(gate.green, having=name))
     work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
     # A server that does not tell how far its optimizer is gets taken at its word while it is yellow.
     at_work = work != memory.get("work") or (health.worked is None and health.status == "yellow")
     memory["still"] = 0 if at_work else int(memory.get("still", 0)) + 1
     memory["work"] = work
-    seen = readiness.look(gate.schema, health, vectors)
+    seen = readiness.examine(store, gate.green, gate.schema, health)
     if seen.asleep:
         store.wake(gate.green)
     return seen

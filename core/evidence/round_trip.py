@@ -7,20 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from core.evidence import origin
 from core.evidence.context import GateContext, Over
+from core.kinds import by_name
 from core.plan import State
-from core.ports import FloatArray, Point, Row, Vector
+from core.ports import Point, Row, Vector
 from core.quoting import quoted
 from core.records import OURS, Record, RecordRules, parse, payload
-from core.schema import dense_names, vector_params
 
 _CHUNK, _CHUNK_SECONDS = 16, 5.0
 _EXAMPLES = 5
-#: Two embeddings of one text agree this well, whatever batch they were in and whatever float they were kept as.
-_SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
 _SAME_NUMBER = 1e-14
 
 
@@ -115,30 +111,12 @@ def _plain(content: Mapping[str, Any], record: Record) -> dict[str, Any]:
 
 
 def _vector_fault(gate: GateContext, wanted: Vector, stored: Vector) -> str:
-    wanted_by, stored_by = _by_name(wanted), _by_name(stored)
-    for name in dense_names(gate.schema):
+    wanted_by, stored_by = by_name(wanted), by_name(stored)
+    for name, (kind, params) in gate.kinds.items():
         if name not in wanted_by:
             continue
         if name not in stored_by:
             return "no vector"
-        if not _same(vector_params(gate.schema, name), wanted_by[name], stored_by[name]):
+        if not kind.same(params, wanted_by[name], stored_by[name]):
             return "another vector"
     return ""
-
-
-def _by_name(vector: Vector) -> Mapping[str, Any]:
-    return vector if isinstance(vector, Mapping) else {"": vector}
-
-
-def _same(params: Mapping[str, Any], wanted: FloatArray, stored: FloatArray) -> bool:
-    """Cosine keeps directions only; under every other distance the length counts too."""
-    one, other = (np.asarray(side, dtype=np.float64).ravel() for side in (wanted, stored))
-    if params.get("datatype") == "uint8":
-        one = np.clip(np.trunc(one), 0, 255)
-    if one.shape != other.shape:
-        return False
-    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
-    if not all(lengths) or not np.isfinite(lengths).all():
-        return bool(np.array_equal(one, other))
-    close = float(one @ other) >= _SAME_COSINE * lengths[0] * lengths[1]
-    return close and (params["distance"] == "Cosine" or abs(lengths[1] / lengths[0] - 1) <= _SAME_LENGTH)

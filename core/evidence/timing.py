@@ -4,7 +4,7 @@ import time
 
 from core.evidence.context import GateContext, Live, Over
 from core.evidence.probes import SHALLOW, Asked, probes, with_vectors
-from core.ports import FloatArray
+from core.ports import QueryVector
 
 _CHUNK = 10
 #: Searches of each side before any is counted: caches and connections are cold.
@@ -48,7 +48,7 @@ def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | 
     return green / 2, (first + _call(gate, live.collection, asked.live, live.vector)) / 2
 
 
-def _call(gate: GateContext, collection: str, vector: FloatArray, using: str) -> float:
+def _call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
     gate.store.search(collection, vector, gate.live_limits.page(SHALLOW), using=using)
     return (time.perf_counter() - started) * 1000

@@ -1,18 +1,16 @@
 """Every vector of the new collection, looked at once: a single bad one among millions is no matter of samples."""
 
-from collections.abc import Iterator, Mapping
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
 from core.evidence.context import GateContext, Over
 from core.evidence.sampling import offer
+from core.kinds import Kind, by_name
 from core.plan import State
-from core.ports import FloatArray, Point
+from core.ports import Point
 
 _PAGE = 512
 _EXAMPLES = 5
-#: Shorter than this is no direction (validation-gate, section 3).
-_NO_LENGTH = 1e-6
 
 
 def look(gate: GateContext, over: Over) -> float | None:
@@ -31,22 +29,34 @@ def look(gate: GateContext, over: Over) -> float | None:
 
 
 def _note(gate: GateContext, memory: State, point: Point) -> None:
-    samples = gate.spec.validation.samples
-    offer(memory["sample"], max(samples.records, samples.queries), gate.spec.validation.seed, point.id)
-    fault = next(filter(None, (_fault(array, gate.rising) for array in _dense(point))), "")
+    vectors = {name: one for name, one in by_name(point.vector).items() if name in gate.kinds}
+    if gate.vector in vectors and gate.kinds[gate.vector][0].askable(vectors[gate.vector]):
+        samples = gate.spec.validation.samples
+        offer(memory["sample"], max(samples.records, samples.queries), gate.spec.validation.seed, point.id)
+    for name, one in vectors.items():
+        _count(memory, "having", name)
+        if gate.kinds[name][0].empty(one):
+            _count(memory, "empty", name)
+    fault = next(filter(None, (_fault(one, *gate.kinds[name]) for name, one in vectors.items())), "")
     if fault:
         memory[fault] = int(memory.get(fault, 0)) + 1
         memory["examples"] = [*memory.get("examples", []), f"{point.id} ({fault})"][:_EXAMPLES]
 
 
-def _dense(point: Point) -> Iterator[FloatArray]:
-    vectors = point.vector.values() if isinstance(point.vector, Mapping) else (point.vector,)
-    return (np.asarray(one, dtype=np.float32) for one in vectors if not isinstance(one, Mapping))
+def askable(gate: GateContext) -> int | None:
+    """How many points have something to be asked by; None where that was not counted."""
+    memory = gate.part("vectors")
+    if "having" not in memory:
+        return None
+    return int(memory["having"].get(gate.vector, 0)) - int(memory.get("empty", {}).get(gate.vector, 0))
 
 
-def _fault(array: FloatArray, rising: bool) -> str:
-    """Where smaller scores are better, nothing is wrong with a vector at the origin."""
-    if not np.isfinite(array).all():
+def _count(memory: State, what: str, name: str) -> None:
+    counts = memory.setdefault(what, {})
+    counts[name] = int(counts.get(name, 0)) + 1
+
+
+def _fault(vector: Any, kind: Kind, params: Mapping[str, Any]) -> str:
+    if not kind.finite(vector):
         return "not finite"
-    lengths = np.linalg.norm(np.atleast_2d(array), axis=1)
-    return "zero" if rising and (lengths < _NO_LENGTH).any() else ""
+    return "zero" if kind.zero(params, vector) else ""

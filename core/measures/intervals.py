@@ -40,6 +40,12 @@ def mean(values: Sequence[float], z: float = Z) -> Interval:
     return Interval(value, value - half, value + half)
 
 
+def whole(values: Sequence[float]) -> Interval:
+    """The mean of all there are: no estimate, so it has no spread. Raises ValueError for none."""
+    value = math.fsum(_some(values)) / len(values)
+    return Interval(value, value, value)
+
+
 def paired(differences: Sequence[float], seed: int) -> Interval:
     """BCa bootstrap of the mean difference (Efron 1987). All equal, as after a rebuild without a change, there is
     nothing to resample and BCa would give NaN; a single one says nothing of its spread. Raises ValueError for none."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.ports.limits import Limits
-from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema
+from core.ports.shapes import Hit, Point, PointId, QueryVector, Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,10 @@ class VectorStore(Protocol):
         """Exact number of points, or of those that have the vector named ``having``. Where strict mode forbids exact
         counts the points are read; raises Refused, naming the limits, where those are too many."""
 
+    def sample(self, collection: str, having: str, size: int) -> list[Point]:
+        """``size`` points drawn at random among those that have the vector named ``having``, or all of
+        them, with that vector alone and without payload."""
+
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Writes whole points and returns when they are applied (``wait=true``, status completed)."""
 
@@ -134,7 +138,7 @@ class VectorStore(Protocol):
     def search(
         self,
         collection: str,
-        vector: Sequence[float] | FloatArray,
+        vector: QueryVector,
         limit: int,
         *,
         using: str = "",
@@ -145,7 +149,9 @@ class VectorStore(Protocol):
         offset: int = 0,
         seconds: float = 10.0,
     ) -> list[Hit]:
-        """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too.
+        """The nearest points, best first, with payload. ``using`` names the vector, and ``vector``
+        is of its kind: numbers, rows of a multivector, or indices and values of a sparse one.
+        Accepts an alias too.
 
         ``filter`` and ``params`` are spelled as Qdrant's REST API spells them; ``exact`` is a word for one of them.
         """
@@ -153,7 +159,7 @@ class VectorStore(Protocol):
     def search_many(
         self,
         collection: str,
-        vectors: Sequence[FloatArray],
+        vectors: Sequence[QueryVector],
         limit: int,
         *,
         using: str = "",
@@ -216,7 +222,7 @@ class Searches(Protocol):
     async def search(
         self,
         collection: str,
-        vector: Sequence[float] | FloatArray,
+        vector: QueryVector,
         limit: int,
         *,
         using: str = "",

@@ -1,15 +1,16 @@
 """What is searched, and what comes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from core.errors import Refused
-from core.ports import FloatArray, Hit
+from core.kinds import describe, is_row, kind_of
+from core.ports import Hit, QueryVector
 from core.routing.sight import Target, model
 from core.services import Services
 
-Query = str | Sequence[float] | FloatArray
+Query = str | QueryVector
 
 
 class Options(TypedDict, total=False):
@@ -62,11 +63,11 @@ class Answer:
     query_id: str = ""
 
 
-def vector(services: Services, request: Request, target: Target) -> Sequence[float] | FloatArray:
+def vector(services: Services, request: Request, target: Target) -> QueryVector:
     """The query as ``target`` understands it. Raises Refused for words where no model is known, or another than its
     own, and for a vector that another model must have made."""
     if not isinstance(request.query, str):
-        _check_size(request, request.query, target)
+        _check_fits(request, request.query, target)
         return request.query
     embedder = model(services, target)
     if embedder is None:
@@ -74,9 +75,18 @@ def vector(services: Services, request: Request, target: Target) -> Sequence[flo
     return embedder.query(request.query)
 
 
-def _check_size(request: Request, query: Sequence[float] | FloatArray, target: Target) -> None:
-    if target.size in (None, len(query)) or request.options.get("using", target.using) != target.using:
+def _check_fits(request: Request, query: QueryVector, target: Target) -> None:
+    params = target.params
+    if params is None or request.options.get("using", target.using) != target.using:
         return
+    kind = kind_of(params)
+    if kind.answers(params, query):
+        return
+    if kind.name != "dense" or not is_row(query):
+        raise Refused(
+            f"the query is {describe(query)}, and the vector {target.using or 'without a name'} of {target.collection} "
+            f"is searched with {kind.called(params)}"
+        )
     known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(
         f"the query has {len(query)} numbers, and the vectors of {target.collection}{known} have {target.size}: "

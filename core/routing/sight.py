@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,7 +12,7 @@ from core.index_file import EmbeddingSpec
 from core.ports import Embedder
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.table import load
-from core.schema import dense_names, vector_params
+from core.schema import meant_vector, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import read_stamp
 
@@ -19,13 +20,15 @@ from core.stamps import read_stamp
 @dataclass(frozen=True, slots=True)
 class Target:
     """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes vectors only. ``identity``
-    is the stamped one, ``size`` how many numbers its vectors have, None where that is no single number."""
+    is the stamped one, ``size`` how many numbers its vectors have, None where that is no single number; ``params`` the
+    settings of the vector ``using``, None where they could not be looked up."""
 
     collection: str
     embedding: EmbeddingSpec | None = None
     identity: str | None = None
     using: str = ""
     size: int | None = None
+    params: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +123,15 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
         stamp = None
     declared = services.indexes().get(alias)
     embedding = stamp.spec if stamp else declared.embedding if declared else None
-    using = stamp.vector if stamp else embedding.vector if embedding else ""
-    return Target(collection, embedding, stamp.identity if stamp else None, using, _size(services, collection, using))
-
-
-def _size(services: Services, collection: str, using: str) -> int | None:
+    named, identity = (
+        stamp.vector if stamp else embedding.vector if embedding else "",
+        stamp.identity if stamp else None,
+    )
     try:
         schema = services.store.schema(collection)
     except Refused:
-        return None
-    params = vector_params(schema, using) if using in dense_names(schema) else {}
-    return None if params.get("multivector_config") else params.get("size")
+        return Target(collection, embedding, identity, named)
+    using = meant_vector(schema, named)
+    params = vector_params(schema, using) if using in vector_names(schema) else None
+    size = params.get("size") if params and vector_kind(schema, using).made else None
+    return Target(collection, embedding, identity, using, size, params)

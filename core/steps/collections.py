@@ -22,7 +22,7 @@ def create(context: StepContext) -> Outcome:
     if moved:
         return Reject(moved)
     model, of = _model(context)
-    vector = _vector_name(context, model)
+    vector = _vector_name(context, model, of or "")
     wanted = schemas.declared(model, deployment.spec.collection, vector, _size(context, model, vector))
     barred = _barred(context, wanted)
     if barred:
@@ -110,15 +110,13 @@ def _model(context: StepContext) -> tuple[Schema | None, str | None]:
     return schema, blue or source.address
 
 
-def _vector_name(context: StepContext, model: Schema | None) -> str:
-    """The vector that is embedded: as declared, else the only dense one there is."""
+def _vector_name(context: StepContext, model: Schema | None, of: str) -> str:
+    """The vector that is embedded: as declared, else the only one that a model can make. Without a
+    model, the main one: the gate asks with it."""
     embedding = context.deployment.spec.embedding
-    if embedding is not None and embedding.vector:
-        return embedding.vector
-    names = schemas.dense_names(model) if model else []
-    if embedding is not None and len(names) > 1:
-        raise Refused(f"{context.deployment.blue} has vectors {', '.join(names)}; say which in embedding.vector")
-    return names[0] if names else ""
+    if embedding is None:
+        return schemas.main_vector(model) if model else ""
+    return schemas.embedded_vector(model, embedding.vector, of) if model else embedding.vector
 
 
 def _size(context: StepContext, model: Schema | None, vector: str) -> int:
@@ -127,19 +125,21 @@ def _size(context: StepContext, model: Schema | None, vector: str) -> int:
         return context.services.embedder(embedding).dimension
     if model is None:
         return _first_size(context)
-    return int(schemas.vector_params(model, vector)["size"]) if schemas.dense_names(model) else 0
+    return int(schemas.vector_params(model, vector)["size"]) if vector in schemas.dense_names(model) else 0
 
 
 def _first_size(context: StepContext) -> int:
     """Length of the first record's vector: a first deployment of ready-made vectors has nothing else to go by."""
     first = next(reading.source(context).read(None), None)
     vector = first.fields.get("vector") if first is not None and first.fields else None
-    if not isinstance(vector, list):
-        raise Refused(
-            f"the first record of {context.deployment.source} has no list under `vector` and index "
-            f"{context.deployment.alias} declares no embedding: declare embedding.model in the index file"
-        )
-    return len(vector)
+    if isinstance(vector, list) and not any(isinstance(number, list) for number in vector):
+        return len(vector)
+    found, alias = "no list" if vector is None else "no list of numbers", context.deployment.alias
+    raise Refused(
+        f"the first record of {context.deployment.source} has {found} under `vector` and index {alias} declares no "
+        "embedding: declare embedding.model in the index file; for vectors with names, multivectors and sparse ones "
+        f"make the first collection with a client of Qdrant's and point the alias {alias} to it"
+    )
 
 
 def _stamp(context: StepContext, vector: str) -> Stamp:

@@ -7,6 +7,7 @@ from itertools import islice
 
 from core.chunks import chunked
 from core.errors import Limited
+from core.kinds import by_name
 from core.plan import Outcome, Reject, State, StepContext, Wait
 from core.ports import Embedder, Point, PointId, Row, Source, Vector
 from core.quoting import quoted
@@ -201,7 +202,11 @@ def _reused(
     blue = loader.context.deployment.blue
     assert blue is not None
     found = loader.context.services.store.fetch(blue, list(hashes), vectors=True)
-    same = {point.id: point.vector for point in found if point.payload.get(OURS, {}).get("hash") == hashes[point.id]}
+    same = {
+        point.id: point.vector
+        for point in found
+        if point.payload.get(OURS, {}).get("hash") == hashes[point.id] and loader.vector in by_name(point.vector)
+    }
     loader.state["reused"] = int(loader.state.get("reused", 0)) + len(same)
     return same
 

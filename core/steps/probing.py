@@ -35,12 +35,12 @@ def probe(context: StepContext) -> None:
 def _ask(context: StepContext, query: str, tally: Tally) -> None:
     spec, store = context.deployment.spec.embedding, context.services.store
     assert spec is not None, "a deployment with queries and no model is refused when it is asked for"
-    vector = context.services.embedder(spec).query(query)
+    vector, using = context.services.embedder(spec).query(query), str(context.outputs["create"].get("vector", ""))
     most = store.limits(context.deployment.green).page(_RESULTS)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
     try:
-        hits = store.search(context.deployment.green, vector, most, using=spec.vector, seconds=_SECONDS)
+        hits = store.search(context.deployment.green, vector, most, using=using, seconds=_SECONDS)
     except AppError:
         tally.add(group, time.perf_counter() - started, error=True)
         return

@@ -17,7 +17,7 @@ from core.manifests import Manifest
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Snapshot
 from core.quoting import quoted
-from core.schema import dense_names, difference, unlimited
+from core.schema import difference, main_vector, unlimited
 from core.stamps import Stamp, theirs
 from core.steps import limiting, unused
 from core.steps.backing import PATIENCE
@@ -195,7 +195,7 @@ def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
     ours: dict[str, Any] = {"deployment": deployment.id, "alias": deployment.alias, "number": deployment.number}
     if known is not None:
         return replace(known, **ours)
-    return Stamp(**ours, vector=(dense_names(manifest.schema) or [""])[0])
+    return Stamp(**ours, vector=main_vector(manifest.schema))
 
 
 _PHASES = {"check": _check, "upload": _upload, "look": _look}

@@ -1,17 +1,22 @@
 """The watch after the switch: does what serves now keep serving?"""
 
 import math
+from collections.abc import Iterator, Sequence
 
 from core import aliases, traffic
 from core.errors import Limited, Refused, Unavailable
 from core.index_file import SoakSpec
+from core.kinds import by_name
 from core.plan import Done, Outcome, Reject, StepContext, Wait
-from core.ports import Point, Vector, VectorStore
+from core.ports import Point, QueryVector, Schema, VectorStore
 from core.routing import table
 from core.routing.route import LIVE
-from core.schema import dense_names
+from core.schema import main_vector, vector_kind, vector_names
 from core.steps.observed import figures_of, stage_name, total
 from core.tally import Tally
+
+#: Points among which one is looked for that has a vector to ask with.
+_PAGE = 16
 
 
 def watch(context: StepContext) -> Outcome:
@@ -117,19 +122,26 @@ def _health_fault(context: StepContext) -> str:
 def _query_fault(context: StepContext) -> str:
     """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
     store, deployment = context.services.store, context.deployment
-    page, _ = store.scroll(deployment.green, None, 1)
+    page, _ = store.scroll(deployment.green, None, _PAGE)
     if not page:
         return f"{deployment.green} holds no point"
-    return "" if _answers(store, deployment.alias, deployment.green, page[0]) else f"{deployment.alias} found nothing"
+    return "" if _answers(store, deployment.alias, deployment.green, page) else f"{deployment.alias} found nothing"
 
 
-def _answers(store: VectorStore, alias: str, collection: str, point: Point) -> bool:
-    using = next(iter(dense_names(store.schema(collection))), None)
-    if using is None:
-        return bool(store.fetch(alias, [point.id], vectors=False))
-    return bool(store.search(alias, _named(point.vector, using), 1, using=using))
+def _answers(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
+    """A point need not have a vector of each name; where none of these has one, they must at least be there."""
+    asked = next(_askable(store.schema(collection), points), None)
+    if asked is None:
+        return bool(store.fetch(alias, [point.id for point in points], vectors=False))
+    name, vector = asked
+    return bool(store.search(alias, vector, 1, using=name))
 
 
-def _named(vector: Vector, name: str) -> list[float]:
-    chosen = vector[name] if hasattr(vector, "keys") else vector  # type: ignore[call-overload]  # a mapping has keys, an array has none
-    return [float(value) for value in chosen]
+def _askable(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:
+    """Vectors with their names, those of the main one first."""
+    names = dict.fromkeys([main_vector(schema), *vector_names(schema)])
+    for name in names:
+        for point in points:
+            vector = by_name(point.vector).get(name)
+            if vector is not None and vector_kind(schema, name).askable(vector):
+                yield name, vector
