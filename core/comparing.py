@@ -14,7 +14,7 @@ from core.evidence.sampling import Sample, offer
 from core.models import Version
 from core.ports import Point, PointId, VectorStore
 from core.readiness import about
-from core.records import OURS
+from core.records import OURS, mark
 from core.schema import between
 from core.services import Services
 from core.stamps import read_stamp
@@ -136,7 +136,7 @@ def _changed(one: Point, other: Point, same_model: bool) -> bool:
     another model every hash is another one and says nothing."""
     if _fields(one) != _fields(other):
         return True
-    hashes = [point.payload.get(OURS, {}).get("hash") for point in (one, other)]
+    hashes = [mark(point.payload).get("hash") for point in (one, other)]
     return same_model and hashes[0] != hashes[1]
 
 

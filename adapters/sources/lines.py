@@ -102,9 +102,16 @@ class FileSource:
     collection: str | None = None
 
     def __init__(
-        self, kind: str, patterns: str, roots: Sequence[Path], parse: Callable[[Lines, int, int], Iterator[Parsed]]
+        self,
+        kind: str,
+        patterns: str,
+        roots: Sequence[Path],
+        parse: Callable[[Lines, int, int], Iterator[Parsed]],
+        *,
+        written: bool = False,
     ) -> None:
         self._kind, self._patterns, self._roots, self._parse = kind, patterns, roots, parse
+        self._written = written
 
     @property
     def address(self) -> str:
@@ -142,7 +149,8 @@ class FileSource:
                 position = {"file": index, "offset": lines.offset, "line": lines.line, "n": next(numbers)}
                 done = before[index] + lines.done
                 where = f"{file.name}:{parsed.line}"
-                yield Row(where, parsed.fields, {**position, "done": done, "print": mark}, parsed.problem)
+                cursor = {**position, "done": done, "print": mark}
+                yield Row(where, parsed.fields, cursor, parsed.problem, written=self._written)
 
     def _records(self, file: File, offset: int, line: int) -> Iterator[tuple[Parsed, Lines]]:
         with translated(file.name), Lines(file) as lines:

@@ -70,7 +70,7 @@ class ParquetSource:
                 number += 1
                 place = {"file": index, "group": group, "row": row, "n": number, "done": number}
                 where = f"{file.name}, row group {group + 1}, row {row}"
-                yield Row(where, as_fields(fields), {**place, "print": self._print})
+                yield Row(where, as_fields(fields), {**place, "print": self._print}, written=True)
 
     def _of(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Group (from 0), row in it (from 1) and fields, behind the given ones."""

@@ -81,7 +81,7 @@ class SqlSource:
             same = same + 1 if fields["id"] == after else 1
             after = fields["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield Row(f"{self._name}, row {number}, id {after}", fields, at)
+            yield Row(f"{self._name}, row {number}, id {after}", fields, at, written=True)
 
     def _rows(self, after: int | str | None) -> Iterator[dict[str, Any]]:
         """From the rows with the id ``after`` on, those included."""

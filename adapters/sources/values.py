@@ -1,6 +1,5 @@
 """Values of databases and column files as JSON has them."""
 
-import json
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -24,17 +23,5 @@ def as_json(value: Any) -> Any:
 
 
 def as_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's columns; ``vector`` may be written as JSON, and NULL is no vector."""
-    fields = {name: as_json(value) for name, value in row.items()}
-    if isinstance(fields.get("vector"), str):
-        fields["vector"] = _parsed(fields["vector"])
-    if fields.get("vector", 0) is None:
-        del fields["vector"]
-    return fields
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # then the record's rules say what is wrong with it
+    """A row's columns."""
+    return {name: as_json(value) for name, value in row.items()}
