@@ -5,31 +5,39 @@ chunk is the document with one field cut down to a piece of it, and with ``chunk
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.index_file import ChunkSpec, EmbeddingSpec, template_fields
 from core.naming import chunk_id
 from core.ports import Cursor, Embedder, Row, Source
+from core.records import RecordRules, brings_vector
 
 #: The field that says of a chunk: document, number (from 0), of, start and end (characters of the field).
 FIELD = "chunk"
 #: Characters. Splitting takes about as long as embedding a tenth of it, and a turn has 20 s.
 _LONGEST = 1_000_000
+_NO_RULES = RecordRules(dense={})
 
 
-def chunked(source: Source, embedding: EmbeddingSpec | None, embedder: Embedder | None) -> Source:
+def chunked(
+    source: Source, embedding: EmbeddingSpec | None, embedder: Embedder | None, rules: RecordRules = _NO_RULES
+) -> Source:
     """The source's chunks where the index asks for them. Of a collection the points stay as they are."""
     if embedding is None or embedder is None or embedding.chunk is None or source.collection is not None:
         return source
-    return ChunkedSource(source, embedding, embedding.chunk, embedder)
+    return ChunkedSource(source, embedding, embedding.chunk, embedder, rules)
 
 
 class ChunkedSource:
     """Cursor: ``source`` (the document source's own, None at its start), ``skip`` (chunks of the next document that
     were read), ``n`` (chunks so far), ``done`` as the source has it behind the document."""
 
-    def __init__(self, source: Source, embedding: EmbeddingSpec, spec: ChunkSpec, embedder: Embedder) -> None:
+    def __init__(
+        self, source: Source, embedding: EmbeddingSpec, spec: ChunkSpec, embedder: Embedder, rules: RecordRules
+    ) -> None:
         self._source, self._spec, self._embedder, self._template = source, spec, embedder, embedding.text
+        self._rules = rules
         self._field = spec.field or template_fields(embedding.text)[-1]
 
     @property
@@ -60,14 +68,15 @@ class ChunkedSource:
             for at, (where, fields, problem) in enumerate(chunks[skip:], skip + 1):
                 number += 1
                 position = {"source": before, "skip": at} if at < len(chunks) else {"source": row.cursor, "skip": 0}
-                yield Row(where, fields, {**position, "n": number, "done": row.cursor["done"]}, problem)
+                cursor = {**position, "n": number, "done": row.cursor["done"]}
+                yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before, skip = row.cursor, 0
 
     def _chunks(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Where, fields and problem of each. A row that is no good document stays as it is, for the record's rules to
         say why; one that brings its vector, because nothing of it is embedded."""
         fields = row.fields
-        if fields is None or not self._is_document(fields):
+        if fields is None or not self._is_document(fields) or brings_vector(row, self._rules):
             return [(row.where, fields, row.problem)]
         if FIELD in fields:
             return [(row.where, None, f"has a field {FIELD!r} of its own; embedding.chunk needs that name")]
@@ -84,9 +93,9 @@ class ChunkedSource:
         ] or [(row.where, fields, row.problem)]
 
     def _is_document(self, fields: dict[str, Any]) -> bool:
-        id, vector = fields.get("id"), fields.get("vector")
+        id = fields.get("id")
         known = isinstance(id, int | str) and not isinstance(id, bool) and id != ""
-        return known and vector is None and isinstance(fields.get(self._field), str)
+        return known and isinstance(fields.get(self._field), str)
 
     def _beside(self, fields: dict[str, Any]) -> str:
         """What the template says besides the piece; it is part of every chunk's text."""

@@ -16,7 +16,7 @@ from core.models import Version
 from core.ports import Point, PointId, VectorStore
 from core.quoting import quoted
 from core.readiness import about
-from core.records import OURS
+from core.records import OURS, mark
 from core.schema import between, same_vectors, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import read_stamp
@@ -150,7 +150,7 @@ def _changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tup
     another model every hash is another one and says nothing. Where no text was embedded, another vector."""
     if _fields(one) != _fields(other):
         return True
-    hashes = [point.payload.get(OURS, {}).get("hash") for point in (one, other)]
+    hashes = [mark(point.payload).get("hash") for point in (one, other)]
     if same_model and hashes == [None, None]:
         return _other_vectors(one, other, kinds)
     return same_model and hashes[0] != hashes[1]

@@ -1,9 +1,11 @@
 """From a source's row to what is written: every rule a record must keep, and the payload it becomes.
 
-A record is an object of finite JSON with a unique ``id``, and either a ``vector`` that fits the collection or every
-field the text template names. What breaks a rule becomes a ``BadRecord`` that says where, which field and why; nothing
-is repaired in silence. Python's ``json`` accepts ``NaN`` and ``Infinity``; here they make a bad record, because Qdrant
-cannot store them. Whether an id was seen before is for the reader of the whole source to find out.
+A record is an object of finite JSON with a unique ``id``, and either a vector that fits the collection or every field
+the text template names. A vector is looked for in one field, and taken for one if it can be nothing else: a list of
+numbers, or an object of the collection's vector names. What it is not is payload. A point's payload is never looked
+into. What breaks a rule becomes a ``BadRecord`` that says where, which field and why; nothing is repaired in silence.
+Python's ``json`` accepts ``NaN`` and ``Infinity``; here they make a bad record, because Qdrant cannot store them.
+Whether an id was seen before is for the reader of the whole source to find out.
 """
 
 import hashlib
@@ -20,12 +22,14 @@ import numpy as np
 from core.index_file import IndexSpec, template_fields
 from core.kinds import kind_of
 from core.naming import point_id
-from core.ports import FloatArray, PointId, Row, Schema, Vector
-from core.quoting import cut, quoted
+from core.ports import Cursor, FloatArray, Point, PointId, Row, Schema, Vector
+from core.quoting import cut, error_text, quoted
 from core.schema import dense_names, vector_names, vector_params
 
-#: The payload key that is this product's own; a record's field of that name is dropped.
+#: The payload key that is this product's own; what it has written there itself is dropped when it is read again.
 OURS = "_rollouts"
+#: The field in which a record brings its vector, unless the index file names another.
+VECTOR = "vector"
 
 #: Qdrant's payload integers are int64 over gRPC; point ids are uint64.
 _INT64 = 2**63
@@ -36,7 +40,7 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``fields`` is the payload: the row without its ``vector``. Either ``text`` waits to be embedded, or ``vector``
+    """``fields`` is the payload: the row without its vector. Either ``text`` waits to be embedded, or ``vector``
     is given: float32[size], float32[rows, size] for a multivector, or an object of those by vector name."""
 
     id: int | str
@@ -74,6 +78,8 @@ class RecordRules:
     dense: Mapping[str, VectorRule]
     sparse: frozenset[str] = frozenset()
     template: str | None = None
+    #: None: no field is looked into for a vector.
+    vector_field: str | None = VECTOR
 
     @classmethod
     def of(cls, spec: IndexSpec, schema: Schema) -> "RecordRules":
@@ -82,7 +88,12 @@ class RecordRules:
             dense={name: _vector_rule(vector_params(schema, name)) for name in dense},
             sparse=frozenset(vector_names(schema)) - frozenset(dense),
             template=spec.embedding.text if spec.embedding else None,
+            vector_field=spec.vector_field,
         )
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.sparse | self.dense.keys()
 
 
 def _vector_rule(params: Mapping[str, Any]) -> VectorRule:
@@ -95,6 +106,40 @@ def parse(row: Row, rules: RecordRules) -> Record | BadRecord:
         return _record(row, rules)
     except _Bad as bad:
         return BadRecord(row.where, cut(_printable(bad.field)), _printable(bad.why))
+
+
+def brings_vector(row: Row, rules: RecordRules) -> bool:
+    """Is there a vector in the row, be it a good one or not?"""
+    try:
+        return parted(row, rules)[1] is not None
+    except _Bad:
+        return True
+
+
+def first_size(row: Row, field: str | None) -> int | None:
+    """Numbers of the row's one vector; None where it brings no list of them."""
+    try:
+        vector = parted(row, RecordRules(dense={}, vector_field=field))[1]
+    except _Bad:
+        return None
+    return len(vector) if isinstance(vector, list) else None
+
+
+def point_row(point: Point, where: str, cursor: Cursor) -> Row:
+    """A point as a source's row."""
+    fields = {"id": point.id, **point.payload}
+    vector = point.vector if len(point.vector) else None
+    return Row(where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload)
+
+
+def mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ``payload`` has written of the record; empty where it is somebody else's, or there is none."""
+    found: Any = stored.get(OURS)
+    return dict(found) if _is_mark(found) else {}
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("n")) is int and value.keys() <= {"n", "hash"}
 
 
 def content_hash(identity: str, text: str) -> str:
@@ -132,15 +177,65 @@ class _Bad(Exception):
 def _record(row: Row, rules: RecordRules) -> Record:
     if row.fields is None:
         raise _Bad("", row.problem or "cannot be read")
-    fields = {name: value for name, value in row.fields.items() if name not in {"vector", OURS}}
+    fields, given = parted(row, rules)
+    if OURS in fields and not _is_mark(fields.pop(OURS)):
+        raise _Bad(OURS, "is a payload key of this program; call the field something else")
     record_id = _id(fields) if row.point_id is None else row.point_id
     _must_be_storable(fields)
-    given = row.fields.get("vector")
-    vector = None if given is None else _vector(given, rules, bare=row.point_id is not None)
-    text = None if vector is not None else _text(fields, rules)
-    return Record(
-        record_id, row.point_id if row.point_id is not None else point_id(record_id), fields, text, vector, row.where
-    )
+    bare = row.point_id is not None
+    vector = None if given is None else _vector(rules.vector_field or VECTOR, given, rules, bare=bare)
+    text = None if vector is not None else _text({**row.fields, **fields}, rules)
+    own = row.point_id if row.point_id is not None else point_id(record_id)
+    return Record(record_id, own, fields, text, vector, row.where)
+
+
+def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
+    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_Bad`` where that cannot
+    be told."""
+    fields, field = dict(row.fields or {}), rules.vector_field
+    if row.point_id is not None:
+        if row.lent_id:
+            del fields["id"]
+        return fields, row.vector
+    if field is None or field not in fields:
+        return fields, None
+    value = _unwritten(field, fields[field]) if row.written else fields[field]
+    if value is None or _is_vector(value, rules.names):
+        del fields[field]
+        return fields, value
+    if field != VECTOR:
+        raise _Bad(field, f"is {quoted(value)}; expected a vector, for vector_field names it")
+    return fields, None
+
+
+def _unwritten(field: str, value: Any) -> Any:
+    """A vector that is written as JSON, in a cell or a column; text that is no JSON stays text, and none is nothing."""
+    text = value.strip() if isinstance(value, str) else None
+    if text is None:
+        return value
+    if not text:
+        return None
+    if text[0] not in "[{":
+        return value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _Bad(field, f"begins as JSON and is none: {error_text(error)}") from None
+
+
+def _is_vector(value: Any, names: frozenset[str]) -> bool:
+    if isinstance(value, Mapping):
+        return not names.isdisjoint(value)
+    return _is_of_numbers(value) or (isinstance(value, list) and any(map(_is_of_numbers, value)))
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """A list with a number in it is a vector, a good or a bad one; and so is an empty one."""
+    if isinstance(value, np.ndarray):
+        return True
+    if not isinstance(value, list | tuple):
+        return False
+    return not value or any(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
 
 
 def _id(fields: Mapping[str, Any]) -> int | str:
@@ -156,7 +251,9 @@ def _id(fields: Mapping[str, Any]) -> int | str:
 
 def _text(fields: Mapping[str, Any], rules: RecordRules) -> str:
     if rules.template is None:
-        raise _Bad("vector", "missing: the record has no vector, and the index declares no embedding.model")
+        field, wanted = rules.vector_field or VECTOR, f"a list of numbers or an object of {_names(rules)}"
+        there = f"is {reprlib.repr(fields[field])}" if field in fields else "missing"
+        raise _Bad(field, f"{there}; expected {wanted}, for the index declares no embedding.model")
     names = template_fields(rules.template)
     for name in names:
         if fields.get(name) is None:
@@ -170,21 +267,19 @@ def _text(fields: Mapping[str, Any], rules: RecordRules) -> str:
 # --- vectors ----------------------------------------------------------------------------------------------------
 
 
-def _vector(given: Any, rules: RecordRules, *, bare: bool) -> Vector:
+def _vector(path: str, given: Any, rules: RecordRules, *, bare: bool) -> Vector:
     """``bare``: it comes from a collection, where a point may have no vector at all."""
     if isinstance(given, Mapping):
-        return {} if bare and not given else _named(given, rules)
+        return {} if bare and not given else _named(path, given, rules)
     if len(rules.dense) != 1:
-        raise _Bad("vector", f"names no vector; expected an object with some of {_names(rules)}")
+        raise _Bad(path, f"names no vector; expected an object with some of {_names(rules)}")
     (name, rule), *_ = rules.dense.items()
-    dense = _dense("vector", given, rule)
+    dense = _dense(path, given, rule)
     return {name: dense} if name else dense
 
 
-def _named(given: Mapping[str, Any], rules: RecordRules) -> Vector:
-    if not given:
-        raise _Bad("vector", f"is empty; expected some of {_names(rules)}")
-    fitting = {name: _one(f"vector.{name}", name, value, rules) for name, value in given.items()}
+def _named(path: str, given: Mapping[str, Any], rules: RecordRules) -> Vector:
+    fitting = {name: _one(f"{path}.{name}", name, value, rules) for name, value in given.items()}
     return fitting[""] if fitting.keys() == {""} else fitting
 
 

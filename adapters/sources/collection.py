@@ -9,13 +9,13 @@ from core.errors import Refused
 from core.naming import check_name
 from core.ports import Cursor, Point, PointId, Row, VectorStore
 from core.readiness import about
-from core.records import OURS
+from core.records import point_row
 
 _PAGE = 256
 
 
 class CollectionSource:
-    """Rows are payloads with their ``vector``; the point's id is their ``id`` where the payload has none.
+    """Rows are payloads as they are, whatever their fields are called; the point's id and vector stand beside them.
 
     Cursor: ``after`` (the point id), ``n`` and ``done`` (points so far).
     """
@@ -49,7 +49,7 @@ class CollectionSource:
         seen, after = (cursor["n"], cursor["after"]) if cursor else (0, None)
         for number, point in enumerate(self._points(after), seen + 1):
             at = {"after": point.id, "n": number, "done": number}
-            yield Row(f"collection {self._name}, point {point.id}", _fields(point), at, point_id=point.id)
+            yield point_row(point, f"collection {self._name}, point {point.id}", at)
 
     def _points(self, after: PointId | None) -> Iterator[Point]:
         start = after
@@ -60,8 +60,3 @@ class CollectionSource:
             yield from (point for point in page if point.id != after)
             if start is None:
                 return
-
-
-def _fields(point: Point) -> dict[str, object]:
-    fields = {"id": point.id, **{name: value for name, value in point.payload.items() if name != OURS}}
-    return {**fields, "vector": point.vector} if len(point.vector) else fields

@@ -1,12 +1,10 @@
 """``csv:GLOB[,GLOB]``: commas and a header row that names ``id``; quoted cells may hold line ends; ``.gz`` too.
 
-CSV knows no types: every cell is a string, with two exceptions. An ``id`` written as a canonical decimal integer (no
-leading zeros, within int64) becomes an integer, so that the same data as JSONL gives the same points; and ``vector``
-is read as JSON, an empty cell being no vector.
+CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer (no leading zeros,
+within int64), which becomes an integer, so that the same data as JSONL gives the same points.
 """
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +22,7 @@ csv.field_size_limit(LONGEST)
 
 
 def csv_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
-    return FileSource("csv", patterns, roots, _parse, own)
+    return FileSource("csv", patterns, roots, _parse, own, written=True)
 
 
 def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
@@ -73,10 +71,4 @@ def _record(line: int, header: list[str], cells: list[str]) -> Parsed:
     fields: dict[str, Any] = dict(zip(header, cells, strict=True))
     if _INTEGER.fullmatch(fields["id"]) and -(2**63) <= int(fields["id"]) < 2**63:
         fields["id"] = int(fields["id"])
-    if not fields.get("vector", "").strip():
-        fields.pop("vector", None)
-        return Parsed(line, fields)
-    try:
-        return Parsed(line, {**fields, "vector": json.loads(fields["vector"])})
-    except (ValueError, RecursionError) as error:
-        return Parsed(line, None, f"column vector is not JSON: {error}")
+    return Parsed(line, fields)

@@ -109,9 +109,11 @@ class FileSource:
         roots: Sequence[Path],
         parse: Callable[[Lines, int, int], Iterator[Parsed]],
         own: OwnFiles,
+        *,
+        written: bool = False,
     ) -> None:
         self._kind, self._patterns, self._roots, self._parse = kind, patterns, roots, parse
-        self._watch = Watch(own)
+        self._watch, self._written = Watch(own), written
 
     @property
     def address(self) -> str:
@@ -154,7 +156,8 @@ class FileSource:
                 position = {"file": index, "offset": lines.offset, "line": lines.line, "n": next(numbers)}
                 done = before[index] + lines.done
                 where = f"{file.name}:{parsed.line}"
-                yield Row(where, parsed.fields, {**position, "done": done, "print": mark}, parsed.problem)
+                cursor = {**position, "done": done, "print": mark}
+                yield Row(where, parsed.fields, cursor, parsed.problem, written=self._written)
 
     def _records(self, file: File, offset: int, line: int) -> Iterator[tuple[Parsed, Lines]]:
         with translated(file.name), Lines(file) as lines:

@@ -6,7 +6,6 @@ the query.
 """
 
 import ipaddress as ip
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -31,18 +30,14 @@ class Unreadable:
 
 
 def make_row(where: str, columns: Mapping[str, Any], cursor: Cursor) -> Row:
-    """The row, or why it is none. ``vector`` may be written as JSON, and NULL is no vector."""
+    """The row, or why it is none. A vector in it may be written as JSON."""
     fields: dict[str, Any] = {}
     for name, value in columns.items():
         try:
             fields[name] = as_json(value)
         except ValueError as error:
             return Row(where, None, cursor, f"{name}: {error}")
-    if isinstance(fields.get("vector"), str):
-        fields["vector"] = _parsed(fields["vector"])
-    if fields.get("vector", 0) is None:
-        del fields["vector"]
-    return Row(where, fields, cursor)
+    return Row(where, fields, cursor, written=True)
 
 
 def as_json(value: Any) -> Any:
@@ -91,13 +86,6 @@ def _number(value: Decimal) -> int | float:
         digits = value.adjusted() + 1
         raise ValueError(f"is a number of {digits:,} digits; select it as text")
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # then the record's rules say what is wrong with it
 
 
 _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

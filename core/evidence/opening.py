@@ -12,6 +12,7 @@ from core.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
 from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema, Source
+from core.records import RecordRules
 from core.recovered import backup_of
 from core.schema import declared, meant_vector, same_vectors, vector_names
 from core.services import Services
@@ -44,7 +45,7 @@ def open_gate(
         wanted=wanted,
         vector=vector,
         embedder=embedder,
-        source=chunked(source, spec.embedding, embedder) if source else None,
+        source=_records(services, green, spec, source, embedder),
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -74,6 +75,14 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         memory=memory,
         restricted_later=False,
     )
+
+
+def _records(
+    services: Services, green: str, spec: IndexSpec, source: Source | None, embedder: Embedder | None
+) -> Source | None:
+    if source is None:
+        return None
+    return chunked(source, spec.embedding, embedder, RecordRules.of(spec, services.store.schema(green)))
 
 
 def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:

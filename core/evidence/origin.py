@@ -8,6 +8,7 @@ from core.evidence.sampling import offer
 from core.naming import point_id
 from core.plan import State
 from core.ports import PointId, Row, Source
+from core.records import point_row
 
 _PAGE = 4096
 
@@ -32,8 +33,7 @@ def sampled(gate: GateContext, entries: list[list[Any]]) -> Iterator[Row]:
         return
     points = gate.store.fetch(gate.source.collection, [id for _, id, _ in entries], vectors=True)
     for point in points:
-        fields = {**point.payload, "vector": point.vector}
-        yield Row(f"point {point.id}", fields, {"done": 0}, point_id=point.id)
+        yield point_row(point, f"point {point.id}", {"done": 0})
 
 
 def _first(rows: Iterator[Row]) -> Iterator[Row]:

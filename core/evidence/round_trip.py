@@ -53,11 +53,13 @@ def _in_order(gate: GateContext) -> list[list[Any]]:
 
 
 def _embeddable(gate: GateContext, row: Row) -> Row:
-    """Of points that were embedded anew, the vectors they had before are not wanted."""
-    copied = gate.filled.get("way") in {"copy", "snapshot"}
-    if gate.embedder is None or copied or row.point_id is None or row.fields is None:
+    """Of points that were embedded anew, the vectors they had before are not wanted; those that were copied may have
+    any payload."""
+    if row.point_id is None or row.fields is None:
         return row
-    return replace(row, fields={name: value for name, value in row.fields.items() if name != "vector"})
+    if gate.filled.get("way") in {"copy", "snapshot"}:
+        return replace(row, fields={name: value for name, value in row.fields.items() if name != OURS})
+    return row if gate.embedder is None else replace(row, vector=None)
 
 
 def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> None:

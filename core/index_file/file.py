@@ -28,6 +28,8 @@ class IndexSpec(Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
     source: str | None = None
+    #: The field in which a record may bring its vector; None: no field is looked into.
+    vector_field: str | None = "vector"
     embedding: EmbeddingSpec | None = None
     collection: CollectionSpec = CollectionSpec()
     strategy: str = "blue_green"
@@ -44,6 +46,13 @@ class IndexSpec(Strict):
     rollback_on_failure: StrictBool = True
     #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
     progress_deadline_seconds: Positive = 600
+
+    @field_validator("vector_field")
+    @classmethod
+    def _a_field_of_its_own(cls, field: str | None) -> str | None:
+        if field is not None and (not field.strip() or field in ("id", "_rollouts")):
+            raise ValueError("expected the name of a field other than id and _rollouts, or null for none")
+        return field
 
     def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
         """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from core.ports.shapes import PointId
+from core.ports.shapes import PointId, Vector
 
 Cursor = dict[str, Any]
 
@@ -15,8 +15,11 @@ class Row:
 
     ``where`` names it for people (``docs/a.jsonl:17``). ``fields`` is None when the row could not be read at all;
     ``problem`` then says why, and is empty where the source itself says that nothing is there any more. ``cursor``
-    resumes reading **after** this row. ``point_id`` is given where rows are points already: they keep it, whatever
-    their payload calls ``id``.
+    resumes reading **after** this row.
+
+    ``point_id`` is given where rows are points already: they keep it, and their ``vector``, whatever their payload
+    calls ``id`` or ``vector``; ``lent_id`` says that the payload has no ``id``, and that in ``fields`` is the point's.
+    ``written`` says that a source knows text only, so that a vector may be JSON in it.
     """
 
     where: str
@@ -24,6 +27,9 @@ class Row:
     cursor: Cursor
     problem: str = ""
     point_id: PointId | None = None
+    vector: Vector | None = None
+    lent_id: bool = False
+    written: bool = False
 
     @property
     def gone(self) -> bool:

@@ -9,6 +9,7 @@ from core.errors import Refused
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
 from core.readiness import about
+from core.records import first_size
 from core.recovered import STEP
 from core.stamps import Stamp, read_stamp, theirs
 from core.steps import limiting, reading, unused
@@ -130,16 +131,17 @@ def _size(context: StepContext, model: Schema | None, vector: str) -> int:
 
 def _first_size(context: StepContext) -> int:
     """Length of the first record's vector: a first deployment of ready-made vectors has nothing else to go by."""
+    field = context.deployment.spec.vector_field
     first = next(reading.source(context).read(None), None)
-    vector = first.fields.get("vector") if first is not None and first.fields else None
-    if isinstance(vector, list) and not any(isinstance(number, list) for number in vector):
-        return len(vector)
-    found, alias = "no list" if vector is None else "no list of numbers", context.deployment.alias
-    raise Refused(
-        f"the first record of {context.deployment.source} has {found} under `vector` and index {alias} declares no "
-        "embedding: declare embedding.model in the index file; for vectors with names, multivectors and sparse ones "
-        f"make the first collection with a client of Qdrant's and point the alias {alias} to it"
-    )
+    size = first_size(first, field) if first is not None else None
+    if size is None:
+        alias = context.deployment.alias
+        raise Refused(
+            f"the first record of {context.deployment.source} has no list of numbers under `{field}` and index {alias} "
+            "declares no embedding: declare embedding.model in the index file; for vectors with names, multivectors "
+            f"and sparse ones make the first collection with a client of Qdrant's and point the alias {alias} to it"
+        )
+    return size
 
 
 def _stamp(context: StepContext, vector: str) -> Stamp:

@@ -11,7 +11,7 @@ from core.kinds import by_name
 from core.plan import Outcome, Reject, State, StepContext, Wait
 from core.ports import Embedder, Point, PointId, Row, Source, Vector
 from core.quoting import quoted
-from core.records import OURS, BadRecord, Record, RecordRules, content_hash, parse, payload
+from core.records import BadRecord, Record, RecordRules, content_hash, mark, parse, payload
 from core.schema import same_vectors
 from core.stamps import read_stamp
 from core.steps import reading
@@ -62,10 +62,11 @@ def _loader(context: StepContext) -> _Loader:
     spec, schema = deployment.spec, services.store.schema(deployment.green)
     vector = str(context.outputs["create"].get("vector", ""))
     embedder = services.embedder(spec.embedding) if spec.embedding else None
+    rules = RecordRules.of(spec, schema)
     return _Loader(
         context=context,
-        source=chunked(reading.source(context), spec.embedding, embedder),
-        rules=RecordRules.of(spec, schema),
+        source=chunked(reading.source(context), spec.embedding, embedder, rules),
+        rules=rules,
         embedder=embedder,
         vector=vector,
         reusable=embedder is not None and _reusable(context, embedder, vector),
@@ -137,10 +138,7 @@ def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tup
 
 def _without_vector(loader: _Loader, row: Row) -> Row:
     """A collection that is embedded anew brings its old vectors along; they are not wanted."""
-    if loader.source.collection is None or row.fields is None or loader.embedder is None:
-        return row
-    fields = {key: value for key, value in row.fields.items() if key != "vector"}
-    return replace(row, fields=fields)
+    return row if loader.embedder is None else replace(row, vector=None)
 
 
 def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
@@ -149,7 +147,7 @@ def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]
     bad = []
     for point in store.fetch(green, list(records), vectors=False):
         number, record = records[point.id]
-        earlier = point.payload.get(OURS, {}).get("n")
+        earlier = mark(point.payload).get("n")
         if earlier != number:
             del records[point.id]
             bad.append(_twice(record, f"record {int(earlier) + 1} of the source" if earlier is not None else green))
@@ -205,7 +203,7 @@ def _reused(
     same = {
         point.id: point.vector
         for point in found
-        if point.payload.get(OURS, {}).get("hash") == hashes[point.id] and loader.vector in by_name(point.vector)
+        if mark(point.payload).get("hash") == hashes[point.id] and loader.vector in by_name(point.vector)
     }
     loader.state["reused"] = int(loader.state.get("reused", 0)) + len(same)
     return same

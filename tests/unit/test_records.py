@@ -13,7 +13,18 @@ from core.errors import Refused
 from core.index_file import IndexSpec
 from core.naming import point_id
 from core.ports import Row
-from core.records import OURS, BadRecord, Record, RecordRules, VectorRule, content_hash, parse, payload
+from core.records import (
+    OURS,
+    BadRecord,
+    Record,
+    RecordRules,
+    VectorRule,
+    brings_vector,
+    content_hash,
+    mark,
+    parse,
+    payload,
+)
 
 TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, template="{title}\n{text}")
 ONE = RecordRules(dense={"": VectorRule(3, cosine=True)})
@@ -110,10 +121,28 @@ def test_an_id_beyond_int64_is_kept_by_the_point_and_left_out_of_the_payload():
 
 def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
     own = str(uuid.uuid4())
-    found = parse(Row("point", {"id": 7, "vector": [1.0, 0.0, 0.0]}, {"done": 1}, point_id=own), ONE)
+    theirs = {"id": 7, "vector": [0.5, 0.5, 0.5], "vectors": {}, "text": [1], "chunk": None, "point_id": 1}
+    found = parse(Row("point", theirs, {"done": 1}, point_id=own, vector=[1.0, 0.0, 0.0]), ONE)
     assert isinstance(found, Record)
     assert (found.id, found.point_id) == (own, own)
-    assert payload(found, None, 0)["id"] == 7
+    assert found.vector.tolist() == [1.0, 0.0, 0.0]
+    assert payload(found, None, 0) == {**theirs, OURS: {"n": 0}}
+
+
+@pytest.mark.parametrize("vector", [[1, 2, 3], {"": [1, 2, 3]}, "influenza", None])
+def test_a_points_payload_gives_neither_vector_nor_id(vector):
+    row = Row("point", {"id": [], "vector": vector, "title": "t", "text": "x"}, {"done": 1}, point_id=5)
+    found = parse(row, TEXT)
+    assert isinstance(found, Record)
+    assert (found.id, found.point_id, found.text, found.vector) == (5, 5, "t\nx", None)
+    assert found.fields == row.fields
+
+
+def test_an_id_that_is_the_points_fills_the_template_and_is_no_payload():
+    row = Row("point", {"id": 5, "text": "x"}, {"done": 1}, point_id=5, lent_id=True)
+    found = parse(row, RecordRules(dense={}, template="{id}: {text}"))
+    assert isinstance(found, Record)
+    assert (found.text, found.fields) == ("5: x", {"text": "x"})
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -196,16 +225,77 @@ def test_a_null_vector_counts_as_none_given():
         (np.zeros((3, 3), dtype=np.float32), "vector", "expected a list of numbers"),
         ([0, 0, 0], "vector", "all zeros"),
         ([0, 1e-60, 0], "vector", "all zeros"),
-        ("0.1 0.2 0.3", "vector", "is a str"),
-        (5, "vector", "is a int"),
-        ({}, "vector", "is empty"),
-        ({"x": [1, 2, 3]}, "vector.x", "is no vector of the collection"),
+        ({"": [1, 2, 3], "x": [1, 2, 3]}, "vector.x", "is no vector of the collection"),
+        ("0.1 0.2 0.3", "vector", "declares no embedding.model"),
+        ({"x": [1, 2, 3]}, "vector", "expected a list of numbers or an object of ''"),
     ],
 )
 def test_a_vector_that_does_not_fit_is_bad_and_its_place_is_named(vector, field, why):
     found = bad(ONE, id=1, vector=vector)
     assert found.field == field
     assert why in found.why
+
+
+#: Fields of an application's own that are called as a vector is.
+OTHERWISE = ["influenza", "", 5, 0, True, {}, {"x": [1, 2, 3]}, ["flea", "tick"], [None], [True], [{"a": 1}], [["a"]]]
+
+
+@pytest.mark.parametrize("value", OTHERWISE)
+@pytest.mark.parametrize("written", [False, True])
+def test_what_can_be_no_vector_is_payload(value, written):
+    fields = {"id": 1, "title": "t", "text": "x", "vector": value}
+    row = Row("a", fields, {"done": 1}, written=written)
+    found = parse(row, TEXT)
+    assert isinstance(found, Record)
+    assert (found.vector, found.text) == (None, "t\nx")
+    without = {key: kept for key, kept in fields.items() if key != "vector"}
+    assert found.fields == (without if written and value == "" else fields)
+    assert brings_vector(row, TEXT) is False
+
+
+@pytest.mark.parametrize("value", ["[1, 0, 0]", ' {"": [1, 0, 0]} '])
+def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
+    fields = {"id": 1, "text": "x", "vector": value}
+    found = parse(Row("a", fields, {"done": 1}, written=True), ONE)
+    assert isinstance(found, Record)
+    assert (found.vector.tolist(), found.fields) == ([1, 0, 0], {"id": 1, "text": "x"})
+    assert good(RecordRules(dense=ONE.dense, template="{text}"), **fields).fields == fields
+
+
+@pytest.mark.parametrize("value", ["[1, 0", "{1}"])
+def test_a_vector_that_was_cut_off_is_no_text(value):
+    found = parse(Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True), TEXT)
+    assert isinstance(found, BadRecord)
+    assert (found.field, "begins as JSON" in found.why) == ("vector", True)
+
+
+def test_text_that_is_json_of_something_else_stays_as_it_was_written():
+    fields = {"id": 1, "title": "t", "text": "x", "vector": '["flea",  "tick"]'}
+    found = parse(Row("a", fields, {"done": 1}, written=True), TEXT)
+    assert isinstance(found, Record)
+    assert found.fields == fields
+
+
+def test_another_field_may_bring_the_vector_and_then_vector_is_payload():
+    rules = RecordRules(dense=ONE.dense, template="{text}", vector_field="embedding")
+    record = good(rules, id=1, text="x", vector=[9, 9], embedding=[1, 0, 0])
+    assert (record.vector.tolist(), record.text) == ([1, 0, 0], None)
+    assert record.fields == {"id": 1, "text": "x", "vector": [9, 9]}
+    assert good(rules, id=1, text="x", vector=[9, 9]).text == "x"
+    assert bad(rules, id=1, text="x", embedding=[1, 0]).field == "embedding"
+    assert "vector_field names it" in bad(rules, id=1, text="x", embedding="influenza").why
+
+
+def test_no_field_need_bring_a_vector():
+    rules = RecordRules(dense=ONE.dense, template="{text}", vector_field=None)
+    assert good(rules, id=1, text="x", vector=[1, 0, 0]).fields == {"id": 1, "text": "x", "vector": [1, 0, 0]}
+
+
+@pytest.mark.parametrize("value", ["theirs", None, {}, {"n": "1"}, {"n": 1, "team": "search"}, {"hash": "h"}, [1]])
+def test_a_field_that_is_called_as_our_own_mark_is_never_dropped_in_silence(value):
+    found = bad(id=1, title="t", text="x", **{OURS: value})
+    assert (found.field, "payload key of this program" in found.why) == (OURS, True)
+    assert mark({OURS: value}) == {}
 
 
 def test_a_zero_vector_is_fine_where_direction_does_not_matter():
