@@ -19,6 +19,9 @@ from core.index_file.values import Count, Positive, Seconds, Strict, validated
 from core.naming import check_name
 
 
+_IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
+
+
 class IndexSpec(Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
@@ -87,7 +90,8 @@ def _parsed(path: Path, text: str) -> IndexFile:
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader subclass
     except (ValueError, yaml.YAMLError) as error:
-        raise Refused(f"{path}: cannot be read: {error}") from error
+        unquoted = isinstance(error, yaml.scanner.ScannerError)
+        raise Refused(f"{path}: cannot be read: {error}{_IN_QUOTES * unquoted}") from error
     try:
         return validated(IndexFile, {} if content is None else content, str(path))
     except Malformed as error:  # whoever asks for something has not written this file
