@@ -74,4 +74,4 @@ def read_yaml(text: str, loader: type[BoundedLoader | BoundedTexts] = BoundedLoa
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - neither makes objects
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(yaml_problem(error)) from None
+        raise ValueError(yaml_problem(error)) from error

@@ -1,61 +1,90 @@
 """Cron lines and the moments they name, in any time zone.
 
-Rule: fields are read as POSIX ``crontab`` reads them; where day of month and day of week are both restricted, a day
-that fits either is meant. What a change of the clocks does is cron(8)'s rule: a line with ``*`` for the hour follows
-the hours as they pass, so the missing one has no run and the doubled one has two; any other line names times of the
-wall clock, each once a day. Such a time that is missing is read with the offset before the gap, one that comes twice
-means the first (RFC 5545, 3.3.5).
+Rule: cronsim reads the fields, as Debian's cron does; where day of month and day of week are both
+restricted, a day that fits either is meant. What a change of the clocks does stands here: a line
+that names every hour follows the hours as they pass, so the missing one has no run and the doubled
+one has two; any other line names times of the wall clock, each once a day. Such a time that is
+missing is read with the offset before the gap, one that comes twice means the first (RFC 5545,
+3.3.5).
 """
 
+import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import product
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
 
 from core.quoting import quoted
 
-#: The fields of a cron line and their bounds; Sunday is 0.
-_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
-_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(0*[1-9]\d*))?")
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+#: The fields of a cron line, and what may stand in each.
+_FIELDS = {
+    "minute": "numbers from 0 to 59",
+    "hour": "numbers from 0 to 23",
+    "day of month": "numbers from 1 to 31, L for the last",
+    "month": "numbers from 1 to 12, names such as JAN",
+    "day of week": "numbers from 0 to 7 (0 and 7 are Sunday), names such as MON",
+}
+#: ``42-42/5`` is 42; cronsim takes it for ``42/5``.
+_ALONE = re.compile(r"(?<![^,\s])(\w+)-\1/[1-9]\d*(?![^,\s])")
+_EXPECTED = 'expected five cron fields, minute first, such as "0 2 * * *"'
+_NAMES = ", ".join(_NAMED)
 _DAY = timedelta(days=1)
-#: 29 February may be eight years off (1896 to 1904, 2096 to 2104).
-_HORIZON = 366 * 8 + 2
-#: No zone is further from UTC: what a later local day names is not before this hour, UTC, of the day before.
-_SETTLED = time(8, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+#: No clock is further ahead of UTC.
+_AHEAD = timedelta(hours=16)
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """``hourly``: the hour is ``*``. ``either``: both kinds of day are restricted."""
+    """``line`` has five fields. ``hourly``: it names every hour."""
 
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
+    line: str
     hourly: bool
-    either: bool
-
-    def on(self, day: date) -> bool:
-        by_date, by_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        return day.month in self.months and (by_date or by_week if self.either else by_date and by_week)
 
 
 def parse(line: str) -> Cron:
     """Raises ValueError, saying what was expected, also for a line that names no moment at all."""
-    fields = line.split()
+    written = _ALONE.sub(r"\1", _NAMED.get(line.strip().lower(), line))
+    fields = written.split()
     if len(fields) != len(_FIELDS):
-        raise ValueError('expected five cron fields, minute first, such as "0 2 * * *"')
-    minutes, hours, days, months, weekdays = (
-        _numbers(text, *field) for text, field in zip(fields, _FIELDS, strict=True)
-    )
-    either = fields[2][0] != "*" and fields[4][0] != "*"
-    made = Cron(minutes, hours, days, months, weekdays, hourly=fields[1] == "*", either=either)
-    if next(nominal_times(made, ZoneInfo("UTC"), datetime(2026, 1, 1, tzinfo=UTC)), None) is None:
-        raise ValueError("expected a day that exists; no month it names has such a day")
-    return made
+        raise ValueError(_not_five(fields))
+    for at, name in enumerate(_FIELDS):
+        _check_field(name, fields[at], ["*"] * at + [fields[at]] + ["*"] * (len(_FIELDS) - 1 - at))
+    try:
+        read = CronSim(written, datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
+        next(read)
+    except (CronSimError, StopIteration):
+        raise ValueError("expected a day that exists; no month it names has such a day") from None
+    return Cron(written, hourly=len(read.hours) == 24)
+
+
+def _not_five(fields: list[str]) -> str:
+    if any("=" in field for field in fields):
+        return f"{_EXPECTED}; a time zone is written under `zone`"
+    if len(fields) == 6:
+        return f"{_EXPECTED}; there is no field for seconds or years"
+    return f"{_EXPECTED}, or one of {_NAMES}"
+
+
+def _check_field(name: str, text: str, alone: list[str]) -> None:
+    """``alone`` is a line in which only this field is restricted."""
+    try:
+        CronSim(" ".join(alone), datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
+    except (CronSimError, ValueError):  # an integer of thousands of digits is a ValueError
+        expected = f"expected *, {_FIELDS[name]}, ranges that go upwards, or steps"
+        raise ValueError(f"{name} is {quoted(text)}; {expected}") from None
 
 
 def zone(name: str) -> ZoneInfo:
@@ -67,23 +96,29 @@ def zone(name: str) -> ZoneInfo:
 
 
 def nominal_times(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """The moments after ``after`` that ``cron`` names in ``zone``: UTC, in order, each once, for eight years."""
-    first = after.astimezone(zone).date() - _DAY
-    pending: set[datetime] = set()
-    for number in range(_HORIZON):
-        day = first + number * _DAY
-        pending.update(moment for moment in _of_day(cron, zone, day) if moment > after)
-        settled = sorted(moment for moment in pending if moment < datetime.combine(day, _SETTLED))
-        pending.difference_update(settled)
-        yield from settled
+    """The moments after ``after`` that ``cron`` names in ``zone``: UTC, in order, each once.
+
+    They end where the line names none for fifty years. A time that is missing on the wall clock
+    comes up to a day later than those around it; so a moment waits until none before it can come.
+    """
+    begin = datetime.combine(after.astimezone(zone).date() - _DAY, time()) - _SECOND
+    waiting: list[datetime] = []
+    last = after
+    for wall in CronSim(cron.line, begin):
+        while waiting and waiting[0] < (wall - _AHEAD).replace(tzinfo=UTC):
+            moment = heapq.heappop(waiting)
+            if moment > last:
+                last = moment
+                yield moment
+        for moment in _moments(cron, zone, wall):
+            heapq.heappush(waiting, moment)
+    yield from sorted({moment for moment in waiting if moment > last})
 
 
-def _of_day(cron: Cron, zone: ZoneInfo, day: date) -> Iterable[datetime]:
-    if not cron.on(day):
-        return
-    for hour, minute in product(cron.hours, cron.minutes):
-        wall = datetime.combine(day, time(hour, minute))
-        yield from _passing(wall, zone) if cron.hourly else (wall.replace(tzinfo=zone).astimezone(UTC),)
+def _moments(cron: Cron, zone: ZoneInfo, wall: datetime) -> Iterator[datetime]:
+    if cron.hourly:
+        return _passing(wall, zone)
+    return iter((wall.replace(tzinfo=zone).astimezone(UTC),))
 
 
 def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
@@ -92,20 +127,3 @@ def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
         if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
             yield moment
-
-
-def _numbers(text: str, name: str, low: int, high: int) -> frozenset[int]:
-    """What one field names: ``*``, numbers, ranges and steps, separated by commas; ``5/15`` is ``5-59/15``."""
-    ranges = [_range(part, low, high) for part in map(_PART.fullmatch, text.split(","))]
-    if not all(part and low <= part[0] <= part[-1] <= high for part in ranges):
-        raise ValueError(f"{name} is {quoted(text)}; expected *, numbers from {low} to {high}, ranges or steps")
-    return frozenset(number for part in ranges for number in part)
-
-
-def _range(part: re.Match[str] | None, low: int, high: int) -> range:
-    if part is None:
-        return range(0)
-    start, end, step = part.groups()
-    first = int(start) if start else low
-    last = int(end) if end else (high if step or not start else first)
-    return range(first, last + 1, int(step or 1))

@@ -24,6 +24,9 @@ from core.quoting import quoted
 LARGEST = 1_000_000
 
 
+_IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
+
+
 class IndexSpec(Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
@@ -104,7 +107,8 @@ def _parsed(path: Path, text: str) -> IndexFile:
     try:
         content = read_yaml(text, _UniqueKeys)
     except ValueError as error:
-        raise Refused(f"{path}: cannot be read: {error}") from error
+        unquoted = isinstance(error.__cause__, yaml.scanner.ScannerError)
+        raise Refused(f"{path}: cannot be read: {error}{_IN_QUOTES * unquoted}") from error
     try:
         return validated(IndexFile, {} if content is None else content, str(path))
     except Malformed as error:  # whoever asks for something has not written this file

@@ -53,7 +53,7 @@ def take_up(services: Services, run_id: int) -> str:
 
 
 def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
-    """None if there is none in eight years."""
+    """None if there is none in fifty years."""
     return next(cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), after), None)
 
 

@@ -1,7 +1,7 @@
 """Cron lines: what they name, day by day, through every change of the clocks."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
 import pytest
 from hypothesis import given
@@ -38,6 +38,10 @@ def moments(line, zone, after, count):
         ("0 * * * *", BERLIN, "2026-03-28T23:30", ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"]),
         ("0 * * * *", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
         ("30 * * * *", NEW_YORK, "2026-03-08T06", ["03-08 01:30 -5", "03-08 03:30 -4"]),
+        # so it is where every hour is written in another way
+        ("0 0-23 * * *", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
+        ("0 */1 * * *", BERLIN, "2026-03-28T23:30", ["03-29 01:00 +1", "03-29 03:00 +2", "03-29 04:00 +2"]),
+        ("@hourly", BERLIN, "2026-10-24T23:30", ["10-25 02:00 +2", "10-25 02:00 +1", "10-25 03:00 +1"]),
         ("30 * * * *", NEW_YORK, "2026-11-01T05", ["11-01 01:30 -4", "11-01 01:30 -5", "11-01 02:30 -5"]),
         # UTC knows no such change
         ("30 2 * * *", "UTC", "2026-03-28T12", ["03-29 02:30 +0", "03-30 02:30 +0"]),
@@ -58,6 +62,25 @@ def test_what_a_change_of_the_clocks_does(line, zone, eve, wanted):
         ("0 2 13 * 5", ["11-06 02:00 +0", "11-13 02:00 +0", "11-20 02:00 +0"]),
         ("0 2 */2 * 1", ["11-09 02:00 +0", "11-23 02:00 +0"]),
         ("0 0 29 2 *", ["02-29 00:00 +0"]),
+        # names, Sunday twice, words for whole lines
+        ("0 2 * * 7", ["11-08 02:00 +0", "11-15 02:00 +0"]),
+        ("0 2 * * SUN", ["11-08 02:00 +0", "11-15 02:00 +0"]),
+        ("0 2 * * Mon-fri", ["11-02 02:00 +0", "11-03 02:00 +0"]),
+        ("0 2 * * 5-7", ["11-06 02:00 +0", "11-07 02:00 +0", "11-08 02:00 +0", "11-13 02:00 +0"]),
+        ("0 2 1 jan,MAR *", ["01-01 02:00 +0", "03-01 02:00 +0"]),
+        ("@daily", ["11-03 00:00 +0", "11-04 00:00 +0"]),
+        (" @Midnight ", ["11-03 00:00 +0", "11-04 00:00 +0"]),
+        ("@weekly", ["11-08 00:00 +0", "11-15 00:00 +0"]),
+        ("@monthly", ["12-01 00:00 +0", "01-01 00:00 +0"]),
+        ("@yearly", ["01-01 00:00 +0"]),
+        ("@annually", ["01-01 00:00 +0"]),
+        ("@hourly", ["11-02 01:00 +0", "11-02 02:00 +0"]),
+        # the last day, the last Friday, the first Monday
+        ("0 2 L * *", ["11-30 02:00 +0", "12-31 02:00 +0"]),
+        ("0 2 * * 5L", ["11-27 02:00 +0", "12-25 02:00 +0"]),
+        ("0 2 * * MON#1", ["11-02 02:00 +0", "12-07 02:00 +0"]),
+        # a range of one number stays one, whatever its step
+        ("42-42/5,7-7/1 12 2 11 *", ["11-02 12:07 +0", "11-02 12:42 +0"]),
     ],
 )
 def test_days_and_steps_are_read_as_crontab_reads_them(line, wanted):
@@ -77,8 +100,20 @@ def test_a_day_that_never_comes_is_refused():
         ("30-5 * * * *", "minute is '30-5'"),
         ("0 24 * * *", "hour is '24'; expected \\*, numbers from 0 to 23"),
         ("0 2 0 * *", "day of month is '0'"),
-        ("0 2 * jan *", "month is 'jan'"),
-        ("0 2 * * 7", "day of week is '7'; expected \\*, numbers from 0 to 6"),
+        ("0 2 * january *", "month is 'january'; expected \\*, numbers from 1 to 12, names such as JAN"),
+        ("0 2 * * 8", "day of week is '8'; expected \\*, numbers from 0 to 7 \\(0 and 7 are Sunday\\)"),
+        ("0 2 * * FRI-SUN", "day of week is 'FRI-SUN'; .* ranges that go upwards"),
+        ("0 2 * * ?", "day of week is '\\?'; expected \\*"),
+        ("H 2 * * *", "minute is 'H'"),
+        ("1-2-3 * * * *", "minute is '1-2-3'"),
+        ("5-5/0 * * * *", "minute is '5-5/0'"),
+        ("٣ * * * *", "minute is '٣'"),
+        ("9" * 5000 + " * * * *", "minute is '9{80}'"),
+        ("0 0 2 * * *", "there is no field for seconds or years"),
+        ("TZ=Europe/Berlin 0 2 * * *", "a time zone is written under `zone`"),
+        ("@reboot", "or one of @yearly, .*@daily, .*@hourly"),
+        ("daily", "or one of @yearly"),
+        ("", "five cron fields"),
         ("*/0 * * * *", "minute is"),
         (", * * * *", "minute is ','"),
     ],
@@ -136,3 +171,19 @@ def test_a_nightly_line_has_one_time_for_each_date(line, zone, after):
 def test_every_hour_means_every_hour_that_passes(zone, after):
     found = list(islice(cron.nominal_times(cron.parse("*/30 * * * *"), cron.zone(zone), after), 200))
     assert {later - before for before, later in pairwise(found)} == {timedelta(minutes=30)}
+
+
+@given(st.sampled_from(["*/7 * * * *", "3,33 * * * MON-FRI", "0 * 13 * 5"]), ZONES, WHEN)
+def test_a_line_for_every_hour_names_each_minute_whose_clock_shows_it(line, zone, after):
+    """Minute by minute, as a clock on the wall would tell; the three lines are read by hand."""
+    wanted = {
+        "*/7 * * * *": lambda at: at.minute % 7 == 0,
+        "3,33 * * * MON-FRI": lambda at: at.minute in {3, 33} and at.isoweekday() < 6,
+        "0 * 13 * 5": lambda at: at.minute == 0 and (at.day == 13 or at.isoweekday() == 5),
+    }[line]
+    where, end = cron.zone(zone), after + timedelta(days=2)
+    minutes = (after + timedelta(minutes=number) for number in range(1, 2 * 1440 + 1))
+    found = cron.nominal_times(cron.parse(line), where, after)
+    assert list(takewhile(lambda moment: moment <= end, found)) == [
+        moment for moment in minutes if wanted(moment.astimezone(where))
+    ]

@@ -124,7 +124,9 @@ def test_every_fault_is_named_at_once(tmp_path):
     assert len(said.splitlines()) == 3
 
 
-@pytest.mark.parametrize("cron", ["*/15 * * * *", "0 2 * * *", "5,35 0-6/2 1 1,7 0-6"])
+@pytest.mark.parametrize(
+    "cron", ["*/15 * * * *", "0 2 * * *", "5,35 0-6/2 1 1,7 0-6", "@daily", "0 2 * JAN-MAR SUN", "0 2 * * 7"]
+)
 def test_cron_lines_are_accepted(tmp_path, cron):
     assert load_index_file(index_file(tmp_path, f"indexes: {{docs: {{rebuild: '{cron}'}}}}")).indexes["docs"].rebuild
 
@@ -400,3 +402,9 @@ def test_no_secret_is_shown_with_the_settings(monkeypatch):
 def test_an_empty_section_in_the_options_replaces_what_the_file_says():
     spec = IndexSpec.model_validate({"collection": {"quantization": {"scalar": {"type": "int8"}}}})
     assert spec.with_options({"collection": {"quantization": {}}}).collection.quantization == {}
+
+
+@pytest.mark.parametrize("cron", ["@daily", "*/15 * * * *", "* * * * *"])
+def test_a_cron_line_without_its_quotes_is_refused_with_the_quotes(tmp_path, cron):
+    with pytest.raises(Refused, match=r"begins with \* or @, as a cron line may, stands in quotes"):
+        load_index_file(index_file(tmp_path, f"indexes:\n  docs:\n    rebuild: {cron}\n"))
