@@ -18,7 +18,6 @@ from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
 from core.naming import check_name
 
-
 _IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
 
 

@@ -210,10 +210,43 @@ def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
         ("Disallow: /a", "/a", True),
         ("User-agent: *\nSitemap: /x\nDisallow: /a$", "/a", False),
         ("User-agent: *\nDisallow: /a$", "/ab", True),
+        # forms that many write
+        ("\ufeffUser-agent: *\nDisallow: /a", "/a", False),
+        ("User-agent : *\r\nDisallow : /a\r\n", "/a", False),
+        ("User-agent: *\rDisallow: /a\r", "/a", False),
+        ("User agent *\nDisallow /a", "/a", False),
+        ("User-agent: *\nDissallow: /a", "/a", False),
+        ("User-agent: *\n\nDisallow: /a", "/a", False),
+        ("User-agent: qdrant*\nDisallow: /", "/a", True),
+        ("User-agent: my-qdrant-rollouts\nDisallow: /", "/a", True),
+        ("User-agent: QDRANT-ROLLOUTS # us\nDisallow: /a", "/a", False),
+        ("User-agent: *\nDisallow: /a", "//a", True),
+        ("User-agent: *\nDisallow: /a?b=c", "/a?b=c&d", False),
     ],
 )
 def test_robots_are_read_as_rfc_9309_says(text, path, allowed):
     assert robots.parse(text, "qdrant-rollouts").allows(path) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "delay"),
+    [
+        ("User-agent: *\nCrawl-delay: 10", 10.0),
+        ("User-agent: *\nCrawl-delay: 0.5", 0.5),
+        ("User-agent: *\nCrawl-delay: .5", 0.5),
+        ("User-agent: *\ncrawl-DELAY:2 # seconds", 2.0),
+        ("User-agent: *\nCrawl-delay: 1.0\nUser-agent: qdrant-rollouts\nCrawl-delay: 3", 3.0),
+        ("User-agent: *\nCrawl-delay: 4\nUser-agent: qdrant-rollouts\nDisallow:", 0.0),
+        ("User-agent: *\nCrawl-delay: soon", 0.0),
+        ("User-agent: *\nCrawl-delay: -1", 0.0),
+        ("User-agent: *\nCrawl-delay: inf", 0.0),
+        ("User-agent: *\nCrawl-delay: nan", 0.0),
+        ("User-agent: other\nCrawl-delay: 9", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_crawl_delay_is_read_however_it_is_written(text, delay):
+    assert robots.parse(text, "qdrant-rollouts").delay == delay
 
 
 def test_a_pattern_of_many_stars_is_answered_at_once():
@@ -238,10 +271,21 @@ def test_a_crawl_delay_is_kept_between_any_two_requests(site):
     assert time.monotonic() - began >= 3 * 0.2  # of the sitemap and three pages
 
 
+def test_a_site_that_asks_for_ten_seconds_between_two_pages_is_read(site):
+    site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 10\n", type="text/plain")
+    source = opened(site, site.sitemap("/a"))
+    source.check()
+    site.pages["/a"] = html("A", "text")
+    began = time.monotonic()
+    assert [row.fields["title"] for row in source.read(None)] == ["A"]
+    assert time.monotonic() - began > 8
+
+
 def test_a_site_that_asks_for_more_patience_than_there_is_is_refused(site):
     site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 60\n", type="text/plain")
-    with pytest.raises(Refused, match="asks for 60 s between two pages; more than 5 are not waited for"):
+    with pytest.raises(Refused, match="asks for 60 s between two pages; more than 10 are not waited for") as refused:
         opened(site, site.sitemap("/a")).check()
+    assert "write a group there, 'User-agent: qdrant-rollouts' with 'Crawl-delay: 10'" in str(refused.value)
 
 
 @pytest.mark.parametrize(
