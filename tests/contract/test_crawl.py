@@ -4,6 +4,7 @@ import time
 import tracemalloc
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -317,11 +318,76 @@ def test_an_index_of_sitemaps_packed_ones_among_them_is_read_whole_and_each_page
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        lambda sitemap: "\n" + sitemap,
+        lambda sitemap: "\r\n \t\n" * 50_000 + sitemap,
+        lambda sitemap: "\ufeff" + sitemap,
+        lambda sitemap: "\ufeff\n" + sitemap,
+        lambda sitemap: "\n\ufeff" + sitemap,
+        lambda sitemap: sitemap.encode("utf-16"),
+        lambda sitemap: sitemap.replace("?>", "?>\n<!DOCTYPE urlset>", 1),
+        lambda sitemap: sitemap.replace("?>", '?><!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">', 1),
+        lambda sitemap: sitemap.replace("?>", "?><?xml-stylesheet href='s.xsl'?><!-- made by -->", 1),
+        lambda sitemap: sitemap.partition("?>")[2],
+        lambda sitemap: sitemap.replace(' xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"', ""),
+        lambda sitemap: packed("\n" + sitemap).content,
+    ],
+)
+def test_a_sitemap_is_read_as_many_write_it(site, written):
+    source = site.sitemap("/a", "/b?c=1&d=2")
+    site.pages["/sitemap.xml"] = Page(written(site.pages["/sitemap.xml"].content))
+    site.pages |= {path: html(path, "text") for path in ("/a", "/b?c=1&d=2")}
+    assert [row.fields["title"] for row in rows(site, source)] == ["/a", "/b?c=1&d=2"]
+    assert sum(site.asked.values()) == 4
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\n"])
+def test_a_sitemap_may_be_text_with_an_address_in_each_line(site, end, mark):
+    content = mark + end.join(f"{site.url}/{name}" for name in ("a", "ö", "c")) + end
+    for name, page in {"/s.txt": Page(content, type="text/plain"), "/s.txt.gz": packed(content)}.items():
+        site.pages[name] = page
+        site.pages |= {path: html(path, "text") for path in ("/a", "/%C3%B6", "/c")}
+        found = rows(site, f"sitemap:{site.url}{name}")
+        assert [row.fields["title"] for row in found] == ["/a", "/c", "/%C3%B6"]
+
+
+ENTITIES = '<!DOCTYPE urlset [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {after} "{f"&{before};" * 10}">' for before, after in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        ENTITIES + "]>",
+        '<!DOCTYPE urlset [<!ENTITY a SYSTEM "file:///etc/passwd">]>',
+        '<!DOCTYPE urlset [<!ENTITY % a SYSTEM "http://127.0.0.1:9/x">%a;]>',
+        '<!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">',
+    ],
+)
+def test_no_entity_of_a_sitemap_is_followed_or_left_out(site, doctype):
+    site.pages["/s.xml"] = Page(f"{doctype}<urlset><url><loc>{site.url}/&j;&a;</loc></url></urlset>")
+    with pytest.raises(Refused, match=r"has a document type with entities, .* write & as &amp;"):
+        opened(site, f"sitemap:{site.url}/s.xml").check()
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", "is no sitemap: no element found"),
+        (" \n", "is no sitemap: no element found"),
+        ("Sorry, no sitemap\n", "it is no XML, and its line 1 is no address; expected <urlset>"),
+        ("http://127.0.0.1/a\n/b\n", "its line 2 is no address"),
+        ("http://127.0.0.1/" + "a" * 9000, "an address of more than 8,192 characters"),
+        (b"http://127.0.0.1/\xff\n", "neither XML nor UTF-8"),
+        ("http://127.0.0.1/a\n" * 21, "lists more than 20 pages"),
+        ('<rss version="2.0"><channel/></rss>', r"is a feed \(<rss>\), which lists the newest pages alone; name the"),
+        ('<feed xmlns="http://www.w3.org/2005/Atom"/>', "is a feed"),
         ("<html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
         ('<!DOCTYPE x [<!ENTITY a "aa">]><urlset>&a;</urlset>', "has a document type"),
+        ("<!DOCTYPE html><html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
         ("<urlset><url><loc>x</loc></url>", "is no sitemap: no element found"),
         ("<urlset>" + "<a>" * 99, "nested deeper than 16"),
         (urlset(["x" * 9000]), "an address of more than 8,192 characters"),
