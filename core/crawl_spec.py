@@ -5,11 +5,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+#: Seconds between two requests: three of them, a page with its redirects, are part of one turn.
+LONGEST_DELAY = 10.0
+
 
 def _site(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:]*", name):
         raise ValueError("expected HOST, HOST:PORT or an IPv6 address, in lower case")
     return name
+
+
+Delay = Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False, strict=True)]
 
 
 class CrawlSpec(BaseModel):
@@ -18,6 +24,6 @@ class CrawlSpec(BaseModel):
     #: Sites that may be read though their address is private; with another port than 80 and 443 as ``HOST:PORT``.
     allow: tuple[Annotated[str, AfterValidator(_site)], ...] = ()
     #: Between two requests to a site; its robots.txt may ask for more.
-    delay_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False, strict=True)] = 1
+    delay_seconds: Delay = 1
     #: Their addresses are kept in memory while they are read.
     max_pages: Annotated[int, Field(ge=1, le=500_000, strict=True)] = 50_000

@@ -1,7 +1,13 @@
-"""A sitemap (sitemaps.org protocol 0.9) or an index of them, read while it arrives."""
+"""A sitemap (sitemaps.org protocol 0.9) or an index of them, read while it arrives.
 
-from collections.abc import Iterable
+XML, or text with an address in each line. White space and a byte order mark before the XML
+declaration are passed over, and so is a document type that declares no entities.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from xml.parsers import expat
 
@@ -11,6 +17,9 @@ from core.quoting import cut
 #: Characters; the protocol allows 2,048.
 _LONGEST = 8192
 _DEEPEST = 16
+#: They list the newest pages alone: whatever is older would be taken for gone.
+_FEEDS = {"rss", "feed", "RDF"}
+_BLANK = b" \t\r\n"
 _PATHS: dict[tuple[str, ...], str] = {("urlset", "url", "loc"): "pages", ("sitemapindex", "sitemap", "loc"): "sitemaps"}
 
 
@@ -25,19 +34,65 @@ class Listing:
 def read(name: str, pieces: Iterable[bytes], most: int) -> Listing:
     """Raises Refused for what is no sitemap, and for more than ``most`` addresses."""
     reader = _Reader(name, most)
+    begun = _begun(pieces)
+    first = next(begun, b"")
+    if not first or first.startswith((b"<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        _read_xml(reader, name, chain([first], begun))
+    else:
+        _read_lines(reader, name, chain([first], begun))
+    return reader.found
+
+
+def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Without a byte order mark and white space at the beginning, in whichever order they stand."""
+    held = b""
+    found = False
+    for piece in pieces:
+        held += piece
+        if not found:
+            held = held.lstrip(_BLANK).removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
+            found = len(held) >= len(codecs.BOM_UTF8)
+        if found:
+            yield held
+            held = b""
+    if held:
+        yield held
+
+
+def _read_xml(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = reader.opened
     parser.EndElementHandler = reader.closed
     parser.CharacterDataHandler = reader.said
-    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.EntityDeclHandler = reader.refuse_entities
+    parser.SkippedEntityHandler = reader.refuse_entities
     try:
         for piece in pieces:
             parser.Parse(piece)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise Refused(f"{name} is no sitemap: {error}") from error
-    return reader.found
+
+
+def _read_lines(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
+    try:
+        for number, line in enumerate(_lines(pieces), 1):
+            reader.line(number, line.strip())
+    except UnicodeDecodeError as error:
+        raise Refused(f"{name} is no sitemap: neither XML nor UTF-8: {error.reason}") from error
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """The end of a line that is longer than any address is not waited for."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + decoder.decode(piece).replace("\r", "\n")).split("\n")
+        yield from lines
+        if len(rest) > _LONGEST:
+            yield rest
+    yield rest + decoder.decode(b"", final=True)
 
 
 class _Reader:
@@ -47,31 +102,55 @@ class _Reader:
         self._path: list[str] = []
         self._text = ""
 
-    def doctype(self, *_: Any) -> None:
-        """Entities could make a few bytes gigabytes, or name a file."""
-        raise Refused(f"{self._name} has a document type, which no sitemap needs; it is not read")
+    def refuse_entities(self, *_: Any) -> None:
+        """Entities could make a few bytes gigabytes, or name a file. One that is skipped, because an
+        external document type may declare it, would leave a hole in an address."""
+        raise Refused(
+            f"{self._name} has a document type with entities, which no sitemap needs; it is not read: "
+            "write & as &amp; and every other letter as itself"
+        )
+
+    def line(self, number: int, text: str) -> None:
+        self.check_length(text)
+        if text and not text.lower().startswith(("http://", "https://")):
+            raise Refused(
+                f"{self._name} is no sitemap: it is no XML, and its line {number} is no address; "
+                "expected <urlset>, <sitemapindex>, or http(s)://HOST/PATH in each line"
+            )
+        if text:
+            self._list("pages", text)
+
+    def check_length(self, text: str) -> None:
+        if len(text) > _LONGEST:
+            raise Refused(f"{self._name} has an address of more than {_LONGEST:,} characters")
 
     def opened(self, name: str, _: Any) -> None:
         self._path.append(name.rpartition(" ")[2])
         self._text = ""
         if len(self._path) > _DEEPEST:
             raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST} elements")
+        if self._path[0] in _FEEDS:
+            raise Refused(
+                f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; name "
+                "the sitemap, whose address often stands in robots.txt"
+            )
         if self._path[0] not in {"urlset", "sitemapindex"}:
             raise Refused(f"{self._name} is no sitemap: it begins with <{cut(self._path[0])}>")
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:
             self._text += text
-            if len(self._text) > _LONGEST:
-                raise Refused(f"{self._name} has an address of more than {_LONGEST:,} characters")
+            self.check_length(self._text)
 
     def closed(self, _: str) -> None:
         kind = _PATHS.get(tuple(self._path))
         self._path.pop()
-        if kind is None:
-            return
+        if kind is not None:
+            self._list(kind, self._text.strip())
+
+    def _list(self, kind: str, address: str) -> None:
         listed: list[str] = getattr(self.found, kind)
-        listed.append(self._text.strip())
+        listed.append(address)
         if len(listed) > self._most:
             raise Refused(
                 f"{self._name} lists more than {self._most:,} {kind}; name one of its sitemaps, or raise "

@@ -19,13 +19,14 @@ from adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
 from adapters.crawl.robots import Robots
 from adapters.sources import html, markdown
 from adapters.sources.documents import Read, read_document, read_plain
-from core.crawl_spec import CrawlSpec
+from core.crawl_spec import LONGEST_DELAY, CrawlSpec
 from core.errors import Refused, Unavailable
 from core.quoting import PLACE, cut
 
 #: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
 PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0
-LONGEST_DELAY = 5.0
+#: Requests at the site's pace that a page has time for.
+_REQUESTS = 3.5
 _PAGE_BYTES, _ROBOTS_BYTES = 5 * 2**20, 2**19
 #: The protocol's own limit of a sitemap, unpacked.
 _SITEMAP_BYTES = 50 * 2**20
@@ -88,7 +89,7 @@ class Site:
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _patiently(self, address: str) -> tuple[str, dict[str, Any]]:
-        until = time.monotonic() + PAGE_SECONDS
+        until = time.monotonic() + max(PAGE_SECONDS, _REQUESTS * self._delay)
         url = _address(address)
         for wait in _WAITS:
             try:
@@ -166,9 +167,9 @@ class Site:
     @cached_property
     def robots(self) -> Robots:
         """Raises Refused for a pace that is too slow, Unavailable when it does not come."""
-        check_port(self._home, self._spec.allow)
         if self._known is not None:
             return self._known
+        check_port(self._home, self._spec.allow)
         try:
             found = self._fetched_robots()
         except Failed as failed:
@@ -176,7 +177,8 @@ class Site:
         if found.delay > LONGEST_DELAY:
             raise Refused(
                 f"robots.txt of {self._home.host} asks for {found.delay:g} s between two pages; more than "
-                f"{LONGEST_DELAY:g} are not waited for: have the site ask {AGENT} for less, or take another source"
+                f"{LONGEST_DELAY:g} are not waited for: have the site write a group there, "
+                f"'User-agent: {AGENT}' with 'Crawl-delay: {LONGEST_DELAY:g}', or take another source"
             )
         return found
 

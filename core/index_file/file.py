@@ -23,7 +23,6 @@ from core.quoting import quoted
 #: Bytes of the file: some thousands of indexes.
 LARGEST = 1_000_000
 
-
 _IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
 
 

@@ -4,6 +4,7 @@ import time
 import tracemalloc
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -210,10 +211,43 @@ def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
         ("Disallow: /a", "/a", True),
         ("User-agent: *\nSitemap: /x\nDisallow: /a$", "/a", False),
         ("User-agent: *\nDisallow: /a$", "/ab", True),
+        # forms that many write
+        ("\ufeffUser-agent: *\nDisallow: /a", "/a", False),
+        ("User-agent : *\r\nDisallow : /a\r\n", "/a", False),
+        ("User-agent: *\rDisallow: /a\r", "/a", False),
+        ("User agent *\nDisallow /a", "/a", False),
+        ("User-agent: *\nDissallow: /a", "/a", False),
+        ("User-agent: *\n\nDisallow: /a", "/a", False),
+        ("User-agent: qdrant*\nDisallow: /", "/a", True),
+        ("User-agent: my-qdrant-rollouts\nDisallow: /", "/a", True),
+        ("User-agent: QDRANT-ROLLOUTS # us\nDisallow: /a", "/a", False),
+        ("User-agent: *\nDisallow: /a", "//a", True),
+        ("User-agent: *\nDisallow: /a?b=c", "/a?b=c&d", False),
     ],
 )
 def test_robots_are_read_as_rfc_9309_says(text, path, allowed):
     assert robots.parse(text, "qdrant-rollouts").allows(path) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "delay"),
+    [
+        ("User-agent: *\nCrawl-delay: 10", 10.0),
+        ("User-agent: *\nCrawl-delay: 0.5", 0.5),
+        ("User-agent: *\nCrawl-delay: .5", 0.5),
+        ("User-agent: *\ncrawl-DELAY:2 # seconds", 2.0),
+        ("User-agent: *\nCrawl-delay: 1.0\nUser-agent: qdrant-rollouts\nCrawl-delay: 3", 3.0),
+        ("User-agent: *\nCrawl-delay: 4\nUser-agent: qdrant-rollouts\nDisallow:", 0.0),
+        ("User-agent: *\nCrawl-delay: soon", 0.0),
+        ("User-agent: *\nCrawl-delay: -1", 0.0),
+        ("User-agent: *\nCrawl-delay: inf", 0.0),
+        ("User-agent: *\nCrawl-delay: nan", 0.0),
+        ("User-agent: other\nCrawl-delay: 9", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_crawl_delay_is_read_however_it_is_written(text, delay):
+    assert robots.parse(text, "qdrant-rollouts").delay == delay
 
 
 def test_a_pattern_of_many_stars_is_answered_at_once():
@@ -238,10 +272,21 @@ def test_a_crawl_delay_is_kept_between_any_two_requests(site):
     assert time.monotonic() - began >= 3 * 0.2  # of the sitemap and three pages
 
 
+def test_a_site_that_asks_for_ten_seconds_between_two_pages_is_read(site):
+    site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 10\n", type="text/plain")
+    source = opened(site, site.sitemap("/a"))
+    source.check()
+    site.pages["/a"] = html("A", "text")
+    began = time.monotonic()
+    assert [row.fields["title"] for row in source.read(None)] == ["A"]
+    assert time.monotonic() - began > 8
+
+
 def test_a_site_that_asks_for_more_patience_than_there_is_is_refused(site):
     site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 60\n", type="text/plain")
-    with pytest.raises(Refused, match="asks for 60 s between two pages; more than 5 are not waited for"):
+    with pytest.raises(Refused, match="asks for 60 s between two pages; more than 10 are not waited for") as refused:
         opened(site, site.sitemap("/a")).check()
+    assert "write a group there, 'User-agent: qdrant-rollouts' with 'Crawl-delay: 10'" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -273,11 +318,76 @@ def test_an_index_of_sitemaps_packed_ones_among_them_is_read_whole_and_each_page
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        lambda sitemap: "\n" + sitemap,
+        lambda sitemap: "\r\n \t\n" * 50_000 + sitemap,
+        lambda sitemap: "\ufeff" + sitemap,
+        lambda sitemap: "\ufeff\n" + sitemap,
+        lambda sitemap: "\n\ufeff" + sitemap,
+        lambda sitemap: sitemap.encode("utf-16"),
+        lambda sitemap: sitemap.replace("?>", "?>\n<!DOCTYPE urlset>", 1),
+        lambda sitemap: sitemap.replace("?>", '?><!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">', 1),
+        lambda sitemap: sitemap.replace("?>", "?><?xml-stylesheet href='s.xsl'?><!-- made by -->", 1),
+        lambda sitemap: sitemap.partition("?>")[2],
+        lambda sitemap: sitemap.replace(' xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"', ""),
+        lambda sitemap: packed("\n" + sitemap).content,
+    ],
+)
+def test_a_sitemap_is_read_as_many_write_it(site, written):
+    source = site.sitemap("/a", "/b?c=1&d=2")
+    site.pages["/sitemap.xml"] = Page(written(site.pages["/sitemap.xml"].content))
+    site.pages |= {path: html(path, "text") for path in ("/a", "/b?c=1&d=2")}
+    assert [row.fields["title"] for row in rows(site, source)] == ["/a", "/b?c=1&d=2"]
+    assert sum(site.asked.values()) == 4
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\n"])
+def test_a_sitemap_may_be_text_with_an_address_in_each_line(site, end, mark):
+    content = mark + end.join(f"{site.url}/{name}" for name in ("a", "ö", "c")) + end
+    for name, page in {"/s.txt": Page(content, type="text/plain"), "/s.txt.gz": packed(content)}.items():
+        site.pages[name] = page
+        site.pages |= {path: html(path, "text") for path in ("/a", "/%C3%B6", "/c")}
+        found = rows(site, f"sitemap:{site.url}{name}")
+        assert [row.fields["title"] for row in found] == ["/a", "/c", "/%C3%B6"]
+
+
+ENTITIES = '<!DOCTYPE urlset [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {after} "{f"&{before};" * 10}">' for before, after in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        ENTITIES + "]>",
+        '<!DOCTYPE urlset [<!ENTITY a SYSTEM "file:///etc/passwd">]>',
+        '<!DOCTYPE urlset [<!ENTITY % a SYSTEM "http://127.0.0.1:9/x">%a;]>',
+        '<!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">',
+    ],
+)
+def test_no_entity_of_a_sitemap_is_followed_or_left_out(site, doctype):
+    site.pages["/s.xml"] = Page(f"{doctype}<urlset><url><loc>{site.url}/&j;&a;</loc></url></urlset>")
+    with pytest.raises(Refused, match=r"has a document type with entities, .* write & as &amp;"):
+        opened(site, f"sitemap:{site.url}/s.xml").check()
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", "is no sitemap: no element found"),
+        (" \n", "is no sitemap: no element found"),
+        ("Sorry, no sitemap\n", "it is no XML, and its line 1 is no address; expected <urlset>"),
+        ("http://127.0.0.1/a\n/b\n", "its line 2 is no address"),
+        ("http://127.0.0.1/" + "a" * 9000, "an address of more than 8,192 characters"),
+        (b"http://127.0.0.1/\xff\n", "neither XML nor UTF-8"),
+        ("http://127.0.0.1/a\n" * 21, "lists more than 20 pages"),
+        ('<rss version="2.0"><channel/></rss>', r"is a feed \(<rss>\), which lists the newest pages alone; name the"),
+        ('<feed xmlns="http://www.w3.org/2005/Atom"/>', "is a feed"),
         ("<html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
         ('<!DOCTYPE x [<!ENTITY a "aa">]><urlset>&a;</urlset>', "has a document type"),
+        ("<!DOCTYPE html><html><body>Sorry</body></html>", "is no sitemap: it begins with <html>"),
         ("<urlset><url><loc>x</loc></url>", "is no sitemap: no element found"),
         ("<urlset>" + "<a>" * 99, "nested deeper than 16"),
         (urlset(["x" * 9000]), "an address of more than 8,192 characters"),
