@@ -19,6 +19,7 @@ from core import events
 from core.alert_rows import ConditionRow, NoticeRow
 from core.alert_spec import Severity
 from core.ports import Notice
+from core.times import iso
 
 REPEAT = timedelta(hours=4)
 
@@ -125,7 +126,7 @@ def over(
     """Says of each of ``kinds`` that lasts for ``alias`` that it is over."""
     query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
     for row in session.scalars(query.with_for_update()).all():
-        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": _iso(now), "next": "nothing to do"}
+        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": iso(now), "next": "nothing to do"}
         session.delete(row)
         _note(session, now, {**row.message, **ended})
 
@@ -136,7 +137,7 @@ def repeat_lasting(session: Session, now: datetime) -> int:
     rows = session.scalars(query).all()
     for row in rows:
         row.repeat_at = now + REPEAT
-        _note(session, now, {**row.message, "state": "lasting", "at": _iso(now)})
+        _note(session, now, {**row.message, "state": "lasting", "at": iso(now)})
     return len(rows)
 
 
@@ -159,8 +160,8 @@ def _message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, sta
         "index": index,
         "severity": trigger.severity,
         "state": state,
-        "at": _iso(now),
-        "since": _iso(since),
+        "at": iso(now),
+        "since": iso(since),
     }
 
 
@@ -176,7 +177,3 @@ def _note(session: Session, now: datetime, message: dict[str, Any]) -> None:
             message={**message, "id": id},
         )
     )
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -22,6 +22,7 @@ from core.errors import AppError, Unknown
 from core.ports import AlertChannel, Notice
 from core.services import Services
 from core.shown import alerts as shown
+from core.times import iso
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +224,6 @@ def _shown(row: DeliveryRow) -> shown.Delivery:
         "status": row.status,
         "tries": row.tries,
         "error": row.error,
-        "sent_at": None if row.sent_at is None else row.sent_at.isoformat(timespec="seconds"),
-        "due_at": row.due_at.isoformat(timespec="seconds") if row.status == "waiting" else None,
+        "sent_at": iso(row.sent_at),
+        "due_at": iso(row.due_at) if row.status == "waiting" else None,
     }

@@ -15,7 +15,7 @@ from core.index_file import IndexSpec, Stage
 from core.lifecycle import Status, StepStatus
 from core.models import Deployment, StepRow
 from core.overview.acts import label
-from core.queries import iso
+from core.times import iso
 
 #: Deployments of the index that are looked back on.
 _LOOKED_BACK = 5

@@ -13,11 +13,11 @@ from core.lifecycle import FINAL, ExperimentStatus, Status
 from core.models import AliasState, Deletion, Deployment, Version
 from core.overview import acts
 from core.overview.sight import Seen
-from core.queries import iso
 from core.retention import OPEN
 from core.schedule_rows import Schedule
 from core.services import Services
 from core.shown import indexes as shown
+from core.times import iso
 
 _COLUMNS = (
     Deployment.id,

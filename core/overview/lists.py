@@ -14,9 +14,9 @@ from core.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from core.overview import acts, fallback
 from core.overview.run import busy
 from core.overview.sight import Seen
-from core.queries import iso
 from core.schedule_rows import Schedule, ScheduleRun
 from core.services import Services
+from core.times import iso
 
 Shown = dict[str, Any]
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.lifecycle import SUCCESSES
-from core.queries import iso
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import sweep
 from core.services import Services
 from core.shown import schedules as shown
+from core.times import iso
 
 
 def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:

@@ -28,6 +28,7 @@ from core.experiments import (
 )
 from core.services import Services
 from core.stamps import read_stamp
+from core.times import iso
 from core.trials import preference
 from core.trials.evidence import Evidence, Reading, counted, read
 
@@ -110,7 +111,7 @@ def _facts(row: Experiment, now: datetime, days: float) -> Report:
         "status": str(row.status),
         "mode": row.spec["mode"],
         "goal": row.spec["goal"],
-        "at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": iso(now),
         "days": round(days, 6),
         "look": row.looks + 1,
         "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},

@@ -23,6 +23,7 @@ from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
 from core.stamps import read_stamp
+from core.times import iso
 
 
 def create(
@@ -190,7 +191,7 @@ def _start(services: Services, session: Session, row: Experiment, actor: str, re
 
 def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
     spec = ExperimentSpec.model_validate(row.spec)
-    row.stages = [*row.stages, {"coverage": coverage, "started_at": _iso(services.clock.now(session))}]
+    row.stages = [*row.stages, {"coverage": coverage, "started_at": iso(services.clock.now(session))}]
     table.put_within(
         services,
         session,
@@ -281,7 +282,3 @@ def _record(
 ) -> None:
     detail = f"{row.id} {row.name}: {detail}"
     events.record(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 
 from core.experiment_rows import Experiment, LookRow
-from core.queries import iso
 from core.services import Services
 from core.shown import experiments as shown
+from core.times import iso
 from core.trials import commands
 from core.trials.analysis import Report, analyse
 

@@ -20,6 +20,7 @@ from core import queries
 from core.errors import AppError, Malformed
 from core.index_file import validated
 from core.services import Services
+from core.times import as_text
 from interfaces.http import problems
 from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
@@ -76,7 +77,7 @@ class _Listener:
         self.told |= {event["id"] for event in new}
         self.told = {id for id in self.told if id > max(self.told) - _AGAIN}
         return [
-            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=str), id=str(event["id"]), event="change")
+            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=as_text), id=str(event["id"]), event="change")
             for event in new
         ]
 
