@@ -7,7 +7,7 @@ while it lasts, and when it is over. Sending is ``core.deliveries``' business.
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from core import events
 from core.alert_rows import ConditionRow, NoticeRow
 from core.alert_spec import Severity
+from core.kept import known
 from core.ports import Notice
 from core.times import iso
 
@@ -141,10 +142,29 @@ def repeat_lasting(session: Session, now: datetime) -> int:
     return len(rows)
 
 
+def said(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored message with the keys of this release, whichever has written it."""
+    whole = {**_NOTHING_SAID, **message}
+    return {one.name: whole[one.name] for one in fields(Notice) if one.name in whole}
+
+
 def notice(message: Mapping[str, Any]) -> Notice:
     """A stored message, as channels get it."""
     times = {name: datetime.fromisoformat(message[name]) for name in ("at", "since")}
-    return Notice(**{**message, **times, "severity": Severity(message["severity"])})
+    return known(Notice, {**said(message), **times, "severity": _severity(message["severity"])})
+
+
+#: What a message of a release that knew less does not say.
+_NOTHING_SAID = {
+    **dict.fromkeys(("text", "value", "bound", "actor", "reason", "next"), ""),
+    "state": "moment",
+    "deployment_id": None,
+}
+
+
+def _severity(text: str) -> Severity:
+    """One that is not known is told to everybody."""
+    return Severity(text) if text in set(Severity) else Severity.ERROR
 
 
 def _condition(session: Session, alias: str, what: str) -> ConditionRow | None:

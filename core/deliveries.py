@@ -104,7 +104,10 @@ def listed(services: Services, limit: int, alias: str | None = None) -> list[sho
     with services.sessions() as session:
         rows = session.scalars(query).all()
         sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
-    told = ({**row.message, "deliveries": [_shown(one) for one in sent if one.number == row.number]} for row in rows)
+    told = (
+        {**alerts.said(row.message), "deliveries": [_shown(one) for one in sent if one.number == row.number]}
+        for row in rows
+    )
     return [cast("shown.Alert", one) for one in told]
 
 

@@ -4,10 +4,11 @@ Two keys: the stamp is what searches go by and never changes; the facts (``core.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from core.index_file import EmbeddingSpec
+from core.kept import known, stored
 from core.ports import VectorStore
 
 KEY = "rollouts"
@@ -33,7 +34,7 @@ class Stamp:
 
     @property
     def spec(self) -> EmbeddingSpec | None:
-        return EmbeddingSpec.model_validate(self.embedding) if self.embedding else None
+        return stored(EmbeddingSpec, self.embedding) if self.embedding else None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
@@ -42,8 +43,7 @@ class Stamp:
         content = metadata.get(KEY)
         if not isinstance(content, dict):
             return None
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in content.items() if name in known})
+        return known(cls, content)
 
 
 def read_stamp(store: VectorStore, collection: str) -> Stamp | None:

@@ -17,6 +17,7 @@ from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
+from core.kept import stored
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
 from core.naming import check_name
 from core.routing import enrolment, table
@@ -173,7 +174,7 @@ def _changed(services: Services, experiment_id: str, change: Any) -> str:
 
 def _start(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
     status = experiment_after(row.status, ExperimentEvent.START)
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     table.hold(services, session, row.route)
     occupancy.check_alone(session, row.route)
     now = services.clock.now(session)
@@ -190,7 +191,7 @@ def _start(services: Services, session: Session, row: Experiment, actor: str, re
 
 
 def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     row.stages = [*row.stages, {"coverage": coverage, "started_at": iso(services.clock.now(session))}]
     table.put_within(
         services,
