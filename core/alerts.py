@@ -7,7 +7,7 @@ while it lasts, and when it is over. Sending is ``core.deliveries``' business.
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 from core import events
 from core.alert_rows import ConditionRow, NoticeRow
 from core.alert_spec import Severity
+from core.kept import known
 from core.ports import Notice
+from core.times import iso
 
 REPEAT = timedelta(hours=4)
 
@@ -125,7 +127,7 @@ def over(
     """Says of each of ``kinds`` that lasts for ``alias`` that it is over."""
     query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
     for row in session.scalars(query.with_for_update()).all():
-        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": _iso(now), "next": "nothing to do"}
+        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": iso(now), "next": "nothing to do"}
         session.delete(row)
         _note(session, now, {**row.message, **ended})
 
@@ -136,14 +138,33 @@ def repeat_lasting(session: Session, now: datetime) -> int:
     rows = session.scalars(query).all()
     for row in rows:
         row.repeat_at = now + REPEAT
-        _note(session, now, {**row.message, "state": "lasting", "at": _iso(now)})
+        _note(session, now, {**row.message, "state": "lasting", "at": iso(now)})
     return len(rows)
+
+
+def said(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored message with the keys of this release, whichever has written it."""
+    whole = {**_NOTHING_SAID, **message}
+    return {one.name: whole[one.name] for one in fields(Notice) if one.name in whole}
 
 
 def notice(message: Mapping[str, Any]) -> Notice:
     """A stored message, as channels get it."""
     times = {name: datetime.fromisoformat(message[name]) for name in ("at", "since")}
-    return Notice(**{**message, **times, "severity": Severity(message["severity"])})
+    return known(Notice, {**said(message), **times, "severity": _severity(message["severity"])})
+
+
+#: What a message of a release that knew less does not say.
+_NOTHING_SAID = {
+    **dict.fromkeys(("text", "value", "bound", "actor", "reason", "next"), ""),
+    "state": "moment",
+    "deployment_id": None,
+}
+
+
+def _severity(text: str) -> Severity:
+    """One that is not known is told to everybody."""
+    return Severity(text) if text in set(Severity) else Severity.ERROR
 
 
 def _condition(session: Session, alias: str, what: str) -> ConditionRow | None:
@@ -159,8 +180,8 @@ def _message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, sta
         "index": index,
         "severity": trigger.severity,
         "state": state,
-        "at": _iso(now),
-        "since": _iso(since),
+        "at": iso(now),
+        "since": iso(since),
     }
 
 
@@ -176,7 +197,3 @@ def _note(session: Session, now: datetime, message: dict[str, Any]) -> None:
             message={**message, "id": id},
         )
     )
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

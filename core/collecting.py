@@ -23,7 +23,7 @@ from core.readiness import about
 from core.services import Services
 from core.shown import collecting as shown
 from core.stamps import read_stamp
-from core.versions import iso
+from core.times import iso
 
 ORPHANS_MINUTES = 60.0
 #: ``core.naming.collection_name``.

@@ -23,6 +23,7 @@ from core.ports import AlertChannel, Notice
 from core.redaction import redact
 from core.services import Services
 from core.shown import alerts as shown
+from core.times import iso
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,10 @@ def listed(services: Services, limit: int, alias: str | None = None) -> list[sho
     with services.sessions() as session:
         rows = session.scalars(query).all()
         sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
-    told = ({**row.message, "deliveries": [_shown(one) for one in sent if one.number == row.number]} for row in rows)
+    told = (
+        {**alerts.said(row.message), "deliveries": [_shown(one) for one in sent if one.number == row.number]}
+        for row in rows
+    )
     return [cast("shown.Alert", one) for one in told]
 
 
@@ -224,6 +228,6 @@ def _shown(row: DeliveryRow) -> shown.Delivery:
         "status": row.status,
         "tries": row.tries,
         "error": row.error,
-        "sent_at": None if row.sent_at is None else row.sent_at.isoformat(timespec="seconds"),
-        "due_at": row.due_at.isoformat(timespec="seconds") if row.status == "waiting" else None,
+        "sent_at": iso(row.sent_at),
+        "due_at": iso(row.due_at) if row.status == "waiting" else None,
     }

@@ -18,6 +18,7 @@ from core.claims import Claim, Declined, Lease
 from core.database_faults import explained
 from core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.outcomes import Crashed, Finish, Honour, Later, TurnOutcome
@@ -198,7 +199,7 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         strategy=row.strategy,
         blue=row.blue,
         green=row.green,
-        spec=IndexSpec.model_validate(row.spec),
+        spec=stored(IndexSpec, row.spec),
         source=row.source,
         number=row.number,
     )

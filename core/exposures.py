@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core import upserts
 from core.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
 from core.experiment_spec import ExperimentSpec, MetricSpec
+from core.kept import stored
 from core.tally import Tally
 
 #: Most values of one ``IN``.
@@ -88,7 +89,7 @@ def write(session: Session, now: datetime, people: Mapping[Person, Seen]) -> Non
     for experiment_id, units in sorted(by_experiment.items()):
         row = session.get(Experiment, experiment_id)
         if row is not None:
-            Ledger(session, row.id, ExperimentSpec.model_validate(row.spec)).write(now, units)
+            Ledger(session, row.id, stored(ExperimentSpec, row.spec)).write(now, units)
 
 
 class Ledger:

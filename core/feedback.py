@@ -18,6 +18,7 @@ from core.experiment_rows import CountRow, Experiment, FeedbackKey
 from core.experiment_spec import INTERLEAVED, ExperimentSpec, MetricSpec
 from core.experiments.assignment import assign, group
 from core.exposures import Exposure, Ledger, unit_of
+from core.kept import stored
 from core.lifecycle import ExperimentStatus
 from core.measures import histogram
 from core.quoting import quoted
@@ -79,7 +80,7 @@ def _take(session: Session, now: datetime, given: Feedback) -> bool:
     if row is None:
         words = f"there is no experiment {quoted(given.experiment_id)}; `rollouts experiment list` shows them"
         raise _Fault("unknown experiment", words)
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     metric = _metric(row, spec, given)
     if given.key is not None:
         key = {"experiment_id": given.experiment_id, "key": given.key, "at": now}
@@ -130,7 +131,7 @@ def _click(session: Session, now: datetime, given: Feedback) -> bool:
     try:
         return interleaving.click(session, seen, str(given.document))
     except KeyError:
-        shown = ", ".join(str(document) for document, _ in seen.served)
+        shown = ", ".join(str(document) for document, *_ in seen.served)
         raise _Fault(
             "unknown document", f"document {quoted(given.document)} is not in the list served: {shown}"
         ) from None
@@ -185,7 +186,7 @@ def _count(services: Services, given: Feedback, what: str) -> None:
 
 def _add_count(session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0) -> None:
     """Names nobody has declared are not kept: anybody could make up any number of them."""
-    spec = ExperimentSpec.model_validate(row.spec) if row else None
+    spec = stored(ExperimentSpec, row.spec) if row else None
     counted = {
         "experiment_id": row.id if row else "",
         "what": what,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core import manifests
 from core.errors import Refused
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.services import Services
@@ -60,4 +61,4 @@ def fault(services: Services, session: Session, row: Deletion) -> str:
 
 def _frozen(session: Session, version: Version | None) -> IndexSpec | None:
     made = session.get(Deployment, version.deployment_id) if version is not None and version.deployment_id else None
-    return IndexSpec.model_validate(made.spec) if made is not None else None
+    return stored(IndexSpec, made.spec) if made is not None else None

@@ -42,7 +42,7 @@ def find(session: Session, experiment_id: str, query_id: str) -> Impression | No
 
 def click(session: Session, seen: Impression, document: str) -> bool:
     """Counts a click; False if this document of this list was clicked before. Raises KeyError for one not in it."""
-    credit = {str(shown): whose for shown, whose in seen.served}[document]
+    credit = {str(shown): whose for shown, whose, *_ in seen.served}[document]
     row = {
         "experiment_id": seen.experiment_id,
         "query_id": seen.query_id,

@@ -15,7 +15,8 @@ from core.quoting import cut, quoted
 from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
-from core.versions import iso, plain
+from core.times import iso
+from core.versions import plain
 
 #: Statuses of a deployment that did not bring its version to serve.
 _FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)

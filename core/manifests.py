@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from core.errors import Refused
+from core.errors import Refused, Unavailable
+from core.kept import known
 from core.ports import Point, PointId, Schema, Shelf
 from core.quoting import quoted
 
@@ -66,7 +67,10 @@ class Manifest:
             raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
         if content.get("format") != _FORMAT:
             raise Refused(f"backup {backup} has format {quoted(content.get('format'))}, this version reads {_FORMAT}")
-        manifest = cls(**content)
+        try:
+            manifest = known(cls, content)
+        except Unavailable as error:
+            raise Refused(f"backup {backup}: {error}") from error
         if manifest.id != backup:
             raise Refused(f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each where it was")
         return manifest

@@ -13,6 +13,7 @@ from typing import Any
 from core import keeping, wishes
 from core.claims import Claim, current_step, fence, knock_for, moves
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import Event, Status, StepStatus
 from core.models import Deployment, StepRow
 from core.plan import Done, Hold, Outcome, Reject, Wait
@@ -155,7 +156,7 @@ def _patience_gone(writer: Writer, step: StepRow, seconds: float) -> bool:
     """Patience is counted in the waits themselves: no clock that jumps, and no pause of ours, uses it up."""
     step.waited += seconds
     undoing = writer.row.status == Status.ROLLING_BACK
-    bound = UNDO_PATIENCE if undoing else float(writer.row.spec["progress_deadline_seconds"])
+    bound = UNDO_PATIENCE if undoing else stored(IndexSpec, writer.row.spec).progress_deadline_seconds
     if step.waited <= bound < max(2 * step.waited, step.waited + _GROWTH * seconds):
         writer.tell(
             "deadline_near",
@@ -198,7 +199,7 @@ def _reject(writer: Writer, outcome: Reject) -> Written:
     message = f"{step.name} failed: {outcome.reason}"
     writer.row.paused_for = None
     value, bound = _measured(outcome.output)
-    if writer.row.spec["rollback_on_failure"]:
+    if stored(IndexSpec, writer.row.spec).rollback_on_failure:
         writer.move(Event.FAIL, message)
         writer.tell("failed", message, value=value, bound=bound, reason=outcome.reason, act="wait: it is rolled back")
         writer.turn_back()
@@ -225,7 +226,7 @@ def _finish(writer: Writer, outcome: Finish) -> Written:
 
 def _replaced(writer: Writer, blue: str) -> str:
     """Writes down what is kept no longer, blue or older ones, and says how long blue is kept."""
-    row, spec = writer.row, IndexSpec.model_validate(writer.row.spec)
+    row, spec = writer.row, stored(IndexSpec, writer.row.spec)
     surplus = keeping.over(writer.session, writer.now, row.alias, row.green, spec, replaced=blue)
     keeping.schedule(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
     if any(one.collection == blue for one in surplus):

@@ -1,8 +1,5 @@
 """What people may look at: rows turned into plain data for the command line, the pages and MCP."""
 
-from datetime import datetime
-from typing import overload
-
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import selectinload
 
@@ -12,6 +9,7 @@ from core.models import Deletion, Deployment, EventRow, StepRow
 from core.quoting import cut
 from core.services import Services
 from core.shown import deployments as shown
+from core.times import iso
 
 
 def deployment(services: Services, deployment_id: str) -> shown.Deployment:
@@ -200,11 +198,3 @@ def deletion(row: Deletion) -> shown.Deletion:
         "reason": row.reason,
         "actor": row.actor,
     }
-
-
-@overload
-def iso(moment: datetime) -> str: ...
-@overload
-def iso(moment: datetime | None) -> str | None: ...
-def iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

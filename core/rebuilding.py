@@ -12,6 +12,7 @@ from core import commands, events, occupancy
 from core.commands import Along
 from core.errors import Refused, Unknown
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.services import Services
@@ -81,7 +82,7 @@ def _built(services: Services, collection: str) -> tuple[Deployment, State] | No
 
 
 def _differs(spec: IndexSpec, built: Deployment) -> bool:
-    before = IndexSpec.model_validate(built.spec)
+    before = stored(IndexSpec, built.spec)
     return any(getattr(spec, part) != getattr(before, part) for part in _DECISIVE)
 
 

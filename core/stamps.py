@@ -5,11 +5,12 @@ other keys are somebody else's: each version takes them over from the one before
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from core.errors import Refused
 from core.index_file import EmbeddingSpec
+from core.kept import known, stored
 from core.ports import VectorStore
 
 KEY = "rollouts"
@@ -37,7 +38,7 @@ class Stamp:
 
     @property
     def spec(self) -> EmbeddingSpec | None:
-        return EmbeddingSpec.model_validate(self.embedding) if self.embedding else None
+        return stored(EmbeddingSpec, self.embedding) if self.embedding else None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
@@ -46,8 +47,7 @@ class Stamp:
         content = metadata.get(KEY)
         if not isinstance(content, dict) or not _STAMP.issubset(content):
             return None
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in content.items() if name in known})
+        return known(cls, content)
 
 
 def theirs(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from core.measures import histogram
 
 GROUPS = 512
 _SUMS = ("seconds", "fallbacks", "anonymous", "pairs", "overlap", "overlap_squares", "log_ratio", "log_ratio_squares")
+_COUNTS = ("cells", "failed", "nothing")
+_NO_CELLS: tuple[Any, ...] = ((), (), ())
+_NO_COUNTS: tuple[Any, ...] = ((), ())
 
 
 class Tally:
     """Not locked: whoever shares one guards it."""
 
-    __slots__ = ("cells", "failed", "nothing", *_SUMS)
+    __slots__ = ("cells", "failed", "nothing", "others", *_SUMS)
 
     def __init__(self) -> None:
         #: (group, bucket of the latency) -> calls, those that failed among them.
@@ -34,6 +37,8 @@ class Tally:
         #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency / blue's).
         self.pairs = 0
         self.overlap = self.overlap_squares = self.log_ratio = self.log_ratio_squares = 0.0
+        #: Sums of another release, by name: whoever folds its rows must not lose them.
+        self.others: Counter[str] = Counter()
 
     def add(
         self,
@@ -68,6 +73,7 @@ class Tally:
         self.nothing.update(other.nothing)
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.others.update(other.others)
 
     def condensed(self) -> "Tally":
         """The same figures with all users in one group."""
@@ -128,18 +134,23 @@ class Tally:
             "cells": [list(groups), list(buckets), list(self.cells.values())],
             "failed": [list(self.failed), list(self.failed.values())],
             "nothing": [list(self.nothing), list(self.nothing.values())],
+            **self.others,
             **{name: getattr(self, name) for name in _SUMS},
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Of a row that another release may have written: what it does not have is nothing, and what only it has adds
+        up like everything here."""
         tally = cls()
-        groups, buckets, calls = content["cells"]
+        groups, buckets, calls = content.get("cells", _NO_CELLS)
         tally.cells = Counter(dict(zip(zip(groups, buckets, strict=True), calls, strict=True)))
-        tally.failed = Counter(dict(zip(*content["failed"], strict=True)))
-        tally.nothing = Counter(dict(zip(*content["nothing"], strict=True)))
+        tally.failed = Counter(dict(zip(*content.get("failed", _NO_COUNTS), strict=True)))
+        tally.nothing = Counter(dict(zip(*content.get("nothing", _NO_COUNTS), strict=True)))
         for name in _SUMS:
-            setattr(tally, name, content[name])
+            setattr(tally, name, content.get(name, 0))
+        unknown = content.keys() - {*_SUMS, *_COUNTS}
+        tally.others = Counter({name: content[name] for name in unknown if isinstance(content[name], int | float)})
         return tally
 
 
@@ -171,7 +182,7 @@ class Grid:
 
     def add(self, content: Mapping[str, Any]) -> None:
         """A tally as ``Tally.to_json`` wrote it."""
-        groups, buckets, calls = np.array(content["cells"], dtype=np.int64)
+        groups, buckets, calls = np.array(content.get("cells", _NO_CELLS), dtype=np.int64)
         np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
 
     def merge(self, other: "Grid") -> None:

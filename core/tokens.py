@@ -20,9 +20,9 @@ from core import events
 from core.caller_rows import TokenRow
 from core.errors import Malformed, Refused, Unknown
 from core.naming import check_name
-from core.queries import iso
 from core.quoting import quoted
 from core.services import Services
+from core.times import iso
 
 SCOPES = ("read", "search", "feedback", "deploy", "admin")
 #: What a scope brings besides itself.

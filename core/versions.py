@@ -18,7 +18,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -32,6 +31,7 @@ from core.plan import State, StepContext
 from core.ports import Embedder, Schema
 from core.schema import dense_names, vector_params
 from core.stamps import FACTS
+from core.times import iso
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 #: Facts and what ``populate`` calls them.
@@ -80,10 +80,6 @@ def metadata(row: Version) -> dict[str, Any]:
 def plain(row: Version) -> dict[str, Any]:
     named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
     return {**named, "created_at": iso(row.created_at), **row.facts}
-
-
-def iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- what there is to note --------------------------------------------------------------------------------------

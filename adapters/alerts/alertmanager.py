@@ -10,6 +10,7 @@ from adapters.alerts import posting, secret
 from core.alert_spec import AlertmanagerSpec
 from core.alerts import REPEAT
 from core.ports import Notice
+from core.times import iso
 
 #: What lasts is said again before it would end there by itself; a moment is over soon.
 _LASTING = REPEAT + timedelta(hours=1)
@@ -27,8 +28,8 @@ def alert(notice: Notice) -> dict[str, Any]:
     return {
         "labels": _labels(notice),
         "annotations": {"summary": notice.subject, "id": notice.id, **dict(notice.lines)},
-        "startsAt": notice.since.isoformat(),
-        "endsAt": _ends(notice).isoformat(),
+        "startsAt": iso(notice.since),
+        "endsAt": iso(_ends(notice)),
     }
 
 

@@ -13,6 +13,7 @@ from adapters.alerts import secret
 from core.alert_spec import AppriseSpec, Severity
 from core.errors import Refused, Unavailable
 from core.ports import Notice
+from core.times import iso
 
 _SECONDS = 20.0
 SCHEMES = frozenset(
@@ -77,7 +78,7 @@ def _checked(spec: AppriseSpec, url: str) -> str:
 
 
 def _body(notice: Notice) -> str:
-    facts = [*notice.lines, ("since", notice.since.isoformat()), ("state", notice.state), ("id", notice.id)]
+    facts = [*notice.lines, ("since", iso(notice.since)), ("state", notice.state), ("id", notice.id)]
     return "\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts)
 
 

@@ -10,6 +10,7 @@ from adapters.alerts import secret
 from core.alert_spec import EmailSpec
 from core.errors import Refused, Unavailable
 from core.ports import Notice
+from core.times import iso
 
 _SECONDS = 10.0
 
@@ -32,7 +33,7 @@ def message(spec: EmailSpec, notice: Notice) -> EmailMessage:
     mail["Subject"] = _one_line(f"[{notice.severity}] {notice.subject}")
     mail["Message-ID"] = f"<{notice.id}@qdrant-rollouts>"
     mail["Date"] = notice.at
-    facts = [*notice.lines, ("since", notice.since.isoformat()), ("state", notice.state), ("id", notice.id)]
+    facts = [*notice.lines, ("since", iso(notice.since)), ("state", notice.state), ("id", notice.id)]
     mail.set_content("\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts) + "\n")
     return mail
 

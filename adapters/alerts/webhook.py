@@ -14,6 +14,7 @@ from adapters.alerts import posting, secret
 from core.alert_spec import WebhookSpec
 from core.errors import Refused
 from core.ports import Notice
+from core.times import iso
 
 _ENCODED = "whsec_"
 
@@ -31,7 +32,7 @@ def send(spec: WebhookSpec, notice: Notice) -> None:
 
 
 def encoded(notice: Notice) -> bytes:
-    times = {"at": notice.at.isoformat(), "since": notice.since.isoformat()}
+    times = {"at": iso(notice.at), "since": iso(notice.since)}
     return json.dumps({**asdict(notice), **times}, ensure_ascii=False).encode()
 
 

@@ -12,6 +12,7 @@ from core.backups.queries import latest
 from core.commands import Along, alone
 from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
+from core.kept import stored
 from core.manifests import Manifest
 from core.models import Deployment, Version
 from core.naming import check_name, collection_name
@@ -197,7 +198,7 @@ def _spec(services: Services, manifest: Manifest) -> IndexSpec:
     """As the index file declares it now, else as it was when the backup was made. The records it is rebuilt from may be
     others by now, and what is recovered is not held against them."""
     declared = services.indexes().get(manifest.alias)
-    spec = declared if declared is not None else IndexSpec.model_validate(manifest.settings)
+    spec = declared if declared is not None else stored(IndexSpec, manifest.settings)
     return spec.model_copy(update={"source": None, "embedding": spec.embedding or _model(manifest)})
 
 

@@ -2,13 +2,14 @@
 
 from sqlalchemy import select
 
-from core import manifests, queries
+from core import manifests
 from core.errors import Refused, Unknown
 from core.lifecycle import Status
 from core.models import Deployment
 from core.quoting import cut
 from core.services import Services
 from core.shown.backups import Backup, Verification
+from core.times import iso
 
 _ENDS = {Status.LIVE: "done", Status.ROLLED_BACK: "failed"}
 
@@ -87,7 +88,7 @@ def _run(row: Deployment) -> Backup:
         "message": row.message,
         "alias": row.alias,
         "collection": row.green,
-        "created_at": queries.iso(row.created_at),
+        "created_at": iso(row.created_at),
         "actor": row.actor,
     }
 
@@ -128,5 +129,5 @@ def _verification(row: Deployment) -> Verification:
         "alias": row.alias,
         "status": _status(row),
         "message": row.message,
-        "finished_at": queries.iso(row.finished_at),
+        "finished_at": iso(row.finished_at),
     }

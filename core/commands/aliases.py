@@ -5,9 +5,10 @@ from typing import Any
 from core import aliases, events, occupancy, retention
 from core.commands.specs import listed, serving
 from core.errors import Refused, Unknown
-from core.models import AliasState, Deletion
+from core.models import AliasState
 from core.naming import check_name
 from core.services import Services
+from core.times import iso
 
 GRACE_MINUTES = 60.0
 
@@ -71,7 +72,7 @@ def safe_delete_collection(
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
         row = retention.schedule(session, now, collection, grace_period_minutes, reason=reason, actor=actor)
-        return {"scheduled": True, "delete_after": _iso(row), "reason": row.reason}
+        return {"scheduled": True, "delete_after": iso(row.due_at), "reason": row.reason}
 
 
 def _check_names(services: Services, alias: str, collection: str) -> None:
@@ -106,7 +107,3 @@ def _check_was_deleted(services: Services, alias: str) -> None:
         known = session.get(AliasState, alias)
     if known is None or known.desired is not None:
         raise Unknown(f"alias {alias} does not exist; known: {listed(services.store.aliases())}")
-
-
-def _iso(row: Deletion) -> str:
-    return row.due_at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -22,6 +22,7 @@ from core.commands.strictness import check_limits
 from core.errors import Busy, Malformed, Refused, Unknown
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import Event, Status
 from core.models import Deployment
 from core.naming import check_name, collection_name
@@ -88,7 +89,7 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "", al
         raise Refused(f"{alias} has no version before {current} to go back to")
     if _is_gone(services, last.blue):
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
-    spec = IndexSpec.model_validate(last.spec)
+    spec = stored(IndexSpec, last.spec)
     return begin(
         services,
         alias,

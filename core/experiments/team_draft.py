@@ -40,7 +40,9 @@ class Draft:
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> "Draft":
-        return cls(tuple(Place(*place) for place in written["places"]), written["triggered"])
+        """What a place has beyond these three, another release has written."""
+        places = tuple(Place(document, team, credited) for document, team, credited, *_ in written["places"])
+        return cls(places, written["triggered"])
 
 
 def documents(keys: Iterable[Key]) -> tuple[Key, ...]:

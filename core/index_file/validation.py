@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo
 
 from core.index_file.values import AtLeastOne, Count, Positive, Strict
 
@@ -32,10 +32,13 @@ class CheckSpec(Strict):
     accept_inconclusive: StrictBool = False
 
 
-def _said(value: Any) -> Any:
+def _said(value: Any, info: ValidationInfo) -> Any:
     """The same: true, false, a bound, or both settings by name."""
     if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
-        return CheckSpec.model_validate(value) if isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            return value
+        extra = (info.context or {}).get("extra")  # a row's unknown keys are passed over, see core.kept
+        return CheckSpec.model_validate(value, extra=extra)
     raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
 
 

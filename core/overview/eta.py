@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.index_file import IndexSpec, Stage
+from core.kept import stored
 from core.lifecycle import Status, StepStatus
 from core.models import Deployment, StepRow
 from core.overview.acts import label
-from core.queries import iso
+from core.times import iso
 
 #: Deployments of the index that are looked back on.
 _LOOKED_BACK = 5
@@ -34,7 +35,7 @@ class Left:
 
 def estimate(session: Session, row: Deployment, now: datetime) -> dict[str, Any]:
     """``low`` and ``high`` are times, None where a step is ``unknown``; ``sources`` by step."""
-    spec, before = IndexSpec.model_validate(row.spec), _before(session, row)
+    spec, before = stored(IndexSpec, row.spec), _before(session, row)
     waiting = [
         step for step in row.steps if step.status in (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
     ]
@@ -74,7 +75,7 @@ def _set(step: StepRow, spec: IndexSpec, spent: float) -> Left | None:
         left = max(0.0, spec.soak.seconds - spent)
         return Left(left, left, "what the soak is set to")
     if step.name == "shift":
-        stage = Stage.model_validate(step.arguments)
+        stage = stored(Stage, step.arguments)
         lasts, longest = stage.duration_minutes * 60, stage.duration_minutes * 60 * (1 + spec.canary.extension)
         return Left(max(0.0, lasts - spent), max(0.0, longest - spent), "what the stage is set to")
     return None

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core.lifecycle import Status
 from core.models import Deletion, Deployment, Version
 from core.overview.sight import Seen
-from core.queries import iso
+from core.times import iso
 
 Condition = Mapping[str, str]
 

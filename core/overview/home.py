@@ -7,17 +7,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only, selectinload
 
 from core.alert_rows import ConditionRow
+from core.alerts import said
 from core.errors import Unknown
 from core.experiment_rows import Experiment
+from core.index_file import ScheduleSpec
+from core.kept import stored
 from core.lifecycle import FINAL, ExperimentStatus, Status
 from core.models import AliasState, Deletion, Deployment, Version
 from core.overview import acts
 from core.overview.sight import Seen
-from core.queries import iso
 from core.retention import OPEN
 from core.schedule_rows import Schedule
 from core.services import Services
 from core.shown import indexes as shown
+from core.times import iso
 
 _COLUMNS = (
     Deployment.id,
@@ -139,16 +142,13 @@ def _attention(severity: str, text: str, since: Any, link: str = "", act: str = 
 
 
 def _conditions(rows: Iterable[ConditionRow]) -> list[shown.Attention]:
-    return [
-        _attention(
-            row.message["severity"],
-            row.message["text"],
-            row.since,
-            f"/deployments/{row.message['deployment_id']}" if row.message.get("deployment_id") else "/alerts",
-            row.message["next"],
-        )
-        for row in rows
-    ]
+    return [_condition(row) for row in rows]
+
+
+def _condition(row: ConditionRow) -> shown.Attention:
+    told = said(row.message)
+    link = f"/deployments/{told['deployment_id']}" if told["deployment_id"] else "/alerts"
+    return _attention(told["severity"], told["text"], row.since, link, told["next"])
 
 
 def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[shown.Attention]:
@@ -210,9 +210,10 @@ def _schedule(rows: Iterable[Schedule], action: str) -> shown.Rebuild | None:
     row = next((one for one in rows if one.action == action and one.spec is not None), None)
     if row is None:
         return None
+    spec = stored(ScheduleSpec, row.spec)
     return {
-        "cron": (row.spec or {})["cron"],
-        "zone": (row.spec or {})["zone"],
+        "cron": spec.cron,
+        "zone": spec.zone,
         "next_at": None if row.paused_by else iso(row.next_at),
         "paused_by": row.paused_by,
     }

@@ -8,16 +8,18 @@ from sqlalchemy.orm import load_only
 
 from core import deliveries, queries
 from core.alert_rows import ConditionRow, DeliveryRow
+from core.alerts import said
 from core.errors import Malformed, Unknown
 from core.lifecycle import FINAL, OPEN_RUNS, Status
 from core.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from core.overview import acts, fallback
 from core.overview.run import busy
 from core.overview.sight import Seen
-from core.queries import iso
 from core.quoting import quoted
 from core.schedule_rows import Schedule, ScheduleRun
+from core.schedules.sweep import of_row
 from core.services import Services
+from core.times import iso
 
 Shown = dict[str, Any]
 
@@ -118,7 +120,7 @@ def alerts(services: Services, limit: int = PAGE) -> Shown:
     channels: dict[str, dict[str, int]] = {}
     for channel, status, count in counted:
         channels.setdefault(channel, {})[status] = count
-    lasting = [{**row.message, "since": iso(row.since)} for row in open_]
+    lasting = [{**said(row.message), "since": iso(row.since)} for row in open_]
     return {"open": lasting, "notices": deliveries.listed(services, limit), "channels": channels}
 
 
@@ -167,7 +169,7 @@ def schedules(services: Services) -> list[Shown]:
 
 def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
     status = "off" if row.spec is None else "paused" if row.paused_by else "on"
-    spec: Mapping[str, Any] = row.spec or {}
+    spec: Mapping[str, Any] = of_row(row.spec) or {}
     open_run = str(run.status) if run is not None and run.status in OPEN_RUNS else None
     return {
         "alias": row.alias,
@@ -175,7 +177,7 @@ def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
         "status": status,
         "cron": spec.get("cron"),
         "zone": spec.get("zone"),
-        "changed": row.spec != row.declared,
+        "changed": of_row(row.spec) != of_row(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
         "next_at": iso(row.next_at) if status == "on" else None,

@@ -13,10 +13,10 @@ from core.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow,
 from core.occupancy import check_alone
 from core.overview import acts, eta, fallback
 from core.overview.sight import Seen
-from core.queries import iso
 from core.retention import OPEN
 from core.routing.table import SILENT_AFTER
 from core.services import Services
+from core.times import iso
 
 Shown = dict[str, Any]
 

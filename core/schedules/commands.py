@@ -64,9 +64,9 @@ def change(
 ) -> None:
     """Lays ``wanted`` (keys of ``ScheduleSpec``) over what holds. It holds until the index file says something new."""
     with _held(services, alias, action, new="cron" in wanted) as (session, row, now):
-        base = row.spec or row.declared or {}
+        base = sweep.of_row(row.spec or row.declared) or {}
         spec = validated(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
-        changes = spec != row.spec
+        changes = spec != sweep.of_row(row.spec)
         if changes:
             sweep.put(session, row, spec, now)
         words = f"{action}: {sweep.words_of(spec)}"

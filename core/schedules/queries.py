@@ -6,11 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.lifecycle import SUCCESSES
-from core.queries import iso
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import sweep
+from core.schedules.sweep import of_row
 from core.services import Services
 from core.shown import schedules as shown
+from core.times import iso
 
 
 def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
@@ -32,12 +33,13 @@ def _schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
     mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
     status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    spec = of_row(row.spec)
     seen = {
         "alias": row.alias,
         "action": row.action,
         "status": status,
-        **(row.spec or {}),
-        "changed": row.spec != row.declared,
+        **(spec or {}),
+        "changed": spec != of_row(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
         "next_at": iso(row.next_at) if status == "on" else None,

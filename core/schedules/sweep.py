@@ -7,6 +7,7 @@ one, so that any number of sweeps make one run of it; times that passed while no
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +17,7 @@ from core import alerts, cron, events
 from core.alerts import Alert
 from core.errors import LeaseLost, Refused
 from core.index_file import IndexSpec, ScheduleSpec
+from core.kept import stored
 from core.lifecycle import OPEN_RUNS, RunStatus
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import deployments, runs
@@ -79,7 +81,7 @@ def declare(services: Services) -> None:
         return
     said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in ACTIONS}
     with services.sessions() as session:
-        known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
+        known = {(row.alias, row.action): of_row(row.declared) for row in session.scalars(select(Schedule))}
     for alias, action in sorted({*said, *known}):
         wanted = said.get((alias, action))
         if wanted != known.get((alias, action)):
@@ -92,6 +94,12 @@ def _said(spec: IndexSpec, action: str) -> dict[str, object] | None:
     return found.model_dump(mode="json") if found is not None else None
 
 
+def of_row(spec: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a row says, as this release would have written it: else two releases that run side by side would each take
+    the other's rows for something that the index file says anew."""
+    return stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+
+
 def _take_over(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
     with services.sessions.begin() as session:
         row = locked(session, alias, action)
@@ -99,7 +107,7 @@ def _take_over(services: Services, alias: str, action: str, wanted: dict[str, ob
         if row is None:
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)
-        elif row.declared == wanted:
+        elif of_row(row.declared) == wanted:
             return
         row.declared = wanted
         put(session, row, wanted, now)
@@ -123,7 +131,7 @@ def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: da
 
 def begin_at(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
-    row.next_at = next_time(ScheduleSpec.model_validate(row.spec), now) if row.spec else None
+    row.next_at = next_time(stored(ScheduleSpec, row.spec), now) if row.spec else None
 
 
 def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
@@ -134,7 +142,8 @@ def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: s
 
 
 def words_of(spec: dict[str, object] | None) -> str:
-    return f"{spec['cron']} in {spec['zone']}" if spec else "off"
+    found = of_row(spec)
+    return f"{found['cron']} in {found['zone']}" if found else "off"
 
 
 # --- times that have come -----------------------------------------------------------------------------------------
@@ -154,7 +163,7 @@ def _running() -> Select[Schedule]:
 def _come(services: Services, seen: Schedule, now: datetime) -> str:
     """Writes down the newest time that has come; it stands for those before it that nobody saw."""
     assert seen.next_at is not None
-    spec = ScheduleSpec.model_validate(seen.spec)
+    spec = stored(ScheduleSpec, seen.spec)
     newest, following = _newest(spec, seen.next_at, now), next_time(spec, now)
     with services.sessions.begin() as session:
         row = locked(session, seen.alias, seen.action)
@@ -223,7 +232,7 @@ def _overdue(services: Services) -> list[str]:
 
 
 def _late(row: Schedule, now: datetime) -> bool:
-    hours = ScheduleSpec.model_validate(row.spec).success_within_hours
+    hours = stored(ScheduleSpec, row.spec).success_within_hours
     return hours is not None and now - row.waiting_since > timedelta(hours=hours)
 
 
@@ -254,13 +263,13 @@ def _overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
         runs.late(row.action),
         text,
         value=f"{waited:.4g} hours without a success",
-        bound=f"{ScheduleSpec.model_validate(row.spec).success_within_hours:g} hours",
+        bound=f"{stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
         next=f"mend that, then rollouts schedule run {row.alias} {row.action}",
     )
 
 
 def _words(row: Schedule, last: ScheduleRun | None) -> str:
-    hours = ScheduleSpec.model_validate(row.spec).success_within_hours
+    hours = stored(ScheduleSpec, row.spec).success_within_hours
     found = (
         f"the last run, due {last.nominal_at:%Y-%m-%d %H:%M} UTC, is {last.status}: {last.message}"
         if last

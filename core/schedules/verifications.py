@@ -52,7 +52,7 @@ def _opened(services: Services, alias: str, state: State) -> GateContext:
     live = services.store.aliases()
     if alias not in live:
         raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
-    memory = state["memory"] if state.get("collection") == live[alias] else {}
+    memory = state.get("memory", {}) if state.get("collection") == live[alias] else {}
     spec = commands.spec_of(services, alias, live)
     return open_existing(services, live[alias], live[alias], spec, memory)
 

@@ -21,6 +21,7 @@ from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import PointId
 from core.recovered import backup_of
 from core.steps.long import going
+from core.times import iso
 
 _LOOK = 1.0
 _PAGE = 4096
@@ -125,7 +126,7 @@ def _facts(context: StepContext, ids: list[PointId]) -> State:
         now = services.clock.now(session)
     found = manifests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
     return {
-        "at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": iso(now),
         "schema": services.store.schema(collection),
         "metadata": services.store.metadata(collection),
         "count": services.store.count(collection),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from core.experiments.assignment import share_of
 from core.index_file import CanarySpec, Stage
+from core.kept import stored
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 from core.routing import table
 from core.routing.route import Route
@@ -21,7 +22,7 @@ def shift(context: StepContext) -> Outcome:
     """One look. Safe to run twice: the route that is set already stays, and a look repeated is a look more.
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
-    stage, spec = Stage.model_validate(context.arguments), context.deployment.spec.canary
+    stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
     barred = shut(context) or _unfit(context) or limiting.restrict(context)
     if barred:
         return Reject(barred)
@@ -42,7 +43,7 @@ def shift(context: StepContext) -> Outcome:
 def guard(context: StepContext) -> Outcome:
     """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
     comes of it. Safe to run twice, as every look."""
-    stage, spec = Stage.model_validate(context.arguments), context.deployment.spec.canary
+    stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
     barred = _unfit(context)
     if barred:
         return Reject(barred)

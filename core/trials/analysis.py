@@ -26,8 +26,10 @@ from core.experiments import (
     srm_chi_square,
     srm_sequential,
 )
+from core.kept import stored
 from core.services import Services
 from core.stamps import read_stamp
+from core.times import iso
 from core.trials import preference
 from core.trials.evidence import Evidence, Reading, counted, read
 
@@ -40,7 +42,7 @@ def analyse(services: Services, row: Experiment) -> Report:
     what cannot be checked is not judged."""
     if row.started_at is None:
         raise Refused(f"experiment {row.id} was never started; there is nothing to report")
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     analysis = _interleaved if spec.mode == "interleave" else _compared_arms
     return analysis(services, row, spec, _changed(services, spec.arms))
 
@@ -103,14 +105,15 @@ def _days(row: Experiment, now: datetime) -> float:
 
 
 def _facts(row: Experiment, now: datetime, days: float) -> Report:
+    spec = stored(ExperimentSpec, row.spec)
     return {
         "id": row.id,
         "name": row.name,
         "alias": row.alias,
         "status": str(row.status),
-        "mode": row.spec["mode"],
-        "goal": row.spec["goal"],
-        "at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "mode": spec.mode,
+        "goal": spec.goal,
+        "at": iso(now),
         "days": round(days, 6),
         "look": row.looks + 1,
         "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
@@ -122,7 +125,7 @@ def _facts(row: Experiment, now: datetime, days: float) -> Report:
 
 def _compared(reading: Reading, spec: ExperimentSpec, before: Report) -> list[Comparison]:
     """Every metric of every treatment; p is the smallest over all looks, as the sequence has it."""
-    lowest = {(one["metric"], one["variant"]): one["p"] for one in before.get("comparisons", [])}
+    lowest = {(one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])}
     found = [_compare(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
     return [_with_p(one, lowest.get((one.metric, one.variant))) for one in found]
 

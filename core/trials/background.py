@@ -20,6 +20,7 @@ from core.experiments import Estimate, Moments, Sums
 from core.experiments import moments as tallies
 from core.experiments.assignment import BASIS
 from core.experiments.comparison import LEAST_UNITS
+from core.kept import stored
 from core.measures import histogram
 from core.routing.route import LIVE
 from core.tally import GROUPS, Grid, Tally
@@ -106,7 +107,7 @@ class Background:
         return list(map(self._read, rows))
 
     def _read(self, row: Experiment) -> _Past:
-        spec = ExperimentSpec.model_validate(row.spec)
+        spec = stored(ExperimentSpec, row.spec)
         found = read(self._session, row.id, spec, self._at)
         return _Past(row, spec, found.now, found.closed)
 

@@ -7,6 +7,7 @@ from core.experiment_rows import Experiment
 from core.experiment_spec import ArmSpec, ExperimentSpec
 from core.experiments.canary import Breakers
 from core.experiments.canary import tripped as over_limits
+from core.kept import stored
 from core.routing import enrolment
 from core.services import Services
 from core.tally import Tally
@@ -16,7 +17,7 @@ _RECENT = timedelta(minutes=10)
 
 def tripped(services: Services, row: Experiment, now: datetime) -> str:
     """Why the treatments must not be served any longer, or nothing."""
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     return next((why for arm in spec.treatments if (why := _arm(services, row, arm, now))), "")
 
 

@@ -17,6 +17,7 @@ from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
+from core.kept import stored
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
 from core.naming import check_name
 from core.quoting import LONGEST, cut, quoted
@@ -24,6 +25,7 @@ from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
 from core.stamps import read_stamp
+from core.times import iso
 
 
 def create(
@@ -173,7 +175,7 @@ def _changed(services: Services, experiment_id: str, change: Any) -> str:
 
 def _start(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
     status = experiment_after(row.status, ExperimentEvent.START)
-    spec = ExperimentSpec.model_validate(row.spec)
+    spec = stored(ExperimentSpec, row.spec)
     table.hold(services, session, row.route)
     occupancy.check_alone(session, row.route)
     now = services.clock.now(session)
@@ -190,8 +192,8 @@ def _start(services: Services, session: Session, row: Experiment, actor: str, re
 
 
 def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
-    spec = ExperimentSpec.model_validate(row.spec)
-    row.stages = [*row.stages, {"coverage": coverage, "started_at": _iso(services.clock.now(session))}]
+    spec = stored(ExperimentSpec, row.spec)
+    row.stages = [*row.stages, {"coverage": coverage, "started_at": iso(services.clock.now(session))}]
     table.put_within(
         services,
         session,
@@ -284,7 +286,3 @@ def _record(
 ) -> None:
     detail = f"{row.id} {row.name}: {detail}"
     events.record(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,6 +18,7 @@ from core.errors import AppError
 from core.experiment_rows import Experiment, LookRow
 from core.experiment_spec import ExperimentSpec
 from core.experiments import Action
+from core.kept import stored
 from core.lifecycle import ExperimentEvent, ExperimentStatus
 from core.models import Deployment
 from core.services import Services
@@ -101,7 +102,7 @@ def _look(services: Services, seen: Experiment) -> str:
 
 def _write(services: Services, session: Session, row: Experiment, report: Report) -> None:
     row.looks, row.decision = row.looks + 1, report["decision"]
-    wait = timedelta(minutes=ExperimentSpec.model_validate(row.spec).look_minutes)
+    wait = timedelta(minutes=stored(ExperimentSpec, row.spec).look_minutes)
     row.next_look_at = services.clock.now(session) + wait
     at = datetime.fromisoformat(report["at"])
     session.add(LookRow(experiment_id=row.id, number=row.looks, at=at, report=report))
@@ -148,7 +149,7 @@ def _to_ship(now: datetime) -> Any:
 def _ship(services: Services, row: Experiment) -> str:
     """Begins the deployment of the collection that won, once: one that was begun before a crash is known by its
     actor."""
-    spec, actor = ExperimentSpec.model_validate(row.spec), f"experiment {row.id}"
+    spec, actor = stored(ExperimentSpec, row.spec), f"experiment {row.id}"
     if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:
         return ""
     winner = next(arm.collection for arm in spec.arms if arm.variant == row.decision["variant"])

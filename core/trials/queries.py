@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 
 from core.experiment_rows import Experiment, LookRow
-from core.queries import iso
+from core.experiment_spec import ExperimentSpec
+from core.kept import stored
 from core.services import Services
 from core.shown import experiments as shown
+from core.times import iso
 from core.trials import commands
 from core.trials.analysis import Report, analyse
 
@@ -52,7 +54,9 @@ def report(services: Services, experiment: str) -> Report:
 
 
 def _look(report: Report) -> dict[str, Any]:
-    return {name: report[name] for name in ("at", "days", "comparisons", "decision")}
+    """Of a report that may be of a release which knew less."""
+    neutral: dict[str, Any] = {"at": None, "days": 0.0, "comparisons": [], "decision": None}
+    return {name: report.get(name, value) for name, value in neutral.items()}
 
 
 def _summary(row: Experiment) -> shown.ExperimentSummary:
@@ -63,7 +67,7 @@ def _summary(row: Experiment) -> shown.ExperimentSummary:
         "status": str(row.status),
         "message": row.message,
         "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
-        "mode": row.spec["mode"],
+        "mode": stored(ExperimentSpec, row.spec).mode,
         "looks_taken": row.looks,
         "last_decision": row.decision.get("action"),
         "deployment_id": row.deployment_id,

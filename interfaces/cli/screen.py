@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from core.times import as_text
+
 #: A pipe has no width; lines are cut for nobody there.
 _PIPE_WIDTH = 240
 
@@ -67,7 +69,7 @@ def note(text: str) -> None:
 
 def emit(content: Any) -> None:
     """The one JSON document of ``--json``."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=as_text))
 
 
 def plain(text: object, keep: str = "") -> str:

@@ -11,6 +11,7 @@ from core.lifecycle import MOVING, Status
 from core.ports import PointId
 from core.records import OURS
 from core.routing import Answer
+from core.times import as_text
 from core.versions import without_credentials
 from interfaces.mcp.words import for_agents
 
@@ -152,7 +153,7 @@ def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool
         if key == OURS:
             continue
         shown = _shortened(value, min(TEXT, room // 2))
-        size = len(json.dumps({key: shown}, ensure_ascii=False, default=str))
+        size = len(json.dumps({key: shown}, ensure_ascii=False, default=as_text))
         cut |= shown != value or size > room
         if size <= room:
             kept[key], room = shown, room - size

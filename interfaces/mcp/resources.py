@@ -9,6 +9,7 @@ from core import queries
 from core.errors import Refused
 from core.services import Services
 from core.shown import deployments as shown
+from core.times import as_text
 from interfaces.mcp.guard import IN_RESOURCES, Guard
 
 
@@ -42,4 +43,4 @@ _JSON = "application/json"
 
 
 def _text(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, default=str)
+    return json.dumps(content, ensure_ascii=False, default=as_text)

@@ -15,6 +15,7 @@ from adapters.alerts.webhook import signature
 from core.alert_spec import AlertsSpec, Severity
 from core.errors import Refused, Unavailable
 from core.ports import Notice
+from core.times import iso
 from tests.receivers import Receiver, http_receiver, smtp_receiver, told
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -241,6 +242,6 @@ def test_alertmanager_is_told_when_it_began_and_when_it_ended():
     assert headers["path"] == "/api/v2/alerts"
     assert headers["authorization"] == f"Bearer {KEY}"
     assert begun["labels"] == ended["labels"]
-    assert begun["startsAt"] == ended["startsAt"] == SINCE.isoformat()
+    assert begun["startsAt"] == ended["startsAt"] == iso(SINCE)
     assert datetime.fromisoformat(begun["endsAt"]) > SINCE + timedelta(hours=4)
     assert datetime.fromisoformat(ended["endsAt"]) == over.at

@@ -22,6 +22,7 @@ from core.naming import check_name
 from core.once import key_of, once
 from core.quoting import quoted
 from core.services import Services
+from core.times import as_text
 from core.tokens import Caller
 from interfaces.http.house import House, of
 from interfaces.http.security import allowed
@@ -105,7 +106,7 @@ def route(endpoint: Endpoint) -> Route:
 
 def rendered(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON has no word for infinity, nor for what is no number: they become null."""
-    text = json.dumps(_finite(content), ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(_finite(content), ensure_ascii=False, default=as_text, allow_nan=False)
     return Response(text, status, headers, "application/json")
 
 

@@ -21,6 +21,7 @@ from core.errors import AppError, Malformed
 from core.index_file import validated
 from core.quoting import quoted
 from core.services import Services
+from core.times import as_text
 from interfaces.http import problems
 from interfaces.http.api.endpoint import Query
 from interfaces.http.api.requests import Word
@@ -77,7 +78,7 @@ class _Listener:
         self.told |= {event["id"] for event in new}
         self.told = {id for id in self.told if id > max(self.told) - _AGAIN}
         return [
-            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=str), id=str(event["id"]), event="change")
+            ServerSentEvent(json.dumps(event, ensure_ascii=False, default=as_text), id=str(event["id"]), event="change")
             for event in new
         ]
 

@@ -22,8 +22,8 @@ from adapters import database
 from core.errors import AppError
 from core.overview import home
 from core.overview.sight import Seen
-from core.queries import iso
 from core.services import Services
+from core.times import iso
 from core.tokens import Caller
 from interfaces.http import problems
 from interfaces.http.house import House, of

@@ -1,0 +1,19 @@
+"""How times are written wherever they leave the program: UTC in ISO 8601, to the millisecond, with Z."""
+
+from datetime import UTC, datetime
+from typing import Any, overload
+
+
+@overload
+def iso(moment: datetime) -> str: ...
+@overload
+def iso(moment: datetime | None) -> str | None: ...
+def iso(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_text(value: Any) -> str:
+    """For ``json.dumps``, of what JSON has no word for."""
+    return iso(value) if isinstance(value, datetime) else str(value)

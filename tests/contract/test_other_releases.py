@@ -1,0 +1,336 @@
+"""Rows of the release before, and rows that the next one might write: this release reads both, since while workers are
+updated one after the other, all of them work on the same rows."""
+
+import json
+import sqlite3
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import JSON, select
+from starlette.testclient import TestClient
+
+from core import census, deliveries, manifests, traffic
+from core.alert_rows import NoticeRow
+from core.alert_spec import Severity
+from core.alerts import notice
+from core.errors import Refused, Unavailable
+from core.experiment_rows import SketchRow
+from core.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
+from core.experiments.team_draft import Draft, Place
+from core.index_file import IndexSpec, ScheduleSpec
+from core.kept import known, stored
+from core.manifests import Manifest
+from core.models import Base, Deployment, RouteRow, TrafficRow
+from core.ports import AlertChannel
+from core.routing import table
+from core.schedule_rows import Schedule
+from core.schedules import sweep
+from core.settings import Settings
+from core.stamps import KEY, Stamp
+from core.tally import Grid, Tally
+from core.trials import folding, looking
+from interfaces.http.api import ENDPOINTS, PREFIX
+from interfaces.http.app import make_app
+from tests.world import World
+
+FROZEN = sorted((Path(__file__).parents[1] / "frozen").glob("*.sql"))
+PAGES = ("/", "/indexes/docs", "/deployments", "/deployments/{deployment}", "/schedules", "/alerts", "/events")
+NEW = "of_another_release"
+#: Where a model stands in the JSON of a row: from there on its keys are known, and the next release may add one.
+PLACES = {
+    ("deployments", "spec"): [
+        (),
+        *(("soak",), ("canary",), ("canary", "breakers"), ("canary", "stages", 0), ("retention",), ("embedding",)),
+        *(
+            ("collection",),
+            ("rebuild",),
+            ("validation",),
+            ("validation", "samples"),
+            ("validation", "checks", "overlap"),
+        ),
+    ],
+    ("experiments", "spec"): [(), ("arms", 0), ("metrics", 0)],
+    ("steps", "arguments"): [()],
+    ("routes", "arms"): [(0,)],
+    ("experiments", "stages"): [(0,)],
+}
+
+
+@pytest.fixture(params=FROZEN, ids=lambda file: file.stem)
+def database(request, tmp_path):
+    """A database as that release left it."""
+    file = tmp_path / "state.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript(request.param.read_text(encoding="utf-8"))
+    connection.close()
+    return file
+
+
+def opened(database):
+    """This release at work on it; nobody has taken its alerts yet."""
+    world = World(database.parent, f"sqlite:///{database}")
+    world.clock.moment = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
+    world.taken = []
+    for name in ("dead", "inbox"):
+        world.channels[name] = AlertChannel(name, Severity.INFO, world.taken.append)
+    return world
+
+
+@pytest.fixture
+def world(database):
+    made = opened(database)
+    yield made
+    made.close()
+
+
+def json_columns():
+    for one in Base.metadata.sorted_tables:
+        for column in one.columns:
+            if isinstance(column.type, JSON):
+                yield one.name, column.name
+
+
+def change(database, how):
+    """Every JSON value of the database, as ``how(table, column, value)`` makes it."""
+    with sqlite3.connect(database) as connection:
+        for name, column in json_columns():
+            found = connection.execute(f"SELECT DISTINCT {column} FROM {name}").fetchall()  # noqa: S608
+            for (text,) in found:
+                if text is not None:
+                    changed = json.dumps(how(name, column, json.loads(text)))
+                    connection.execute(f"UPDATE {name} SET {column} = ? WHERE {column} = ?", (changed, text))  # noqa: S608
+    connection.close()
+
+
+def at(value, path):
+    for part in path:
+        there = isinstance(value, list) or part in value
+        value = value[part] if value and there and value[part] is not None else None
+        if value is None:
+            return None
+    return value
+
+
+def newer(name, column, value):
+    """With keys that this release does not know, wherever a model or an object of ours stands."""
+    for path in PLACES.get((name, column), [()]):
+        found = at(value, path)
+        if isinstance(found, dict):
+            found[NEW] = {"a": [1]}
+    return value
+
+
+def older(name, column, value):
+    """Without what has a default, and so may have come later."""
+    if (name, column) == ("deployments", "spec"):
+        return _without_defaults(IndexSpec, value)
+    if (name, column) == ("experiments", "spec"):
+        arms = [_without_defaults(ArmSpec, arm) for arm in value["arms"]]
+        metrics = [_without_defaults(MetricSpec, metric) for metric in value["metrics"]]
+        return {**_without_defaults(ExperimentSpec, value), "arms": arms, "metrics": metrics}
+    if name == "schedules":
+        return _without_defaults(ScheduleSpec, value)
+    if column == "message":
+        return {key: part for key, part in value.items() if key not in ("value", "bound", "next", "deployment_id")}
+    if column == "tally":
+        return {key: part for key, part in value.items() if key in ("cells", "failed")}
+    return {} if column == "facts" else value
+
+
+def _without_defaults(model, value):
+    return {key: part for key, part in value.items() if key not in model.model_fields or _is_needed(model, key)}
+
+
+def _is_needed(model, key):
+    return model.model_fields[key].is_required() or key in ("source", "embedding", "canary", "goal", "kind")
+
+
+def names(world):
+    with world.services.sessions() as session:
+        found = session.scalars(select(Deployment).where(Deployment.alias == "docs")).all()
+    return {"alias": "docs", "deployment": found[-1].id, "experiment": "colours", "action": "rebuild", "backup": "b"}
+
+
+def look_at_everything(world):
+    """Every look that a person or a program has, with the answer 200, and all that is done in the background."""
+    given, wrong = names(world), {}
+    app = make_app(world.services, Settings())
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
+        looks = [one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path]
+        asked = {"/indexes/{alias}/diff": "?one=1&other=2"}
+        for path in [*(PREFIX + look + asked.get(look, "") for look in looks), *PAGES]:
+            answer = client.get(path.format(**given))
+            if answer.status_code != 200 and "diff" not in path:  # there are no collections to compare
+                wrong[path] = answer.text[:300]
+    assert wrong == {}
+    assert table.current(world.services, "docs").version > 0
+    assert census.take(world.services)
+    deliveries.deliver_due(world.services)
+    sweep.sweep(world.services)
+    looking.look_due(world.services)
+    folding.fold(world.services)
+
+
+def test_there_are_rows_of_a_release():
+    assert FROZEN
+
+
+def test_rows_of_the_release_before_are_read(world):
+    look_at_everything(world)
+    assert len(world.taken) >= 30
+
+
+@pytest.mark.parametrize("how", [newer, older])
+def test_rows_of_a_release_that_knows_more_or_less_are_read(database, how):
+    change(database, how)
+    world = opened(database)
+    try:
+        look_at_everything(world)
+        assert len(world.taken) >= 30
+        assert all(one.text for one in world.taken)
+    finally:
+        world.close()
+
+
+def test_both_releases_see_the_same_schedule_in_the_index_file(database):
+    """Else each sweep of one would undo what a person has set, and the next one of the other."""
+    change(database, lambda name, column, value: newer(name, column, value) if name == "schedules" else value)
+    world = opened(database)
+    world.declare("docs", source="jsonl:docs.jsonl", rebuild="0 2 * * *")
+    with world.services.sessions.begin() as session:
+        row = session.scalars(select(Schedule).where(Schedule.alias == "docs")).one()
+        row.spec = {**row.spec, "cron": "0 5 * * *"}
+    sweep.declare(world.services)
+    with world.services.sessions() as session:
+        row = session.scalars(select(Schedule).where(Schedule.alias == "docs")).one()
+    assert row.spec["cron"] == "0 5 * * *"
+    assert NEW in row.declared
+    world.close()
+
+
+def test_sums_of_the_next_release_outlive_a_fold_by_this_one(database):
+    def counted(name, column, value):
+        return {**value, "refused": 3, "shape": {"a": 1}} if column == "tally" else value
+
+    change(database, counted)
+    world = opened(database)
+    with world.services.sessions() as session:
+        before = session.query(TrafficRow).count(), session.query(SketchRow).count()
+        calls = sum(Tally.from_json(row.tally).calls for row in session.scalars(select(TrafficRow)))
+    world.clock.move(30 * 86_400)
+    traffic.fold(world.services)
+    with world.services.sessions() as session:
+        rows = session.scalars(select(TrafficRow)).all()
+        assert sum(row.tally["refused"] for row in rows) == 3 * before[0]
+        assert sum(Tally.from_json(row.tally).calls for row in rows) == calls
+    assert len(rows) < before[0]
+    world.close()
+
+
+# --- one at a time ------------------------------------------------------------------------------------------------
+
+
+WHOLE = {
+    "cells": [[1, 2], [100, 101], [3, 4]],
+    "failed": [[1], [1]],
+    "nothing": [[2], [1]],
+    "seconds": 0.5,
+    "fallbacks": 1,
+    "anonymous": 2,
+    "pairs": 1,
+    "overlap": 0.9,
+    "overlap_squares": 0.81,
+    "log_ratio": 0.1,
+    "log_ratio_squares": 0.01,
+}
+
+
+def test_a_tally_is_read_as_it_was_written():
+    assert Tally.from_json(WHOLE).to_json() == WHOLE
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_tally_without_a_sum_has_nothing_there(name):
+    read = Tally.from_json({key: value for key, value in WHOLE.items() if key != name})
+    lacking = read.to_json()
+    assert lacking == {**WHOLE, name: Tally().to_json()[name]}
+    total = Tally()
+    total.merge(read)
+    assert total.condensed().to_json().keys() == WHOLE.keys()
+
+
+def test_a_tally_keeps_the_sums_it_does_not_know():
+    total = Tally()
+    for _ in range(2):
+        total.merge(Tally.from_json({**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}))
+    written = total.condensed().to_json()
+    assert (written["refused"], written["waited"]) == (6, 0.5)
+    assert not {"note", "more"} & written.keys()
+
+
+def test_a_grid_takes_a_tally_without_cells():
+    grid = Grid()
+    grid.add({})
+    grid.add(WHOLE)
+    assert grid.calls == 7
+
+
+def test_a_draft_of_the_next_release_is_read():
+    draft = Draft((Place("a", "control", False), Place(2, "treatment", True)), triggered=True)
+    written = json.loads(json.dumps(draft.to_json()))
+    assert Draft.from_json(written) == draft
+    longer = {**written, "places": [[*place, 0.5] for place in written["places"]], NEW: 1}
+    assert Draft.from_json(longer) == draft
+
+
+def test_an_alert_of_a_severity_that_is_not_known_is_told_as_an_error(world):
+    with world.services.sessions() as session:
+        message = session.scalars(select(NoticeRow)).first().message
+    assert notice({**message, "severity": "critical", NEW: 1}).severity == Severity.ERROR
+
+
+def test_a_manifest_with_more_is_read_and_one_with_less_is_refused_by_name():
+    manifest = Manifest("b1", "docs", "docs_1", 1, "", "anna", "", "1.16", {}, {}, 1, 1, [], [], {})
+
+    def sealed(**changes):
+        content = {name: value for name, value in {**asdict(manifest), **changes}.items() if value is not Ellipsis}
+        return json.dumps({**content, "seal": manifests._sealed(content)})
+
+    assert Manifest.of(sealed(**{NEW: 1}), "b1") == manifest
+    with pytest.raises(Refused, match=r"backup b1: Manifest was written by another release .*\(low missing\)"):
+        Manifest.of(sealed(low=...), "b1")
+
+
+def test_a_stamp_with_more_and_a_stamp_with_less_are_read():
+    content = {"deployment": "d", "alias": "docs", "number": 1, NEW: 1}
+    assert Stamp.of({KEY: content}) == Stamp("d", "docs", 1)
+    embedding = {"model": "hashing:8", "text": "{text}", NEW: 1}
+    assert Stamp.of({KEY: {**content, "embedding": embedding}}).spec.model == "hashing:8"
+
+
+def test_a_row_is_read_where_a_person_would_be_refused():
+    content = {"cron": "0 2 * * *", NEW: 1}
+    assert stored(ScheduleSpec, content) == ScheduleSpec(cron="0 2 * * *")
+    with pytest.raises(ValidationError):
+        ScheduleSpec.model_validate(content)
+
+
+def test_what_cannot_be_read_is_left_to_a_process_that_can():
+    with pytest.raises(Unavailable, match=r"ScheduleSpec was written by another release .*misfire"):
+        stored(ScheduleSpec, {"cron": "0 2 * * *", "misfire": "thrice"})
+    with pytest.raises(Unavailable, match="document, team missing"):
+        known(Place, {"credited": True})
+
+
+def test_a_route_of_the_next_release_still_leads_to_its_arms(database):
+    change(database, newer)
+    world = opened(database)
+    with world.services.sessions() as session:
+        arms = session.scalars(select(RouteRow.arms).where(RouteRow.experiment_id.is_not(None))).one()
+    assert NEW in arms[0]
+    route = table.current(world.services, "shop")
+    assert {route.variant(bucket) for bucket in range(0, 10_000, 100)} == {"control", "treatment"}
+    world.close()
