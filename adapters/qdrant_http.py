@@ -130,6 +130,9 @@ def patience(seconds: float) -> httpx.Timeout:
 
 
 def path_of(*parts: str) -> str:
+    """Raises Refused for a name that would lead elsewhere: no quoting helps against "..", nor an empty one."""
+    if wrong := [part for part in parts if part in ("", ".", "..")]:
+        raise Refused(f"Qdrant answers no request for the name {wrong[0]!r}")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 

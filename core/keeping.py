@@ -17,7 +17,7 @@ from core.errors import Refused
 from core.index_file import IndexSpec, RetentionSpec
 from core.lifecycle import Status
 from core.models import Deletion, Deployment
-from core.naming import check_name
+from core.naming import check_found_name
 from core.services import Services
 
 _MINUTES_A_DAY = 1440.0
@@ -97,7 +97,7 @@ def schedule(
 def keep(services: Services, collection: str, *, actor: str, reason: str = "") -> dict[str, str]:
     """Cancels the deletion of ``collection``; none is written down for it again unless a person asks. Raises Refused
     where there is none, or where it has begun."""
-    check_name("collection", collection)
+    check_found_name("collection", collection)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from core.errors import Unknown
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
-from core.naming import check_name
+from core.naming import check_found_name
 from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
@@ -34,7 +34,7 @@ class _Now:
 def versions(services: Services, alias: str) -> shown.Versions:
     """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     aliases = services.store.aliases()
     return listed(services, alias, aliases, services.store.collections())
 
@@ -63,7 +63,7 @@ def number_of(services: Services, collection: str) -> int | None:
 
 def find(services: Services, alias: str, named: str) -> Version:
     """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     with services.sessions() as session:
         rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)

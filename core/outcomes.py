@@ -15,6 +15,7 @@ from core.claims import Claim, current_step, fence, knock_for, moves
 from core.index_file import IndexSpec
 from core.lifecycle import Event, Status, StepStatus
 from core.models import Deployment, StepRow
+from core.naming import shell_word
 from core.plan import Done, Hold, Outcome, Reject, Wait
 from core.services import Services
 from core.writer import Writer, Written
@@ -217,7 +218,7 @@ def _finish(writer: Writer, outcome: Finish) -> Written:
         return _finished(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        message += f"; {_replaced(writer, row.blue)} `rollouts rollback {row.alias}`"
+        message += f"; {_replaced(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return Written(message)

@@ -126,7 +126,8 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     A backup that reads it is waited for and does not count. Qdrant's aliases are looked at last. Raises Unavailable if
     they cannot be, Refused if the index file cannot be read.
     """
-    readers = [alias for alias, spec in services.indexes().items() if spec.source == f"collection:{collection}"]
+    declared = services.indexes().items()
+    readers = [alias for alias, spec in declared if recovered.reads_collection(spec.source, collection)]
     found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
         Deployment.blue == collection,

@@ -48,4 +48,5 @@ def open_source(
         raise Refused(f"source {text!r} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl")
     if not where.strip():
         raise Refused(f"source {text!r} names nothing after {kind}:")
-    return SOURCES[kind](where.strip(), roots, store, crawl, shelf)
+    where = where if kind == "collection" else where.strip()
+    return SOURCES[kind](where, roots, store, crawl, shelf)

@@ -14,7 +14,7 @@ from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.manifests import Manifest
 from core.models import Deployment, Version
-from core.naming import check_name, collection_name
+from core.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
 from core.occupancy import open_deployment
 from core.plan import Plan
 from core.restorable import check_server
@@ -28,7 +28,7 @@ def create(
 ) -> str:
     """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
     the index, the oldest of this alias are removed when it is made, so that so many are left."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     _check_keep(keep)
     check_server(services.store)
     collection = queries.get_collection_for_alias(services, alias)
@@ -47,6 +47,7 @@ def begin(
 ) -> str:
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
     check_server(services.store)
+    _check_length(collection)
     spec = commands.spec_of(services, alias, {alias: collection})
     with services.sessions() as session:
         known = session.get(Version, collection)
@@ -179,6 +180,16 @@ def _check_alone(session: Session, alias: str, kind: str) -> None:
         )
 
 
+def _check_length(collection: str) -> None:
+    """Asked without waiting, the server says nothing of a snapshot that it could not make."""
+    length = len(collection.encode())
+    if length > LONGEST_WITH_SNAPSHOT:
+        raise Refused(
+            f"the name of collection {collection[:40]}… has {length} bytes, and Qdrant makes no snapshot of more "
+            f"than {LONGEST_WITH_SNAPSHOT}: copy it under a shorter name (a deployment from `collection:NAME`)"
+        )
+
+
 def _check_keep(keep: object) -> None:
     if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
         raise Refused(f"keep is {keep!r}; expected how many backups to keep, 1 or more")
@@ -188,7 +199,7 @@ def _chosen(services: Services, backup: str | None, alias: str | None) -> Manife
     if (backup is None) == (alias is None):
         raise Refused("name either a backup or an alias, whose latest backup is taken then")
     if backup is None:
-        backup = latest(services, check_name("alias", alias))
+        backup = latest(services, check_found_name("alias", alias))
     return restorable.fitting(services.store, services.shelf, check_name("backup", backup))
 
 

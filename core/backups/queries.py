@@ -6,6 +6,7 @@ from core import manifests, queries
 from core.errors import Refused, Unknown
 from core.lifecycle import Status
 from core.models import Deployment
+from core.naming import shell_word
 from core.services import Services
 from core.shown.backups import Backup, Verification
 
@@ -52,7 +53,9 @@ def latest(services: Services, alias: str) -> str:
     for found in listed(services, alias):
         if found["status"] == "done":
             return str(found["backup_id"])
-    raise Unknown(f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {alias}`")
+    raise Unknown(
+        f"there is no backup of {alias} in {services.shelf.address}; `rollouts backup create {shell_word(alias)}`"
+    )
 
 
 def _kept(services: Services, backup: str, run: Deployment | None) -> Backup:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from core import aliases, events, occupancy, retention
-from core.commands.specs import listed, serving
+from core.commands.specs import check_alias, listed, serving
 from core.errors import Refused, Unknown
 from core.models import AliasState, Deletion
-from core.naming import check_name
+from core.naming import check_found_name
 from core.services import Services
 
 GRACE_MINUTES = 60.0
@@ -16,8 +16,11 @@ def create_alias(
     services: Services, alias: str, collection: str, *, force: bool = False, actor: str, reason: str = ""
 ) -> dict[str, Any]:
     """Makes the alias. One that points elsewhere is refused unless ``force``; one that is there already stays."""
-    _check_names(services, alias, collection)
-    current = services.store.aliases().get(alias)
+    live = services.store.aliases()
+    if alias not in live:
+        check_alias(services, alias, live)
+    _check_move(services, alias, collection)
+    current = live.get(alias)
     if current not in (None, collection) and not force:
         raise Refused(f"alias {alias} exists and points to {current}; use switch, or force to repoint it")
     moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
@@ -28,8 +31,8 @@ def switch_alias(
     services: Services, alias: str, collection: str, *, delete_old: bool = False, actor: str, reason: str = ""
 ) -> dict[str, Any]:
     """Repoints an existing alias; already there is no change. ``delete_old`` writes the old one's deletion down."""
-    _check_names(services, alias, collection)
     current = serving(services.store.aliases(), alias)
+    _check_move(services, alias, collection)
     moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
     old = moved.previous if moved.moved else current
     if delete_old and moved.moved and old:
@@ -39,9 +42,9 @@ def switch_alias(
 
 def delete_alias(services: Services, alias: str, *, actor: str, reason: str = "") -> dict[str, Any]:
     """Removes the alias; asked again, there is nothing left to remove. An alias nobody knows is refused."""
-    check_name("alias", alias)
     current = services.store.aliases().get(alias)
     if current is None:
+        check_found_name("alias", alias)
         _check_was_deleted(services, alias)
         _unchanged(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
@@ -58,7 +61,7 @@ def safe_delete_collection(
     reason: str = "asked for",
 ) -> dict[str, Any]:
     """Writes a deletion down, to be carried out after the grace period if nothing uses the collection then."""
-    check_name("collection", collection)
+    check_found_name("collection", collection)
     if not 0 <= grace_period_minutes < 60 * 24 * 3650:
         raise Refused(f"grace_period_minutes is {grace_period_minutes:g}, expected 0 to 5256000 (ten years)")
     if collection not in services.store.collections():
@@ -74,9 +77,8 @@ def safe_delete_collection(
         return {"scheduled": True, "delete_after": _iso(row), "reason": row.reason}
 
 
-def _check_names(services: Services, alias: str, collection: str) -> None:
-    check_name("alias", alias)
-    check_name("collection", collection)
+def _check_move(services: Services, alias: str, collection: str) -> None:
+    check_found_name("collection", collection)
     occupancy.check_free(services, alias)
     if alias in services.store.collections():
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")

@@ -16,7 +16,7 @@ from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from core.index_file.schedule import Scheduled
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
-from core.naming import check_name
+from core.naming import check_found_name
 
 
 class IndexSpec(Strict):
@@ -64,7 +64,7 @@ class IndexFile(Strict):
     @classmethod
     def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
         try:
-            return {check_name("index", alias): spec for alias, spec in indexes.items()}
+            return {check_found_name("index", alias): spec for alias, spec in indexes.items()}
         except Refused as error:
             raise ValueError(str(error)) from None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only, selectinload
@@ -159,7 +160,9 @@ def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[sh
     if found == meant.desired or meant.changed_at > seen.at:
         return []
     said = f"Qdrant's alias leads to {found or 'nothing'}, and was last set to {meant.desired}"
-    return [_attention("error", said, seen.at, f"/indexes/{alias}", "see who moved it: `rollouts events`")]
+    return [
+        _attention("error", said, seen.at, f"/indexes/{quote(alias, safe='')}", "see who moved it: `rollouts events`")
+    ]
 
 
 def _live(collection: str | None, version: Version | None, meant: AliasState | None) -> shown.Live | None:

@@ -18,7 +18,7 @@ from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMEN
 from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
-from core.naming import check_name
+from core.naming import check_found_name, check_name
 from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
@@ -222,7 +222,7 @@ def _spec(
     metrics: Sequence[str | Mapping[str, Any]] | None,
     options: Mapping[str, Any],
 ) -> ExperimentSpec:
-    collections = [check_name("collection", name) for name in (control, *treatments)]
+    collections = [check_found_name("collection", name) for name in (control, *treatments)]
     there = services.store.collections()
     for collection in collections:
         if collection not in there:
@@ -261,7 +261,7 @@ def _identity(services: Services, collection: str) -> str | None:
 def _alias(services: Services, control: str, alias: str | None) -> str | None:
     found = services.store.aliases()
     if alias is not None:
-        check_name("alias", alias)
+        check_found_name("alias", alias)
         if found.get(alias) != control:
             raise Refused(f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control {control}")
         return alias

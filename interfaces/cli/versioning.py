@@ -6,6 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from core import adoption, collecting, comparing, keeping, lineage
+from core.naming import shell_word
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, actor, opened
 
@@ -22,7 +23,12 @@ def versions(alias: str, as_json: bool) -> int:
     out = screen.console()
     out.print(rows)
     if any(row["number"] is None for row in seen["versions"]):
-        out.print(Text(f"the live collection was made by somebody else; `rollouts adopt {alias}` takes it on", "dim"))
+        out.print(
+            Text(
+                f"the live collection was made by somebody else; `rollouts adopt {shell_word(alias)}` takes it on",
+                "dim",
+            )
+        )
     return DONE
 
 

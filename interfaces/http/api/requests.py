@@ -5,13 +5,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from core.lifecycle import Status
+from core.naming import LONGEST
 from interfaces.http.api.endpoint import Body, Query
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+#: Of an alias or a collection, which others may have named.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many.")]
-Alias = Annotated[Word | None, Field(description="Only those of this index.")]
+Alias = Annotated[Name | None, Field(description="Only those of this index.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
@@ -49,8 +52,8 @@ class Listed(OfIndex):
 
 
 class Difference(Query):
-    one: Word = Field(description="A version: its number or collection.")
-    other: Word = Field(description="The version it is compared with.")
+    one: Name = Field(description="A version: its number or collection.")
+    other: Name = Field(description="The version it is compared with.")
     sample: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Records to compare.")
 
 
@@ -95,11 +98,11 @@ class Search(Searching):
 
 
 class Deploy(Reasoned):
-    alias: Word
+    alias: Name
     source: Text | None = Field(
         None, description="As in the index file, `python:` and `sql:` excepted; else the index file's."
     )
-    collection: Word | None = Field(None, description="Take this collection instead of building one.")
+    collection: Name | None = Field(None, description="Take this collection instead of building one.")
     strategy: Word | None = None
     validation_queries: Annotated[list[Text], Field(max_length=1000)] | None = None
     rollback_on_failure: bool | None = None
@@ -116,13 +119,13 @@ class Promote(Reasoned):
 
 
 class NewAlias(Reasoned):
-    alias: Word
-    collection: Word
+    alias: Name
+    collection: Name
     force: bool = Field(False, description="Repoint an alias that points elsewhere.")
 
 
 class Switch(Reasoned):
-    collection: Word
+    collection: Name
     delete_old: bool = Field(False, description="Delete the old collection after its grace period of 60 minutes.")
 
 
@@ -131,7 +134,7 @@ class Delete(Reasoned):
 
 
 class Adopt(Reasoned):
-    collection: Word | None = Field(None, description="Another than the one the alias points to.")
+    collection: Name | None = Field(None, description="Another than the one the alias points to.")
     trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
 
 
@@ -153,9 +156,9 @@ class Planned(Body):
 
 class NewExperiment(Reasoned):
     name: Word
-    control: Word
-    treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
-    alias: Word | None = None
+    control: Name
+    treatments: Annotated[list[Name], Field(min_length=1, max_length=10)]
+    alias: Name | None = None
     split: Share = Field(0.5, description="The share of the treatments together.")
     metrics: Metrics = None
     options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
@@ -180,7 +183,7 @@ class Feedback(Body):
 
 
 class NewBackup(Reasoned):
-    alias: Word
+    alias: Name
     keep: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Of this alias so many are left; the oldest are removed when this one is made."
     )
