@@ -17,9 +17,9 @@ from core.ports import PointId
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 #: Characters of a name that Qdrant answers for.
 LONGEST = 255
-#: Bytes of the longest collection name of which Qdrant 1.16.3 makes a snapshot: its file's name is
-#: 57 bytes longer, and a file system takes 255.
-LONGEST_WITH_SNAPSHOT = 198
+#: Bytes of the longest collection name of which Qdrant 1.16.3 makes a snapshot: the folder it is
+#: made in has a name 58 bytes longer, and a file system takes 255.
+LONGEST_WITH_SNAPSHOT = 197
 #: Characters that a derived name takes over of an alias that is not as ours are.
 _STEM = 64
 #: Characters of a wrong name that a message repeats.

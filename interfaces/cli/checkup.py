@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core.commands.specs import check_alias, live_aliases
 from adapters import broker, database
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
@@ -203,6 +204,7 @@ def _sweep(services: Services) -> Findings:
 def _sources(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
+            check_alias(services, alias, live_aliases(services))
             if spec.source is not None:
                 services.source(spec.source).check()
         except (Refused, Unavailable) as error:
@@ -244,7 +246,8 @@ def _deletions(services: Services) -> Findings:
         late = screen.seconds_since(row["delete_after"])
         if row["finished_at"] is None and late > STILL_SECONDS:
             value = f"{row['collection']} was due {screen.span(late)} ago"
-            yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")
+            advice = "it waits for running time, or nobody runs: see runner and queues. "
+            yield Check("deletion", "warn", value, advice + row["text"])
 
 
 def _schedules(services: Services) -> Findings:
