@@ -8,10 +8,11 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from core.defaults import CALL_SECONDS
 from core.errors import Refused, Unavailable
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
-CALL, ACT = 10.0, 5.0
+CALL, ACT = CALL_SECONDS, 5.0
 _CONNECT = 2.0
 _PORT = 6333
 #: Qdrant closes connections that were idle for 5 s. One that is used at that very moment fails, so ours end before.

@@ -22,6 +22,7 @@ from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from adapters.qdrant_points import checked, from_json, numbers, to_bytes, to_json
+from core.defaults import CALL_SECONDS
 from core.errors import Busy, Refused, Unavailable
 from core.ports import Capacity, FloatArray, Health, Hit, Point, PointId, Schema, Server, Snapshot
 from core.schema import vector_names, vector_params
@@ -48,6 +49,8 @@ class LocalStore:
         self._lock = threading.RLock()
         self._client: QdrantLocal | None = None
         self._claim: IO[bytes] | None = None
+
+    embedded = True
 
     def __str__(self) -> str:
         return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
@@ -148,7 +151,7 @@ class LocalStore:
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
         query = numbers("the query's vector", vector).tolist()
@@ -175,7 +178,7 @@ class LocalStore:
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[list[Hit]]:
         found = [self.search(collection, one, limit, using=using, exact=exact, filter=filter) for one in vectors]
         return [[replace(hit, payload={}) for hit in hits] for hits in found]

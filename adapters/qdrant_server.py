@@ -43,6 +43,8 @@ class ServerStore:
         self._choose_at = 0.0
         self._known: Server | None = None
 
+    embedded = False
+
     # --- the server -------------------------------------------------------------------------------------------------
 
     def server(self) -> Server:

@@ -10,6 +10,7 @@ from pydantic import StrictBool, field_validator
 
 from core.alert_spec import AlertsSpec
 from core.crawl_spec import CrawlSpec
+from core.defaults import GRACE_MINUTES
 from core.errors import Malformed, Refused
 from core.index_file.embedding import CollectionSpec, EmbeddingSpec, ProviderSpec
 from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
@@ -29,7 +30,7 @@ class IndexSpec(Strict):
     validation: ValidationSpec = ValidationSpec()
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
-    grace_period_minutes: Seconds = 60
+    grace_period_minutes: Seconds = GRACE_MINUTES
     retention: RetentionSpec = RetentionSpec()
     rebuild: Scheduled = None
     verify: Scheduled = None

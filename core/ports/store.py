@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from core.defaults import CALL_SECONDS
 from core.ports.shapes import FloatArray, Hit, Point, PointId, Schema
 
 
@@ -64,6 +65,10 @@ class Snapshot:
 
 class VectorStore(Protocol):
     """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is inside this process: known without asking, where ``server`` may have to wait."""
 
     def server(self) -> Server: ...
 
@@ -129,7 +134,7 @@ class VectorStore(Protocol):
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """The nearest points, best first, with payload. ``using`` names the vector. Accepts an alias too.
 
@@ -145,7 +150,7 @@ class VectorStore(Protocol):
         using: str = "",
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[list[Hit]]:
         """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all.
 
@@ -208,7 +213,7 @@ class Searches(Protocol):
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """As ``VectorStore.search``."""
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from core import alerts, events, occupancy
 from core.alerts import Alert
 from core.commands import Along, alone
+from core.defaults import SPLIT
 from core.errors import Refused, Unavailable, Unknown
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
@@ -33,7 +34,7 @@ def create(
     *,
     actor: str,
     alias: str | None = None,
-    split: float = 0.5,
+    split: float = SPLIT,
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     start: bool = True,
