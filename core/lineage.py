@@ -7,6 +7,7 @@ from typing import cast
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from core import deletion_notices
 from core.errors import Unknown
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
@@ -14,6 +15,7 @@ from core.naming import check_found_name
 from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
+from core.shown.deployments import Announced
 from core.versions import iso, plain
 
 #: Statuses of a deployment that did not bring its version to serve.
@@ -28,6 +30,7 @@ class _Now:
     live: str | None
     there: Container[str] | None
     due: Mapping[str, Deletion]
+    told: Mapping[int, Announced]
     brought: Mapping[str, Sequence[Status]]
 
 
@@ -48,7 +51,10 @@ def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Co
         if not rows and live is None:
             raise Unknown(f"there are no versions of {alias}; known aliases: {', '.join(sorted(aliases)) or 'none'}")
         names = [row.collection for row in rows]
-        now = _Now(live, there, _due(session, names), _brought(session, names))
+        due = _due(session, names)
+        rules = deletion_notices.read_rules(services)
+        told = deletion_notices.announce(session, list(due.values()), rules)
+        now = _Now(live, there, due, told, _brought(session, names))
         listed = [_listed(row, now) for row in rows]
     if live is not None and live not in names:
         listed.insert(0, {"collection": live, "number": None, "live": True, "state": "live"})
@@ -100,6 +106,7 @@ def _listed(row: Version, now: _Now) -> shown.Version:
         "live": row.collection == now.live,
         "state": _state(row.collection, now),
         "delete_after": iso(due.due_at) if due else None,
+        "deletion": now.told[due.id]["text"] if due else None,
         **plain(row),
     }
     return cast("shown.Version", seen)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from core import claims, commands, engine, queries, restorable, versions
 from core.backups.queries import latest
 from core.commands import Along, alone
+from core.commands.specs import declared_spec, inherited
 from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.manifests import Manifest
@@ -48,7 +49,9 @@ def begin(
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
     check_server(services.store)
     _check_length(collection)
-    spec = commands.spec_of(services, alias, {alias: collection})
+    # What the gate asks of an index is no matter of a backup, and others' collections need not have it.
+    live = {alias: collection}
+    spec = inherited(services, declared_spec(services, alias, live), collection)
     with services.sessions() as session:
         known = session.get(Version, collection)
     return _enroll(
@@ -208,7 +211,16 @@ def _spec(services: Services, manifest: Manifest) -> IndexSpec:
     others by now, and what is recovered is not held against them."""
     declared = services.indexes().get(manifest.alias)
     spec = declared if declared is not None else IndexSpec.model_validate(manifest.settings)
+    if Stamp.of(manifest.metadata) is None:
+        return _without_model(spec)
     return spec.model_copy(update={"source": None, "embedding": spec.embedding or _model(manifest)})
+
+
+def _without_model(spec: IndexSpec) -> IndexSpec:
+    """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
+    asked in words, and it comes back as it was: for those who search it with vectors of their own."""
+    rules = spec.validation.model_copy(update={"queries": (), "judged": None})
+    return spec.model_copy(update={"source": None, "embedding": None, "validation": rules})
 
 
 def _model(manifest: Manifest) -> EmbeddingSpec | None:

@@ -56,6 +56,7 @@ class Index(BaseModel):
     source: str | None = Field(description="Where a deployment reads from")
     deployment: str | None = Field(description="The deployment under way")
     attention: list[str] = Field(description="What somebody should look at")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 class Indexes(BaseModel):
@@ -70,6 +71,7 @@ class Started(BaseModel):
     old_collection: str | None
     new_collection: str
     next: str = Field(description="What to do now")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 class Step(BaseModel):
@@ -99,6 +101,7 @@ class Seen(BaseModel):
     created_at: str
     finished_at: str | None
     next: str = Field(description="What to do now")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
@@ -135,6 +138,7 @@ def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         source=without_credentials(spec.source) if spec and spec.source else None,
         deployment=running.get("id"),
         attention=[one["text"] for one in shown["attention"]],
+        deletions=[one["text"] for one in shown["deletions"]],
     )
 
 
@@ -175,6 +179,7 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         created_at=deployment["created_at"],
         finished_at=deployment["finished_at"],
         next=next_act(status),
+        deletions=[one["text"] for one in deployment["deletions"]],
     )
 
 
