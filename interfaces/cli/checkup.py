@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.commands.specs import check_alias, live_aliases
 from adapters import broker, database
 from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import deliveries, queries
+from core.commands.specs import check_alias, live_aliases
 from core.errors import Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
