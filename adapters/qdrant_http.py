@@ -11,11 +11,12 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from core.defaults import CALL_SECONDS
 from core.errors import Limited, Misconfigured, Refused, Unavailable
-from core.quoting import error_text
+from core.quoting import error_text, quoted
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
-CALL, ACT = 10.0, 5.0
+CALL, ACT = CALL_SECONDS, 5.0
 _CONNECT = 2.0
 _PORT = 6333
 #: What a server says of a request that needs more tokens than its rate limit has in a minute.
@@ -189,6 +190,9 @@ def patience(seconds: float) -> httpx.Timeout:
 
 
 def path_of(*parts: str) -> str:
+    """Raises Refused for a name that would lead elsewhere: no quoting helps against "..", nor an empty one."""
+    if wrong := [part for part in parts if part in ("", ".", "..")]:
+        raise Refused(f"Qdrant answers no request for the name {quoted(wrong[0])}")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 

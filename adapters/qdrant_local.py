@@ -25,6 +25,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 from adapters import private
 from adapters.qdrant_points import checked, from_json, to_bytes, to_json
 from adapters.qdrant_search import asked
+from core.defaults import CALL_SECONDS
 from core.errors import Busy, Refused, Unavailable
 from core.kinds import by_name, describe, kind_of
 from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
@@ -52,6 +53,8 @@ class LocalStore:
         self._lock = threading.RLock()
         self._client: QdrantLocal | None = None
         self._claim: IO[bytes] | None = None
+
+    embedded = True
 
     def __str__(self) -> str:
         return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
@@ -181,7 +184,7 @@ class LocalStore:
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
         query = self._query(collection, using, vector)
@@ -221,7 +224,7 @@ class LocalStore:
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[list[Hit]]:
         options: dict[str, Any] = {"using": using, "exact": exact, "filter": filter, "params": params}
         found = [self.search(collection, one, limit, **options) for one in vectors]

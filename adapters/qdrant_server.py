@@ -48,6 +48,8 @@ class ServerStore:
         self._choose_at = 0.0
         self._known: Server | None = None
 
+    embedded = False
+
     # --- the server -------------------------------------------------------------------------------------------------
 
     def server(self) -> Server:

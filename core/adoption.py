@@ -16,7 +16,7 @@ from core.errors import Refused, Unknown
 from core.index_file import EmbeddingSpec, template_fields
 from core.kinds import by_name
 from core.models import Version
-from core.naming import check_name
+from core.naming import check_found_name, shell_word
 from core.plan import State
 from core.ports import Embedder, FloatArray, Point, Schema
 from core.quoting import cut
@@ -68,11 +68,11 @@ def adopt(
 
 
 def _target(services: Services, alias: str, collection: str | None) -> str:
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     aliases = services.store.aliases()
     if alias not in aliases:
         raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
-    found = check_name("collection", collection or aliases[alias])
+    found = check_found_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")
     return found
@@ -84,7 +84,8 @@ def _check_not_ours(session: Session, alias: str, collection: str, *, gains: boo
     if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
         return row
     raise Refused(
-        f"{collection} is ours already: version {row.number} of {row.alias}; see `rollouts versions {row.alias}`"
+        f"{collection} is ours already: version {row.number} of {row.alias}; "
+        f"see `rollouts versions {shell_word(row.alias)}`"
     )
 
 

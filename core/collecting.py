@@ -16,16 +16,16 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from core import alerts, events, keeping, recovered, retention, versions
+from core import alerts, events, final_backups, keeping, recovered, retention, versions
+from core.defaults import ORPHANS_MINUTES
 from core.lifecycle import FINAL
-from core.models import Deletion, Deployment, StepRow
+from core.models import Deletion, Deployment, EventRow, StepRow
 from core.readiness import about
 from core.services import Services
 from core.shown import collecting as shown
 from core.stamps import read_stamp
 from core.times import iso
 
-ORPHANS_MINUTES = 60.0
 #: ``core.naming.collection_name``.
 _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
@@ -38,8 +38,10 @@ def collect(
     there, serving = services.store.collections(), services.store.aliases()
     with services.sessions.begin() as session:
         now = services.clock.now(session)
+        kept = find_kept(services, session, there, serving)
+        free = there - {one["collection"] for one in kept}
         surplus = {
-            alias: _unused(services, session, keeping.over(session, now, alias, serving[alias], spec), there)
+            alias: _unused(services, session, keeping.over(session, now, alias, serving[alias], spec), free)
             for alias, spec in services.indexes().items()
             if alias in serving
         }
@@ -56,8 +58,21 @@ def collect(
         "due": due,
         "leftovers": left,
         "orphans": found,
+        "kept": kept,
         "deleted": [] if dry_run else retention.delete_due(services),
     }
+
+
+def find_kept(services: Services, session: Session, there: set[str], serving: Mapping[str, str]) -> list[shown.Kept]:
+    """Of the collections ``there`` are, those that were replaced and not deleted, for others made them or no backup of
+    them could be made. What a person has kept is not told."""
+    declared, embedded, found = services.indexes(), services.store.embedded, []
+    for alias, live in sorted(serving.items()):
+        spec = keeping.spec_of(session, alias, declared)
+        for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):
+            if name in there:
+                found.append(_kept(alias, name, f"this program did not make it, and {why}"))
+    return found + [_put_off(row, why) for row in _open(session) if (why := _last_put_off(session, row))]
 
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
@@ -124,11 +139,39 @@ def _due(services: Services, session: Session, row: Deletion) -> shown.Due:
         "delete_after": iso(row.due_at),
         "reason": row.reason,
         "used_by": retention.users(services, session, row.collection),
+        "keep": retention.keep_command(row.collection),
+        "waits_for": final_backups.lacking(services, session, row),
     }
 
 
+def _kept(alias: str, collection: str, reason: str) -> shown.Kept:
+    act = f"`retention.foreign: delete` for {alias} in the index file, then `rollouts gc`"
+    return {"collection": collection, "alias": alias, "reason": reason, "next": act}
+
+
+def _put_off(row: Deletion, why: str) -> shown.Kept:
+    act = f"mend that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
+    return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
+
+
+def _last_put_off(session: Session, row: Deletion) -> str:
+    """Why the last try to back it up has put its deletion off."""
+    query = select(EventRow.detail).where(
+        EventRow.event == "deletion.put_off",
+        EventRow.at >= row.created_at,
+        EventRow.detail.startswith(f"{row.collection} is not deleted", autoescape=True),
+    )
+    return session.scalars(query.order_by(EventRow.id.desc()).limit(1)).first() or ""
+
+
 def _over(alias: str, one: keeping.Over) -> shown.Over:
-    return {"collection": one.collection, "delete_after": iso(one.due_at), "reason": one.reason, "alias": alias}
+    return {
+        "collection": one.collection,
+        "delete_after": iso(one.due_at),
+        "reason": one.reason,
+        "alias": alias,
+        "keep": retention.keep_command(one.collection),
+    }
 
 
 def _write(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core import lineage
+from core.defaults import COMPARED
 from core.errors import Refused
 from core.evidence.sampling import Sample, offer
 from core.kinds import Kind, by_name
@@ -21,14 +22,13 @@ from core.schema import between, same_vectors, vector_kind, vector_names, vector
 from core.services import Services
 from core.stamps import read_stamp
 
-SAMPLE = 1000
 _SEED = 7
 _PAGE, _FETCHED, _EXAMPLES = 1000, 256, 5
 _MODEL = ("model", "revision", "dtype", "template", "chunk", "vector", "dimension", "reads", "identity")
 _COUNTS = ("records", "points", "bad", "reused", "embedded", "truncated")
 
 
-def diff(services: Services, alias: str, one: str, other: str, sample: int = SAMPLE) -> dict[str, Any]:
+def diff(services: Services, alias: str, one: str, other: str, sample: int = COMPARED) -> dict[str, Any]:
     """What is different in version ``other`` of ``alias``, seen from ``one``; each by number or collection. Records
     cannot be compared where a collection is gone: then ``content`` is None."""
     rows = [lineage.find(services, alias, named) for named in (one, other)]

@@ -7,14 +7,16 @@ from typing import cast
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from core import deletion_notices
 from core.errors import Unknown
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
-from core.naming import check_name
+from core.naming import check_found_name
 from core.quoting import cut, quoted
 from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
+from core.shown.deployments import Announced
 from core.times import iso
 from core.versions import plain
 
@@ -30,13 +32,14 @@ class _Now:
     live: str | None
     there: Container[str] | None
     due: Mapping[str, Deletion]
+    told: Mapping[int, Announced]
     brought: Mapping[str, Sequence[Status]]
 
 
 def versions(services: Services, alias: str) -> shown.Versions:
     """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     aliases = services.store.aliases()
     return listed(services, alias, aliases, services.store.collections())
 
@@ -52,7 +55,10 @@ def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Co
                 f"there are no versions of {cut(alias)}; known aliases: {', '.join(sorted(aliases)) or 'none'}"
             )
         names = [row.collection for row in rows]
-        now = _Now(live, there, _due(session, names), _brought(session, names))
+        due = _due(session, names)
+        rules = deletion_notices.read_rules(services)
+        told = deletion_notices.announce(session, list(due.values()), rules)
+        now = _Now(live, there, due, told, _brought(session, names))
         listed = [_listed(row, now) for row in rows]
     if live is not None and live not in names:
         listed.insert(0, {"collection": live, "number": None, "live": True, "state": "live"})
@@ -67,7 +73,7 @@ def number_of(services: Services, collection: str) -> int | None:
 
 def find(services: Services, alias: str, named: str) -> Version:
     """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     with services.sessions() as session:
         rows = list(session.scalars(select(Version).where(Version.alias == alias).order_by(Version.number)))
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)
@@ -104,6 +110,7 @@ def _listed(row: Version, now: _Now) -> shown.Version:
         "live": row.collection == now.live,
         "state": _state(row.collection, now),
         "delete_after": iso(due.due_at) if due else None,
+        "deletion": now.told[due.id]["text"] if due else None,
         **plain(row),
     }
     return cast("shown.Version", seen)

@@ -5,6 +5,7 @@ Rule: a backup is what has a whole manifest. Nothing in a manifest is believed t
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -15,6 +16,9 @@ from core.errors import Refused, Unavailable
 from core.kept import known
 from core.ports import Point, PointId, Schema, Shelf
 from core.quoting import quoted
+
+#: What every filesystem and every form of an upload takes as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 Watched = Callable[[Iterable[bytes]], Iterator[bytes]]
 
@@ -74,6 +78,12 @@ class Manifest:
         if manifest.id != backup:
             raise Refused(f"backup {backup} is damaged: its manifest is that of {manifest.id}; put each where it was")
         return manifest
+
+
+def file_name(snapshot: str, number: int) -> str:
+    """What the file of a snapshot is called in a backup. A snapshot's name begins with that of its
+    collection, which may hold what no header and no object store takes."""
+    return snapshot if _PLAIN.fullmatch(snapshot) else f"part-{number}.snapshot"
 
 
 def read(shelf: Shelf, backup: str) -> Manifest:

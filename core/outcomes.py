@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core import keeping, wishes
+from core import deletion_notices, keeping, retention, wishes
 from core.claims import Claim, current_step, fence, knock_for, moves
 from core.index_file import IndexSpec
 from core.kept import stored
 from core.lifecycle import Event, Status, StepStatus
 from core.models import Deployment, StepRow
+from core.naming import shell_word
 from core.plan import Done, Hold, Outcome, Reject, Wait
 from core.services import Services
 from core.writer import Writer, Written
@@ -218,20 +219,23 @@ def _finish(writer: Writer, outcome: Finish) -> Written:
         return _finished(writer)
     message = f"{row.alias} is served by {row.green}"
     if row.blue:
-        message += f"; {_replaced(writer, row.blue)} `rollouts rollback {row.alias}`"
+        message += f". {_replaced(writer, row.blue)} `rollouts rollback {shell_word(row.alias)}`"
     writer.move(Event.FINISH, message)
     writer.tell("completed", message)
     return Written(message)
 
 
 def _replaced(writer: Writer, blue: str) -> str:
-    """Writes down what is kept no longer, blue or older ones, and says how long blue is kept."""
+    """Writes down what is kept no longer, blue or older ones, and says what becomes of blue."""
     row, spec = writer.row, stored(IndexSpec, writer.row.spec)
     surplus = keeping.over(writer.session, writer.now, row.alias, row.green, spec, replaced=blue)
     keeping.schedule(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
-    if any(one.collection == blue for one in surplus):
-        return f"{blue} is kept for {keeping.words(spec)}, until then"
-    return f"{blue} is kept; back to it by"
+    going = retention.open_deletion(writer.session, blue)
+    if going is None:
+        return f"{blue} is kept; back to it by"
+    rules = deletion_notices.read_rules(writer.services)
+    told = deletion_notices.announce(writer.session, [going], rules)
+    return f"{told[going.id]['text']}. Back to it by"
 
 
 def _finished(writer: Writer) -> Written:

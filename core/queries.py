@@ -1,12 +1,17 @@
 """What people may look at: rows turned into plain data for the command line, the pages and MCP."""
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import selectinload
+from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from core import deletion_notices
 from core.commands import find
+from core.defaults import ROWS
 from core.errors import Unknown
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.quoting import cut
+from core.retention import OPEN
 from core.services import Services
 from core.shown import deployments as shown
 from core.times import iso
@@ -29,13 +34,24 @@ def deployment(services: Services, deployment_id: str) -> shown.Deployment:
             "steps": [_step(step) for step in row.steps],
             "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
             "events": [_event(event) for event in found],
+            "deletions": _deletions_of(services, session, row),
         }
+
+
+def _deletions_of(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
+    """Those it has led to or will lead to, and that of its blue."""
+    rules = deletion_notices.read_rules(services)
+    whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
+    query = select(Deletion).where(Deletion.status.in_(OPEN), whose).order_by(Deletion.due_at)
+    told = deletion_notices.announce(session, session.scalars(query).all(), rules)
+    coming = deletion_notices.foretell(session, services.clock.now(session), row, rules)
+    return [*told.values(), *coming]
 
 
 def deployments(
     services: Services,
     alias: str | None = None,
-    limit: int = 20,
+    limit: int = ROWS,
     *,
     status: str | None = None,
     after: str | None = None,
@@ -67,19 +83,24 @@ def started(services: Services, deployment_id: str) -> shown.Started:
     }
 
 
-def deletions(services: Services, limit: int = 20) -> list[shown.Deletion]:
+def deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
     """Deletions still to come first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
             select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
         )
-        return [deletion(row) for row in rows]
+        return told_deletions(services, session, rows.all())
+
+
+def told_deletions(services: Services, session: Session, rows: Sequence[Deletion]) -> list[shown.Deletion]:
+    told = deletion_notices.announce(session, rows, deletion_notices.read_rules(services))
+    return [_deletion(row, told.get(row.id)) for row in rows]
 
 
 def events(
     services: Services,
     alias: str | None = None,
-    limit: int = 20,
+    limit: int = ROWS,
     *,
     deployment_id: str | None = None,
     before: int | None = None,
@@ -188,8 +209,10 @@ def _event(row: EventRow) -> shown.Event:
     }
 
 
-def deletion(row: Deletion) -> shown.Deletion:
+def _deletion(row: Deletion, told: shown.Announced | None) -> shown.Deletion:
     return {
+        "text": told["text"] if told else row.reason,
+        "keep": told["keep"] if told else None,
         "collection": row.collection,
         "alias": row.alias,
         "status": row.status,

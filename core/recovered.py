@@ -24,6 +24,12 @@ def backup_of(source: str | None) -> str | None:
     return source.removeprefix(_KIND).strip() if source is not None and source.startswith(_KIND) else None
 
 
+def reads_collection(source: str | None, collection: str) -> bool:
+    """Does ``source`` name it? Blanks around a name may be a writer's, so with and without them."""
+    kind, _, name = (source or "").partition(":")
+    return kind == "collection" and collection in (name, name.strip())
+
+
 def collections(session: Session) -> set[str]:
     """Those that any deployment has, or had, a backup recovered into."""
     return set(session.scalars(select(_named).where(StepRow.name == STEP)))

@@ -17,6 +17,7 @@ from core.errors import Refused
 from core.experiment_rows import Experiment
 from core.lifecycle import FINAL, ExperimentStatus
 from core.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
+from core.naming import shell_word
 from core.services import Services
 
 OPEN = ("scheduled", "deleting")
@@ -76,8 +77,48 @@ def schedule(
     return row
 
 
+def keep_command(collection: str) -> str:
+    """What a person types to keep it."""
+    return f"rollouts keep {shell_word(collection)}"
+
+
+def sentence(collection: str, when: str) -> str:
+    """What is said of every deletion to come. ``when``: the time, and on which condition."""
+    return f"{collection} will be deleted {when}; to keep it: `{keep_command(collection)}`"
+
+
+def moment(row: Deletion) -> str:
+    return f"at {row.due_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def spare(
+    session: Session,
+    now: datetime,
+    collection: str,
+    detail: str,
+    actor: str,
+    reason: str,
+    alias: str,
+) -> None:
+    """Writes down that a person keeps ``collection``, of which no deletion is open."""
+    kept = Deletion(
+        collection=collection,
+        alias=alias,
+        deployment_id=None,
+        status="kept",
+        due_at=now,
+        due_elapsed=0.0,
+        actor=actor,
+        reason=detail,
+        created_at=now,
+        finished_at=now,
+    )
+    session.add(kept)
+    events.record(session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias)
+
+
 def _announce(session: Session, row: Deletion, now: datetime) -> None:
-    detail = f"{row.collection} will be deleted at {row.due_at:%Y-%m-%d %H:%M:%S} UTC: {row.reason}"
+    detail = f"{row.collection} will be deleted {moment(row)}: {row.reason}"
     events.record(
         session,
         now,
@@ -88,7 +129,7 @@ def _announce(session: Session, row: Deletion, now: datetime) -> None:
         alias=row.alias,
         deployment_id=row.deployment_id,
     )
-    act = f"to keep it: rollouts keep {row.collection}"
+    act = f"to keep it: {keep_command(row.collection)}"
     _tell(session, row, now, "deletion.scheduled", detail, row.actor, act=act)
 
 
@@ -126,7 +167,8 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
     A backup that reads it is waited for and does not count. Qdrant's aliases are looked at last. Raises Unavailable if
     they cannot be, Refused if the index file cannot be read.
     """
-    readers = [alias for alias, spec in services.indexes().items() if spec.source == f"collection:{collection}"]
+    declared = services.indexes().items()
+    readers = [alias for alias, spec in declared if recovered.reads_collection(spec.source, collection)]
     found = [f"index {alias} reads from it, says the index file" for alias in readers]
     using = or_(
         Deployment.blue == collection,
@@ -178,9 +220,13 @@ def _delete(services: Services, deletion_id: int) -> str:
     """Marks, looks, deletes, writes down. Safe to repeat: a deletion found half done is looked at and done again."""
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        lacks = final_backups.lacking(services, session, row)
+        kept = final_backups.spared(services, session, row) if row.status == "scheduled" else ""
+        kept = "" if kept and users(services, session, row.collection) else kept
+        lacks = "" if kept else final_backups.lacking(services, session, row)
         if lacks and not users(services, session, row.collection):
             return f"{row.collection} waits: {lacks}"
+    if kept:
+        return _spare(services, deletion_id, kept)
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         if row.status not in OPEN:
@@ -195,6 +241,18 @@ def _delete(services: Services, deletion_id: int) -> str:
         _end(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
         _tell(session, row, now, "deletion.deleted", row.reason, row.actor)
     return f"{collection} deleted"
+
+
+def _spare(services: Services, deletion_id: int, why: str) -> str:
+    with services.sessions.begin() as session:
+        row = session.get_one(Deletion, deletion_id, with_for_update=True)
+        if row.status not in OPEN:
+            return f"{row.collection} {row.status}"
+        reason = f"{row.collection} is not deleted: this program did not make it, and {why}. It is kept"
+        now = services.clock.now(session)
+        _end(session, row, now, "cancelled", reason, events.SYSTEM)
+        _tell(session, row, now, "deletion.cancelled", reason, events.SYSTEM)
+        return reason
 
 
 def _drop_if_unused(services: Services, collection: str) -> list[str]:

@@ -10,7 +10,7 @@ from core.commands import spec_of
 from core.errors import Refused
 from core.evidence.context import GateContext
 from core.evidence.opening import open_existing
-from core.naming import check_name
+from core.naming import check_found_name
 from core.plan import State
 from core.quoting import cut
 from core.services import Services
@@ -27,8 +27,8 @@ def validate(
     """The gate's report on ``collection`` as the next one of ``alias``. ``tell`` hears what is being looked at.
 
     Raises Refused for an alias or a collection that nobody knows, and for settings that make no sense."""
-    check_name("collection", collection)
-    opened = _opened(services, check_name("alias", alias), collection, options or {})
+    check_found_name("collection", collection)
+    opened = _opened(services, check_found_name("alias", alias), collection, options or {})
     pause = Event()
     while (wait := gate.collect(opened, _every_second())) is not None:
         tell(gate.words(opened))

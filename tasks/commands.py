@@ -57,7 +57,7 @@ def deploy_new_version(
     alias_name: str,
     data_source: str | None = None,
     validation_queries: Sequence[str] | None = None,
-    rollback_on_failure: bool = True,
+    rollback_on_failure: bool | None = None,
     options: Mapping[str, Any] | None = None,
     reason: str = "",
     actor: str = ACTOR,
@@ -146,7 +146,7 @@ def delete_alias(services: Services, alias_name: str, reason: str = "", actor: s
 def safe_delete_collection(
     services: Services,
     collection_name: str,
-    grace_period_minutes: float = 60,
+    grace_period_minutes: float | None = None,
     reason: str = "asked for",
     actor: str = ACTOR,
 ) -> Answer:

@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
+from core.defaults import SPLIT
 from core.feedback import Feedback, Unexposed, track
 from core.services import Services
 from core.trials import commands, queries
@@ -23,7 +24,7 @@ def create_experiment(
     experiment_name: str,
     control_collection: str,
     treatment_collection: str | Sequence[str],
-    traffic_split: float = 0.5,
+    traffic_split: float = SPLIT,
     metrics_to_track: Sequence[str | Mapping[str, Any]] | None = None,
     alias_name: str | None = None,
     options: Mapping[str, Any] | None = None,

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import hypothesis
@@ -145,9 +146,10 @@ def qdrant_url(qdrant_server: Qdrant | Elsewhere) -> Iterator[str]:
         before = _collections(client)
         yield qdrant_server.url
         for name in _collections(client) - before:
-            for snapshot in client.get(f"/collections/{name}/snapshots").raise_for_status().json()["result"]:
-                client.delete(f"/collections/{name}/snapshots/{snapshot['name']}").raise_for_status()
-            client.delete(f"/collections/{name}").raise_for_status()
+            place = f"/collections/{quote(name, safe='')}"
+            for snapshot in client.get(f"{place}/snapshots").raise_for_status().json()["result"]:
+                client.delete(f"{place}/snapshots/{quote(snapshot['name'], safe='')}").raise_for_status()
+            client.delete(place).raise_for_status()
 
 
 @pytest.fixture

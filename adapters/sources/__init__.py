@@ -78,4 +78,5 @@ def open_source(
         )
     if not where.strip():
         raise Refused(f"source {quoted(text, PLACE)} names nothing after {kind}:")
-    return SOURCES[kind](where.strip(), Surroundings(roots, store, crawl, shelf, own))
+    where = where if kind == "collection" else where.strip()
+    return SOURCES[kind](where, Surroundings(roots, store, crawl, shelf, own))

@@ -4,9 +4,10 @@ A collection is live: what is written behind the cursor is not seen, and its fin
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from core.errors import Refused
-from core.naming import check_name
+from core.naming import check_found_name
 from core.ports import Cursor, Point, PointId, Row, VectorStore
 from core.readiness import about
 from core.records import point_row
@@ -23,8 +24,20 @@ class CollectionSource:
     left_out: Sequence[str] = ()
 
     def __init__(self, name: str, store: VectorStore) -> None:
-        self.collection: str | None = check_name("collection", name)
-        self._name, self._store = name, store
+        check_found_name("collection", name.strip() or name)
+        self._written, self._store = name, store
+
+    @cached_property
+    def _name(self) -> str:
+        """Blanks around a name are its own if there is such a collection, else the writer's."""
+        bare = self._written.strip()
+        if self._written == bare or self._written in self._store.collections():
+            return self._written
+        return bare
+
+    @property
+    def collection(self) -> str | None:
+        return self._name
 
     @property
     def address(self) -> str:

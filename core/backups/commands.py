@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from core import claims, commands, engine, queries, restorable, versions
 from core.backups.queries import latest
 from core.commands import Along, alone
+from core.commands.specs import declared_spec, inherited
 from core.errors import Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.kept import stored
 from core.manifests import Manifest
 from core.models import Deployment, Version
-from core.naming import check_name, collection_name
+from core.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
 from core.occupancy import open_deployment
 from core.plan import Plan
 from core.quoting import quoted
@@ -30,7 +31,7 @@ def create(
 ) -> str:
     """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
     the index, the oldest of this alias are removed when it is made, so that so many are left."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     _check_keep(keep)
     check_server(services.store)
     collection = queries.get_collection_for_alias(services, alias)
@@ -49,7 +50,10 @@ def begin(
 ) -> str:
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
     check_server(services.store)
-    spec = commands.spec_of(services, alias, {alias: collection})
+    _check_length(collection)
+    # What the gate asks of an index is no matter of a backup, and others' collections need not have it.
+    live = {alias: collection}
+    spec = inherited(services, declared_spec(services, alias, live), collection)
     with services.sessions() as session:
         known = session.get(Version, collection)
     return _enroll(
@@ -181,6 +185,16 @@ def _check_alone(session: Session, alias: str, kind: str) -> None:
         )
 
 
+def _check_length(collection: str) -> None:
+    """Asked without waiting, the server says nothing of a snapshot that it could not make."""
+    length = len(collection.encode())
+    if length > LONGEST_WITH_SNAPSHOT:
+        raise Refused(
+            f"the name of collection {collection[:40]}… has {length} bytes, and Qdrant makes no snapshot of more "
+            f"than {LONGEST_WITH_SNAPSHOT}: copy it under a shorter name (a deployment from `collection:NAME`)"
+        )
+
+
 def _check_keep(keep: object) -> None:
     if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
         raise Refused(f"keep is {quoted(keep)}; expected how many backups to keep, 1 or more")
@@ -190,7 +204,7 @@ def _chosen(services: Services, backup: str | None, alias: str | None) -> Manife
     if (backup is None) == (alias is None):
         raise Refused("name either a backup or an alias, whose latest backup is taken then")
     if backup is None:
-        backup = latest(services, check_name("alias", alias))
+        backup = latest(services, check_found_name("alias", alias))
     return restorable.fitting(services.store, services.shelf, check_name("backup", backup))
 
 
@@ -199,7 +213,16 @@ def _spec(services: Services, manifest: Manifest) -> IndexSpec:
     others by now, and what is recovered is not held against them."""
     declared = services.indexes().get(manifest.alias)
     spec = declared if declared is not None else stored(IndexSpec, manifest.settings)
+    if Stamp.of(manifest.metadata) is None:
+        return _without_model(spec)
     return spec.model_copy(update={"source": None, "embedding": spec.embedding or _model(manifest)})
+
+
+def _without_model(spec: IndexSpec) -> IndexSpec:
+    """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
+    asked in words, and it comes back as it was: for those who search it with vectors of their own."""
+    rules = spec.validation.model_copy(update={"queries": (), "judged": None})
+    return spec.model_copy(update={"source": None, "embedding": None, "validation": rules})
 
 
 def _model(manifest: Manifest) -> EmbeddingSpec | None:

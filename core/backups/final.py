@@ -30,7 +30,9 @@ def _secure(services: Services, deletion_id: int) -> str:
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
         lacks, alias = final_backups.lacking(services, session, row), final_backups.wanted_by(services, session, row)
-        if not lacks or alias is None or retention.users(services, session, row.collection):
+        if not lacks or alias is None or final_backups.spared(services, session, row):
+            return ""
+        if retention.users(services, session, row.collection):
             return ""
         if open_deployment(session, alias, "backup") is not None:
             return f"{row.collection} waits: {lacks}"
@@ -71,7 +73,8 @@ def _put_off(services: Services, seen: Deletion, alias: str, why: str) -> str:
             return ""
         now = services.clock.now(session)
         row.backup_id, row.due_at, row.due_elapsed = None, now + _AGAIN, row.due_elapsed + _AGAIN.total_seconds()
-        act = f"mend that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: rollouts keep {row.collection}"
+        keep = retention.keep_command(row.collection)
+        act = f"mend that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
         events.record(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
             row.alias or row.collection, retention.NO_BACKUP, text, actor=row.actor, reason=row.reason, next=act

@@ -6,6 +6,7 @@ from core import manifests
 from core.errors import Refused, Unknown
 from core.lifecycle import Status
 from core.models import Deployment
+from core.naming import shell_word
 from core.quoting import cut
 from core.services import Services
 from core.shown.backups import Backup, Verification
@@ -55,7 +56,8 @@ def latest(services: Services, alias: str) -> str:
         if found["status"] == "done":
             return str(found["backup_id"])
     raise Unknown(
-        f"there is no backup of {cut(alias)} in {services.shelf.address}; `rollouts backup create {cut(alias)}`"
+        f"there is no backup of {cut(alias)} in {services.shelf.address}; "
+        f"`rollouts backup create {shell_word(cut(alias))}`"
     )
 
 

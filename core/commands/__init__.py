@@ -3,10 +3,11 @@
 Each command is one function here; the command line, Celery tasks and pages are skins over it.
 """
 
-from core.commands.aliases import GRACE_MINUTES, create_alias, delete_alias, safe_delete_collection, switch_alias
+from core.commands.aliases import create_alias, delete_alias, safe_delete_collection, switch_alias
 from core.commands.beginning import Along, alone, begin
 from core.commands.deployments import deploy, find, rollback, wish
 from core.commands.specs import spec_of
+from core.defaults import GRACE_MINUTES
 
 __all__ = [
     "GRACE_MINUTES",

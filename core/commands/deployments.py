@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core import aliases, engine, occupancy, versions
 from core.commands.beginning import Along, alone, begin
 from core.commands.specs import (
+    check_alias,
     check_declared,
     check_server,
     check_validation,
@@ -25,7 +26,7 @@ from core.index_file import IndexSpec
 from core.kept import stored
 from core.lifecycle import Event, Status
 from core.models import Deployment
-from core.naming import check_name, collection_name
+from core.naming import check_found_name, collection_name
 from core.plan import Plan
 from core.ports import Source
 from core.quoting import LONGEST, quoted
@@ -53,8 +54,8 @@ def deploy(
 ) -> str:
     """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
     that is there instead of building one from ``source``; ``along`` writes more in the same transaction."""
-    check_name("alias", alias)
     live = live_aliases(services)
+    check_alias(services, alias, live)
     check_server(services)
     spec = declared_spec(services, alias, live)
     declared = spec
@@ -80,7 +81,7 @@ def deploy(
 
 def rollback(services: Services, alias: str, *, actor: str, reason: str = "", along: Along = alone) -> str:
     """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
-    check_name("alias", alias)
+    check_found_name("alias", alias)
     current = serving(live_aliases(services), alias)
     with services.sessions() as session:
         occupancy.check_alone(session, alias)
@@ -162,13 +163,13 @@ def _unpacked(services: Services, alias: str, plan: Plan, source: str) -> Plan:
     with services.sessions() as session:
         now, used = services.clock.now(session), versions.names(session)
     name = collection_name(f"{alias}_source", now, services.store.collections() | used)
-    return backup_plans.source(plan, backup, check_name("collection", name))
+    return backup_plans.source(plan, backup, name)
 
 
 def _check_existing(services: Services, collection: str, blue: str | None, source: str | None) -> None:
     if source is not None:
         raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
-    check_name("collection", collection)
+    check_found_name("collection", collection)
     if collection == blue:
         raise Refused(f"{collection} is what is served already; name another collection")
     aliases.check_target(services, collection)

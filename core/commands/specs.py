@@ -9,6 +9,7 @@ from core.checks import asked
 from core.errors import Busy, Refused, Unknown
 from core.index_file import IndexSpec
 from core.models import AliasState
+from core.naming import check_found_name, check_name
 from core.quoting import cut
 from core.services import Services
 from core.stamps import STAMPS_SINCE, read_stamp
@@ -36,6 +37,18 @@ def live_aliases(services: Services) -> dict[str, str]:
         with services.sessions() as session:
             rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
             return {alias: desired for alias, desired in rows if desired}
+
+
+def check_alias(services: Services, alias: str, live: Mapping[str, str]) -> None:
+    """Raises Malformed for a name that no alias can have. An alias that is there, or was, keeps the
+    name that others gave it; a new one is made here, and named strictly."""
+    check_found_name("alias", alias)
+    if alias in live:
+        return
+    with services.sessions() as session:
+        known = session.get(AliasState, alias)
+    if known is None:
+        check_name("alias", alias)
 
 
 def check_server(services: Services) -> None:

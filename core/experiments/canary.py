@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core import defaults
 from core.experiments import moments, sequence
 from core.experiments.assignment import BASIS
 from core.experiments.moments import Estimate, Unclear
@@ -26,22 +27,22 @@ class Rules:
     """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates. ``alpha_worse`` bounds the
     chance that a canary as good as blue is ever found worse, per metric and however often one looks."""
 
-    p95_margin: float = 0.10
-    error_rate_margin: float = 0.005
+    p95_margin: float = defaults.P95_MARGIN
+    error_rate_margin: float = defaults.ERROR_RATE_MARGIN
     alpha: float = 0.05
     alpha_worse: float = 0.01
     n_star: int = 20_000
-    min_searches: int = 200
-    min_units: int = 100
+    min_searches: int = defaults.MIN_SEARCHES
+    min_units: int = defaults.MIN_USERS
 
 
 @dataclass(frozen=True, slots=True)
 class Breakers:
-    error_rate: float = 0.05
-    calls: int = 200
-    errors: int = 20
-    mean_seconds: float = 0.2
-    looks: int = 10
+    error_rate: float = defaults.BREAKER_ERROR_RATE
+    calls: int = defaults.BREAKER_CALLS
+    errors: int = defaults.BREAKER_ERRORS
+    mean_seconds: float = defaults.BREAKER_MEAN_LATENCY_MS / 1000
+    looks: int = defaults.BREAKER_LOOKS
 
 
 @dataclass(frozen=True, slots=True)

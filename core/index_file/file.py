@@ -11,13 +11,14 @@ from pydantic import StrictBool, field_validator
 from core.alert_spec import AlertsSpec
 from core.bounded import BoundedLoader, read_yaml
 from core.crawl_spec import CrawlSpec
+from core.defaults import GRACE_MINUTES
 from core.errors import Malformed, Refused
 from core.index_file.embedding import CollectionSpec, EmbeddingSpec, ProviderSpec
 from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from core.index_file.schedule import Scheduled
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
-from core.naming import check_name
+from core.naming import check_found_name
 from core.quoting import quoted
 
 #: Bytes of the file: some thousands of indexes.
@@ -38,7 +39,7 @@ class IndexSpec(Strict):
     validation: ValidationSpec = ValidationSpec()
     soak: SoakSpec = SoakSpec()
     canary: CanarySpec = CanarySpec()
-    grace_period_minutes: Seconds = 60
+    grace_period_minutes: Seconds = GRACE_MINUTES
     retention: RetentionSpec = RetentionSpec()
     rebuild: Scheduled = None
     verify: Scheduled = None
@@ -80,7 +81,7 @@ class IndexFile(Strict):
     @classmethod
     def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
         try:
-            return {check_name("index", alias): spec for alias, spec in indexes.items()}
+            return {check_found_name("index", alias): spec for alias, spec in indexes.items()}
         except Refused as error:
             raise ValueError(str(error)) from None
 

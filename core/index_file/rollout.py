@@ -1,9 +1,10 @@
 """What is declared of going live: the watch after the switch, the stages of a canary, and what is kept."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
+from core import defaults
 from core.experiments.assignment import share_of
 from core.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict
 
@@ -32,18 +33,18 @@ class Stage(Strict):
 class BreakersSpec(Strict):
     """What rolls a canary back without statistics: see ``core.experiments.canary``."""
 
-    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.05
-    calls: AtLeastOne = 200
-    errors: AtLeastOne = 20
-    mean_latency_ms: Positive = 200
-    looks: AtLeastOne = 10
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = defaults.BREAKER_ERROR_RATE
+    calls: AtLeastOne = defaults.BREAKER_CALLS
+    errors: AtLeastOne = defaults.BREAKER_ERRORS
+    mean_latency_ms: Positive = defaults.BREAKER_MEAN_LATENCY_MS
+    looks: AtLeastOne = defaults.BREAKER_LOOKS
 
 
 class MarginsSpec(Strict):
     """How much worse than blue is still not worse: of p95 as a share, of the error rate as a difference."""
 
-    p95: Positive = 0.10
-    error_rate: Positive = 0.005
+    p95: Positive = defaults.P95_MARGIN
+    error_rate: Positive = defaults.ERROR_RATE_MARGIN
 
 
 class CanarySpec(Strict):
@@ -56,8 +57,8 @@ class CanarySpec(Strict):
     look_seconds: Positive = 60
     #: A stage short of evidence is prolonged by at most so many times its duration.
     extension: Seconds = 1
-    min_searches: AtLeastOne = 200
-    min_users: AtLeastOne = 100
+    min_searches: AtLeastOne = defaults.MIN_SEARCHES
+    min_users: AtLeastOne = defaults.MIN_USERS
     margins: MarginsSpec = MarginsSpec()
     breakers: BreakersSpec = BreakersSpec()
     shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
@@ -81,3 +82,11 @@ class RetentionSpec(Strict):
     backups: AtLeastOne | None = None
     #: No collection of the index is deleted before there is a whole backup of it; see ``core.final_backups``.
     final_backup: StrictBool = False
+    #: What becomes of a replaced collection that this program did not make: it is deleted once there is a
+    #: whole backup of it, never, or like every other.
+    foreign: Literal["backup", "keep", "delete"] = "backup"
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether more is said than of the collection that is replaced in this moment."""
+        return self.model_copy(update={"foreign": "backup"}) != RetentionSpec()

@@ -10,6 +10,7 @@ from core.errors import Refused
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, OPEN_RUNS, Event, ExperimentEvent, ExperimentStatus, StepStatus, experiment_after
 from core.models import Deployment, StepRow
+from core.naming import shell_word
 from core.steps import STEPS
 from core.strategies import STRATEGIES
 
@@ -132,7 +133,7 @@ def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[M
             "deploy",
             "Deploy",
             f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
-            f"rollouts deploy {alias}",
+            f"rollouts deploy {shell_word(alias)}",
             busy or unbuildable,
             steps=_planned(declared) if declared else (),
         ),
@@ -140,7 +141,7 @@ def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[M
             "rollback",
             "Roll back",
             f"Moves {alias} back to the version before, after looking at it; nothing is rebuilt.",
-            f"rollouts rollback {alias} --reason '…'",
+            f"rollouts rollback --reason '…' {shell_word(alias)}",
             missing,
             grave=True,
         ),
@@ -192,7 +193,7 @@ def _not_possible(status: str, event: ExperimentEvent) -> str:
 
 
 def of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[Act]:
-    command, off = f"{alias} {action}", "it is off: the index file names no times for it"
+    command, off = f"{shell_word(alias)} {action}", "it is off: the index file names no times for it"
     run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
     return [
         Act("run", "Run now", f"Has the {action} of {alias} done now.", f"rollouts schedule run {command}", run),

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import deletion_notices
+from core.deletion_notices import Rules
 from core.lifecycle import Status
 from core.models import Deletion, Deployment, Version
 from core.overview.sight import Seen
@@ -18,12 +20,12 @@ from core.times import iso
 Condition = Mapping[str, str]
 
 
-def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen) -> dict[str, Any]:
+def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen, *, embedded: bool) -> dict[str, Any]:
     """``ready``: yes, no, or unknown where something could not be asked; ``target`` is where it would go."""
     target = _before(session, alias, live)
     if live is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
-        return {"ready": "no", "target": None, "delete_after": None, "conditions": [there]}
+        return {"ready": "no", "target": None, "delete_after": None, "said": "", "conditions": [there]}
     deletion = session.scalars(
         select(Deletion).where(Deletion.collection == target).order_by(Deletion.id.desc()).limit(1)
     ).first()
@@ -37,7 +39,16 @@ def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen)
     states = {one["state"] for one in conditions}
     ready = "no" if "no" in states else "unknown" if "unknown" in states else "yes"
     due = deletion.due_at if deletion is not None and deletion.status == "scheduled" else None
-    return {"ready": ready, "target": target, "delete_after": iso(due), "conditions": conditions}
+    rules = Rules(seen.declared, embedded)
+    told = deletion_notices.announce(session, [deletion] if deletion else [], rules)
+    said = next((one["text"] for one in told.values()), "")
+    return {
+        "ready": ready,
+        "target": target,
+        "delete_after": iso(due),
+        "said": said,
+        "conditions": conditions,
+    }
 
 
 def _before(session: Session, alias: str, live: str | None) -> str | None:

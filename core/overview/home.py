@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only, selectinload
 
+from core import deletion_notices
 from core.alert_rows import ConditionRow
 from core.alerts import said
+from core.deletion_notices import Rules
 from core.errors import Unknown
 from core.experiment_rows import Experiment
 from core.index_file import ScheduleSpec
@@ -20,6 +23,7 @@ from core.retention import OPEN
 from core.schedule_rows import Schedule
 from core.services import Services
 from core.shown import indexes as shown
+from core.shown.deployments import Announced
 from core.times import iso
 
 _COLUMNS = (
@@ -42,7 +46,7 @@ def home(services: Services, seen: Seen) -> shown.Home:
     """Indexes that need somebody first, then those that move, then the rest by name."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        known = _Known(session)
+        known = _Known(session, Rules(seen.declared, services.store.embedded))
         meant = _meant(session)
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
@@ -63,7 +67,7 @@ def one(services: Services, alias: str, seen: Seen) -> shown.Index:
 class _Known:
     """Rows of all indexes by alias, one query for each kind."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, rules: Rules) -> None:
         self.versions = _versions(session)
         self.running = {row.alias: row for row in _running(session)}
         self.last = {row.alias: row for row in _last(session)}
@@ -71,7 +75,9 @@ class _Known:
         self.conditions = _grouped(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
         running = Experiment.status == ExperimentStatus.RUNNING
         self.experiments = {row.route: row for row in session.scalars(select(Experiment).where(running))}
-        self.deletions = _grouped(session.scalars(select(Deletion).where(Deletion.status.in_(OPEN))))
+        open_ = session.scalars(select(Deletion).where(Deletion.status.in_(OPEN))).all()
+        self.deletions = _grouped(open_)
+        self.told = deletion_notices.announce(session, open_, rules)
 
 
 def _meant(session: Session) -> dict[str, AliasState]:
@@ -123,7 +129,7 @@ def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> s
         "last": _ended(last) if last is not None else None,
         "rebuild": _schedule(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _experiment(known.experiments.get(alias)),
-        "deletions": [_deletion(row) for row in known.deletions.get(alias, ())],
+        "deletions": [_deletion(row, known.told[row.id]) for row in known.deletions.get(alias, ())],
         "attention": attention,
         "rank": _rank(attention, running, live),
     }
@@ -159,7 +165,9 @@ def _contradictions(alias: str, meant: AliasState | None, seen: Seen) -> list[sh
     if found == meant.desired or meant.changed_at > seen.at:
         return []
     said = f"Qdrant's alias leads to {found or 'nothing'}, and was last set to {meant.desired}"
-    return [_attention("error", said, seen.at, f"/indexes/{alias}", "see who moved it: `rollouts events`")]
+    return [
+        _attention("error", said, seen.at, f"/indexes/{quote(alias, safe='')}", "see who moved it: `rollouts events`")
+    ]
 
 
 def _live(collection: str | None, version: Version | None, meant: AliasState | None) -> shown.Live | None:
@@ -223,8 +231,15 @@ def _experiment(row: Experiment | None) -> shown.Compared | None:
     return {"id": row.id, "name": row.name, "decision": row.decision.get("action")} if row is not None else None
 
 
-def _deletion(row: Deletion) -> shown.OpenDeletion:
-    return {"collection": row.collection, "status": row.status, "delete_after": iso(row.due_at), "reason": row.reason}
+def _deletion(row: Deletion, told: Announced) -> shown.OpenDeletion:
+    return {
+        "collection": row.collection,
+        "status": row.status,
+        "delete_after": iso(row.due_at),
+        "reason": row.reason,
+        "text": told["text"],
+        "keep": told["keep"],
+    }
 
 
 def sight(seen: Seen) -> shown.Sight:

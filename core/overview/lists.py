@@ -137,19 +137,20 @@ def index(services: Services, alias: str, seen: Seen) -> Shown:
         known = state is not None or live is not None or alias in seen.declared
         if not known and not session.scalars(select(Deployment.id).where(Deployment.alias == alias).limit(1)).first():
             raise Unknown(f"nothing is known of an index {alias}")
-        back = fallback.light(session, alias, live, taken, seen)
+        back = fallback.light(session, alias, live, taken, seen, embedded=services.store.embedded)
         going = session.scalars(
             select(Deletion)
             .where(Deletion.alias == alias)
             .order_by(Deletion.finished_at.is_not(None), Deletion.id.desc())
         ).fetchmany(10)
+        deletions = queries.told_deletions(services, session, going)
     declared = seen.declared.get(alias)
     return {
         "now": iso(now),
         "alias": alias,
         "live": live,
         "rollback": back,
-        "deletions": [queries.deletion(row) for row in going],
+        "deletions": deletions,
         "acts": acts.of_index(alias, taken, declared, back["conditions"]),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
     }

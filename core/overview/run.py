@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from core import queries
+from core import deletion_notices, queries
+from core.deletion_notices import Rules
 from core.errors import Refused
 from core.lifecycle import FINAL, Status
 from core.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
@@ -40,6 +41,7 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
         now = services.clock.now(session)
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
         live = session.scalars(select(AliasState.desired).where(AliasState.alias == row.alias)).first()
+        rules = Rules(seen.declared, services.store.embedded)
         left = eta.estimate(session, row, now) if row.status not in FINAL else None
         shown = {
             "now": iso(now),
@@ -48,8 +50,10 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
             "acts": acts.of_deployment(row),
             "eta": left,
             "route": _route(session, row, now),
-            "collections": _collections(session, row, live, seen),
-            "rollback": fallback.light(session, row.alias, live, busy(session, row.alias), seen),
+            "collections": _collections(session, row, live, seen, rules),
+            "rollback": fallback.light(
+                session, row.alias, live, busy(session, row.alias), seen, embedded=rules.embedded
+            ),
             "live": live,
         }
     return {**told, **shown, "steps": [_step(step, left) for step in told["steps"]]}
@@ -101,15 +105,21 @@ def _route(session: Session, row: Deployment, now: Any) -> Shown | None:
     }
 
 
-def _collections(session: Session, row: Deployment, live: str | None, seen: Seen) -> list[Shown]:
+def _collections(session: Session, row: Deployment, live: str | None, seen: Seen, rules: Rules) -> list[Shown]:
     """Green, then blue: what each holds, whether it serves, when it is to go."""
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
     versions = {one.collection: one for one in session.scalars(select(Version).where(Version.collection.in_(names)))}
     query = select(Deletion).where(or_(*(Deletion.collection == name for name in names))).order_by(Deletion.id)
     deletions = {one.collection: one for one in session.scalars(query)}
+    told = deletion_notices.announce(session, list(deletions.values()), rules)
+    said = {one["collection"]: one["text"] for one in told.values()}
     return [
-        {**_collection(colour, name, versions.get(name), deletions.get(name), live), "gone": _gone(row, name, seen)}
+        {
+            **_collection(colour, name, versions.get(name), deletions.get(name), live),
+            "said": said.get(name, ""),
+            "gone": _gone(row, name, seen),
+        }
         for colour, name in named.items()
         if name
     ]

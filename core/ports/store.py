@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from core.defaults import CALL_SECONDS
 from core.ports.limits import Limits
 from core.ports.shapes import Hit, Point, PointId, QueryVector, Schema
 
@@ -65,6 +66,10 @@ class Snapshot:
 
 class VectorStore(Protocol):
     """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is inside this process: known without asking, where ``server`` may have to wait."""
 
     def server(self) -> Server: ...
 
@@ -147,7 +152,7 @@ class VectorStore(Protocol):
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """The nearest points, best first, with payload. ``using`` names the vector, and ``vector``
         is of its kind: numbers, rows of a multivector, or indices and values of a sparse one.
@@ -166,7 +171,7 @@ class VectorStore(Protocol):
         exact: bool = False,
         filter: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[list[Hit]]:
         """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all,
         or several where strict mode allows fewer results, or fewer searches, in one.
@@ -231,7 +236,7 @@ class Searches(Protocol):
         params: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
         offset: int = 0,
-        seconds: float = 10.0,
+        seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """As ``VectorStore.search``."""
 

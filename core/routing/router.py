@@ -4,6 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self, Unpack
 
+from core.defaults import RESULTS
 from core.errors import AppError
 from core.feedback import Feedback
 from core.ports import Hit, Searches
@@ -27,7 +28,7 @@ class Router:
         alias: str,
         query: Query,
         user_id: str | None = None,
-        limit: int = 10,
+        limit: int = RESULTS,
         query_id: str = "",
         **options: Unpack[Options],
     ) -> Answer:
@@ -58,7 +59,7 @@ class Router:
         experiment_id: str,
         query_vector: Query,
         user_id: str | None = None,
-        limit: int = 10,
+        limit: int = RESULTS,
         **options: Unpack[Options],
     ) -> tuple[str, list[Hit]]:
         """The arm that this experiment gives the user, and what its collection finds.
@@ -114,7 +115,7 @@ class AsyncRouter:
         alias: str,
         query: Query,
         user_id: str | None = None,
-        limit: int = 10,
+        limit: int = RESULTS,
         query_id: str = "",
         **options: Unpack[Options],
     ) -> Answer:
@@ -141,7 +142,7 @@ class AsyncRouter:
         experiment_id: str,
         query_vector: Query,
         user_id: str | None = None,
-        limit: int = 10,
+        limit: int = RESULTS,
         **options: Unpack[Options],
     ) -> tuple[str, list[Hit]]:
         """As ``Router.route_query``."""

@@ -17,6 +17,7 @@ from core import alerts, events
 from core.alerts import Alert
 from core.errors import LeaseLost
 from core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
+from core.naming import shell_word
 from core.schedule_rows import Schedule, ScheduleRun
 from core.services import Services
 
@@ -109,7 +110,7 @@ def late(action: str) -> str:
 
 
 def _failed(run: Run, message: str) -> Alert:
-    look = f"mend that, then rollouts schedule run {run.alias} {run.action}"
+    look = f"mend that, then rollouts schedule run {shell_word(run.alias)} {run.action}"
     return Alert(run.alias, "schedule.failed", f"{run.name}: {message}", actor=run.actor, reason=message, next=look)
 
 

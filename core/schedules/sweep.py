@@ -19,6 +19,7 @@ from core.errors import LeaseLost, Refused
 from core.index_file import IndexSpec, ScheduleSpec
 from core.kept import stored
 from core.lifecycle import OPEN_RUNS, RunStatus
+from core.naming import shell_word
 from core.schedule_rows import Schedule, ScheduleRun
 from core.schedules import deployments, runs
 from core.schedules.actions import ACTIONS
@@ -264,7 +265,7 @@ def _overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
         text,
         value=f"{waited:.4g} hours without a success",
         bound=f"{stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
-        next=f"mend that, then rollouts schedule run {row.alias} {row.action}",
+        next=f"mend that, then rollouts schedule run {shell_word(row.alias)} {row.action}",
     )
 
 

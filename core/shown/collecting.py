@@ -12,13 +12,27 @@ class Over(TypedDict):
     delete_after: Moment
     reason: str
     alias: str
+    keep: str
 
 
 class Due(TypedDict):
+    """``waits_for``: what must be there before it is deleted; empty where nothing is missing."""
+
     collection: str
     delete_after: Moment
     reason: str
     used_by: list[str]
+    keep: str
+    waits_for: str
+
+
+class Kept(TypedDict):
+    """A replaced collection that was to be deleted and is not. ``next`` is what has it deleted all the same."""
+
+    collection: str
+    alias: str | None
+    reason: str
+    next: str
 
 
 class Leftover(TypedDict):
@@ -51,4 +65,5 @@ class Collected(TypedDict):
     due: list[Due]
     leftovers: list[Leftover]
     orphans: list[Orphan]
+    kept: list[Kept]
     deleted: list[str]

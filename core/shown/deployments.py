@@ -82,6 +82,16 @@ class ListedDeployment(DeploymentSummary):
     steps: list[Step]
 
 
+class Announced(TypedDict):
+    """A deletion to come, in words, with the command that keeps the collection; null where it has begun.
+    ``delete_after`` is null until the deployment that leads to it is live."""
+
+    collection: str
+    delete_after: Moment | None
+    text: str
+    keep: str | None
+
+
 class Deployment(ListedDeployment):
     number: int
     source: str | None
@@ -91,6 +101,7 @@ class Deployment(ListedDeployment):
     lease_owner: str | None
     gate: Gate | None
     events: list[Event]
+    deletions: list[Announced]
 
 
 class DeploymentPage(TypedDict):
@@ -125,6 +136,9 @@ class Rebuilt(TypedDict):
 
 
 class Deletion(TypedDict):
+    """``text`` says in words what will be, or what was; ``keep`` is the command that keeps the collection, null where
+    nothing is to come."""
+
     collection: str
     alias: str | None
     status: str
@@ -132,6 +146,8 @@ class Deletion(TypedDict):
     finished_at: Moment | None
     reason: str
     actor: str
+    text: str
+    keep: str | None
 
 
 class Deletions(TypedDict):

@@ -71,6 +71,8 @@ class OpenDeletion(TypedDict):
     status: str
     delete_after: Moment
     reason: str
+    text: str
+    keep: str | None
 
 
 class Index(TypedDict):
@@ -103,7 +105,8 @@ class Home(Sight):
 
 @with_config(extra="allow")
 class Version(TypedDict):
-    """With more facts of its making (``core.versions``). One that somebody else made has no number."""
+    """With more facts of its making (``core.versions``). One that somebody else made has no number.
+    ``deletion`` says in words when it will be deleted, and how it is kept."""
 
     collection: str
     number: int | None
@@ -114,6 +117,7 @@ class Version(TypedDict):
     deployment: NotRequired[str | None]
     created_at: NotRequired[Moment]
     delete_after: NotRequired[Moment | None]
+    deletion: NotRequired[str | None]
 
 
 class Versions(TypedDict):

@@ -169,20 +169,20 @@ _PHASES = {"scan": _scan, "ask": _ask, "asking": _again, "made": _made}
 def fetch(context: StepContext) -> Outcome:
     """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
     services, names, files = context.services, _names(context), list(context.state.get("files", []))
-    name = names[len(files)]
+    name, file = names[len(files)], manifests.file_name(names[len(files)], len(files))
     wanted = services.store.snapshot(context.deployment.green, name)
-    started, begun_at = time.monotonic(), _position(context, name)
+    started, begun_at = time.monotonic(), _position(context, file)
     at = begun_at
     while at < wanted.size:
-        at = _slice(context, name, at, started + services.times.slice)
+        at = _slice(context, name, file, at, started + services.times.slice)
         _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
-    kept = services.shelf.read(context.deployment.id, name)
+    kept = services.shelf.read(context.deployment.id, file)
     found = manifests.sha256(going(context, {**context.state, "done": at}, wanted.size, kept))
     if found != wanted.sha256:
         return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
-    files.append({"name": name, "size": wanted.size, "sha256": found, "shard": wanted.shard})
+    files.append({"name": file, "size": wanted.size, "sha256": found, "shard": wanted.shard})
     if len(files) < len(names):
         context.turn.save({"files": files})
         return Wait(0, f"{len(files)} of {len(names)} shards")
@@ -195,35 +195,36 @@ def throw_away(context: StepContext) -> Outcome:
     return Done({"summary": "its files are removed"})
 
 
-def _slice(context: StepContext, name: str, at: int, ends: float) -> int:
-    """Downloads from ``at`` until the time is over or nothing more comes; where it stopped."""
+def _slice(context: StepContext, name: str, file: str, at: int, ends: float) -> int:
+    """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
+    stopped."""
     pieces, start = bytearray(), at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
         pieces += piece
         if len(pieces) >= _CHUNK:
-            at = _put(context, name, at, pieces)
+            at = _put(context, file, at, pieces)
         if time.monotonic() >= ends:
             break
-    at = _put(context, name, at, pieces)
+    at = _put(context, file, at, pieces)
     if at == start:
         raise Refused(f"the server sent nothing of {name} from byte {at:,} on")
     return at
 
 
-def _put(context: StepContext, name: str, at: int, pieces: bytearray) -> int:
+def _put(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
     """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
     if pieces:
         context.turn.check(ACT_SECONDS)
-        context.services.shelf.write(context.deployment.id, name, at, bytes(pieces))
+        context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
         at += len(pieces)
         pieces.clear()
         context.turn.save({**context.state, "done": at})
     return at
 
 
-def _position(context: StepContext, name: str) -> int:
+def _position(context: StepContext, file: str) -> int:
     """Where both the row and the disk say that everything is there."""
-    return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, name))
+    return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, file))
 
 
 def _note(context: StepContext, at: int, size: int, rate: float) -> None:

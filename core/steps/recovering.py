@@ -239,6 +239,9 @@ def _asked(context: StepContext) -> tuple[int, list[str]]:
     if spec.embedding is None or not spec.validation.queries:
         return 0, []
     embedder, rules = context.services.embedder(spec.embedding), spec.validation
+    made_with = Stamp.of(_manifest(context).metadata)
+    if made_with is None or made_with.identity != embedder.identity:
+        return 0, []  # in a query of another model nothing is told of what was restored
     silent = []
     for query in rules.queries:
         hits = context.services.store.search(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from core import alerts, events, occupancy
 from core.alerts import Alert
 from core.commands import Along, alone
+from core.defaults import SPLIT
 from core.errors import Refused, Unavailable, Unknown
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
@@ -19,7 +20,7 @@ from core.experiments.assignment import BASIS, weights_of
 from core.index_file import validated
 from core.kept import stored
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
-from core.naming import check_name
+from core.naming import check_found_name, check_name
 from core.quoting import LONGEST, cut, quoted
 from core.routing import enrolment, table
 from core.routing.route import Arm
@@ -36,7 +37,7 @@ def create(
     *,
     actor: str,
     alias: str | None = None,
-    split: float = 0.5,
+    split: float = SPLIT,
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     start: bool = True,
@@ -225,7 +226,7 @@ def _spec(
     metrics: Sequence[str | Mapping[str, Any]] | None,
     options: Mapping[str, Any],
 ) -> ExperimentSpec:
-    collections = [check_name("collection", name) for name in (control, *treatments)]
+    collections = [check_found_name("collection", name) for name in (control, *treatments)]
     there = services.store.collections()
     for collection in collections:
         if collection not in there:
@@ -266,7 +267,7 @@ def _identity(services: Services, collection: str) -> str | None:
 def _alias(services: Services, control: str, alias: str | None) -> str | None:
     found = services.store.aliases()
     if alias is not None:
-        check_name("alias", alias)
+        check_found_name("alias", alias)
         if found.get(alias) != control:
             raise Refused(f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control {control}")
         return alias

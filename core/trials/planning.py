@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.defaults import SPLIT
 from core.errors import Refused
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, TREATMENT, ExperimentSpec, MetricSpec, metrics_of
 from core.experiments import planning, sequence
@@ -58,7 +59,7 @@ def plan(
     alias: str,
     given: ByHand,
     *,
-    split: float = 0.5,
+    split: float = SPLIT,
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Figures:

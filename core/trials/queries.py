@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
+from core.defaults import ROWS
 from core.experiment_rows import Experiment, LookRow
 from core.experiment_spec import ExperimentSpec
 from core.kept import stored
@@ -19,7 +20,7 @@ _LOOKS = 200
 
 
 def experiments(
-    services: Services, alias: str | None = None, limit: int = 20, *, after: str | None = None
+    services: Services, alias: str | None = None, limit: int = ROWS, *, after: str | None = None
 ) -> list[shown.ExperimentSummary]:
     """Experiments, newest first; ``after``: those that follow this one in the list."""
     query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)

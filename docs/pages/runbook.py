@@ -54,7 +54,10 @@ _RUNS: dict[str, Entry] = {
 
 #: What is one thing's own, or needs other words than the rest.
 _OWN: dict[str, Entry] = {
-    "deployment.completed": ("the new collection serves; the one before is kept for its grace period", _NOTHING),
+    "deployment.completed": (
+        "the new collection serves; the text says when the one before will be deleted",
+        "`rollouts keep COLLECTION` to keep it",
+    ),
     "deployment.failed": (
         "a step or the gate rejected; the alias is, or is put back, on the old collection",
         "wait for `deployment.rolled_back`; then look at the value and the bound in the alert",
@@ -93,7 +96,7 @@ _OWN: dict[str, Entry] = {
     ),
     "alias.moved_by_hand": ("a person or an application moved an alias by command", "nothing, if that was meant"),
     "deletion.scheduled": (
-        "a collection will be deleted when its grace period is over",
+        "a collection will be deleted when its grace period is over; the text says if a backup comes first",
         "`rollouts keep COLLECTION` to keep it",
     ),
     "deletion.deleted": ("a collection is gone", _NOTHING),
@@ -103,8 +106,8 @@ _OWN: dict[str, Entry] = {
         "`rollouts list` says by what; free it, or `rollouts keep COLLECTION`",
     ),
     "deletion.no_final_backup": (
-        "a deletion is due and waits: `retention.final_backup` wants a whole backup of the collection first, and there "
-        "is none",
+        "a deletion is due and waits: `retention.final_backup` wants a whole backup of the collection first, or this "
+        "program did not make it, and there is none",
         "`rollouts backup list` says what became of the last one; mend that, and the deletion goes on by itself; or "
         "`rollouts keep COLLECTION`",
     ),

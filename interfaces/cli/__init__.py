@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, token_verbs, version_verbs
-from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
+from interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -160,7 +160,7 @@ def create_alias(**given: Any) -> None:
 @alias.command("switch")
 @click.argument("alias")
 @click.argument("collection")
-@click.option("--delete-old", is_flag=True, help="Delete the old collection after its grace period of 60 minutes.")
+@click.option("--delete-old", is_flag=True, help="Delete the old collection by the index's own rule.")
 @reason
 @as_json
 def switch_alias(**given: Any) -> None:
@@ -180,7 +180,13 @@ def delete_alias(**given: Any) -> None:
 @main.command()
 @click.argument("alias")
 @click.argument("query")
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many results.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, DEFAULTS["MOST"]),
+    default=DEFAULTS["RESULTS"],
+    show_default=True,
+    help="How many results.",
+)
 @click.option("--user", help="Whose search it is: the route gives one user the same collection every time.")
 @as_json
 def search(**given: Any) -> None:

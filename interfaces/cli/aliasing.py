@@ -34,7 +34,10 @@ def switch(alias: str, collection: str, delete_old: bool, reason: str, as_json: 
             house.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
         )
     was = f", was {answer['old_collection']}" if answer["switched"] else ", as it was"
-    return _told(answer, f"{alias} → {collection}{was}", as_json)
+    words = f"{alias} → {collection}{was}"
+    if deletion := answer.get("deletion"):
+        words += "\n" + (deletion.get("text") or f"{answer['old_collection']} stays: {deletion['reason']}")
+    return _told(answer, words, as_json)
 
 
 def delete(alias: str, reason: str, as_json: bool) -> int:

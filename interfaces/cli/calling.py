@@ -6,14 +6,19 @@ house.
 """
 
 import importlib
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 Command = Callable[..., Any]
+
+#: ``core.defaults``, read as the file it is: an import would bring the package around it in.
+DEFAULTS = runpy.run_path(str(Path(__file__).parents[2] / "core" / "defaults.py"))
 
 
 @contextmanager
@@ -56,5 +61,11 @@ reason = click.option("--reason", default="", metavar="TEXT", help="Why; kept wi
 def listed(what: str) -> Callable[[Command], Command]:
     """``--alias`` and ``--limit`` of a verb that lists ``what``."""
     alias = click.option("--alias", help=f"Only {what} of this index.")
-    limit = click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+    limit = click.option(
+        "--limit",
+        type=click.IntRange(1, DEFAULTS["MOST"]),
+        default=DEFAULTS["ROWS"],
+        show_default=True,
+        help="How many.",
+    )
     return lambda command: alias(limit(command))

@@ -19,6 +19,7 @@ from adapters.qdrant_server import ServerStore
 from adapters.route_channel import NAME
 from beat_schedule import SCHEDULE
 from core import deliveries, events, queries
+from core.commands.specs import check_alias, live_aliases
 from core.errors import Misconfigured, Refused, Unavailable
 from core.index_file import IndexSpec, load_index_file
 from core.lifecycle import MOVING, Status
@@ -280,6 +281,7 @@ def _sweep(services: Services) -> Findings:
 def _sources(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
+            check_alias(services, alias, live_aliases(services))
             if spec.source is not None:
                 services.source(spec.source).check()
         except (Refused, Unavailable) as error:
@@ -321,7 +323,8 @@ def _deletions(services: Services) -> Findings:
         late = screen.seconds_since(row["delete_after"])
         if row["finished_at"] is None and late > STILL_SECONDS:
             value = f"{row['collection']} was due {screen.span(late)} ago"
-            yield Check("deletion", "warn", value, "it waits for running time, or nobody runs: see runner and queues")
+            advice = "it waits for running time, or nobody runs: see runner and queues. "
+            yield Check("deletion", "warn", value, advice + row["text"])
 
 
 def _schedules(services: Services) -> Findings:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import Command, InOrder, as_json, listed, reason, verb
+from interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
 
 
 def _asked(command: Command) -> Command:
@@ -12,7 +12,9 @@ def _asked(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--metric", "metrics", multiple=True, metavar="NAME[,KEY=VALUE]…", help=_METRIC),
-            click.option("--split", type=float, default=0.5, show_default=True, help="The treatments' share."),
+            click.option(
+                "--split", type=float, default=DEFAULTS["SPLIT"], show_default=True, help="The treatments' share."
+            ),
             click.option("--coverage", type=float, metavar="PERCENT", help="Who takes part; 100 if not told."),
             click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help=_OPTION),
         )

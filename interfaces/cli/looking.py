@@ -78,6 +78,7 @@ def _print_deletions(deletions: Sequence[Mapping[str, Any]]) -> None:
     out = screen.console()
     out.print()
     out.print(rows)
+    screen.print_deletions(row for row in deletions if row["finished_at"] is None)
 
 
 def _due(row: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
+from core.naming import shell_word
 from core.schedules import commands, queries
 from interfaces.cli import screen
 from interfaces.cli.deploying import parsed
@@ -25,7 +26,7 @@ def run(alias: str, action: str, reason: str, as_json: bool) -> int:
         asked = commands.run(house.services, alias, action, actor=actor(), reason=reason)
         seen = queries.run(house.services, asked)
         nobody = house.runner is not None and running_elsewhere() is None
-    screen.note(_NOBODY if nobody else _SOON.format(alias=alias))
+    screen.note(_NOBODY if nobody else _SOON.format(alias=shell_word(alias)))
     if as_json:
         screen.emit({"alias": alias, "action": action, **seen})
     return DONE

@@ -2,7 +2,7 @@
 is beside it, and colour only repeats what both say."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +75,12 @@ def emit(content: Any) -> None:
 def plain(text: object, keep: str = "") -> str:
     """``text`` without characters that steer a terminal: records and server answers are other people's."""
     return "".join(char if char.isprintable() or char in keep else " " for char in str(text))
+
+
+def print_deletions(told: Iterable[Mapping[str, Any]]) -> None:
+    """What will be deleted, when, and the command that keeps it: whole, for a person may paste it."""
+    for one in told:
+        console().print(Text(plain(one["text"])), soft_wrap=True)
 
 
 def symbol(status: str) -> Text:

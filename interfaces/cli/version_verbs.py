@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import as_json, reason, verb
+from interfaces.cli.calling import DEFAULTS, as_json, reason, verb
 
 
 @click.command()
@@ -26,7 +26,11 @@ def keep(**given: Any) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--orphans", is_flag=True, help="Delete orphans too, an hour from now; look at --dry-run first.")
+@click.option(
+    "--orphans",
+    is_flag=True,
+    help=f"Delete orphans too, {DEFAULTS['ORPHANS_MINUTES']:g} minutes from now; look at --dry-run first.",
+)
 @reason
 @as_json
 def gc(**given: Any) -> None:
@@ -35,7 +39,7 @@ def gc(**given: Any) -> None:
     What a verification has left over goes too.
 
     Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
-    the same server, so only --orphans has them deleted, and `rollouts keep` takes that back for an hour.
+    the same server, so only --orphans has them deleted, and `rollouts keep` takes that back until then.
     """
     verb("versioning.gc", **given)
 
@@ -44,7 +48,13 @@ def gc(**given: Any) -> None:
 @click.argument("alias")
 @click.argument("v1")
 @click.argument("v2")
-@click.option("--sample", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Records to compare.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 100_000),
+    default=DEFAULTS["COMPARED"],
+    show_default=True,
+    help="Records to compare.",
+)
 @as_json
 def diff(**given: Any) -> None:
     """What is different in version V2 of ALIAS, seen from V1.

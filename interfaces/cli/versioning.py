@@ -6,6 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from core import adoption, collecting, comparing, keeping, lineage
+from core.naming import shell_word
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, actor, opened
 
@@ -21,8 +22,14 @@ def versions(alias: str, as_json: bool) -> int:
         screen.row(rows, _line(row))
     out = screen.console()
     out.print(rows)
+    screen.print_deletions({"text": row["deletion"]} for row in seen["versions"] if row.get("deletion"))
     if any(row["number"] is None for row in seen["versions"]):
-        out.print(Text(f"the live collection was made by somebody else; `rollouts adopt {alias}` takes it on", "dim"))
+        out.print(
+            Text(
+                f"the live collection was made by somebody else; `rollouts adopt {shell_word(alias)}` takes it on",
+                "dim",
+            )
+        )
     return DONE
 
 
@@ -98,13 +105,14 @@ def gc(dry_run: bool, orphans: bool, reason: str, as_json: bool) -> int:
         screen.emit(answer)
         return DONE
     would = "would be " if dry_run else ""
-    _print(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason")
-    _print(f"due, {would}deleted if nothing uses it", answer["due"], "reason", "used_by")
+    _print(f"{would}written down, kept no longer", answer["over"], "delete_after", "reason", "keep")
+    _print(f"due, {would}deleted if nothing uses it", answer["due"], "reason", "waits_for", "used_by", "keep")
     _print(f"left over, {would}deleted", answer["leftovers"], "points", "run", "backup", "used_by", "deletion")
     _print("orphans: no row here knows them", answer["orphans"], "points", "deployment", "used_by", "deletion")
+    _print("kept, though it was replaced", answer["kept"], "reason", "next")
     for line in answer["deleted"]:
         screen.console().print(Text(screen.plain(line)))
-    if not any(answer[part] for part in ("over", "due", "leftovers", "orphans")):
+    if not any(answer[part] for part in ("over", "due", "leftovers", "orphans", "kept")):
         screen.console().print(Text("nothing to collect"))
     return DONE
 

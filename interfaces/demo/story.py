@@ -167,8 +167,8 @@ class Story:
 
     def _can_go_back(self) -> None:
         rows = [row for row in queries.deletions(self._services) if row["alias"] == ALIAS]
-        kept = ", ".join(f"{row['collection']} until {screen.clock(row['delete_after'])}" for row in rows)
-        self.note([row["status"] for row in rows] == ["scheduled"], f"kept for a rollback: {kept or 'nothing'}")
+        told = "; ".join(row["text"] for row in rows)
+        self.note([row["status"] for row in rows] == ["scheduled"], f"kept for a rollback, until then: {told}")
 
     # --- how --------------------------------------------------------------------------------------------------------
 

@@ -78,7 +78,6 @@ def write_index_file(embedding: EmbeddingSpec, lowest_score: float, latest: Vers
         "embedding": {"model": embedding.model, "text": embedding.text},
         "validation": {"queries": list(QUERIES), "min_results": 5, "min_top_score": lowest_score},
         "soak": {"seconds": 3, "interval_seconds": 1},
-        "grace_period_minutes": 60,
     }
     text = yaml.safe_dump({"indexes": {ALIAS: index}}, sort_keys=False, allow_unicode=True)
     private.write_text(Path("rollouts.yaml"), text)

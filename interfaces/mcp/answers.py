@@ -62,6 +62,7 @@ class Index(BaseModel):
     source: str | None = Field(description="Where a deployment reads from")
     deployment: str | None = Field(description="The deployment under way")
     attention: list[str] = Field(description="What somebody should look at")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 class Indexes(BaseModel):
@@ -76,6 +77,7 @@ class Started(BaseModel):
     old_collection: str | None
     new_collection: str
     next: str = Field(description="What to do now")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 class Step(BaseModel):
@@ -105,6 +107,7 @@ class Seen(BaseModel):
     created_at: str
     finished_at: str | None
     next: str = Field(description="What to do now")
+    deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
 def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
@@ -141,6 +144,7 @@ def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         source=without_credentials(spec.source) if spec and spec.source else None,
         deployment=running.get("id"),
         attention=[for_agents(one["text"]) for one in shown["attention"]],
+        deletions=[for_agents(one["text"]) for one in shown["deletions"]],
     )
 
 
@@ -181,6 +185,7 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         created_at=deployment["created_at"],
         finished_at=deployment["finished_at"],
         next=next_act(status),
+        deletions=[one["text"] for one in deployment["deletions"]],
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import declared, lineage, queries
+from core.defaults import RESULTS
 from core.errors import Refused
 from core.overview import home, sight
 from core.routing import Routers
@@ -37,7 +38,7 @@ class Tools:
         alias: Annotated[str, Field(description="Which index to search; list_indexes names them")] = "documentation",
         limit: Annotated[
             int, Field(description="How many results", json_schema_extra={"minimum": 1, "maximum": MOST_RESULTS})
-        ] = 10,
+        ] = RESULTS,
         user_id: Annotated[
             str | None, Field(description="Whose search it is: while versions are compared, a user stays with one")
         ] = None,
@@ -95,7 +96,12 @@ class Tools:
         with self._guard.asked(context, "deploy") as caller:
             started = declared.deploy(self._services, alias, source, validate=validate, actor=caller.name)
             answer = queries.started(self._services, started)
-            return answers.Started(**answer, next=answers.next_act(answer["status"]))
+            deletions = queries.deployment(self._services, started)["deletions"]
+            return answers.Started(
+                **answer,
+                next=answers.next_act(answer["status"]),
+                deletions=[one["text"] for one in deletions],
+            )
 
     def _look(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
         with self._guard.asked(context, "read"):

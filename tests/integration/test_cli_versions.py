@@ -98,13 +98,35 @@ def test_an_orphan_is_listed_until_its_deletion_is_asked_for(orphaned):
     assert (row["collection"], row["status"]) == ("docs_20250101_020000", "scheduled")
 
 
+def test_every_output_says_what_will_be_deleted_and_the_command_that_keeps_it(tmp_path):
+    declare(tmp_path, docs=DOCS)
+    write(tmp_path / "docs" / "a.jsonl", records(20, "one"))
+    shell = Shell(tmp_path)
+    shell("deploy", "docs", "--wait")
+    begun = shell("deploy", "docs")
+    assert "will be deleted 60 minutes after docs_" in begun.stdout
+    run = shell.json("list", "--limit", "1")["deployments"][0]["id"]
+    shell("abort", run)
+    ended = shell.json("deploy", "docs", "--wait")
+    [deletion] = shell.json("list")["deletions"]
+    assert deletion["text"].startswith(f"{ended['blue']} will be deleted at ")
+    assert deletion["text"].endswith(f"to keep it: `rollouts keep {ended['blue']}`")
+    assert [one["text"] for one in ended["deletions"]] == [deletion["text"]]
+    for verb in (("list",), ("versions", "docs"), ("status", ended["id"])):
+        assert deletion["text"] in shell(*verb).stdout, verb
+    moved = shell("alias", "switch", "docs", ended["blue"], "--delete-old")
+    assert f"{ended['green']} will be deleted at " in moved.stdout
+    assert f"`rollouts keep {ended['green']}`" in moved.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("versions", "nodocs"), "there are no versions of nodocs"),
         (("diff", "docs", "1", "7"), "docs has no version '7'"),
         (("adopt", "nodocs"), "alias nodocs does not exist"),
-        (("keep", "no such"), "is not allowed"),
+        (("keep", "no such"), "no deletion of no such is scheduled"),
+        (("keep", "no/such"), "is not allowed"),
     ],
 )
 def test_what_makes_no_sense_is_refused(story, arguments, said):

@@ -167,7 +167,7 @@ def test_what_makes_no_sense_is_refused_with_where_what_and_the_bound(api, body,
         ("/deployments?page=2", "page: unknown key"),
         ("/deployments?limit=1&limit=2", "given twice"),
         ("/indexes/docs/diff?one=1", "other: missing"),
-        ("/indexes/a%20b", "alias name 'a b' is not allowed"),
+        ("/indexes/%2E%2E", "alias name '..' is not allowed"),
     ],
 )
 def test_the_same_holds_for_what_stands_in_the_address(api, path, words):

@@ -7,13 +7,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from interfaces.http.api.endpoint import PREFIX, Endpoint, Query
+from core.naming import LONGEST
+from interfaces.http.api.endpoint import FOUND, PREFIX, Endpoint, Query
 from interfaces.http.problems import KINDS, MEDIA_TYPE
 
 Part = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{model}"
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
+#: Of what Qdrant has named; percent-encoded in the path.
+_FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"^[^/\u0000]+$"}
 _PROBLEMS = {
     401: "No token, or one that is none",
     403: "The token lacks the scope; or another site asks",
@@ -83,7 +86,15 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 
 def _names(path: str) -> list[Part]:
-    return [{"name": name, "in": "path", "required": True, "schema": _NAME} for name in re.findall(r"\{(\w+)\}", path)]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": _FOUND_NAME if name in FOUND else _NAME,
+        }
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
 
 
 def _query(endpoint: Endpoint, schemas: Part) -> list[Part]:

@@ -18,7 +18,7 @@ from adapters import broker
 from core.commands import Along, alone
 from core.errors import Malformed
 from core.index_file import validated
-from core.naming import check_name
+from core.naming import check_found_name, check_name
 from core.once import key_of, once
 from core.quoting import quoted
 from core.services import Services
@@ -28,6 +28,8 @@ from interfaces.http.house import House, of
 from interfaces.http.security import allowed
 
 PREFIX = "/api/v1"
+#: What a path names that Qdrant, and not this program, has named.
+FOUND = ("alias", "collection")
 #: A function whose answer is one of ``core.shown`` says so: the document takes what is answered from its return type.
 Answer = Mapping[str, Any]
 
@@ -112,13 +114,18 @@ def rendered(content: Any, status: int = 200, headers: Mapping[str, str] | None 
 
 def _answered(endpoint: Endpoint, request: Request, body: bytes) -> Response:
     caller = allowed(request, endpoint.scope)
-    path = {name: check_name(name, value) for name, value in request.path_params.items()}
+    path = {name: _check_named(name, value) for name, value in request.path_params.items()}
     content = _content(endpoint, request, body)
     given = validated(endpoint.takes, content, "request")
     call = Call(of(request), caller, path)
     if endpoint.told is None:
         return rendered(endpoint.does(call, given))
     return _begun(endpoint, request, call, given)
+
+
+def _check_named(what: str, name: str) -> str:
+    """Aliases and collections may be of other people's making; all else that a path names is ours."""
+    return check_found_name(what, name) if what in FOUND else check_name(what, name)
 
 
 def _begun(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
@@ -128,7 +135,7 @@ def _begun(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -
     name = request.headers.get("idempotency-key")
     if name is None:
         return rendered(endpoint.does(call, given), endpoint.status)
-    key = key_of(call.actor, name, request.method, request.url.path, given.model_dump(mode="json"))
+    key = key_of(call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json"))
     told = endpoint.told
     assert told is not None
 

@@ -4,14 +4,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from core.defaults import COMPARED, GRACE_MINUTES, LONGEST_GRACE_MINUTES, MOST, ORPHANS_MINUTES, RESULTS, ROWS, SPLIT
 from core.lifecycle import Status
+from core.naming import LONGEST
 from interfaces.http.api.endpoint import Body, Query
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+#: Of an alias or a collection, which others may have named.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Limit = Annotated[int, Field(ge=1, le=1000, description="How many.")]
-Alias = Annotated[Word | None, Field(description="Only those of this index.")]
+Limit = Annotated[int, Field(ge=1, le=MOST, description="How many.")]
+Alias = Annotated[Name | None, Field(description="Only those of this index.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Metrics = Annotated[list[Word | dict[str, Any]], Field(max_length=50)] | None
 
@@ -22,7 +26,7 @@ class Reasoned(Body):
 
 class Paged(Query):
     alias: Alias = None
-    limit: Limit = 20
+    limit: Limit = ROWS
     after: Word | None = Field(None, description="The `next` of the page before.")
 
 
@@ -36,7 +40,7 @@ class Deployments(Paged):
 class Events(Query):
     alias: Alias = None
     deployment: Word | None = Field(None, description="Only those of this deployment.")
-    limit: Limit = 20
+    limit: Limit = ROWS
     before: Annotated[int, Field(ge=1, le=2**62)] | None = Field(None, description="The `next` of the page before.")
 
 
@@ -45,13 +49,13 @@ class OfIndex(Query):
 
 
 class Listed(OfIndex):
-    limit: Limit = 20
+    limit: Limit = ROWS
 
 
 class Difference(Query):
-    one: Word = Field(description="A version: its number or collection.")
-    other: Word = Field(description="The version it is compared with.")
-    sample: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Records to compare.")
+    one: Name = Field(description="A version: its number or collection.")
+    other: Name = Field(description="The version it is compared with.")
+    sample: Annotated[int, Field(ge=1, le=10_000)] = Field(COMPARED, description="Records to compare.")
 
 
 # --- searching --------------------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ class Searching(Body):
         None, description="Instead of `query`."
     )
     user_id: Word | None = Field(None, description="Whose search it is: one user is answered by the same collection.")
-    limit: Limit = 10
+    limit: Limit = RESULTS
 
     @property
     def asked(self) -> str | list[float]:
@@ -86,7 +90,9 @@ class Search(Searching):
         "", description="The name of a search on two lists that were drafted into one; clicks are reported with it."
     )
     filter: dict[str, Any] | None = Field(None, description="As Qdrant's REST API spells it.")
-    using: Annotated[str, StringConstraints(max_length=128)] | None = Field(None, description="Another vector's name.")
+    using: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
+        None, description="Another vector's name."
+    )
     score_threshold: Number | None = None
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
 
@@ -95,11 +101,11 @@ class Search(Searching):
 
 
 class Deploy(Reasoned):
-    alias: Word
+    alias: Name
     source: Text | None = Field(
         None, description="As in the index file, `python:` and `sql:` excepted; else the index file's."
     )
-    collection: Word | None = Field(None, description="Take this collection instead of building one.")
+    collection: Name | None = Field(None, description="Take this collection instead of building one.")
     strategy: Word | None = None
     validation_queries: Annotated[list[Text], Field(max_length=1000)] | None = None
     rollback_on_failure: bool | None = None
@@ -116,27 +122,31 @@ class Promote(Reasoned):
 
 
 class NewAlias(Reasoned):
-    alias: Word
-    collection: Word
+    alias: Name
+    collection: Name
     force: bool = Field(False, description="Repoint an alias that points elsewhere.")
 
 
 class Switch(Reasoned):
-    collection: Word
-    delete_old: bool = Field(False, description="Delete the old collection after its grace period of 60 minutes.")
+    collection: Name
+    delete_old: bool = Field(False, description="Delete the old collection by the index's own rule.")
 
 
 class Delete(Reasoned):
-    grace_period_minutes: Annotated[Number, Field(ge=0, le=5_256_000)] = 60.0
+    grace_period_minutes: Annotated[Number, Field(ge=0, le=LONGEST_GRACE_MINUTES)] | None = Field(
+        None, description=f"If not told, what its index says, and {GRACE_MINUTES:g} where it is of none."
+    )
 
 
 class Adopt(Reasoned):
-    collection: Word | None = Field(None, description="Another than the one the alias points to.")
+    collection: Name | None = Field(None, description="Another than the one the alias points to.")
     trust: bool = Field(False, description="Take the declared model though it makes other vectors than are stored.")
 
 
 class Collect(Reasoned):
-    orphans: bool = Field(False, description="Delete orphans too, an hour from now; look at them first.")
+    orphans: bool = Field(
+        False, description=f"Delete orphans too, {ORPHANS_MINUTES:g} minutes from now; look at them first."
+    )
 
 
 # --- experiments ------------------------------------------------------------------------------------------------
@@ -146,17 +156,17 @@ class Planned(Body):
     rate: Number | None = Field(None, description="The primary metric now, as a share of users or with `deviation`.")
     deviation: Number | None = Field(None, description="How far users differ in it: one standard deviation.")
     users_per_day: Number | None = Field(None, description="New users a day.")
-    split: Share = Field(0.5, description="The treatment's share.")
+    split: Share = Field(SPLIT, description="The treatment's share.")
     metrics: Metrics = None
     options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
 
 
 class NewExperiment(Reasoned):
     name: Word
-    control: Word
-    treatments: Annotated[list[Word], Field(min_length=1, max_length=10)]
-    alias: Word | None = None
-    split: Share = Field(0.5, description="The share of the treatments together.")
+    control: Name
+    treatments: Annotated[list[Name], Field(min_length=1, max_length=10)]
+    alias: Name | None = None
+    split: Share = Field(SPLIT, description="The share of the treatments together.")
     metrics: Metrics = None
     options: dict[str, Any] = Field(default_factory=dict, description="Further settings of the experiment.")
     start: bool = True
@@ -180,7 +190,7 @@ class Feedback(Body):
 
 
 class NewBackup(Reasoned):
-    alias: Word
+    alias: Name
     keep: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Of this alias so many are left; the oldest are removed when this one is made."
     )

@@ -15,11 +15,12 @@ from core.errors import AppError, Malformed
 from core.overview.sight import Sight
 from core.services import Services
 from interfaces.http import security
+from interfaces.http.api.endpoint import FOUND
 from interfaces.http.pages import acting, looking
 from interfaces.http.pages.acting import Form, own_path
 from interfaces.http.pages.live import Pulse
 from interfaces.http.pages.rendering import HEADERS, HERE
-from interfaces.http.pages.visits import VISITOR, Visit, cookie, visit
+from interfaces.http.pages.visits import VISITOR, Visit, cookie, own_address, visit
 from interfaces.http.problems import Unauthorized
 from interfaces.http.streams import Stream
 
@@ -74,7 +75,7 @@ def _looked(sight: Sight, look: Look, template: str, live: bool) -> Callable[[Re
             asks = visit(request, asks.seen, security.allowed(request, "read"))
             return asks.shown(template, look(asks), live=live)
         except Unauthorized:
-            path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
             return asks.moved(f"/login?{urlencode({'next': path})}")
         except (AppError, DBAPIError) as error:
             return asks.failed(error)
@@ -107,7 +108,7 @@ def read_form(body: bytes) -> dict[str, str]:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise Malformed("the form could not be read") from None
-    return {name: value.strip() for name, value in fields}
+    return {name: value if name in FOUND else value.strip() for name, value in fields}
 
 
 # --- signing in and out -------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def _versions(visit: Visit, alias: str, live: str | None) -> Shown:
         found = lineage.listed(visit.services, alias, aliases, there)["versions"]
     except Refused:
         return {"versions": [], "versions_error": ""}
-    blank = dict.fromkeys(("points", "model", "gate", "actor", "deployment", "created_at", "delete_after"))
+    blank = dict.fromkeys(("points", "model", "gate", "actor", "deployment", "created_at", "delete_after", "deletion"))
     return {"versions": [{**blank, **row} for row in found], "versions_error": ""}
 
 

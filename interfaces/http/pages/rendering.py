@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
+
+from core.naming import shell_word
 
 HERE = Path(__file__).parent
 
@@ -147,6 +151,9 @@ ENVIRONMENT.filters |= {
     "number": number,
     "size": size,
     "percent": percent,
+    # Jinja's own ``urlencode`` leaves a slash as it is.
+    "quoted": partial(quote, safe=""),
+    "shell": shell_word,
 }
 
 #: Nothing but our own files; no style or script within a page, so nothing that somebody wrote into a record can be one.

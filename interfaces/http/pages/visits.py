@@ -122,12 +122,12 @@ class Visit:
             error = database.unavailable(self.services.sessions.kw["bind"], error)
         answer = problems.answer(error)
         title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
-        back = self.request.url.path if self.request.method == "POST" else "/"
+        back = own_address(self.request) if self.request.method == "POST" else "/"
         said = {
             "title": title.get(answer.status_code, "Failed"),
             "said": str(error),
             "status": answer.status_code,
-            "back": quote(back),
+            "back": back,
         }
         return self.shown("error.html", {**said, "here": ""}, answer.status_code)
 
@@ -135,6 +135,11 @@ class Visit:
         if self.fresh:
             cookie(self.request, response, VISITOR, self.secret)
         return response
+
+
+def own_address(request: Request) -> str:
+    """The path that was asked for, quoted; a name in it may hold anything."""
+    return quote(request.scope["path"])
 
 
 def visit(request: Request, seen: Seen, caller: Caller | None) -> Visit:
