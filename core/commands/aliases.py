@@ -13,6 +13,7 @@ from core.errors import Refused, Unknown
 from core.models import AliasState, Deletion
 from core.naming import check_found_name
 from core.services import Services
+from core.times import iso
 
 
 def create_alias(
