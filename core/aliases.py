@@ -88,8 +88,9 @@ def look(services: Services, collection: str) -> Look:
 
 
 def _vectors(store: VectorStore, collection: str, schema: Schema) -> int:
-    """How many there are. Where strict mode keeps them from being counted, those that are indexed: the optimizer's own
-    words must do then, and the gate says that it could not tell."""
+    """How many there are. Where strict mode keeps them from being counted, those that are indexed:
+    the optimizer's own words must do then, and the gate says that it could not tell.
+    """
     try:
         return readiness.stored(schema, lambda name: store.count(collection, having=name))
     except Refused:

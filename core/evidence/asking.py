@@ -92,14 +92,17 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
 
 
 def _truths(gate: GateContext, vectors: Sequence[FloatArray]) -> Sequence[list[Hit] | None]:
-    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth."""
+    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no
+    truth."""
     if not vectors or not gate.limits.exact:
         return [None] * len(vectors)
     return search(gate, vectors, SHALLOW + 1, exact=True)
 
 
 def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, list[Hit]]:
-    """Where its rate is limited, no more than fit into a part of the time budget; judged queries come first."""
+    """Where its rate is limited, no more than fit into a part of the time budget; judged queries
+    come first.
+    """
     able = [one for one in asked if one.live is not None]
     if gate.live_reads is not None:
         memory, each = gate.part("asked"), len(gate.live_limits.slices(depth))
