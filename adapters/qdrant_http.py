@@ -173,8 +173,9 @@ class Rest:
 
 
 def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limited | Refused | None:
-    """What a rate limit means, told by REST or gRPC: wait, or never, for a request larger than a minute's tokens. None
-    where it is told otherwise."""
+    """What a rate limit means, told by REST or gRPC: wait, or never, for a request larger than a
+    minute's tokens. None where it is told otherwise.
+    """
     if TOO_LARGE in said:
         return Refused(f"{rest} refused: {said}")
     seconds = retry_after.decode() if isinstance(retry_after, bytes) else retry_after

@@ -1,4 +1,6 @@
-"""The limits of collections as the server tells them, and how much of a rate our own reads have used."""
+"""The limits of collections as the server tells them, and how much of a rate our own reads have
+used.
+"""
 
 import time
 from collections.abc import Callable
@@ -42,8 +44,9 @@ class KnownLimits:
         self._known.pop(collection, None)
 
     def within(self, collection: str, act: Callable[[Limits], Answer], seconds: float = CALL) -> Answer:
-        """``act`` by the limits that are known; once more where it was refused because they have changed. ``seconds``
-        are for looking them up."""
+        """``act`` by the limits that are known; once more where it was refused because they have
+        changed. ``seconds`` are for looking them up.
+        """
         limits = self.of(collection, seconds)
         try:
             return act(limits)

@@ -86,8 +86,9 @@ class RestPoints:
             raise Unavailable(f"{self._rest} did not complete a write to {collection}: {result['status']}")
 
     def _fetch(self, collection: str, ids: Sequence[PointId], vectors: bool) -> list[dict[str, Any]]:
-        """Each id counts as a read, a page of points that have one of the ids as two (measured on 1.16.3): so where
-        there is a rate limit, they are asked for as pages."""
+        """Each id counts as a read, a page of points that have one of the ids as two (measured on
+        1.16.3): so where there is a rate limit, they are asked for as pages.
+        """
         limits = self._limits.of(collection)
         if limits.read_rate_limit is not None and limits.filters:
             return self._limits.within(collection, lambda found: self._pages_of(collection, ids, vectors, found))
@@ -156,8 +157,9 @@ def most_copied(limits: KnownLimits, source: str, target: str) -> int:
 
 
 def may_go_on(limits: KnownLimits, source: str, copied: int) -> bool:
-    """Whether the rate of ``source`` allows another page, which is counted then. Raises Limited where nothing was
-    copied yet."""
+    """Whether the rate of ``source`` allows another page, which is counted then. Raises Limited
+    where nothing was copied yet.
+    """
     try:
         limits.pace(source)
     except Limited:

@@ -67,7 +67,9 @@ def stored(schema: Schema, count: Callable[[str], int]) -> int:
 
 
 def about(store: VectorStore, collection: str) -> int:
-    """How many points there are; what the server says of it by itself where strict mode allows no exact count."""
+    """How many points there are; what the server says of it by itself where strict mode allows no
+    exact count.
+    """
     try:
         return store.count(collection)
     except Refused:

@@ -1,11 +1,12 @@
 """From a source's row to what is written: every rule a record must keep, and the payload it becomes.
 
-A record is an object of finite JSON with a unique ``id``, and either a vector that fits the collection or every field
-the text template names. A vector is looked for in one field, and taken for one if it can be nothing else: a list of
-numbers, or an object of the collection's vector names. What it is not is payload. A point's payload is never looked
-into. What breaks a rule becomes a ``BadRecord`` that says where, which field and why; nothing is repaired in silence.
-Python's ``json`` accepts ``NaN`` and ``Infinity``; here they make a bad record, because Qdrant cannot store them.
-Whether an id was seen before is for the reader of the whole source to find out.
+A record is an object of finite JSON with a unique ``id``, and either a vector that fits the
+collection or every field the text template names. A vector is looked for in one field, and taken
+for one if it can be nothing else: a list of numbers, or an object of the collection's vector names.
+What it is not is payload. A point's payload is never looked into. What breaks a rule becomes a
+``BadRecord`` that says where, which field and why; nothing is repaired in silence. Python's
+``json`` accepts ``NaN`` and ``Infinity``; here they make a bad record, because Qdrant cannot store
+them. Whether an id was seen before is for the reader of the whole source to find out.
 """
 
 import hashlib
@@ -26,7 +27,8 @@ from core.ports import Cursor, FloatArray, Point, PointId, Row, Schema, Vector
 from core.quoting import cut, error_text, quoted
 from core.schema import dense_names, vector_names, vector_params
 
-#: The payload key that is this product's own; what it has written there itself is dropped when it is read again.
+#: The payload key that is this product's own; what it has written there itself is dropped when it
+#: is read again.
 OURS = "_rollouts"
 #: The field in which a record brings its vector, unless the index file names another.
 VECTOR = "vector"
@@ -40,8 +42,10 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``fields`` is the payload: the row without its vector. Either ``text`` waits to be embedded, or ``vector``
-    is given: float32[size], float32[rows, size] for a multivector, or an object of those by vector name."""
+    """``fields`` is the payload: the row without its vector. Either ``text`` waits to be embedded,
+    or ``vector`` is given: float32[size], float32[rows, size] for a multivector, or an object of
+    those by vector name.
+    """
 
     id: int | str
     point_id: PointId
@@ -133,7 +137,9 @@ def point_row(point: Point, where: str, cursor: Cursor) -> Row:
 
 
 def mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What ``payload`` has written of the record; empty where it is somebody else's, or there is none."""
+    """What ``payload`` has written of the record; empty where it is somebody else's, or there is
+    none.
+    """
     found: Any = stored.get(OURS)
     return dict(found) if _is_mark(found) else {}
 
@@ -190,8 +196,9 @@ def _record(row: Row, rules: RecordRules) -> Record:
 
 
 def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
-    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_Bad`` where that cannot
-    be told."""
+    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_Bad``
+    where that cannot be told.
+    """
     fields, field = dict(row.fields or {}), rules.vector_field
     if row.point_id is not None:
         if row.lent_id:
@@ -209,7 +216,9 @@ def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
 
 
 def _unwritten(field: str, value: Any) -> Any:
-    """A vector that is written as JSON, in a cell or a column; text that is no JSON stays text, and none is nothing."""
+    """A vector that is written as JSON, in a cell or a column; text that is no JSON stays text, and
+    none is nothing.
+    """
     text = value.strip() if isinstance(value, str) else None
     if text is None:
         return value

@@ -109,8 +109,10 @@ def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
 
 
 def difference(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
-    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found 32``. With
-    ``waiting`` the wanted strict mode is still to be set, and only what it cannot take away counts."""
+    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found
+    32``. With ``waiting`` the wanted strict mode is still to be set, and only what it cannot take
+    away counts.
+    """
     if waiting and not strict_mode_is_off(wanted) and strict_mode_is_off(found):
         strict = {**(found.get("strict_mode_config") or {}), **wanted["strict_mode_config"]}
         found = {**found, "strict_mode_config": strict}
@@ -137,8 +139,9 @@ def strict_mode_is_off(schema: Schema) -> bool:
 
 
 def unlimited(schema: Schema) -> Schema:
-    """The same without a strict mode. Rate limits count though it is off, until it is changed and after each restart
-    (measured on 1.16.3), so none may be left in it."""
+    """The same without a strict mode. Rate limits count though it is off, until it is changed and
+    after each restart (measured on 1.16.3), so none may be left in it.
+    """
     if strict_mode_is_off(schema):
         return schema
     return {**schema, "strict_mode_config": {"enabled": False}}

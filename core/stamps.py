@@ -1,7 +1,8 @@
 """What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata.
 
-Two keys: the stamp is what searches go by and never changes; the facts (``core.versions``) grow while it is made. All
-other keys are somebody else's: each version takes them over from the one before.
+Two keys: the stamp is what searches go by and never changes; the facts (``core.versions``) grow
+while it is made. All other keys are somebody else's: each version takes them over from the one
+before.
 """
 
 from collections.abc import Mapping
@@ -51,8 +52,9 @@ class Stamp:
 
 
 def theirs(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
-    """What of a collection's metadata is not ours. Raises Refused where somebody else uses a key of ours, for neither
-    may take the other's place."""
+    """What of a collection's metadata is not ours. Raises Refused where somebody else uses a key of
+    ours, for neither may take the other's place.
+    """
     facts = metadata.get(FACTS)
     taken = [KEY] if metadata.get(KEY) is not None and Stamp.of(metadata) is None else []
     if facts is not None and not (isinstance(facts, dict) and _FACTS.issubset(facts)):

@@ -16,7 +16,8 @@ _PAGE = 256
 
 
 class CollectionSource:
-    """Rows are payloads as they are, whatever their fields are called; the point's id and vector stand beside them.
+    """Rows are payloads as they are, whatever their fields are called; the point's id and vector
+    stand beside them.
 
     Cursor: ``after`` (the point id), ``n`` and ``done`` (points so far).
     """

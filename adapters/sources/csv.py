@@ -1,7 +1,8 @@
 """``csv:GLOB[,GLOB]``: commas and a header row that names ``id``; quoted cells may hold line ends; ``.gz`` too.
 
-CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer (no leading zeros,
-within int64), which becomes an integer, so that the same data as JSONL gives the same points.
+CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer
+(no leading zeros, within int64), which becomes an integer, so that the same data as JSONL gives the
+same points.
 """
 
 import csv

@@ -13,5 +13,6 @@ def query_path(gate: GateContext, bound: float | None) -> Finding:
     stamp = read_stamp(gate.store, gate.green)
     if not queries or gate.embedder is None or stamp is None:
         return cannot_tell("a query, a model and a stamped collection are needed")
-    hits = gate.store.search(gate.green, gate.embedder.query(queries[0]), SHALLOW, using=stamp.vector)
+    most, vector = gate.limits.page(SHALLOW), gate.embedder.query(queries[0])
+    hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
     return Finding(exact(bool(hits)), float(len(hits)), 1, f"results of {gate.green} for {quoted(queries[0])}")

@@ -1,4 +1,6 @@
-"""What the live collection makes impossible, by its strict mode or its metadata, told before anything is made."""
+"""What the live collection makes impossible, by its strict mode or its metadata, told before
+anything is made.
+"""
 
 from math import ceil
 
@@ -14,8 +16,9 @@ _PAGE, _LONGEST = 256, 86_400
 
 
 def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: Source) -> None:
-    """Raises Refused, naming the setting, for a deployment that the limits leave no room for. The rest is looked at
-    when green is made (``core.steps.limiting``)."""
+    """Raises Refused, naming the setting, for a deployment that the limits leave no room for. The
+    rest is looked at when green is made (``core.steps.limiting``).
+    """
     try:
         _check_metadata(services, blue or source.collection)
         if blue is not None:

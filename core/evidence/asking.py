@@ -101,7 +101,9 @@ def _truths(gate: GateContext, vectors: Sequence[QueryVector]) -> Sequence[list[
 
 
 def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, list[Hit]]:
-    """Where its rate is limited, no more than fit into a part of the time budget; judged queries come first."""
+    """Where its rate is limited, no more than fit into a part of the time budget; judged queries
+    come first.
+    """
     able = [one for one in asked if one.live is not None]
     if gate.live_reads is not None:
         memory, each = gate.part("asked"), len(gate.live_limits.slices(depth))

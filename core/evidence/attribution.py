@@ -59,7 +59,9 @@ def summary(gate: GateContext) -> State | None:
 
 
 def _chosen(gate: GateContext) -> list[Any]:
-    """Where live's rate is limited, no more than fit into a part of the time budget: each is two searches of it."""
+    """Where live's rate is limited, no more than fit into a part of the time budget: each is two
+    searches of it.
+    """
     every = probes(gate)
     judged = [probe for probe in every if probe.grades is not None]
     most = _MOST

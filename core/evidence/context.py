@@ -13,7 +13,8 @@ from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
 from core.schema import vector_names, vector_params
 
-#: The part of the time budget that one collector may spend on a live collection with a limited rate.
+#: The part of the time budget that one collector may spend on a live collection with a limited
+#: rate.
 _LIVE = 0.2
 
 
@@ -115,7 +116,9 @@ class GateContext:
 
     @cached_property
     def live_reads(self) -> int | None:
-        """How many searches of the live collection one collector may make where its rate is limited; None for all."""
+        """How many searches of the live collection one collector may make where its rate is
+        limited; None for all.
+        """
         return self.live_limits.reads(self.spec.validation.budget_seconds * _LIVE)
 
     @property
@@ -128,7 +131,8 @@ class GateContext:
         return Pace(self.spec.validation.live_searches_per_second)
 
     def breathe(self) -> None:
-        """Before each piece of work. Raises Limited where a rate limit leaves no room for it yet."""
+        """Before each piece of work. Raises Limited where a rate limit leaves no room for it
+        yet."""
         self.store.pace(self.green)
         if self.live:
             self.store.pace(self.live.collection)

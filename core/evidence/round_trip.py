@@ -53,8 +53,9 @@ def _in_order(gate: GateContext) -> list[list[Any]]:
 
 
 def _embeddable(gate: GateContext, row: Row) -> Row:
-    """Of points that were embedded anew, the vectors they had before are not wanted; those that were copied may have
-    any payload."""
+    """Of points that were embedded anew, the vectors they had before are not wanted; those that
+    were copied may have any payload.
+    """
     if row.point_id is None or row.fields is None:
         return row
     if gate.filled.get("way") in {"copy", "snapshot"}:

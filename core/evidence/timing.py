@@ -50,5 +50,6 @@ def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | 
 
 def _call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
-    gate.store.search(collection, vector, gate.live_limits.page(SHALLOW), using=using)
+    most = gate.limits.page(gate.live_limits.page(SHALLOW))
+    gate.store.search(collection, vector, most, using=using)
     return (time.perf_counter() - started) * 1000

@@ -1,14 +1,16 @@
-"""What a collection's strict mode allows: the limits that somebody else has set, and that our own work keeps to.
+"""What a collection's strict mode allows: the limits that somebody else has set, and that our own
+work keeps to.
 
-Rule: the fields are called as Qdrant calls the settings, so that whoever is told of one can look it up. What is sent to
-a collection, and how much of it at once, is asked here and nowhere else.
+Rule: the fields are called as Qdrant calls the settings, so that whoever is told of one can look it
+up. What is sent to a collection, and how much of it at once, is asked here and nowhere else.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-#: The part of a collection's rate that our own work takes. The rest is for the applications that it is there for.
+#: The part of a collection's rate that our own work takes. The rest is for the applications that it
+#: is there for.
 SHARE = 0.5
 #: The part of a minute's requests that one piece of work may take at once.
 _AT_ONCE = 0.25
@@ -18,7 +20,9 @@ _WIDE = 512
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None where there is no limit. Rates are requests a minute; a search counts as one, as does a page of any size."""
+    """None where there is no limit. Rates are requests a minute; a search counts as one, as does a
+    page of any size.
+    """
 
     max_query_limit: int | None = None
     search_allow_exact: bool | None = None
@@ -56,7 +60,9 @@ class Limits:
         return None if self.read_rate_limit is None else SHARE * self.read_rate_limit / 60
 
     def page(self, most: int) -> int:
-        """Points of one answer. At least one: where nothing may be read at all, the server says so best."""
+        """Points of one answer. At least one: where nothing may be read at all, the server says so
+        best.
+        """
         return _least(most, self.max_query_limit)
 
     def written(self, most: int) -> int:
@@ -68,7 +74,9 @@ class Limits:
         return _least(most, self.max_query_limit, self.condition_max_size)
 
     def slices(self, depth: int) -> list[tuple[int, int]]:
-        """A search for ``depth`` points as searches that are allowed: where each begins, and how many it answers."""
+        """A search for ``depth`` points as searches that are allowed: where each begins, and how
+        many it answers.
+        """
         most = self.page(depth)
         return [(start, min(most, depth - start)) for start in range(0, depth, most)]
 

@@ -17,9 +17,10 @@ class Row:
     ``problem`` then says why, and is empty where the source itself says that nothing is there any more. ``cursor``
     resumes reading **after** this row.
 
-    ``point_id`` is given where rows are points already: they keep it, and their ``vector``, whatever their payload
-    calls ``id`` or ``vector``; ``lent_id`` says that the payload has no ``id``, and that in ``fields`` is the point's.
-    ``written`` says that a source knows text only, so that a vector may be JSON in it.
+    ``point_id`` is given where rows are points already: they keep it, and their ``vector``,
+    whatever their payload calls ``id`` or ``vector``; ``lent_id`` says that the payload has no
+    ``id``, and that in ``fields`` is the point's. ``written`` says that a source knows text only,
+    so that a vector may be JSON in it.
     """
 
     where: str

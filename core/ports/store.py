@@ -94,15 +94,18 @@ class VectorStore(Protocol):
         """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
-        """Merges ``settings`` into the collection's ``strict_mode_config``; no limit can be taken out of it."""
+        """Merges ``settings`` into the collection's ``strict_mode_config``; no limit can be taken
+        out of it.
+        """
 
     def limits(self, collection: str) -> Limits:
         """What the collection's strict mode allows now. Accepts an alias too."""
 
     def pace(self, collection: str) -> None:
-        """Returns when our share of the collection's rate allows another piece of work. Every read is counted but
-        ``search``, which is an application's. Raises Limited where that takes more than a few seconds; so it is asked
-        before a piece is begun, never in the middle of one."""
+        """Returns when our share of the collection's rate allows another piece of work. Every read
+        is counted but ``search``, which is an application's. Raises Limited where that takes more
+        than a few seconds; so it is asked before a piece is begun, never in the middle of one.
+        """
 
     def schema(self, collection: str) -> Schema:
         """The settings, without metadata. Raises Refused when there is no such collection."""
@@ -118,8 +121,10 @@ class VectorStore(Protocol):
         """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
 
     def count(self, collection: str, having: str | None = None) -> int:
-        """Exact number of points, or of those that have the vector named ``having``. Where strict mode forbids exact
-        counts the points are read; raises Refused, naming the limits, where those are too many."""
+        """Exact number of points, or of those that have the vector named ``having``. Where strict
+        mode forbids exact counts the points are read; raises Refused, naming the limits, where
+        those are too many.
+        """
 
     def sample(self, collection: str, having: str, size: int) -> list[Point]:
         """``size`` points drawn at random among those that have the vector named ``having``, or all of
@@ -134,8 +139,8 @@ class VectorStore(Protocol):
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
-        """A page of points by ascending id, and where the next page starts (None: no more). Strict mode may allow
-        fewer than ``limit``.
+        """A page of points by ascending id, and where the next page starts (None: no more). Strict
+        mode may allow fewer than ``limit``.
 
         Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
         """
@@ -173,16 +178,18 @@ class VectorStore(Protocol):
         params: Mapping[str, Any] | None = None,
         seconds: float = CALL_SECONDS,
     ) -> list[list[Hit]]:
-        """The nearest points of each vector, in the order of the vectors, **without payload**: one request for all,
-        or several where strict mode allows fewer results, or fewer searches, in one.
+        """The nearest points of each vector, in the order of the vectors, **without payload**: one
+        request for all, or several where strict mode allows fewer results, or fewer searches, in
+        one.
 
         ``seconds`` is how long it may take: exact searches of a large collection are slow.
         """
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        """The most frequent values of an indexed payload field and their exact counts, most frequent first. Raises
-        Refused where the field has no index that can be counted, or where strict mode forbids exact counts. It may
-        allow fewer values than ``limit``."""
+        """The most frequent values of an indexed payload field and their exact counts, most
+        frequent first. Raises Refused where the field has no index that can be counted, or where
+        strict mode forbids exact counts. It may allow fewer values than ``limit``.
+        """
 
     def capacity(self) -> Capacity: ...
 

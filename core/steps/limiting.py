@@ -1,5 +1,6 @@
-"""Green comes under the strict mode of blue: last of all, so that filling and judging it were not held to limits that
-are meant for applications, and before anybody searches it."""
+"""Green comes under the strict mode of blue: last of all, so that filling and judging it were not
+held to limits that are meant for applications, and before anybody searches it.
+"""
 
 from core.aliases import ACT_SECONDS
 from core.plan import StepContext
@@ -9,8 +10,9 @@ from core.schema import difference, strict_mode_is_off, vector_bytes
 
 
 def restrict(context: StepContext) -> str:
-    """Why that cannot be done, or nothing. A collection that this run has not made stays as it is. Safe to run twice:
-    what is on already stays on."""
+    """Why that cannot be done, or nothing. A collection that this run has not made stays as it is.
+    Safe to run twice: what is on already stays on.
+    """
     store, green = context.services.store, context.deployment.green
     made = context.outputs.get("create") or context.outputs.get("recover") or {}
     wanted = made.get("schema")
@@ -33,8 +35,9 @@ def relax(context: StepContext, collection: str) -> None:
 
 
 def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
-    """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's name, settings and
-    points: what already is so there is its owner's will."""
+    """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's
+    name, settings and points: what already is so there is its owner's will.
+    """
     limits = Limits.of(wanted.get("strict_mode_config"))
     _, schema, there = standard or ("", wanted, 0)
     sizes = (

@@ -168,8 +168,9 @@ def _made(context: StepContext, state: State, manifest: Manifest, found: int) ->
 
 
 def _strict(context: StepContext, state: State, manifest: Manifest) -> Any:
-    """The strict mode that came out of the snapshot, written down before it is switched off. On a cluster the
-    collection was made without one."""
+    """The strict mode that came out of the snapshot, written down before it is switched off. On a
+    cluster the collection was made without one.
+    """
     if "strict" not in state:
         found = manifest.schema if manifest.sharded else context.services.store.schema(_target(context))
         state["strict"] = found.get("strict_mode_config")

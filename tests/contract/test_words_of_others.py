@@ -1,4 +1,6 @@
-"""Payloads whose fields are called as something of ours is: whatever a source is, they arrive as they were."""
+"""Payloads whose fields are called as something of ours is: whatever a source is, they arrive as
+they were.
+"""
 
 import csv
 import json
@@ -13,7 +15,8 @@ from core.records import OURS, mark
 from tests.world import DIMENSION, World
 
 VECTOR = [1.0] + [0.0] * (DIMENSION - 1)
-#: Of an application about diseases; every name means something to one part of this program or another.
+#: Of an application about diseases; every name means something to one part of this program or
+#: another.
 THEIRS: dict[str, Any] = {
     "id": ["ICD-10", "A90"],
     "vector": "Aedes aegypti",

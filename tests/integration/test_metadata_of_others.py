@@ -1,4 +1,6 @@
-"""Metadata that somebody else has given a collection, on a real server: each version has it, beside what is ours."""
+"""Metadata that somebody else has given a collection, on a real server: each version has it, beside
+what is ours.
+"""
 
 import httpx
 import pytest

@@ -1,5 +1,7 @@
-"""Deployments over a collection with a strict mode of its own, on a real server: they keep to its limits, the new
-collection comes under them before it serves, and what they make impossible is said by the setting's name."""
+"""Deployments over a collection with a strict mode of its own, on a real server: they keep to its
+limits, the new collection comes under them before it serves, and what they make impossible is said
+by the setting's name.
+"""
 
 import time
 from contextlib import contextmanager
@@ -91,7 +93,7 @@ def checks(seen):
     return {row["name"]: row for row in seen["gate"]["checks"]}
 
 
-# --- one deployment after the other -----------------------------------------------------------------------------------
+# --- one deployment after the other ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strict", [*EACH.values(), ALL], ids=[*EACH, "all"])
@@ -163,7 +165,7 @@ def test_a_canary_is_searched_under_the_limits(world, client):
     assert strict_mode(world, seen["green"]) == strict_mode(world, blue)
 
 
-# --- rates ------------------------------------------------------------------------------------------------------------
+# --- rates ----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -227,7 +229,7 @@ def test_a_look_of_the_soak_for_which_applications_leave_no_room_is_no_error(wor
     assert through(world, deployment)["status"] == "live"
 
 
-# --- what cannot work -------------------------------------------------------------------------------------------------
+# --- what cannot work -----------------------------------------------------------------------------
 
 
 def other_collection(world, count):
@@ -287,7 +289,7 @@ def test_more_records_than_the_limits_allow_never_serve(world, client):
     assert world.store.aliases()["docs"] == blue
 
 
-# --- stopped half way -------------------------------------------------------------------------------------------------
+# --- stopped half way -----------------------------------------------------------------------------
 
 
 class Away:
@@ -330,7 +332,7 @@ def test_a_collection_that_never_came_under_the_limits_does_not_pass_by_itself(w
     assert "strict_mode_config: wanted" in row["detail"]
 
 
-# --- backups ----------------------------------------------------------------------------------------------------------
+# --- backups --------------------------------------------------------------------------------------
 
 
 def test_a_backup_of_a_collection_with_limits_is_made_verified_and_restored_with_them(world, client):
@@ -358,7 +360,7 @@ def test_a_first_version_made_of_a_backup_has_the_limits_of_the_collection_it_wa
     assert strict_mode(world, seen["green"]) == limits
 
 
-# --- what serves, judged by itself ------------------------------------------------------------------------------------
+# --- what serves, judged by itself ----------------------------------------------------------------
 
 
 def test_a_collection_under_limits_is_judged_within_them_and_what_they_forbid_is_named(world, client):
@@ -384,7 +386,7 @@ def test_a_collection_under_limits_is_adopted_and_compared(world, client):
     assert blue in world.store.collections()
 
 
-# --- the store --------------------------------------------------------------------------------------------------------
+# --- the store ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["grpc", "rest"])
