@@ -204,15 +204,19 @@ class LocalStore:
 
     def _query(self, collection: str, using: str, vector: QueryVector) -> Any:
         """As the client takes it. Local mode would multiply arrays that do not fit, or fail in words of its own."""
-        schema, query = self.schema(self.aliases().get(collection, collection)), asked(vector)
-        if using in vector_names(schema) and not vector_kind(schema, using).answers(
-            vector_params(schema, using), query
-        ):
-            raise Refused(f"{self} refused the query: {_misfit(schema, using, vector)}")
+        named = self.aliases().get(collection, collection)
+        schema, query = self.schema(named), asked(vector)
         if isinstance(query, dict):
-            return models.SparseVector(**query)
-        rows = using in vector_names(schema) and vector_kind(schema, using).name == "multi"
-        return np.atleast_2d(query).tolist() if rows else query
+            query = models.SparseVector(**query)
+        if using not in vector_names(schema):
+            return query
+        kind, params = vector_kind(schema, using), vector_params(schema, using)
+        if not kind.answers(params, vector):
+            raise Refused(f"{self} refused the query: {_misfit(schema, using, vector)}")
+        if kind.name != "multi":
+            return query
+        self._do(lambda client: _fill_gaps(client.collections[named].multivectors[using], params["size"]))
+        return np.atleast_2d(query).tolist()
 
     def search_many(
         self,
@@ -252,7 +256,8 @@ class LocalStore:
         schema = self.schema(collection)
         for point in points:
             to_bytes(point)
-            if wrong := _unfit(schema, by_name(checked(point))):
+            vectors = by_name(checked(point)).items()
+            if wrong := next(filter(None, (_misfit(schema, name, one) for name, one in vectors)), ""):
                 raise Refused(f"{self} refused point {point.id}: {wrong}")
         ready = [models.PointStruct(**to_json(point)) for point in points]
         if ready:
@@ -363,6 +368,14 @@ def _hurry(client: QdrantLocal) -> None:
             collection.storage.storage.execute("PRAGMA synchronous=NORMAL")
 
 
+def _fill_gaps(vectors: list[Any], size: int) -> None:
+    """A point without its multivector has an empty array there, and local mode, which scores that too
+    before it leaves the point out, fails. What stands there is never shown, as with dense vectors."""
+    for at, vector in enumerate(vectors):
+        if not vector.size:
+            vectors[at] = np.ones((1, size), dtype=np.float32)
+
+
 def _remembered(schema: Schema) -> Schema:
     """The schema in the shape a server shows it."""
     empty: Schema = {"quantization_config": None, "strict_mode_config": None, "payload_schema": {}, "shard_keys": []}
@@ -378,18 +391,6 @@ def _vectors_config(vectors: Mapping[str, Any]) -> Any:
 
 def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorParams]:
     return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
-
-
-def _unfit(schema: Schema, vectors: Mapping[str, Any]) -> str:
-    """Why a point cannot have these vectors, in words; nothing if it can. Local mode takes a point
-    without its multivector, and can search the collection by that vector no more."""
-    wrong = next(filter(None, (_misfit(schema, name, vector) for name, vector in vectors.items())), "")
-    missing = [
-        name for name in vector_names(schema) if name not in vectors and vector_kind(schema, name).name == "multi"
-    ]
-    if wrong or not missing:
-        return wrong
-    return f"it has no multivector {missing[0] or 'without a name'}; points that lack one need a Qdrant server"
 
 
 def _misfit(schema: Schema, name: str, vector: QueryVector) -> str:

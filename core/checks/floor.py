@@ -5,6 +5,7 @@ from typing import Any
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.evidence.vectors import askable
+from core.index_file import ValidationSpec
 from core.quoting import quoted
 
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
@@ -12,8 +13,8 @@ TOLERANCE = 1e-6
 
 
 def min_results(gate: GateContext, bound: float | None) -> Finding:
-    """No query can find more points than there are: an index of fewer than ``validation.min_results`` must give them
-    all. A bound for the check itself is meant as it stands."""
+    """No query can find more points than there are: where ``validation.min_results`` is left at its
+    default, an index of fewer must give them all. Any other number is meant as it stands."""
     rows = _rows(gate)
     if not rows:
         return cannot_tell("no validation query was answered")
@@ -25,8 +26,10 @@ def min_results(gate: GateContext, bound: float | None) -> Finding:
 
 def _no_more_than_there_are(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
     """An empty index has answered nothing, so one result is wanted all the same."""
-    said, there = gate.spec.validation.check("min_results"), askable(gate)
-    if bound is None or there is None or there >= bound or (said is not None and said.bound is not None):
+    there, usual = askable(gate), ValidationSpec.model_fields["min_results"].default
+    said = gate.spec.validation.check("min_results")
+    chosen = gate.spec.validation.min_results != usual or (said is not None and said.bound is not None)
+    if bound is None or chosen or there is None or there >= bound:
         return bound, ""
     return float(max(1, there)), f", there are {there:,} points"
 

@@ -12,8 +12,9 @@ def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
     """Kolmogorov-Smirnov distance of two samples, 0 to 1. Raises ValueError where one is empty."""
     if not len(one) or not len(other):
         raise ValueError("an empty sample has no distribution")
-    # Only the distance is wanted; "asymp" is its cheapest p.
-    return float(stats.ks_2samp(one, other, method="asymp").statistic)
+    # Only the distance is wanted; "asymp" is its cheapest p, and has none for one value a side.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(stats.ks_2samp(one, other, method="asymp").statistic)
 
 
 def mcnemar_greater(b: int, c: int) -> float:

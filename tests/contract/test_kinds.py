@@ -14,12 +14,14 @@ import pytest
 
 from adapters.qdrant_local import LocalStore
 from adapters.qdrant_server import ServerStore
-from core import adoption, comparing
+from core import adoption, comparing, traffic
 from core.errors import Refused
 from core.kinds import by_name, kind_of
 from core.ports import Point, Schema, VectorStore
+from core.routing import table
 from core.routing.router import Router
 from core.schema import vector_names, vector_params
+from core.steps.observed import total
 from tests.world import EMBEDDING, World, texts
 
 SIZE = 6
@@ -204,6 +206,15 @@ def _found_by_every_vector(world: World, collection: str, shape: Schema) -> None
 
 
 @everywhere(with_vectors())
+def test_one_record_is_an_index(world: World, name: str) -> None:
+    shape = SHAPES[name]
+    rows = records(shape, count=1)
+    begun(world, shape, rows)
+    declared(world, world.write("docs.jsonl", rows))
+    live(world)
+
+
+@everywhere(with_vectors())
 def test_a_single_other_vector_is_seen(world: World, name: str) -> None:
     shape = SHAPES[name]
     rows = records(shape)
@@ -239,10 +250,6 @@ def test_points_may_lack_a_vector_or_have_an_empty_one(world: World, name: str) 
     shape = SHAPES[name]
     rows = _with_holes(shape)
     declared(world, world.write("docs.jsonl", rows))
-    if name == "all at once" and world.store.server().embedded:
-        with pytest.raises(Refused, match="it has no multivector colbert; points that lack one need a Qdrant server"):
-            begun(world, shape, rows)
-        return
     theirs = begun(world, shape, rows)
     live(world)
     live(world, source=f"collection:{theirs}")
@@ -325,3 +332,31 @@ def test_a_vector_with_a_name_is_embedded_probed_and_searched_without_naming_it(
         assert world.status(deployment)["status"] == "live", world.status(deployment)["message"]
     with Router(world.services) as router:
         assert router.search("docs", "text 3 about asyncio", limit=5).results[0].id == 3
+
+
+@both
+@pytest.mark.parametrize("name", ["named Dot float32", "multivector Dot float32", "sparse idf float32", "all at once"])
+def test_searches_by_any_vector_are_split_and_compared_in_shadow(world: World, name: str) -> None:
+    """A canary, and an experiment, send one user's search to either; in shadow both are asked."""
+    shape = SHAPES[name]
+    rows = records(shape)
+    blue = begun(world, shape, rows)
+    declared(world, world.write("docs.jsonl", rows))
+    green = live(world)
+    for share, shadow in ((5000, 0), (0, 10_000)):
+        stage = f"deployment/{share}"
+        table.put(world.services, "docs", blue=blue, green=green, share=share, shadow=shadow, salt="s", stage=stage)
+        with Router(world.services) as router:
+            found = [
+                router.search("docs", vector, f"user {number}", using=using, limit=5)
+                for number in range(12)
+                for using, vector in rows[number]["vector"].items()
+            ]
+        assert {answer.collection for answer in found} == ({blue, green} if share else {blue})
+        assert not any(answer.fallback for answer in found)
+        assert all(answer.results for answer in found)
+    with world.services.sessions() as session:
+        tallies = traffic.read(session, "docs", stage)
+    seen = total(tallies, "canary", "shadow")
+    assert (seen.pairs, seen.errors) == (len(found), 0)
+    assert seen.overlap / seen.pairs > 0.95

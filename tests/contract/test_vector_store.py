@@ -465,6 +465,55 @@ def test_a_search_gives_the_nearest_first_with_their_payload(store, docs, exact)
     assert hits[0].score == pytest.approx(0.995, abs=0.001)
 
 
+def test_a_search_takes_a_vector_of_each_kind(store, rich):
+    store.upsert(
+        rich,
+        [
+            Point(1, {"rows": [[1.0, 0.0], [0.0, 1.0]], "words": {"indices": [9, 3], "values": [1.0, 2.0]}}, {}),
+            Point(2, {"rows": [[0.5, 0.5]], "text": [1.0, 0.0, 0.0]}, {}),
+            Point(3, {"text": [0.0, 1.0, 0.0], "words": {"indices": [], "values": []}}, {}),
+        ],
+    )
+    words = {"indices": [3, 4], "values": [1.0, 1.0]}
+    assert [(hit.id, hit.score) for hit in store.search(rich, words, 5, using="words")] == [(1, 2.0)]
+    rows = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+    assert [(hit.id, hit.score) for hit in store.search(rich, rows, 5, using="rows")] == [(1, 3.0), (2, 1.5)]
+    assert [hit.id for hit in store.search_many(rich, [rows, rows[:1]], 5, using="rows")[1]] == [1, 2]
+    assert [hit.id for hit in store.search(rich, [1.0, 0.0], 5, using="rows")] == [1, 2]  # one row
+    (point,) = store.fetch(rich, [3], vectors=True)
+    assert set(point.vector) == {"text", "words"}
+    assert store.count(rich, having="rows") == 2
+
+
+@pytest.mark.parametrize(
+    ("using", "vector"),
+    [
+        ("text", [[1.0, 0.0, 0.0]] * 2),
+        ("text", {"indices": [1], "values": [1.0]}),
+        ("rows", {"indices": [1], "values": [1.0]}),
+        ("rows", [[1.0, 0.0, 0.0]]),
+        ("words", [1.0, 0.0]),
+        ("words", [[1.0], [0.0]]),
+        ("words", {"indices": [1]}),
+        ("text", [1.0, float("nan"), 0.0]),
+    ],
+)
+def test_a_search_by_another_kind_of_vector_is_refused(store, rich, using, vector):
+    with pytest.raises(Refused):
+        store.search(rich, vector, 5, using=using)
+
+
+def test_a_sample_is_of_points_that_have_the_vector_and_brings_that_alone(store, rich):
+    words = [{"indices": [number], "values": [1.0]} for number in range(8)]
+    store.upsert(rich, [Point(n, {"words": one, "text": [1.0, 0.0, 0.0]}, {"n": n}) for n, one in enumerate(words)])
+    store.upsert(rich, [Point(9, {"text": [0.0, 1.0, 0.0]}, {})])
+    assert {point.id for point in store.sample(rich, "words", 100)} == set(range(8))
+    drawn = store.sample(rich, "words", 3)
+    assert len(drawn) == 3
+    assert all(set(point.vector) == {"words"} and point.payload == {} for point in drawn)
+    assert len({tuple(sorted(point.id for point in store.sample(rich, "words", 3))) for _ in range(30)}) > 1
+
+
 def test_a_search_can_name_its_vector_and_filter(store, rich):
     store.upsert(rich, [Point(i, {"text": [1, i, 0], "half": [i, 0]}, {"n": i}) for i in range(5)])
     wanted = {"must": [{"key": "n", "range": {"gte": 2}}]}

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from core import retention, tokens
+from core.ports import Point
 from core.settings import Settings
 from interfaces.http.api import ENDPOINTS, PREFIX
 from interfaces.http.api.endpoint import Body
@@ -147,6 +148,11 @@ def test_the_document_has_every_endpoint_and_is_for_everybody(api):
         ({"query": "x", "top": 5}, "request: top: unknown key"),
         ({"query": "x", "vector": [1.0]}, "expected either query or vector"),
         ({}, "expected either query or vector"),
+        ({"vector": []}, "vector: found []; expected 1 to 65536 finite numbers, for a multivector"),
+        ({"vector": [[1.0, 2.0], [3.0]]}, "equally long lists"),
+        ({"vector": {"indices": [1, 1], "values": [0.5, 0.5]}}, "an object of indices and as many values"),
+        ({"vector": {"indices": [1], "values": []}}, "an object of indices and as many values"),
+        ({"vector": [10**400]}, "finite numbers"),
         ({"query": "a\0b"}, "NUL"),
         ([], "expected an object"),
         ("x", "expected an object"),
@@ -324,6 +330,21 @@ def test_a_search_goes_through_the_route_as_text_or_vector(api, world, live):
     assert [hit["payload"]["id"] for hit in found["results"]] == [3]
     assert api.refused("POST", "/indexes/docs/search", {"vector": [0.1]})[0] == 409
     assert api.refused("POST", "/indexes/nothing/search", {"query": "x"})[0] == 404
+
+
+def test_a_search_brings_a_vector_of_whatever_kind_the_index_has(api, world):
+    rows = {"size": 3, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}}
+    params = {"vectors": {"rows": rows}, "sparse_vectors": {"words": {}}}
+    world.store.create("theirs", {"params": params, "payload_schema": {}}, {})
+    words = {"indices": [3, 7], "values": [0.5, 1.0]}
+    world.store.upsert("theirs", [Point(1, {"rows": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], "words": words}, {})])
+    world.store.point_alias("theirs_by_alias", "theirs")
+    path = "/indexes/theirs_by_alias/search"
+    for body in ({"vector": [[1.0, 2.0, 3.0]]}, {"vector": words, "using": "words"}):
+        assert [hit["id"] for hit in api.got("POST", path, body)["results"]] == [1]
+    status, detail = api.refused("POST", path, {"vector": words})
+    assert status == 409
+    assert "the query is a sparse vector, and the vector rows of theirs is searched with rows of 3 numbers" in detail
 
 
 def test_an_experiment_is_created_searched_reported_and_stopped(api, world, live):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from core.defaults import COMPARED, GRACE_MINUTES, LONGEST_GRACE_MINUTES, MOST, ORPHANS_MINUTES, RESULTS, ROWS, SPLIT
 from core.lifecycle import Status
@@ -61,18 +61,74 @@ class Difference(Query):
 # --- searching --------------------------------------------------------------------------------------------------
 
 
+#: Numbers of a vector or of a row, and rows of a multivector, that one search may bring.
+_NUMBERS, _ROWS = 65_536, 4_096
+_LARGEST = 3.4028234663852886e38
+_ROW = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": _NUMBERS}
+_INDEX = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
+_SPARSE = {
+    "type": "object",
+    "properties": {
+        "indices": {"type": "array", "items": _INDEX, "maxItems": _NUMBERS, "uniqueItems": True},
+        "values": {"type": "array", "items": {"type": "number"}, "maxItems": _NUMBERS},
+    },
+    "required": ["indices", "values"],
+    "additionalProperties": False,
+}
+_ANY_KIND = {"anyOf": [_ROW, {"type": "array", "items": _ROW, "minItems": 1, "maxItems": _ROWS}, _SPARSE]}
+
+
+def _any_kind(value: Any) -> Any:
+    """One message for every kind of vector; a union would name the kinds in the path."""
+    if value is None or _is_row(value) or _is_sparse(value):
+        return value
+    if (
+        isinstance(value, list)
+        and 0 < len(value) <= _ROWS
+        and all(map(_is_row, value))
+        and len(set(map(len, value))) == 1
+    ):
+        return value
+    raise ValueError(
+        f"expected 1 to {_NUMBERS} finite numbers, for a multivector 1 to {_ROWS} equally long lists of them, for a "
+        "sparse vector an object of indices and as many values"
+    )
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= _NUMBERS and all(map(_is_number, value))
+
+
+def _is_sparse(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"indices", "values"}:
+        return False
+    indices, values = value["indices"], value["values"]
+    if not isinstance(indices, list) or not isinstance(values, list) or len(indices) > _NUMBERS:
+        return False
+    fit = all(type(index) is int and 0 <= index < 2**32 for index in indices) and all(map(_is_number, values))
+    return fit and len(set(indices)) == len(indices) == len(values)
+
+
+def _is_number(value: Any) -> bool:
+    """One that is beyond float32 would be infinite."""
+    return type(value) in {int, float} and abs(value) <= _LARGEST
+
+
+AnyVector = Annotated[Any, BeforeValidator(_any_kind), WithJsonSchema(_ANY_KIND)]
+
+
 class Searching(Body):
     query: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = Field(
         None, description="A text, embedded with the model of whatever collection answers."
     )
-    vector: Annotated[list[Number], Field(min_length=1, max_length=65_536)] | None = Field(
-        None, description="Instead of `query`."
+    vector: AnyVector = Field(
+        None, description="Instead of `query`: of the kind that is searched, dense, a multivector or sparse."
     )
     user_id: Word | None = Field(None, description="Whose search it is: one user is answered by the same collection.")
     limit: Limit = RESULTS
 
     @property
-    def asked(self) -> str | list[float]:
+    def asked(self) -> Any:
         """The text or the vector; exactly one of them is there."""
         asked = self.vector if self.query is None else self.query
         assert asked is not None
