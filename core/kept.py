@@ -42,6 +42,6 @@ def known(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
 
 def _foreign(what: str, why: str) -> Unavailable:
     return Unavailable(
-        f"{what} was written by another release of this program and cannot be read by this one ({why}); "
-        "a process of that release goes on with it"
+        f"{what} cannot be read ({why}); another release of this program may have written it: a process of "
+        "that release goes on with it"
     )

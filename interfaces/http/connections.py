@@ -75,10 +75,11 @@ class Crowd(ServerState):
 
     @staticmethod
     def _longest_unready(among: set["Connection"]) -> "Connection | None":
-        """Of whoever has the most of them, so that one cannot push out another."""
+        """Of whoever has the most of them, so that one cannot push out another; and of those rather one that was never
+        answered: it is not a person's whose next request may be on its way."""
         unready = [one for one in among if one.is_unready and not one.transport.is_closing()]
         of_each = Counter(one.whose for one in unready)
-        return min(unready, key=lambda one: (-of_each[one.whose], one.since), default=None)
+        return min(unready, key=lambda one: (-of_each[one.whose], one.was_answered, one.since), default=None)
 
 
 class Server(uvicorn.Server):
@@ -109,6 +110,8 @@ class Connection(H11Protocol):
         self._crowd = server_state
         self._app, self.app = cast(ASGIApp, self.app), cast(Any, self._work)
         self.since = time.monotonic()
+        #: Whether a whole request of it was answered.
+        self.was_answered = False
         #: Requests that the app has: two for a moment, of a client that waits for no answer.
         self._at_work = 0
         #: Bytes that the client had not taken, and when that was.
@@ -127,6 +130,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         self.since = time.monotonic()
+        self.was_answered = self.was_answered or not self.cycle.more_body
         super().on_response_complete()
 
     @property

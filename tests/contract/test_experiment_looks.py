@@ -96,7 +96,7 @@ def test_one_whose_settings_cannot_be_read_keeps_no_other_from_it(world, experim
     world.clock.move(61)
     looking.look_due(world.services)
     assert looks(world, shop) == 1
-    assert "unexpected ValidationError" in unseen(world)[0].text
+    assert "ExperimentSpec cannot be read (arms: " in unseen(world)[0].text
 
 
 def test_one_that_is_stopped_unseen_is_told_of_no_longer(world, experiments):

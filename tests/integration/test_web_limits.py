@@ -374,6 +374,18 @@ def test_a_newcomer_pushes_out_the_oldest_half_of_whoever_has_the_most(door):
         assert answered(others[0])[0] in (503, None)
 
 
+def test_who_was_answered_before_is_pushed_out_last(door):
+    """Of one address, so that only this tells a person from a flood."""
+    with ExitStack() as held:
+        person = held.enter_context(connected(door))
+        for _ in range(4):
+            person.sendall(HEAD.replace(b"100000", b"2") + b"hi")
+            until(person, b"hi")
+            for _ in range(20):
+                held.enter_context(connected(door)).sendall(HEAD[:20])
+            time.sleep(0.2)
+
+
 def test_no_more_requests_are_worked_at_than_may_be_and_others_come_in():
     """Requests that wait in the application: those above the bound are refused, and it takes new ones afterwards."""
     go = threading.Event()
