@@ -170,9 +170,6 @@ def _default(gate: GateContext, name: str, check: Check) -> float | None:
         own = getattr(validation, name)
         floor = gate.memory.get("calibrated", {}).get("floor")
         return float(own) if own != "calibrated" else floor
-    if name == "score_floor" and validation.check(name) is not None:
-        floor = gate.memory.get("calibrated", {}).get("floor")
-        return None if floor is None else float(floor)
     if name == "self_retrieval" and gate.kind is not None and not gate.kind.sure(gate.params):
         return CHECKS["ann_recall@10"].bound
     return check.bound

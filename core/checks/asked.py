@@ -8,7 +8,8 @@ from core.quoting import quoted
 
 #: Payload indexes by which a server counts a field's values.
 _COUNTED = ("keyword", "integer", "uuid", "bool")
-_BY_VALUE = ("slices", "filtered_recall@10")
+#: Checks that look at payload fields, which `validation.slices` names.
+BY_VALUE = ("slices", "filtered_recall@10")
 
 
 def check(spec: IndexSpec, live: Schema | None) -> None:
@@ -19,7 +20,7 @@ def check(spec: IndexSpec, live: Schema | None) -> None:
         if name not in CHECKS:
             raise Refused(f"validation.checks: {quoted(name)} is no check; known: {', '.join(CHECKS)}")
         _check_bound(name, spec.validation.check(name))
-    for name in _BY_VALUE:
+    for name in BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:
             raise Refused(f"validation.checks.{name} needs payload fields: name them in validation.slices")
     _check_slices(spec.validation, _indexes(spec, live))

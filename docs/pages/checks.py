@@ -5,14 +5,22 @@ import math
 import re
 
 from core.checks import CHECKS
+from core.checks.asked import BY_VALUE
 from core.checks.finding import Check
 from docs.pages.markdown import fenced, joined, rows, told
 
 _HEAD = """# Checks, one by one
 
 Made from `CHECKS` by `python -m docs.make_reference`. What pass, block and inconclusive mean, what the gate catches
-and what it cannot see stands in [validation](../validation.md). Any of them may be left out with `false`, planned
-with `true`, or made not to hold anybody up with `accept_inconclusive: true`.
+and what it cannot see stands in [validation](../validation.md).
+
+Each example is an addition to an index that is declared already, here `documentation`: it plans the check with its own
+rule and changes nothing else. What a check needs besides comes with its example, under names that are yours to replace:
+a payload field, `lang`, and a file of [judged queries](../validation.md#judged-queries). The checks of `queries`, and
+`query_path`, need some in `validation.queries`: planned without any, they cannot tell and hold the deployment up.
+
+In place of `true`, a number is a bound that is meant as it stands, and `false` leaves the check out. With
+`{accept_inconclusive: true}` it holds nobody up where it cannot tell.
 """
 
 
@@ -25,7 +33,7 @@ def _check(name: str, check: Check) -> str:
         f"## {name}",
         _looks_at(name, check),
         f"Planned: {_when()[name]}. {_bound(check)}",
-        fenced("yaml", _declared(name, check)),
+        fenced("yaml", _declared(name)),
     )
 
 
@@ -44,21 +52,18 @@ def _bound(check: Check) -> str:
         return f"The rule is the check's own; a bound makes no sense.{soft}"
     low, high = check.reach
     reach = f"from {low:g} up" if math.isinf(high) else f"from {low:g} to {high:g}"
-    usual = f"`{check.bound}`" if check.bound is not None else _unbound(check)
-    return f"Bound: {usual}; another may be given, {reach}.{soft}"
+    if check.bound is not None:
+        return f"Bound: `{check.bound}`; another may be given, {reach}.{soft}"
+    if check.shown:
+        return f"Bound: none, the number is only shown; with one, {reach}, the check decides.{soft}"
+    return f"Bound: as the rule of the check has it; another may be given, {reach}.{soft}"
 
 
-def _unbound(check: Check) -> str:
-    return "none, the number is only shown" if check.shown else "as the rule of the check has it"
-
-
-def _declared(name: str, check: Check) -> str:
-    rule = "false" if check.reach is None else f"{{bound: {_example(check)}, accept_inconclusive: true}}"
-    source = '    source: "jsonl:docs/*.jsonl"'
-    return f'indexes:\n  documentation:\n{source}\n    validation: {{checks: {{"{name}": {rule}}}}}'
-
-
-def _example(check: Check) -> float:
-    """A bound that makes sense: the usual one, else where its reach begins or 1."""
-    assert check.reach is not None
-    return check.bound if check.bound is not None else max(check.reach[0], min(1, check.reach[1]))
+def _declared(name: str) -> str:
+    """What plans the check as it is planned by itself, and what it cannot be planned without."""
+    settings = ["    collection: {payload_indexes: {lang: keyword}}"] if name in BY_VALUE else []
+    needs = ["      slices: [lang]"] if name in BY_VALUE else []
+    if "with `judged`" in _when()[name]:
+        needs.append('      judged: "judged.jsonl"')
+    said = f'      checks: {{"{name}": true}}'
+    return "\n".join(["indexes:", "  documentation:", *settings, "    validation:", *needs, said])
