@@ -203,7 +203,8 @@ class LocalStore:
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
     def _query(self, collection: str, using: str, vector: QueryVector) -> Any:
-        """As the client takes it. Local mode would multiply arrays that do not fit, or fail in words of its own."""
+        """As the client takes it. Local mode would multiply arrays that do not fit, or fail in
+        words of its own."""
         named = self.aliases().get(collection, collection)
         schema, query = self.schema(named), asked(vector)
         if isinstance(query, dict):
@@ -369,8 +370,9 @@ def _hurry(client: QdrantLocal) -> None:
 
 
 def _fill_gaps(vectors: list[Any], size: int) -> None:
-    """A point without its multivector has an empty array there, and local mode, which scores that too
-    before it leaves the point out, fails. What stands there is never shown, as with dense vectors."""
+    """A point without its multivector has an empty array there, and local mode, which scores that
+    too before it leaves the point out, fails. What stands there is never shown, as with dense
+    vectors."""
     for at, vector in enumerate(vectors):
         if not vector.size:
             vectors[at] = np.ones((1, size), dtype=np.float32)
@@ -394,7 +396,8 @@ def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorP
 
 
 def _misfit(schema: Schema, name: str, vector: QueryVector) -> str:
-    """Why the collection has no room for the vector, or nothing that it could be searched by, in words."""
+    """Why the collection has no room for the vector, or nothing that it could be searched by, in
+    words."""
     if name not in vector_names(schema):
         return f"there is no vector {name or 'without a name'}"
     params = vector_params(schema, name)

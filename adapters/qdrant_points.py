@@ -75,7 +75,8 @@ def _where(point: Point, name: str) -> str:
 
 
 def one_vector(where: str, vector: Any) -> OneVector:
-    """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of finite numbers."""
+    """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of
+    finite numbers."""
     if isinstance(vector, Mapping):
         if set(vector) != {"indices", "values"}:
             raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")

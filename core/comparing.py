@@ -146,8 +146,9 @@ def _kinds(store: VectorStore, one: str, other: str) -> dict[str, tuple[Kind, di
 
 
 def _changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
-    """Other fields, or another text from the same fields: the content hash is of the text **and** the model, so with
-    another model every hash is another one and says nothing. Where no text was embedded, another vector."""
+    """Other fields, or another text from the same fields: the content hash is of the text **and**
+    the model, so with another model every hash is another one and says nothing. Where no text was
+    embedded, another vector."""
     if _fields(one) != _fields(other):
         return True
     hashes = [mark(point.payload).get("hash") for point in (one, other)]

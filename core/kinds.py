@@ -1,9 +1,10 @@
-"""The kinds of vectors a collection can have, and all in which they differ: ``KINDS`` has one of each.
+"""The kinds of vectors a collection can have, and all in which they differ: ``KINDS`` has one of
+each.
 
-Rule: whoever handles a vector asks its kind. Nobody else counts the dimensions of an array or looks whether a vector
-is a mapping. A vector is what a point has under one name: float32[size], float32[rows, size] of a multivector, or a
-sparse vector's ``indices`` and ``values``. ``params`` are its settings in the collection's schema.
-"""
+Rule: whoever handles a vector asks its kind. Nobody else counts the dimensions of an array or looks
+whether a vector is a mapping. A vector is what a point has under one name: float32[size],
+float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``. ``params``
+are its settings in the collection's schema."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,22 +15,24 @@ import numpy.typing as npt
 
 from core.ports import FloatArray, QueryVector, Vector
 
-#: Two vectors of one text agree this well, whatever batch they were made in and whatever float they were kept as.
+#: Two vectors of one text agree this well, whatever batch they were made in and whatever float they
+#: were kept as.
 _SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
 #: Values of a sparse vector are kept as they came, as float32.
 _SAME_VALUE = 1e-6
 #: Shorter than this is no direction (validation-gate, section 3).
 _NO_LENGTH = 1e-6
-#: Scores of one pair differ by this much between requests, as a share; those of halves of a float by more.
-_TIE, _TIE_OF_HALVES = 1e-6, 1e-3
+#: Scores of one pair differ by this much between requests, as a share; those of float16 by more.
+_TIE, _TIE_FLOAT16 = 1e-6, 1e-3
 
 Params = Mapping[str, Any]
 _Numbers = npt.NDArray[np.float64]
 
 
 class Kind(ABC):
-    """``made``: a text model makes it. ``lazily``: the server indexes it later, once there are many; else at once.
-    ``without``: checks that are not planned by themselves, for they say nothing of such vectors."""
+    """``made``: a text model makes it. ``lazily``: the server indexes it later, once there are
+    many; else at once. ``without``: checks that are not planned by themselves, for they say nothing
+    of such vectors."""
 
     name: str
     made = False
@@ -67,11 +70,13 @@ class Kind(ABC):
         return bool(np.isfinite(self.rows(vector)).all())
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """Has it no direction where one is needed? Where smaller scores are better, the origin is a place like any."""
+        """Has it no direction where one is needed? Where smaller scores are better, the origin is a
+        place like any."""
         return self.rising(params) and not self._long(vector).all()
 
     def empty(self, vector: Any) -> bool:
-        """Does it hold nothing to search by, as the sparse vector of a text without a known word?"""
+        """Does it hold nothing to search by, as the sparse vector of a text without a known
+        word?"""
         return False
 
     def askable(self, vector: Any) -> bool:
@@ -92,7 +97,7 @@ class Kind(ABC):
 
     def tie(self, params: Params) -> float:
         """Scores that differ by no more than this share are equal."""
-        return _TIE_OF_HALVES if params.get("datatype") == "float16" else _TIE
+        return _TIE_FLOAT16 if params.get("datatype") == "float16" else _TIE
 
     def _long(self, vector: Any) -> npt.NDArray[np.bool_]:
         """By row: is it long enough for a direction?"""
@@ -117,14 +122,16 @@ class Dense(Kind):
         return _shape(vector) == (params["size"],)
 
     def answers(self, params: Params, query: Any) -> bool:
-        """No array is made of a list: every search of a user comes by, and the server looks at each number."""
+        """No array is made of a list: every search of a user comes by, and the server looks at each
+        number."""
         return not isinstance(query, Mapping) and len(query) == params["size"] and not hasattr(query[0], "__len__")
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
         return _shape(wanted) == _shape(stored) and _alike(params, self.rows(wanted), self.rows(stored))
 
     def own_score(self, params: Params, vector: Any) -> float | None:
-        """By maximum similarity, as multivectors are searched: each row counts with the row that it is nearest to."""
+        """By maximum similarity, as multivectors are searched: each row counts with the row that it
+        is nearest to."""
         if params.get("distance") != "Dot":
             return None
         rows = self.rows(vector)
@@ -132,7 +139,8 @@ class Dense(Kind):
 
 
 class Multi(Dense):
-    """A list of rows, such as one for each word of a text; points may have unequal numbers of rows."""
+    """A list of rows, such as one for each word of a text; points may have unequal numbers of
+    rows."""
 
     name = "multi"
     made = False
@@ -153,15 +161,16 @@ class Multi(Dense):
         return False
 
     def zero(self, params: Params, vector: Any) -> bool:
-        """By dot product a row of zeros adds nothing: models fill up with such rows. Cosine has no score for one."""
+        """By dot product a row of zeros adds nothing: models fill up with such rows. Cosine has no
+        score for one."""
         long = self._long(vector)
         needed = long.any() if params.get("distance") == "Dot" else long.all()
         return self.rising(params) and not needed
 
 
 class Sparse(Kind):
-    """Some of very many numbers, with the index of each. Scored by dot product, the server's ``idf`` on top if so set;
-    an order of indices means nothing, and a value of zero neither."""
+    """Some of very many numbers, with the index of each. Scored by dot product, the server's
+    ``idf`` on top if so set; an order of indices means nothing, and a value of zero neither."""
 
     name = "sparse"
     lazily = False
@@ -255,7 +264,8 @@ def _pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray
 
 
 def _alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
-    """Row by row: Cosine keeps directions only, and under every other distance the length counts too."""
+    """Row by row: Cosine keeps directions only, and under every other distance the length counts
+    too."""
     found = stored.astype(np.float64)
     return any(
         all(_same_row(params, one, other) for one, other in zip(kept, found, strict=True))
@@ -264,7 +274,8 @@ def _alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
 
 
 def _kept(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
-    """What may be stored of these. A server keeps whole numbers of uint8, the embedded store their fractions too."""
+    """What may be stored of these. A server keeps whole numbers of uint8, the embedded store their
+    fractions too."""
     if params.get("datatype") != "uint8":
         return (numbers,)
     return np.clip(np.trunc(numbers), 0, 255), numbers

@@ -37,8 +37,9 @@ def look(schema: Schema, health: Health, vectors: int) -> Look:
 
 
 def examine(store: VectorStore, collection: str, schema: Schema, health: Health) -> Look:
-    """``look``, with what is stored counted by ``store``. An empty sparse vector is stored and never
-    indexed (measured on 1.16.3); nobody counts those, so a random sample says how many there may be."""
+    """``look``, with what is stored counted by ``store``. An empty sparse vector is stored and
+    never indexed (measured on 1.16.3); nobody counts those, so a random sample says how many there
+    may be."""
     vectors = stored(schema, lambda name: store.count(collection, having=name))
     seen = look(schema, health, vectors)
     sparse = [name for name in vector_names(schema) if not vector_kind(schema, name).lazily]

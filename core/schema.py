@@ -73,13 +73,14 @@ def embedded_vector(schema: Schema, named: str, of: str) -> str:
 
 
 def main_vector(schema: Schema) -> str:
-    """The vector that is searched where nobody names one: the first dense one, else the first there is; ``""`` where
-    there is none."""
+    """The vector that is searched where nobody names one: the first dense one, else the first there
+    is; ``""`` where there is none."""
     return next(iter([*dense_names(schema), *vector_names(schema)]), "")
 
 
 def meant_vector(schema: Schema, named: str) -> str:
-    """``named``, or the main one where nobody gave a name and the collection has no vector without one."""
+    """``named``, or the main one where nobody gave a name and the collection has no vector without
+    one."""
     return named if named or "" in vector_names(schema) else main_vector(schema)
 
 

@@ -41,8 +41,8 @@ def min_top_score(gate: GateContext, bound: float | None) -> Finding:
 
 
 def score_floor(gate: GateContext, bound: float | None) -> Finding:
-    """How good the best answer to each query is, beside random pairs: the detail says which score 999 of
-    1,000 of those stay below. ``min_top_score: calibrated`` holds queries to it."""
+    """How good the best answer to each query is, beside random pairs: the detail says which score
+    999 of 1,000 of those stay below. ``min_top_score: calibrated`` holds queries to it."""
     found = gate.part("calibrated")
     if "floor" not in found:
         return cannot_tell("no floor could be calibrated: it needs cosine scores and two points or more")

@@ -9,9 +9,10 @@ _EXCUSED = 0.1
 
 
 def round_trip(gate: GateContext, bound: float | None) -> Finding:
-    """No failure in a random sample: with 300, at most one record in a hundred is wrong (validation-gate, section 4).
-    A source that was changed since it was read excuses differences, but proves nothing; ``bound`` is the share of
-    records up to which it does, and one record is always excused. Beyond it, the collection is of an older source."""
+    """No failure in a random sample: with 300, at most one record in a hundred is wrong
+    (validation-gate, section 4). A source that was changed since it was read excuses differences,
+    but proves nothing; ``bound`` is the share of records up to which it does, and one record is
+    always excused. Beyond it, the collection is of an older source."""
     excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
     faults, checked = memory.get("faults", {}), int(memory.get("checked", 0))

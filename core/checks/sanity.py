@@ -8,8 +8,9 @@ _TWINS = 0.005
 
 
 def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
-    """Every vector of every name was looked at for NaN, infinity and zero; equal ones are searched for a sample. Sparse
-    vectors without a number, as of a text without a known word, are counted and are no fault."""
+    """Every vector of every name was looked at for NaN, infinity and zero; equal ones are searched
+    for a sample. Sparse vectors without a number, as of a text without a known word, are counted
+    and are no fault."""
     memory, rows = gate.part("vectors"), gate.part("asked").get("rows", [])
     broken = int(memory.get("not finite", 0)) + int(memory.get("zero", 0))
     seen = int(memory.get("seen", 0))
@@ -22,4 +23,5 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     twins = sum(bool(row.get("twin")) for row in sampled)
     detail = f"all {seen:,} finite and not zero; {twins} of {len(sampled)} share a vector with another text"
     detail += "".join(f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items())
+    detail += "".join(f"; {number:,} rows of {name or 'it'}" for name, number in memory.get("rows", {}).items())
     return Finding(exact(twins <= _TWINS * len(sampled)), float(broken), seen, detail, 0.0)

@@ -61,8 +61,9 @@ def _points(gate: GateContext, unknown: int) -> int:
 def _no_stricter_than_live(
     gate: GateContext, name: str, measured: str, bound: float | None
 ) -> tuple[float | None, str]:
-    """An index that finds as much as the one it replaces is not worse, whatever our own bound; the index file's bound
-    is meant as it stands. What live finds is known once ``attributed`` was asked for, which a miss leads to."""
+    """An index that finds as much as the one it replaces is not worse, whatever our own bound; the
+    index file's bound is meant as it stands. What live finds is known once ``attributed`` was asked
+    for, which a miss leads to."""
     said = gate.spec.validation.check(name)
     rows = gate.memory.get("attributed", {}).get("rows") or []
     seen = [float(row[measured]) for row in rows if row.get(measured) is not None]

@@ -9,9 +9,9 @@ from core.measures.shifts import mcnemar_greater
 
 
 def zero_result(gate: GateContext, bound: float | None) -> Finding:
-    """Queries that find nothing here and something on live, less those the other way round, as a share; exact McNemar.
-    Without a live collection each query that finds nothing counts. A stored vector that finds its own point alone, as
-    in an index of one record, has found something."""
+    """Queries that find nothing here and something on live, less those the other way round, as a
+    share; exact McNemar. Without a live collection each query that finds nothing counts. A stored
+    vector that finds its own point alone, as in an index of one record, has found something."""
     rows = [row for row in gate.part("asked").get("rows", []) if "n" in row]
     if not rows:
         return cannot_tell("nothing could be asked")

@@ -198,7 +198,8 @@ def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
 
 
 def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
-    """What the point scores by its own vector; with ``idf`` only the server knows, and None is a point it has lost."""
+    """What the point scores by its own vector; with ``idf`` only the server knows, and None is a
+    point it has lost."""
     assert asked.green is not None
     known = kind.own_score(gate.params, asked.green)
     if known is not None:

@@ -63,7 +63,8 @@ def others(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
 
 
 def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, QueryVector]:
-    """The vectors of those that can be asked: what is not finite, or empty, finds nothing anywhere."""
+    """The vectors of those that can be asked: what is not finite, or empty, finds nothing
+    anywhere."""
     kind = gate.kind
     if not ids or kind is None:
         return {}

@@ -34,9 +34,12 @@ def _note(gate: GateContext, memory: State, point: Point) -> None:
         samples = gate.spec.validation.samples
         offer(memory["sample"], max(samples.records, samples.queries), gate.spec.validation.seed, point.id)
     for name, one in vectors.items():
+        kind = gate.kinds[name][0]
         _count(memory, "having", name)
-        if gate.kinds[name][0].empty(one):
+        if kind.empty(one):
             _count(memory, "empty", name)
+        if kind.name == "multi":
+            _count(memory, "rows", name, kind.count(one))
     fault = next(filter(None, (_fault(one, *gate.kinds[name]) for name, one in vectors.items())), "")
     if fault:
         memory[fault] = int(memory.get(fault, 0)) + 1
@@ -51,9 +54,9 @@ def askable(gate: GateContext) -> int | None:
     return int(memory["having"].get(gate.vector, 0)) - int(memory.get("empty", {}).get(gate.vector, 0))
 
 
-def _count(memory: State, what: str, name: str) -> None:
+def _count(memory: State, what: str, name: str, number: int = 1) -> None:
     counts = memory.setdefault(what, {})
-    counts[name] = int(counts.get(name, 0)) + 1
+    counts[name] = int(counts.get(name, 0)) + number
 
 
 def _fault(vector: Any, kind: Kind, params: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ PointId = int | str
 FloatArray = npt.NDArray[np.float32]
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
 Vector = Sequence[float] | FloatArray | Mapping[str, Any]
-#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, or a sparse vector's
-#: ``indices`` and ``values``; see ``core.kinds``.
+#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, or a
+#: sparse vector's ``indices`` and ``values``; see ``core.kinds``.
 QueryVector = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any]
 #: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.schema``.
 Schema = dict[str, Any]

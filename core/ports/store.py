@@ -127,8 +127,8 @@ class VectorStore(Protocol):
         """
 
     def sample(self, collection: str, having: str, size: int) -> list[Point]:
-        """``size`` points drawn at random among those that have the vector named ``having``, or all of
-        them, with that vector alone and without payload."""
+        """``size`` points drawn at random among those that have the vector named ``having``, or all
+        of them, with that vector alone and without payload."""
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Writes whole points and returns when they are applied (``wait=true``, status completed)."""

@@ -19,9 +19,10 @@ from core.stamps import read_stamp
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes vectors only. ``identity``
-    is the stamped one, ``size`` how many numbers its vectors have, None where that is no single number; ``params`` the
-    settings of the vector ``using``, None where they could not be looked up."""
+    """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes
+    vectors only. ``identity`` is the stamped one, ``size`` how many numbers its vectors have, None
+    where that is no single number; ``params`` the settings of the vector ``using``, None where they
+    could not be looked up."""
 
     collection: str
     embedding: EmbeddingSpec | None = None

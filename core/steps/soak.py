@@ -129,7 +129,8 @@ def _query_fault(context: StepContext) -> str:
 
 
 def _answers(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
-    """A point need not have a vector of each name; where none of these has one, they must at least be there."""
+    """A point need not have a vector of each name; where none of these has one, they must at least
+    be there."""
     asked = next(_askable(store.schema(collection), points), None)
     if asked is None:
         return bool(store.fetch(alias, [point.id for point in points], vectors=False))

@@ -1,5 +1,5 @@
-"""The examples of the documents do what they say: pasted into the file of a healthy index they plan the check they are
-about, change nothing else, and the index goes live as before."""
+"""The examples of the documents do what they say: pasted into the file of a healthy index they plan
+the check they are about, change nothing else, and the index goes live as before."""
 
 import json
 import re
@@ -149,8 +149,8 @@ def _only_what_it_says(before: Any, after: Any, example: Mapping[str, Any], name
     "page", sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.parent.name != "notes")
 )
 def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str) -> None:
-    """Before anything is made, a deployment refuses a check that nobody knows, a bound it cannot have and a slice that
-    cannot be counted."""
+    """Before anything is made, a deployment refuses a check that nobody knows, a bound it cannot
+    have and a slice that cannot be counted."""
     for number, block in enumerate(examples(page)):
         file = tmp_path / f"{number}.yaml"
         file.write_text(block, encoding="utf-8")

@@ -1,5 +1,5 @@
-"""Every kind of vector that a collection can have, through everything: made, filled, judged, switched to, watched,
-searched, compared and taken over; on a server and embedded."""
+"""Every kind of vector that a collection can have, through everything: made, filled, judged,
+switched to, watched, searched, compared and taken over; on a server and embedded."""
 
 import os
 import time
@@ -246,7 +246,8 @@ def test_a_collection_of_any_kind_is_taken_from_another_and_adopted(world: World
 @both
 @pytest.mark.parametrize("name", ["sparse idf float32", "unnamed beside sparse", "two dense", "all at once"])
 def test_points_may_lack_a_vector_or_have_an_empty_one(world: World, name: str) -> None:
-    """The text of a point need not have a known word, and not every point was embedded by every model."""
+    """The text of a point need not have a known word, and not every point was embedded by every
+    model."""
     shape = SHAPES[name]
     rows = _with_holes(shape)
     declared(world, world.write("docs.jsonl", rows))
@@ -273,7 +274,12 @@ def test_rows_of_zeros_fill_up_a_multivector_of_dot_products(world: World) -> No
         row["vector"][""].append([0.0] * SIZE)
     begun(world, shape, rows)
     declared(world, world.write("docs.jsonl", rows))
-    live(world)
+    deployment = world.deploy("docs")
+    run(world)
+    status = world.status(deployment)
+    assert status["status"] == "live", status["message"]
+    counted = sum(len(row["vector"][""]) for row in rows)
+    assert f"{counted} rows of it" in str(status["gate"]["checks"])
 
 
 @both

@@ -1,4 +1,5 @@
-"""An index of a handful of records, or of one, is as healthy as a large one; and one of none is not."""
+"""An index of a handful of records, or of one, is as healthy as a large one; and one of none is
+not."""
 
 from typing import Any
 
@@ -25,7 +26,8 @@ def held(status: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("count", FEW)
 @pytest.mark.parametrize("queries", [(), ("asyncio and python",)])
 def test_a_small_index_goes_live_at_first_and_over_another(world: World, count: int, queries: tuple[str, ...]) -> None:
-    """With everything that is planned by itself: also beside one that is smaller, larger or the same."""
+    """With everything that is planned by itself: also beside one that is smaller, larger or the
+    same."""
     rules = {"queries": queries, "min_top_score": 0.1}
     for size in (count, count, count + 1):
         status = deployed(world, size, validation=rules)

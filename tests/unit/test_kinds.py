@@ -1,4 +1,5 @@
-"""The table of vector kinds: what is the same, what is nothing, what a vector scores, and what fits."""
+"""The table of vector kinds: what is the same, what is nothing, what a vector scores, and what
+fits."""
 
 import numpy as np
 import pytest
