@@ -215,3 +215,65 @@ def test_a_page_without_text_follows_the_policy_of_bad_records(world: World, pol
     else:
         assert status["status"] == "rolled_back"
         assert "docs/app.html: holds 80 bytes and no text" in status["message"]
+
+
+# --- front matter -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ("---\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        ("---\na: 1\n...\nbody", {"a": "1", "text": "body"}),
+        ("---  \r\na: 1\r\n...\t\r\nbody\r\n", {"a": "1", "text": "body"}),
+        ("---\ra: 1\r---\rbody", {"a": "1", "text": "body"}),
+        ("\ufeff---\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        ("---\n\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        (
+            "---\na: 1\n---\nbody\n\n---\n\nmore: text\n---\n",
+            {"title": "more: text", "a": "1", "text": "body\n\n---\n\nmore: text\n---"},
+        ),
+        ("---\na: |\n  one\n  ---\n  two\n---\nbody", {"a": "one\n---\ntwo\n", "text": "body"}),
+        ("---\n---\nbody", {"text": "body"}),
+        ("---\ntitle:\n---\n# Heading", {"title": "Heading", "text": "# Heading"}),
+        (
+            '+++\ntitle = "T"\nweight = 7\ndraft = false\ndate = 2026-01-02\ntags = ["x", 2]\n[a]\nb = 1.5\n+++\nbody',
+            {
+                "title": "T",
+                "weight": "7",
+                "draft": "false",
+                "date": "2026-01-02",
+                "tags": ["x", "2"],
+                "a": {"b": "1.5"},
+                "text": "body",
+            },
+        ),
+        ("+++\r\na = 1\r\n+++\r\nbody", {"a": "1", "text": "body"}),
+        # rules across the page
+        ("---\nA sentence.\n---\nbody", {"title": "A sentence.", "text": "---\nA sentence.\n---\nbody"}),
+        ("---\n\n- a\n- b\n\n---\nbody", {"text": "---\n\n- a\n- b\n\n---\nbody"}),
+        ("---\n\n# Top\n\n---\nbody", {"title": "Top", "text": "---\n\n# Top\n\n---\nbody"}),
+        ("---\n\nA *sentence: [with\n\n---\nbody", {"text": "---\n\nA *sentence: [with\n\n---\nbody"}),
+        ("---\nnever closed", {"text": "---\nnever closed"}),
+        ("+++\nnever closed", {"text": "+++\nnever closed"}),
+        ("body\n---\na: 1\n---\n", {"title": "body", "text": "body\n---\na: 1\n---"}),
+    ],
+)
+def test_front_matter_is_read_as_it_is_written_elsewhere(tmp_path, content, fields):
+    row = in_folder(tmp_path, "a.md", content)
+    assert row.fields == {"id": "a.md", "path": "a.md", "title": "a", **fields}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("+++\na = \n+++\nbody", "front matter is not TOML: "),
+        ("+++\na: 1\n+++\nbody", "front matter is not TOML: "),
+        ("---\na: [\n...\nbody", "front matter is not YAML: "),
+        ("---\n- a\n...\nbody", "front matter is no object; expected lines of NAME: VALUE"),
+    ],
+)
+def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, content, said):
+    row = in_folder(tmp_path, "a.md", content)
+    assert row.fields is None
+    assert said in row.problem
