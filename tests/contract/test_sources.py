@@ -508,7 +508,8 @@ def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(tmp
 def test_front_matter_is_fields_and_no_text(tmp_path, opened):
     content = "---\r\nid: guide-7\r\ntags: [x, 2]\r\npath: elsewhere\r\n---\r\n# One\r\n\r\ntext"
     assert found(tmp_path, opened, "a.md", content).fields == {
-        "id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md", "text": "# One\n\ntext"
+        "id": "a.md", "front_matter_id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md",
+        "text": "# One\n\ntext",
     }  # fmt: skip
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from adapters.sources import open_source
 from adapters.sources.html import read
+from core.errors import Refused
+from core.index_file import IndexSpec, validated
+from core.rebuilding import Unchanged, rebuild
 from tests.sites import Page, Website, website
 from tests.world import World
 
@@ -277,3 +280,84 @@ def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, co
     row = in_folder(tmp_path, "a.md", content)
     assert row.fields is None
     assert said in row.problem
+
+
+# --- ids ----------------------------------------------------------------------------------------
+
+
+def docusaurus(world: World, *ids: str) -> None:
+    """Many folders, each with an introduction that has its id from ``ids`` in turn."""
+    for number in range(30):
+        folder = world.folder / "docs" / f"{number:02}"
+        folder.mkdir(parents=True)
+        front = f"---\nid: {ids[number % len(ids)]}\n---\n"
+        (folder / "intro.md").write_text(f"{front}# Part {number}\n\nText of part {number}.\n")
+
+
+def deployed(world: World, **settings):
+    world.declare("docs", source="dir:docs", **settings)
+    deployment = world.deploy("docs")
+    world.run()
+    return world.status(deployment)
+
+
+def payloads(world: World, status):
+    points, _ = world.store.scroll(status["green"], None, 100, vectors=False)
+    return [point.payload for point in points]
+
+
+def test_documents_whose_front_matter_has_one_id_are_documents_of_their_own(world: World):
+    docusaurus(world, "intro")
+    status = deployed(world)
+    assert status["status"] == "live", status["message"]
+    found = payloads(world, status)
+    assert {payload["id"] for payload in found} == {f"{number:02}/intro.md" for number in range(30)}
+    assert {payload["front_matter_id"] for payload in found} == {"intro"}
+
+
+def test_a_declared_field_is_the_id_and_others_keep_their_paths(world: World):
+    docusaurus(world, *(f"part-{number}" for number in range(30)))
+    (world.folder / "docs" / "plain.txt").write_text("Text without front matter.")
+    status = deployed(world, id_field="id")
+    assert status["status"] == "live", status["message"]
+    ids = {payload["id"] for payload in payloads(world, status)}
+    assert ids == {"plain.txt", *(f"part-{number}" for number in range(30))}
+    assert not any("front_matter_id" in payload for payload in payloads(world, status))
+    checks = {check["name"]: check["verdict"] for check in status["gate"]["checks"]}
+    assert checks["round_trip"] == "pass"
+
+
+def test_any_field_of_front_matter_may_be_the_id_and_stays_where_it_is(world: World):
+    for number in range(30):
+        folder = world.folder / "docs"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:02}.md").write_text(f"---\nslug: /s/{number}\n---\nText {number}.\n")
+    status = deployed(world, id_field="slug")
+    assert status["status"] == "live", status["message"]
+    found = payloads(world, status)
+    assert all(payload["id"] == payload["slug"] for payload in found)
+    assert {payload["path"] for payload in found} == {f"{number:02}.md" for number in range(30)}
+
+
+def test_a_declared_id_that_comes_twice_is_named(world: World):
+    docusaurus(world, "intro")
+    status = deployed(world, id_field="id")
+    assert status["status"] == "rolled_back"
+    assert "'intro' is not unique" in status["message"]
+
+
+def test_another_field_for_the_ids_is_a_reason_to_build_anew(world: World):
+    docusaurus(world, *(f"part-{number}" for number in range(30)))
+    deployed(world)
+    assert isinstance(rebuild(world.services, "docs", actor="anna"), Unchanged)
+    world.declare("docs", source="dir:docs", id_field="id")
+    assert isinstance(rebuild(world.services, "docs", actor="anna"), str)
+
+
+def test_a_field_for_ids_is_refused_where_records_have_their_own(world: World):
+    with pytest.raises(Refused, match=r"expected no id_field: it names a field of the front matter of dir:"):
+        validated(IndexSpec, {"source": "jsonl:a.jsonl", "id_field": "id"}, "docs")
+    docusaurus(world, "intro")
+    world.declare("docs", source="dir:docs", id_field="id")
+    with pytest.raises(Refused, match="expected no id_field"):
+        world.deploy("docs", source=world.write("a.jsonl", [{"id": 1, "text": "x"}]))
