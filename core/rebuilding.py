@@ -19,7 +19,7 @@ from core.services import Services
 from core.stamps import read_stamp
 
 #: The parts of an index's settings that decide what is in a collection.
-_DECISIVE = ("embedding", "vector_field", "collection", "on_bad_record", "max_bad_records")
+_DECISIVE = ("id_field", "embedding", "vector_field", "collection", "on_bad_record", "max_bad_records")
 
 
 @dataclass(frozen=True, slots=True)

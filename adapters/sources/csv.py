@@ -1,4 +1,8 @@
-"""``csv:GLOB[,GLOB]``: commas and a header row that names ``id``; quoted cells may hold line ends; ``.gz`` too.
+"""``csv:GLOB[,GLOB]``: commas and a header row that names ``id``; quoted cells may hold line ends;
+``.gz`` too.
+
+Space around the names of the header is left out. Where it follows the header's commas, it is left
+out behind every comma.
 
 CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer
 (no leading zeros, within int64), which becomes an integer, so that the same data as JSONL gives the
@@ -8,14 +12,18 @@ same points.
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from adapters.own_files import OwnFiles
 from adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
 from core.errors import Refused
-from core.quoting import are_names, header_names, quoted
+from core.quoting import are_names, error_text, header_names, quoted
 
+#: Between columns, where people write no commas.
+_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 # The library's limit of 128 KiB per cell is for the whole process; long texts are what sources are made of.
@@ -27,11 +35,11 @@ def csv_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource
 
 
 def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
-    header = _header(lines)
+    header, spaced = _header(lines)
     if offset:
         lines.skip_to(offset, line)
     # The reader takes a line only when the record needs it, so ``lines`` always stands behind the last record.
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, skipinitialspace=spaced)
     while True:
         first = lines.line + 1
         try:
@@ -45,25 +53,56 @@ def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
             yield _record(first, header, cells)
 
 
-def _header(lines: Lines) -> list[str]:
-    """Raises Refused unless the names are different, not empty, and ``id`` is among them. None for an empty file."""
+def _header(lines: Lines) -> tuple[list[str], bool]:
+    """The names, without the space around them, and whether space follows the commas: then it does
+    in the records too, and belongs to no cell.
+
+    Raises Refused unless the names are different, not empty, and ``id`` is among them. None for an
+    empty file."""
     try:
-        header = next(csv.reader(lines, strict=True), [])
+        first = next((line for line in lines if line.strip()), "")
+        _check_commas(lines, first)
+        spaced = any(name.startswith(" ") for name in next(csv.reader([first]), [])[1:])
+        header = next(csv.reader(chain([first], lines), strict=True, skipinitialspace=spaced), [])
     except (csv.Error, BadLine) as error:
-        raise Refused(f"{lines.file.name}:1: the header is not CSV: {error}") from error
-    twice = {name for name in header if header.count(name) > 1}
-    if header and (twice or "" in header or "id" not in header):
-        raise Refused(
-            f"{lines.file.name}:1: the header has {_fault(header, twice)}: {header_names([*filter(None, header)])}; "
-            "expected different names, id among them"
-        )
-    return header
+        raise Refused(f"{_place(lines)}: the header is not CSV: {error_text(error)}{_ends(error)}") from error
+    names = [name.strip() for name in header]
+    if first and (fault := _fault(names)):
+        raise Refused(f"{_place(lines)}: the header has {fault}")
+    return names, spaced
 
 
-def _fault(header: list[str], twice: set[str]) -> str:
+def _check_commas(lines: Lines, line: str) -> None:
+    """Raises Refused for a header that names ``id`` with something else between the names."""
+    found = [word for mark, word in _MARKS.items() if _names_id(line, mark)]
+    if found and not _names_id(line, ","):
+        said = f"no id: its columns are separated by {found[0]}; write commas"
+        raise Refused(f"{_place(lines)}: the header has {said}")
+
+
+def _names_id(line: str, mark: str) -> bool:
+    return mark in line and "id" in [name.strip().strip('"') for name in line.split(mark)]
+
+
+def _place(lines: Lines) -> str:
+    return f"{lines.file.name}:{lines.line}"
+
+
+def _ends(error: Exception) -> str:
+    return "; end lines with LF or CR LF" if "new-line character" in str(error) else ""
+
+
+def _fault(names: list[str]) -> str:
+    """Nothing of a first line is shown that is no header: a file that is no table may hold anything there."""
+    expected = "expected different names, id among them, with commas between them"
+    twice = sorted({name for name in names if names.count(name) > 1 and name})
+    known = header_names([name for name in names if name])
     if twice:
-        return f"{quoted(sorted(twice))} twice" if are_names(header) else "a name twice"
-    return "an empty name" if "" in header else "no id"
+        return f"{f'column {quoted(twice[0])}' if are_names(names) else 'a column'} twice: {known}; {expected}"
+    if "" in names:
+        place = f"column {names.index('') + 1} of {len(names)}"
+        return f"an empty name, in {place}: {known}; {expected}"
+    return "" if "id" in names else f"no id: {known}; {expected}"
 
 
 def _record(line: int, header: list[str], cells: list[str]) -> Parsed:

@@ -1,7 +1,9 @@
 """``dir:FOLDER``: the documents in a folder and the folders in it: Markdown, plain text and HTML.
 
-A record has ``id`` and ``path`` (the file's path in the folder, with ``/``), ``title`` and ``text``. Files that end
-otherwise are passed over. A file is read whole, one at a time.
+A record has ``id`` and ``path`` (the file's path in the folder, with ``/``), ``title`` and
+``text``, and the fields of front matter, whose ``id`` is called ``front_matter_id``; ``id_field``
+of the index names a field that is the id instead. Files that end otherwise are passed over. A file
+is read whole, one at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from adapters.sources.documents import Read, read_document, read_plain
 from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
 from adapters.sources.lines import LONGEST
 from core.errors import Refused
+from core.id_fields import FRONT_MATTER_ID
 from core.ports import Cursor, Row
 
 #: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
@@ -89,4 +92,6 @@ def _document(file: File) -> tuple[dict[str, Any] | None, str]:
         found = read_document(read, content, "" if read is html.read else "UTF-8")
     except ValueError as error:
         return None, str(error)
-    return {"id": file.name, "title": Path(file.name).stem, **found, "path": file.name}, ""
+    if "id" in found:
+        found[FRONT_MATTER_ID] = found.pop("id")
+    return {"title": Path(file.name).stem, **found, "id": file.name, "path": file.name}, ""

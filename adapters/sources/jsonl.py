@@ -31,9 +31,21 @@ def _record(line: int, text: str) -> Parsed:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        return Parsed(line, None, f"not JSON: {error.msg} at column {error.colno}")
+        said = f"not JSON: {error.msg} at column {error.colno}"
+        return Parsed(line, None, f"{said}{_way(text)}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
         return Parsed(line, None, f"not readable as JSON: {error_text(error)}")
     if not isinstance(value, dict):
-        return Parsed(line, None, f"is a JSON {type(value).__name__}; expected an object")
+        found = type(value).__name__
+        return Parsed(line, None, f"is a JSON {found}; expected an object in each line")
     return Parsed(line, value)
+
+
+def _way(text: str) -> str:
+    """What people write who mean a list of objects."""
+    bare = text.strip()
+    if bare.startswith("{") and bare.endswith("},"):
+        return "; write no comma behind the object"
+    if bare in {"[", "]", "{", "}", "},"}:
+        return "; write each object in one line, and no list around them"
+    return ""

@@ -21,6 +21,7 @@ from core.ports import Cursor, Row
 #: Bytes. No larger record could be written: Qdrant refuses a request of more (qdrant-facts 5.7).
 LONGEST = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class BadLine(ValueError):
@@ -37,7 +38,8 @@ class Parsed(NamedTuple):
 
 class Lines:
     """The lines of one file, with their ends; ``line`` counts those taken, ``offset`` is where the next one begins (in
-    bytes, decompressed). ``next`` raises BadLine for one that is no UTF-8 or longer than ``LONGEST``, and goes on."""
+    bytes, decompressed). ``next`` raises BadLine for one that is no UTF-8 or longer than
+    ``LONGEST``, and goes on; Refused for a file of UTF-16."""
 
     def __init__(self, file: File) -> None:
         self.file, self.line, self.offset = file, 0, 0
@@ -74,13 +76,16 @@ class Lines:
         if not raw:
             raise StopIteration
         self.line += 1
+        if self.line == 1 and raw.startswith(_UTF_16):
+            raise Refused(f"{self.file.name} is written in UTF-16; write it in UTF-8")
         if len(raw) == LONGEST and not raw.endswith(b"\n"):
             self._finish_line()
             raise BadLine(f"longer than {LONGEST} bytes")
         try:
             return (raw.removeprefix(_BOM) if self.line == 1 else raw).decode()
         except UnicodeDecodeError as error:
-            raise BadLine(f"not UTF-8: {error.reason} at byte {error.start + 1} of the line") from None
+            at = f"at byte {error.start + 1} of the line"
+            raise BadLine(f"not UTF-8: {error.reason} {at}; write the file in UTF-8") from None
 
     def _readline(self) -> bytes:
         raw: bytes = self._stream.readline(LONGEST)

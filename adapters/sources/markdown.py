@@ -1,6 +1,15 @@
-"""Markdown as a record: the text as it is written, the first heading as its title, front matter as fields."""
+"""Markdown as a record: its text as it is written, its first heading as title, front matter as
+fields.
+
+Front matter is YAML between a first line ``---`` and a line ``---`` or ``...``, or TOML between
+two lines ``+++``. Two lines ``---`` around what is no object of YAML are rules across the page, as
+is a first one before a blank line that no object follows.
+"""
 
 import re
+import tomllib
+from collections.abc import Callable
+from datetime import date, datetime, time
 from itertools import pairwise
 from typing import Any
 
@@ -8,24 +17,37 @@ import yaml
 from markdown_it import MarkdownIt
 
 from core.bounded import BoundedTexts, read_yaml
-from core.quoting import yaml_problem
+from core.quoting import error_text, yaml_problem
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 #: Characters. What has no heading by then is no longer looked through for one.
 _TITLE_WITHIN = 1 << 16
 _LONGEST_FRONT = 100_000
-_FRONT = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_YAML = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_TOML = re.compile(r"\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def read(content: str) -> dict[str, Any]:
-    """``text``, ``title`` where there is one, and the front matter's fields, every scalar of them a string.
+    """``text``, ``title`` where there is one, and the front matter's fields, every scalar of them a
+    string.
 
     Raises ValueError for front matter that cannot be read.
     """
-    text = content.replace("\r\n", "\n")
-    front = _FRONT.match(text)
-    body = text[front.end() :] if front else text
-    return {**_title(body), **(_fields(front[1]) if front else {}), "text": body.strip()}
+    text = content.replace("\r\n", "\n").replace("\r", "\n")
+    fields, body = _parted(text)
+    if not fields.get("title"):
+        fields.pop("title", None)
+    return {**_title(body), **fields, "text": body.strip()}
+
+
+def _parted(text: str) -> tuple[dict[str, Any], str]:
+    """The front matter's fields and the text behind it."""
+    for form, fields_of in _FORMS:
+        front = form.match(text)
+        fields = fields_of(front[1]) if front else None
+        if front and fields is not None:
+            return fields, text[front.end() :]
+    return {}, text
 
 
 def _title(text: str) -> dict[str, str]:
@@ -35,7 +57,26 @@ def _title(text: str) -> dict[str, str]:
     return {"title": title} if title else {}
 
 
-def _fields(front: str) -> dict[str, Any]:
+def _yaml_fields(front: str) -> dict[str, Any] | None:
+    """None for what stands between two rules across the page: a sentence, or anything but an object
+    behind a blank line."""
+    spaced = front.startswith("\n")
+    try:
+        fields = _yaml(front)
+    except ValueError:
+        if spaced:
+            return None
+        raise
+    if isinstance(fields, dict) or not front.strip():
+        return fields or {}
+    if spaced or isinstance(fields, str):
+        return None
+    if fields:
+        raise ValueError("front matter is no object; expected lines of NAME: VALUE between two ---")
+    return {}
+
+
+def _yaml(front: str) -> Any:
     """``BaseLoader`` knows strings, lists and mappings only: nothing that JSON has no word for."""
     if len(front) > _LONGEST_FRONT:
         raise ValueError(f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read")
@@ -45,9 +86,30 @@ def _fields(front: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"front matter is not YAML: {yaml_problem(error)}") from None
     try:
-        fields = read_yaml(front, BoundedTexts)
+        return read_yaml(front, BoundedTexts)
     except ValueError as error:
         raise ValueError(f"front matter is not YAML: {error}") from None
-    if fields and not isinstance(fields, dict):
-        raise ValueError("front matter is no object; expected lines of NAME: VALUE between its two ---")
-    return fields or {}
+
+
+def _toml_fields(front: str) -> dict[str, Any]:
+    try:
+        return {name: _as_strings(value) for name, value in tomllib.loads(front).items()}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"front matter is not TOML: {error_text(error)}") from None
+
+
+def _as_strings(value: Any) -> Any:
+    """As YAML's scalars are read: what is written, as text."""
+    if isinstance(value, dict):
+        return {name: _as_strings(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_strings(inner) for inner in value]
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[str], dict[str, Any] | None]], ...] = (
+    (_YAML, _yaml_fields),
+    (_TOML, _toml_fields),
+)

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from core.chunks import chunked
 from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
-from core.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
+from core.id_fields import identified
+from core.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema, Source
@@ -68,7 +69,7 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         green,
         blue,
         spec,
-        source=_source(services, _named(services, green) or spec.source),
+        source=_source(services, _named(services, green) or spec.source, spec),
         wanted=declared(model, spec.collection, vector, size) if model or size else schema,
         vector=vector,
         filled=_filled(services, green),
@@ -99,9 +100,12 @@ def _filled(services: Services, collection: str) -> State:
     return {name: value for name, value in found.items() if name != "looks"}
 
 
-def _source(services: Services, named: str | None) -> Source | None:
+def _source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
     """None for a backup too: reading it takes a server, a collection and hours, which is for a deployment to do."""
-    return services.source(named) if named and backup_of(named) is None else None
+    if not named or backup_of(named) is not None:
+        return None
+    source = services.source(named)
+    return identified(source, spec) if named.startswith(DOCUMENTS) else source
 
 
 def _named(services: Services, collection: str) -> str | None:

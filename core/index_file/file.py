@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import StrictBool, field_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from core.alert_spec import AlertsSpec
 from core.bounded import BoundedLoader, read_yaml
@@ -27,12 +27,18 @@ LARGEST = 1_000_000
 _IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
 
 
+#: The kind of source whose records are documents.
+DOCUMENTS = "dir:"
+
+
 class IndexSpec(Strict):
     """One entry of the index file, and what a deployment carries as its frozen settings."""
 
     source: str | None = None
     #: The field in which a record may bring its vector; None: no field is looked into.
     vector_field: str | None = "vector"
+    #: Of the documents of a folder: the field of their front matter that is their id.
+    id_field: Annotated[str, Field(min_length=1)] | None = None
     embedding: EmbeddingSpec | None = None
     collection: CollectionSpec = CollectionSpec()
     strategy: str = "blue_green"
@@ -57,9 +63,22 @@ class IndexSpec(Strict):
             raise ValueError("expected the name of a field other than id and _rollouts, or null for none")
         return field
 
+    @model_validator(mode="after")
+    def _of_documents(self) -> Self:
+        if self.id_field is not None and self.source and not _is_of_documents(self.source):
+            raise ValueError(
+                f"expected no id_field: it names a field of the front matter of {DOCUMENTS} "
+                "documents, and records of other sources have a field `id`"
+            )
+        return self
+
     def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
         """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
         return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
+
+
+def _is_of_documents(source: str) -> bool:
+    return source.strip().startswith(DOCUMENTS)
 
 
 class IndexFile(Strict):

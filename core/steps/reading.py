@@ -1,5 +1,6 @@
 """Where a deployment reads its records."""
 
+from core.id_fields import identified
 from core.plan import StepContext
 from core.ports import Source
 from core.recovered import STEP, RecoveredSource
@@ -11,5 +12,5 @@ def source(context: StepContext) -> Source:
     assert named is not None
     unpacked = context.outputs.get(STEP)
     if not unpacked:
-        return services.source(named)
+        return identified(services.source(named), context.deployment.spec)
     return RecoveredSource(services.source(named), services.source(f"collection:{unpacked['collection']}"))

@@ -385,6 +385,80 @@ def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, 
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        ("id, text\n1, one\n", [{"id": 1, "text": "one"}]),
+        ("id, text , vector\r\n1, one , \r\n", [{"id": 1, "text": "one "}]),
+        ('id, "text"\n1, "one, two"\n', [{"id": 1, "text": "one, two"}]),
+        (" id ,text\n1, one\n", [{"id": 1, "text": " one"}]),
+        ('id,"a, b"\n1, one\n', [{"id": 1, "a, b": " one"}]),
+        ("\ufeffid,text\n1,one\n", [{"id": 1, "text": "one"}]),
+        ('\ufeff"id","text"\r\n"1","one"\r\n', [{"id": 1, "text": "one"}]),
+        ("\n  \nid,text\n\n1,one\n", [{"id": 1, "text": "one"}]),
+        ("id,text", []),
+        ("\ufeff", []),
+        ("\n", []),
+    ],
+)
+def test_a_header_is_read_as_people_write_it(tmp_path, opened, content, records):
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8", newline="")
+    rows = list(opened("csv:a.csv").read(None))
+    assert [row.fields for row in rows] == records
+    for at, row in enumerate(rows):
+        assert [after.fields for after in opened("csv:a.csv").read(row.cursor)] == records[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"id;text\n1;one\n", "its columns are separated by semicolons; write commas"),
+        (b'"id"\t"text"\n1\tone\n', "its columns are separated by tabs; write commas"),
+        (b"text | id\none | 1\n", "its columns are separated by bars; write commas"),
+        (b"ID,text\n", "no id: ['ID', 'text']; expected different names, id among them, with commas"),
+        (b",id\n0,1\n", "an empty name, in column 1 of 2"),
+        ("id,größe\n".encode("latin-1"), "not UTF-8: invalid start byte at byte 6 of the line; write the"),
+        ("id,text\n1,one\n".encode("utf-16"), "a.csv is written in UTF-16; write it in UTF-8"),
+        (b"id,text\r1,one\r", "end lines with LF or CR LF"),
+        (b"KEY=secret-value\n", "no id: ['\u2026']"),
+    ],
+)
+def test_a_header_that_is_refused_says_how_to_write_it(tmp_path, opened, content, said):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(Refused) as refused:
+        opened("csv:a.csv").check()
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_lines_of_json_are_read_as_people_write_them(tmp_path, opened):
+    written = b'\xef\xbb\xbf\r\n{"id": 1}\r\n \t\n\n {"id": 2} \r\n{"id": 3}'
+    (tmp_path / "a.jsonl").write_bytes(written)
+    assert [row.fields["id"] for row in opened("jsonl:a.jsonl").read(None)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"id": 1},', "Extra data at column 10; write no comma behind the object"),
+        ("[", "write each object in one line, and no list around them"),
+        ("{", "write each object in one line, and no list around them"),
+        ('[{"id": 1}]', "is a JSON list; expected an object in each line"),
+        ("{'id': 1}", "not JSON: Expecting property name enclosed in double quotes"),
+    ],
+)
+def test_a_line_that_is_no_json_line_says_how_to_write_it(tmp_path, opened, content, said):
+    (tmp_path / "a.jsonl").write_text(f"{content}\n")
+    (row,) = opened("jsonl:a.jsonl").read(None)
+    assert said in row.problem
+
+
+def test_lines_of_json_in_utf_16_are_refused_at_once(tmp_path, opened):
+    (tmp_path / "a.jsonl").write_text('{"id": 1}\n', encoding="utf-16")
+    with pytest.raises(Refused, match=r"a\.jsonl is written in UTF-16; write it in UTF-8"):
+        opened("jsonl:a.jsonl").check()
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_blank_lines_at_the_end_are_done_with_the_last_record(tmp_path, opened, kind):
     (tmp_path / f"a.{kind}").write_text({"jsonl": '{"id": 1}\n', "csv": "id\n1\n"}[kind] + "\n \n" * 50)
@@ -515,7 +589,8 @@ def test_markdown_has_the_title_of_its_front_matter_or_first_heading_or_file(tmp
 def test_front_matter_is_fields_and_no_text(tmp_path, opened):
     content = "---\r\nid: guide-7\r\ntags: [x, 2]\r\npath: elsewhere\r\n---\r\n# One\r\n\r\ntext"
     assert found(tmp_path, opened, "a.md", content).fields == {
-        "id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md", "text": "# One\n\ntext"
+        "id": "a.md", "front_matter_id": "guide-7", "title": "One", "tags": ["x", "2"], "path": "a.md",
+        "text": "# One\n\ntext",
     }  # fmt: skip
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from adapters.sources import open_source
 from adapters.sources.html import read
+from core.errors import Refused
+from core.index_file import IndexSpec, validated
+from core.rebuilding import Unchanged, rebuild
 from tests.sites import Page, Website, website
 from tests.world import World
 
@@ -215,3 +218,146 @@ def test_a_page_without_text_follows_the_policy_of_bad_records(world: World, pol
     else:
         assert status["status"] == "rolled_back"
         assert "docs/app.html: holds 80 bytes and no text" in status["message"]
+
+
+# --- front matter -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ("---\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        ("---\na: 1\n...\nbody", {"a": "1", "text": "body"}),
+        ("---  \r\na: 1\r\n...\t\r\nbody\r\n", {"a": "1", "text": "body"}),
+        ("---\ra: 1\r---\rbody", {"a": "1", "text": "body"}),
+        ("\ufeff---\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        ("---\n\na: 1\n---\nbody", {"a": "1", "text": "body"}),
+        (
+            "---\na: 1\n---\nbody\n\n---\n\nmore: text\n---\n",
+            {"title": "more: text", "a": "1", "text": "body\n\n---\n\nmore: text\n---"},
+        ),
+        ("---\na: |\n  one\n  ---\n  two\n---\nbody", {"a": "one\n---\ntwo\n", "text": "body"}),
+        ("---\n---\nbody", {"text": "body"}),
+        ("---\ntitle:\n---\n# Heading", {"title": "Heading", "text": "# Heading"}),
+        (
+            '+++\ntitle = "T"\nweight = 7\ndraft = false\ndate = 2026-01-02\ntags = ["x", 2]\n[a]\nb = 1.5\n+++\nbody',
+            {
+                "title": "T",
+                "weight": "7",
+                "draft": "false",
+                "date": "2026-01-02",
+                "tags": ["x", "2"],
+                "a": {"b": "1.5"},
+                "text": "body",
+            },
+        ),
+        ("+++\r\na = 1\r\n+++\r\nbody", {"a": "1", "text": "body"}),
+        # rules across the page
+        ("---\nA sentence.\n---\nbody", {"title": "A sentence.", "text": "---\nA sentence.\n---\nbody"}),
+        ("---\n\n- a\n- b\n\n---\nbody", {"text": "---\n\n- a\n- b\n\n---\nbody"}),
+        ("---\n\n# Top\n\n---\nbody", {"title": "Top", "text": "---\n\n# Top\n\n---\nbody"}),
+        ("---\n\nA *sentence: [with\n\n---\nbody", {"text": "---\n\nA *sentence: [with\n\n---\nbody"}),
+        ("---\nnever closed", {"text": "---\nnever closed"}),
+        ("+++\nnever closed", {"text": "+++\nnever closed"}),
+        ("body\n---\na: 1\n---\n", {"title": "body", "text": "body\n---\na: 1\n---"}),
+    ],
+)
+def test_front_matter_is_read_as_it_is_written_elsewhere(tmp_path, content, fields):
+    row = in_folder(tmp_path, "a.md", content)
+    assert row.fields == {"id": "a.md", "path": "a.md", "title": "a", **fields}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("+++\na = \n+++\nbody", "front matter is not TOML: "),
+        ("+++\na: 1\n+++\nbody", "front matter is not TOML: "),
+        ("---\na: [\n...\nbody", "front matter is not YAML: "),
+        ("---\n- a\n...\nbody", "front matter is no object; expected lines of NAME: VALUE"),
+    ],
+)
+def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, content, said):
+    row = in_folder(tmp_path, "a.md", content)
+    assert row.fields is None
+    assert said in row.problem
+
+
+# --- ids ----------------------------------------------------------------------------------------
+
+
+def docusaurus(world: World, *ids: str) -> None:
+    """Many folders, each with an introduction that has its id from ``ids`` in turn."""
+    for number in range(30):
+        folder = world.folder / "docs" / f"{number:02}"
+        folder.mkdir(parents=True)
+        front = f"---\nid: {ids[number % len(ids)]}\n---\n"
+        (folder / "intro.md").write_text(f"{front}# Part {number}\n\nText of part {number}.\n")
+
+
+def deployed(world: World, **settings):
+    world.declare("docs", source="dir:docs", **settings)
+    deployment = world.deploy("docs")
+    world.run()
+    return world.status(deployment)
+
+
+def payloads(world: World, status):
+    points, _ = world.store.scroll(status["green"], None, 100, vectors=False)
+    return [point.payload for point in points]
+
+
+def test_documents_whose_front_matter_has_one_id_are_documents_of_their_own(world: World):
+    docusaurus(world, "intro")
+    status = deployed(world)
+    assert status["status"] == "live", status["message"]
+    found = payloads(world, status)
+    assert {payload["id"] for payload in found} == {f"{number:02}/intro.md" for number in range(30)}
+    assert {payload["front_matter_id"] for payload in found} == {"intro"}
+
+
+def test_a_declared_field_is_the_id_and_others_keep_their_paths(world: World):
+    docusaurus(world, *(f"part-{number}" for number in range(30)))
+    (world.folder / "docs" / "plain.txt").write_text("Text without front matter.")
+    status = deployed(world, id_field="id")
+    assert status["status"] == "live", status["message"]
+    ids = {payload["id"] for payload in payloads(world, status)}
+    assert ids == {"plain.txt", *(f"part-{number}" for number in range(30))}
+    assert not any("front_matter_id" in payload for payload in payloads(world, status))
+    checks = {check["name"]: check["verdict"] for check in status["gate"]["checks"]}
+    assert checks["round_trip"] == "pass"
+
+
+def test_any_field_of_front_matter_may_be_the_id_and_stays_where_it_is(world: World):
+    for number in range(30):
+        folder = world.folder / "docs"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:02}.md").write_text(f"---\nslug: /s/{number}\n---\nText {number}.\n")
+    status = deployed(world, id_field="slug")
+    assert status["status"] == "live", status["message"]
+    found = payloads(world, status)
+    assert all(payload["id"] == payload["slug"] for payload in found)
+    assert {payload["path"] for payload in found} == {f"{number:02}.md" for number in range(30)}
+
+
+def test_a_declared_id_that_comes_twice_is_named(world: World):
+    docusaurus(world, "intro")
+    status = deployed(world, id_field="id")
+    assert status["status"] == "rolled_back"
+    assert "'intro' is not unique" in status["message"]
+
+
+def test_another_field_for_the_ids_is_a_reason_to_build_anew(world: World):
+    docusaurus(world, *(f"part-{number}" for number in range(30)))
+    deployed(world)
+    assert isinstance(rebuild(world.services, "docs", actor="anna"), Unchanged)
+    world.declare("docs", source="dir:docs", id_field="id")
+    assert isinstance(rebuild(world.services, "docs", actor="anna"), str)
+
+
+def test_a_field_for_ids_is_refused_where_records_have_their_own(world: World):
+    with pytest.raises(Refused, match=r"expected no id_field: it names a field of the front matter of dir:"):
+        validated(IndexSpec, {"source": "jsonl:a.jsonl", "id_field": "id"}, "docs")
+    docusaurus(world, "intro")
+    world.declare("docs", source="dir:docs", id_field="id")
+    with pytest.raises(Refused, match="expected no id_field"):
+        world.deploy("docs", source=world.write("a.jsonl", [{"id": 1, "text": "x"}]))
