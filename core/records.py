@@ -189,6 +189,8 @@ def _record(row: Row, rules: RecordRules) -> Record:
     record_id = _id(fields) if row.point_id is None else row.point_id
     _must_be_storable(fields)
     bare = row.point_id is not None
+    if bare and given is None and rules.template is None:
+        given = {}  # a point need not have a vector
     vector = None if given is None else _vector(rules.vector_field or VECTOR, given, rules, bare=bare)
     text = None if vector is not None else _text({**row.fields, **fields}, rules)
     own = row.point_id if row.point_id is not None else point_id(record_id)
