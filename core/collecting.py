@@ -17,12 +17,12 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from core import alerts, events, keeping, recovered, retention, versions
+from core.facts import iso
 from core.lifecycle import FINAL
 from core.models import Deletion, Deployment, StepRow
 from core.services import Services
 from core.shown import collecting as shown
 from core.stamps import read_stamp
-from core.versions import iso
 
 ORPHANS_MINUTES = 60.0
 #: ``core.naming.collection_name``.

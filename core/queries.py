@@ -6,8 +6,8 @@ from typing import overload
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import selectinload
 
-from core.commands import find
 from core.errors import Unknown
+from core.lookup import find
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.services import Services
 from core.shown import deployments as shown

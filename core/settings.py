@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.errors import Refused
-from core.index_file import expected
+from core.expected import expected
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
 REMOTE = ("s3", "gs", "abfs", "sftp")

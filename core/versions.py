@@ -18,7 +18,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from core import recovered
 from core.aliases import ACT_SECONDS
+from core.facts import iso, plain
 from core.index_file import EmbeddingSpec
 from core.models import Deployment, Version
 from core.plan import State, StepContext
@@ -75,15 +75,6 @@ def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version 
 def metadata(row: Version) -> dict[str, Any]:
     """What the collection carries: the row as plain data."""
     return {FACTS: plain(row)}
-
-
-def plain(row: Version) -> dict[str, Any]:
-    named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
-    return {**named, "created_at": iso(row.created_at), **row.facts}
-
-
-def iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- what there is to note --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 #: Two-sided 90 %: each side is a one-sided test at 5 %.
 Z = 1.645
@@ -118,8 +118,8 @@ def _bootstrap(found: _Values, method: str, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     # What BCa cannot tell it tells by NaN too, and the caller looks at that.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        made = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        made = scipy.stats.bootstrap(
             (found,), np.mean, confidence_level=0.9, method=method, n_resamples=_RESAMPLES, rng=rng
         ).confidence_interval
     return float(made.low), float(made.high)

@@ -14,7 +14,7 @@ from core.errors import Malformed, Refused, Unknown
 from core.index_file import ScheduleSpec, validated
 from core.lifecycle import OPEN_RUNS
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import sweep
+from core.schedules import declared, sweep
 from core.schedules.actions import ACTIONS
 from core.services import Services
 
@@ -54,7 +54,7 @@ def resume(services: Services, alias: str, action: str, *, actor: str, reason: s
         changes = row.paused_by is not None
         if changes:
             row.paused_by, row.reason = None, ""
-            sweep.begin_at(row, now)
+            declared.begin_at(row, now)
         _record(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
 
 
@@ -68,7 +68,7 @@ def change(
         changes = spec != row.spec
         if changes:
             sweep.put(session, row, spec, now)
-        words = f"{action}: {sweep.words_of(spec)}"
+        words = f"{action}: {declared.words_of(spec)}"
         _record(session, now, row, "changed" if changes else "unchanged", words, actor, reason)
 
 

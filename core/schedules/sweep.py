@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from core import alerts, cron, events
 from core.alerts import Alert
 from core.errors import LeaseLost, Refused
-from core.index_file import IndexSpec, ScheduleSpec
+from core.index_file import ScheduleSpec
 from core.lifecycle import OPEN_RUNS, RunStatus
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import deployments, runs
+from core.schedules import declared, deployments, runs
 from core.schedules.actions import ACTIONS
+from core.schedules.declared import are_same_times, begin_at, next_time, words_of
 from core.services import Services
 
 #: Times are looked for from here on first: of a line that names many, the newest is near.
@@ -52,11 +53,6 @@ def take_up(services: Services, run_id: int) -> str:
         return str(lost)
 
 
-def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
-    """None if there is none in eight years."""
-    return next(cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), after), None)
-
-
 # --- what the index file says -------------------------------------------------------------------------------------
 
 
@@ -74,22 +70,11 @@ def declare(services: Services) -> None:
 
     A file that declares nothing at all withdraws nothing: it may be one that this process does not see.
     """
-    indexes = services.indexes()
-    if not indexes:
-        return
-    said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in ACTIONS}
     with services.sessions() as session:
         known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
-    for alias, action in sorted({*said, *known}):
-        wanted = said.get((alias, action))
-        if wanted != known.get((alias, action)):
-            with suppress(IntegrityError):  # somebody took it over in the same moment
-                _take_over(services, alias, action, wanted)
-
-
-def _said(spec: IndexSpec, action: str) -> dict[str, object] | None:
-    found = getattr(spec, action)
-    return found.model_dump(mode="json") if found is not None else None
+    for (alias, action), wanted in declared.news(services.indexes(), known).items():
+        with suppress(IntegrityError):  # somebody took it over in the same moment
+            _take_over(services, alias, action, wanted)
 
 
 def _take_over(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
@@ -115,15 +100,10 @@ def locked(session: Session, alias: str, action: str) -> Schedule | None:
 def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
     """From now on ``spec`` holds; of other times than before, those before now are not owed."""
     forget(session, row, now, "the schedule has changed")
-    same = row.spec and spec and words_of(row.spec) == words_of(spec)
+    same = are_same_times(row.spec, spec)
     row.spec = spec
     if not same:
         begin_at(row, now)
-
-
-def begin_at(row: Schedule, now: datetime) -> None:
-    row.waiting_since = now
-    row.next_at = next_time(ScheduleSpec.model_validate(row.spec), now) if row.spec else None
 
 
 def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
@@ -131,10 +111,6 @@ def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: s
     if row.told_at is not None:
         row.told_at = None
         alerts.over(session, now, row.alias, [runs.late(row.action)], reason, actor)
-
-
-def words_of(spec: dict[str, object] | None) -> str:
-    return f"{spec['cron']} in {spec['zone']}" if spec else "off"
 
 
 # --- times that have come -----------------------------------------------------------------------------------------

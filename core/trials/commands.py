@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import alerts, events, occupancy
 from core.alerts import Alert
 from core.commands import Along, alone
-from core.errors import Refused, Unavailable, Unknown
+from core.errors import Refused, Unavailable
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
@@ -23,6 +22,7 @@ from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
 from core.stamps import read_stamp
+from core.trials.listing import find
 
 
 def create(
@@ -140,22 +140,6 @@ def tell(
     said = f"experiment {row.name} ({row.id}): {text}"
     told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
     alerts.tell(session, now, told)
-
-
-def find(session: Session, experiment: str) -> Experiment:
-    """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
-    by_id = list(
-        session.scalars(select(Experiment).where(Experiment.id.startswith(experiment, autoescape=True)).limit(2))
-    )
-    if experiment and len(by_id) == 1:
-        return by_id[0]
-    named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
-    found = session.scalars(named).first()
-    if found is None and by_id and experiment:
-        raise Refused(f"experiment id {experiment!r} fits several; give more of it")
-    if found is None:
-        raise Unknown(f"there is no experiment {experiment!r}; `rollouts experiment list` shows them")
-    return found
 
 
 # --- how ----------------------------------------------------------------------------------------------------------

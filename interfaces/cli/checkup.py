@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapters import broker, database
-from adapters.qdrant import open_store
 from beat_schedule import SCHEDULE
 from core import deliveries, queries
 from core.errors import Refused, Unavailable
@@ -23,7 +22,7 @@ from interfaces.cli import screen
 from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from interfaces.embedded import running_elsewhere
 from interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
-from wiring import EMBEDDED_STORE, build, roots
+from wiring import EMBEDDED_STORE, build_to_look, roots, vector_store
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)
@@ -48,9 +47,9 @@ def examine() -> list[Check]:
     )
     found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
-    if broken & {"database", "index file"} or not _has_tables(found):
+    if broken & {"database", "index file"}:
         return found
-    return found + _inside(settings)
+    return found + _inside(settings, rows=_has_tables(found))
 
 
 def exit_code(checks: list[Check]) -> int:
@@ -129,13 +128,10 @@ def _queue(queue: str, workers: list[str]) -> Check:
 
 
 def _qdrant(settings: Settings) -> Findings:
-    store = open_store(
-        settings.qdrant_url,
-        settings.qdrant_api_key.get_secret_value(),
-        settings.qdrant_grpc_port,
-        EMBEDDED_STORE,
-        settings.qdrant_nodes,
-    )
+    if settings.lends_store and not Path(EMBEDDED_STORE).exists():
+        yield Check("qdrant", "ok", f"{EMBEDDED_STORE}, embedded, is not there yet; the first deployment makes it")
+        return
+    store = vector_store(settings)
     try:
         yield at_qdrant(store)
         if not settings.qdrant_url:
@@ -160,10 +156,10 @@ def _grpc(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Findings:
-    engine = database.open_engine(settings.database_url.get_secret_value())
-    where = database.address(engine)
-    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").exists():
-        yield Check("database", "ok", f"{where} is not there yet; the first command makes it")
+    engine = database.open_to_look(settings.database_url.get_secret_value())
+    file = database.file_of(engine)
+    if file is not None and not file.exists():
+        yield Check("database", "ok", f"{file} is not there yet; the first deployment makes it")
         return
     try:
         yield at_database(engine)
@@ -178,18 +174,21 @@ def _has_tables(found: list[Check]) -> bool:
 # --- what is in them ----------------------------------------------------------------------------------------------
 
 
-def _inside(settings: Settings) -> list[Check]:
-    services = build(settings, knock=lambda knock: None)
+def _inside(settings: Settings, *, rows: bool) -> list[Check]:
+    """Sources and models also where there are no ``rows`` yet: the first deployment needs them."""
     try:
-        looks = {
-            "sweep": _sweep,
-            "sources": _sources,
-            "models": _models,
-            "deployments": _deployments,
-            "deletions": _deletions,
-            "schedules": _schedules,
-            "alerts": _alerts,
-        }
+        services, _ = build_to_look(settings, empty=not rows)
+    except Refused as error:
+        return [Check("database", "warn", str(error), "nothing in it was looked at")]
+    declared = {"sources": _sources, "models": _models}
+    written = {
+        "deployments": _deployments,
+        "deletions": _deletions,
+        "schedules": _schedules,
+        "alerts": _alerts,
+    }
+    looks = {"sweep": _sweep, **declared, **written} if rows else declared
+    try:
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
         services.store.close()

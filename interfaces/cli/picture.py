@@ -115,7 +115,7 @@ def _told(progress: Seen) -> list[str]:
 
 
 def _events(events: list[Seen]) -> RenderableType:
-    rows = table("TIME", "EVENT", "ACTOR", "DETAIL", wrap=True)
+    rows = table("TIME", "EVENT", "ACTOR", "DETAIL")
     for event in events[-_EVENTS:]:
         row(rows, (clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS

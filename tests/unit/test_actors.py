@@ -40,7 +40,7 @@ def target(command):
 
 
 def test_the_verbs_that_ask_who_it_is_are_found():
-    assert {"versioning.gc", "versioning.adopt", "experimenting.start", "deploying.deploy"} <= ASKING
+    assert {"collecting.gc", "versioning.adopt", "experimenting.start", "deploying.deploy"} <= ASKING
 
 
 @pytest.mark.parametrize(

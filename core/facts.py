@@ -1,0 +1,15 @@
+"""A version's row as plain data; what its ``facts`` are stands in ``core.versions``."""
+
+from datetime import datetime
+from typing import Any
+
+from core.models import Version
+
+
+def plain(row: Version) -> dict[str, Any]:
+    named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
+    return {**named, "created_at": iso(row.created_at), **row.facts}
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
