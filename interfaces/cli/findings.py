@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interfaces.cli import figures
+from interfaces import figures
 from interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
 
 Seen = Mapping[str, Any]

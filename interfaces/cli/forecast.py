@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from interfaces.cli import figures
+from interfaces import figures
 from interfaces.cli.screen import plain, row, table
 
 Seen = Mapping[str, Any]

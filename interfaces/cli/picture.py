@@ -93,7 +93,7 @@ def _detail(step: Seen) -> Text:
         return Text(message)
     detail = _bar(progress["done"] / progress["size"])
     told = _told(progress)
-    if not told or step["tries"] > 1:
+    if not told or step["tries"] > 1 or progress["unit"] == "searches":
         told.append(message)
     return detail.append("  " + ", ".join(told))
 
@@ -105,6 +105,8 @@ def _bar(share: float) -> Text:
 
 def _told(progress: Seen) -> list[str]:
     """How much, how fast, and how long it will take at that rate; what is not counted in records has no rate."""
+    if progress["unit"] == "searches":
+        return [f"{progress['done']:,} of {progress['size']:,} searches"]
     rate = progress.get("rate")
     if not rate:
         return []
