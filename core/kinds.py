@@ -5,14 +5,22 @@ is a mapping. A vector is what a point has under one name: float32[size], float3
 sparse vector's ``indices`` and ``values``. ``params`` are its settings in the collection's schema.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from core.late import Library
 from core.ports import FloatArray, QueryVector, Vector
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    _Numbers = npt.NDArray[np.float64]
+else:
+    np = Library("numpy")
 
 #: Two vectors of one text agree this well, whatever batch they were made in and whatever float they were kept as.
 _SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
@@ -24,7 +32,6 @@ _NO_LENGTH = 1e-6
 _TIE, _TIE_OF_HALVES = 1e-6, 1e-3
 
 Params = Mapping[str, Any]
-_Numbers = npt.NDArray[np.float64]
 
 
 class Kind(ABC):
