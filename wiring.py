@@ -2,75 +2,149 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.engine import make_url
 
-from adapters.alerts import open_channels
-from adapters.celery import CeleryKnocker, make_app
-from adapters.database import DatabaseClock, open_engine, open_sessions, sqlite_file, sqlite_files
-from adapters.embeddings import open_embedder
-from adapters.migrate import migrate
+from adapters.database import (
+    DatabaseClock,
+    file_of,
+    open_empty,
+    open_engine,
+    open_sessions,
+    open_to_look,
+    sqlite_files,
+)
+from adapters.late import FirstUse, late
+from adapters.migrate import migrate, missing
 from adapters.own_files import OwnFiles, named_files
-from adapters.qdrant import open_store
-from adapters.qdrant_async import open_searches
-from adapters.route_channel import open_channel
+from adapters.qdrant import looked_at, open_store
 from adapters.shelf import open_shelf
-from adapters.sources import open_source
-from core.errors import Interrupted
-from core.index_file import IndexSpec, load_index_file
-from core.ports import AlertChannel, Knocker
-from core.routing import AsyncRouter, Router
+from core.errors import Interrupted, NothingHere
+from core.models import Base
+from core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
 from core.services import Services, Times
 from core.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from core.index_file import IndexFile, IndexSpec
+    from core.routing import AsyncRouter, Router
+
 EMBEDDED_STORE = ".rollouts/qdrant"
+#: All modules that add tables, for a database that has none.
+_TABLES = ("core.alert_rows", "core.caller_rows", "core.experiment_rows", "core.schedule_rows")
 
 
-def build(settings: Settings, knock: Knocker | None = None, times: Times | None = None) -> Services:
-    """Everything this process works with. The database is brought up to date; Qdrant is met at first use."""
+def build(
+    settings: Settings,
+    knock: Knocker | None = None,
+    times: Times | None = None,
+    interruptions: tuple[type[BaseException], ...] = (Interrupted,),
+) -> Services:
+    """Everything this process works with. The database is brought up to date; all else is met at first use."""
     engine = open_engine(settings.database_url.get_secret_value())
     migrate(engine)
-    store = open_store(
+    services = _services(settings, open_sessions(engine), vector_store(settings))
+    knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
+    return replace(services, knock=knock, times=times or Times(), interruptions=interruptions)
+
+
+def build_to_look(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:
+    """What one works with who only looks: nothing is made, brought up to date or changed. Beside it, what there is not,
+    in words. Raises NothingHere with them where there is no database, unless it may be taken for ``empty``."""
+    lacks = nothing_here(settings)
+    if lacks and not empty:
+        raise NothingHere(lacks)
+    if lacks:
+        for module in _TABLES:
+            import_module(module)
+    url = settings.database_url.get_secret_value()
+    engine = open_empty(Base.metadata) if lacks else open_to_look(url)
+    store = vector_store(settings)
+    if settings.lends_store:
+        store = looked_at(store, EMBEDDED_STORE)
+    services = _services(settings, open_sessions(engine), store)
+    return services, lacks
+
+
+def _services(settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore) -> Services:
+    """Without anybody who is knocked for."""
+    shelf = open_shelf(settings.backup_dir)
+    own = own_files(settings)
+    channel = FirstUse(lambda: late("adapters.route_channel", "open_channel")(settings.broker_url.get_secret_value()))
+    return Services(
+        sessions=sessions,
+        clock=DatabaseClock(),
+        store=store,
+        embedder=partial(
+            late("adapters.embeddings", "open_embedder"), providers=lambda: _file(settings).providers, own=own
+        ),
+        source=partial(
+            late("adapters.sources", "open_source"),
+            roots=roots(settings),
+            store=store,
+            crawl=lambda: _file(settings).crawl,
+            shelf=shelf,
+            own=own,
+        ),
+        indexes=index_file(settings),
+        knock=_drop,
+        alerts=alerts(settings),
+        channel=cast("RouteChannel", channel),
+        shelf=shelf,
+    )
+
+
+def vector_store(settings: Settings) -> VectorStore:
+    return open_store(
         settings.qdrant_url,
         settings.qdrant_api_key.get_secret_value(),
         settings.qdrant_grpc_port,
         EMBEDDED_STORE,
         settings.qdrant_nodes,
     )
-    shelf = open_shelf(settings.backup_dir)
-    own = own_files(settings)
-    return Services(
-        sessions=open_sessions(engine),
-        clock=DatabaseClock(),
-        store=store,
-        embedder=partial(open_embedder, providers=lambda: load_index_file(settings.config).providers, own=own),
-        source=partial(
-            open_source,
-            roots=roots(settings),
-            store=store,
-            crawl=lambda: load_index_file(settings.config).crawl,
-            shelf=shelf,
-            own=own,
-        ),
-        indexes=index_file(settings),
-        knock=knock or CeleryKnocker(make_app(settings)),
-        alerts=alerts(settings),
-        channel=open_channel(settings.broker_url.get_secret_value()),
-        shelf=shelf,
-        times=times or Times(),
-        interruptions=(SoftTimeLimitExceeded, Interrupted),
+
+
+def nothing_here(settings: Settings) -> str:
+    """What this folder has not, and what to do, in words; nothing where a database is there. Makes none."""
+    engine = open_to_look(settings.database_url.get_secret_value())
+    try:
+        lacks = missing(engine)
+    finally:
+        engine.dispose()
+    if not lacks:
+        return ""
+    file = settings.config.absolute()
+    if file.exists():
+        return f"{lacks} yet; `rollouts deploy ALIAS` makes it, for an index of {file}"
+    return (
+        f"{lacks}, and no index file at {file}: nothing was deployed from here. Go to the folder that has them, "
+        "or name them in ROLLOUTS_DATABASE_URL and ROLLOUTS_CONFIG; to begin here, write an index file, then "
+        "`rollouts deploy ALIAS`"
     )
 
 
-def index_file(settings: Settings) -> Callable[[], Mapping[str, IndexSpec]]:
-    return lambda: load_index_file(settings.config).indexes
+def _drop(knock: Knock) -> None:
+    """Who only looks has nothing done."""
+
+
+def _file(settings: Settings) -> "IndexFile":
+    found: IndexFile = late("core.index_file", "load_index_file")(settings.config)
+    return found
+
+
+def index_file(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
+    return lambda: _file(settings).indexes
 
 
 def alerts(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:
-    return lambda: open_channels(load_index_file(settings.config).alerts)
+    return lambda: late("adapters.alerts", "open_channels")(_file(settings).alerts)
 
 
 def roots(settings: Settings) -> tuple[Path, ...]:
@@ -82,9 +156,9 @@ def own_files(settings: Settings) -> OwnFiles:
     """What this process owns on this machine, be it there or not: no request may have it opened."""
     here = Path.cwd()
     database_url = settings.database_url.get_secret_value()
-    database = sqlite_file(make_url(database_url))
+    database = file_of(make_url(database_url))
     files = {here / ".env": "the settings of this program", settings.config.absolute(): "the index file"}
-    for path in sqlite_files(database.absolute()) if database else ():
+    for path in sqlite_files(database) if database else ():
         files[path] = "the state database of this program"
     urls = [database_url, settings.broker_url.get_secret_value()]
     files |= dict.fromkeys(named_files(urls, os.environ), "a key, certificate or password of this program")
@@ -94,16 +168,19 @@ def own_files(settings: Settings) -> OwnFiles:
     return OwnFiles(files, folders)
 
 
-def open_router(settings: Settings | None = None) -> Router:
+def open_router(settings: Settings | None = None) -> "Router":
     """A router for this process; ``close`` it in the end, so that its last observations are written down."""
-    return Router(build(settings or load_settings()))
+    router: Router = late("core.routing", "Router")(build(settings or load_settings()))
+    return router
 
 
-def open_async_router(settings: Settings | None = None) -> AsyncRouter:
+def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     settings = settings or load_settings()
     services = build(settings)
-    searches = open_searches(settings.qdrant_url, settings.qdrant_api_key.get_secret_value(), services.store)
-    return AsyncRouter(services, searches)
+    api_key = settings.qdrant_api_key.get_secret_value()
+    searches = late("adapters.qdrant_async", "open_searches")(settings.qdrant_url, api_key, services.store)
+    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches)
+    return router
 
 
 class PerProcess:

@@ -10,21 +10,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task
+from celery.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
 from adapters import broker_url, database, redis_broker
+from core.errors import Interrupted
 from core.ports import Knock
 from core.redaction import without_secrets
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: What ends a turn in a worker from outside.
+INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
+
 #: What Celery raises when the broker is not there, or hangs up.
 BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
 #: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
 _EXPIRES_AFTER = 30.0
+
+
+def open_knocker(settings: Settings) -> "CeleryKnocker":
+    return CeleryKnocker(make_app(settings))
 
 
 def make_app(settings: Settings) -> Celery:

@@ -1,13 +1,14 @@
 """The database: one engine per process, SQLite made safe for several processes, PostgreSQL made to give up in time."""
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from sqlalchemy import Engine, create_engine, event, func, select, text
+from sqlalchemy import Engine, MetaData, StaticPool, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,6 +20,10 @@ from core.errors import Refused, Unavailable
 #: Milliseconds. A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows
 #: (celery-facts 3).
 _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
+
+_SQLITE: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
+#: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).
+_URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
 
 
 def open_engine(url: str) -> Engine:
@@ -139,15 +144,15 @@ def sqlite_files(file: Path) -> tuple[Path, ...]:
 def _sqlite(url: URL) -> Engine:
     """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
     (measured in libraries.md: 400 of 400 increments, 112 without)."""
-    file = sqlite_file(url)
-    if file is not None:
-        _make_folder(file.parent)
-    engine = create_engine(url, connect_args={"timeout": 5, "check_same_thread": False}, hide_parameters=True)
+    file = file_of(url)
+    engine = create_engine(url, connect_args=_SQLITE, hide_parameters=True)
 
     @event.listens_for(engine, "do_connect")
     def _keep_private(*_: Any) -> None:
-        """SQLite makes what stands beside the database with the database's own mode. What cannot be done here it
-        will not do either, and says so."""
+        """The folder is made by whoever connects, for whoever looks makes none. SQLite makes what stands beside the
+        database with the database's own mode. What cannot be done here it will not do either, and says so."""
+        if file is not None:
+            _make_folder(file.parent)
         if file is not None and url.query.get("mode", "rwc") == "rwc":
             with suppress(OSError):
                 private.make_file(file.resolve())
@@ -174,3 +179,52 @@ def _make_folder(folder: Path) -> None:
         raise Refused(
             f"ROLLOUTS_DATABASE_URL: its folder {folder} cannot be made: {error.strerror or error}"
         ) from error
+
+
+# --- for those who only look --------------------------------------------------------------------------------------
+
+
+def open_to_look(url: str) -> Engine:
+    """An engine whose connections can change nothing, and make no file. Raises Refused as ``open_engine`` does."""
+    engine = open_engine(url)
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(postgresql_readonly=True)
+    file = file_of(engine.url)
+    if file is None:
+        return engine
+    where = _uri_to_look(engine.url, file)
+    looking = create_engine(
+        engine.url, creator=lambda: sqlite3.connect(where, uri=True, **_SQLITE), hide_parameters=True
+    )
+
+    @event.listens_for(looking, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(looking, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return looking
+
+
+def _uri_to_look(url: URL, file: Path) -> str:
+    """Not ``mode=ro``, by which nobody takes away the two files that reading beside writers needs (measured on 3.46),
+    unless the database's own URL says so; what else that says to SQLite holds too."""
+    said = {name: value for name, value in url.query.items() if name in _URI_PARAMETERS and isinstance(value, str)}
+    mode = "ro" if url.query.get("mode") == "ro" else "rw"
+    return f"file:{quote(str(file))}?{urlencode({**said, 'mode': mode})}"
+
+
+def open_empty(tables: MetaData) -> Engine:
+    """A database without a row, in memory: what there is to see where none was ever made."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE)
+    tables.create_all(engine)
+    return engine
+
+
+def file_of(url: URL) -> Path | None:
+    """``sqlite_file``, wherever it is named from."""
+    file = sqlite_file(url)
+    return None if file is None else file.absolute()

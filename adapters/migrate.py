@@ -5,13 +5,12 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
-from adapters.database import address, open_engine, unavailable
+from adapters.database import address, file_of, open_engine, unavailable
+from adapters.late import late
 from core.errors import Refused
 from core.settings import load_settings
 
@@ -29,11 +28,7 @@ def migrate(engine: Engine) -> None:
             found = revision(connection)
             if found == migrations.HEAD:
                 return
-            if found is not None and found > migrations.HEAD:
-                raise Refused(
-                    f"the database at {address(engine)} is at revision {found}, newer than this program's "
-                    f"{migrations.HEAD}: update the program"
-                )
+            _check_age(engine, found)
             _upgrade(connection)
     except SQLAlchemyError as error:
         raise unavailable(engine, error) from error
@@ -46,11 +41,43 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def missing(engine: Engine) -> str:
+    """What is not there for one who only looks, in words; nothing where he can. Raises Refused for a database of
+    another release, Unavailable if it does not answer."""
+    file = file_of(engine.url)
+    if file is not None and not file.exists():
+        return f"there is no database at {file}"
+    try:
+        with engine.connect() as connection:
+            found = revision(connection)
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+    where = file or address(engine)
+    if found is None:
+        return f"the database at {where} has no tables"
+    _check_age(engine, found)
+    if found < migrations.HEAD:
+        raise Refused(
+            f"the database at {where} is at revision {found}, older than this program's {migrations.HEAD}, and looking "
+            "does not change it: `rollouts up`, a worker or any command that changes something brings it up to date"
+        )
+    return ""
+
+
+def _check_age(engine: Engine, found: str | None) -> None:
+    if found is not None and found > migrations.HEAD:
+        raise Refused(
+            f"the database at {address(engine)} is at revision {found}, newer than this program's {migrations.HEAD}: "
+            "update the program"
+        )
+
+
 def _upgrade(connection: Connection) -> None:
-    config = Config()
+    """Alembic is loaded by the one process that has something to bring up to date."""
+    config = late("alembic.config", "Config")()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    late("alembic.command", "upgrade")(config, "head")
 
 
 if __name__ == "__main__":

@@ -9,19 +9,25 @@ import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from adapters import qdrant_schema, qdrant_snapshots
-from adapters.qdrant_bulk import GrpcPoints
+from adapters.late import FirstUse, late
 from adapters.qdrant_http import ACT, CALL, Rest
 from adapters.qdrant_limits import KnownLimits
-from adapters.qdrant_points import from_json
-from adapters.qdrant_rest import Points, RestPoints
-from adapters.qdrant_search import hits, question
 from adapters.qdrant_snapshots import Place
 from core.errors import Refused, Unavailable
 from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
 from core.quoting import quoted
+
+if TYPE_CHECKING:
+    from adapters.qdrant_bulk import GrpcPoints
+    from adapters.qdrant_points import from_json
+    from adapters.qdrant_rest import Points, RestPoints
+    from adapters.qdrant_search import hits, question
+else:  # points bring numpy, and gRPC; who looks at aliases needs neither
+    from_json = late("adapters.qdrant_points", "from_json")
+    hits, question = late("adapters.qdrant_search", "hits"), late("adapters.qdrant_search", "question")
 
 _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
@@ -42,8 +48,10 @@ class ServerStore:
         self._rest = Rest(url, api_key)
         self._nodes = [Rest(node, api_key) for node in nodes]
         self._limits = KnownLimits(self._rest)
-        self._over_rest = RestPoints(self._rest, self._limits)
-        self._over_grpc = GrpcPoints(self._rest, grpc_port, self._limits) if grpc_port else None
+        over_rest = FirstUse(lambda: late("adapters.qdrant_rest", "RestPoints")(self._rest, self._limits))
+        over_grpc = FirstUse(lambda: late("adapters.qdrant_bulk", "GrpcPoints")(self._rest, grpc_port, self._limits))
+        self._over_rest = cast("RestPoints", over_rest)
+        self._over_grpc = cast("GrpcPoints", over_grpc) if grpc_port else None
         self._chosen: Points = self._over_rest
         self._choose_at = 0.0
         self._known: Server | None = None
@@ -296,7 +304,7 @@ class ServerStore:
             return way.copy(source, target, after, seconds)
 
     @contextmanager
-    def _points(self) -> Iterator[Points]:
+    def _points(self) -> "Iterator[Points]":
         """gRPC where its port answers as this server, else REST; asked at the first use, after a failure, and from time
         to time while the answer was no."""
         if self._over_grpc and time.monotonic() >= self._choose_at:

@@ -3,6 +3,8 @@
 Rule: the core, the command line, HTTP and Celery take each from here, so that no two of them differ.
 """
 
+from typing import Final
+
 #: How long a replaced collection is kept, where neither its index nor a person says so.
 GRACE_MINUTES: float = 60
 #: The longest grace period that may be asked for, ten years.
@@ -15,6 +17,8 @@ RESULTS, ROWS, MOST = 10, 20, 1000
 COMPARED = 1000
 #: The share of an experiment's users that its treatments have.
 SPLIT = 0.5
+#: How an experiment serves its users: each one arm.
+MODE: Final = "ab"
 #: Seconds that a call of Qdrant may take.
 CALL_SECONDS = 10.0
 #: How much worse than blue a canary may be: of p95 as a share, of the error rate as a difference.

@@ -3,6 +3,7 @@
 AppError
 ├── Refused        asked for something that makes no sense; shown to the person, never retried
 │   ├── Unknown    there is no such deployment, alias, collection …
+│   ├── NothingHere  there is no database to look into
 │   └── Malformed  no state could make sense of it: a name, type or number that is never allowed
 ├── Unavailable    the outside did not answer; tried again with growing waits
 │   ├── Busy       the embedded store belongs to another process on this machine
@@ -38,6 +39,10 @@ class Refused(AppError):
 
 class Unknown(Refused):
     """There is no such thing."""
+
+
+class NothingHere(Refused):
+    """Nothing was ever deployed from this folder."""
 
 
 class Malformed(Refused):

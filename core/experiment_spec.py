@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
+from core.defaults import MODE
 from core.errors import Refused
 from core.experiments.assignment import BASIS, Ranges, bucket_ranges
 from core.index_file import AtLeastOne, Count, Positive, Seconds, validated
@@ -130,7 +131,7 @@ class ExperimentSpec(_Strict):
 
     arms: tuple[ArmSpec, ...]
     metrics: tuple[MetricSpec, ...]
-    mode: Literal["ab", "interleave"] = "ab"
+    mode: Literal["ab", "interleave"] = MODE
     #: superiority: the primaries must be better; replacement: nothing may be worse by more than its margin.
     goal: Literal["superiority", "replacement"] = "superiority"
     coverage: Points = BASIS

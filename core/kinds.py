@@ -6,14 +6,22 @@ whether a vector is a mapping. A vector is what a point has under one name: floa
 float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``. ``params``
 are its settings in the collection's schema."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from core.late import Library
 from core.ports import FloatArray, QueryVector, Vector
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    _Numbers = npt.NDArray[np.float64]
+else:
+    np = Library("numpy")
 
 #: Two vectors of one text agree this well, whatever batch they were made in and whatever float they
 #: were kept as.
@@ -26,7 +34,6 @@ _NO_LENGTH = 1e-6
 _TIE, _TIE_FLOAT16 = 1e-6, 1e-3
 
 Params = Mapping[str, Any]
-_Numbers = npt.NDArray[np.float64]
 
 
 class Kind(ABC):

@@ -144,3 +144,5 @@ class RunStatus(StrEnum):
 
 OPEN_RUNS = frozenset({RunStatus.DUE, RunStatus.RUNNING})
 SUCCESSES = frozenset({RunStatus.DONE, RunStatus.UNCHANGED})
+#: Statuses of a deletion that is still to come.
+OPEN_DELETIONS = ("scheduled", "deleting")

@@ -9,16 +9,15 @@ from sqlalchemy.orm import Session
 
 from core import deletion_notices
 from core.errors import Unknown
-from core.lifecycle import FINAL, Status
+from core.facts import plain
+from core.lifecycle import FINAL, OPEN_DELETIONS, Status
 from core.models import Deletion, Deployment, Version
 from core.naming import check_found_name
 from core.quoting import cut, quoted
-from core.retention import OPEN
 from core.services import Services
 from core.shown import indexes as shown
 from core.shown.deployments import Announced
 from core.times import iso
-from core.versions import plain
 
 #: Statuses of a deployment that did not bring its version to serve.
 _FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
@@ -90,7 +89,7 @@ def _rows(session: Session, alias: str, live: str | None) -> list[Version]:
 
 
 def _due(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
-    query = select(Deletion).where(Deletion.collection.in_(collections), Deletion.status.in_(OPEN))
+    query = select(Deletion).where(Deletion.collection.in_(collections), Deletion.status.in_(OPEN_DELETIONS))
     return {row.collection: row for row in session.scalars(query)}
 
 

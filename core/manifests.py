@@ -1,4 +1,4 @@
-"""What a backup says of itself, sealed with its own checksum; and what of a collection's content is remembered.
+"""What a backup says of itself, sealed with its own checksum.
 
 Rule: a backup is what has a whole manifest. Nothing in a manifest is believed that its seal does not cover.
 """
@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from core.errors import Refused, Unavailable
 from core.kept import known
-from core.ports import Point, PointId, Schema, Shelf
+from core.ports import Schema, Shelf
 from core.quoting import quoted
 
 #: What every filesystem and every form of an upload takes as it is.
@@ -120,15 +118,6 @@ def sha256(pieces: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def digests(points: list[Point]) -> dict[PointId, str]:
-    """A digest of each point's vectors and payload, whichever way they came: numbers of vectors as float32, those of
-    payloads to 12 digits, for a server's own last digits differ between its ways."""
-    return {
-        point.id: hashlib.sha256(_written([_vectors(point.vector), _payload(point.payload)])).hexdigest()
-        for point in points
-    }
-
-
 def _content(text: str, backup: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
@@ -140,27 +129,9 @@ def _content(text: str, backup: str) -> dict[str, Any]:
 
 
 def _sealed(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_written(content)).hexdigest()
+    return hashlib.sha256(written(content)).hexdigest()
 
 
-def _written(content: Any) -> bytes:
+def written(content: Any) -> bytes:
+    """Equal for equal content, in whatever order its keys stand."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _vectors(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return _sparse(value) if set(value) == {"indices", "values"} else {k: _vectors(v) for k, v in value.items()}
-    return np.asarray(value, dtype=np.float32).tolist()
-
-
-def _sparse(value: Mapping[str, Any]) -> list[Any]:
-    numbers = np.asarray(value["values"], dtype=np.float32).tolist()
-    return sorted(zip(map(int, value["indices"]), numbers, strict=True))
-
-
-def _payload(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _payload(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_payload(inner) for inner in value]
-    return float(f"{value:.12g}") if isinstance(value, float) else value

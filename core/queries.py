@@ -6,12 +6,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from core import deletion_notices
-from core.commands import find
 from core.defaults import ROWS
 from core.errors import Unknown
+from core.lifecycle import OPEN_DELETIONS
+from core.lookup import find
 from core.models import Deletion, Deployment, EventRow, StepRow
 from core.quoting import cut
-from core.retention import OPEN
 from core.services import Services
 from core.shown import deployments as shown
 from core.times import iso
@@ -42,7 +42,7 @@ def _deletions_of(services: Services, session: Session, row: Deployment) -> list
     """Those it has led to or will lead to, and that of its blue."""
     rules = deletion_notices.read_rules(services)
     whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
-    query = select(Deletion).where(Deletion.status.in_(OPEN), whose).order_by(Deletion.due_at)
+    query = select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
     told = deletion_notices.announce(session, session.scalars(query).all(), rules)
     coming = deletion_notices.foretell(session, services.clock.now(session), row, rules)
     return [*told.values(), *coming]

@@ -15,12 +15,12 @@ from core import alerts, events, final_backups, recovered
 from core.alerts import Alert
 from core.errors import Refused
 from core.experiment_rows import Experiment
-from core.lifecycle import FINAL, ExperimentStatus
+from core.lifecycle import FINAL, OPEN_DELETIONS, ExperimentStatus
 from core.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from core.naming import shell_word
 from core.services import Services
 
-OPEN = ("scheduled", "deleting")
+OPEN = OPEN_DELETIONS
 #: What is told while a deletion waits for a backup that does not come.
 NO_BACKUP = "deletion.no_final_backup"
 #: The most one sweep adds to the service's running time: a stopped system only delays, a jumping clock adds little.

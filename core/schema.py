@@ -7,12 +7,14 @@ compared both ways, because there a setting nobody asked for changes what a sear
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import Refused
-from core.index_file import CollectionSpec
 from core.kinds import Kind, kind_of
 from core.ports import Health, Schema
+
+if TYPE_CHECKING:
+    from core.index_file import CollectionSpec
 
 _CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
 _NOTHING: tuple[object, ...] = (None, {}, [])
@@ -181,7 +183,7 @@ def _word(value: Any) -> str:
 # --- declaring --------------------------------------------------------------------------------------------------
 
 
-def declared(blue: Schema | None, spec: CollectionSpec, vector: str, size: int) -> Schema:
+def declared(blue: Schema | None, spec: "CollectionSpec", vector: str, size: int) -> Schema:
     """Blue's schema with the index file's settings and a vector of ``size`` numbers; without blue, those alone.
 
     ``size`` 0 leaves the vectors alone: a collection may have sparse ones only. Raises Refused if blue has no dense
@@ -196,7 +198,7 @@ def declared(blue: Schema | None, spec: CollectionSpec, vector: str, size: int) 
     return schema
 
 
-def _resized(schema: Schema, spec: CollectionSpec, vector: str, size: int) -> dict[str, Any]:
+def _resized(schema: Schema, spec: "CollectionSpec", vector: str, size: int) -> dict[str, Any]:
     params = _dense(schema).get(vector)
     if params is None:
         names = _list(_dense(schema))
@@ -210,7 +212,7 @@ def _new(vector: str, size: int) -> Schema:
     return {"params": {"vectors": {vector: params} if vector else params}}
 
 
-def _given(spec: CollectionSpec, names: tuple[str, ...]) -> dict[str, Any]:
+def _given(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
 
 
@@ -223,7 +225,7 @@ def _lay_over(schema: Schema, params: dict[str, Any], section: str, given: dict[
     holder[section] = merged or None
 
 
-def _indexes(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
+def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
     return {field: _index(field, given) for field, given in spec.payload_indexes.items()}
 
 

@@ -1,13 +1,22 @@
-"""What the core is handed: every concrete thing behind its port, and the engine's numbers."""
+"""What the core is handed: every concrete thing behind its port, and the engine's numbers.
 
-from collections.abc import Callable, Mapping
+Types are named for the checker alone: whoever only looks at rows loads no index file's models with them.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-
-from sqlalchemy.orm import Session, sessionmaker
+from typing import TYPE_CHECKING
 
 from core.errors import Interrupted
-from core.index_file import EmbeddingSpec, IndexSpec
-from core.ports import AlertChannel, Clock, Embedder, Knocker, RouteChannel, Shelf, Source, VectorStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from core.index_file import EmbeddingSpec, IndexSpec
+    from core.ports import AlertChannel, Clock, Embedder, Knocker, RouteChannel, Shelf, Source, VectorStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from core import redaction
 from core.errors import Refused
-from core.index_file import expected
+from core.expected import expected
 from core.quoting import quoted
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.

@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from core.measures import histogram
+from core.measures.groups import GROUPS
 
-GROUPS = 512
 _SUMS = ("seconds", "fallbacks", "anonymous", "pairs", "overlap", "overlap_squares", "log_ratio", "log_ratio_squares")
 _COUNTS = ("cells", "failed", "nothing")
 _NO_CELLS: tuple[Any, ...] = ((), (), ())

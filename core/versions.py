@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from core import recovered
 from core.aliases import ACT_SECONDS
+from core.facts import plain
 from core.index_file import EmbeddingSpec
 from core.models import Deployment, Version
 from core.plan import State, StepContext
@@ -75,11 +76,6 @@ def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version 
 def metadata(row: Version) -> dict[str, Any]:
     """What the collection carries: the row as plain data."""
     return {FACTS: plain(row)}
-
-
-def plain(row: Version) -> dict[str, Any]:
-    named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
-    return {**named, "created_at": iso(row.created_at), **row.facts}
 
 
 # --- what there is to note --------------------------------------------------------------------------------------

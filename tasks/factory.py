@@ -3,7 +3,7 @@
 from celery import Celery
 
 import beat_schedule
-from adapters.celery import CeleryKnocker, make_app
+from adapters.celery import INTERRUPTIONS, CeleryKnocker, make_app
 from core.settings import Settings
 from tasks import commands, experiments, maintenance, pulse, steps
 from wiring import PerProcess, build
@@ -13,7 +13,7 @@ def create_app(settings: Settings, services: PerProcess | None = None) -> Celery
     """``services`` is for tests that wire the outside differently; by default everything is as the settings say."""
     app = make_app(settings)
     app.conf.beat_schedule = beat_schedule.SCHEDULE
-    services = services or PerProcess(lambda: build(settings, CeleryKnocker(app)))
+    services = services or PerProcess(lambda: build(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
     steps.register(app, services)
     commands.register(app, services)
     experiments.register_feedback(app, services)

@@ -5,9 +5,10 @@ Each command is one function here; the command line, Celery tasks and pages are 
 
 from core.commands.aliases import create_alias, delete_alias, safe_delete_collection, switch_alias
 from core.commands.beginning import Along, alone, begin
-from core.commands.deployments import deploy, find, rollback, wish
+from core.commands.deployments import deploy, rollback, wish
 from core.commands.specs import spec_of
 from core.defaults import GRACE_MINUTES
+from core.lookup import find
 
 __all__ = [
     "GRACE_MINUTES",

@@ -20,16 +20,17 @@ from core.commands.specs import (
     serving,
 )
 from core.commands.strictness import check_limits
-from core.errors import Busy, Malformed, Refused, Unknown
+from core.errors import Busy, Malformed, Refused
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
 from core.kept import stored
 from core.lifecycle import Event, Status
+from core.lookup import find
 from core.models import Deployment
 from core.naming import check_found_name, collection_name
 from core.plan import Plan
 from core.ports import Source
-from core.quoting import LONGEST, quoted
+from core.quoting import quoted
 from core.recovered import backup_of
 from core.services import Services
 from core.stamps import theirs
@@ -109,18 +110,6 @@ def wish(services: Services, deployment_id: str, event: Event, *, actor: str, re
     found = find(services, deployment_id)
     engine.request(services, found, event, actor, reason)
     return found
-
-
-def find(services: Services, deployment_id: str) -> str:
-    """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
-    with services.sessions() as session:
-        query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
-        found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Refused(f"deployment id {quoted(deployment_id)} fits several; give more of it")
-    raise Unknown(f"there is no deployment {quoted(deployment_id)}; `rollouts list` shows them")
 
 
 def _asked(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from core.errors import Refused
-from core.tally import GROUPS
+from core.measures.groups import GROUPS
 
 #: Shares are whole numbers of this: no float decides who is served what.
 BASIS = 10_000

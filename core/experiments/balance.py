@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+import scipy
 
 from core.errors import Refused
 from core.experiments.moments import Floats
@@ -20,7 +20,7 @@ def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | No
     seen, expected, _ = _arms(counts, shares)
     if len(seen) < 2 or not seen.sum():
         return None
-    return float(stats.chisquare(seen, seen.sum() * expected).pvalue)
+    return float(scipy.stats.chisquare(seen, seen.sum() * expected).pvalue)
 
 
 def srm_sequential(
@@ -39,10 +39,9 @@ def srm_sequential(
     a = prior * expected if prior.ndim == 0 else prior[kept]
     if not (a > 0).all() or not np.isfinite(a).all():
         raise Refused(f"a concentration of {concentration} is not positive; take 100, or 1000 for many units")
-    prior_and_seen = special.gammaln(a + seen).sum() - special.gammaln(a).sum()
-    log_factor = float(
-        special.gammaln(a.sum()) - special.gammaln(a.sum() + seen.sum()) + prior_and_seen - seen @ np.log(expected)
-    )
+    prior_and_seen = scipy.special.gammaln(a + seen).sum() - scipy.special.gammaln(a).sum()
+    together = scipy.special.gammaln(a.sum()) - scipy.special.gammaln(a.sum() + seen.sum())
+    log_factor = float(together + prior_and_seen - seen @ np.log(expected))
     return log_factor, math.exp(min(0.0, -log_factor))
 
 

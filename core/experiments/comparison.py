@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.experiments import moments
-from core.experiments.metric import Kind, Metric, Role
+from core.experiments.metric import Kind, Metric, Role, Unit
 from core.experiments.moments import Estimate, Moments, Unclear
 from core.experiments.sequence import confidence_sequence, sequential_p
 from core.experiments.welch import Welch, welch_from_moments
@@ -85,6 +85,7 @@ class Comparison:
     verdict: Verdict
     reason: str
     left_out: tuple[tuple[int, str], ...]
+    unit: Unit = "plain"
 
 
 def compare(
@@ -168,6 +169,7 @@ class _Look:
             verdict,
             reason,
             left_out,
+            metric.unit,
         )
 
 

@@ -13,6 +13,7 @@ from core.errors import Refused
 from core.experiments import balance
 from core.experiments.comparison import Comparison, Goal
 from core.experiments.metric import Metric
+from core.measures import spans
 
 #: More units in both arms, or observations of units never exposed, than this share invalidate.
 TOLERATED = 0.01
@@ -108,7 +109,7 @@ def decide(
         or _too_early(days, units, conversions, limits)
         or (None if quality.unknown() else _ship(deciding, now, closed, limits.goal))
         or _keep_running(_widest(deciding, closed, limits), missing, days or 0.0, limits)
-        or Decision(Action.STOP_INCONCLUSIVE, f"control stays after {days:g} days: {_all_told(closed)}")
+        or Decision(Action.STOP_INCONCLUSIVE, f"control stays after {spans.days(days or 0.0)}: {_all_told(closed)}")
     )
 
 
@@ -141,7 +142,8 @@ def _too_early(
 ) -> Decision | None:
     if days is None or days < limits.min_days:
         left = None if days is None else limits.min_days - days
-        return Decision(Action.KEEP_RUNNING, f"{_count(days)} of at least {limits.min_days:g} days", left)
+        so_far = "an unknown time" if days is None else spans.days(days)
+        return Decision(Action.KEEP_RUNNING, f"{so_far} of at least {spans.whole_days(limits.min_days)}", left)
     for found, least, what in (
         (min(units) if units else None, limits.min_units, "units in each arm"),
         (conversions, limits.min_conversions, "conversions in one arm"),
@@ -197,8 +199,8 @@ def _keep_running(
         return None
     (ratio, words), most = widest, limits.max_days - days
     left = days * (ratio**2 - 1)
-    late = f", of which the experiment has {most:.0f}" if left > most else ""
-    return Decision(Action.KEEP_RUNNING, f"{words}: about {left:.0f} more days{late}", left)
+    late = f", of which the experiment has {spans.days(most)}" if left > most else ""
+    return Decision(Action.KEEP_RUNNING, f"{words}: about {spans.days(left)} more{late}", left)
 
 
 def _widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
@@ -260,7 +262,16 @@ def _told(found: Comparison) -> str:
 
 
 def _size(found: Comparison, number: float, sign: str = "") -> str:
-    return f"{number:{sign}.2%}" if found.scale == "relative" else f"{number:{sign}.4g}"
+    if found.unit == "log_ms":
+        number = math.expm1(number)
+    if found.scale == "relative" or found.unit == "log_ms":
+        return f"{number:{sign}.2%}"
+    factor, unit, form = _UNITS.get(found.unit, (1.0, "", ".4g"))
+    return f"{number * factor:{sign}{form}}{unit}"
+
+
+#: How a difference in each unit is told: what it is multiplied by, the word for that, and the digits.
+_UNITS = {"seconds": (1000.0, " ms", ",.2f"), "share": (100.0, " points", ".2f")}
 
 
 def _finite(number: float | None) -> float | None:

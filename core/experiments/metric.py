@@ -12,6 +12,8 @@ from core.quoting import quoted
 
 Kind = Literal["mean", "ratio", "proportion", "quantile"]
 Role = Literal["primary", "guardrail", "secondary"]
+#: What a metric's values are, for those who write them: ``log_ms`` is the mean logarithm of milliseconds.
+Unit = Literal["plain", "share", "seconds", "log_ms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Metric:
     level: float | None = None
     binary: bool = False
     target: float | None = None
+    unit: Unit = "plain"
 
     def __post_init__(self) -> None:
         _one_of(self.name, "kind", self.kind, get_args(Kind))

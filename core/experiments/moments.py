@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.measures import histogram
-from core.tally import GROUPS, Columns, Grid, Tally
+from core.measures.groups import GROUPS
+from core.tally import Columns, Grid, Tally
 
 #: Two-sided 95 %, for the order statistics that a quantile's density is read from.
 _Z = 1.959964

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
@@ -12,7 +12,7 @@ def adjust(pvalues: Sequence[float | None]) -> list[float | None]:
     known = [p for p in pvalues if p is not None]
     if not known:
         return list(pvalues)
-    adjusted = iter(np.asarray(stats.false_discovery_control(known, method="bh")).tolist())
+    adjusted = iter(np.asarray(scipy.stats.false_discovery_control(known, method="bh")).tolist())
     return [None if p is None else next(adjusted) for p in pvalues]
 
 

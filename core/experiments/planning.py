@@ -6,7 +6,7 @@ sequence is made for. Numbers come unrounded; whoever shows them rounds up. All 
 
 import math
 
-from scipy import special
+import scipy
 
 from core.errors import Refused
 
@@ -88,7 +88,7 @@ def _z_squared(alpha: float, power: float, guardrails: int) -> float:
 
 
 def _z(level: float) -> float:
-    return float(special.ndtri(level))
+    return float(scipy.special.ndtri(level))
 
 
 def _effect(effect: float) -> float:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scipy import optimize, special
+import scipy
 
 from core.errors import Refused
 
@@ -55,11 +55,11 @@ def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.0
     level = _log_marginal(wins, losses, a) + math.log(alpha)
 
     def excess(rate: float) -> float:
-        return level - float(special.xlogy(wins, rate) + special.xlogy(losses, 1 - rate))
+        return level - float(scipy.special.xlogy(wins, rate) + scipy.special.xlogy(losses, 1 - rate))
 
     seen = wins / (wins + losses) if wins + losses else 0.5
-    low = optimize.brentq(excess, _LEAST, seen) if wins and excess(_LEAST) > 0 else 0.0
-    high = optimize.brentq(excess, seen, 1 - _LEAST) if losses and excess(1 - _LEAST) > 0 else 1.0
+    low = scipy.optimize.brentq(excess, _LEAST, seen) if wins and excess(_LEAST) > 0 else 0.0
+    high = scipy.optimize.brentq(excess, seen, 1 - _LEAST) if losses and excess(1 - _LEAST) > 0 else 1.0
     return float(low), float(high)
 
 
@@ -79,7 +79,7 @@ def preferred(signs: Iterable[int]) -> int:
 
 
 def _log_marginal(wins: int, losses: int, a: float) -> float:
-    return float(special.betaln(a + wins, a + losses) - special.betaln(a, a))
+    return float(scipy.special.betaln(a + wins, a + losses) - scipy.special.betaln(a, a))
 
 
 def _check(wins: int, losses: int, a: float, alpha: float) -> None:

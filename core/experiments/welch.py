@@ -4,7 +4,7 @@ decides."""
 import math
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 from core.experiments import moments
 from core.experiments.moments import Estimate, Unclear
@@ -38,6 +38,6 @@ def welch_from_moments(
     share = control.variance / total
     df = 1 / (share**2 / (control.units - 1) + (1 - share) ** 2 / (treatment.units - 1))
     error = math.sqrt(effect.variance)
-    half = float(special.stdtrit(df, 1 - alpha / 2)) * error
-    p = 2 * float(special.stdtr(df, -abs(effect.estimate) / error))
+    half = float(scipy.special.stdtrit(df, 1 - alpha / 2)) * error
+    p = 2 * float(scipy.special.stdtr(df, -abs(effect.estimate) / error))
     return Welch(effect.estimate, error, df, effect.estimate - half, effect.estimate + half, p)

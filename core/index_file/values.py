@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import Malformed
+from core.expected import expected
 from core.quoting import cut, written
 
 # Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
@@ -60,12 +61,3 @@ _NAMES_OF_SECRETS = frozenset({"key", "secret"})
 
 #: Of a URL that was put where none belongs.
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
-
-
-#: What pydantic says in words of Python, in words of YAML.
-_IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}
-
-
-def expected(fault: Mapping[str, Any]) -> str:
-    """What a value should have been, in words, for one of pydantic's faults."""
-    return _IN_YAML.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")

@@ -1,21 +1,28 @@
 """Intervals of 90 %, and on which side of a bound they lie."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-from scipy import stats
+from core.late import Library
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import scipy
+
+    _Values = npt.NDArray[np.float64]
+else:
+    np, scipy = Library("numpy"), Library("scipy")
 
 #: Two-sided 90 %: each side is a one-sided test at 5 %.
 Z = 1.645
 #: Enough that the ends of a 90 % interval move by less than the third digit from seed to seed.
 _RESAMPLES = 2000
-
-_Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +131,8 @@ def _bootstrap(found: _Values, method: str, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     # What BCa cannot tell it tells by NaN too, and the caller looks at that.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        made = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        made = scipy.stats.bootstrap(
             (found,), np.mean, confidence_level=0.9, method=method, n_resamples=_RESAMPLES, rng=rng
         ).confidence_interval
     return float(made.low), float(made.high)

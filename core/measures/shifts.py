@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from core.ports import FloatArray
 
@@ -14,12 +14,12 @@ def ks_distance(one: Sequence[float], other: Sequence[float]) -> float:
         raise ValueError("an empty sample has no distribution")
     # Only the distance is wanted; "asymp" is its cheapest p, and has none for one value a side.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(stats.ks_2samp(one, other, method="asymp").statistic)
+        return float(scipy.stats.ks_2samp(one, other, method="asymp").statistic)
 
 
 def mcnemar_greater(b: int, c: int) -> float:
     """One-sided exact p that ``b`` changes to the worse against ``c`` to the better are chance; 1 without any."""
-    return float(stats.binomtest(b, b + c, alternative="greater").pvalue) if b + c else 1.0
+    return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue) if b + c else 1.0
 
 
 def null_quantiles(queries: FloatArray, documents: FloatArray, own: Sequence[int | None]) -> tuple[float, float, float]:

@@ -197,6 +197,7 @@ def _run(row: Deployment) -> shown.UnderWay:
         "position": (step.position if step else len(row.steps)) + 1,
         "steps": len(row.steps),
         "share": done / size if size else None,
+        "counted": f"{done:,} of {size:,} searches" if progress.get("unit") == "searches" else "",
         "set": progress.get("set"),
         "confirmed": progress.get("confirmed"),
     }

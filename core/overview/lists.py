@@ -17,7 +17,7 @@ from core.overview.run import busy
 from core.overview.sight import Seen
 from core.quoting import quoted
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules.sweep import of_row
+from core.schedules.declared import of_row
 from core.services import Services
 from core.times import iso
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 from core import deletion_notices, queries
 from core.deletion_notices import Rules
 from core.errors import Refused
-from core.lifecycle import FINAL, Status
+from core.lifecycle import Status
 from core.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
 from core.occupancy import check_alone
 from core.overview import acts, eta, fallback
@@ -33,6 +33,11 @@ _PHASES = {
 }
 
 
+#: Of these alone it can be said when they end: a pause lasts as long as a person lets it, and what
+#: rolls back does not take the steps that are to come.
+_GOES_ON = (Status.PENDING, Status.RUNNING)
+
+
 def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
     """What ``queries.deployment`` has, and around it: acts, the time left, collections, route, the rollback light.
     Raises Refused for an id that fits none or several."""
@@ -42,7 +47,7 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
         live = session.scalars(select(AliasState.desired).where(AliasState.alias == row.alias)).first()
         rules = Rules(seen.declared, services.store.embedded)
-        left = eta.estimate(session, row, now) if row.status not in FINAL else None
+        left = eta.estimate(session, row, now) if row.status in _GOES_ON else None
         shown = {
             "now": iso(now),
             "phase": _PHASES[row.status],

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray = npt.NDArray[np.float32]
+else:
+    FloatArray = Any  # whoever only names the type, as every port does, loads no numpy
 
 PointId = int | str
-FloatArray = npt.NDArray[np.float32]
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
 Vector = Sequence[float] | FloatArray | Mapping[str, Any]
 #: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, or a

@@ -23,6 +23,7 @@ from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
 from core.exposures import Served
 from core.feedback import Feedback, Unexposed, track
+from core.measures.groups import GROUPS
 from core.quoting import quoted
 from core.routing import enrolment, table
 from core.routing.choice import BLUE, Choice
@@ -32,7 +33,6 @@ from core.routing.route import CANARY, LIVE, Route
 from core.routing.shadow import Shadow
 from core.routing.sight import Sight, Target, look, model
 from core.services import Services
-from core.tally import GROUPS
 from core.traffic import Key
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from core.index_file import ScheduleSpec, validated
 from core.lifecycle import OPEN_RUNS
 from core.quoting import cut, quoted
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import sweep
+from core.schedules import declared, sweep
 from core.schedules.actions import ACTIONS
 from core.services import Services
 
@@ -55,7 +55,7 @@ def resume(services: Services, alias: str, action: str, *, actor: str, reason: s
         changes = row.paused_by is not None
         if changes:
             row.paused_by, row.reason = None, ""
-            sweep.begin_at(row, now)
+            declared.begin_at(row, now)
         _record(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
 
 
@@ -64,12 +64,12 @@ def change(
 ) -> None:
     """Lays ``wanted`` (keys of ``ScheduleSpec``) over what holds. It holds until the index file says something new."""
     with _held(services, alias, action, new="cron" in wanted) as (session, row, now):
-        base = sweep.of_row(row.spec or row.declared) or {}
+        base = declared.of_row(row.spec or row.declared) or {}
         spec = validated(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
-        changes = spec != sweep.of_row(row.spec)
+        changes = spec != declared.of_row(row.spec)
         if changes:
             sweep.put(session, row, spec, now)
-        words = f"{action}: {sweep.words_of(spec)}"
+        words = f"{action}: {declared.words_of(spec)}"
         _record(session, now, row, "changed" if changes else "unchanged", words, actor, reason)
 
 

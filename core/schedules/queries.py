@@ -7,21 +7,24 @@ from sqlalchemy.orm import Session
 
 from core.lifecycle import SUCCESSES
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import sweep
-from core.schedules.sweep import of_row
+from core.schedules import declared
+from core.schedules.declared import of_row
 from core.services import Services
 from core.shown import schedules as shown
 from core.times import iso
 
 
 def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
-    """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first."""
-    sweep.declare(services)
-    query = select(Schedule).order_by(Schedule.alias, Schedule.action)
-    if alias is not None:
-        query = query.where(Schedule.alias == alias)
+    """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first.
+    What the index file has said since the last sweep is told as that sweep will take it over; nothing is written."""
+    indexes = services.indexes()
     with services.sessions() as session:
-        return [_schedule(session, row, limit) for row in session.scalars(query).all()]
+        rows = {(row.alias, row.action): row for row in session.scalars(select(Schedule))}
+        news = declared.news(indexes, {key: row.declared for key, row in rows.items()})
+        if news:
+            now = services.clock.now(session)
+            rows |= {key: declared.as_declared(rows.get(key), key, said, now) for key, said in news.items()}
+        return [_schedule(session, rows[key], limit) for key in sorted(rows) if alias in (None, key[0])]
 
 
 def run(services: Services, run_id: int) -> shown.Run:

@@ -7,7 +7,6 @@ one, so that any number of sweeps make one run of it; times that passed while no
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
@@ -16,13 +15,14 @@ from sqlalchemy.orm import Session
 from core import alerts, cron, events
 from core.alerts import Alert
 from core.errors import LeaseLost, Refused
-from core.index_file import IndexSpec, ScheduleSpec
+from core.index_file import ScheduleSpec
 from core.kept import stored
 from core.lifecycle import OPEN_RUNS, RunStatus
 from core.naming import shell_word
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules import deployments, runs
+from core.schedules import declared, deployments, runs
 from core.schedules.actions import ACTIONS
+from core.schedules.declared import are_same_times, begin_at, next_time, of_row, words_of
 from core.services import Services
 
 #: Times are looked for from here on first: of a line that names many, the newest is near.
@@ -55,11 +55,6 @@ def take_up(services: Services, run_id: int) -> str:
         return str(lost)
 
 
-def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
-    """None if there is none in fifty years."""
-    return next(cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), after), None)
-
-
 # --- what the index file says -------------------------------------------------------------------------------------
 
 
@@ -77,28 +72,11 @@ def declare(services: Services) -> None:
 
     A file that declares nothing at all withdraws nothing: it may be one that this process does not see.
     """
-    indexes = services.indexes()
-    if not indexes:
-        return
-    said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in ACTIONS}
     with services.sessions() as session:
-        known = {(row.alias, row.action): of_row(row.declared) for row in session.scalars(select(Schedule))}
-    for alias, action in sorted({*said, *known}):
-        wanted = said.get((alias, action))
-        if wanted != known.get((alias, action)):
-            with suppress(IntegrityError):  # somebody took it over in the same moment
-                _take_over(services, alias, action, wanted)
-
-
-def _said(spec: IndexSpec, action: str) -> dict[str, object] | None:
-    found = getattr(spec, action)
-    return found.model_dump(mode="json") if found is not None else None
-
-
-def of_row(spec: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What a row says, as this release would have written it: else two releases that run side by side would each take
-    the other's rows for something that the index file says anew."""
-    return stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+        known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
+    for (alias, action), wanted in declared.news(services.indexes(), known).items():
+        with suppress(IntegrityError):  # somebody took it over in the same moment
+            _take_over(services, alias, action, wanted)
 
 
 def _take_over(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
@@ -124,15 +102,10 @@ def locked(session: Session, alias: str, action: str) -> Schedule | None:
 def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
     """From now on ``spec`` holds; of other times than before, those before now are not owed."""
     forget(session, row, now, "the schedule has changed")
-    same = row.spec and spec and words_of(row.spec) == words_of(spec)
+    same = are_same_times(row.spec, spec)
     row.spec = spec
     if not same:
         begin_at(row, now)
-
-
-def begin_at(row: Schedule, now: datetime) -> None:
-    row.waiting_since = now
-    row.next_at = next_time(stored(ScheduleSpec, row.spec), now) if row.spec else None
 
 
 def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
@@ -140,11 +113,6 @@ def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: s
     if row.told_at is not None:
         row.told_at = None
         alerts.over(session, now, row.alias, [runs.late(row.action)], reason, actor)
-
-
-def words_of(spec: dict[str, object] | None) -> str:
-    found = of_row(spec)
-    return f"{found['cron']} in {found['zone']}" if found else "off"
 
 
 # --- times that have come -----------------------------------------------------------------------------------------

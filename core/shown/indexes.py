@@ -42,13 +42,15 @@ class Ended(TypedDict):
 
 
 class UnderWay(Ended):
-    """``share`` is how much of the step is done, from 0 to 1; ``set`` and ``confirmed`` a canary's percentages."""
+    """``share`` is how much of the step is done, from 0 to 1, and ``counted`` the same in words where enough is not the
+    end; ``set`` and ``confirmed`` are a canary's percentages."""
 
     paused_for: str | None
     step: str
     position: int
     steps: int
     share: float | None
+    counted: str
     set: float | None
     confirmed: Any
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core import manifests
+from core import digests, manifests
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.evidence.sampling import offer
@@ -124,7 +124,7 @@ def _facts(context: StepContext, ids: list[PointId]) -> State:
     services, collection = context.services, context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
-    found = manifests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    found = digests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
     return {
         "at": iso(now),
         "schema": services.store.schema(collection),

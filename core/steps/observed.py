@@ -27,6 +27,8 @@ class Observed:
     figures: State
     judgment: Judgment
     windows: list[list[float]]
+    #: Those of green in this stage.
+    searches: int
 
 
 def stage_name(context: StepContext) -> str:
@@ -49,6 +51,7 @@ def observe(context: StepContext, stage: Stage) -> Observed:
         figures=figures(own),
         judgment=judgment,
         windows=windows,
+        searches=green.calls,
     )
 
 

@@ -9,10 +9,11 @@ import time
 
 from core import traffic
 from core.errors import AppError
+from core.measures.groups import GROUPS
 from core.plan import StepContext
 from core.routing.route import CANARY
 from core.steps.observed import stage_name
-from core.tally import GROUPS, Tally
+from core.tally import Tally
 from core.traffic import Key
 
 _MOST = 20

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from core import manifests
+from core import digests, manifests
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.manifests import Manifest
@@ -227,7 +227,7 @@ def _changed(context: StepContext, manifest: Manifest) -> list[str]:
     if not manifest.sample:
         return ["no point was remembered to compare with"] if manifest.high else []
     wanted = dict(manifest.sample)
-    found = manifests.digests(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
+    found = digests.digests(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
     wrong = [str(id) for id, digest in wanted.items() if found.get(id) != digest]
     if not wrong:
         return []

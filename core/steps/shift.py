@@ -31,8 +31,7 @@ def shift(context: StepContext) -> Outcome:
         probing.probe(context)
     looks = int(context.state.get("looks", 0))
     seen = observe(context, stage)
-    wanted = looks_of(stage, spec)
-    shown = {"done": min(looks, wanted), "size": wanted, "unit": "looks", **_shares(context, route, stage)}
+    shown = {**_progress(stage, spec, looks, seen), **_shares(context, route, stage)}
     output = _output(seen, stage, shown)
     course = [*context.state.get("course", []), _effects(seen)][-_COURSE:]
     progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
@@ -70,6 +69,16 @@ def back(context: StepContext) -> Outcome:
 
 def looks_of(stage: Stage, spec: CanarySpec) -> int:
     return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
+
+
+def _progress(stage: Stage, spec: CanarySpec, looks: int, seen: Observed) -> State:
+    """How far it is, by what it decides on: searches that green has answered. That its time is over says nothing."""
+    wanted = looks_of(stage, spec)
+    counted = {"looks": [min(looks, wanted), wanted]}
+    if not wanted or not spec.min_searches:
+        return {"done": min(looks, wanted), "size": wanted, "unit": "looks", **counted}
+    done = min(seen.searches, spec.min_searches)
+    return {"done": done, "size": spec.min_searches, "unit": "searches", **counted}
 
 
 def _decide(seen: Observed, stage: Stage, spec: CanarySpec, looks: int, output: State) -> Outcome:

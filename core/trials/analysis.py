@@ -26,6 +26,7 @@ from core.experiments import (
     srm_chi_square,
     srm_sequential,
 )
+from core.experiments.metric import Unit
 from core.kept import stored
 from core.services import Services
 from core.stamps import read_stamp
@@ -95,7 +96,16 @@ def pure(metric: MetricSpec) -> Metric:
         target=metric.target,
         level=metric.level if metric.sketched else None,
         binary=metric.source in ("errors", "zero_results"),
+        unit=_unit(metric),
     )
+
+
+def _unit(metric: MetricSpec) -> Unit:
+    if metric.sketched:
+        return "seconds"
+    if metric.source == "latency" and metric.kind == "ratio" and not metric.relative:
+        return "log_ms"
+    return "share" if metric.kind == "proportion" or metric.source in ("errors", "zero_results") else "plain"
 
 
 def _days(row: Experiment, now: datetime) -> float:

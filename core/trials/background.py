@@ -22,8 +22,9 @@ from core.experiments.assignment import BASIS
 from core.experiments.comparison import LEAST_UNITS
 from core.kept import stored
 from core.measures import histogram
+from core.measures.groups import GROUPS
 from core.routing.route import LIVE
-from core.tally import GROUPS, Grid, Tally
+from core.tally import Grid, Tally
 from core.trials.analysis import pure
 from core.trials.evidence import Reading, read
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,7 +12,7 @@ from core import alerts, events, occupancy
 from core.alerts import Alert
 from core.commands import Along, alone
 from core.defaults import SPLIT
-from core.errors import Refused, Unavailable, Unknown
+from core.errors import Refused, Unavailable
 from core.experiment_rows import Experiment
 from core.experiment_spec import CONTROL, DEFAULT_METRICS, INTERLEAVED, TREATMENT, ExperimentSpec, metrics_of
 from core.experiments.assignment import BASIS, weights_of
@@ -21,12 +20,13 @@ from core.index_file import validated
 from core.kept import stored
 from core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
 from core.naming import check_found_name, check_name
-from core.quoting import LONGEST, cut, quoted
+from core.quoting import cut
 from core.routing import enrolment, table
 from core.routing.route import Arm
 from core.services import Services
 from core.stamps import read_stamp
 from core.times import iso
+from core.trials.listing import find
 
 
 def create(
@@ -144,22 +144,6 @@ def tell(
     said = f"experiment {row.name} ({row.id}): {text}"
     told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
     alerts.tell(session, now, told)
-
-
-def find(session: Session, experiment: str) -> Experiment:
-    """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
-    # SQLite takes no pattern of 50,000 bytes, and no id is as long as what is left of one.
-    alike = Experiment.id.startswith(experiment[:LONGEST], autoescape=True)
-    by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
-    if experiment and len(by_id) == 1:
-        return by_id[0]
-    named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
-    found = session.scalars(named).first()
-    if found is None and by_id and experiment:
-        raise Refused(f"experiment id {quoted(experiment)} fits several; give more of it")
-    if found is None:
-        raise Unknown(f"there is no experiment {quoted(experiment)}; `rollouts experiment list` shows them")
-    return found
 
 
 # --- how ----------------------------------------------------------------------------------------------------------

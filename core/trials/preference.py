@@ -13,6 +13,7 @@ from core.experiment_spec import ExperimentSpec
 from core.experiments.decision import Action, Decision
 from core.experiments.preference import preference, share, win_rate_interval
 from core.interleaving import Votes
+from core.measures import spans
 
 
 def read(
@@ -46,12 +47,14 @@ def decide(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: floa
     if sure and found["direction"] < 0:
         return Decision(Action.ROLLBACK, told, 0.0, spec.treatments[0].variant)
     if days < spec.min_days:
-        return Decision(Action.KEEP_RUNNING, f"{days:.3g} of at least {spec.min_days:g} days; {told}")
+        return Decision(
+            Action.KEEP_RUNNING, f"{spans.days(days)} of at least {spans.whole_days(spec.min_days)}; {told}"
+        )
     if sure and found["direction"] > 0:
         return Decision(Action.SHIP, told, 0.0, spec.treatments[0].variant)
     if days < spec.max_days:
         return Decision(Action.KEEP_RUNNING, f"{told}, not yet at most {spec.alpha:g}", spec.max_days - days)
-    return Decision(Action.STOP_INCONCLUSIVE, f"after {days:.3g} days nothing is shown, control stays: {told}")
+    return Decision(Action.STOP_INCONCLUSIVE, f"after {spans.days(days)} nothing is shown, control stays: {told}")
 
 
 def _count(session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str) -> int:

@@ -72,7 +72,7 @@ def status(**given: Any) -> None:
 
     DEPLOYMENT_ID may be shortened as long as it fits one deployment.
     """
-    verb("looking.status", **given)
+    verb("lists.deployments.status", **given)
 
 
 @main.command("list")
@@ -80,7 +80,7 @@ def status(**given: Any) -> None:
 @as_json
 def list_(**given: Any) -> None:
     """Deployments, newest first, and collections to be deleted."""
-    verb("looking.list_", **given)
+    verb("lists.deployments.list_", **given)
 
 
 def _wish(event: str, text: str) -> None:
@@ -143,7 +143,7 @@ def alias() -> None:
 @as_json
 def list_aliases(**given: Any) -> None:
     """Every alias and the collection behind it."""
-    verb("aliasing.list_", **given)
+    verb("lists.aliases.list_", **given)
 
 
 @alias.command("create")
@@ -191,7 +191,7 @@ def delete_alias(**given: Any) -> None:
 @as_json
 def search(**given: Any) -> None:
     """What ALIAS finds for QUERY."""
-    verb("looking.search", **given)
+    verb("searching.search", **given)
 
 
 for command in version_verbs.VERBS:
@@ -219,7 +219,7 @@ main.add_command(token_verbs.token)
 @as_json
 def events_(**given: Any) -> None:
     """What happened: when, by whom, through what, and why."""
-    verb("telling.events_", **given)
+    verb("lists.told.events_", **given)
 
 
 @main.group(cls=InOrder)
@@ -232,7 +232,7 @@ def alert() -> None:
 @as_json
 def list_alerts(**given: Any) -> None:
     """Alerts, newest first, with each channel they go to and what went wrong."""
-    verb("telling.list_", **given)
+    verb("lists.told.alerts", **given)
 
 
 @alert.command("test")

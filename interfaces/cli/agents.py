@@ -28,7 +28,7 @@ def _over_stdio() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
         screen.note("speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it")
-    with opened() as house:
+    with opened(needs="place") as house:
         deploys, embedded = house.settings.mcp_deploy, not house.settings.qdrant_url
         with driven(house) if deploys else nullcontext(False) as runs:
             stdio.serve(house.services, login("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs)

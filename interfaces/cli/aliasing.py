@@ -1,35 +1,22 @@
-"""``alias list``, ``create``, ``switch``, ``delete``."""
+"""``alias create``, ``switch``, ``delete``."""
 
 from typing import Any
 
 from rich.text import Text
 
-from core import commands, queries
+from core import commands
 from interfaces.cli import screen
 from interfaces.cli.running import DONE, actor, opened
 
 
-def list_(as_json: bool) -> int:
-    with opened() as house:
-        aliases = queries.aliases(house.services)
-    if as_json:
-        screen.emit({"aliases": aliases})
-        return DONE
-    rows = screen.table("ALIAS", "COLLECTION")
-    for pair in aliases.items():
-        screen.row(rows, pair)
-    screen.console().print(rows if aliases else Text("no aliases yet"))
-    return DONE
-
-
 def create(alias: str, collection: str, force: bool, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="store") as house:
         answer = commands.create_alias(house.services, alias, collection, force=force, reason=reason, actor=actor())
     return _told(answer, f"{alias} → {collection}" + ("" if answer["created"] else ", as it was"), as_json)
 
 
 def switch(alias: str, collection: str, delete_old: bool, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="store") as house:
         answer = commands.switch_alias(
             house.services, alias, collection, delete_old=delete_old, reason=reason, actor=actor()
         )
@@ -41,7 +28,7 @@ def switch(alias: str, collection: str, delete_old: bool, reason: str, as_json: 
 
 
 def delete(alias: str, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="store") as house:
         answer = commands.delete_alias(house.services, alias, reason=reason, actor=actor())
     return _told(answer, f"{alias} removed" if answer["deleted"] else f"{alias} was removed before", as_json)
 

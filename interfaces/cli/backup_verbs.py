@@ -47,7 +47,7 @@ def create(**given: Any) -> None:
 @as_json
 def list_(**given: Any) -> None:
     """Backups, newest first, and what verifications said of them."""
-    verb("backing.list_", **given)
+    verb("lists.backups.list_", **given)
 
 
 @backup.command()

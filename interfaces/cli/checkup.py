@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from dotenv import dotenv_values
 from sqlalchemy import delete
@@ -13,9 +14,7 @@ from sqlalchemy.orm import Session
 
 import migrations
 from adapters import broker, broker_url, database, flower, private
-from adapters.qdrant import open_store
 from adapters.qdrant_http import Forbidden
-from adapters.qdrant_server import ServerStore
 from adapters.route_channel import NAME
 from beat_schedule import SCHEDULE
 from core import deliveries, events, queries
@@ -33,7 +32,10 @@ from interfaces.cli import screen
 from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from interfaces.embedded import running_elsewhere
 from interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
-from wiring import EMBEDDED_STORE, build, own_files, roots
+from wiring import EMBEDDED_STORE, build_to_look, own_files, roots, vector_store
+
+if TYPE_CHECKING:
+    from adapters.qdrant_server import ServerStore
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)
@@ -61,9 +63,9 @@ def examine() -> list[Check]:
     )
     found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
-    if broken & {"database", "index file"} or not _has_tables(found):
+    if broken & {"database", "index file"}:
         return found
-    return found + _inside(settings)
+    return found + _inside(settings, rows=_has_tables(found))
 
 
 def exit_code(checks: list[Check]) -> int:
@@ -164,20 +166,17 @@ def _queue(queue: str, workers: list[str]) -> Check:
 
 
 def _qdrant(settings: Settings) -> Findings:
-    store = open_store(
-        settings.qdrant_url,
-        settings.qdrant_api_key.get_secret_value(),
-        settings.qdrant_grpc_port,
-        EMBEDDED_STORE,
-        settings.qdrant_nodes,
-    )
+    if settings.lends_store and not Path(EMBEDDED_STORE).exists():
+        yield Check("qdrant", "ok", f"{EMBEDDED_STORE}, embedded, is not there yet; the first deployment makes it")
+        return
+    store = vector_store(settings)
     try:
         yield at_qdrant(store)
         if not settings.qdrant_url:
             return
-        assert isinstance(store, ServerStore)
-        yield _writing(store)
-        yield _grpc(store, settings.qdrant_grpc_port)
+        server = cast("ServerStore", store)
+        yield _writing(server)
+        yield _grpc(server, settings.qdrant_grpc_port)
         version = store.server().version
     finally:
         store.close()
@@ -186,7 +185,7 @@ def _qdrant(settings: Settings) -> Findings:
         yield Check("qdrant", "warn", found, "update to 1.16")
 
 
-def _writing(store: ServerStore) -> Check:
+def _writing(store: "ServerStore") -> Check:
     try:
         store.check_writing()
     except Forbidden as error:
@@ -195,7 +194,7 @@ def _writing(store: ServerStore) -> Check:
     return Check("qdrant key", "ok", "it may write")
 
 
-def _grpc(store: ServerStore, port: int) -> Check:
+def _grpc(store: "ServerStore", port: int) -> Check:
     """The way bulk work takes: with the key, with the certificates, to the very server."""
     try:
         store.check_bulk()
@@ -206,11 +205,13 @@ def _grpc(store: ServerStore, port: int) -> Check:
 
 
 def _database(settings: Settings) -> Findings:
-    engine = database.open_engine(settings.database_url.get_secret_value())
-    where = database.address(engine)
-    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").exists():
-        yield Check("database", "ok", f"{where} is not there yet; the first command makes it")
+    """Looked at first, so that nothing is made; then written to, for what is there must take that."""
+    url = settings.database_url.get_secret_value()
+    file = database.file_of(make_url(url))
+    if file is not None and not file.exists():
+        yield Check("database", "ok", f"{file} is not there yet; the first deployment makes it")
         return
+    engine = database.open_engine(url)
     try:
         found = at_database(engine)
         database.check_writing(engine, _write if f"revision {migrations.HEAD}" in found.value else None)
@@ -256,18 +257,21 @@ def _has_tables(found: list[Check]) -> bool:
 # --- what is in them ----------------------------------------------------------------------------------------------
 
 
-def _inside(settings: Settings) -> list[Check]:
-    services = build(settings, knock=lambda knock: None)
+def _inside(settings: Settings, *, rows: bool) -> list[Check]:
+    """Sources and models also where there are no ``rows`` yet: the first deployment needs them."""
     try:
-        looks = {
-            "sweep": _sweep,
-            "sources": _sources,
-            "models": _models,
-            "deployments": _deployments,
-            "deletions": _deletions,
-            "schedules": _schedules,
-            "alerts": _alerts,
-        }
+        services, _ = build_to_look(settings, empty=not rows)
+    except Refused as error:
+        return [Check("database", "warn", str(error), "nothing in it was looked at")]
+    declared = {"sources": _sources, "models": _models}
+    written = {
+        "deployments": _deployments,
+        "deletions": _deletions,
+        "schedules": _schedules,
+        "alerts": _alerts,
+    }
+    looks = {"sweep": _sweep, **declared, **written} if rows else declared
+    try:
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
         services.store.close()

@@ -52,7 +52,7 @@ def deploy(
 
 
 def rollback(alias: str, timeout: float, reason: str, as_json: bool) -> int:
-    with opened(starts=True) as house:
+    with opened(starts=True, needs="rows") as house:
         started = commands.rollback(house.services, alias, actor=actor(), reason=reason)
         return see_through(house, started, timeout, as_json)
 

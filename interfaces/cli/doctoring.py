@@ -15,7 +15,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         screen.emit({"ok": code == 0, "checks": [_facts(check) for check in checks]})
         return code
-    rows = screen.table("", "CHECK", "FOUND", wrap=True)
+    rows = screen.table("", "CHECK", "FOUND")
     for check in checks:
         screen.row(rows, (screen.word(check.state), check.name, check.value.replace("\n", "; ")))
         if check.advice:

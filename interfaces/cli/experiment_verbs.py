@@ -72,7 +72,7 @@ def create(**given: Any) -> None:
 @as_json
 def list_(**given: Any) -> None:
     """Experiments, newest first."""
-    verb("experimenting.list_", **given)
+    verb("lists.experiments.list_", **given)
 
 
 @experiment.command()

@@ -1,4 +1,4 @@
-"""``experiment plan``, ``create``, ``list``, ``report``, ``start``, ``stop``, ``widen``."""
+"""``experiment plan``, ``create``, ``report``, ``start``, ``stop``, ``widen``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from core.quoting import quoted
 from core.trials import commands, planning, queries
 from interfaces.cli import findings, forecast, screen
 from interfaces.cli.deploying import parsed
-from interfaces.cli.running import DONE, House, actor, opened
+from interfaces.cli.running import DONE, House, actor, looked, opened
 from interfaces.embedded import running_elsewhere
 from interfaces.pictures import experiment_svg
 from wiring import own_files
@@ -35,7 +35,7 @@ def plan(
 ) -> int:
     given = planning.ByHand(rate, deviation, users_per_day)
     wanted = _options(options, coverage, target=target)
-    with opened() as house:
+    with looked(store=True) as house:
         seen = planning.plan(house.services, alias, given, split=split, metrics=parsed_metrics(metrics), options=wanted)
     if as_json:
         screen.emit(seen)
@@ -60,7 +60,7 @@ def create(
     as_json: bool,
 ) -> int:
     wanted = _options(options, coverage, mode=mode, on_ship=on_ship)
-    with opened() as house:
+    with opened(needs="store") as house:
         created = commands.create(
             house.services,
             name,
@@ -77,18 +77,8 @@ def create(
         return _told(house, created, as_json)
 
 
-def list_(alias: str | None, limit: int, as_json: bool) -> int:
-    with opened() as house:
-        found = queries.experiments(house.services, alias, limit)
-    if as_json:
-        screen.emit({"experiments": found})
-    else:
-        screen.console().print(findings.listed(found))
-    return DONE
-
-
 def report(experiment: str, svg: str | None, as_json: bool) -> int:
-    with opened() as house:
+    with looked() as house:
         if svg is not None:
             own_files(house.settings).refuse(Path(svg), f"--svg {svg}")
         found = queries.report(house.services, experiment)
@@ -102,17 +92,17 @@ def report(experiment: str, svg: str | None, as_json: bool) -> int:
 
 
 def start(experiment: str, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="rows") as house:
         return _told(house, commands.start(house.services, experiment, actor=actor(), reason=reason), as_json)
 
 
 def stop(experiment: str, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="rows") as house:
         return _told(house, commands.stop(house.services, experiment, actor=actor(), reason=reason), as_json)
 
 
 def widen(experiment: str, coverage: float, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="rows") as house:
         widened = commands.widen(house.services, experiment, share_of(coverage), actor=actor(), reason=reason)
         return _told(house, widened, as_json)
 

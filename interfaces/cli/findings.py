@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interfaces.cli import figures
+from interfaces import figures
 from interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
 
 Seen = Mapping[str, Any]
@@ -36,7 +36,7 @@ _LEGEND = (
 def listed(experiments: Sequence[Seen]) -> RenderableType:
     if not experiments:
         return Text("no experiments yet; `rollouts experiment create` starts one")
-    rows = table("NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE")
+    rows = table("NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE", drop=("ACTOR", "AGE", "ALIAS"))
     for seen in experiments:
         at = age(seconds_since(seen["created_at"]))
         decided = _action(seen["last_decision"]) if seen["last_decision"] else Text("")
@@ -171,7 +171,7 @@ def _metrics(seen: Seen) -> Iterator[RenderableType]:
 
 
 def _table(compared: Sequence[Seen], spec: Mapping[str, Seen]) -> RenderableType:
-    rows = table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT", wrap=True, shrink=("EFFECT",))
+    rows = table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT")
     for found in compared:
         unit = figures.unit(spec[found["metric"]])
         values = ("" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment"))

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from interfaces.cli import figures
+from interfaces import figures
 from interfaces.cli.screen import plain, row, table
 
 Seen = Mapping[str, Any]
@@ -51,7 +51,7 @@ def _coming(seen: Seen) -> RenderableType:
 
 
 def _table(seen: Seen) -> RenderableType:
-    rows = table("METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS", wrap=True)
+    rows = table("METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS")
     sources: dict[str, list[str]] = {}
     for metric in seen["metrics"]:
         if not metric["missing"]:
@@ -90,7 +90,7 @@ def _unknown(seen: Seen) -> list[RenderableType]:
     lacking = [metric for metric in seen["metrics"] if metric["missing"]]
     if not lacking:
         return []
-    rows = table("NOT KNOWN", "ROLE", "WHY", wrap=True)
+    rows = table("NOT KNOWN", "ROLE", "WHY")
     for metric in lacking:
         row(rows, (metric["name"], metric["role"], metric["missing"]))
     return [rows]

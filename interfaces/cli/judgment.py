@@ -15,7 +15,7 @@ Seen = Mapping[str, Any]
 def gate(report: Seen) -> RenderableType:
     """What was not checked stands first, for it is what a table of passes hides."""
     warnings = [Text(f"⚠ {plain(warning)}", style="yellow") for warning in report["warnings"]]
-    rows = table("GATE", "VALUE", "BOUND", "N", "VERDICT", "DETAIL", wrap=True)
+    rows = table("GATE", "VALUE", "BOUND", "N", "VERDICT", "DETAIL")
     for check in report["checks"]:
         numbers = (_number(check["value"]), _number(check["bound"]), f"{check['n']:,}")
         row(rows, (check["name"], *numbers, _verdict(check), check["detail"]))
@@ -51,7 +51,7 @@ def _worst(report: Seen) -> list[RenderableType]:
 
 
 def _side_by_side(live: Sequence[Seen] | None, green: Sequence[Seen], relevant: set[str]) -> RenderableType:
-    rows = table("", "LIVE", "NEW", shrink=("LIVE",))
+    rows = table("", "LIVE", "NEW", cut=("LIVE", "NEW"))
     for rank in range(max(len(live or ()), len(green))):
         row(rows, (f"{rank + 1:2}", _answer(live, rank, relevant), _answer(green, rank, relevant)))
     return rows

@@ -95,7 +95,7 @@ def _detail(step: Seen) -> Text:
         return Text(message)
     detail = _bar(progress["done"] / progress["size"])
     told = _told(progress)
-    if not told or step["tries"] > 1:
+    if not told or step["tries"] > 1 or progress["unit"] == "searches":
         told.append(message)
     return detail.append("  " + ", ".join(told))
 
@@ -107,6 +107,8 @@ def _bar(share: float) -> Text:
 
 def _told(progress: Seen) -> list[str]:
     """How much, how fast, and how long it will take at that rate; what is not counted in records has no rate."""
+    if progress["unit"] == "searches":
+        return [f"{progress['done']:,} of {progress['size']:,} searches"]
     rate = progress.get("rate")
     if not rate:
         return []
@@ -117,7 +119,7 @@ def _told(progress: Seen) -> list[str]:
 
 
 def _events(events: list[Seen]) -> RenderableType:
-    rows = table("TIME", "EVENT", "ACTOR", "DETAIL", wrap=True)
+    rows = table("TIME", "EVENT", "ACTOR", "DETAIL")
     for event in events[-_EVENTS:]:
         row(rows, (clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS

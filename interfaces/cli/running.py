@@ -1,30 +1,35 @@
 """What every verb shares: the services it works with, who it is, and the one place where errors become exit codes."""
 
+import gc
 import importlib
 import io
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError
 
-from adapters import broker, database
+from adapters import database
+from adapters.late import late
 from core import events
 from core.database_faults import meaning
-from core.errors import AppError, Misconfigured, Refused, Unavailable
+from core.errors import AppError, Misconfigured, NothingHere, Refused, Unavailable
 from core.quoting import bounded
 from core.redaction import guard_process, redact
 from core.services import Services
 from core.settings import Settings, load_settings, unknown_variables
 from interfaces.cli import screen
-from interfaces.embedded import Embedded
 from interfaces.people import login
 from interfaces.repeats import OncePerSecond
-from wiring import build
+from wiring import EMBEDDED_STORE, build, build_to_look, nothing_here
+
+if TYPE_CHECKING:
+    from interfaces.embedded import Embedded
 
 DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -51,18 +56,20 @@ class House:
 
     settings: Settings
     services: Services
-    runner: Embedded | None
+    runner: "Embedded | None"
 
 
 def run(target: str, given: Mapping[str, Any]) -> int:
     """The exit code of ``module.function`` called with what the command line gave."""
-    module, function = target.split(".")
+    module, function = target.rsplit(".", 1)
     _write_what_the_terminal_cannot()
     guard_process()
     log_to_the_terminal()
     try:
         with events.through("cli"):
-            return int(getattr(importlib.import_module(f"interfaces.cli.{module}"), function)(**given))
+            called = getattr(importlib.import_module(f"interfaces.cli.{module}"), function)
+            gc.enable()
+            return int(called(**given))
     except BrokenPipeError:
         raise
     except (AppError, DBAPIError, OSError, KeyboardInterrupt) as error:
@@ -72,21 +79,79 @@ def run(target: str, given: Mapping[str, Any]) -> int:
 
 
 @contextmanager
-def opened(*, starts: bool = False) -> Iterator[House]:
+def opened(*, starts: bool = False, needs: str = "nothing") -> Iterator[House]:
     """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb that ``starts``
-    something meets a broker that does not answer."""
+    something meets a broker that does not answer; NothingHere, with nothing made, where no database is and what the
+    verb ``needs`` (a word of ``_NEEDS``) is not there either: it would be the first of a folder in vain."""
+    settings = _settings()
+    if starts and not settings.embedded:
+        late("adapters.broker", "ping")(settings)
+    if not _NEEDS[needs](settings) and (lacks := nothing_here(settings)):
+        raise NothingHere(lacks)
+    if settings.embedded:
+        runner = late("interfaces.embedded", "Embedded")(settings)
+        house = House(settings, runner.services, runner)
+    else:
+        house = House(settings, build(settings), None)
+    with _closing(house):
+        yield house
+
+
+@contextmanager
+def looked(*, store: bool = False, shelf: bool = False) -> Iterator[House]:
+    """The same for one who only looks: no folder, file, table or row is made or changed. Without a database there is
+    nothing to see, so NothingHere is raised, unless the index file says that this is the right folder, or what was
+    asked for stands in the ``store`` or on the ``shelf`` too; then what is lacking is said, and the rest is shown."""
+    settings = _settings()
+    elsewhere = settings.config.exists() or (store and _has_store(settings)) or (shelf and _has_shelf(settings))
+    services, lacks = build_to_look(settings, empty=elsewhere)
+    if lacks:
+        screen.note(f"note: {lacks}")
+    house = House(settings, services, None)
+    with _closing(house):
+        yield house
+
+
+@contextmanager
+def opened_or_empty() -> Iterator[House]:
+    """For a search: it is written down where a database is, and makes none where none is."""
+    with looked(store=True) if nothing_here(load_settings()) else opened() as house:
+        yield house
+
+
+def _settings() -> Settings:
     settings = load_settings()
     for fault in unknown_variables():
         screen.note(f"warning: {fault}")
-    if settings.embedded:
-        runner = Embedded(settings)
-        house = House(settings, runner.services, runner)
-    else:
-        if starts:
-            broker.ping(settings)
-        house = House(settings, build(settings), None)
+    return settings
+
+
+def _has_store(settings: Settings) -> bool:
+    return bool(settings.qdrant_url) or Path(EMBEDDED_STORE).exists()
+
+
+def _has_shelf(settings: Settings) -> bool:
+    return "://" in settings.backup_dir or Path(settings.backup_dir).exists()
+
+
+def _is_placed(settings: Settings) -> bool:
+    """Whether anything says that this is the folder, or which database is meant."""
+    return settings.config.exists() or "database_url" in settings.model_fields_set
+
+
+#: What a verb may need that makes a database where there is none.
+_NEEDS: dict[str, Callable[[Settings], bool]] = {
+    "nothing": lambda settings: True,
+    "place": _is_placed,
+    "store": _has_store,
+    "rows": lambda settings: False,
+}
+
+
+@contextmanager
+def _closing(house: House) -> Iterator[None]:
     try:
-        yield house
+        yield
     finally:
         house.services.store.close()
         house.services.sessions.kw["bind"].dispose()

@@ -21,7 +21,7 @@ def schedule() -> None:
 @as_json
 def list_(**given: Any) -> None:
     """Schedules, their next times, their last runs with results."""
-    verb("scheduling.list_", **given)
+    verb("lists.schedules.list_", **given)
 
 
 @schedule.command()

@@ -2,20 +2,22 @@
 is beside it, and colour only repeats what both say."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from core.times import as_text
+from interfaces.cli.listing import Listing
 
-#: A pipe has no width; lines are cut for nobody there.
-_PIPE_WIDTH = 240
+#: A pipe has no width, unless ``COLUMNS`` says one: a row is a line there, however long. What is
+#: logged is filled up with blanks to the width, so that has one.
+_PIPE_WIDTH, _LOG_WIDTH = 10_000, 240
 
 SYMBOLS = {
     "pending": ("·", "dim"),
@@ -57,8 +59,10 @@ SYMBOLS = {
 
 def console(*, err: bool = False) -> Console:
     made = Console(stderr=err, highlight=False, emoji=False, markup=False)
-    if not made.is_terminal:
-        made.width = _PIPE_WIDTH
+    said = os.environ.get("COLUMNS", "")
+    if not (said.isdigit() and int(said)):
+        pipe = _LOG_WIDTH if err else _PIPE_WIDTH
+        made.width = shutil.get_terminal_size().columns if made.is_terminal else pipe
     return made
 
 
@@ -93,25 +97,14 @@ def word(status: str) -> Text:
     return Text(f"{sign} {status}", style=style)
 
 
-def table(*titles: str, wrap: bool = False, shrink: Sequence[str] = ()) -> Table:
-    """Columns as wide as they need. What a line has no room for is taken from the last column and those named in
-    ``shrink``, which are cut, or with ``wrap`` go on in the next line."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for title in titles:
-        made.add_column(
-            title, no_wrap=title != titles[-1] and title not in shrink, overflow="fold" if wrap else "ellipsis"
-        )
-    return made
+def table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:
+    """Columns as wide as they need. Where a line has no room for them, those of ``drop`` are left
+    out, the first named first, and the rest goes on in the next line; a column of ``cut`` is cut."""
+    return Listing(titles, drop, cut)
 
 
-def row(into: Table, cells: Iterable[Text | object]) -> None:
-    into.add_row(*(_cell(cell, into.columns[-1].overflow) for cell in cells))
-
-
-def _cell(cell: Text | object, overflow: str) -> Text:
-    text = cell if isinstance(cell, Text) else Text(plain("" if cell is None else cell))
-    text.no_wrap = overflow != "fold"
-    return text
+def row(into: Listing, cells: Iterable[Text | object]) -> None:
+    into.add([cell if isinstance(cell, Text) else Text(plain("" if cell is None else cell)) for cell in cells])
 
 
 # --- times --------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def create(**given: Any) -> None:
 @as_json
 def list_(**given: Any) -> None:
     """Every token: scopes, who made it, when it was last used."""
-    verb("tokening.list_", **given)
+    verb("lists.tokens.list_", **given)
 
 
 @token.command()

@@ -1,7 +1,6 @@
-"""``token create``, ``list``, ``revoke``."""
+"""``token create`` and ``revoke``."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
@@ -21,30 +20,11 @@ def create(name: str, scopes: Sequence[str], reason: str, as_json: bool) -> int:
     return DONE
 
 
-def list_(as_json: bool) -> int:
-    with opened() as house:
-        found = tokens.listed(house.services)
-    if as_json:
-        screen.emit({"tokens": found})
-        return DONE
-    rows = screen.table("NAME", "SCOPES", "MADE", "BY", "LAST USED", "REVOKED")
-    for one in found:
-        screen.row(rows, (one["name"], ", ".join(one["scopes"]), *_moments(one)))
-    screen.console().print(
-        rows if found else Text("no tokens yet; `rollouts token create NAME --scope read` makes one")
-    )
-    return DONE
-
-
 def revoke(name: str, reason: str, as_json: bool) -> int:
-    with opened() as house:
+    with opened(needs="rows") as house:
         answer = tokens.revoke(house.services, name, actor=actor(), reason=reason)
     if as_json:
         screen.emit(answer)
     else:
         screen.console().print(Text(f"{name} is revoked"))
     return DONE
-
-
-def _moments(one: dict[str, Any]) -> tuple[Any, ...]:
-    return one["created_at"], one["actor"], one["last_used_at"] or "never", one["revoked_at"]

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from core.validating import validate as judge
 from interfaces.cli import judgment, screen
 from interfaces.cli.deploying import parsed
-from interfaces.cli.running import DONE, ENDED_BADLY, opened
+from interfaces.cli.running import DONE, ENDED_BADLY, looked
 
 
 def validate(alias: str, collection: str, options: Sequence[str], as_json: bool) -> int:
-    with opened() as house:
+    with looked(store=True) as house:
         report = judge(house.services, alias, collection, options=parsed(options), tell=_tell)
     if as_json:
         screen.emit(report)

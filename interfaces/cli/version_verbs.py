@@ -1,4 +1,4 @@
-"""``versions``, ``keep``, ``gc`` and their kin: declared here; what they do stands in ``versioning``."""
+"""``versions``, ``keep``, ``gc`` and their kin: declared here; what they do stands in the modules that are named."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from interfaces.cli.calling import DEFAULTS, as_json, reason, verb
 @as_json
 def versions(**given: Any) -> None:
     """The versions of the index ALIAS, the live one marked."""
-    verb("versioning.versions", **given)
+    verb("lists.versions.versions", **given)
 
 
 @click.command()
@@ -41,7 +41,7 @@ def gc(**given: Any) -> None:
     Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
     the same server, so only --orphans has them deleted, and `rollouts keep` takes that back until then.
     """
-    verb("versioning.gc", **given)
+    verb("collecting.gc", **given)
 
 
 @click.command()

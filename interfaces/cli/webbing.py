@@ -29,7 +29,7 @@ def serve(
             "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves the web in it; or "
             "name a server in ROLLOUTS_QDRANT_URL"
         )
-    with opened() as house, serving.bound(house.services, house.settings, host, port) as door:
+    with opened(needs="place") as house, serving.bound(house.services, house.settings, host, port) as door:
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
         url = serving.url(door) + path

@@ -18,7 +18,7 @@ def wish(event: str, deployment_id: str, reason: str, as_json: bool) -> int:
     """Left in the row for whoever runs the deployment. With the embedded default and nobody running, this process takes
     the turns that honour it, and for an abort all that roll back; it starts nothing else."""
     asked = Event(event)
-    with opened(starts=True) as house:
+    with opened(starts=True, needs="rows") as house:
         found = commands.wish(house.services, deployment_id, asked, actor=actor(), reason=reason)
         if house.runner is not None and running_elsewhere() is None:
             with closing(take_lock()):

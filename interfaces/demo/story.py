@@ -136,7 +136,7 @@ class Story:
         self._chapter(f"Searching for: {question}")
         with Router(self._services) as router:
             found = router.search(ALIAS, question, limit=3).results
-        rows = screen.table("SCORE", "NAME", "TEXT")
+        rows = screen.table("SCORE", "NAME", "TEXT", cut=("TEXT",))
         for hit in found:
             screen.row(rows, (f"{hit.score:.2f}", hit.payload["title"], " ".join(hit.payload["text"].split())))
         self._console.print(rows)

@@ -1,7 +1,8 @@
 """Puts the web process together: the pages, the API, metrics and health, and what agents ask."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +17,7 @@ from interfaces.http import api, health, metrics, pages
 from interfaces.http.api.stream import News
 from interfaces.http.house import House
 from interfaces.http.limits import of_this_process
+from interfaces.http.pages import astray
 from interfaces.http.problems import HANDLERS
 from interfaces.http.security import Door, Guard
 from interfaces.http.streams import Audience
@@ -26,21 +28,23 @@ def make_app(services: Services, settings: Settings) -> Starlette:
     """Everything that is asked by HTTP, over these services; its router is closed with it."""
     sight = Sight(services)
     routes = [*api.routes(), *metrics.routes(), *health.routes(), *pages.routes(services, sight)]
-    return _app(services, settings, sight, routes)
+    return _app(services, settings, sight, routes, astray.handlers(sight))
 
 
 def make_mcp_app(services: Services, settings: Settings) -> Starlette:
     """What agents ask, and whether it can be answered; nothing else."""
-    return _app(services, settings, Sight(services), health.routes())
+    return _app(services, settings, Sight(services), health.routes(), HANDLERS)
 
 
-def _app(services: Services, settings: Settings, sight: Sight, routes: Sequence[BaseRoute]) -> Starlette:
+def _app(
+    services: Services, settings: Settings, sight: Sight, routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]
+) -> Starlette:
     house = House(services, settings, Routers(services, lent=settings.lends_store), sight)
     agents = Endpoint(house)
     app = Starlette(
         routes=[*routes, *agents.routes()],
         middleware=[Middleware(Guard, house=house)],
-        exception_handlers=HANDLERS,
+        exception_handlers=handlers,
         lifespan=_lifespan,
     )
     app.state.house, app.state.door, app.state.news = house, Door(house), News(services)

@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import AnyUrl, ValidationError
 
 from core.errors import AppError
-from core.index_file.values import expected
+from core.expected import expected
 from core.quoting import quoted
 from core.routing import Routers
 from core.services import Services

@@ -118,8 +118,7 @@ def _group(body: Element, group: Group, span: float, top: float) -> float:
 
 
 def _nature(group: Group) -> list[str]:
-    kind = "difference in percent of control" if group.relative else "absolute difference"
-    return [str(group.last.get("role") or ""), _DIRECTIONS[group.direction], kind]
+    return [str(group.last.get("role") or ""), _DIRECTIONS[group.direction], group.nature]
 
 
 def _foot(body: Element, top: float) -> float:

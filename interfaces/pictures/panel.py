@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from interfaces import figures
 from interfaces.pictures import canvas
 from interfaces.pictures.canvas import Element
 from interfaces.pictures.reading import Group, Panel, Point, number
@@ -72,7 +73,7 @@ def _numbers(body: Element, group: Group, shown: Panel, top: float) -> None:
         canvas.after(line, _interval(group, latest, step), "s12 thin soft")
         if latest.low is None:
             canvas.text(body, _EDGE, top + 70, _reason(shown), "s11 soft", _COLUMN)
-    _arms(body, shown, top + 86)
+    _arms(body, group, shown, top + 86)
 
 
 def _badge(body: Element, shown: Panel, y: float) -> None:
@@ -81,16 +82,20 @@ def _badge(body: Element, shown: Panel, y: float) -> None:
     canvas.text(body, _EDGE + 7, y + 4, sign, "s12 bold sign middle")
 
 
-def _arms(body: Element, shown: Panel, y: float) -> None:
+def _arms(body: Element, group: Group, shown: Panel, y: float) -> None:
     """What each arm shows, and from how many users."""
     units = shown.last.get("units") or (None, None)
     for arm, count in zip(("control", "treatment"), units, strict=False):
         value, n = number(shown.last.get(arm)), number(count)
         canvas.text(body, _EDGE, y, arm, "s12 soft")
         if value is not None:
-            canvas.text(body, _EDGE + 142, y, plain(value), "s12 ink end")
+            canvas.text(body, _EDGE + 142, y, _value(group, value), "s12 ink end")
         canvas.text(body, _EDGE + _COLUMN, y, "n unknown" if n is None else f"n {n:,.0f}", "s12 soft end")
         y += 16
+
+
+def _value(group: Group, value: float) -> str:
+    return plain(value) if group.unit == "plain" else figures.of_unit(group.unit).value(value)
 
 
 def _frame(body: Element, group: Group, time: Scale, value: Scale) -> None:

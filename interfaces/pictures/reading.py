@@ -1,5 +1,6 @@
 """The report of an experiment, turned round: from looks that hold comparisons to panels that hold points in time."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 Report = Mapping[str, Any]
 
 _MOST = 1e100
+#: The logarithm of the largest factor that is drawn.
+_LARGEST = 200.0
 _DIRECTIONS = {"up": 1, "down": -1, 1: 1, -1: -1}
 _ROLES = ("primary", "guardrail", "secondary", "quality")
 
@@ -46,8 +49,22 @@ class Group:
         return self.panels[-1].last
 
     @property
+    def unit(self) -> str:
+        """What the values of the arms are: ``core.experiments.metric.Unit``."""
+        return str(self.last.get("unit") or "plain")
+
+    @property
     def relative(self) -> bool:
-        return bool(self.last.get("relative"))
+        """A difference of logarithms is a factor, and told in percent too."""
+        return bool(self.last.get("relative")) or self.unit == "log_ms"
+
+    @property
+    def nature(self) -> str:
+        """What the differences are, in words."""
+        if self.relative:
+            return "difference in percent of control"
+        named = {"seconds": "difference in milliseconds", "share": "difference in percentage points"}
+        return named.get(self.unit, "absolute difference")
 
     @property
     def direction(self) -> int:
@@ -58,7 +75,9 @@ class Group:
     def margin(self) -> float | None:
         """Where the harm that is tolerated ends, as a difference; it lies on the side that is worse."""
         margin = number(self.last.get("margin"))
-        return None if margin is None or not self.direction else -self.direction * abs(margin)
+        if margin is None or not self.direction:
+            return None
+        return drawn(-self.direction * abs(margin), self.last)
 
     @property
     def points(self) -> list[Point]:
@@ -85,6 +104,16 @@ def number(value: Any) -> float | None:
     return float(value) if abs(value) > 1 / _MOST else 0.0
 
 
+def drawn(value: float, comparison: Report) -> float:
+    """A difference as it is drawn: of logarithms the share, of seconds milliseconds, of shares points."""
+    unit = comparison.get("unit")
+    if unit == "log_ms":
+        return math.expm1(min(value, _LARGEST))
+    if comparison.get("relative"):
+        return value
+    return value * {"seconds": 1000.0, "share": 100.0}.get(str(unit), 1.0)
+
+
 def _comparisons(report: Report) -> Iterator[tuple[float, Report]]:
     for look in report.get("looks") or ():
         for comparison in look.get("comparisons") or ():
@@ -92,12 +121,15 @@ def _comparisons(report: Report) -> Iterator[tuple[float, Report]]:
 
 
 def _panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
-    points = sorted((_point(days, comparison) for days, comparison in seen), key=lambda point: point.days)
-    return Panel(variant, tuple(points), seen[-1][1])
+    last = seen[-1][1]
+    points = sorted((_point(days, one, last) for days, one in seen), key=lambda point: point.days)
+    return Panel(variant, tuple(points), last)
 
 
-def _point(days: float, comparison: Report) -> Point:
-    difference, low, high = number(comparison.get("difference")), *_bounds(comparison)
+def _point(days: float, comparison: Report, last: Report) -> Point:
+    """In the unit of the ``last`` look: earlier ones may not say theirs."""
+    found = (number(comparison.get("difference")), *_bounds(comparison))
+    difference, low, high = (None if one is None else drawn(one, last) for one in found)
     if difference is None:
         return Point(days, None, None, None)
     if low is None or high is None:

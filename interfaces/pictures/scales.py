@@ -50,7 +50,9 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 def time_unit(days: float) -> tuple[float, str]:
     """How many of the unit a day has, and its name."""
-    return (1.0, "days") if days > 2 else (24.0, "hours")
+    if days > 2:
+        return 1.0, "days"
+    return (24.0, "hours") if days > 1 / 12 else (1440.0, "minutes")
 
 
 def signed(value: float, step: float, relative: bool) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from adapters.celery import CeleryKnocker
+from adapters.celery import INTERRUPTIONS, CeleryKnocker
 from adapters.sources import open_source
 from core.ports import Clock, Knock, Knocker, Shelf, VectorStore
 from core.services import Services, Times
@@ -105,7 +105,7 @@ def _alias(name: str) -> str:
 
 
 def _services() -> Services:
-    built = build(settings, CeleryKnocker(app), Times(**times))
+    built = build(settings, CeleryKnocker(app), Times(**times), INTERRUPTIONS)
     traps = Traps(Path(os.environ["ROLLOUTS_TEST_TRAPS"]))
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
     source = partial(open_source, roots=roots(settings), store=store, shelf=built.shelf)

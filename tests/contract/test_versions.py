@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core import lineage, retention, versions
+from core import facts, lineage, retention, versions
 from core.errors import Refused
 from core.models import Version
 from core.stamps import FACTS, KEY, Stamp, read_stamp
@@ -13,7 +13,7 @@ from tests.world import DIMENSION, EMBEDDING, World, texts
 
 def row(world: World, collection: str) -> dict[str, Any]:
     with world.services.sessions() as session:
-        return versions.plain(session.get_one(Version, collection))
+        return facts.plain(session.get_one(Version, collection))
 
 
 def carried(world: World, collection: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from adapters.qdrant_server import ServerStore
-from core import adoption, comparing, lineage, versions
+from core import adoption, comparing, facts, lineage
 from core.models import Version
 from core.stamps import FACTS, KEY, read_stamp
 from tests.world import World, texts
@@ -41,7 +41,7 @@ def points(server, collection):
 
 def row(server, collection):
     with server.services.sessions() as session:
-        return versions.plain(session.get_one(Version, collection))
+        return facts.plain(session.get_one(Version, collection))
 
 
 def test_the_metadata_carries_stamp_and_facts_whichever_way_a_version_was_filled(server, alias):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.cells import cell_len
 from rich.console import Console
 
 from core.errors import Refused
@@ -230,14 +231,66 @@ def test_text_of_others_cannot_steer_the_terminal():
     assert set(drawn(rows)) & {"\x1b", "\x07", "\r"} == set()
 
 
-def test_a_table_without_room_cuts_its_last_column_and_keeps_the_ids():
-    rows = screen.table("ID", "MESSAGE")
+WIDTHS = (40, 60, 80, 100, 200)
+LONG = "documentation-" * 9 + "ab"
+
+
+def listing(**row):
+    rows = screen.table("ALIAS", "ID", "STRATEGY", "STATUS", "AGE", "MESSAGE", drop=("STRATEGY", "AGE"))
+    given = {"alias": "docs", "id": "abc123def456", "message": "word " * 40} | row
+    status = screen.word("needs_operator")
+    screen.row(rows, (given["alias"], given["id"], "blue_green", status, "47 min", given["message"]))
+    return rows
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("row", [{}, {"alias": LONG}, {"message": "x" * 300}, {"message": ""}, {"alias": "文" * 60}])
+def test_a_table_is_never_wider_than_the_terminal_and_cuts_nothing_it_shows(width, row):
+    shown = drawn(listing(**row), width)
+    given = {"alias": "docs", "message": "word " * 40} | row
+    assert max(map(cell_len, shown.splitlines())) <= width
+    assert "…" not in shown
+    together = "".join(shown.split())
+    assert "needs_operator" in together or width < 60
+    for letter in "x文":
+        assert together.count(letter) == (given["alias"] + given["message"]).count(letter)
+    assert shown.count("word") == given["message"].count("word")
+
+
+def test_what_has_no_room_is_left_out_least_important_first_and_named():
+    lines = {width: drawn(listing(message=""), width).splitlines() for width in (200, 58, 50, 46)}
+    assert lines[200][0].split() == ["ALIAS", "ID", "STRATEGY", "STATUS", "AGE", "MESSAGE"]
+    assert len(lines[200]) == 3
+    assert lines[58][0].split() == ["ALIAS", "ID", "STRATEGY", "STATUS", "AGE"]
+    assert lines[50][0].split() == ["ALIAS", "ID", "STATUS", "AGE"]
+    assert lines[50][-1] == "no room for STRATEGY; --json has all"
+    assert "abc123def456  ✖ needs_operator" in lines[46][2]
+
+
+def test_words_stand_below_their_row_where_they_have_too_little_room_beside_it():
+    lines = drawn(listing(), 60).splitlines()
+    assert lines[2].split() == ["docs", "abc123def456", "blue_green", "✖", "needs_operator", "47", "min"]
+    assert lines[3].startswith("    word word")
+
+
+def test_a_column_that_may_be_cut_is_a_line_of_its_own():
+    rows = screen.table("ID", "RECORD", cut=("RECORD",))
     screen.row(rows, ("abc123def456", "word " * 40))
     lines = drawn(rows, width=40).splitlines()
-    assert max(map(len, lines)) <= 40
     assert lines[-1].startswith("abc123def456  word")
     assert lines[-1].endswith("…")
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "terminal", "width"),
+    [("80", False, 80), ("80", True, 80), ("", False, 10_000), ("0", False, 10_000), ("wide", False, 10_000)],
+)
+def test_the_width_is_that_of_columns_else_of_the_terminal_and_a_pipe_has_none(monkeypatch, columns, terminal, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    assert screen.console().width == width
 
 
 @pytest.mark.parametrize(

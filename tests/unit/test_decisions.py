@@ -12,6 +12,8 @@ from core.errors import Refused
 from core.experiments import Action, Limits, Metric, Moments, Quality, Stratum, Unclear, compare, decide
 
 CLICKS = Metric("clicks", "ratio", "primary", 1, 0.02, relative=True)
+LOG_LATENCY = Metric("latency", "ratio", "guardrail", -1, math.log(1.05), unit="log_ms")
+ERRORS = Metric("errors", "ratio", "guardrail", -1, 0.001, unit="share")
 LATENCY = Metric("latency", "quantile", "guardrail", -1, 0.10, relative=True, level=0.95)
 DEPTH = Metric("depth", "mean", "secondary", 1, 0.1)
 METRICS = (CLICKS, LATENCY, DEPTH)
@@ -230,8 +232,10 @@ def test_a_secondary_metric_decides_nothing():
 @pytest.mark.parametrize(
     ("change", "words", "left"),
     [
-        ({"days": 2.0}, "2 of at least 3 days", 1.0),
-        ({"days": None}, "an unknown number of at least 3 days", None),
+        ({"days": 2.0}, "2.0 days of at least 3 days", 1.0),
+        ({"days": 0.00154846}, "2 minutes of at least 3 days", 3 - 0.00154846),
+        ({"days": 1 / 86_400}, "1 second of at least 3 days", 3 - 1 / 86_400),
+        ({"days": None}, "an unknown time of at least 3 days", None),
         ({"units": (50, 400)}, "50 of at least 100 units in each arm", 7.0),
         ({"units": (0, 400)}, "0 of at least 100 units in each arm", None),
         ({"conversions": 100}, "100 of at least 150 conversions in one arm", 3.5),
@@ -297,7 +301,7 @@ def test_what_is_shown_already_needs_no_more_time():
 
 def test_what_takes_longer_than_there_is_time_is_said_to():
     wide = (told(CLICKS, 0.0, error=0.15), told(LATENCY, 0.0))
-    assert decided(now=wide, closed=wide).reason.endswith("more days, of which the experiment has 21")
+    assert decided(now=wide, closed=wide).reason.endswith("more, of which the experiment has 21.0 days")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +323,7 @@ def test_nothing_found_keeps_control():
     alike = (told(CLICKS, 0.001), told(LATENCY, 0.0))
     found = decided(now=alike, closed=alike)
     assert found.action == Action.STOP_INCONCLUSIVE
-    assert found.reason.startswith("control stays after 7 days: clicks of treatment is not worse: +0.10% [")
+    assert found.reason.startswith("control stays after 7.0 days: clicks of treatment is not worse: +0.10% [")
 
 
 # --- several treatments -----------------------------------------------------------------------------------------
@@ -367,3 +371,18 @@ def test_what_one_treatment_shows_is_no_evidence_for_another():
 def test_limits_that_make_no_sense_are_refused(change):
     with pytest.raises(Refused):
         Limits(**change)
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "words"),
+    [
+        (LOG_LATENCY, math.log(1.5), "latency of treatment is worse: +50."),
+        (ERRORS, 0.2, "errors of treatment is worse: +20.00"),
+    ],
+)
+def test_a_decision_tells_differences_in_units_of_people(metric, difference, words):
+    harmed = told(metric, difference)
+    found = decided(metrics=[CLICKS, metric], now=(BETTER[0], harmed), closed=(BETTER[0], harmed))
+    assert found.action == Action.ROLLBACK
+    assert found.reason.startswith(words)
+    assert ("%" if metric is LOG_LATENCY else " points") in found.reason

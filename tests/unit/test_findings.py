@@ -8,7 +8,8 @@ from rich.console import Console
 
 from core.errors import Refused
 from core.experiment_spec import STANDARD, MetricSpec, metrics_of
-from interfaces.cli import figures, findings, forecast
+from interfaces import figures
+from interfaces.cli import findings, forecast
 from interfaces.cli.experimenting import parsed_metrics
 
 NBSP = "\N{NO-BREAK SPACE}"

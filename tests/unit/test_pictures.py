@@ -167,11 +167,11 @@ def test_a_difference_without_an_interval_is_a_point_and_says_so():
     assert any("no interval" in words for words in texts(root))
 
 
-@pytest.mark.parametrize(("days", "unit"), [(0.01, "hours"), (0.5, "hours"), (1.5, "days"), (14, "days")])
-def test_time_is_told_in_hours_or_days(days, unit):
+@pytest.mark.parametrize(("days", "unit"), [(0.01, "minutes"), (0.5, "hours"), (1.5, "days"), (14, "days")])
+def test_time_is_told_in_minutes_hours_or_days(days, unit):
     found = texts(drawn(report([comparison()], [comparison()], days=days)))
     assert unit in found
-    assert not ({"hours", "days"} - {unit}) & set(found)
+    assert not ({"minutes", "hours", "days"} - {unit}) & set(found)
 
 
 # --- what is said -----------------------------------------------------------------------------------------------
@@ -301,6 +301,33 @@ def test_a_decision_about_one_of_several_treatments_names_it():
 @pytest.mark.parametrize(("direction", "words"), [("up", "better ↑"), ("down", "better ↓")])
 def test_directions_are_words_or_signs(direction, words):
     assert words in texts(drawn(report([comparison(direction=direction)])))
+
+
+def test_latency_is_told_in_milliseconds_and_percent_though_its_logarithm_is_compared():
+    """ln(ms) of 10 and 10.5 ms; an earlier look may not say what its numbers are."""
+    told = {"control": math.log(10), "treatment": math.log(10.5), "difference": math.log(1.05)}
+    told |= {"low": math.log(1.02), "high": math.log(1.08), "margin": math.log(1.05), "direction": -1}
+    now = comparison(metric="latency", relative=False, unit="log_ms", **told)
+    root = drawn(report([{**now, "unit": "plain"}], [now]))
+    found = texts(root)
+    assert f"10.0{GAP}ms" in found
+    assert f"10.5{GAP}ms" in found
+    assert any(line.startswith((f"+5.0{GAP}%", f"+5.00{GAP}%")) for line in found)
+    assert f"+5{GAP}%" in found  # the margin
+    assert any("difference in percent of control" in line for line in found)
+    assert "2.303" not in " ".join(found)
+
+
+def test_durations_are_told_in_milliseconds_and_shares_in_points():
+    duration = comparison(metric="p95", relative=False, unit="seconds", control=0.012, difference=0.001)
+    duration |= {"low": 0.0005, "high": 0.002, "treatment": 0.013, "margin": 0.01}
+    failed = comparison(metric="errors", relative=False, unit="share", control=0.01, treatment=0.02)
+    failed |= {"difference": 0.01, "low": 0.005, "high": 0.015, "margin": 0.001}
+    found = texts(drawn(report([duration, failed])))
+    assert f"12.0{GAP}ms" in found
+    assert f"1.00{GAP}%" in found
+    assert any("difference in milliseconds" in line for line in found)
+    assert any("difference in percentage points" in line for line in found)
 
 
 @pytest.mark.parametrize("error", [0.0005, 0.001, 0.0015, 0.002, 0.003])

@@ -122,14 +122,13 @@ class Visit:
             error = database.unavailable(self.services.sessions.kw["bind"], error)
         answer = problems.answer(error)
         title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
+        return self.told(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
+
+    def told(self, title: str, said: str, status: int) -> Response:
+        """A page of words, with the way back."""
         back = own_address(self.request) if self.request.method == "POST" else "/"
-        said = {
-            "title": title.get(answer.status_code, "Failed"),
-            "said": str(error),
-            "status": answer.status_code,
-            "back": back,
-        }
-        return self.shown("error.html", {**said, "here": ""}, answer.status_code)
+        shown = {"title": title, "said": said, "status": status, "back": back}
+        return self.shown("error.html", {**shown, "here": ""}, status)
 
     def _remembered(self, response: Response) -> Response:
         if self.fresh:

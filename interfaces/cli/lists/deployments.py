@@ -1,23 +1,18 @@
-"""``status``, ``list`` and ``search``: what changes nothing."""
+"""``status`` and ``list``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
 
 from core import queries
-from core.records import OURS
-from core.routing import Router
 from interfaces.cli import picture, screen
 from interfaces.cli.following import follow
-from interfaces.cli.running import DONE, opened
-
-_IDS_OF_RECORDS = {"id", OURS}
+from interfaces.cli.running import DONE, looked
 
 
 def status(deployment_id: str, watch: bool, as_json: bool) -> int:
-    with opened() as house:
+    with looked() as house:
         if watch:
             follow(house.services, deployment_id, timeout=None, as_json=as_json)
         seen = queries.deployment(house.services, deployment_id)
@@ -29,7 +24,7 @@ def status(deployment_id: str, watch: bool, as_json: bool) -> int:
 
 
 def list_(alias: str | None, limit: int, as_json: bool) -> int:
-    with opened() as house:
+    with looked() as house:
         deployments = queries.deployments(house.services, alias, limit)
         deletions = [row for row in queries.deletions(house.services, limit) if alias in (None, row["alias"])]
     if as_json:
@@ -40,27 +35,12 @@ def list_(alias: str | None, limit: int, as_json: bool) -> int:
     return DONE
 
 
-def search(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
-    with opened() as house, Router(house.services) as router:
-        found = asdict(router.search(alias, query, user, limit))
-    if as_json:
-        screen.emit(found)
-        return DONE
-    rows = screen.table("SCORE", "ID", "RECORD")
-    for hit in found["results"]:
-        screen.row(rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _words(hit["payload"])))
-    out = screen.console()
-    out.print(rows)
-    out.print(Text(f"{len(found['results'])} results from {found['collection']}", style="dim"))
-    return DONE
-
-
 def _print_deployments(deployments: Sequence[Mapping[str, Any]]) -> None:
     if not deployments:
         screen.console().print(Text("no deployments yet; `rollouts deploy ALIAS` starts one"))
         return
     titles = ("ALIAS", "ID", "STRATEGY", "STATUS", "STEP", "GREEN", "AGE", "ACTOR", "MESSAGE")
-    rows = screen.table(*titles, shrink=("GREEN",))
+    rows = screen.table(*titles, drop=("STRATEGY", "ACTOR", "GREEN", "AGE", "STEP"))
     for seen in deployments:
         age = screen.age(screen.seconds_since(seen["created_at"]))
         state, step = screen.word(seen["status"]), picture.current(seen)
@@ -86,7 +66,3 @@ def _due(row: Mapping[str, Any]) -> str:
         return ""
     left = screen.seconds_until(row["delete_after"])
     return screen.span(left) if left else "now"
-
-
-def _words(payload: Mapping[str, Any]) -> str:
-    return "  ".join(f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS)

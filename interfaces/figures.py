@@ -5,6 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.measures import spans
+
+#: Of experiments and of what they may last.
+days = spans.days
+
 Seen = Mapping[str, Any]
 #: Keeps a number with its unit, and an interval with itself, in one line.
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -35,6 +40,11 @@ class Unit:
         return self.change(treatment - control)
 
 
+def of_unit(name: str) -> Unit:
+    """Of a comparison, which says what its numbers are."""
+    return {"log_ms": _LOG_MS, "seconds": _DURATION, "share": _SHARE}.get(name, _PLAIN)
+
+
 def unit(metric: Seen) -> Unit:
     """Of a metric as the experiment's ``spec`` has it."""
     if metric["kind"] == "quantile":
@@ -62,12 +72,6 @@ def p(value: float | None) -> str:
 
 def count(number: float) -> str:
     return f"{math.ceil(number):,}"
-
-
-def days(number: float) -> str:
-    if number < 1 / 24:
-        return f"{number * 1440:.0f} minutes"
-    return f"{number * 24:.0f} hours" if number < 2 else f"{number:.1f} days" if number < 100 else f"{number:,.0f} days"
 
 
 def interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:

@@ -1,0 +1,15 @@
+"""``experiment list``."""
+
+from core.trials import listing
+from interfaces.cli import findings, screen
+from interfaces.cli.running import DONE, looked
+
+
+def list_(alias: str | None, limit: int, as_json: bool) -> int:
+    with looked() as house:
+        found = listing.experiments(house.services, alias, limit)
+    if as_json:
+        screen.emit({"experiments": found})
+    else:
+        screen.console().print(findings.listed(found))
+    return DONE

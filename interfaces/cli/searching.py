@@ -1,0 +1,33 @@
+"""``search``: what users of an alias find."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from core.records import OURS
+from core.routing import Router
+from interfaces.cli import screen
+from interfaces.cli.running import DONE, opened_or_empty
+
+_IDS_OF_RECORDS = {"id", OURS}
+
+
+def search(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
+    with opened_or_empty() as house, Router(house.services) as router:
+        found = asdict(router.search(alias, query, user, limit))
+    if as_json:
+        screen.emit(found)
+        return DONE
+    rows = screen.table("SCORE", "ID", "RECORD", cut=("RECORD",))
+    for hit in found["results"]:
+        screen.row(rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _words(hit["payload"])))
+    out = screen.console()
+    out.print(rows)
+    out.print(Text(f"{len(found['results'])} results from {found['collection']}", style="dim"))
+    return DONE
+
+
+def _words(payload: Mapping[str, Any]) -> str:
+    return "  ".join(f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS)

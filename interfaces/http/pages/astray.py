@@ -1,0 +1,76 @@
+"""What a browser is answered where no page is, or where one has failed: a page with the way back. Programs get the
+problem document of ``interfaces.http.problems``."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.errors import AppError
+from core.overview.sight import Sight
+from interfaces.http import problems, security
+from interfaces.http.pages.visits import Visit, visit
+
+Handler = Callable[[Request, Exception], Response]
+
+#: First parts of paths at which programs ask, whatever they say that they take.
+_PROGRAMS = ("api", "mcp", "metrics", "livez", "readyz", "live", "static")
+#: Headers that say what can be done about it.
+_KEPT = {"allow", "retry-after", "www-authenticate"}
+_WORDS = {
+    404: ("Not found", "There is no page {path}."),
+    405: ("Not possible", "{path} does not take {method}."),
+    500: ("Failed", "An error nobody foresaw; the log of the web process has it."),
+}
+
+
+def handlers(sight: Sight) -> dict[Any, Handler]:
+    """Those of ``problems``, with a page instead for who reads pages."""
+    return {kind: _for_both(sight, handler) for kind, handler in problems.HANDLERS.items()}
+
+
+def _for_both(sight: Sight, handler: Handler) -> Handler:
+    def answer(request: Request, error: Exception) -> Response:
+        document = handler(request, error)
+        page = _page(request, sight, error, document.status_code) if reads_pages(request) else document
+        page.headers["Vary"] = "Accept"
+        for name in _KEPT & set(document.headers):
+            page.headers[name] = document.headers[name]
+        return page
+
+    return answer
+
+
+def reads_pages(request: Request) -> bool:
+    """Whether a browser shows the answer to a person."""
+    if request.url.path.split("/")[1] in _PROGRAMS:
+        return False
+    return any(one.split(";")[0].strip() == "text/html" for one in request.headers.get("accept", "").split(","))
+
+
+def _page(request: Request, sight: Sight, error: Exception, status: int) -> Response:
+    asks = _visit(request, sight)
+    if isinstance(error, AppError | DBAPIError):
+        return asks.failed(error)
+    known = status if status in _WORDS else 500
+    title, words = _WORDS[known]
+    if isinstance(error, HTTPException) and known != status:
+        title, words = error.detail, error.detail
+    said = words.format(path=request.url.path[:_LONGEST], method=request.method)
+    return asks.told(title, said, status)
+
+
+#: Characters of a path that are repeated.
+_LONGEST = 200
+
+
+def _visit(request: Request, sight: Sight) -> Visit:
+    """With the navigation for who may see it; the database may be what has failed."""
+    seen = sight.look()
+    try:
+        return visit(request, seen, security.allowed(request, "read"))
+    except (AppError, DBAPIError):
+        return visit(request, seen, None)

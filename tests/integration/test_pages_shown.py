@@ -1,0 +1,262 @@
+"""The pages in a real browser, of an installation whose names are as long as names may be: nothing leaves its place, on
+a desk and on a phone, and numbers are as people read them."""
+
+import re
+import shutil
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import sync_playwright
+from starlette.testclient import TestClient
+
+from core import commands, events, queries, tokens
+from core.alerts import Alert, tell
+from core.lifecycle import Event
+from core.models import Deletion
+from core.schedules import sweep
+from core.settings import Settings
+from core.trials import commands as trials
+from interfaces.http import serving
+from interfaces.http.app import make_app
+from tests.contract.test_canary import Users
+from tests.world import World, texts
+
+#: A name of ours whose collections' names are as long as ours may be, and one of somebody else's;
+#: neither has a place to break at.
+OURS, THEIRS = "x" * 110, "y" * 255
+STAGES = [{"percentage": 5, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
+SIZES = {"desk": (1280, 900), "phone": (390, 800)}
+QUERY = 'what\'s <new> in asyncio & "python"?'
+
+
+class Crowded(World):
+    """``docs`` is in a canary with six searches, ``held`` is paused, and one with the longest name was built twice."""
+
+    def __init__(self, folder):
+        super().__init__(folder, f"sqlite:///{folder / 'state.db'}")
+        source = self.write("docs.jsonl", texts(30))
+        asked = {"queries": [QUERY], "min_top_score": 0.01, "min_results": 1}
+        self.declare(OURS, source=source, rebuild="0 2 * * *", validation=asked)
+        self.declare("docs", source=source, canary={"stages": STAGES, "extension": 4.0, "min_searches": 200})
+        self.declare("held", source=source, soak={"seconds": 600, "interval_seconds": 5})
+        for alias in (OURS, OURS, "docs", "held"):
+            self.deploy(alias, reason=f"because of {OURS}")
+            self.run()
+        self.store.create(THEIRS, self.store.schema(self.live(OURS)), {})
+        self.store.point_alias(f"{THEIRS[:-1]}z", THEIRS)
+        sweep.declare(self.services)
+        self.experiment = trials.create(
+            self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
+        )
+        self.clock.move(133.787)
+        self.notice()
+        self.canary = self.deploy("docs", strategy="canary")
+        self.run(until=self.at(self.canary, "shift"))
+        self.shift()
+        self.paused = self.deploy("held")
+        self.run(until=self.at(self.paused, "soak"))
+        commands.wish(self.services, self.paused, Event.PAUSE, actor="anna", reason=OURS)
+        self.run(until=lambda: self.status(self.paused)["status"] == "paused")
+
+    def live(self, alias):
+        return self.store.aliases()[alias]
+
+    def older(self, alias):
+        return next(
+            row["green"] for row in queries.deployments(self.services, alias) if row["green"] != self.live(alias)
+        )
+
+    def notice(self):
+        with self.services.sessions.begin() as session:
+            now = self.services.clock.now(session)
+            tell(session, now, Alert(OURS, "deletion.no_final_backup", OURS, actor="anna"))
+            events.record(session, now, "deployment.live", THEIRS, actor=OURS, alias=OURS, reason=OURS)
+            row = {"due_elapsed": 0.0, "actor": "anna", "created_at": now}
+            session.add(Deletion(collection=THEIRS, alias=OURS, due_at=now, reason=THEIRS, **row))
+
+    def shift(self):
+        """All the looks of a stage, with six searches in each arm."""
+        users = Users(self, searches=6)
+        for number in range(8):
+            if number == 0:
+                self.run(until=lambda: bool(self.step(self.canary, "shift")["progress"]))
+                users.search()
+            knock = self.broker.take_next()
+            if knock is not None:
+                self.turn(knock)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    made = Crowded(tmp_path_factory.mktemp("crowded"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def browser(crowded):
+    with ExitStack() as stack:
+        settings = Settings(_env_file=None)
+        door = stack.enter_context(serving.bound(crowded.services, settings, "127.0.0.1", 0))
+        stack.enter_context(serving.beside(make_app(crowded.services, settings), door))
+        chromium = stack.enter_context(sync_playwright()).chromium
+        made = chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        stack.callback(made.close)
+        context = made.new_context(base_url=serving.url(door), java_script_enabled=True)
+        yield context.new_page()
+
+
+def pages(crowded):
+    rows = queries.deployments(crowded.services, limit=100)
+    return {
+        "home": "/",
+        "index": f"/indexes/{OURS}",
+        "theirs": f"/indexes/{THEIRS[:-1]}z",
+        "compare": f"/indexes/{OURS}/compare?one=1&other=2",
+        "deployments": "/deployments",
+        **{f"deployment-{row['alias'][:5]}-{row['status']}": f"/deployments/{row['id']}" for row in rows},
+        "experiments": "/experiments",
+        "experiment": f"/experiments/{crowded.experiment}",
+        "schedules": "/schedules",
+        "backups": "/backups",
+        "alerts": "/alerts",
+        "events": "/events",
+        "login": "/login",
+        "nowhere": f"/{OURS}",
+    }
+
+
+#: What is wider than its place: the page, a table within its frame, or a word within its cell.
+OUTSIDE = """() => {
+  const wide = document.documentElement.clientWidth, found = []
+  const told = one => `${one.tagName} ${one.className}: ${one.textContent.trim().slice(0, 30)}`
+  if (document.documentElement.scrollWidth > wide) found.push(`page ${document.documentElement.scrollWidth}`)
+  for (const one of document.querySelectorAll('.scroll:not(figure)'))
+    if (one.scrollWidth > one.clientWidth + 1) found.push(`table: ${told(one)}`)
+  for (const one of document.querySelectorAll('main *, header *'))
+    if (one.getBoundingClientRect().right > wide + 1 && !one.closest('figure, thead, .hidden, .skip'))
+      found.push(told(one))
+  for (const one of document.querySelectorAll('td, dd, h1, .tile, .note, .steps > li > *, .head p, code, summary'))
+    if (one.clientWidth && one.scrollWidth > one.clientWidth + 2) found.push(`within ${told(one)}`)
+  return found.slice(0, 5)
+}"""
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["closed", "opened"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_no_name_breaks_a_page(crowded, browser, size, opened):
+    """With every form closed, and with every form open."""
+    width, height = SIZES[size]
+    browser.set_viewport_size({"width": width, "height": height})
+    found = {}
+    for name, path in pages(crowded).items():
+        browser.goto(path)
+        browser.evaluate(f"document.querySelectorAll('details').forEach(one => one.open = {str(opened).lower()})")
+        found[name] = browser.evaluate(OUTSIDE)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_no_page_shows_raw_numbers_or_escapes(crowded, browser):
+    raw = re.compile(
+        r"\d\.\d{5,}|\\u[0-9a-fA-F]{4}|&#\d+;|\d\.\d+e[-+]?\d+|\bNone\b(?! yet)|\bTrue\b|\bundefined\b|[{\[]['\"]"
+    )
+    found = {}
+    for name, path in pages(crowded).items():
+        browser.goto(path)
+        browser.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        found[name] = raw.findall(browser.locator("main").inner_text())
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_the_bar_of_a_canary_is_as_full_as_its_evidence(crowded, browser):
+    browser.goto(f"/deployments/{crowded.canary}")
+    bar = browser.locator("#d-steps li[aria-current] progress")
+    assert (bar.get_attribute("value"), bar.get_attribute("max")) == ("6", "200")
+    step = browser.locator("#d-steps li[aria-current]").inner_text()
+    assert "6 of 200 searches" in step
+    assert "100 %" not in step.replace("\N{NO-BREAK SPACE}", " ")
+    browser.goto("/")
+    assert "6 of 200 searches" in browser.locator("#home").inner_text()
+
+
+def test_a_pause_has_no_end_that_anybody_knows(crowded, browser):
+    browser.goto(f"/deployments/{crowded.paused}")
+    shown = browser.locator("main").inner_text()
+    assert "paused" in shown
+    assert "Ends between" not in shown
+    assert "≈" not in shown
+    browser.goto(f"/deployments/{crowded.canary}")
+    assert "Ends between" in browser.locator("main").inner_text()
+
+
+def test_declared_queries_stand_as_they_were_written(crowded, browser):
+    browser.goto(f"/indexes/{OURS}")
+    assert QUERY in browser.locator("main").inner_text()
+
+
+def test_an_experiment_tells_its_time_in_units_of_people(crowded, browser):
+    browser.goto(f"/experiments/{crowded.experiment}")
+    shown = browser.locator(".head").inner_text()
+    assert re.search(r"\d+ minutes of at least 3 days", shown)
+
+
+# --- astray -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(crowded):
+    return TestClient(
+        make_app(crowded.services, Settings(_env_file=None)), base_url="http://localhost", client=("127.0.0.1", 1)
+    )
+
+
+def test_a_browser_at_an_unknown_path_gets_a_page_with_the_way_back(browser):
+    answer = browser.goto("/nosuch/page")
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page /nosuch/page" in browser.locator("main").inner_text()
+    assert browser.locator("nav a").count() > 5
+    browser.locator("nav a", has_text="Deployments").click()
+    assert browser.url.endswith("/deployments")
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/nosuch", "*/*"),
+        ("/nosuch", "application/json"),
+        ("/nosuch", ""),
+        ("/api/v1/nosuch", "text/html"),
+        ("/api/nosuch", "text/html"),
+        ("/static/nosuch.js", "text/html"),
+    ],
+)
+def test_a_program_gets_a_problem_document(client, path, accept):
+    answer = client.get(path, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["status"] == 404
+
+
+def test_what_a_page_does_not_take_is_a_page_too(client):
+    answer = client.request("PUT", "/deployments", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "text/html; charset=utf-8")
+    assert "/deployments does not take PUT" in answer.text
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_hostile_paths_are_words_and_end_somewhere(client):
+    answer = client.get("/<script>alert(1)</script>" + "x" * 5000, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "<script>alert" not in answer.text
+    assert len(answer.text) < 10_000
+
+
+def test_who_is_not_known_sees_no_navigation(tmp_path, sqlite_url):
+    made = World(tmp_path, sqlite_url)
+    tokens.create(made.services, "ci", ["read"], actor="anna")
+    app = make_app(made.services, Settings(_env_file=None))
+    stranger = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    answer = stranger.get("/nosuch", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "<nav" not in answer.text
+    made.close()
