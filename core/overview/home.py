@@ -1,6 +1,7 @@
 """Every index with what is asked first: does it serve, since when, what goes on, does somebody have to act?"""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -16,6 +17,7 @@ from core.overview.sight import Seen
 from core.queries import iso
 from core.retention import OPEN
 from core.schedule_rows import Schedule
+from core.schedules.declared import overlaid
 from core.services import Services
 from core.shown import indexes as shown
 
@@ -39,7 +41,7 @@ def home(services: Services, seen: Seen) -> shown.Home:
     """Indexes that need somebody first, then those that move, then the rest by name."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        known = _Known(session)
+        known = _Known(session, seen, now)
         meant = _meant(session)
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
@@ -60,11 +62,11 @@ def one(services: Services, alias: str, seen: Seen) -> shown.Index:
 class _Known:
     """Rows of all indexes by alias, one query for each kind."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, seen: Seen, now: datetime) -> None:
         self.versions = _versions(session)
         self.running = {row.alias: row for row in _running(session)}
         self.last = {row.alias: row for row in _last(session)}
-        self.schedules = _grouped(session.scalars(select(Schedule)))
+        self.schedules = _grouped(overlaid(session.scalars(select(Schedule)), seen.declared, now))
         self.conditions = _grouped(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
         running = Experiment.status == ExperimentStatus.RUNNING
         self.experiments = {row.route: row for row in session.scalars(select(Experiment).where(running))}

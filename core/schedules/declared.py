@@ -1,6 +1,6 @@
 """What the index file says of schedules, beside what the rows know of them; nothing is written here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from core import cron
@@ -21,6 +21,14 @@ def news(indexes: Mapping[str, IndexSpec], known: Mapping[Key, Said]) -> dict[Ke
         return {}
     said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in NAMES}
     return {key: said.get(key) for key in sorted({*said, *known}) if said.get(key) != known.get(key)}
+
+
+def overlaid(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
+    """The rows as they will be after the next sweep, by alias and action."""
+    found = {(row.alias, row.action): row for row in rows}
+    told = news(indexes, {key: row.declared for key, row in found.items()})
+    found |= {key: as_declared(found.get(key), key, said, now) for key, said in told.items()}
+    return [found[key] for key in sorted(found)]
 
 
 def as_declared(row: Schedule | None, key: Key, wanted: Said, now: datetime) -> Schedule:

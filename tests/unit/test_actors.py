@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from core import adoption, backups, collecting, commands, deliveries, keeping, rebuilding
+from core import adoption, collecting, commands, deliveries, keeping, rebuilding
+from core.backups import commands as backups
 from core.schedules import commands as schedules
 from core.trials import commands as trials
 from interfaces.cli import main
