@@ -1,6 +1,7 @@
 """Every index with what is asked first: does it serve, since when, what goes on, does somebody have to act?"""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from core.overview import acts
 from core.overview.sight import Seen
 from core.retention import OPEN
 from core.schedule_rows import Schedule
+from core.schedules.declared import overlaid
 from core.services import Services
 from core.shown import indexes as shown
 from core.shown.deployments import Announced
@@ -46,7 +48,7 @@ def home(services: Services, seen: Seen) -> shown.Home:
     """Indexes that need somebody first, then those that move, then the rest by name."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        known = _Known(session, Rules(seen.declared, services.store.embedded))
+        known = _Known(session, Rules(seen.declared, services.store.embedded), now)
         meant = _meant(session)
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
@@ -67,11 +69,11 @@ def one(services: Services, alias: str, seen: Seen) -> shown.Index:
 class _Known:
     """Rows of all indexes by alias, one query for each kind."""
 
-    def __init__(self, session: Session, rules: Rules) -> None:
+    def __init__(self, session: Session, rules: Rules, now: datetime) -> None:
         self.versions = _versions(session)
         self.running = {row.alias: row for row in _running(session)}
         self.last = {row.alias: row for row in _last(session)}
-        self.schedules = _grouped(session.scalars(select(Schedule)))
+        self.schedules = _grouped(overlaid(session.scalars(select(Schedule)), rules.declared, now))
         self.conditions = _grouped(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
         running = Experiment.status == ExperimentStatus.RUNNING
         self.experiments = {row.route: row for row in session.scalars(select(Experiment).where(running))}

@@ -17,7 +17,7 @@ from core.overview.run import busy
 from core.overview.sight import Seen
 from core.quoting import quoted
 from core.schedule_rows import Schedule, ScheduleRun
-from core.schedules.declared import of_row
+from core.schedules.declared import of_row, overlaid
 from core.services import Services
 from core.times import iso
 
@@ -159,10 +159,10 @@ def index(services: Services, alias: str, seen: Seen) -> Shown:
 # --- schedules ----------------------------------------------------------------------------------------------------
 
 
-def schedules(services: Services) -> list[Shown]:
+def schedules(services: Services, seen: Seen) -> list[Shown]:
     """Every schedule with its latest run, in two queries; their history is ``core.schedules.queries``'."""
     with services.sessions() as session:
-        rows = session.scalars(select(Schedule).order_by(Schedule.alias, Schedule.action)).all()
+        rows = overlaid(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
         newest = select(func.max(ScheduleRun.id)).group_by(ScheduleRun.schedule_id)
         runs = {run.schedule_id: run for run in session.scalars(select(ScheduleRun).where(ScheduleRun.id.in_(newest)))}
     return [_schedule(row, runs.get(row.id)) for row in rows]

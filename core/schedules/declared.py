@@ -1,6 +1,6 @@
 """What the index file says of schedules, beside what the rows know of them; nothing is written here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,14 @@ def of_row(spec: Said) -> dict[str, Any] | None:
     """What a row says, as this release would have written it: else two releases that run side by side would each take
     the other's rows for something that the index file says anew."""
     return stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+
+
+def overlaid(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
+    """The rows as they will be after the next sweep, by alias and action."""
+    found = {(row.alias, row.action): row for row in rows}
+    told = news(indexes, {key: row.declared for key, row in found.items()})
+    found |= {key: as_declared(found.get(key), key, said, now) for key, said in told.items()}
+    return [found[key] for key in sorted(found)]
 
 
 def as_declared(row: Schedule | None, key: Key, wanted: Said, now: datetime) -> Schedule:

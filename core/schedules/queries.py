@@ -19,12 +19,8 @@ def schedules(services: Services, alias: str | None = None, limit: int = 5) -> l
     What the index file has said since the last sweep is told as that sweep will take it over; nothing is written."""
     indexes = services.indexes()
     with services.sessions() as session:
-        rows = {(row.alias, row.action): row for row in session.scalars(select(Schedule))}
-        news = declared.news(indexes, {key: row.declared for key, row in rows.items()})
-        if news:
-            now = services.clock.now(session)
-            rows |= {key: declared.as_declared(rows.get(key), key, said, now) for key, said in news.items()}
-        return [_schedule(session, rows[key], limit) for key in sorted(rows) if alias in (None, key[0])]
+        rows = declared.overlaid(session.scalars(select(Schedule)), indexes, services.clock.now(session))
+        return [_schedule(session, row, limit) for row in rows if alias in (None, row.alias)]
 
 
 def run(services: Services, run_id: int) -> shown.Run:

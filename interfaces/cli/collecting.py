@@ -13,7 +13,7 @@ _DROP = ("POINTS", "DEPLOYMENT", "BACKUP", "RUN", "DELETION")
 
 
 def gc(dry_run: bool, orphans: bool, reason: str, as_json: bool) -> int:
-    with looked(store=True) if dry_run else opened(needs="rows") as house:
+    with looked(store=True) if dry_run else opened(needs="store") as house:
         answer = collecting.collect(house.services, actor=actor(), reason=reason, dry_run=dry_run, orphans=orphans)
     if as_json:
         screen.emit(answer)

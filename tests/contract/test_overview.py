@@ -184,6 +184,6 @@ def test_postgresql_is_asked_the_same(tmp_path, postgres_url):
     assert lists.history(world.services, "docs", "live")["total"] == 1
     assert lists.audit(world.services, "docs")["events"]
     assert lists.alerts(world.services)["notices"]
-    assert lists.schedules(world.services) == []
+    assert lists.schedules(world.services, seen_by(world)) == []
     assert lists.stamp(world.services) == lists.stamp(world.services)
     world.close()

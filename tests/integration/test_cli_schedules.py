@@ -41,6 +41,7 @@ def test_the_list_has_what_the_index_file_says_before_anything_runs(shell):
 
 
 def test_nothing_declared_is_said(tmp_path):
+    declare(tmp_path)
     shell = Shell(tmp_path)
     assert shell.json("schedule", "list") == {"schedules": []}
     assert "no schedules" in shell("schedule", "list").stdout
@@ -107,5 +108,5 @@ def test_a_running_process_does_what_was_asked_for_and_then_finds_nothing_to_do(
 
 def test_the_doctor_names_schedules_that_failed(shell):
     assert "schedule docs rebuild" not in shell("doctor").stdout  # no database yet
-    the_schedule(shell)
+    shell("schedule", "resume", "docs")
     assert "schedule docs rebuild" in shell("doctor").stdout

@@ -87,7 +87,7 @@ def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path):
 def test_a_database_that_cannot_be_made_is_told_as_before(tmp_path):
     (tmp_path / "state.db").mkdir()
     engine = open_engine(f"sqlite:///{tmp_path}/state.db")
-    with pytest.raises(Exception, match="did not answer"):
+    with pytest.raises(Exception, match="cannot be opened"):
         migrate(engine)
     engine.dispose()
 

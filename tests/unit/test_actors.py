@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from core import adoption, backups, collecting, commands, deliveries, keeping, rebuilding
+from core import adoption, collecting, commands, deliveries, keeping, rebuilding
+from core.backups import commands as backups
 from core.schedules import commands as schedules
 from core.trials import commands as trials
 from interfaces.cli import main
@@ -54,9 +55,7 @@ def test_a_verb_that_changes_something_takes_a_reason(verb):
 def functions(module):
     if inspect.isfunction(module):
         return [module]
-    names = {*vars(module), *getattr(module, "__all__", ())}
-    every = [getattr(module, name) for name in sorted(names) if not name.startswith("_")]
-    return [one for one in every if inspect.isfunction(one)]
+    return [one for name, one in vars(module).items() if inspect.isfunction(one) and not name.startswith("_")]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

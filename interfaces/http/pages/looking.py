@@ -99,7 +99,7 @@ def experiment(visit: Visit) -> Shown:
 
 
 def schedules(visit: Visit) -> Shown:
-    return {"title": "Schedules", "here": "/schedules", "rows": lists.schedules(visit.services)}
+    return {"title": "Schedules", "here": "/schedules", "rows": lists.schedules(visit.services, visit.seen)}
 
 
 def backed_up(visit: Visit) -> Shown:
