@@ -28,7 +28,7 @@ from adapters.qdrant_search import asked
 from core.defaults import CALL_SECONDS
 from core.errors import Busy, Refused, Unavailable
 from core.kinds import by_name, describe, kind_of
-from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
+from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, ServerText, Snapshot
 from core.schema import vector_kind, vector_names, vector_params
 
 _MEMORY = ":memory:"
@@ -400,6 +400,8 @@ def _misfit(schema: Schema, name: str, vector: QueryVector) -> str:
     words."""
     if name not in vector_names(schema):
         return f"there is no vector {name or 'without a name'}"
+    if isinstance(vector, ServerText):
+        return f"vector {name} is to be made by the server, and the embedded Qdrant makes none"
     params = vector_params(schema, name)
     kind = kind_of(params)
     if kind.fits(params, vector):

@@ -10,7 +10,7 @@ from qdrant_client import grpc as pb
 from qdrant_client.conversions.conversion import grpc_to_payload
 
 from adapters.qdrant_points import OneVector, checked
-from core.ports import FloatArray, Point, PointId
+from core.ports import FloatArray, Point, PointId, ServerText
 from core.quoting import quoted
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
@@ -74,6 +74,9 @@ def decoded(point: Any) -> Point:
 
 
 def _vector(vector: OneVector) -> Any:
+    if isinstance(vector, ServerText):
+        options = {key: _value(value) for key, value in vector.options.items()}
+        return pb.Vector(document=pb.Document(text=vector.text, model=vector.model, options=options))
     if isinstance(vector, dict):
         return pb.Vector(sparse=pb.SparseVector(**vector))
     if vector.ndim == 2:
@@ -99,7 +102,7 @@ def _value(value: Any) -> Any:
     raise TypeError(f"{quoted(value)} is not JSON")
 
 
-def _array(vector: Any) -> OneVector:
+def _array(vector: Any) -> FloatArray | dict[str, Any]:
     """Servers say a vector in one of two ways: by its kind, or flat with its indices or its number of rows beside."""
     kind = vector.WhichOneof("vector")
     if kind == "sparse":

@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from core.errors import Refused
-from core.ports import FloatArray, Point, Vector
+from core.ports import FloatArray, Point, ServerText, Vector
 
 #: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
 MOST_POINTS, MOST_BYTES = 256, 8_000_000
 
 Item = TypeVar("Item")
-#: float32[size], float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``.
-OneVector = FloatArray | dict[str, Any]
+#: float32[size], float32[rows, size] of a multivector, a sparse vector's ``indices`` and ``values``, or the text that
+#: the server makes one of.
+OneVector = FloatArray | dict[str, Any] | ServerText
 
 
 def checked(point: Point) -> OneVector | dict[str, OneVector]:
@@ -31,8 +32,8 @@ def to_json(point: Point) -> dict[str, Any]:
     integers is read as a sparse vector by the server (measured on 1.16.3).
     """
     vectors = checked(point)
-    plain = {name: _plain(one) for name, one in vectors.items()} if isinstance(vectors, dict) else _plain(vectors)
-    return {"id": point.id, "vector": plain, "payload": point.payload}
+    found = {name: plain(one) for name, one in vectors.items()} if isinstance(vectors, dict) else plain(vectors)
+    return {"id": point.id, "vector": found, "payload": point.payload}
 
 
 def to_bytes(point: Point) -> bytes:
@@ -77,6 +78,8 @@ def _where(point: Point, name: str) -> str:
 def one_vector(where: str, vector: Any) -> OneVector:
     """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of
     finite numbers."""
+    if isinstance(vector, ServerText):
+        return vector
     if isinstance(vector, Mapping):
         if set(vector) != {"indices", "values"}:
             raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")
@@ -97,7 +100,9 @@ def numbers(where: str, vector: Any) -> FloatArray:
     return array
 
 
-def _plain(vector: OneVector) -> Any:
+def plain(vector: OneVector) -> Any:
+    if isinstance(vector, ServerText):
+        return {"text": vector.text, "model": vector.model, "options": dict(vector.options)}
     return vector if isinstance(vector, dict) else vector.tolist()
 
 

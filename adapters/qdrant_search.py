@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.qdrant_points import one_vector
+from adapters.qdrant_points import one_vector, plain
 from core.ports import Hit, QueryVector
 
 
@@ -33,8 +33,7 @@ def question(
 
 def asked(vector: QueryVector) -> Any:
     """The vector as JSON. Raises Refused for what is none."""
-    checked = one_vector("the query's vector", vector)
-    return checked if isinstance(checked, dict) else checked.tolist()
+    return plain(one_vector("the query's vector", vector))
 
 
 def hits(found: list[dict[str, Any]]) -> list[Hit]:

@@ -50,7 +50,7 @@ def adopt(
     theirs(old, found)
     stamp, facts = Stamp.of(old), dict(old.get(FACTS) or {})
     declared = services.indexes().get(alias)
-    embedding = declared.embedding if declared and stamp is None else None
+    embedding = next(iter(declared.models), None) if declared and stamp is None else None
     with services.sessions() as session:
         _check_not_ours(session, alias, found, gains=embedding is not None)
     if stamp is None:

@@ -4,14 +4,15 @@ Everything behind it knows records only: they are checked, counted, embedded, ta
 chunk is the document with one field cut down to a piece of it, and with ``chunk``, which says whose piece it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from core.index_file import ChunkSpec, EmbeddingSpec, template_fields
+from core.makers import Maker
 from core.naming import chunk_id
 from core.ports import Cursor, Embedder, Row, Source
-from core.records import RecordRules, brings_vector
+from core.records import RecordRules, brought_names
 
 #: The field that says of a chunk: document, number (from 0), of, start and end (characters of the field).
 FIELD = "chunk"
@@ -20,13 +21,27 @@ _LONGEST = 1_000_000
 _NO_RULES = RecordRules(dense={})
 
 
-def chunked(
-    source: Source, embedding: EmbeddingSpec | None, embedder: Embedder | None, rules: RecordRules = _NO_RULES
-) -> Source:
-    """The source's chunks where the index asks for them. Of a collection the points stay as they are."""
-    if embedding is None or embedder is None or embedding.chunk is None or source.collection is not None:
+def chunked(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES) -> Source:
+    """The source's chunks where the index asks for them. Of a collection the points stay as they are.
+
+    Chunks fit the model that reads least."""
+    cutting = [
+        (maker.by.embedding, maker.embedder)
+        for maker in makers.values()
+        if maker.by.embedding is not None and maker.by.embedding.chunk is not None
+    ]
+    if not cutting or source.collection is not None:
         return source
+    embedding, embedder = min(cutting, key=_reads)
+    assert embedder is not None
+    assert embedding.chunk is not None
     return ChunkedSource(source, embedding, embedding.chunk, embedder, rules)
+
+
+def _reads(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
+    embedder = one[1]
+    reads = embedder.reads if embedder is not None else None
+    return float("inf") if reads is None else reads
 
 
 class ChunkedSource:
@@ -75,9 +90,12 @@ class ChunkedSource:
     def _chunks(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Where, fields and problem of each. A row that is no good document stays as it is, for the record's rules to
         say why; one that brings its vector, because nothing of it is embedded."""
-        fields = row.fields
-        if fields is None or not self._is_document(fields) or brings_vector(row, self._rules):
+        fields, given = row.fields, brought_names(row, self._rules)
+        if fields is None or not self._is_document(fields) or (given and given >= self._rules.templates.keys()):
             return [(row.where, fields, row.problem)]
+        if given:
+            told = ", ".join(name or "unnamed" for name in sorted(given))
+            return [(row.where, None, f"brings vectors ({told}) of the whole document, which no chunk can have")]
         if FIELD in fields:
             return [(row.where, None, f"has a field {FIELD!r} of its own; embedding.chunk needs that name")]
         text = fields[self._field]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.late import Library
-from core.ports import FloatArray, QueryVector, Vector
+from core.ports import FloatArray, QueryVector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -232,8 +232,10 @@ def kind_of(params: Params) -> Kind:
     return KINDS["multi" if params.get("multivector_config") else "dense"]
 
 
-def by_name(vector: Vector) -> dict[str, Any]:
-    """A point's vectors by name, ``""`` that of the unnamed one."""
+def by_name(vector: Any) -> dict[str, Any]:
+    """A point's vectors by name, ``""`` that of the unnamed one; nothing for None."""
+    if vector is None:
+        return {}
     return dict(vector) if isinstance(vector, Mapping) else {"": vector}
 
 

@@ -19,7 +19,16 @@ from core.services import Services
 from core.stamps import read_stamp
 
 #: The parts of an index's settings that decide what is in a collection.
-_DECISIVE = ("id_field", "embedding", "vector_field", "collection", "on_bad_record", "max_bad_records")
+_DECISIVE = (
+    "id_field",
+    "embedding",
+    "vectors",
+    "chunk",
+    "vector_field",
+    "collection",
+    "on_bad_record",
+    "max_bad_records",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,7 @@ def _whole(services: Services, collection: str, filled: State) -> bool:
 def _same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
     """Looked at last: it loads the model."""
     stamp = read_stamp(services.store, collection)
-    return stamp is not None and stamp.identity == (
-        services.embedder(spec.embedding).identity if spec.embedding else None
-    )
+    if stamp is None:
+        return False
+    made = sorted(by.identity for by in stamp.made.values() if by.embedding is not None)
+    return made == sorted(services.embedder(model).identity for model in spec.models)

@@ -1,12 +1,13 @@
 """From a source's row to what is written: every rule a record must keep, and the payload it becomes.
 
-A record is an object of finite JSON with a unique ``id``, and either a vector that fits the
-collection or every field the text template names. A vector is looked for in one field, and taken
-for one if it can be nothing else: a list of numbers, or an object of the collection's vector names.
-What it is not is payload. A point's payload is never looked into. What breaks a rule becomes a
-``BadRecord`` that says where, which field and why; nothing is repaired in silence. Python's
-``json`` accepts ``NaN`` and ``Infinity``; here they make a bad record, because Qdrant cannot store
-them. Whether an id was seen before is for the reader of the whole source to find out.
+A record is an object of finite JSON with a unique ``id``. For each vector that is made it has every
+field of the text template, or it brings that vector itself; and it brings every vector that the index
+file calls given. Vectors are looked for in one field, and taken for some if it can be nothing else: a
+list of numbers, or an object of the collection's vector names. What it is not is payload. A point's
+payload is never looked into. What breaks a rule becomes a ``BadRecord`` that says where, which field
+and why; nothing is repaired in silence. Python's ``json`` accepts ``NaN`` and ``Infinity``; here they
+make a bad record, because Qdrant cannot store them. Whether an id was seen before is for the reader of
+the whole source to find out.
 """
 
 import hashlib
@@ -14,18 +15,19 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from core.index_file import IndexSpec, template_fields
-from core.kinds import kind_of
+from core.index_file import render_text, template_fields
+from core.kinds import by_name, kind_of
 from core.naming import point_id
 from core.ports import Cursor, FloatArray, Point, PointId, Row, Schema, Vector
 from core.quoting import cut, error_text, quoted
 from core.schema import dense_names, vector_names, vector_params
+from core.vectors import VectorPlan
 
 #: The payload key that is this product's own; what it has written there itself is dropped when it
 #: is read again.
@@ -42,16 +44,18 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``fields`` is the payload: the row without its vector. Either ``text`` waits to be embedded,
-    or ``vector`` is given: float32[size], float32[rows, size] for a multivector, or an object of
-    those by vector name.
+    """``fields`` is the payload: the row without its vectors.
+
+    By vector name (``""`` is the unnamed one): ``texts`` wait to be made into vectors, ``vectors``
+    came with the row: float32[size], float32[rows, size] for a multivector, or ``indices`` and
+    ``values`` of a sparse one.
     """
 
     id: int | str
     point_id: PointId
     fields: dict[str, Any]
-    text: str | None
-    vector: Vector | None
+    texts: Mapping[str, str]
+    vectors: Mapping[str, Any]
     where: str
 
 
@@ -77,22 +81,27 @@ class VectorRule:
 
 @dataclass(frozen=True, slots=True)
 class RecordRules:
-    """What one collection asks of its records; the unnamed vector is ``""``, no template means no embedding."""
+    """What one collection asks of its records, by vector name; the unnamed vector is ``""``.
+
+    ``templates`` are the texts of vectors that are made, ``required`` the names every record brings.
+    """
 
     dense: Mapping[str, VectorRule]
     sparse: frozenset[str] = frozenset()
-    template: str | None = None
+    templates: Mapping[str, str] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
     #: None: no field is looked into for a vector.
     vector_field: str | None = VECTOR
 
     @classmethod
-    def of(cls, spec: IndexSpec, schema: Schema) -> "RecordRules":
+    def of(cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR) -> "RecordRules":
         dense = dense_names(schema)
         return cls(
             dense={name: _vector_rule(vector_params(schema, name)) for name in dense},
             sparse=frozenset(vector_names(schema)) - frozenset(dense),
-            template=spec.embedding.text if spec.embedding else None,
-            vector_field=spec.vector_field,
+            templates=plan.templates,
+            required=plan.given,
+            vector_field=vector_field,
         )
 
     @property
@@ -112,21 +121,24 @@ def parse(row: Row, rules: RecordRules) -> Record | BadRecord:
         return BadRecord(row.where, cut(_printable(bad.field)), _printable(bad.why))
 
 
-def brings_vector(row: Row, rules: RecordRules) -> bool:
-    """Is there a vector in the row, be it a good one or not?"""
+def brought_names(row: Row, rules: RecordRules) -> set[str]:
+    """Names of the vectors in the row, be they good ones or not."""
     try:
-        return parted(row, rules)[1] is not None
+        given = parted(row, rules)[1]
     except _Bad:
-        return True
+        return set(rules.names)
+    if isinstance(given, Mapping):
+        return set(given)
+    return set() if given is None else {next(iter(rules.dense), "")}
 
 
-def first_size(row: Row, field: str | None) -> int | None:
-    """Numbers of the row's one vector; None where it brings no list of them."""
+def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict[str, Any]:
+    """The row's vectors by name as they stand there, unchecked; a list without a name is the unnamed one's."""
     try:
-        vector = parted(row, RecordRules(dense={}, vector_field=field))[1]
+        given = parted(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[1]
     except _Bad:
-        return None
-    return len(vector) if isinstance(vector, list) else None
+        return {}
+    return by_name(given)
 
 
 def point_row(point: Point, where: str, cursor: Cursor) -> Row:
@@ -156,17 +168,38 @@ def content_hash(identity: str, text: str) -> str:
     return hashlib.blake2b(f"{identity}\0{text}".encode(), digest_size=16).hexdigest()
 
 
-def payload(record: Record, content: str | None, ordinal: int) -> dict[str, Any]:
+def payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str, Any]:
     """What is stored with the point: the record's fields and our own mark.
 
-    ``content`` is the ``content_hash`` of an embedded text, None for a given vector; ``ordinal`` is the record's number
-    in the source. An integer id beyond int64 is left out of the payload: there the point id is the record id.
+    ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the record's
+    number in the source. An integer id beyond int64 is left out of the payload: there the point id
+    is the record id.
     """
     stored = dict(record.fields)
     if record.id == stored.get("id") and isinstance(record.id, int) and record.id >= _INT64:
         del stored["id"]
-    stored[OURS] = {"n": ordinal} if content is None else {"n": ordinal, "hash": content}
+    stored[OURS] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
     return stored
+
+
+def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, str]:
+    """The content hash of each made vector of a stored point, by vector name.
+
+    Points written by a release that knew one made vector only have one hash: it is that of the
+    vector named ``embedded``.
+    """
+    found = mark(payload).get("hash")
+    if isinstance(found, str):
+        return {embedded: found}
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
+    """Vectors by name as a point has them: the unnamed one alone stands without a name."""
+    if vectors.keys() == {""}:
+        alone: Vector = vectors[""]
+        return alone
+    return vectors
 
 
 def _printable(text: str) -> str:
@@ -188,13 +221,28 @@ def _record(row: Row, rules: RecordRules) -> Record:
         raise _Bad(OURS, "is a payload key of this program; call the field something else")
     record_id = _id(fields) if row.point_id is None else row.point_id
     _must_be_storable(fields)
-    bare = row.point_id is not None
-    if bare and given is None and rules.template is None:
-        given = {}  # a point need not have a vector
-    vector = None if given is None else _vector(rules.vector_field or VECTOR, given, rules, bare=bare)
-    text = None if vector is not None else _text({**row.fields, **fields}, rules)
+    path, bare = rules.vector_field or VECTOR, row.point_id is not None
+    vectors = {} if given is None else _given_vectors(path, given, rules, bare=bare)
+    for name in sorted(rules.required - vectors.keys()):
+        raise _Bad(*_missing_vector(path, name, fields, rules))
+    texts = {
+        name: _text({**row.fields, **fields}, template)
+        for name, template in rules.templates.items()
+        if name not in vectors
+    }
     own = row.point_id if row.point_id is not None else point_id(record_id)
-    return Record(record_id, own, fields, text, vector, row.where)
+    return Record(record_id, own, fields, texts, vectors, row.where)
+
+
+def _missing_vector(path: str, name: str, fields: Mapping[str, Any], rules: RecordRules) -> tuple[str, str]:
+    if not rules.templates and len(rules.required) == 1:
+        there = f"is {quoted(fields[path])}" if path in fields else "missing"
+        wanted = f"a list of numbers or an object of {_names(rules)}"
+        return path, f"{there}; expected {wanted}, for the index declares no embedding.model"
+    return (
+        f"{path}.{name}" if name else path,
+        "missing: the index file says that every record brings it; say `optional` where some may lack it",
+    )
 
 
 def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
@@ -260,38 +308,31 @@ def _id(fields: Mapping[str, Any]) -> int | str:
     return value
 
 
-def _text(fields: Mapping[str, Any], rules: RecordRules) -> str:
-    if rules.template is None:
-        field, wanted = rules.vector_field or VECTOR, f"a list of numbers or an object of {_names(rules)}"
-        there = f"is {reprlib.repr(fields[field])}" if field in fields else "missing"
-        raise _Bad(field, f"{there}; expected {wanted}, for the index declares no embedding.model")
-    names = template_fields(rules.template)
+def _text(fields: Mapping[str, Any], template: str) -> str:
+    names = template_fields(template)
     for name in names:
         if fields.get(name) is None:
-            raise _Bad(name, f"missing; the text template {quoted(rules.template)} needs it")
-    text = rules.template.format_map({name: str(fields[name]) for name in names})
-    if not text.strip():
-        raise _Bad(", ".join(names), f"empty; the text template {quoted(rules.template)} gives no text to embed")
+            raise _Bad(name, f"missing; the text template {quoted(template)} needs it")
+    text = render_text(template, fields)
+    if text is None:
+        raise _Bad(", ".join(names), f"empty; the text template {quoted(template)} gives no text to embed")
     return text
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------
 
 
-def _vector(path: str, given: Any, rules: RecordRules, *, bare: bool) -> Vector:
-    """``bare``: it comes from a collection, where a point may have no vector at all."""
+def _given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
+    """By vector name; empty where the record brings none. ``bare``: it comes from a collection, where a point may have
+    no vector at all."""
     if isinstance(given, Mapping):
-        return {} if bare and not given else _named(path, given, rules)
+        if not given and not bare:
+            raise _Bad(path, f"is empty; expected some of {_names(rules)}")
+        return {name: _one(f"{path}.{name}", name, value, rules) for name, value in given.items()}
     if len(rules.dense) != 1:
         raise _Bad(path, f"names no vector; expected an object with some of {_names(rules)}")
     (name, rule), *_ = rules.dense.items()
-    dense = _dense(path, given, rule)
-    return {name: dense} if name else dense
-
-
-def _named(path: str, given: Mapping[str, Any], rules: RecordRules) -> Vector:
-    fitting = {name: _one(f"{path}.{name}", name, value, rules) for name, value in given.items()}
-    return fitting[""] if fitting.keys() == {""} else fitting
+    return {name: _dense(path, given, rule)}
 
 
 def _one(path: str, name: str, value: Any, rules: RecordRules) -> Any:

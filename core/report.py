@@ -66,6 +66,7 @@ def _with_payload(gate: GateContext, collection: str, hits: list[Hit]) -> list[S
 
 
 def _told(gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]) -> State:
-    names = template_fields(gate.spec.embedding.text) if gate.spec.embedding else ()
+    templates = gate.plan.templates.values()
+    names = dict.fromkeys(name for text in templates for name in template_fields(text))
     text = " ".join(str(payload[name]) for name in names if name in payload)
     return {"id": id, "record": payload.get("id", id), "score": score, "text": " ".join(text.split())[:_LONGEST]}

@@ -5,8 +5,9 @@ compared both ways, because there a setting nobody asked for changes what a sear
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.errors import Refused
@@ -183,46 +184,75 @@ def _word(value: Any) -> str:
 # --- declaring --------------------------------------------------------------------------------------------------
 
 
-def declared(blue: Schema | None, spec: "CollectionSpec", vector: str, size: int) -> Schema:
-    """Blue's schema with the index file's settings and a vector of ``size`` numbers; without blue, those alone.
+@dataclass(frozen=True, slots=True)
+class NewVectors:
+    """What the vectors of a collection are to be, by name; ``""`` is the unnamed one.
 
-    ``size`` 0 leaves the vectors alone: a collection may have sparse ones only. Raises Refused if blue has no dense
-    vector of that name: searches that name another would fail after the switch.
+    ``sizes``: numbers of each vector that a model makes. ``server_made``: sparse ones that the
+    server makes. ``shapes``: the settings of further vectors that the live collection lacks, as
+    Qdrant spells them. ``dropped``: names that are no longer there.
     """
-    schema = deepcopy(blue) if blue else _new(vector, size)
-    params = _resized(schema, spec, vector, size) if size else {}
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    server_made: frozenset[str] = frozenset()
+    shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+
+
+def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Schema:
+    """Blue's schema with the index file's settings and the vectors of ``new``; without blue, those alone.
+
+    The vector settings of the index file are those of the vectors that a model makes. Raises Refused
+    where a name is sparse on one side and dense on the other.
+    """
+    schema = deepcopy(blue) if blue else {"params": {}}
+    dense = {name: one for name, one in _dense(schema).items() if name not in new.dropped}
+    sparse = {name: one for name, one in _sparse(schema).items() if name not in new.dropped}
+    _check_kinds(new, dense, sparse)
+    for name, size in new.sizes.items():
+        dense.setdefault(name, {"distance": "Cosine"})
+        dense[name] |= {"size": size, **_given(spec, _VECTOR)}
+    for name in new.server_made:
+        sparse[name] = {**sparse.get(name, {}), "modifier": "idf"}
+    for name, shape in new.shapes.items():
+        (dense if "size" in shape else sparse).setdefault(name, dict(shape))
+    _set_vectors(schema["params"], dense, sparse)
     schema["params"] |= _given(spec, _PARAMS)
-    _lay_over(schema, params, "hnsw_config", spec.hnsw)
-    _lay_over(schema, params, "quantization_config", spec.quantization)
+    made = [dense[name] for name in new.sizes]
+    _lay_over(schema, made, "hnsw_config", spec.hnsw)
+    _lay_over(schema, made, "quantization_config", spec.quantization)
     schema["payload_schema"] = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
     return schema
 
 
-def _resized(schema: Schema, spec: "CollectionSpec", vector: str, size: int) -> dict[str, Any]:
-    params = _dense(schema).get(vector)
-    if params is None:
-        names = _list(_dense(schema))
-        raise Refused(f"the live collection has no vector {_called(vector)}: embedding.vector may be {names}")
-    params |= {"size": size, **_given(spec, _VECTOR)}
-    return params
+def _check_kinds(new: NewVectors, dense: Mapping[str, Any], sparse: Mapping[str, Any]) -> None:
+    for name in new.sizes:
+        if name in sparse:
+            raise Refused(f"vector {_called(name)} is sparse in the live collection, and a model makes a dense one")
+    for name in new.server_made:
+        if name in dense or not name:
+            raise Refused(f"vector {_called(name)} is dense, and the server makes a sparse one; give it another name")
 
 
-def _new(vector: str, size: int) -> Schema:
-    params = {"size": size, "distance": "Cosine"}
-    return {"params": {"vectors": {vector: params} if vector else params}}
+def _set_vectors(params: dict[str, Any], dense: dict[str, Any], sparse: dict[str, Any]) -> None:
+    """An unnamed vector alone stands without a name, as servers of every version take it."""
+    params["vectors"] = dense[""] if dense.keys() == {""} else dense
+    if sparse or params.get("sparse_vectors"):
+        params["sparse_vectors"] = sparse
 
 
 def _given(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
 
 
-def _lay_over(schema: Schema, params: dict[str, Any], section: str, given: dict[str, Any] | None) -> None:
+def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, given: dict[str, Any] | None) -> None:
     """A vector's own section outranks the collection's, so it is the one to change. Empty quantization means none."""
     if given is None:
         return
-    holder = params if params.get(section) else schema
-    merged = {**(holder.get(section) or {}), **given} if section == "hnsw_config" else given
-    holder[section] = merged or None
+    own = [params for params in made if params.get(section)]
+    for holder in own or [schema]:
+        merged = {**(holder.get(section) or {}), **given} if section == "hnsw_config" else given
+        holder[section] = merged or None
 
 
 def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:

@@ -6,11 +6,11 @@ before.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from core.errors import Refused
-from core.index_file import EmbeddingSpec
+from core.index_file import EmbeddingSpec, ServerVectorSpec
 from core.kept import known, stored
 from core.ports import VectorStore
 
@@ -23,9 +23,43 @@ STAMPS_SINCE = (1, 15, 4)
 
 
 @dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What makes one vector: a model (``embedding``) or the Qdrant server (``server``).
+
+    An equal ``identity`` and an equal text prove an equal vector.
+    """
+
+    identity: str
+    embedding: EmbeddingSpec | None = None
+    server: ServerVectorSpec | None = None
+
+    @property
+    def template(self) -> str:
+        spec = self.embedding or self.server
+        assert spec is not None
+        return spec.text
+
+    def as_metadata(self) -> dict[str, Any]:
+        specs = {"embedding": self.embedding, "server": self.server}
+        told = {key: spec.model_dump(mode="json") for key, spec in specs.items() if spec}
+        return {"identity": self.identity, **told}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        embedding, server = content.get("embedding"), content.get("server")
+        return cls(
+            identity=str(content["identity"]),
+            embedding=EmbeddingSpec.model_validate(embedding) if embedding else None,
+            server=ServerVectorSpec.model_validate(server) if server else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
-    """``identity`` is the embedder's (see ``Embedder``); None where vectors came with the records. ``deployment`` is
-    empty for a collection that was adopted."""
+    """``vector`` is the one that searches by text ask, ``embedding`` its model and ``identity`` that embedder's (see
+    ``Embedder``); None where vectors came with the records. ``vectors`` says of every made vector what makes it, by
+    its name; it is empty in stamps of a release that knew one. ``deployment`` is empty for a collection that was
+    adopted."""
 
     deployment: str
     alias: str
@@ -33,6 +67,7 @@ class Stamp:
     vector: str = ""
     embedding: dict[str, Any] | None = None
     identity: str | None = None
+    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_metadata(self) -> dict[str, Any]:
         return {KEY: asdict(self)}
@@ -40,6 +75,15 @@ class Stamp:
     @property
     def spec(self) -> EmbeddingSpec | None:
         return stored(EmbeddingSpec, self.embedding) if self.embedding else None
+
+    @property
+    def made(self) -> dict[str, MadeBy]:
+        """What makes each vector, by its name; nothing of those that came with the records."""
+        if self.vectors:
+            return {name: MadeBy.of(content) for name, content in self.vectors.items()}
+        if self.spec is None or self.identity is None:
+            return {}
+        return {self.vector: MadeBy(self.identity, embedding=self.spec)}
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:

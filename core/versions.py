@@ -6,8 +6,9 @@ repeated writes the same again.
 ``facts``, by the time each is known:
 
 - asked for: ``actor``; ``source``, its address without credentials
-- create: ``model``, ``revision``, ``dtype``, ``template``, ``chunk``, ``identity``, ``vector``, ``dimension``,
-  ``reads`` (tokens of a text that the model reads), ``schema`` (hash of the settings)
+- create: ``vectors`` (where each comes from, by its name), and of the vector that searches ask ``model``,
+  ``revision``, ``dtype``, ``template``, ``chunk``, ``identity``, ``vector``, ``dimension``, ``reads`` (tokens of a
+  text that the model reads), ``schema`` (hash of the settings)
 - populate: ``way``, ``fingerprint`` (of the source), ``records``, ``points``, ``bad``, ``reused`` (vectors taken over),
   ``embedded``, ``truncated``
 - validate: ``gate``: verdict, checks ``failed`` and ``inconclusive``, and whose report that is

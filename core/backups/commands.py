@@ -215,14 +215,15 @@ def _spec(services: Services, manifest: Manifest) -> IndexSpec:
     spec = declared if declared is not None else stored(IndexSpec, manifest.settings)
     if Stamp.of(manifest.metadata) is None:
         return _without_model(spec)
-    return spec.model_copy(update={"source": None, "embedding": spec.embedding or _model(manifest)})
+    embedding = spec.embedding if spec.models else _model(manifest)
+    return spec.model_copy(update={"source": None, "embedding": embedding})
 
 
 def _without_model(spec: IndexSpec) -> IndexSpec:
     """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
     asked in words, and it comes back as it was: for those who search it with vectors of their own."""
     rules = spec.validation.model_copy(update={"queries": (), "judged": None})
-    return spec.model_copy(update={"source": None, "embedding": None, "validation": rules})
+    return spec.model_copy(update={"source": None, "embedding": None, "vectors": {}, "validation": rules})
 
 
 def _model(manifest: Manifest) -> EmbeddingSpec | None:

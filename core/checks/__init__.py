@@ -11,6 +11,7 @@ from core.checks import (
     floor,
     judging,
     path,
+    presence,
     ready,
     round_trip,
     sanity,
@@ -44,6 +45,11 @@ def _source(gate: GateContext) -> bool:
 def _counted(gate: GateContext) -> bool:
     """Who filled it has counted the records: the source need not be read again for that."""
     return "expected" in gate.filled
+
+
+def _presence(gate: GateContext) -> bool:
+    """Something has to say how many points should have each vector."""
+    return gate.live is not None or "by_vector" in gate.filled
 
 
 def _vectors(gate: GateContext) -> bool:
@@ -83,6 +89,7 @@ _RATIO: Reach = (0, float("inf"))
 CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
     "count": Check(counts.count, ("origin",), known=_counted),
+    "vector_presence": Check(presence.vector_presence, when=_presence),
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
     "model_stamp": Check(stamp.model_stamp),

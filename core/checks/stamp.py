@@ -17,11 +17,16 @@ def model_stamp(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _faults(gate: GateContext, stamp: Stamp) -> list[str]:
-    declared = gate.spec.embedding
-    identity = gate.embedder.identity if gate.embedder else None
-    pairs = (
-        ("model", stamp.identity, identity),
-        ("text template", stamp.spec.text if stamp.spec else None, declared.text if declared else None),
-        ("vector", meant_vector(gate.schema, stamp.vector), gate.vector),
-    )
-    return [f"{what}: stamped {quoted(one)}, declared {quoted(other)}" for what, one, other in pairs if one != other]
+    faults = []
+    if meant_vector(gate.schema, stamp.vector) != gate.vector:
+        faults.append(f"vector: stamped {quoted(stamp.vector)}, declared {quoted(gate.vector)}")
+    made = stamp.made
+    for name in sorted({*made, *gate.makers}):
+        of = f" of vector {name}" if name else ""
+        stamped, declared = made.get(name), gate.makers.get(name)
+        for what in ("identity", "template"):
+            one, other = getattr(stamped, what, None), getattr(declared, what, None)
+            if one != other:
+                word = "model" if what == "identity" else "text template"
+                faults.append(f"{word}{of}: stamped {quoted(one)}, declared {quoted(other)}")
+    return faults

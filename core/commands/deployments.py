@@ -20,6 +20,7 @@ from core.commands.specs import (
     serving,
 )
 from core.commands.strictness import check_limits
+from core.commands.vector_declarations import check_vectors
 from core.errors import Busy, Malformed, Refused
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
@@ -75,6 +76,7 @@ def deploy(
         )
     records = _source(services, alias, spec)
     check_limits(services, spec, blue, records)
+    check_vectors(services, spec, blue, records)
     address = records.address
     plan = _unpacked(services, alias, plan, address)
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)

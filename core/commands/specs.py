@@ -12,7 +12,7 @@ from core.models import AliasState
 from core.naming import check_found_name, check_name
 from core.quoting import cut
 from core.services import Services
-from core.stamps import STAMPS_SINCE, read_stamp
+from core.stamps import STAMPS_SINCE, Stamp, read_stamp
 
 #: Kinds of source that no request may name, be it for records or for judged queries.
 _DECLARED_ONLY = ("python:", "sql:")
@@ -83,18 +83,33 @@ def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
 
 def inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
     """An index that declares no model goes on with the one its live collection is stamped with."""
-    if spec.embedding is not None or blue is None:
+    if spec.embedding is not None or spec.vectors or blue is None:
         return spec
     try:
         stamp = read_stamp(services.store, blue)
     except Busy:
         return spec
-    return spec.model_copy(update={"embedding": stamp.spec}) if stamp is not None else spec
+    if stamp is None:
+        return spec
+    if len(stamp.made) < 2:
+        return spec.model_copy(update={"embedding": stamp.spec})
+    dumped = spec.model_dump(mode="json")
+    return IndexSpec.model_validate({**dumped, "vectors": _declared_vectors(stamp)})
+
+
+def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
+    """What the stamp says of each made vector, as the index file would."""
+    specs = {name: by.embedding or by.server for name, by in stamp.made.items()}
+    return {
+        name: spec.model_dump(mode="json", exclude={"vector", "chunk"})
+        for name, spec in specs.items()
+        if spec is not None
+    }
 
 
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
     """A query is text: without a model nobody can ask it."""
-    if spec.embedding is None and (spec.validation.queries or spec.validation.judged):
+    if not spec.models and (spec.validation.queries or spec.validation.judged):
         raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
     asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
 

@@ -234,9 +234,10 @@ def _add_twins(
 def _unlike(gate: GateContext, *payloads: Mapping[str, Any]) -> bool:
     """Two texts that the model itself tells apart. Texts it does not (alike for as far as it reads them, or by the
     words it counts) rightly have one vector."""
-    if gate.embedder is None or gate.spec.embedding is None:
+    maker = gate.makers.get(gate.vector)
+    if gate.embedder is None or maker is None:
         return False
-    template = gate.spec.embedding.text
+    template = maker.template
     names = template_fields(template)
     if any(payload.get(name) is None for payload in payloads for name in names):
         return False

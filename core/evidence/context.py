@@ -9,9 +9,11 @@ from typing import Any
 
 from core.index_file import IndexSpec
 from core.kinds import Kind, kind_of
+from core.makers import Maker
 from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
 from core.schema import vector_names, vector_params
+from core.vectors import VectorPlan
 
 #: The part of the time budget that one collector may spend on a live collection with a limited
 #: rate.
@@ -72,6 +74,8 @@ class GateContext:
     wanted: Schema | None = None
     vector: str = ""
     embedder: Embedder | None = None
+    plan: VectorPlan = field(default_factory=VectorPlan)
+    makers: Mapping[str, Maker] = field(default_factory=dict)
     source: Source | None = None
     filled: Mapping[str, Any] = field(default_factory=dict)
     judged: tuple[Judged, ...] = ()

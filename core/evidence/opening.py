@@ -10,14 +10,16 @@ from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
 from core.id_fields import identified
 from core.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
+from core.makers import Maker, open_makers
 from core.models import Deployment, StepRow, Version
 from core.plan import State
 from core.ports import Embedder, Schema, Source
 from core.records import RecordRules
 from core.recovered import backup_of
-from core.schema import declared, meant_vector, same_vectors, vector_names
+from core.schema import NewVectors, declared, meant_vector, same_vectors, vector_names
 from core.services import Services
 from core.stamps import read_stamp
+from core.vectors import VectorPlan
 
 #: The steps that fill a collection.
 _FILLS = ("populate", "recover")
@@ -32,12 +34,15 @@ def open_gate(
     source: Source | None,
     wanted: Schema | None,
     vector: str,
+    plan: VectorPlan,
     filled: Mapping[str, Any],
     memory: State,
     restricted_later: bool = True,
 ) -> GateContext:
     """Raises Refused where a model, the source or the judged queries cannot be opened."""
-    embedder = services.embedder(spec.embedding) if spec.embedding else None
+    makers = open_makers(services, plan)
+    main = makers.get(vector)
+    embedder = main.embedder if main else None
     return GateContext(
         store=services.store,
         green=green,
@@ -46,7 +51,9 @@ def open_gate(
         wanted=wanted,
         vector=vector,
         embedder=embedder,
-        source=_records(services, green, spec, source, embedder),
+        plan=plan,
+        makers=makers,
+        source=_records(services, green, spec, plan, source, makers),
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -63,27 +70,51 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
     stamp, schema = read_stamp(store, green), store.schema(green)
     vector = meant_vector(schema, stamp.vector if stamp else spec.embedding.vector if spec.embedding else "")
     model = store.schema(blue) if blue and blue != green else None
-    size = services.embedder(spec.embedding).dimension if spec.embedding else 0
+    plan = existing_plan(services, green, spec)
+    sizes = {name: services.embedder(made).dimension for name, made in plan.made.items()}
     return open_gate(
         services,
         green,
         blue,
         spec,
         source=_source(services, _named(services, green) or spec.source, spec),
-        wanted=declared(model, spec.collection, vector, size) if model or size else schema,
+        wanted=declared(model, spec.collection, NewVectors(sizes)) if model or sizes else schema,
         vector=vector,
+        plan=plan,
         filled=_filled(services, green),
         memory=memory,
         restricted_later=False,
     )
 
 
+def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan:
+    """What the collection's own stamp says of its vectors; where it has none, what the index file declares."""
+    stamp, schema = read_stamp(services.store, green), services.store.schema(green)
+    declared_name = spec.embedding.vector if spec.embedding else ""
+    vector = meant_vector(schema, stamp.vector if stamp else declared_name)
+    names = set(vector_names(schema))
+    if stamp is not None and stamp.made:
+        made = {name: by.embedding for name, by in stamp.made.items() if by.embedding}
+        server_made = {name: by.server for name, by in stamp.made.items() if by.server}
+        rest = names - made.keys() - server_made.keys()
+        return VectorPlan(made=made, server_made=server_made, optional=frozenset(rest))
+    if spec.embedding is not None:
+        return VectorPlan(made={vector: spec.embedding}, optional=frozenset(names - {vector}))
+    return VectorPlan(optional=frozenset(names))
+
+
 def _records(
-    services: Services, green: str, spec: IndexSpec, source: Source | None, embedder: Embedder | None
+    services: Services,
+    green: str,
+    spec: IndexSpec,
+    plan: VectorPlan,
+    source: Source | None,
+    makers: Mapping[str, Maker],
 ) -> Source | None:
     if source is None:
         return None
-    return chunked(source, spec.embedding, embedder, RecordRules.of(spec, services.store.schema(green)))
+    rules = RecordRules.of(plan, services.store.schema(green), spec.vector_field)
+    return chunked(source, makers, rules)
 
 
 def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:

@@ -25,7 +25,7 @@ def compare(gate: GateContext, over: Over) -> float | None:
     if gate.source is None:
         return None
     memory, sample = gate.part("round_trip"), _in_order(gate)
-    rules = RecordRules.of(gate.spec, gate.schema)
+    rules = RecordRules.of(gate.plan, gate.schema, gate.spec.vector_field)
     while int(memory.get("at", 0)) < len(sample):
         if gate.source.collection is not None:
             gate.store.pace(gate.source.collection)
@@ -53,14 +53,14 @@ def _in_order(gate: GateContext) -> list[list[Any]]:
 
 
 def _embeddable(gate: GateContext, row: Row) -> Row:
-    """Of points that were embedded anew, the vectors they had before are not wanted; those that
-    were copied may have any payload.
+    """Of points, the vectors that were not taken as they are are not wanted; those that were copied
+    may have any payload.
     """
     if row.point_id is None or row.fields is None:
         return row
     if gate.filled.get("way") in {"copy", "snapshot"}:
         return replace(row, fields={name: value for name, value in row.fields.items() if name != OURS})
-    return row if gate.embedder is None else replace(row, vector=None)
+    return replace(row, vector=gate.plan.taken_from_points(by_name(row.vector)))
 
 
 def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> None:
@@ -75,17 +75,22 @@ def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> Non
             memory["examples"] = [*memory.get("examples", []), f"{quoted(record.id)} ({fault})"][:_EXAMPLES]
 
 
-def _vectors(gate: GateContext, records: Sequence[Record]) -> list[Vector]:
-    texts = [record.text for record in records if record.text is not None]
-    made = iter(gate.embedder.documents(texts)) if gate.embedder and texts else iter(())
-    named = (lambda vector: {gate.vector: vector}) if gate.vector else (lambda vector: vector)
-    return [named(next(made)) if record.vector is None else record.vector for record in records]
+def _vectors(gate: GateContext, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Each record's vectors by name, those that models make embedded again."""
+    wanted = [dict(record.vectors) for record in records]
+    for name, maker in gate.makers.items():
+        texts = {at: record.texts[name] for at, record in enumerate(records) if name in record.texts}
+        if not texts or maker.embedder is None:
+            continue
+        for at, vector in zip(texts, maker.documents(list(texts.values())), strict=True):
+            wanted[at][name] = vector
+    return wanted
 
 
 def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:
     if stored is None:
         return "missing"
-    if not alike(_plain(stored.payload, record), _plain(payload(record, None, 0), record)):
+    if not alike(_plain(stored.payload, record), _plain(payload(record, {}, 0), record)):
         return "another payload"
     return _vector_fault(gate, vector, stored.vector)
 

@@ -4,18 +4,27 @@ A wrong key, type or value is refused with its path, the value and what was expe
 """
 
 from core.expected import expected
-from core.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec, template_fields
+from core.index_file.embedding import (
+    ChunkSpec,
+    CollectionSpec,
+    EmbeddingSpec,
+    ProviderSpec,
+    render_text,
+    template_fields,
+)
 from core.index_file.file import DOCUMENTS, IndexFile, IndexSpec, load_index_file
 from core.index_file.rollout import BreakersSpec, CanarySpec, MarginsSpec, RetentionSpec, SoakSpec, Stage
 from core.index_file.schedule import ScheduleSpec
 from core.index_file.validation import CheckSpec, SamplesSpec, ValidationSpec
 from core.index_file.values import AtLeastOne, Count, Positive, Seconds, validated
+from core.index_file.vectors import CarriedSpec, ModelVectorSpec, ServerVectorSpec, VectorSpec
 
 __all__ = [
     "DOCUMENTS",
     "AtLeastOne",
     "BreakersSpec",
     "CanarySpec",
+    "CarriedSpec",
     "CheckSpec",
     "ChunkSpec",
     "CollectionSpec",
@@ -24,17 +33,21 @@ __all__ = [
     "IndexFile",
     "IndexSpec",
     "MarginsSpec",
+    "ModelVectorSpec",
     "Positive",
     "ProviderSpec",
     "RetentionSpec",
     "SamplesSpec",
     "ScheduleSpec",
     "Seconds",
+    "ServerVectorSpec",
     "SoakSpec",
     "Stage",
     "ValidationSpec",
+    "VectorSpec",
     "expected",
     "load_index_file",
+    "render_text",
     "template_fields",
     "validated",
 ]

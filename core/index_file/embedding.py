@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -97,6 +98,15 @@ class ProviderSpec(Strict):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
             raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
         return url
+
+
+def render_text(template: str, fields: Mapping[str, Any]) -> str | None:
+    """The text a template makes of a record's fields; None where a field is missing or nothing but space comes out."""
+    names = template_fields(template)
+    if any(fields.get(name) is None for name in names):
+        return None
+    text = template.format_map({name: str(fields[name]) for name in names})
+    return text if text.strip() else None
 
 
 def template_fields(template: str) -> tuple[str, ...]:

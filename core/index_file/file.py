@@ -13,11 +13,12 @@ from core.bounded import BoundedLoader, read_yaml
 from core.crawl_spec import CrawlSpec
 from core.defaults import GRACE_MINUTES
 from core.errors import Malformed, Refused
-from core.index_file.embedding import CollectionSpec, EmbeddingSpec, ProviderSpec
+from core.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec
 from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from core.index_file.schedule import Scheduled
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
+from core.index_file.vectors import ModelVectorSpec, VectorSpec
 from core.naming import check_found_name
 from core.quoting import quoted
 
@@ -40,6 +41,10 @@ class IndexSpec(Strict):
     #: Of the documents of a folder: the field of their front matter that is their id.
     id_field: Annotated[str, Field(min_length=1)] | None = None
     embedding: EmbeddingSpec | None = None
+    #: By vector name, ``""`` for the unnamed one; `embedding` is the short form of one entry.
+    vectors: dict[str, VectorSpec] = {}
+    #: As `embedding.chunk`, where the vectors are declared by name.
+    chunk: ChunkSpec | None = None
     collection: CollectionSpec = CollectionSpec()
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
@@ -55,6 +60,27 @@ class IndexSpec(Strict):
     rollback_on_failure: StrictBool = True
     #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
     progress_deadline_seconds: Positive = 600
+
+    @model_validator(mode="after")
+    def _declared_once(self) -> Self:
+        if self.embedding is None:
+            return self
+        if self.embedding.vector and self.embedding.vector in self.vectors:
+            raise ValueError(f"vectors.{self.embedding.vector} and embedding declare one vector; keep one of them")
+        if self.embedding.chunk is not None and self.chunk is not None:
+            raise ValueError("chunk and embedding.chunk are one setting; keep one of them")
+        return self
+
+    @property
+    def models(self) -> tuple[EmbeddingSpec, ...]:
+        """Every model that is declared, each with the name of its vector; searches by text ask the first."""
+        short = (self.embedding,) if self.embedding is not None else ()
+        by_name = (
+            EmbeddingSpec(**said.model_dump(), vector=name, chunk=self.chunk)
+            for name, said in self.vectors.items()
+            if isinstance(said, ModelVectorSpec)
+        )
+        return (*short, *by_name)
 
     @field_validator("vector_field")
     @classmethod

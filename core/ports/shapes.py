@@ -15,11 +15,22 @@ else:
 PointId = int | str
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
 Vector = Sequence[float] | FloatArray | Mapping[str, Any]
-#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, or a
-#: sparse vector's ``indices`` and ``values``; see ``core.kinds``.
-QueryVector = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any]
 #: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.schema``.
 Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerText:
+    """A text in a vector's place: the server makes the vector of it. ``model`` and ``options`` are the server's."""
+
+    text: str
+    model: str
+    options: Mapping[str, Any]
+
+
+#: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, a sparse vector's
+#: ``indices`` and ``values``, or a text that the server makes it of; see ``core.kinds``.
+QueryVector = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any] | ServerText
 
 
 @dataclass(frozen=True, slots=True)

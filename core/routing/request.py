@@ -89,7 +89,7 @@ def _check_fits(request: Request, query: QueryVector, target: Target) -> None:
         )
     known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(
-        f"the query has {len(query)} numbers, and the vectors of {target.collection}{known} have {target.size}: "
+        f"the query has {describe(query)}, and the vectors of {target.collection}{known} have {target.size}: "
         "another model has made it"
     )
 

@@ -123,7 +123,8 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     except Refused:
         stamp = None
     declared = services.indexes().get(alias)
-    embedding = stamp.spec if stamp else declared.embedding if declared else None
+    models = declared.models if declared else ()
+    embedding = stamp.spec if stamp else next(iter(models), None)
     named, identity = (
         stamp.vector if stamp else embedding.vector if embedding else "",
         stamp.identity if stamp else None,

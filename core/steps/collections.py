@@ -1,18 +1,21 @@
 """Green's collection: made like blue or as the index file says, and dropped again when the deployment fails."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import schema as schemas
 from core import versions
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
+from core.makers import Maker, open_makers
 from core.plan import Done, Outcome, Reject, StepContext
 from core.ports import Schema
 from core.readiness import about
-from core.records import first_size
+from core.records import brought_vectors
 from core.recovered import STEP
 from core.stamps import Stamp, read_stamp, theirs
 from core.steps import limiting, reading, unused
+from core.vectors import VectorPlan, plan_vectors
 
 
 def create(context: StepContext) -> Outcome:
@@ -23,24 +26,26 @@ def create(context: StepContext) -> Outcome:
     if moved:
         return Reject(moved)
     model, of = _model(context)
-    vector = _vector_name(context, model, of or "")
-    wanted = schemas.declared(model, deployment.spec.collection, vector, _size(context, model, vector))
+    plan = _vector_plan(context)
+    makers = open_makers(context.services, plan)
+    vector = _searched_vector(plan, model)
+    new = _new_vectors(context, plan, makers, model, vector)
+    wanted = schemas.declared(model, deployment.spec.collection, new)
     barred = _barred(context, wanted)
     if barred:
         return Reject(barred)
     if not _made_before(context, wanted):
         context.turn.check(ACT_SECONDS)
-        metadata = {**_theirs(context), **_stamp(context, vector).as_metadata()}
+        metadata = {**_theirs(context), **_stamp(context, vector, makers).as_metadata()}
         store.create(deployment.green, schemas.unlimited(wanted), metadata)
     different = schemas.difference(wanted, store.schema(deployment.green), waiting=True)
     different += _lost(context)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
-    embedding = deployment.spec.embedding
-    embedder = context.services.embedder(embedding) if embedding else None
-    versions.note(context, versions.made(embedding, embedder, store.schema(deployment.green), vector))
+    versions.note(context, _facts(makers, plan, store.schema(deployment.green), vector))
     changed = schemas.changes(model, wanted) if model else []
-    return Done({"summary": _summary(of, changed), "vector": vector, "schema": wanted})
+    summary = _summary(of, changed, plan)
+    return Done({"summary": summary, "vector": vector, "vectors": plan.as_state(), "schema": wanted})
 
 
 def drop(context: StepContext) -> Outcome:
@@ -111,53 +116,103 @@ def _model(context: StepContext) -> tuple[Schema | None, str | None]:
     return schema, blue or source.address
 
 
-def _vector_name(context: StepContext, model: Schema | None, of: str) -> str:
-    """The vector that is embedded: as declared, else the only one that a model can make. Without a
-    model, the main one: the gate asks with it."""
-    embedding = context.deployment.spec.embedding
-    if embedding is None:
-        return schemas.main_vector(model) if model else ""
-    return schemas.embedded_vector(model, embedding.vector, of) if model else embedding.vector
+def _vector_plan(context: StepContext) -> VectorPlan:
+    deployment, store = context.deployment, context.services.store
+    blue, collection = deployment.blue, reading.source(context).collection
+    return plan_vectors(
+        deployment.spec,
+        store.schema(blue) if blue else None,
+        store.schema(collection) if collection else None,
+        lambda name: store.count(blue, having=name) if blue else 0,
+        blue,
+    )
 
 
-def _size(context: StepContext, model: Schema | None, vector: str) -> int:
-    embedding = context.deployment.spec.embedding
-    if embedding is not None:
-        return context.services.embedder(embedding).dimension
-    if model is None:
-        return _first_size(context)
-    return int(schemas.vector_params(model, vector)["size"]) if vector in schemas.dense_names(model) else 0
+def _searched_vector(plan: VectorPlan, model: Schema | None) -> str:
+    """The vector that searches by text ask: the first that a model makes. Without a model the main one, by which the
+    gate asks."""
+    if plan.made:
+        return next(iter(plan.made))
+    main = schemas.main_vector(model) if model else ""
+    return main if main in plan.kept else next(iter(sorted(plan.kept)), "")
 
 
-def _first_size(context: StepContext) -> int:
-    """Length of the first record's vector: a first deployment of ready-made vectors has nothing else to go by."""
-    field = context.deployment.spec.vector_field
+def _new_vectors(
+    context: StepContext,
+    plan: VectorPlan,
+    makers: Mapping[str, Maker],
+    model: Schema | None,
+    vector: str,
+) -> schemas.NewVectors:
+    sizes = {name: maker.embedder.dimension for name, maker in makers.items() if maker.embedder is not None}
+    known = schemas.vector_names(model) if model else []
+    missing = [name for name in plan.given | plan.optional if name not in known]
+    shapes = _shapes(context, missing) if missing or not (known or plan.kept) else {}
+    if not sizes and model and vector in schemas.dense_names(model):
+        sizes = {vector: int(schemas.vector_params(model, vector)["size"])}
+    elif not sizes and "size" in shapes.get(vector, {}):
+        sizes = {vector: int(shapes[vector]["size"])}
+    return schemas.NewVectors(
+        sizes=sizes,
+        server_made=frozenset(plan.server_made),
+        shapes=shapes,
+        dropped=plan.dropped,
+    )
+
+
+def _shapes(context: StepContext, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Settings of vectors that records bring and no collection has yet, by the first record."""
     first = next(reading.source(context).read(None), None)
-    size = first_size(first, field) if first is not None else None
-    if size is None:
-        alias = context.deployment.alias
+    field = context.deployment.spec.vector_field
+    brought = brought_vectors(first, field, names) if first is not None else {}
+    found = {name: shape for name in names or brought if (shape := _shape(brought.get(name)))}
+    missing = sorted(set(names or [""]) - found.keys())
+    if missing:
+        which = f"vector for {', '.join(missing)}" if any(missing) else "list of numbers"
         raise Refused(
-            f"the first record of {context.deployment.source} has no list of numbers under `{field}` and index {alias} "
-            "declares no embedding: declare embedding.model in the index file; for vectors with names, multivectors "
-            f"and sparse ones make the first collection with a client of Qdrant's and point the alias {alias} to it"
+            f"the first record of {context.deployment.source} has no {which} under `{field}`, which says how the "
+            f"vectors of {context.deployment.alias} are: bring it there, or declare embedding.model in the index file"
         )
-    return size
+    return found
 
 
-def _stamp(context: StepContext, vector: str) -> Stamp:
-    deployment, services = context.deployment, context.services
-    embedding = deployment.spec.embedding
+def _shape(vector: Any) -> dict[str, Any]:
+    """Of one vector as a record has it; nothing where it is none."""
+    if isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}:
+        return {"modifier": "none"}
+    if isinstance(vector, list) and vector and isinstance(vector[0], list):
+        return {
+            "size": len(vector[0]),
+            "distance": "Cosine",
+            "multivector_config": {"comparator": "max_sim"},
+        }
+    if isinstance(vector, list) and vector:
+        return {"size": len(vector), "distance": "Cosine"}
+    return {}
+
+
+def _facts(makers: Mapping[str, Maker], plan: VectorPlan, schema: Schema, vector: str) -> dict[str, Any]:
+    main = makers.get(vector)
+    embedding, embedder = (main.by.embedding, main.embedder) if main else (None, None)
+    return {**versions.made(embedding, embedder, schema, vector), "vectors": plan.origins}
+
+
+def _stamp(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> Stamp:
+    deployment, main = context.deployment, makers.get(vector)
+    by_model = main is not None and main.by.embedding is not None
     return Stamp(
         deployment=deployment.id,
         alias=deployment.alias,
         number=deployment.number,
         vector=vector,
-        embedding=embedding.model_dump(mode="json") if embedding else None,
-        identity=services.embedder(embedding).identity if embedding else None,
+        embedding=main.by.embedding.model_dump(mode="json") if main and main.by.embedding else None,
+        identity=main.identity if main and by_model else None,
+        vectors={name: maker.by.as_metadata() for name, maker in makers.items()},
     )
 
 
-def _summary(of: str | None, changed: list[str]) -> str:
-    if of is None:
-        return "made from the index file"
-    return f"cloned from {of}" + (f", with {'; '.join(changed)}" if changed else "")
+def _summary(of: str | None, changed: list[str], plan: VectorPlan) -> str:
+    made = f"cloned from {of}" if of else "made from the index file"
+    changes = f", with {'; '.join(changed)}" if of and changed else ""
+    dropped = ", ".join(name or "unnamed" for name in sorted(plan.dropped))
+    return made + changes + (f"; without vector {dropped}, as declared" if dropped else "")

@@ -4,9 +4,10 @@ import time
 
 from core import gate, versions
 from core.evidence.context import GateContext
-from core.evidence.opening import open_existing, open_gate
+from core.evidence.opening import existing_plan, open_existing, open_gate
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 from core.steps import reading
+from core.vectors import VectorPlan, plan_of
 
 
 def run(context: StepContext) -> Outcome:
@@ -51,9 +52,17 @@ def _opened(context: StepContext, memory: State) -> GateContext:
         source=reading.source(context) if deployment.source else None,
         wanted=made.get("schema"),
         vector=str(made.get("vector", "")),
+        plan=_plan(context, made),
         filled=_filled(context),
         memory=memory,
     )
+
+
+def _plan(context: StepContext, made: State) -> VectorPlan:
+    """A restored collection was filled by no plan of its own: its stamp says what made its vectors."""
+    if "create" in context.outputs:
+        return plan_of(context.deployment.spec, made)
+    return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 
 def _filled(context: StepContext) -> State:

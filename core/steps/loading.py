@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from core.chunks import chunked
 from core.errors import Limited
 from core.kinds import by_name
+from core.makers import open_makers
 from core.plan import Outcome, Reject, State, StepContext, Wait
-from core.ports import Embedder, Point, PointId, Row, Source, Vector
+from core.ports import Point, PointId, Row, Source
 from core.quoting import quoted
-from core.records import BadRecord, Record, RecordRules, content_hash, mark, parse, payload
-from core.schema import same_vectors
-from core.stamps import read_stamp
+from core.records import BadRecord, Record, RecordRules, mark, parse, payload, plain_vectors
 from core.steps import reading
+from core.steps.record_vectors import RecordVectors, open_live
+from core.vectors import VectorPlan, plan_of
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
 #: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
@@ -26,15 +28,14 @@ _SAMPLES = 20
 
 @dataclass(slots=True)
 class _Loader:
-    """What one turn needs at hand. ``reusable``: blue holds vectors made as green's are."""
+    """What one turn needs at hand."""
 
     context: StepContext
     source: Source
+    plan: VectorPlan
     rules: RecordRules
-    embedder: Embedder | None
-    vector: str
-    reusable: bool
-    state: State = field(default_factory=dict)
+    vectors: RecordVectors
+    state: State
 
 
 def load(context: StepContext) -> Outcome:
@@ -45,8 +46,8 @@ def load(context: StepContext) -> Outcome:
     started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
     rows = loader.source.read(loader.state.get("cursor"))
     while time.monotonic() - started < context.services.times.slice:
-        if loader.reusable and context.deployment.blue is not None:
-            context.services.store.pace(context.deployment.blue)
+        if loader.vectors.reads_from is not None:
+            context.services.store.pace(loader.vectors.reads_from)
         window = _next_rows(loader, rows)
         if not window:
             return _filled(loader)
@@ -58,31 +59,20 @@ def load(context: StepContext) -> Outcome:
 
 
 def _loader(context: StepContext) -> _Loader:
-    deployment, services = context.deployment, context.services
-    spec, schema = deployment.spec, services.store.schema(deployment.green)
-    vector = str(context.outputs["create"].get("vector", ""))
-    embedder = services.embedder(spec.embedding) if spec.embedding else None
-    rules = RecordRules.of(spec, schema)
+    services, state, spec = context.services, deepcopy(context.state), context.deployment.spec
+    schema = services.store.schema(context.deployment.green)
+    plan = plan_of(spec, context.outputs["create"])
+    makers = open_makers(services, plan)
+    rules = RecordRules.of(plan, schema, spec.vector_field)
+    live = open_live(context, schema)
     return _Loader(
         context=context,
-        source=chunked(reading.source(context), spec.embedding, embedder, rules),
+        source=chunked(reading.source(context), makers, rules),
+        plan=plan,
         rules=rules,
-        embedder=embedder,
-        vector=vector,
-        reusable=embedder is not None and _reusable(context, embedder, vector),
-        state=dict(context.state),
+        vectors=RecordVectors(services.store, plan, makers, live, state),
+        state=state,
     )
-
-
-def _reusable(context: StepContext, embedder: Embedder, vector: str) -> bool:
-    """Equal content hashes prove model and text; size, distance and datatype have to agree beside them."""
-    blue, store = context.deployment.blue, context.services.store
-    if blue is None:
-        return False
-    stamp = read_stamp(store, blue)
-    if stamp is None or stamp.identity != embedder.identity:
-        return False
-    return same_vectors(store.schema(blue), store.schema(context.deployment.green), vector)
 
 
 def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
@@ -137,8 +127,11 @@ def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tup
 
 
 def _without_vector(loader: _Loader, row: Row) -> Row:
-    """A collection that is embedded anew brings its old vectors along; they are not wanted."""
-    return row if loader.embedder is None else replace(row, vector=None)
+    """A collection brings all its vectors along; those that are made anew, carried over from the live collection or
+    dropped are not wanted."""
+    if row.point_id is None:
+        return row
+    return replace(row, vector=loader.plan.taken_from_points(by_name(row.vector)))
 
 
 def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
@@ -172,52 +165,17 @@ def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:
 def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
     if not records:
         return
-    hashes = _hashes(loader, records)
-    ready = _reused(loader, records, hashes)
-    texts = {id: record.text for id, (_, record) in records.items() if record.vector is None and id not in ready}
-    ready |= _embedded(loader, texts)
+    vectors = loader.vectors.complete({id: record for id, (_, record) in records.items()})
     points = [
-        Point(id, record.vector if record.vector is not None else ready[id], payload(record, hashes.get(id), number))
+        Point(
+            id,
+            plain_vectors(vectors[id]),
+            payload(record, loader.vectors.hashes(record), number),
+        )
         for id, (number, record) in records.items()
     ]
     loader.context.services.store.upsert(loader.context.deployment.green, points)
     loader.state["written"] = int(loader.state.get("written", 0)) + len(points)
-
-
-def _hashes(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> dict[PointId, str]:
-    if loader.embedder is None:
-        return {}
-    identity = loader.embedder.identity
-    return {id: content_hash(identity, record.text) for id, (_, record) in records.items() if record.text is not None}
-
-
-def _reused(
-    loader: _Loader, records: dict[PointId, tuple[int, Record]], hashes: dict[PointId, str]
-) -> dict[PointId, Vector]:
-    """Blue's vectors of those records whose content hash is the same there."""
-    if not loader.reusable or not hashes:
-        return {}
-    blue = loader.context.deployment.blue
-    assert blue is not None
-    found = loader.context.services.store.fetch(blue, list(hashes), vectors=True)
-    same = {
-        point.id: point.vector
-        for point in found
-        if mark(point.payload).get("hash") == hashes[point.id] and loader.vector in by_name(point.vector)
-    }
-    loader.state["reused"] = int(loader.state.get("reused", 0)) + len(same)
-    return same
-
-
-def _embedded(loader: _Loader, texts: dict[PointId, str | None]) -> dict[PointId, Vector]:
-    if not texts or loader.embedder is None:
-        return {}
-    wanted = [text or "" for text in texts.values()]
-    made = loader.embedder.documents(wanted)
-    loader.state["embedded"] = int(loader.state.get("embedded", 0)) + len(wanted)
-    loader.state["truncated"] = int(loader.state.get("truncated", 0)) + loader.embedder.truncated(wanted)
-    named = (lambda vector: {loader.vector: vector}) if loader.vector else (lambda vector: vector)
-    return {id: named(vector) for id, vector in zip(texts, made, strict=True)}
 
 
 def _next_window(size: int, seconds: float) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import aliases, versions
-from core.index_file import EmbeddingSpec
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
-from core.ports import Health
+from core.ports import Health, Schema
 from core.schema import difference, same_vectors, vector_names
-from core.stamps import read_stamp
+from core.stamps import MadeBy, Stamp, read_stamp
 from core.steps import cloning, loading, reading
+from core.vectors import VectorPlan, plan_of
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
 LOOKS = 3
@@ -41,9 +41,10 @@ def tidy(context: StepContext) -> Outcome:
 def _choose(context: StepContext) -> Outcome:
     deployment, source = context.deployment, reading.source(context)
     source.check()
-    way = "records" if source.collection is None else _way_from(context, source.collection)
-    embedding = deployment.spec.embedding
-    if way == "records" and source.collection is not None and embedding is not None and embedding.chunk is not None:
+    plan = plan_of(deployment.spec, context.outputs["create"])
+    way = "records" if source.collection is None else _way_from(context, plan, source.collection)
+    chunked = any(embedding.chunk is not None for embedding in plan.made.values())
+    if way == "records" and source.collection is not None and chunked:
         return Reject(
             f"{source.address} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
             "name the source of the documents"
@@ -59,32 +60,43 @@ def _choose(context: StepContext) -> Outcome:
     return Wait(0, f"filling by {way}")
 
 
-def _way_from(context: StepContext, collection: str) -> str | None:
-    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: vectors are made anew."""
+def _way_from(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
+    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some vectors are made
+    anew, carried over or dropped."""
     store, green = context.services.store, context.deployment.green
     theirs, ours = store.schema(collection), store.schema(green)
-    same = vector_names(theirs) == vector_names(ours) and all(
-        same_vectors(theirs, ours, name) for name in vector_names(ours)
-    )
-    if not same or _other_model(context, collection):
-        return "records" if context.deployment.spec.embedding else None
+    if not _every_vector_stays(context, plan, collection, theirs, ours):
+        return "records" if plan.templates or plan.carried or plan.dropped else None
     server = store.server()
     if server.embedded or server.peers > 1 or difference(theirs, ours, waiting=True):
         return "copy"
     return "snapshot"
 
 
-def _other_model(context: StepContext, collection: str) -> bool:
-    """Were the collection's vectors made by another model or template than green's will be asked with?"""
-    theirs = read_stamp(context.services.store, collection)
-    ours = read_stamp(context.services.store, context.deployment.green)
-    if theirs is None or ours is None or theirs.spec is None or ours.spec is None:
+def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema) -> bool:
+    """May the points be taken as they are?"""
+    names = vector_names(ours)
+    if plan.dropped or plan.carried or vector_names(theirs) != names:
         return False
-    return _made_by(theirs.identity, theirs.spec) != _made_by(ours.identity, ours.spec)
+    if not all(same_vectors(theirs, ours, name) for name in names):
+        return False
+    stamp = read_stamp(context.services.store, collection)
+    green = read_stamp(context.services.store, context.deployment.green)
+    made = green.made if green is not None else {}
+    return all(_is_made_alike(name, by, stamp) for name, by in made.items())
 
 
-def _made_by(identity: str | None, embedding: EmbeddingSpec) -> tuple[object, ...]:
-    return identity, embedding.text, embedding.chunk
+def _is_made_alike(name: str, by: MadeBy, stamp: Stamp | None) -> bool:
+    """Were these vectors made as green's are to be? A model that nobody wrote down is taken for the declared one here;
+    the gate embeds a sample again and compares. What the server makes costs nothing to make anew."""
+    theirs = stamp.made.get(name) if stamp is not None else None
+    if theirs is None:
+        return by.server is None
+    return _settings(theirs) == _settings(by)
+
+
+def _settings(by: MadeBy) -> tuple[object, ...]:
+    return by.identity, by.template, by.embedding.chunk if by.embedding else None
 
 
 def _ready(context: StepContext) -> Outcome:
@@ -117,6 +129,7 @@ def _summary(state: State) -> State:
         "embedded",
         "reused",
         "truncated",
+        "by_vector",
         "bad",
         "bad_samples",
         "gone",

@@ -34,9 +34,10 @@ def probe(context: StepContext) -> None:
 
 
 def _ask(context: StepContext, query: str, tally: Tally) -> None:
-    spec, store = context.deployment.spec.embedding, context.services.store
-    assert spec is not None, "a deployment with queries and no model is refused when it is asked for"
-    vector, using = context.services.embedder(spec).query(query), str(context.outputs["create"].get("vector", ""))
+    models, store = context.deployment.spec.models, context.services.store
+    assert models, "a deployment with queries and no model is refused when it is asked for"
+    vector = context.services.embedder(models[0]).query(query)
+    using = str(context.outputs["create"].get("vector", ""))
     most = store.limits(context.deployment.green).page(_RESULTS)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()

@@ -237,9 +237,9 @@ def _changed(context: StepContext, manifest: Manifest) -> list[str]:
 def _asked(context: StepContext) -> tuple[int, list[str]]:
     """How many of the index's queries were asked, and those that found less than they must."""
     spec, found = context.deployment.spec, context.outputs["recover"]
-    if spec.embedding is None or not spec.validation.queries:
+    if not spec.models or not spec.validation.queries:
         return 0, []
-    embedder, rules = context.services.embedder(spec.embedding), spec.validation
+    embedder, rules = context.services.embedder(spec.models[0]), spec.validation
     made_with = Stamp.of(_manifest(context).metadata)
     if made_with is None or made_with.identity != embedder.identity:
         return 0, []  # in a query of another model nothing is told of what was restored

@@ -295,8 +295,8 @@ def _sources(services: Services) -> Findings:
 def _models(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
-            if spec.embedding is not None:
-                services.embedder(spec.embedding)
+            for model in spec.models:
+                services.embedder(model)
         except Refused as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 

@@ -10,8 +10,10 @@ from adapters.sources import open_source
 from core.chunks import ChunkedSource, chunked
 from core.errors import Refused
 from core.index_file import EmbeddingSpec
+from core.makers import Maker
 from core.naming import chunk_id
 from core.records import OURS
+from core.stamps import MadeBy
 from tests.world import FEW, World
 
 CHUNKS = {"model": "hashing:64", "text": "{title}\n{text}", "chunk": {"max_tokens": 20}}
@@ -35,7 +37,8 @@ def opened(tmp_path):
             (tmp_path / "docs.jsonl").write_text(content)
         embedding = EmbeddingSpec.model_validate({**CHUNKS, "chunk": {"max_tokens": 20, **chunk}})
         source = open_source("jsonl:docs.jsonl", (tmp_path,), None)
-        found = chunked(source, embedding, open_embedder(embedding))
+        embedder = open_embedder(embedding)
+        found = chunked(source, {"": Maker(MadeBy(embedder.identity, embedding=embedding), embedder)})
         assert isinstance(found, ChunkedSource)
         return found
 

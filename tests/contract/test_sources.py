@@ -25,10 +25,10 @@ from adapters.shelf import FolderShelf
 from adapters.sources import SOURCES, open_source
 from core.crawl_spec import CrawlSpec
 from core.errors import Refused
-from core.index_file import IndexSpec
 from core.ports import Point, Row, Source, VectorStore
 from core.records import OURS, RecordRules, parted
 from core.recovered import RecoveredSource
+from core.vectors import VectorPlan
 from tests.backups import manifest
 from tests.sites import Page, Website, website
 
@@ -41,7 +41,7 @@ RECORDS = [
     *({"id": number, "title": f"t{number}", "text": "lorem ipsum " * (number % 7)} for number in range(6, 60)),
 ]
 SCHEMA = {"params": {"vectors": {"size": 2, "distance": "Dot"}}}
-RULES = RecordRules.of(IndexSpec(), SCHEMA)
+RULES = RecordRules.of(VectorPlan(given=frozenset({""})), SCHEMA)
 THINGS = "collection:things"
 #: The one site of these tests, while they run.
 SITES: list[Website] = []

@@ -15,9 +15,11 @@ from core.checks.finding import Finding
 from core.evidence.context import GateContext, Judged, Live, Pace
 from core.evidence.sampling import offer
 from core.gate import NO_QUERIES, plan, reasons, report, verdict
-from core.index_file import IndexSpec
+from core.index_file import EmbeddingSpec, IndexSpec
+from core.makers import Maker
 from core.ports import Capacity, Point, Row
-from core.stamps import Stamp
+from core.stamps import MadeBy, Stamp
+from core.vectors import VectorPlan
 
 SIZE = 4
 LIVE = Live("blue", "", None, same_model=True, same_texts=True)
@@ -161,8 +163,75 @@ def test_a_declared_payload_index_that_is_missing_blocks(store: LocalStore) -> N
 
 def test_a_stamp_of_another_model_blocks_and_none_cannot_tell(store: LocalStore) -> None:
     assert found("model_stamp", gate(store)).verdict == "pass"
-    assert found("model_stamp", gate(store, embedder=Model(SIZE))).verdict == "block"
+    declared = {"": Maker(MadeBy("model", embedding=EmbeddingSpec(model="model")))}
+    assert found("model_stamp", gate(store, makers=declared)).verdict == "block"
     assert found("model_stamp", gate(store, green="blue")).verdict == "inconclusive"
+
+
+# --- every vector of every point ------------------------------------------------------------------
+
+
+@pytest.fixture
+def hybrid(store: LocalStore) -> LocalStore:
+    """Ten points each; two of `hybrid_green` lack the second vector."""
+    both = {name: {"size": SIZE, "distance": "Cosine"} for name in ("a", "b")}
+    for collection, lacking in (("hybrid_blue", 0), ("hybrid_green", 2)):
+        store.create(collection, {"params": {"vectors": both}, "payload_schema": {}}, {})
+        vectors = [{"a": [1.0] * SIZE, "b": [1.0] * SIZE} for _ in range(10)]
+        for vector in vectors[:lacking]:
+            del vector["b"]
+        store.upsert(collection, [Point(number, vector, {}) for number, vector in enumerate(vectors)])
+    return store
+
+
+HYBRID_LIVE = Live("hybrid_blue", "a", None, same_model=True, same_texts=True)
+
+
+def present(store: Any, **changes: Any) -> Finding:
+    return found("vector_presence", gate(store, green="hybrid_green", **changes))
+
+
+def test_a_vector_on_fewer_points_than_were_written_blocks(hybrid: LocalStore) -> None:
+    written = {"by_vector": {"a": {"points": 10}, "b": {"points": 10}}}
+    finding = present(hybrid, filled=written)
+    assert finding.verdict == "block"
+    assert "b on 8 points, 10 were written" in finding.detail
+
+
+def test_a_vector_on_fewer_points_than_on_live_blocks(hybrid: LocalStore) -> None:
+    finding = present(hybrid, live=HYBRID_LIVE)
+    assert finding.verdict == "block"
+    assert "b on 8 points, live has it on 10" in finding.detail
+
+
+@pytest.mark.parametrize("plan", [VectorPlan(optional=frozenset("b")), VectorPlan(dropped=frozenset("b"))])
+def test_a_vector_that_may_be_missing_or_is_dropped_passes(hybrid: LocalStore, plan: VectorPlan) -> None:
+    assert present(hybrid, live=HYBRID_LIVE, plan=plan).verdict == "pass"
+
+
+def test_a_carried_vector_may_be_missing_where_the_index_file_lets_it(hybrid: LocalStore) -> None:
+    filled = {"by_vector": {"a": {"points": 10}, "b": {"points": 8, "not_carried": 2}}}
+    plan = VectorPlan(carried={"b": "drop"})
+    assert present(hybrid, live=HYBRID_LIVE, plan=plan, filled=filled).verdict == "pass"
+
+
+def test_vectors_may_go_with_the_points_that_left(hybrid: LocalStore) -> None:
+    hybrid.upsert(
+        "hybrid_blue",
+        [Point(n, {"a": [1.0] * SIZE, "b": [1.0] * SIZE}, {}) for n in range(10, 12)],
+    )
+    written = {"by_vector": {"a": {"points": 10}, "b": {"points": 8}}}
+    blocked = present(hybrid, live=HYBRID_LIVE, filled=written)
+    assert blocked.verdict == "block"  # two left, four are missing
+    hybrid.upsert("hybrid_green", [Point(n, {"a": [1.0] * SIZE, "b": [1.0] * SIZE}, {}) for n in (0, 1)])
+    whole = {"by_vector": {"a": {"points": 10}, "b": {"points": 10}}}
+    assert present(hybrid, live=HYBRID_LIVE, filled=whole).verdict == "pass"
+
+
+def test_without_live_and_without_counts_nobody_can_tell_how_many_vectors_there_should_be(
+    hybrid: LocalStore,
+) -> None:
+    assert present(hybrid, filled={}).verdict == "inconclusive"
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------

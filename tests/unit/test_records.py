@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import Refused
-from core.index_file import IndexSpec
+from core.index_file import EmbeddingSpec
 from core.naming import point_id
 from core.ports import Row
 from core.records import (
@@ -19,15 +19,17 @@ from core.records import (
     Record,
     RecordRules,
     VectorRule,
-    brings_vector,
+    brought_names,
     content_hash,
     mark,
     parse,
     payload,
+    stored_hashes,
 )
+from core.vectors import VectorPlan
 
-TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, template="{title}\n{text}")
-ONE = RecordRules(dense={"": VectorRule(3, cosine=True)})
+TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, templates={"": "{title}\n{text}"})
+ONE = RecordRules(dense={"": VectorRule(3, cosine=True)}, required=frozenset({""}))
 NAMED = RecordRules(dense={"a": VectorRule(2), "b": VectorRule(3)}, sparse=frozenset({"s"}))
 NAN, INF = math.nan, math.inf
 
@@ -116,7 +118,7 @@ def test_an_integer_id_beyond_64_bits_is_bad(value):
 def test_an_id_beyond_int64_is_kept_by_the_point_and_left_out_of_the_payload():
     record = good(id=2**63, title="t", text="x")
     assert record.point_id == 2**63
-    assert "id" not in payload(record, None, 0)
+    assert "id" not in payload(record, {}, 0)
 
 
 def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
@@ -125,7 +127,7 @@ def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are(
     found = parse(Row("point", theirs, {"done": 1}, point_id=own, vector=[1.0, 0.0, 0.0]), ONE)
     assert isinstance(found, Record)
     assert (found.id, found.point_id) == (own, own)
-    assert found.vector.tolist() == [1.0, 0.0, 0.0]
+    assert found.vectors[""].tolist() == [1.0, 0.0, 0.0]
     assert payload(found, None, 0) == {**theirs, OURS: {"n": 0}}
 
 
@@ -134,15 +136,15 @@ def test_a_points_payload_gives_neither_vector_nor_id(vector):
     row = Row("point", {"id": [], "vector": vector, "title": "t", "text": "x"}, {"done": 1}, point_id=5)
     found = parse(row, TEXT)
     assert isinstance(found, Record)
-    assert (found.id, found.point_id, found.text, found.vector) == (5, 5, "t\nx", None)
+    assert (found.id, found.point_id, found.texts, found.vectors) == (5, 5, {"": "t\nx"}, {})
     assert found.fields == row.fields
 
 
 def test_an_id_that_is_the_points_fills_the_template_and_is_no_payload():
     row = Row("point", {"id": 5, "text": "x"}, {"done": 1}, point_id=5, lent_id=True)
-    found = parse(row, RecordRules(dense={}, template="{id}: {text}"))
+    found = parse(row, RecordRules(dense={}, templates={"": "{id}: {text}"}))
     assert isinstance(found, Record)
-    assert (found.text, found.fields) == ("5: x", {"text": "x"})
+    assert (found.texts, found.fields) == ({"": "5: x"}, {"text": "x"})
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -150,17 +152,17 @@ def test_an_id_that_is_the_points_fills_the_template_and_is_no_payload():
 
 def test_the_template_is_filled_and_the_fields_become_the_payload():
     record = good(id="a", title="T", text="body", extra=[1, {"x": None}])
-    assert record.text == "T\nbody"
-    assert record.vector is None
+    assert record.texts == {"": "T\nbody"}
+    assert record.vectors == {}
     assert record.fields == {"id": "a", "title": "T", "text": "body", "extra": [1, {"x": None}]}
 
 
 def test_values_that_are_no_text_are_written_out():
-    assert good(id=1, title=3, text=True).text == "3\nTrue"
+    assert good(id=1, title=3, text=True).texts == {"": "3\nTrue"}
 
 
 def test_braces_in_a_value_stay_as_they_are():
-    assert good(id=1, title="{id}", text="{}").text == "{id}\n{}"
+    assert good(id=1, title="{id}", text="{}").texts == {"": "{id}\n{}"}
 
 
 @pytest.mark.parametrize("fields", [{"title": "t"}, {"title": "t", "text": None}])
@@ -192,20 +194,20 @@ def test_a_row_that_could_not_be_read_is_bad_with_the_sources_words():
 
 def test_a_vector_replaces_the_text_and_leaves_the_payload():
     record = good(id=1, vector=[1, 0.5, 0])
-    assert record.text is None
+    assert record.texts == {}
     assert record.fields == {"id": 1}
-    assert isinstance(record.vector, np.ndarray)
-    assert record.vector.dtype == np.float32
-    assert record.vector.tolist() == [1, 0.5, 0]
+    assert isinstance(record.vectors[""], np.ndarray)
+    assert record.vectors[""].dtype == np.float32
+    assert record.vectors[""].tolist() == [1, 0.5, 0]
 
 
 def test_an_array_from_a_store_is_a_vector_like_any_list():
     vector = np.array([1, 2, 3], dtype=np.float32)
-    assert np.array_equal(good(ONE, id=1, vector=vector).vector, vector)
+    assert np.array_equal(good(ONE, id=1, vector=vector).vectors[""], vector)
 
 
 def test_a_null_vector_counts_as_none_given():
-    assert good(id=1, title="t", text="x", vector=None).text == "t\nx"
+    assert good(id=1, title="t", text="x", vector=None).texts == {"": "t\nx"}
 
 
 @pytest.mark.parametrize(
@@ -247,10 +249,10 @@ def test_what_can_be_no_vector_is_payload(value, written):
     row = Row("a", fields, {"done": 1}, written=written)
     found = parse(row, TEXT)
     assert isinstance(found, Record)
-    assert (found.vector, found.text) == (None, "t\nx")
+    assert (found.vectors, found.texts) == ({}, {"": "t\nx"})
     without = {key: kept for key, kept in fields.items() if key != "vector"}
     assert found.fields == (without if written and value == "" else fields)
-    assert brings_vector(row, TEXT) is False
+    assert brought_names(row, TEXT) == set()
 
 
 @pytest.mark.parametrize("value", ["[1, 0, 0]", ' {"": [1, 0, 0]} '])
@@ -258,8 +260,8 @@ def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
     fields = {"id": 1, "text": "x", "vector": value}
     found = parse(Row("a", fields, {"done": 1}, written=True), ONE)
     assert isinstance(found, Record)
-    assert (found.vector.tolist(), found.fields) == ([1, 0, 0], {"id": 1, "text": "x"})
-    assert good(RecordRules(dense=ONE.dense, template="{text}"), **fields).fields == fields
+    assert (found.vectors[""].tolist(), found.fields) == ([1, 0, 0], {"id": 1, "text": "x"})
+    assert good(RecordRules(dense=ONE.dense, templates={"": "{text}"}), **fields).fields == fields
 
 
 @pytest.mark.parametrize("value", ["[1, 0", "{1}"])
@@ -277,17 +279,17 @@ def test_text_that_is_json_of_something_else_stays_as_it_was_written():
 
 
 def test_another_field_may_bring_the_vector_and_then_vector_is_payload():
-    rules = RecordRules(dense=ONE.dense, template="{text}", vector_field="embedding")
+    rules = RecordRules(dense=ONE.dense, templates={"": "{text}"}, vector_field="embedding")
     record = good(rules, id=1, text="x", vector=[9, 9], embedding=[1, 0, 0])
-    assert (record.vector.tolist(), record.text) == ([1, 0, 0], None)
+    assert (record.vectors[""].tolist(), record.texts) == ([1, 0, 0], {})
     assert record.fields == {"id": 1, "text": "x", "vector": [9, 9]}
-    assert good(rules, id=1, text="x", vector=[9, 9]).text == "x"
+    assert good(rules, id=1, text="x", vector=[9, 9]).texts == {"": "x"}
     assert bad(rules, id=1, text="x", embedding=[1, 0]).field == "embedding"
     assert "vector_field names it" in bad(rules, id=1, text="x", embedding="influenza").why
 
 
 def test_no_field_need_bring_a_vector():
-    rules = RecordRules(dense=ONE.dense, template="{text}", vector_field=None)
+    rules = RecordRules(dense=ONE.dense, templates={"": "{text}"}, vector_field=None)
     assert good(rules, id=1, text="x", vector=[1, 0, 0]).fields == {"id": 1, "text": "x", "vector": [1, 0, 0]}
 
 
@@ -299,13 +301,12 @@ def test_a_field_that_is_called_as_our_own_mark_is_never_dropped_in_silence(valu
 
 
 def test_a_zero_vector_is_fine_where_direction_does_not_matter():
-    assert good(RecordRules(dense={"": VectorRule(2)}), id=1, vector=[0, 0]).vector is not None
+    assert good(RecordRules(dense={"": VectorRule(2)}), id=1, vector=[0, 0]).vectors[""] is not None
 
 
 def test_a_plain_list_is_the_only_named_vector():
     record = good(RecordRules(dense={"a": VectorRule(2)}), id=1, vector=[1, 2])
-    assert isinstance(record.vector, dict)
-    assert record.vector["a"].tolist() == [1, 2]
+    assert record.vectors["a"].tolist() == [1, 2]
 
 
 def test_a_plain_list_is_bad_where_there_are_several_vectors():
@@ -316,14 +317,13 @@ def test_a_plain_list_is_bad_where_there_are_several_vectors():
 def test_named_and_sparse_vectors_are_taken_together():
     sparse = {"indices": [5, 1], "values": [0.5, 2]}
     record = good(NAMED, id=1, vector={"a": [1, 2], "s": sparse})
-    assert isinstance(record.vector, dict)
-    assert record.vector["a"].tolist() == [1, 2]
-    assert record.vector["s"]["indices"] == [5, 1]
-    assert record.vector["s"]["values"].tolist() == [0.5, 2]
+    assert record.vectors["a"].tolist() == [1, 2]
+    assert record.vectors["s"]["indices"] == [5, 1]
+    assert record.vectors["s"]["values"].tolist() == [0.5, 2]
 
 
 def test_the_unnamed_vector_may_be_written_as_an_object():
-    assert isinstance(good(ONE, id=1, vector={"": [1, 2, 3]}).vector, np.ndarray)
+    assert isinstance(good(ONE, id=1, vector={"": [1, 2, 3]}).vectors[""], np.ndarray)
 
 
 @pytest.mark.parametrize(
@@ -349,8 +349,8 @@ def test_a_named_vector_that_does_not_fit_is_bad_under_its_name(vector, field):
 def test_a_multivector_is_rows_of_its_size():
     rules = RecordRules(dense={"": VectorRule(2, cosine=True, rows=True)})
     record = good(rules, id=1, vector=[[1, 0], [0, 1], [1, 1]])
-    assert isinstance(record.vector, np.ndarray)
-    assert record.vector.shape == (3, 2)
+    assert isinstance(record.vectors[""], np.ndarray)
+    assert record.vectors[""].shape == (3, 2)
     assert bad(rules, id=1, vector=[1, 0]).field == "vector[0]"
     assert bad(rules, id=1, vector=[[1, 0], [1]]).field == "vector[1]"
     assert bad(rules, id=1, vector=[]).field == "vector"
@@ -406,8 +406,8 @@ def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_
     fields = {**fields, "id": record_id, "title": "t", "text": "x"}
     fields.pop("vector", None)
     fields.pop(OURS, None)
-    stored = payload(good(**fields), "h", 5)
-    assert stored.pop(OURS) == {"n": 5, "hash": "h"}
+    stored = payload(good(**fields), {"": "h"}, 5)
+    assert stored.pop(OURS) == {"n": 5, "hash": {"": "h"}}
     if isinstance(record_id, int) and record_id >= 2**63:
         stored["id"] = record_id
     assert stored == fields
@@ -420,12 +420,12 @@ def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_
 def test_the_mark_of_an_earlier_build_is_not_carried_on():
     record = good(id=1, title="t", text="x", **{OURS: {"hash": "old", "n": 9}})
     assert OURS not in record.fields
-    assert payload(record, None, 0)[OURS] == {"n": 0}
+    assert payload(record, {}, 0)[OURS] == {"n": 0}
 
 
 def test_a_payload_is_a_copy_that_leaves_the_record_alone():
     record = good(id=1, title="t", text="x")
-    payload(record, "h", 1)["new"] = 1
+    payload(record, {"": "h"}, 1)["new"] = 1
     assert OURS not in record.fields
     assert "new" not in record.fields
 
@@ -434,6 +434,42 @@ def test_a_content_hash_tells_model_from_text_and_never_changes():
     assert content_hash("model", "text") == "9086c4cab0a4f02d3eb6bbd4845a077d"
     different = {content_hash("m", "t"), content_hash("m2", "t"), content_hash("m", "t2"), content_hash("mt", "")}
     assert len(different) == 4
+
+
+def test_the_hashes_of_a_stored_point_are_read_by_vector_name_in_both_forms():
+    assert stored_hashes({OURS: {"n": 1, "hash": {"a": "h", "s": "i"}}}) == {"a": "h", "s": "i"}
+    assert stored_hashes({OURS: {"n": 1, "hash": "h"}}, "a") == {"a": "h"}
+    assert stored_hashes({OURS: {"n": 1}}) == stored_hashes({}) == stored_hashes({OURS: 3}) == {}
+
+
+# --- several vectors --------------------------------------------------------------------------------
+
+HYBRID = RecordRules(
+    dense={"dense": VectorRule(2)},
+    sparse=frozenset({"bm25"}),
+    templates={"dense": "{title}", "bm25": "{text}"},
+)
+GIVEN = RecordRules(
+    dense={"dense": VectorRule(2), "image": VectorRule(2)},
+    templates={"dense": "{title}"},
+    required=frozenset({"image"}),
+)
+
+
+def test_each_made_vector_has_the_text_of_its_own_template():
+    assert good(HYBRID, id=1, title="t", text="x").texts == {"dense": "t", "bm25": "x"}
+
+
+def test_a_vector_that_the_record_brings_is_not_made():
+    record = good(HYBRID, id=1, title="t", text="x", vector={"dense": [1, 2]})
+    assert record.texts == {"bm25": "x"}
+    assert record.vectors.keys() == {"dense"}
+
+
+def test_a_record_without_a_given_vector_is_bad_under_the_vectors_name():
+    found = bad(GIVEN, id=1, title="t")
+    assert (found.field, "optional" in found.why) == ("vector.image", True)
+    assert good(GIVEN, id=1, title="t", vector={"image": [1, 2]}).texts == {"dense": "t"}
 
 
 # --- rules from a schema ----------------------------------------------------------------------------------------
@@ -449,12 +485,14 @@ def test_rules_follow_the_collections_schema():
             "sparse_vectors": {"s": {}},
         }
     }
-    rules = RecordRules.of(IndexSpec.model_validate({"embedding": {"model": "m", "text": "{t}"}}), schema)
+    plan = VectorPlan(made={"a": EmbeddingSpec(model="m", text="{t}")}, given=frozenset({"s"}))
+    rules = RecordRules.of(plan, schema)
     assert rules.dense == {"a": VectorRule(2, cosine=True), "m": VectorRule(4, rows=True)}
     assert rules.sparse == {"s"}
-    assert rules.template == "{t}"
+    assert rules.templates == {"a": "{t}"}
+    assert rules.required == {"s"}
 
 
 def test_rules_of_an_unnamed_vector_without_model():
-    rules = RecordRules.of(IndexSpec(), {"params": {"vectors": {"size": 5, "distance": "Euclid"}}})
+    rules = RecordRules.of(VectorPlan(), {"params": {"vectors": {"size": 5, "distance": "Euclid"}}})
     assert rules == RecordRules(dense={"": VectorRule(5)})

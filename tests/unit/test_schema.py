@@ -11,6 +11,7 @@ from core.errors import Refused
 from core.index_file import CollectionSpec
 from core.ports import Health
 from core.schema import (
+    NewVectors,
     changes,
     declared,
     dense_names,
@@ -186,12 +187,16 @@ def test_sparse_vectors_fit_wherever_there_is_a_sparse_one_of_that_name():
 # --- declaring --------------------------------------------------------------------------------------------------
 
 
+def sized(name, size):
+    return NewVectors({name: size})
+
+
 def test_nothing_declared_and_the_same_model_give_blues_schema():
-    assert declared(BLUE, CollectionSpec(), "text", 384) == BLUE
+    assert declared(BLUE, CollectionSpec(), sized("text", 384)) == BLUE
 
 
 def test_another_model_changes_the_size_of_its_vector_alone():
-    green = declared(BLUE, CollectionSpec(), "text", 768)
+    green = declared(BLUE, CollectionSpec(), sized("text", 768))
 
     assert difference(BLUE, green) == ["params.vectors.text.size: wanted 384, found 768"]
 
@@ -199,7 +204,7 @@ def test_another_model_changes_the_size_of_its_vector_alone():
 def test_blues_own_schema_is_left_as_it_was():
     before = deepcopy(BLUE)
 
-    declared(BLUE, CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}), "text", 9)
+    declared(BLUE, CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}), sized("text", 9))
 
     assert before == BLUE
 
@@ -216,7 +221,7 @@ def test_what_is_declared_outranks_what_blue_has():
         payload_indexes={"price": "float", "tenant": {"type": "keyword", "is_tenant": False}},
     )
 
-    assert difference(BLUE, declared(BLUE, spec, "image", 512)) == [
+    assert difference(BLUE, declared(BLUE, spec, sized("image", 512))) == [
         "params.on_disk_payload: wanted True, found False",
         "params.replication_factor: wanted 1, found 2",
         "params.shard_number: wanted 2, found 4",
@@ -228,7 +233,7 @@ def test_what_is_declared_outranks_what_blue_has():
 
 
 def test_payload_indexes_are_blues_and_the_declared_ones():
-    green = declared(BLUE, CollectionSpec(payload_indexes={"price": "float"}), "text", 384)
+    green = declared(BLUE, CollectionSpec(payload_indexes={"price": "float"}), sized("text", 384))
 
     assert green["payload_schema"] == {**BLUE["payload_schema"], "price": {"data_type": "float"}}
 
@@ -237,7 +242,7 @@ def test_an_index_setting_goes_where_it_has_an_effect():
     """A vector's own section outranks the collection's."""
     spec = CollectionSpec(hnsw={"ef_construct": 7})
 
-    own, shared = declared(BLUE, spec, "text", 384), declared(BLUE, spec, "image", 512)
+    own, shared = declared(BLUE, spec, sized("text", 384)), declared(BLUE, spec, sized("image", 512))
 
     assert own["params"]["vectors"]["text"]["hnsw_config"] == {"m": 24, "ef_construct": 7}
     assert own["hnsw_config"] == BLUE["hnsw_config"]
@@ -247,15 +252,15 @@ def test_an_index_setting_goes_where_it_has_an_effect():
 def test_empty_quantization_switches_it_off():
     blue = changed("quantization_config", {"binary": {}})
 
-    assert declared(blue, CollectionSpec(quantization={}), "text", 384)["quantization_config"] is None
-    assert declared(blue, CollectionSpec(), "text", 384)["quantization_config"] == {"binary": {}}
+    assert declared(blue, CollectionSpec(quantization={}), sized("text", 384))["quantization_config"] is None
+    assert declared(blue, CollectionSpec(), sized("text", 384))["quantization_config"] == {"binary": {}}
 
 
 @pytest.mark.parametrize("vector", ["", "text"])
 def test_without_blue_a_schema_is_made_from_what_is_declared(vector):
     spec = CollectionSpec(hnsw={"m": 32}, payload_indexes={"n": "integer"}, shard_number=2)
 
-    schema = declared(None, spec, vector, 384)
+    schema = declared(None, spec, sized(vector, 384))
 
     assert vector_params(schema, vector) == {"size": 384, "distance": "Cosine"}
     assert schema["hnsw_config"] == {"m": 32}
@@ -264,23 +269,39 @@ def test_without_blue_a_schema_is_made_from_what_is_declared(vector):
     assert "optimizer_config" not in schema
 
 
+def test_a_vector_that_blue_lacks_is_added():
+    green = declared(UNNAMED, CollectionSpec(), sized("text", 384))
+    assert vector_params(green, "text") == {"size": 384, "distance": "Cosine"}
+    assert vector_params(green, "") == vector_params(UNNAMED, "")
+
+
+def test_what_the_server_makes_is_sparse_and_weighs_words_by_their_rarity():
+    green = declared(UNNAMED, CollectionSpec(), NewVectors(server_made=frozenset({"bm25"})))
+    assert vector_params(green, "bm25") == {"modifier": "idf"}
+    assert vector_names(green) == ["", "bm25"]
+
+
+def test_a_dropped_vector_is_gone_and_the_others_stay():
+    green = declared(BLUE, CollectionSpec(), NewVectors(dropped=frozenset({"image", "words", "plain"})))
+    assert vector_names(green) == ["text"]
+
+
 @pytest.mark.parametrize(
-    ("blue", "vector", "words"),
+    ("new", "said"),
     [
-        (BLUE, "", "no vector without a name: embedding.vector may be image, text"),
-        (BLUE, "body", "no vector body: embedding.vector may be image, text"),
-        (BLUE, "words", "no vector words: embedding.vector may be image, text"),
-        (UNNAMED, "text", "no vector text: embedding.vector may be the unnamed one"),
+        (NewVectors({"words": 384}), "vector words is sparse in the live collection"),
+        (NewVectors(server_made=frozenset({"text"})), "vector text is dense"),
+        (NewVectors(server_made=frozenset({""})), "give it another name"),
     ],
 )
-def test_a_vector_that_searches_do_not_ask_for_is_refused(blue, vector, words):
-    with pytest.raises(Refused, match=words):
-        declared(blue, CollectionSpec(), vector, 384)
+def test_a_vector_of_the_other_kind_is_refused_by_its_name(new, said):
+    with pytest.raises(Refused, match=said):
+        declared(BLUE, CollectionSpec(), new)
 
 
 def test_a_payload_index_without_a_type_is_refused_by_its_path():
     with pytest.raises(Refused, match=r"collection.payload_indexes.n: found .*expected a type"):
-        declared(None, CollectionSpec(payload_indexes={"n": {"is_tenant": True}}), "", 4)
+        declared(None, CollectionSpec(payload_indexes={"n": {"is_tenant": True}}), sized("", 4))
 
 
 # --- index ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,72 @@
+"""Does every point still have each of its vectors?"""
+
+from dataclasses import dataclass
+
+from core.checks.finding import Finding, cannot_tell
+from core.evidence.context import GateContext
+from core.schema import vector_names
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Points of green and of live that have one vector; None where nothing says how many there should be."""
+
+    name: str
+    found: int
+    written: int | None
+    live: int | None
+
+    def __str__(self) -> str:
+        told = [f"{self.name or 'unnamed'} on {self.found:,} points"]
+        told += [f"{self.written:,} were written"] if self.written not in (None, self.found) else []
+        told += [f"live has it on {self.live:,}"] if self.live is not None else []
+        return ", ".join(told)
+
+
+def vector_presence(gate: GateContext, bound: float | None) -> Finding:
+    """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left."""
+    counted = [_count(gate, name) for name in _names(gate)]
+    if all(one.written is None and one.live is None for one in counted):
+        return cannot_tell("nothing says how many points should have each vector")
+    faults = [fault for one in counted if (fault := _fault(gate, one))]
+    n = gate.store.count(gate.green)
+    if faults:
+        detail = f"vectors are missing: {'; '.join(faults)}"
+        return Finding("block", float(len(faults)), n, detail, 0.0)
+    dropped = [f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)]
+    detail = "; ".join([*map(str, counted), *dropped]) or "no vectors, as in the live collection"
+    return Finding("pass", 0.0, n, detail, 0.0)
+
+
+def _names(gate: GateContext) -> list[str]:
+    """Of green and of live, but for those that the index file drops."""
+    live = vector_names(gate.store.schema(gate.live.collection)) if gate.live else []
+    return sorted({*vector_names(gate.schema), *live} - gate.plan.dropped)
+
+
+def _count(gate: GateContext, name: str) -> _Counted:
+    there = name in vector_names(gate.schema)
+    found = gate.store.count(gate.green, having=name) if there else 0
+    live = None
+    if gate.live is not None:
+        known = name in vector_names(gate.store.schema(gate.live.collection))
+        live = gate.store.count(gate.live.collection, having=name) if known else 0
+    return _Counted(name, found, _written(gate, name), live)
+
+
+def _written(gate: GateContext, name: str) -> int | None:
+    """By ``populate``; a copy or a snapshot counted points alone."""
+    by_vector = gate.filled.get("by_vector")
+    return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
+
+
+def _fault(gate: GateContext, one: _Counted) -> str:
+    if one.written is not None and one.found != one.written:
+        return str(one)
+    if one.live is None or one.name in gate.plan.optional:
+        return ""
+    assert gate.live is not None
+    left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
+    without = int(gate.filled.get("by_vector", {}).get(one.name, {}).get("not_carried", 0))
+    allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
+    return str(one) if one.live - one.found > allowed else ""

@@ -1,0 +1,32 @@
+"""A deployment that would lose a vector is refused when it is asked for, before anything is built."""
+
+from core.errors import Busy
+from core.index_file import IndexSpec
+from core.makers import check_server_makes
+from core.ports import Source
+from core.recovered import backup_of
+from core.services import Services
+from core.vectors import plan_vectors
+
+
+def check_vectors(services: Services, spec: IndexSpec, live: str | None, source: Source) -> None:
+    """Raises Refused where the index file does not account for every vector of the live collection, or where the
+    embedded store would have to make one.
+
+    Where another process has the embedded store open, and for a backup that is not unpacked yet, only the step that
+    makes the collection can look.
+    """
+    if backup_of(source.address) is not None:
+        return
+    store = services.store
+    try:
+        plan = plan_vectors(
+            spec,
+            store.schema(live) if live else None,
+            store.schema(source.collection) if source.collection else None,
+            lambda name: store.count(live, having=name) if live else 0,
+            live,
+        )
+        check_server_makes(plan, store)
+    except Busy:
+        return
