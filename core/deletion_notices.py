@@ -18,6 +18,7 @@ from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.services import Services
 from core.shown.deployments import Announced
+from core.times import iso
 
 _BACKUP_FIRST = ", once a whole backup of it exists"
 _OTHERS = f"{_BACKUP_FIRST}, for this program did not make it"
@@ -79,7 +80,7 @@ def _load(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> l
 def _announced(session: Session, row: Deletion, rules: Rules, foreign: bool) -> Announced:
     if row.status == "deleting":
         text = f"{row.collection} is being deleted"
-        return {"collection": row.collection, "delete_after": _iso(row.due_at), "text": text, "keep": None}
+        return {"collection": row.collection, "delete_after": iso(row.due_at), "text": text, "keep": None}
     spec = final_backups.rule_of(session, row, rules.declared) or IndexSpec()
     governed = foreign and row.alias is not None
     return _worded(row.collection, row.due_at, retention.moment(row), spec, governed, rules)
@@ -94,11 +95,7 @@ def _worded(
         text = f"{collection} is not deleted: this program did not make it, and {kept}. It is kept"
     else:
         text = retention.sentence(collection, when + _condition(spec, foreign))
-    return {"collection": collection, "delete_after": _iso(due_at), "text": text, "keep": keep}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"collection": collection, "delete_after": iso(due_at), "text": text, "keep": keep}
 
 
 def _condition(spec: IndexSpec, foreign: bool) -> str:

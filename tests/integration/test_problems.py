@@ -12,7 +12,7 @@ import interfaces
 from adapters.database import open_engine, open_sessions
 from core import once, tokens
 from core.caller_rows import OnceRow
-from core.errors import AppError, Broken, Busy, Interrupted, LeaseLost, Refused, Unavailable
+from core.errors import AppError, Broken, Busy, Interrupted, LeaseLost, NothingHere, Refused, Unavailable
 from core.feedback import Unexposed
 from core.settings import Settings
 from interfaces.http import problems
@@ -22,8 +22,8 @@ from interfaces.http.app import make_app
 from interfaces.http.problems import KINDS, MEANINGS, TYPE, answer
 from tests.world import World, texts
 
-#: Of the command line alone; elsewhere they are answered as a failure.
-FAILURES = {Broken, Interrupted}
+#: What no request meets: faults of our own, and a folder in which no web process starts.
+FAILURES = {Broken, Interrupted, NothingHere}
 
 
 def every_error():
@@ -53,11 +53,12 @@ def test_every_error_there_is_has_a_kind_of_its_own():
 
 def test_names_of_kinds_are_different_and_these():
     """They are public: a name may be added, none changed or dropped."""
-    assert [kind.name for kind in KINDS] == [
-        *("unauthorized", "foreign-host", "other-site", "forbidden", "too-large", "too-slow", "crowded", "garbled"),
-        *("not-found", "key-reused", "malformed", "not-exposed", "refused", "key-in-use", "busy", "unavailable"),
-        *("taken-up", "failed", "no-such-path", "no-such-method", "http", "unforeseen"),
-    ]
+    names = """
+        unauthorized foreign-host other-site forbidden too-large too-slow crowded garbled not-found
+        key-reused malformed not-exposed refused key-in-use busy misconfigured limited unavailable
+        taken-up failed no-such-path no-such-method http unforeseen
+    """
+    assert [kind.name for kind in KINDS] == names.split()
 
 
 def test_the_openapi_document_names_every_kind_where_its_status_is():

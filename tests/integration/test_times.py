@@ -37,7 +37,7 @@ ONE_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ANY = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d[\w.:+-]*| \d\d:\d\d:\d\d[.+-][\d.:+-]*)")
 PAGES = ("/", "/indexes/docs", "/deployments", "/deployments/{deployment}", "/schedules", "/alerts", "/events")
 #: Where a record's own times become JSON: they are the source's.
-NOT_OURS = {"adapters/sources/values.py"}
+NOT_OURS = {f"adapters/sources/{name}.py" for name in ("values", "arrow", "markdown")}
 
 
 def fail(notice):
