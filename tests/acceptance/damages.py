@@ -19,7 +19,7 @@ from core.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
 from core.naming import point_id
 from core.ports import FloatArray, Point, Row, Schema, VectorStore
 from core.records import RecordRules, content_hash, parse, payload
-from core.schema import declared
+from core.schema import NewVectors, declared
 from core.stamps import Stamp
 from tests.acceptance.corpora import Record
 from tests.acceptance.vectors import HASHING, MINILM, embedder
@@ -106,9 +106,10 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
     seen = _written(store, source, rebuild.source if rebuild.before is None else rebuild.before)
     _written(store, source, rebuild.source)
     first = rebuild.live_spec
-    schema = _low(declared(None, first.collection, "", _size(first)))
+    schema = _low(declared(None, first.collection, NewVectors({"": _size(first)})))
     build(store, grpc_port, live, first, schema, points(rebuild.live, first, by_model(first)))
-    wanted = declared(store.schema(live), rebuild.spec.collection, "", _size(rebuild.spec))
+    size = NewVectors({"": _size(rebuild.spec)})
+    wanted = declared(store.schema(live), rebuild.spec.collection, size)
     build(store, grpc_port, green, rebuild.spec, rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
     return Laid(
@@ -137,10 +138,10 @@ def build(store: VectorStore, grpc_port: int, name: str, spec: IndexSpec, schema
 def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Point]:
     """As ``core.steps.loading`` writes them."""
     assert spec.embedding is not None
-    identity, rules = embedder(spec.embedding).identity, RecordRules({}, template=spec.embedding.text)
+    identity, rules = embedder(spec.embedding).identity, RecordRules({}, templates={"": spec.embedding.text})
     made = [parse(Row("", dict(record), {}), rules) for record in records]
     return [
-        Point(one.point_id, vector, payload(one, content_hash(identity, one.text), ordinal))
+        Point(one.point_id, vector, payload(one, {"": content_hash(identity, one.texts[""])}, ordinal))
         for ordinal, (one, vector) in enumerate(zip(made, vectors(records), strict=True))
     ]
 

@@ -10,6 +10,7 @@ from adapters.sources import open_source
 from core import gate as gates
 from core.evidence.opening import open_gate
 from core.services import Services, Times
+from core.vectors import VectorPlan
 from tests.acceptance.corpora import judged, records
 from tests.acceptance.damages import DAMAGES, HEALTHY, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
@@ -75,6 +76,7 @@ def gate(store, laid, folder, validation):
         source=services.source(laid.source),
         wanted=laid.wanted,
         vector="",
+        plan=VectorPlan(made={"": laid.rebuild.spec.embedding}),
         filled=laid.filled,
         memory=memory,
     )
