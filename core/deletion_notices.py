@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core import final_backups, keeping, retention
 from core.errors import Refused
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.services import Services
@@ -56,7 +57,7 @@ def foretell(session: Session, now: datetime, row: Deployment, rules: Rules) -> 
     """What a deployment under way will have deleted when it is live."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
         return []
-    spec = IndexSpec.model_validate(row.spec)
+    spec = stored(IndexSpec, row.spec)
     surplus = keeping.over(session, now, row.alias, row.green, spec, replaced=row.blue)
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     told = []

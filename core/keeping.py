@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core import events, final_backups, retention
 from core.errors import Refused
 from core.index_file import IndexSpec
+from core.kept import stored
 from core.lifecycle import FINAL, Status
 from core.models import Deletion, Deployment, Version
 from core.naming import check_found_name
@@ -87,7 +88,7 @@ def spec_of(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -> 
         return declared[alias]
     query = select(Deployment).where(Deployment.alias == alias, Deployment.kind == "rollout")
     last = session.scalars(query.order_by(Deployment.created_at.desc()).limit(1)).first()
-    return IndexSpec.model_validate(last.spec) if last is not None else IndexSpec()
+    return stored(IndexSpec, last.spec) if last is not None else IndexSpec()
 
 
 def index_of(session: Session, collection: str) -> str | None:
