@@ -244,10 +244,10 @@ def test_a_url_that_celery_cannot_use_is_refused_by_the_name_of_the_setting(text
     "text",
     ["sentinel://u:hunter2@h:26379", "sqs://u:hunter2@", "nothing://h", "unix:///r.sock", "redis://h/0;kafka://h"],
 )
-@pytest.mark.parametrize("verb", ["doctoring.doctor", "looking.list_"])
+@pytest.mark.parametrize("verb", ["doctoring.doctor", "lists.deployments.list_"])
 def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, capsys, text, verb):
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", text)
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "looking.list_" else {})}
+    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.list_" else {})}
     assert running.run(verb, given) == 2
     said = "".join(capsys.readouterr())
     assert "is not supported as a broker; expected one of memory://, redis://" in said

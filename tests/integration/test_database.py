@@ -198,12 +198,12 @@ def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, broken, kind, word
 def test_a_folder_that_cannot_be_made_is_refused_by_the_name_of_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Refused, match=r"ROLLOUTS_DATABASE_URL: its folder .*file/inside cannot be made"):
-        open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}")
+        ping(open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}"))
 
 
-@pytest.mark.parametrize("verb", ["looking.list_", "doctoring.doctor"])
+@pytest.mark.parametrize("verb", ["lists.deployments.list_", "doctoring.doctor"])
 def test_a_verb_ends_with_2_where_a_setting_is_wrong_and_with_3_where_nothing_answers(strict, monkeypatch, verb):
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "looking.list_" else {})}
+    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.list_" else {})}
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:{strict.port}/postgres")
     assert running.run(verb, given) == 2
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:9/postgres")
