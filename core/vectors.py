@@ -13,7 +13,7 @@ from typing import Any, Literal
 from core.errors import Refused
 from core.index_file import CarriedSpec, EmbeddingSpec, IndexSpec, ModelVectorSpec, ServerVectorSpec
 from core.ports import Schema
-from core.schema import made_names, vector_names
+from core.schema import embedded_vector, made_names, vector_names
 
 #: What becomes of a carried vector where the record has changed.
 WhenChanged = Literal["drop", "refuse"]
@@ -112,7 +112,9 @@ def plan_vectors(
         plan = _with(plan, copied=plan.copied | copied)
         undeclared -= copied
     elif not spec.vectors and spec.embedding is None:
-        plan = _with(plan, given=plan.given | undeclared)
+        # Points of several vectors may lack some of them.
+        word = "copied" if len(undeclared) > 1 else "given"
+        plan = _with(plan, **{word: getattr(plan, word) | undeclared})
         undeclared = set()
     counts = {name: count_live(name) for name in sorted(undeclared)} if live else {}
     lost = {name: count for name, count in counts.items() if count}
@@ -135,15 +137,19 @@ def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
     """The vector name that `embedding` makes: as declared, else the only dense one there is."""
     assert spec.embedding is not None
     named = spec.embedding.vector
-    if named:
-        if model is not None and not spec.vectors and named not in vector_names(model):
+    if model is None:
+        return named
+    if not spec.vectors:
+        if named and named not in vector_names(model):
             there = ", ".join(name or "the unnamed one" for name in made_names(model)) or "none"
             raise Refused(
                 f"the live collection has no vector {named}: embedding.vector may be {there}; to add a "
                 "vector beside them, declare each in `vectors`"
             )
+        return embedded_vector(model, named, "the live collection")
+    if named:
         return named
-    names = [name for name in (made_names(model) if model else []) if name not in spec.vectors]
+    names = [name for name in made_names(model) if name not in spec.vectors]
     if len(names) > 1:
         raise Refused(f"there are vectors {', '.join(names)}; say which in embedding.vector")
     return names[0] if names else ""

@@ -43,6 +43,8 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("ROLLOUTS_") and not name.startswith("ROLLOUTS_TEST_"):
             del os.environ[name]
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # the width of the developer's terminal breaks lines elsewhere
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("TMPDIR", str(MEMORY))
         tempfile.tempdir = None  # it is looked up once, perhaps already

@@ -26,7 +26,7 @@ class _Counted:
 def vector_presence(gate: GateContext, bound: float | None) -> Finding:
     """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left."""
     counted = [_count(gate, name) for name in _names(gate)]
-    if all(one.written is None and one.live is None for one in counted):
+    if counted and all(one.written is None and one.live is None for one in counted):
         return cannot_tell("nothing says how many points should have each vector")
     faults = [fault for one in counted if (fault := _fault(gate, one))]
     n = gate.store.count(gate.green)

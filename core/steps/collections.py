@@ -147,7 +147,7 @@ def _new_vectors(
     sizes = {name: maker.embedder.dimension for name, maker in makers.items() if maker.embedder is not None}
     known = schemas.vector_names(model) if model else []
     missing = [name for name in plan.given | plan.optional if name not in known]
-    shapes = _shapes(context, missing) if missing or not (known or plan.kept) else {}
+    shapes = _shapes(context, missing) if missing or (model is None and not plan.kept) else {}
     if not sizes and model and vector in schemas.dense_names(model):
         sizes = {vector: int(schemas.vector_params(model, vector)["size"])}
     elif not sizes and "size" in shapes.get(vector, {}):

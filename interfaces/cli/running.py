@@ -189,6 +189,8 @@ def log_to_the_terminal(*, times: bool = False) -> None:
     handler = RichHandler(console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S")
     if times:
         handler.addFilter(OncePerSecond())
+        # The handler imports this with its first line, which a process without free descriptors cannot do.
+        importlib.import_module("rich.table")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("rollouts.alerts").setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)

@@ -124,7 +124,7 @@ def test_promote_is_pressed_and_the_soak_is_over(system, browse):
     expect(browse.locator("#d-light")).to_contain_text(
         "rollback ready", timeout=PATIENCE
     )  # Qdrant is looked at now and then
-    expect(browse.locator("#d-collections")).to_contain_text("deleted in")
+    expect(browse.locator("#d-collections")).to_contain_text("will be deleted at")
 
 
 def test_abort_by_keyboard_alone(system, browse):

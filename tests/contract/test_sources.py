@@ -376,7 +376,7 @@ def test_only_canonical_decimal_ids_of_a_csv_become_integers(tmp_path, opened):
 
 @pytest.mark.parametrize(
     ("header", "said"),
-    [("id,a,a", "['a'] twice"), ("id,,b", "an empty name"), ("name,text", "no id"), ("id;text", "no id")],
+    [("id,a,a", "column 'a' twice"), ("id,,b", "an empty name"), ("name,text", "no id"), ("id;text", "no id")],
 )
 def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, opened, header, said):
     (tmp_path / "a.csv").write_text(f"{header}\n1,2,3\n")
@@ -389,7 +389,7 @@ def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, 
     ("content", "records"),
     [
         ("id, text\n1, one\n", [{"id": 1, "text": "one"}]),
-        ("id, text , vector\r\n1, one , \r\n", [{"id": 1, "text": "one "}]),
+        ("id, text , vector\r\n1, one , \r\n", [{"id": 1, "text": "one ", "vector": ""}]),
         ('id, "text"\n1, "one, two"\n', [{"id": 1, "text": "one, two"}]),
         (" id ,text\n1, one\n", [{"id": 1, "text": " one"}]),
         ('id,"a, b"\n1, one\n', [{"id": 1, "a, b": " one"}]),
@@ -415,12 +415,12 @@ def test_a_header_is_read_as_people_write_it(tmp_path, opened, content, records)
         (b"id;text\n1;one\n", "its columns are separated by semicolons; write commas"),
         (b'"id"\t"text"\n1\tone\n', "its columns are separated by tabs; write commas"),
         (b"text | id\none | 1\n", "its columns are separated by bars; write commas"),
-        (b"ID,text\n", "no id: ['ID', 'text']; expected different names, id among them, with commas"),
+        (b"ID,text\n", "no id: ID, text; expected different names, id among them, with commas"),
         (b",id\n0,1\n", "an empty name, in column 1 of 2"),
         ("id,größe\n".encode("latin-1"), "not UTF-8: invalid start byte at byte 6 of the line; write the"),
         ("id,text\n1,one\n".encode("utf-16"), "a.csv is written in UTF-16; write it in UTF-8"),
         (b"id,text\r1,one\r", "end lines with LF or CR LF"),
-        (b"KEY=secret-value\n", "no id: ['\u2026']"),
+        (b"KEY=secret-value\n", "no id: one column"),
     ],
 )
 def test_a_header_that_is_refused_says_how_to_write_it(tmp_path, opened, content, said):
@@ -553,7 +553,10 @@ def test_any_cells_written_as_csv_come_back(tmp_path, opened, cells, style):
 @given(st.binary(max_size=300), st.sampled_from(["jsonl", "csv"]))
 def test_no_bytes_whatever_throw_anything_but_a_refusal(tmp_path, opened, content, kind):
     (tmp_path / f"a.{kind}").write_bytes((b"id,b\n" if kind == "csv" else b"") + content)
-    rows = list(opened(f"{kind}:a.{kind}").read(None))
+    try:
+        rows = list(opened(f"{kind}:a.{kind}").read(None))
+    except Refused:
+        return  # UTF-16, for one, is refused before a line is read
     assert all((row.fields is None) == bool(row.problem) for row in rows)
 
 

@@ -298,9 +298,14 @@ def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
     async def hear(done, total, message):
         heard.append(done)
 
+    def hears(count):
+        while len(heard) < count and not ends.wait(0.05):
+            pass
+
     def move():
+        hears(1)
         world.run(until=world.at(started, "validate"))
-        ends.wait(1.2)
+        hears(2)
         commands.wish(world.services, started, Event.ABORT, actor="anna")
         while not ends.wait(0.3):
             world.run()

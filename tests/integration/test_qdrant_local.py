@@ -136,5 +136,5 @@ def test_more_points_than_local_mode_likes_are_taken_without_a_warning(tmp_path)
 def test_without_a_url_the_store_is_the_embedded_one_and_opening_it_touches_nothing(tmp_path):
     store = open_store("", "", 6334, tmp_path / "qdrant")
 
-    assert isinstance(store, LocalStore)
+    assert store.embedded
     assert not (tmp_path / "qdrant").exists()

@@ -105,7 +105,7 @@ def test_a_wrong_api_key_is_refused_with_the_setting_to_look_at_and_not_shown():
 )
 def test_what_is_no_url_is_refused_without_repeating_it(url):
     with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:6333") as caught:
-        open_store(url, "", 6334, "")
+        open_store(url, "", 6334, "").server()
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 

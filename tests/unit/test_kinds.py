@@ -8,7 +8,7 @@ from core.index_file import CollectionSpec
 from core.kinds import KINDS, by_name, describe, kind_of
 from core.ports import Health, Point
 from core.readiness import examine
-from core.schema import declared, embedded_vector, main_vector, meant_vector
+from core.schema import NewVectors, declared, embedded_vector, main_vector, meant_vector
 
 DENSE, MULTI, SPARSE = KINDS["dense"], KINDS["multi"], KINDS["sparse"]
 ROWS = {"size": 2, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
@@ -124,7 +124,7 @@ def test_the_main_vector_is_a_dense_one_where_there_is_one():
 
 def test_a_model_makes_the_only_vector_of_numbers():
     assert embedded_vector(SEVERAL, "", "docs") == "text"
-    assert declared(SEVERAL, CollectionSpec(), "text", 4)["params"]["vectors"]["text"]["size"] == 4
+    assert declared(SEVERAL, CollectionSpec(), NewVectors({"text": 4}))["params"]["vectors"]["text"]["size"] == 4
 
 
 # --- readiness ----------------------------------------------------------------------------------------------------

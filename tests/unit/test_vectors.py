@@ -106,8 +106,8 @@ def test_a_dropped_name_is_accounted_for():
     assert found.kept == {"dense"}
 
 
-def test_without_any_declaration_every_vector_comes_with_the_record():
-    assert plan({}, live=HYBRID).given == {"dense", "bm25"}
+def test_without_any_declaration_points_keep_the_vectors_that_their_records_bring():
+    assert plan({}, live=HYBRID).copied == {"dense", "bm25"}
 
 
 # --- a collection as the source -------------------------------------------------------------------
