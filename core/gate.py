@@ -6,7 +6,7 @@ planned check whose evidence is not complete cannot tell.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.checks import CHECKS
@@ -17,10 +17,6 @@ from core.evidence.context import GateContext, Over
 from core.index_file import CheckSpec
 from core.plan import State
 from core.report import worst_answers
-
-NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
-#: Checks with a bound of their own in the index file, older than ``validation.checks``.
-_OWN_BOUND = ("min_results", "min_top_score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +50,19 @@ def collect(gate: GateContext, over: Over) -> float | None:
 
 
 def report(gate: GateContext) -> State:
-    """Verdict, warnings, and a row for each planned check, in the order of ``CHECKS``."""
+    """Verdict, warnings, and a row for each planned check, in the order of ``CHECKS``. ``unchecked``
+    are those of the warnings that say what was not looked at."""
     planned = plan(gate)
     findings = [_finding(gate, one) for one in planned]
+    unchecked = _unchecked(gate, planned)
     return {
         "verdict": verdict(planned, findings),
         "collection": gate.green,
         "live": gate.blue,
         "seed": gate.spec.validation.seed,
         "seconds": round(float(gate.memory.get("spent", 0.0)), 1),
-        "warnings": _warnings(gate, planned, findings),
+        "unchecked": unchecked,
+        "warnings": [*unchecked, *_warnings(gate, planned, findings)],
         "checks": [_row(gate, one, finding) for one, finding in zip(planned, findings, strict=True)],
         "attribution": attribution.summary(gate),
         "worst": worst_answers(gate),
@@ -160,19 +159,8 @@ def _wanted(gate: GateContext, name: str, check: Check) -> bool:
 
 def _planned(gate: GateContext, name: str, check: Check) -> Planned:
     said = gate.spec.validation.check(name) or CheckSpec()
-    bound = said.bound if said.bound is not None else _default(gate, name, check)
+    bound = said.bound if said.bound is not None else check.bound_for(gate)
     return Planned(name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs)
-
-
-def _default(gate: GateContext, name: str, check: Check) -> float | None:
-    validation = gate.spec.validation
-    if name in _OWN_BOUND:
-        own = getattr(validation, name)
-        floor = gate.memory.get("calibrated", {}).get("floor")
-        return float(own) if own != "calibrated" else floor
-    if name == "self_retrieval" and gate.kind is not None and not gate.kind.sure(gate.params):
-        return CHECKS["ann_recall@10"].bound
-    return check.bound
 
 
 def _finding(gate: GateContext, planned: Planned) -> Finding:
@@ -184,7 +172,7 @@ def _finding(gate: GateContext, planned: Planned) -> Finding:
     except Refused as error:
         return cannot_tell(str(error))
     if planned.check.soft and found.verdict == "block":
-        return Finding("inconclusive", found.value, found.n, found.detail)
+        return replace(found, verdict="inconclusive")
     return found
 
 
@@ -212,20 +200,26 @@ def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
         "verdict": finding.verdict,
         "level": "shown" if shown else "soft" if planned.check.soft else "hard",
         "detail": detail,
+        "found": finding.found or finding.detail,
+        "means": planned.check.means if finding.verdict != "pass" else "",
+        "act": planned.check.act if finding.verdict != "pass" else "",
+        **({"facts": dict(finding.facts)} if finding.facts else {}),
     }
 
 
 def _only_shown(planned: Planned, finding: Finding) -> bool:
-    """A new collection of less than half of live's size holds up even where no bound is given."""
-    halved = planned.name == "count_vs_live" and finding.verdict == "inconclusive" and finding.n > 0
-    return planned.shown and not halved
+    return planned.shown and not finding.decides
+
+
+def _unchecked(gate: GateContext, planned: Sequence[Planned]) -> list[str]:
+    """What nobody looked at, by those checks that say so where they are not planned."""
+    there = {one.name for one in planned}
+    said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
-    warnings = [] if gate.spec.validation.queries or gate.judged else [NO_QUERIES]
-    if not gate.judged:
-        warnings.append("no judged queries: whether answers got worse in meaning was not checked (validation.judged)")
-    warnings += limited.words(gate)
+    warnings = list(limited.words(gate))
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
         for one, finding in zip(planned, findings, strict=True)

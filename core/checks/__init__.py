@@ -95,17 +95,28 @@ CHECKS: dict[str, Check] = {
     "model_stamp": Check(stamp.model_stamp),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),
-    "self_retrieval": Check(searching.self_retrieval, _ASKED, _searchable, 0.99, reach=SHARE, quality=True),
-    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, 0.90, reach=SHARE, quality=True),
+    "self_retrieval": Check(
+        searching.self_retrieval, _ASKED, _searchable, searching.self_wanted, reach=SHARE, quality=True
+    ),
+    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, searching.RECALL, reach=SHARE, quality=True),
     "filtered_recall@10": Check(
         searching.filtered_recall, ("vectors", "filtered"), never, 0.90, reach=SHARE, soft=True
     ),
     "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True),
-    "min_results": Check(floor.min_results, _ASKED, _queries, reach=_COUNT),
-    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, reach=SCORE),
+    "min_results": Check(
+        floor.min_results, _ASKED, _queries, floor.results_wanted, _COUNT, absent=floor.without_queries
+    ),
+    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, floor.score_wanted, SCORE),
     "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
     "judged_quality": Check(
-        judging.judged_quality, _ASKED, _judged_live, -0.01, reach=SCORE, quality=True, compares=_judged
+        judging.judged_quality,
+        _ASKED,
+        _judged_live,
+        -0.01,
+        reach=SCORE,
+        quality=True,
+        compares=_judged,
+        absent=judging.without_judgments,
     ),
     "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),

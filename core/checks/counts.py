@@ -51,5 +51,5 @@ def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     if bound is not None:
         return Finding(exact(missing <= bound), missing, theirs, detail)
     if 2 * ours < theirs:
-        return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}")
+        return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}", decides=theirs > 0)
     return Finding("pass", missing, theirs, detail)

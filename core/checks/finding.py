@@ -1,8 +1,8 @@
 """What a check is and what it answers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from core.evidence.context import GateContext
 from core.measures.intervals import Interval, side
@@ -12,18 +12,29 @@ Verdict = Literal["pass", "block", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``n`` is the evidence used; ``detail`` says the bound's direction and the worst case; ``bound`` is given where
-    the rule itself has one."""
+    """What a check answers.
+
+    ``n`` is the evidence used. ``detail`` has the figures: the direction of the bound, intervals, the
+    worst case. ``found`` says the same as a sentence for people who know no statistics; where it is
+    empty they read ``detail``. ``facts`` go into the JSON report as they are: intervals, faults by
+    kind, names in full. ``bound`` is given where the rule itself has one. ``decides`` makes a row that
+    is only shown hold the deployment up all the same."""
 
     verdict: Verdict
     value: float | None
     n: int
     detail: str
     bound: float | None = None
+    found: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    decides: bool = False
 
 
 #: What was found, held against a bound; None where there is none and the number is only shown.
 Judge = Callable[[GateContext, float | None], Finding]
+
+#: A bound that depends on what is declared, or on what the evidence says.
+Bound = float | None | Callable[[GateContext], float | None]
 
 
 Reach = tuple[float, float]
@@ -41,25 +52,43 @@ def never(gate: GateContext) -> bool:
     return False
 
 
+def _unsaid(gate: GateContext) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A row of the gate. ``needs`` names the collectors it reads; ``when`` says whether it is planned where the index
-    file is silent; ``bound`` is the one it then has, None shows the number only. A ``soft`` check never blocks.
-    ``reach`` is from where to where a bound of the index file makes sense, None where the rule is the check's own.
-    ``quality`` marks those whose failure is put down to index, data or model. Where it is ``known`` already what the
-    collectors would find, none is asked. One that ``compares``, and lacks nothing but a live collection, is not planned
-    where there never was one, whatever the index file says."""
+    """A row of the gate.
+
+    - ``needs`` names the collectors it reads; where it is ``known`` already what they would find, none is asked.
+    - ``when`` says whether it is planned where the index file is silent. ``absent`` is what the report's
+      first lines say where it is not: what was not checked, and why.
+    - ``compares`` marks one that lacks nothing but a live collection: it is not planned where there never
+      was one, whatever the index file says.
+    - ``bound`` is the one it has where the index file gives none; None shows the number only. ``reach`` is
+      from where to where a bound of the index file makes sense, None where the rule is the check's own.
+    - A ``soft`` check never blocks. ``quality`` marks those whose failure is put down to index, data or model.
+    - ``means`` and ``act`` are for people who read a row that did not pass: what it means for searches, and
+      what to do.
+    """
 
     judge: Judge
     needs: tuple[str, ...] = ()
     when: Callable[[GateContext], bool] = always
-    bound: float | None = None
+    bound: Bound = None
     reach: Reach | None = None
     shown: bool = False
     soft: bool = False
     quality: bool = False
     known: Callable[[GateContext], bool] = never
     compares: Callable[[GateContext], bool] = never
+    absent: Callable[[GateContext], str] = _unsaid
+    means: str = ""
+    act: str = ""
+
+    def bound_for(self, gate: GateContext) -> float | None:
+        """Its own bound, where the index file gives none."""
+        return self.bound(gate) if callable(self.bound) else self.bound
 
 
 def exact(met: bool) -> Verdict:

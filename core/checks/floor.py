@@ -8,8 +8,24 @@ from core.evidence.vectors import askable
 from core.index_file import ValidationSpec
 from core.quoting import quoted
 
+NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
 #: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
 TOLERANCE = 1e-6
+
+
+def results_wanted(gate: GateContext) -> float:
+    """The bound of ``min_results``, which has a setting of its own, older than ``validation.checks``."""
+    return float(gate.spec.validation.min_results)
+
+
+def score_wanted(gate: GateContext) -> float | None:
+    """That of ``min_top_score``; None where it is to be calibrated and could not be."""
+    said = gate.spec.validation.min_top_score
+    return gate.part("calibrated").get("floor") if said == "calibrated" else float(said)
+
+
+def without_queries(gate: GateContext) -> str:
+    return "" if gate.spec.validation.queries or gate.judged else NO_QUERIES
 
 
 def min_results(gate: GateContext, bound: float | None) -> Finding:

@@ -12,6 +12,12 @@ _DROP = 0.2
 Row = dict[str, Any]
 
 
+def without_judgments(gate: GateContext) -> str:
+    if gate.judged:
+        return ""
+    return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"
+
+
 def ndcg(gate: GateContext, bound: float | None) -> Finding:
     return _mean(gate, bound, "ndcg@10")
 

@@ -9,8 +9,15 @@ from core.evidence.limited import no_exact
 from core.evidence.vectors import askable
 from core.measures import intervals
 
+SELF_RETRIEVAL, RECALL = 0.99, 0.90
 #: Less than live by this much is as good as live.
 _MARGIN = 0.01
+
+
+def self_wanted(gate: GateContext) -> float:
+    """Where a point need not be its own best answer, it finds itself as surely as the index finds anything."""
+    sure = gate.kind is None or gate.kind.sure(gate.params)
+    return SELF_RETRIEVAL if sure else RECALL
 
 
 def self_retrieval(gate: GateContext, bound: float | None) -> Finding:

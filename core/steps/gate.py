@@ -74,7 +74,7 @@ def _filled(context: StepContext) -> State:
 def _outcome(report: State) -> Outcome:
     output = {
         "gate": report,
-        "summary": "; ".join([report["verdict"], *(said for said in report["warnings"] if said == gate.NO_QUERIES)]),
+        "summary": "; ".join([report["verdict"], *report["unchecked"]]),
     }
     if report["verdict"] == "block":
         return Reject(gate.reasons(report), output)

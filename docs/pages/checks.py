@@ -52,6 +52,8 @@ def _bound(check: Check) -> str:
         return f"The rule is the check's own; a bound makes no sense.{soft}"
     low, high = check.reach
     reach = f"from {low:g} up" if math.isinf(high) else f"from {low:g} to {high:g}"
+    if callable(check.bound):
+        return f"Bound: as declared or as the rule has it; another may be given, {reach}.{soft}"
     if check.bound is not None:
         return f"Bound: `{check.bound}`; another may be given, {reach}.{soft}"
     if check.shown:

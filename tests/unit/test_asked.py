@@ -37,7 +37,7 @@ def test_what_cannot_be_asked_of_a_check_is_refused_in_words(checks: dict[str, A
 
 def test_every_own_bound_of_a_check_is_within_its_reach() -> None:
     for name, one in CHECKS.items():
-        if one.bound is not None:
+        if one.bound is not None and not callable(one.bound):
             check(
                 spec(checks={name: one.bound}, slices=["lang"]), {"payload_schema": {"lang": {"data_type": "keyword"}}}
             )

@@ -12,9 +12,10 @@ from adapters.qdrant_local import LocalStore
 from core import gate as gates
 from core.checks import CHECKS
 from core.checks.finding import Finding
+from core.checks.floor import NO_QUERIES
 from core.evidence.context import GateContext, Judged, Live, Pace
 from core.evidence.sampling import offer
-from core.gate import NO_QUERIES, plan, reasons, report, verdict
+from core.gate import plan, reasons, report, verdict
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.makers import Maker
 from core.ports import Capacity, Point, Row
@@ -53,7 +54,7 @@ def asked(*rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def found(name: str, context: GateContext, bound: float | None = None) -> Finding:
-    return CHECKS[name].judge(context, CHECKS[name].bound if bound is None else bound)
+    return CHECKS[name].judge(context, CHECKS[name].bound_for(context) if bound is None else bound)
 
 
 def busiest_second(moments: list[float]) -> int:
