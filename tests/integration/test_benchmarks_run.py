@@ -42,3 +42,11 @@ def test_a_benchmark_ends_well_and_prints_its_table(runs, name):
     ran = runs[name].result()
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert f"{name}, load before" in ran.stdout
+
+
+def test_the_page_of_figures_is_of_one_run_of_all_benchmarks():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    head, *parts = page.split("\n## ")
+    assert [part.partition("\n")[0] for part in parts] == list(BENCHMARKS)
+    assert head.count("Figures of one run of `python -m benchmarks") == 1
+    assert "--write docs/benchmarks.md`" in head
