@@ -68,6 +68,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     try:
         with events.through("cli"):
             called = getattr(importlib.import_module(f"interfaces.cli.{module}"), function)
+            gc.freeze()
             gc.enable()
             return int(called(**given))
     except BrokenPipeError:
