@@ -145,6 +145,7 @@ _NEEDS: dict[str, Callable[[Settings], bool]] = {
     "nothing": lambda settings: True,
     "place": _is_placed,
     "store": _has_store,
+    "place or store": lambda settings: _is_placed(settings) or _has_store(settings),
     "rows": lambda settings: False,
 }
 

@@ -80,6 +80,7 @@ LOOKS = [
 ]
 #: What acts on something that must be there already.
 ACTS = [
+    ["deploy", "docs"],
     ["promote", "abc"],
     ["pause", "abc"],
     ["abort", "abc"],
