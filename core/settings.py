@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from core import redaction
+from core import hosts, redaction
 from core.errors import Refused
 from core.expected import expected
 from core.quoting import quoted
@@ -126,6 +126,7 @@ class Settings(BaseSettings):
         found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
         if not all(re.match(r"https?://[^/]", url) for url in found):
             raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
+        _check_hosts(*found)
         return found
 
     @field_validator(*SECRET, mode="before")
@@ -142,6 +143,7 @@ class Settings(BaseSettings):
     def _http(cls, url: str) -> str:
         if url and not re.match(r"https?://[^/]", url):
             raise ValueError("expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant")
+        _check_hosts(url)
         return url
 
     @field_validator("broker_url")
@@ -153,15 +155,18 @@ class Settings(BaseSettings):
                 raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
             if scheme not in BROKERS:
                 raise ValueError(_other_broker(scheme))
+            _check_hosts(one)
         return url
 
     @field_validator("database_url")
     @classmethod
     def _database(cls, url: SecretStr) -> SecretStr:
         try:
-            make_url(url.get_secret_value())
+            parsed = make_url(url.get_secret_value())
         except (ArgumentError, ValueError):
             raise ValueError("expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME") from None
+        if any(map(hosts.is_impossible, (parsed.host, *parsed.normalized_query.get("host", ())))):
+            raise ValueError(hosts.IMPOSSIBLE)
         return url
 
 
@@ -174,6 +179,11 @@ def load_settings() -> Settings:
         raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
+
+
+def _check_hosts(*urls: str) -> None:
+    if any(map(hosts.has_impossible, urls)):
+        raise ValueError(hosts.IMPOSSIBLE)
 
 
 def _other_broker(scheme: str) -> str:
