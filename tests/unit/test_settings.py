@@ -293,6 +293,18 @@ def test_a_wrong_url_is_refused_with_the_variable_and_without_its_secret(monkeyp
     assert "hunter2" not in "".join(map(str, chain))
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "x/" * 3_000])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONFIG", "{}"), ("SOURCE_ROOTS", "docs:{}"), ("BACKUP_DIR", "{}"), ("DATABASE_URL", "sqlite:///{}")],
+)
+def test_a_path_that_is_too_long_is_refused_by_the_variable(monkeypatch, name, value, path):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", value.format(path))
+    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: .*it is longer than the name of a file may be") as refused:
+        load_settings()
+    assert len(str(refused.value)) < 300
+
+
 @pytest.mark.parametrize("host", ["a..b", ".a", f"{'a' * 64}.example", f"a.{'b' * 64}"])
 @pytest.mark.parametrize(
     ("name", "url"),
