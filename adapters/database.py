@@ -21,6 +21,8 @@ from core.errors import Refused, Unavailable
 #: (celery-facts 3).
 _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
 
+#: What the state may stand in; another one that is installed here by chance is no other.
+_SQLITE_DRIVERS, _POSTGRES_DRIVERS = {"sqlite", "sqlite+pysqlite"}, {"postgresql", "postgresql+psycopg"}
 _SQLITE: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
 #: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).
 _URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
@@ -34,15 +36,13 @@ def open_engine(url: str) -> Engine:
         raise Refused(
             "ROLLOUTS_DATABASE_URL is not a database URL; e.g. postgresql://user:password@host/name"
         ) from error
-    if parsed.get_backend_name() == "sqlite":
+    if parsed.drivername in _SQLITE_DRIVERS:
         return _sqlite(parsed)
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8, "hide_parameters": True}
-    try:
-        engine = create_engine(parsed, connect_args=connecting(parsed), **options)
-    except (ArgumentError, ImportError) as error:
-        raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql") from error
-    if parsed.get_backend_name() == "postgresql":
-        _limit(engine)
+    if parsed.drivername not in _POSTGRES_DRIVERS:
+        raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or sqlite")
+    engine = create_engine(parsed, connect_args=connecting(parsed), **options)
+    _limit(engine)
     return engine
 
 

@@ -130,9 +130,11 @@ class Rest:
             opened[1].close()
 
     def connection(self) -> dict[str, Any]:
-        """What a client of httpx is made with. The base is without user and password, for httpx logs each URL."""
+        """What a client of httpx is made with. The base is without user and password, for httpx logs each URL. Without
+        TLS no authorities are loaded, which takes longer than a request."""
         headers = _HEADERS | ({"api-key": self.api_key} if self.api_key else {})
-        return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS}
+        verify = True if self.secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS, "verify": verify}
 
     @contextmanager
     def answering(self) -> Iterator[None]:

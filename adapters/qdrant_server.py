@@ -79,6 +79,13 @@ class ServerStore:
         if self._over_grpc:
             self._over_grpc.check(self.collections())
 
+    def check_nodes(self) -> int:
+        """How many nodes answer one by one. Raises as every call where one of them does not, or refuses the key."""
+        for node in self._nodes:
+            node.about()
+            node.call("GET", "collections", seconds=ACT)
+        return len(self._nodes)
+
     def close(self) -> None:
         for rest in (self._rest, *self._nodes):
             rest.close()

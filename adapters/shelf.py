@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,17 @@ class FolderShelf:
     @property
     def address(self) -> str:
         return str(self._folder)
+
+    def check_writing(self) -> None:
+        """In a file that has no name; where the directory is not there yet, in the one that it would be made in."""
+        place = next(place for place in (self._folder, *self._folder.parents) if place.exists())
+        try:
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(b"doctor")
+        except OSError as error:
+            raise Refused(
+                f"{self._folder} cannot be written ({place}: {error.strerror}); mend ROLLOUTS_BACKUP_DIR"
+            ) from error
 
     def backups(self) -> list[str]:
         return sorted(path.parent.name for path in self._folder.glob(f"*/{_MANIFEST}"))

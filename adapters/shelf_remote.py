@@ -7,6 +7,7 @@ from the environment.
 """
 
 import importlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -28,6 +29,16 @@ class RemoteShelf:
     @property
     def address(self) -> str:
         return self._url
+
+    def check_writing(self) -> None:
+        """In a file whose name no backup has."""
+        try:
+            with self._asked("be written"):
+                path = f"{self._root}/.doctor-{secrets.token_hex(8)}"
+                self._files.pipe_file(path, b"doctor")
+                self._files.rm_file(path)
+        except FileNotFoundError as error:
+            raise Refused(f"{self._url} is not there: make it, or correct ROLLOUTS_BACKUP_DIR") from error
 
     def backups(self) -> list[str]:
         with self._asked("be listed"):

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from core import hosts
+
 
 class Severity(StrEnum):
     INFO = "info"
@@ -23,6 +25,8 @@ class Severity(StrEnum):
 def _url(text: str) -> str:
     if not re.match(r"https?://[^/@\s]+(/\S*)?$", text):
         raise ValueError("expected http://HOST or https://HOST, without a password; the key goes into the environment")
+    if hosts.has_impossible(text):
+        raise ValueError(hosts.IMPOSSIBLE)
     return text
 
 
@@ -41,6 +45,8 @@ def _variable(text: str) -> str:
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
         raise ValueError("expected a host name or an address")
+    if hosts.is_impossible(text):
+        raise ValueError(hosts.IMPOSSIBLE)
     return text
 
 

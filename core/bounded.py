@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 from yaml.nodes import Node, ScalarNode
 
 from core.quoting import yaml_problem
@@ -54,6 +55,14 @@ class _Bounded:
                 None, None, f"a number, date or the like of {len(node.value):,} characters", node.start_mark
             )
         return node
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """The library's readers of numbers, dates and the like trust that a value looks like its tag."""
+        try:
+            return super().construct_object(node, deep=deep)  # type: ignore[misc]
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            raise ConstructorError(None, None, f"this is no {kind}", node.start_mark) from error
 
 
 def _weight(node: Node | None) -> int:

@@ -1,6 +1,7 @@
 """Settings from the environment and ``.env``, validated once, at the edge; a wrong value is refused by its name."""
 
 import difflib
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from core import redaction
+from core import hosts, redaction
 from core.errors import Refused
 from core.expected import expected
 from core.quoting import quoted
@@ -93,6 +94,18 @@ class Settings(BaseSettings):
     def _folders(cls, roots: Any) -> Any:
         return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
 
+    @field_validator("config")
+    @classmethod
+    def _file(cls, path: Path) -> Path:
+        _check_length(path)
+        return path
+
+    @field_validator("source_roots")
+    @classmethod
+    def _short_enough(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+        _check_length(*roots)
+        return roots
+
     @field_validator("web_hosts", mode="before")
     @classmethod
     def _names(cls, hosts: Any) -> Any:
@@ -112,6 +125,7 @@ class Settings(BaseSettings):
     def _shelf(cls, where: str) -> str:
         """No message shows a URL: it may hold what does not belong there."""
         if "://" not in where:
+            _check_length(Path(where))
             return where
         parts = urlsplit(where)
         if parts.scheme not in REMOTE or not parts.netloc:
@@ -126,6 +140,7 @@ class Settings(BaseSettings):
         found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
         if not all(re.match(r"https?://[^/]", url) for url in found):
             raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
+        _check_hosts(*found)
         return found
 
     @field_validator(*SECRET, mode="before")
@@ -142,6 +157,7 @@ class Settings(BaseSettings):
     def _http(cls, url: str) -> str:
         if url and not re.match(r"https?://[^/]", url):
             raise ValueError("expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant")
+        _check_hosts(url)
         return url
 
     @field_validator("broker_url")
@@ -153,15 +169,20 @@ class Settings(BaseSettings):
                 raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
             if scheme not in BROKERS:
                 raise ValueError(_other_broker(scheme))
+            _check_hosts(one)
         return url
 
     @field_validator("database_url")
     @classmethod
     def _database(cls, url: SecretStr) -> SecretStr:
         try:
-            make_url(url.get_secret_value())
+            parsed = make_url(url.get_secret_value())
         except (ArgumentError, ValueError):
             raise ValueError("expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME") from None
+        if any(map(hosts.is_impossible, (parsed.host, *parsed.normalized_query.get("host", ())))):
+            raise ValueError(hosts.IMPOSSIBLE)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            _check_length(Path(parsed.database))
         return url
 
 
@@ -174,6 +195,21 @@ def load_settings() -> Settings:
         raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
+
+
+def _check_length(*paths: Path) -> None:
+    """That a path leads nowhere is found where it is used; one that is too long ends every look at it with an error."""
+    for path in paths:
+        try:
+            path.lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise ValueError("it is longer than the name of a file may be; write a shorter path") from None
+
+
+def _check_hosts(*urls: str) -> None:
+    if any(map(hosts.has_impossible, urls)):
+        raise ValueError(hosts.IMPOSSIBLE)
 
 
 def _other_broker(scheme: str) -> str:

@@ -21,6 +21,7 @@ from adapters.environment import secret
 from adapters.own_files import OwnFiles
 from adapters.sources import postgres
 from adapters.sources.values import make_row
+from core import hosts
 from core.database_faults import explained, meaning
 from core.errors import Misconfigured, Refused, Unavailable, hung_up
 from core.ports import Cursor, Row
@@ -158,11 +159,14 @@ class SqlSource:
 
     def _url(self) -> URL:
         try:
-            return make_url(secret(self._variable, f"source sql:{self._variable}:…"))
+            url = make_url(secret(self._variable, f"source sql:{self._variable}:…"))
         except (ArgumentError, ValueError):
             raise Refused(
                 f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
+        if hosts.is_impossible(url.host):
+            raise Refused(f"{self._variable}: {hosts.IMPOSSIBLE}")
+        return url
 
 
 def _wrong_setting(error: DBAPIError) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
+from core import hosts
 from core.index_file.values import AtLeastOne, Count, Strict
 from core.quoting import cut, quoted
 
@@ -97,6 +98,8 @@ class ProviderSpec(Strict):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
             raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+        if hosts.has_impossible(url):
+            raise ValueError(hosts.IMPOSSIBLE)
         return url
 
 

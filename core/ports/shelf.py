@@ -11,6 +11,9 @@ class Shelf(Protocol):
     @property
     def address(self) -> str: ...
 
+    def check_writing(self) -> None:
+        """Writes something and takes it back. Raises Refused or Unavailable where that cannot be done."""
+
     def backups(self) -> list[str]:
         """Ids of those with a manifest."""
 

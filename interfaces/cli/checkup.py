@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import migrations
 from adapters import broker, broker_url, database, flower, private
 from adapters.qdrant_http import Forbidden
 from adapters.route_channel import NAME
+from adapters.shelf import open_shelf
 from beat_schedule import SCHEDULE
 from core import deliveries, events, queries
 from core.commands.specs import check_alias, live_aliases
@@ -57,6 +59,8 @@ def examine() -> list[Check]:
         ("sources", _roots),
         ("broker", _broker),
         ("qdrant", _qdrant),
+        ("qdrant nodes", _nodes),
+        ("backups", _backups),
         ("database", _database),
         ("privacy", _privacy),
         ("flower", _flower),
@@ -202,6 +206,21 @@ def _grpc(store: "ServerStore", port: int) -> Check:
         advice = "bulk work goes over REST, slower; open the port or set ROLLOUTS_QDRANT_GRPC_PORT"
         return Check("qdrant grpc", "warn", f"port {port} cannot be used: {error}", advice)
     return Check("qdrant grpc", "ok", f"port {port}")
+
+
+def _nodes(settings: Settings) -> Findings:
+    """Backups of a cluster ask each by itself."""
+    if settings.qdrant_url and settings.qdrant_nodes:
+        with closing(cast("ServerStore", vector_store(settings))) as store:
+            yield Check("qdrant nodes", "ok", f"{store.check_nodes()} answer")
+
+
+def _backups(settings: Settings) -> Findings:
+    """Of a server alone can any be made."""
+    if settings.qdrant_url:
+        shelf = open_shelf(settings.backup_dir)
+        shelf.check_writing()
+        yield Check("backups", "ok", f"{shelf.address} can be written")
 
 
 def _database(settings: Settings) -> Findings:

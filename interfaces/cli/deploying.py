@@ -35,7 +35,7 @@ def deploy(
     as_json: bool,
 ) -> int:
     wanted = parsed(options)
-    with opened(starts=True) as house:
+    with opened(starts=True, needs="place or store") as house:
         started = commands.deploy(
             house.services,
             alias,

@@ -68,6 +68,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     try:
         with events.through("cli"):
             called = getattr(importlib.import_module(f"interfaces.cli.{module}"), function)
+            gc.freeze()
             gc.enable()
             return int(called(**given))
     except BrokenPipeError:
@@ -144,6 +145,7 @@ _NEEDS: dict[str, Callable[[Settings], bool]] = {
     "nothing": lambda settings: True,
     "place": _is_placed,
     "store": _has_store,
+    "place or store": lambda settings: _is_placed(settings) or _has_store(settings),
     "rows": lambda settings: False,
 }
 

@@ -144,8 +144,13 @@ def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         source=without_credentials(spec.source) if spec and spec.source else None,
         deployment=running.get("id"),
         attention=[for_agents(one["text"]) for one in shown["attention"]],
-        deletions=[for_agents(one["text"]) for one in shown["deletions"]],
+        deletions=deletions(shown),
     )
+
+
+def deletions(shown: Mapping[str, Any]) -> list[str]:
+    """What will be deleted of an index or by a deployment, in words."""
+    return [for_agents(one["text"]) for one in shown["deletions"]]
 
 
 def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
@@ -185,7 +190,7 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         created_at=deployment["created_at"],
         finished_at=deployment["finished_at"],
         next=next_act(status),
-        deletions=[one["text"] for one in deployment["deletions"]],
+        deletions=deletions(deployment),
     )
 
 

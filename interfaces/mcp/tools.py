@@ -96,11 +96,11 @@ class Tools:
         with self._guard.asked(context, "deploy") as caller:
             started = declared.deploy(self._services, alias, source, validate=validate, actor=caller.name)
             answer = queries.started(self._services, started)
-            deletions = queries.deployment(self._services, started)["deletions"]
+            shown = queries.deployment(self._services, started)
             return answers.Started(
                 **answer,
                 next=answers.next_act(answer["status"]),
-                deletions=[one["text"] for one in deletions],
+                deletions=answers.deletions(shown),
             )
 
     def _look(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:

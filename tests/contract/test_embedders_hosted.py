@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from adapters.embedding_hosted import Hosted
 from adapters.embeddings import open_embedder
@@ -51,6 +52,11 @@ def test_half_a_surrogate_pair_is_embedded_like_any_text(hosted):
 def test_without_a_key_none_is_sent(endpoint):
     Hosted("words-8", ProviderSpec(url=f"{endpoint.url}/"), "loop").query("x")
     assert all("Authorization" not in headers and body["path"] == "/v1/embeddings" for headers, body in endpoint.asked)
+
+
+def test_a_host_that_no_resolver_takes_is_refused_with_the_index_file():
+    with pytest.raises(ValidationError, match="its host is no name"):
+        ProviderSpec(url="http://embeddings..lan/v1")
 
 
 def test_a_key_that_is_not_set_is_refused_by_the_name_of_its_variable(endpoint, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from adapters.database import open_engine, ping, unavailable
+from adapters.database import open_engine, open_to_look, ping, unavailable
 from adapters.migrate import migrate
 from core.errors import Misconfigured, Refused, Unavailable
 from interfaces.cli import running
@@ -193,6 +193,14 @@ def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, broken, kind, word
         holder.close()
     assert type(error) is kind
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "driver", ["sqlite+aiosqlite", "sqlite+nosuch", "postgresql+psycopg_async", "postgresql+pg8000", "mysql", "nosuch"]
+)
+def test_a_driver_that_the_state_cannot_stand_in_is_refused_whether_it_is_installed_or_not(driver):
+    with pytest.raises(Refused, match=rf"there is no driver for {re.escape(driver)}; use postgresql or sqlite"):
+        open_to_look(f"{driver}:///x")
 
 
 def test_a_folder_that_cannot_be_made_is_refused_by_the_name_of_the_setting(tmp_path):

@@ -15,6 +15,8 @@ from adapters import flower
 from adapters.database import open_engine, open_sessions
 from adapters.migrate import migrate
 from adapters.qdrant_http import Rest
+from adapters.shelf import open_shelf
+from adapters.shelf_remote import RemoteShelf
 from core.errors import Misconfigured, Refused, Unavailable
 from core.models import EventRow
 from interfaces.cli import running
@@ -147,6 +149,45 @@ def test_only_where_nothing_answers_it_did_not_answer():
     with pytest.raises(Unavailable, match="did not answer") as caught:
         rest.about()
     assert type(caught.value) is Unavailable
+
+
+def test_each_node_of_a_cluster_is_asked_with_the_key(doctor, keyed, qdrant_server):
+    code, checks = doctor(**qdrant(keyed, "wr1tekey", QDRANT_NODES=f"{keyed.url},{keyed.url}/"))
+    assert (code, checks["qdrant nodes"][0]) == (0, "ok")
+    code, checks = doctor(**qdrant(keyed, "wr1tekey", QDRANT_NODES=f"{keyed.url},http://{HOST}:9"))
+    assert (code, checks["qdrant"][0], checks["qdrant nodes"][0]) == (3, "ok", "fail")
+    assert f"{HOST}:9 did not answer" in checks["qdrant nodes"][1]
+    code, checks = doctor(**qdrant(qdrant_server, "wr0ng", QDRANT_NODES=keyed.url))
+    assert (code, checks["qdrant"][0], checks["qdrant nodes"][0]) == (2, "ok", "fail")
+    assert "check ROLLOUTS_QDRANT_API_KEY" in checks["qdrant nodes"][1]
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["kept", "kept/not/there/yet"])
+def test_where_backups_stand_is_written_to_and_nothing_stays(doctor, keyed, tmp_path, place):
+    (tmp_path / "kept").mkdir()
+    for where in (tmp_path / place, f"memory://{tmp_path}/{place}"):
+        shelf = open_shelf(str(where))
+        shelf.check_writing()
+        assert shelf.backups() == []
+    code, checks = doctor(**qdrant(keyed, "wr1tekey", BACKUP_DIR=tmp_path / place))
+    assert (code, checks["backups"][0]) == (0, "ok")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "kept"]
+
+
+@pytest.mark.parametrize("place", ["a_file", "a_file/below", "/proc/here"])
+def test_where_no_backup_can_be_written_is_found(doctor, keyed, tmp_path, place):
+    (tmp_path / "a_file").touch()
+    code, checks = doctor(**qdrant(keyed, "wr1tekey", BACKUP_DIR=tmp_path / place))
+    assert (code, checks["backups"][0]) == (2, "fail")
+    assert "mend ROLLOUTS_BACKUP_DIR" in checks["backups"][1]
+
+
+def test_a_place_for_backups_that_a_person_has_to_make_is_found(tmp_path):
+    with pytest.raises(Refused, match="is not there: make it"):
+        RemoteShelf(f"file://{tmp_path}/nowhere").check_writing()
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

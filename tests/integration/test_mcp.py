@@ -332,6 +332,19 @@ def test_a_command_in_a_message_is_followed_by_what_an_agent_can_do(agent):
     assert "rollouts://indexes/ALIAS/deployments" in refused
 
 
+def test_the_command_that_keeps_a_collection_is_followed_too(world, agent):
+    """Wherever deletions are told of: of an index, of a deployment just begun, and of one under way."""
+    world.deploy("docs")
+    world.run()
+    started = agent.call("deploy_new_index", alias="docs")
+    told = [started, agent.call("get_deployment", deployment_id=started["deployment_id"])]
+    world.run()
+    index = next(one for one in agent.call("list_indexes")["indexes"] if one["alias"] == "docs")
+    for deletions in (*(one["deletions"] for one in told), index["deletions"]):
+        assert deletions
+        assert all("rollouts keep" in text and "Without a shell" in text for text in deletions)
+
+
 @pytest.mark.parametrize(
     ("text", "act"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from adapters.qdrant import open_store
+from adapters.qdrant_http import Rest
 from adapters.qdrant_server import ServerStore
 from core.errors import LeaseLost, Refused, Unavailable
 from core.ports import Capacity, Point
@@ -145,6 +146,12 @@ def test_a_forked_child_can_use_a_store_its_parent_has_used(store, name):
     assert child.exitcode == 0
     assert store.count(name) == 20
     assert len(store.fetch(name, list(range(20)), vectors=True)) == 20
+
+
+def test_without_tls_no_authorities_are_loaded():
+    """A thousand of them take longer than what a verb that looks asks of a server."""
+    assert Rest("http://127.0.0.1:9").connection()["verify"].get_ca_certs() == []
+    assert Rest("https://127.0.0.1:9").connection()["verify"] is True
 
 
 def test_a_search_with_payload_does_not_wait_for_the_network(store, name):

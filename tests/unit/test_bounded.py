@@ -87,6 +87,30 @@ def test_options_are_refused_in_words(value):
         parsed_metrics([f"dwell,kind={value}"])
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("!!bool maybe", "bool"),
+        ("!!timestamp x", "timestamp"),
+        ("!!float ''", "float"),
+        ("!!int abc", "int"),
+        ("!!int ''", "int"),
+        ("2026-02-31T25:00:00Z", "timestamp"),
+    ],
+)
+def test_a_value_that_is_not_what_its_tag_says_is_refused_with_its_place(tmp_path, value, kind):
+    file = tmp_path / "rollouts.yaml"
+    file.write_text(f"indexes: {{}}\na: [1, {value}]\n")
+    with pytest.raises(Refused, match=f"cannot be read: this is no {kind} at line 2, column 8"):
+        load_index_file(file)
+    with pytest.raises(Refused, match="--option"):
+        parsed([f"soak={value}"])
+    if value.startswith("!!"):
+        with pytest.raises(ValueError, match=f"this is no {kind}"):
+            read_yaml(f"a: {{b: [{value}]}}")
+    assert markdown.read(f"---\na: {value}\n---\ntext")
+
+
 def test_what_is_within_the_bounds_is_read_as_yaml_reads_it():
     text = "a: &a {x: 1, y: [1.5, true, null, 2026-01-02, '07']}\nb: {<<: *a, x: 2}\nc: *a\n"
     assert read_yaml(text) == yaml.safe_load(text)

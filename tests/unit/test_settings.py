@@ -293,6 +293,55 @@ def test_a_wrong_url_is_refused_with_the_variable_and_without_its_secret(monkeyp
     assert "hunter2" not in "".join(map(str, chain))
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "x/" * 3_000])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONFIG", "{}"), ("SOURCE_ROOTS", "docs:{}"), ("BACKUP_DIR", "{}"), ("DATABASE_URL", "sqlite:///{}")],
+)
+def test_a_path_that_is_too_long_is_refused_by_the_variable(monkeypatch, name, value, path):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", value.format(path))
+    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: .*it is longer than the name of a file may be") as refused:
+        load_settings()
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", f"{'a' * 64}.example", f"a.{'b' * 64}"])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("QDRANT_URL", "http://{}:6333"),
+        ("QDRANT_NODES", "http://a:6333,http://{}:6333"),
+        ("BROKER_URL", "redis://:hunter2@{}/0"),
+        ("BROKER_URL", "amqp://u:hunter2@a//;amqp://u:hunter2@{}//"),
+        ("DATABASE_URL", "postgresql://u:hunter2@{}:5432/x"),
+        ("DATABASE_URL", "postgresql://u:hunter2@/x?host={}"),
+        ("DATABASE_URL", "postgresql://u:hunter2@a,{}/x"),
+    ],
+)
+def test_a_host_that_no_resolver_takes_is_refused_by_the_variable(monkeypatch, name, url, host):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", url.format(host))
+    with pytest.raises(Refused, match=f"ROLLOUTS_{name}: its host is no name") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("QDRANT_URL", "http://[::1]:6333"),
+        ("QDRANT_URL", "http://my_host.example.:6333"),
+        ("BROKER_URL", f"redis+socket:///{'a' * 70}/b..c"),
+        ("DATABASE_URL", f"postgresql://u@%2F{'a' * 70}%2Fb..c/x"),
+        ("DATABASE_URL", f"postgresql://u@/x?host=/{'a' * 70}"),
+        ("DATABASE_URL", "postgresql://u@/x?host=a,b"),
+        ("DATABASE_URL", "sqlite:////a..b/x"),
+    ],
+)
+def test_addresses_and_sockets_are_hosts_too(monkeypatch, name, url):
+    monkeypatch.setenv(f"ROLLOUTS_{name}", url)
+    load_settings()
+
+
 SPACE = [" {}", "{}\n", "{}\r\n", "\t{} \n", "\u00a0{}"]
 
 
