@@ -348,7 +348,7 @@ def test_a_sitemap_in_characters_that_are_not_read_says_what_to_write(site, char
     source = site.sitemap("/a")
     urls = site.pages["/sitemap.xml"].content.partition("?>")[2]
     site.pages["/sitemap.xml"] = Page(f'<?xml version="1.0" encoding="{characters}"?>{urls}')
-    with pytest.raises(Refused, match="characters that are not read here .* write it in UTF-8"):
+    with pytest.raises(Refused, match=r"characters that are not read here .* write it in UTF-8"):
         opened(site, source).check()
 
 
