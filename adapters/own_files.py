@@ -25,12 +25,18 @@ _FOLDERS = {
     ".gnupg": "a folder of keys",
     ".aws": "a folder of credentials",
     ".postgresql": "a folder of keys",
+    ".kube": "a folder of credentials",
+    ".docker": "a folder of credentials",
+    ".azure": "a folder of credentials",
 }
 #: The same of files, by the whole name in lower case.
 _NAMES = (
-    (re.compile(r"\.env(\..*)?"), "a file of settings and secrets"),
-    (re.compile(r"\.(pgpass|netrc|pypirc)"), "a file of passwords"),
-    (re.compile(r".*\.(pem|key|p12|pfx)|id_(rsa|dsa|ecdsa|ed25519)(_sk)?"), "a key or certificate"),
+    (re.compile(r"\.env(\..*)?|\.envrc|.*\.env"), "a file of settings and secrets"),
+    (re.compile(r"\.(pgpass|netrc|pypirc|my\.cnf|npmrc|git-credentials|htpasswd|s3cfg|boto)"), "a file of passwords"),
+    (
+        re.compile(r".*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk)|id_(rsa|dsa|ecdsa|ed25519)(_sk)?"),
+        "a key or certificate",
+    ),
 )
 
 #: Variables that tell libraries in this process of a file with a key, certificate or password.

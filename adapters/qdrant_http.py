@@ -110,6 +110,8 @@ class Rest:
         """What an answer means: its ``result``, Unavailable or Refused."""
         answer = self._content(response)
         if response.is_success:
+            if "result" not in answer and "status" not in answer:
+                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
             return answer.get("result")
         status = answer.get("status")
         said = f"{status.get('error') if isinstance(status, dict) else status}"
@@ -207,6 +209,10 @@ def _parsed(url: str) -> httpx.URL:
         parsed, port = httpx.URL(), None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_PORT} or https://HOST:{_PORT}")
+    if parsed.query or parsed.fragment:  # paths would be written behind them
+        raise Refused(
+            "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in ROLLOUTS_QDRANT_API_KEY"
+        )
     return parsed if port else parsed.copy_with(port=_PORT)
 
 

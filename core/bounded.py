@@ -50,6 +50,7 @@ class _Bounded:
 
     def compose_scalar_node(self, anchor: Any) -> ScalarNode:
         node: ScalarNode = super().compose_scalar_node(anchor)  # type: ignore[misc]
+        node.value = _joined(node.value)
         if node.tag not in _TEXTS and len(node.value) > LONGEST_PLAIN:
             raise ComposerError(
                 None, None, f"a number, date or the like of {len(node.value):,} characters", node.start_mark
@@ -63,6 +64,16 @@ class _Bounded:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             kind = node.tag.removeprefix("tag:yaml.org,2002:")
             raise ConstructorError(None, None, f"this is no {kind}", node.start_mark) from error
+
+
+def _joined(text: str) -> str:
+    """JSON is YAML, and writes letters beyond U+FFFF as two escapes, of which PyYAML makes two halves."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:  # half of one alone
+        return text
 
 
 def _weight(node: Node | None) -> int:

@@ -87,6 +87,15 @@ def lacking(services: Services, session: Session, row: Deletion) -> str:
     return fault(services, session, row)
 
 
+def last_copies(session: Session, backups: Collection[str]) -> set[str]:
+    """Those of ``backups`` that were made before a collection went which this program did not make: nothing else may
+    have what was in it."""
+    query = select(Deletion.backup_id, Deletion.collection).where(Deletion.backup_id.in_(backups))
+    made = {backup: collection for backup, collection in session.execute(query) if backup is not None}
+    foreign = find_foreign(session, made.values())
+    return {backup for backup, collection in made.items() if collection in foreign}
+
+
 def reading(session: Session, collection: str) -> Deployment | None:
     """A backup of the collection that has not ended."""
     query = select(Deployment).where(Deployment.kind == "backup", Deployment.green == collection)

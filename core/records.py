@@ -35,7 +35,7 @@ OURS = "_rollouts"
 #: The field in which a record brings its vector, unless the index file names another.
 VECTOR = "vector"
 
-#: Qdrant's payload integers are int64 over gRPC; point ids are uint64.
+#: Qdrant's integers are int64 and uint64, over gRPC int64 alone; what does not fit there goes by REST.
 _INT64 = 2**63
 #: serde_json reads 128 levels, and a request wraps the payload in some of its own.
 _DEEPEST = 100
@@ -430,7 +430,7 @@ def _unfit(value: Any, *, is_id: bool) -> str:
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"is {value}, and JSON has no such number"
     if isinstance(value, int):
-        fits = is_id or -_INT64 <= value < _INT64
+        fits = is_id or -_INT64 <= value < 2 * _INT64
         return "" if fits else f"is {quoted(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"

@@ -26,11 +26,16 @@ _OWN_WORDS = frozenset(
 #: A plain word (letters or digits alone) below this length may be part of other words, and is hidden as a whole word.
 _LONG = 12
 _SHORTEST = 4
-#: Names of variables and of URL parameters whose value is a secret.
-_SECRET_NAME = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY|(?:^|_)(?:KEY|PASS|AUTH)|_PWD)$", re.IGNORECASE)
+#: Names of variables, of URL parameters and of parts of connection strings whose value is a secret.
+_SECRET_NAME = re.compile(
+    r"(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY|ACCOUNTKEY|SIGNATURE|(?:^|[_-])(?:KEY|PASS|AUTH|SIG)|[_-]PWD)$",
+    re.IGNORECASE,
+)
 _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"})
 #: The password in any URL, also one that nobody declared; the examples in our own messages say ``password``.
 _IN_URL = re.compile(r"(://[^\s/@:'\"]*:)(?!(?i:password|\*+)@)[^\s/@'\"]+(?=@)")
+#: A parameter of any URL; the examples in our own messages say ``password``.
+_PARAMETER = re.compile(r"([?&]([\w.-]{1,60})=)(?!(?i:password)(?![^\s'\"&#]))([^\s'\"&#]+)")
 
 _guard = threading.Lock()
 _known: dict[str, str] = {}
@@ -42,7 +47,11 @@ def redact(text: str) -> str:
     pattern = _pattern
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
-    return _IN_URL.sub(rf"\1{HIDDEN}", text)
+    return _PARAMETER.sub(_hidden, _IN_URL.sub(rf"\1{HIDDEN}", text))
+
+
+def _hidden(parameter: re.Match[str]) -> str:
+    return f"{parameter[1]}{HIDDEN}" if _SECRET_NAME.search(parameter[2]) else parameter[0]
 
 
 def remember(secret: str, public: Collection[str] = ()) -> None:
@@ -80,6 +89,10 @@ def remember_environment(environ: Mapping[str, str | None]) -> None:
             remember(value)
         if "://" in value or "@" in value:
             remember_url(value)
+        for part in value.split(";"):  # a connection string, as Azure's and ODBC's
+            key, equals, said = part.partition("=")
+            if equals and _SECRET_NAME.search(key) and len(said) >= _SHORTEST:
+                remember(said)
 
 
 def forget() -> None:

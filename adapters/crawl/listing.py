@@ -5,6 +5,7 @@ declaration are passed over, and so is a document type that declares no entities
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,7 +20,8 @@ _LONGEST = 8192
 _DEEPEST = 16
 #: They list the newest pages alone: whatever is older would be taken for gone.
 _FEEDS = {"rss", "feed", "RDF"}
-_BLANK = b" \t\r\n"
+#: What is passed over before the first letter, however often it stands there.
+_BEFORE = re.compile(rb"\A(?:[ \t\r\n]|\xef\xbb\xbf)+")
 _PATHS: dict[tuple[str, ...], str] = {("urlset", "url", "loc"): "pages", ("sitemapindex", "sitemap", "loc"): "sitemaps"}
 
 
@@ -44,13 +46,13 @@ def read(name: str, pieces: Iterable[bytes], most: int) -> Listing:
 
 
 def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Without a byte order mark and white space at the beginning, in whichever order they stand."""
+    """Without byte order marks and white space at the beginning, in whichever order they stand."""
     held = b""
     found = False
     for piece in pieces:
         held += piece
         if not found:
-            held = held.lstrip(_BLANK).removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
+            held = _BEFORE.sub(b"", held)
             found = len(held) >= len(codecs.BOM_UTF8)
         if found:
             yield held
@@ -73,6 +75,8 @@ def _read_xml(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise Refused(f"{name} is no sitemap: {error}") from error
+    except (ValueError, LookupError) as error:  # expat knows no multi-byte encoding but Unicode's
+        raise Refused(f"{name} is written in characters that are not read here ({error}); write it in UTF-8") from error
 
 
 def _read_lines(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:

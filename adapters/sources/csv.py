@@ -2,7 +2,7 @@
 ``.gz`` too.
 
 Space around the names of the header is left out. Where it follows the header's commas, it is left
-out behind every comma.
+out behind every comma, and around ids.
 
 CSV knows no types: every cell is a string, but for an ``id`` written as a canonical decimal integer
 (no leading zeros, within int64), which becomes an integer, so that the same data as JSONL gives the
@@ -50,7 +50,7 @@ def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
         if cells is None:
             return
         if len(cells) > 1 or "".join(cells).strip():  # else a blank line
-            yield _record(first, header, cells)
+            yield _record(first, header, cells, spaced=spaced)
 
 
 def _header(lines: Lines) -> tuple[list[str], bool]:
@@ -105,10 +105,12 @@ def _fault(names: list[str]) -> str:
     return "" if "id" in names else f"no id: {known}; {expected}"
 
 
-def _record(line: int, header: list[str], cells: list[str]) -> Parsed:
+def _record(line: int, header: list[str], cells: list[str], *, spaced: bool) -> Parsed:
     if len(cells) != len(header):
         return Parsed(line, None, f"has {len(cells)} cells; the header names {len(header)} columns")
     fields: dict[str, Any] = dict(zip(header, cells, strict=True))
+    if spaced:  # columns that are aligned have space before the comma too
+        fields["id"] = fields["id"].strip()
     if _INTEGER.fullmatch(fields["id"]) and -(2**63) <= int(fields["id"]) < 2**63:
         fields["id"] = int(fields["id"])
     return Parsed(line, fields)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from adapters.sources import html
+from adapters.sources import html, markdown
 
 Read = Callable[[str], dict[str, Any]]
 
@@ -46,11 +46,25 @@ def read_plain(text: str) -> dict[str, Any]:
     return {"text": text.strip()}
 
 
+def read_html_file(content: str) -> dict[str, Any]:
+    """A page in a folder may be one that a generator of sites is still to make; then it begins with
+    front matter, as Markdown does."""
+    front, page = markdown.parted(content)
+    if not front.get("title"):
+        front.pop("title", None)
+    found = html.read(page)
+    return {**found, **front, "text": found["text"]}
+
+
+#: Readers of pages, which may name their own character set.
+_PAGES = (html.read, html.read_xhtml, read_html_file)
+
+
 def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, Any]:
     """What ``read`` makes of it. ``declared`` is the character set that the sender names; without
     one a page may name its own, and UTF-8 is meant otherwise. Raises ValueError for bytes that are
     no such characters, and for a document that is not empty and gives no text."""
-    if not declared and read in (html.read, html.read_xhtml):
+    if not declared and read in _PAGES:
         declared = _said_within(content)
     fields = read(_decode(content, declared or "utf-8"))
     if content.strip() and not fields["text"]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.own_files import OwnFiles, Watch
-from adapters.sources import html, markdown
-from adapters.sources.documents import Read, read_document, read_plain
+from adapters.sources import markdown
+from adapters.sources.documents import Read, read_document, read_html_file, read_plain
 from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
 from adapters.sources.lines import LONGEST
 from core.errors import Refused
@@ -25,8 +25,8 @@ READERS: dict[str, Read] = {
     ".md": markdown.read,
     ".markdown": markdown.read,
     ".txt": read_plain,
-    ".html": html.read,
-    ".htm": html.read,
+    ".html": read_html_file,
+    ".htm": read_html_file,
 }
 
 
@@ -89,7 +89,7 @@ def _document(file: File) -> tuple[dict[str, Any] | None, str]:
         return None, f"longer than {LONGEST} bytes"
     read = READERS[file.path.suffix.lower()]
     try:
-        found = read_document(read, content, "" if read is html.read else "UTF-8")
+        found = read_document(read, content, "" if read is read_html_file else "UTF-8")
     except ValueError as error:
         return None, str(error)
     if "id" in found:

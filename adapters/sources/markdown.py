@@ -33,15 +33,16 @@ def read(content: str) -> dict[str, Any]:
 
     Raises ValueError for front matter that cannot be read.
     """
-    text = content.replace("\r\n", "\n").replace("\r", "\n")
-    fields, body = _parted(text)
+    fields, body = parted(content)
     if not fields.get("title"):
         fields.pop("title", None)
     return {**_title(body), **fields, "text": body.strip()}
 
 
-def _parted(text: str) -> tuple[dict[str, Any], str]:
-    """The front matter's fields and the text behind it."""
+def parted(content: str) -> tuple[dict[str, Any], str]:
+    """The front matter's fields and the text behind it, whose lines end with LF. Raises ValueError
+    for front matter that cannot be read."""
+    text = content.replace("\r\n", "\n").replace("\r", "\n")
     for form, fields_of in _FORMS:
         front = form.match(text)
         fields = fields_of(front[1]) if front else None

@@ -18,7 +18,7 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.database_faults import explained
-from core.errors import AppError, Refused, Unavailable, Unknown
+from core.errors import AppError, Refused, Unknown
 from core.experiment_rows import Experiment
 from core.experiments.assignment import BASIS, bucket, group
 from core.exposures import Served
@@ -262,7 +262,7 @@ def _found(sight: Sight, variant: str, words: bool) -> Target:
     if found is not None:
         return found
     if words and sight.stale:
-        raise Unavailable(f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}")
+        raise sight.fault(f"the collection behind {sight.route.alias} could not be looked up: {sight.stale}")
     if words:
         raise Unknown(f"alias {sight.route.alias} does not exist; known: {', '.join(sight.others) or 'none'}")
     return Target(sight.route.alias)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.database_faults import explained
-from core.errors import AppError, Refused
+from core.errors import AppError, Misconfigured, Refused, Unavailable
 from core.index_file import EmbeddingSpec
 from core.ports import Embedder
 from core.routing.route import CANARY, LIVE, Route
@@ -44,6 +44,8 @@ class Sight:
     stale: str = ""
     #: The aliases there are, where this one was looked for and is none of them.
     others: tuple[str, ...] = ()
+    #: What kind of error ``stale`` tells of.
+    fault: type[AppError] = Unavailable
 
     @property
     def green(self) -> Target | None:
@@ -74,7 +76,12 @@ def look(services: Services, alias: str, last: Sight | None) -> Sight:
             others,
         )
     except AppError as error:
-        return replace(last, stale=str(error)) if last else Sight(route, stale=str(error))
+        return replace(last or Sight(route), stale=str(error), fault=_kind(error))
+
+
+def _kind(error: AppError) -> type[AppError]:
+    """What waiting does not mend stays a refusal, or a setting to be corrected."""
+    return next((kind for kind in (Misconfigured, Refused) if isinstance(error, kind)), Unavailable)
 
 
 def model(services: Services, target: Target) -> Embedder | None:

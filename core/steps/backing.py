@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core import digests, manifests
+from core import digests, final_backups, manifests
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.evidence.sampling import offer
@@ -277,13 +277,16 @@ def _names(context: StepContext) -> list[str]:
 def thin(context: StepContext) -> Outcome:
     """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
     what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
-    person should see it. Safe to run twice."""
+    person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
     shelf, alias, sealed = context.services.shelf, context.deployment.alias, context.outputs["seal"]["summary"]
     try:
         spared = _in_use(context)
     except Refused as error:  # this backup is whole all the same
         return Done({"summary": f"{sealed}; no older one is removed: {error}", "removed": []})
     kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
+    with context.services.sessions() as session:
+        last = final_backups.last_copies(session, [manifest.id for manifest in kept])
+    kept = [manifest for manifest in kept if manifest.id not in last]
     kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
     serving = context.services.store.aliases().get(alias)
     spared |= set([manifest.id for manifest in kept if manifest.collection == serving][:1])
@@ -291,7 +294,7 @@ def thin(context: StepContext) -> Outcome:
     for backup in surplus:
         context.turn.check(ACT_SECONDS)
         shelf.drop(backup)
-    summary = f"{sealed}; {len(kept) - len(surplus)} backups of {alias} are kept"
+    summary = f"{sealed}; {len(kept) - len(surplus) + len(last)} backups of {alias} are kept"
     return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
 
 

@@ -325,6 +325,7 @@ def test_an_index_of_sitemaps_packed_ones_among_them_is_read_whole_and_each_page
         lambda sitemap: "\ufeff" + sitemap,
         lambda sitemap: "\ufeff\n" + sitemap,
         lambda sitemap: "\n\ufeff" + sitemap,
+        lambda sitemap: "\ufeff\ufeff\n\ufeff" + sitemap,
         lambda sitemap: sitemap.encode("utf-16"),
         lambda sitemap: sitemap.replace("?>", "?>\n<!DOCTYPE urlset>", 1),
         lambda sitemap: sitemap.replace("?>", '?><!DOCTYPE urlset SYSTEM "http://127.0.0.1:9/s.dtd">', 1),
@@ -340,6 +341,15 @@ def test_a_sitemap_is_read_as_many_write_it(site, written):
     site.pages |= {path: html(path, "text") for path in ("/a", "/b?c=1&d=2")}
     assert [row.fields["title"] for row in rows(site, source)] == ["/a", "/b?c=1&d=2"]
     assert sum(site.asked.values()) == 4
+
+
+@pytest.mark.parametrize("characters", ["GB2312", "Shift_JIS", "idna", "base64", "nonsense"])
+def test_a_sitemap_in_characters_that_are_not_read_says_what_to_write(site, characters):
+    source = site.sitemap("/a")
+    urls = site.pages["/sitemap.xml"].content.partition("?>")[2]
+    site.pages["/sitemap.xml"] = Page(f'<?xml version="1.0" encoding="{characters}"?>{urls}')
+    with pytest.raises(Refused, match=r"characters that are not read here .* write it in UTF-8"):
+        opened(site, source).check()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])

@@ -389,6 +389,7 @@ def test_a_header_with_double_or_empty_names_or_without_id_is_refused(tmp_path, 
     ("content", "records"),
     [
         ("id, text\n1, one\n", [{"id": 1, "text": "one"}]),
+        ("id , text\n1  , one\n10 , two\n", [{"id": 1, "text": "one"}, {"id": 10, "text": "two"}]),
         ("id, text , vector\r\n1, one , \r\n", [{"id": 1, "text": "one ", "vector": ""}]),
         ('id, "text"\n1, "one, two"\n', [{"id": 1, "text": "one, two"}]),
         (" id ,text\n1, one\n", [{"id": 1, "text": " one"}]),

@@ -282,6 +282,22 @@ def test_front_matter_in_a_form_that_cannot_be_read_is_a_bad_record(tmp_path, co
     assert said in row.problem
 
 
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ("---\ntitle: T\nlayout: wide\n---\n<p>one<p>two", {"title": "T", "layout": "wide", "text": "one\ntwo"}),
+        ("---\r\n---\r\n<!doctype html><title>T</title>one", {"title": "T", "text": "one"}),
+        ("+++\nweight = 7\n+++\n<title>T</title>one", {"title": "T", "weight": "7", "text": "one"}),
+        ("---\ntext: no\ntitle:\n...\n<h1>H</h1>", {"title": "H", "text": "H"}),
+        ("---\na sentence\n---\n<p>one", {"text": "--- a sentence ---\none"}),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.html", "a.htm"])
+def test_a_page_of_a_folder_may_begin_with_front_matter(tmp_path, name, content, fields):
+    row = in_folder(tmp_path, name, content)
+    assert row.fields == {"id": name, "path": name, "title": "a", **fields}
+
+
 # --- ids ----------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ THEIRS: dict[str, Any] = {
     "n": -1,
     "score": 0.5,
     "source": None,
+    "hash_of_64_bits": 2**64 - 1,
 }
 
 

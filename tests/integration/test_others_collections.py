@@ -15,7 +15,7 @@ from interfaces.http.api import PREFIX
 from interfaces.http.app import make_app
 from interfaces.mcp import answers
 from tasks.commands import COMMANDS
-from tests.backups import through
+from tests.backups import back_up, through
 from tests.integration.test_final_backups import deletion, hour_later, swept
 from tests.integration.test_names import fill
 from tests.world import World, texts
@@ -86,6 +86,19 @@ def test_it_goes_only_after_a_whole_backup_of_it_from_which_it_comes_back(world,
     [made] = backups.listed(world.services)
     assert (made["status"], made["collection"], made["points"]) == ("done", "theirs", 25)
     back = through(world, backups.restore(world.services, backup=made["backup_id"], actor="anna"))
+    assert back["status"] == "live", back["message"]
+
+
+def test_no_later_backup_removes_the_last_copy_of_it(world):
+    replace_theirs(world, backups=1)
+    swept(world)
+    ended(world)
+    swept(world)
+    assert "theirs" not in world.store.collections()
+    [copy] = backups.listed(world.services)
+    newest = [back_up(world, "docs") for _ in range(2)][-1]
+    assert {made["backup_id"] for made in backups.listed(world.services)} == {copy["backup_id"], newest}
+    back = through(world, backups.restore(world.services, backup=copy["backup_id"], actor="anna"))
     assert back["status"] == "live", back["message"]
 
 

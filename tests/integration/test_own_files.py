@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from adapters.sources import SOURCES
+from adapters.sources import SOURCES, open_source
 from core.errors import Refused
 from core.settings import Settings
 from interfaces.http.app import make_app
@@ -78,6 +78,27 @@ OWNED = {
     "kept/safe/b1/manifest.json": "the backups",
     "server.key": "a key",
 }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env.local",
+        ".envrc",
+        "prod.env",
+        ".git-credentials",
+        ".my.cnf",
+        "store.jks",
+        ".kube/config",
+        ".docker/config.json",
+    ],
+)
+def test_a_file_of_secrets_is_known_by_its_name(tmp_path, name):
+    write(tmp_path / name, records(1, "mine"))
+    write(tmp_path / "mine.jsonl", records(1, "mine"))
+    with pytest.raises(Refused, match="no request may have it opened"):
+        open_source(f"jsonl:{name}", (tmp_path,), None).check()
+    open_source("jsonl:mine.jsonl", (tmp_path,), None).check()
 
 
 @pytest.mark.parametrize("kind", FILES)

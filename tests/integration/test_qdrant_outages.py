@@ -10,10 +10,12 @@ import pytest
 
 from adapters.qdrant import open_store
 from adapters.qdrant_server import ServerStore
-from core.errors import Refused, Unavailable
+from core.errors import Misconfigured, Refused, Unavailable
 from core.ports import Health
 from tests.qdrants import answering, plain, points, wait_until
 from tests.servers import Qdrant, free_ports
+from tests.shell import Shell, declare
+from tests.world import EMBEDDING
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,35 @@ def test_what_is_no_url_is_refused_without_repeating_it(url):
         open_store(url, "", 6334, "").server()
 
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("end", ["/?api-key=s3cret", "?x", "#s3cret"])
+def test_a_url_with_a_query_is_refused_for_paths_would_be_written_behind_it(end):
+    with pytest.raises(Refused, match="ROLLOUTS_QDRANT_URL has a query or a fragment; write it without") as caught:
+        open_store(f"http://127.0.0.1:6333{end}", "", 6334, "").aliases()
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("body", ["{}", '{"title": "another", "version": "1"}'])
+def test_json_of_another_server_is_told_from_qdrants(body):
+    with answering(lambda _: (200, body)) as url:
+        store = ServerStore(url)
+        with pytest.raises(Misconfigured, match="is no Qdrant server"):
+            store.aliases()
+        store.close()
+
+
+def test_a_search_in_words_says_2_for_a_wrong_setting_and_3_for_silence(tmp_path, qdrant_url):
+    declare(tmp_path, docs={"embedding": EMBEDDING})
+    with Qdrant(api_key="right") as closed:
+        for url, code, words in (
+            (qdrant_url.replace("http://", "https://"), 2, "speaks no TLS; write http://"),
+            (closed.url, 2, "check ROLLOUTS_QDRANT_API_KEY"),
+            ("http://127.0.0.1:1", 3, "did not answer"),
+        ):
+            result = Shell(tmp_path)("search", "docs", "python", ROLLOUTS_QDRANT_URL=url)
+            assert (result.exit_code, words in result.stderr) == (code, True), result.stderr
 
 
 @pytest.mark.parametrize(

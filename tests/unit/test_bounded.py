@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from adapters.sources import markdown
-from core.bounded import DEEPEST, MOST_VALUES, BoundedTexts, read_yaml
+from core.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
 from core.errors import Malformed, Refused
 from core.index_file import IndexSpec, load_index_file
 from core.manifests import Manifest
@@ -191,3 +191,10 @@ def test_lines_of_many_levels_are_bad_records(tmp_path, levels, field):
     assert ended["status"] == "rolled_back"
     assert "a.jsonl:13" in json.dumps(ended)
     assert len(ended["message"]) < 2_000
+
+
+@pytest.mark.parametrize("loader", [BoundedLoader, BoundedTexts])
+def test_letters_that_json_writes_as_two_escapes_are_read_as_one(loader):
+    told = {"emoji 💥": ["🦀 and ü", "plain"]}
+    assert read_yaml(json.dumps(told), loader) == told
+    assert read_yaml(r'"half \ud83d alone"', loader) == "half \ud83d alone"

@@ -36,7 +36,7 @@ NAN, INF = math.nan, math.inf
 json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -364,7 +364,7 @@ def test_a_multivector_is_rows_of_its_size():
     [
         (NAN, "extra", "is nan, and JSON has no such number"),
         ([1, {"deep": -INF}], "extra[1].deep", "is -inf"),
-        (2**63, "extra", "beyond the 64-bit integers"),
+        (2**64, "extra", "beyond the 64-bit integers"),
         ({"n": -(2**63) - 1}, "extra.n", "beyond the 64-bit integers"),
         ("\ud800", "extra", "surrogate"),
         ({"\udc00": 1}, "extra", "surrogate"),

@@ -91,6 +91,20 @@ def test_the_password_of_a_url_that_nobody_declared_is_hidden_and_an_example_is_
     assert redact(example) == example
 
 
+@pytest.mark.parametrize("name", ["key", "api-key", "token", "access_token", "X-Amz-Signature", "sig", "client_secret"])
+def test_a_parameter_of_any_url_that_is_named_as_a_secret_is_hidden(name):
+    said = f"found 'https://host/v1?a=1&{name}=unkn0wn&b=2', https://host/?{name}=unkn0wn#c"
+    assert redact(said) == f"found 'https://host/v1?a=1&{name}=***&b=2', https://host/?{name}=***#c"
+    plain = "https://host/?monkey=1&author=2&page_token_size=3; redis+socket:///r.sock?password=password"
+    assert redact(plain) == plain
+
+
+def test_the_keys_in_a_connection_string_are_known():
+    plain = "DefaultEndpointsProtocol=https;AccountName=shop;"
+    remember_environment({"AZURE_STORAGE_CONNECTION_STRING": f"{plain}AccountKey=s3cr3t/s3cr3t==;x=y"})
+    assert redact("shop said s3cr3t/s3cr3t== is wrong") == "shop said *** is wrong"
+
+
 def test_a_password_that_is_a_word_of_ours_leaves_our_sentences_alone():
     remember_url("postgresql://rollouts:rollouts@db/rollouts")
     remember_url("redis://:redis@host/0")
