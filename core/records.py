@@ -172,12 +172,9 @@ def payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str
     """What is stored with the point: the record's fields and our own mark.
 
     ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the record's
-    number in the source. An integer id beyond int64 is left out of the payload: there the point id
-    is the record id.
+    number in the source.
     """
     stored = dict(record.fields)
-    if record.id == stored.get("id") and isinstance(record.id, int) and record.id >= _INT64:
-        del stored["id"]
     stored[OURS] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
     return stored
 
@@ -420,17 +417,17 @@ def _faults(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for at, inner in enumerate(value):
             yield from _faults(f"{path}[{at}]", inner, depth + 1)
-    elif why := _unfit(value, is_id=path == "id"):
+    elif why := _unfit(value):
         yield path, why
 
 
-def _unfit(value: Any, *, is_id: bool) -> str:
+def _unfit(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"is {value}, and JSON has no such number"
     if isinstance(value, int):
-        fits = is_id or -_INT64 <= value < 2 * _INT64
+        fits = -_INT64 <= value < 2 * _INT64
         return "" if fits else f"is {quoted(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"

@@ -115,10 +115,10 @@ def test_an_integer_id_beyond_64_bits_is_bad(value):
     assert "write it as a string" in bad(id=value, title="t", text="x").why
 
 
-def test_an_id_beyond_int64_is_kept_by_the_point_and_left_out_of_the_payload():
+def test_an_id_beyond_int64_is_kept_by_the_point_and_in_the_payload():
     record = good(id=2**63, title="t", text="x")
     assert record.point_id == 2**63
-    assert "id" not in payload(record, {}, 0)
+    assert payload(record, {}, 0)["id"] == 2**63
 
 
 def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
@@ -408,8 +408,6 @@ def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_
     fields.pop(OURS, None)
     stored = payload(good(**fields), {"": "h"}, 5)
     assert stored.pop(OURS) == {"n": 5, "hash": {"": "h"}}
-    if isinstance(record_id, int) and record_id >= 2**63:
-        stored["id"] = record_id
     assert stored == fields
     json.dumps(stored, allow_nan=False).encode()
 
