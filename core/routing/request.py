@@ -6,11 +6,11 @@ from typing import Any, TypedDict
 
 from core.errors import Refused
 from core.kinds import describe, is_row, kind_of
-from core.ports import Hit, QueryVector
+from core.ports import Hit, OneQuery, QueryVector
 from core.routing.sight import Target, model
 from core.services import Services
 
-Query = str | QueryVector
+Query = str | OneQuery
 
 
 class Options(TypedDict, total=False):
@@ -75,7 +75,7 @@ def vector(services: Services, request: Request, target: Target) -> QueryVector:
     return embedder.query(request.query)
 
 
-def _check_fits(request: Request, query: QueryVector, target: Target) -> None:
+def _check_fits(request: Request, query: OneQuery, target: Target) -> None:
     params = target.params
     if params is None or request.options.get("using", target.using) != target.using:
         return
