@@ -6,12 +6,13 @@ from core.makers import check_server_makes
 from core.ports import Source
 from core.recovered import backup_of
 from core.services import Services
+from core.text_search import text_search
 from core.vectors import plan_vectors
 
 
 def check_vectors(services: Services, spec: IndexSpec, live: str | None, source: Source) -> None:
     """Raises Refused where the index file does not account for every vector of the live collection, or where the
-    embedded store would have to make one.
+    embedded store would have to make one; and where `search` names a vector that no text can ask.
 
     Where another process has the embedded store open, and for a backup that is not unpacked yet, only the step that
     makes the collection can look.
@@ -28,5 +29,6 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
             live,
         )
         check_server_makes(plan, store)
+        text_search(spec.search, plan.templates, plan.kept)
     except Busy:
         return
