@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from core.errors import Refused
-from core.index_file import SearchSpec
+from core.index_file import IndexSpec, SearchSpec
 from core.ports import Fused, Fusion, Limits, OneQuery, Part, QueryVector
 from core.quoting import quoted
 
@@ -30,6 +30,10 @@ class TextSearch:
     @property
     def fused(self) -> bool:
         return len(self.parts) > 1
+
+    @property
+    def words(self) -> str:
+        return " and ".join(name or "unnamed" for name in self.names) + (f", fused by {self.fusion}" * self.fused)
 
     def query(self, vector_of: Callable[[str], OneQuery], results: int, limits: Limits) -> tuple[QueryVector, str]:
         """What is asked for so many results, and the name of the vector that it asks; none where several are. Strict
@@ -66,6 +70,11 @@ def text_search(
             "deployment"
         )
     return TextSearch(tuple(parts), declared.fusion)
+
+
+def declared_names(spec: IndexSpec) -> frozenset[str]:
+    """Every vector name that the index file speaks of."""
+    return frozenset({*spec.vectors, *(model.vector for model in spec.models)})
 
 
 def _unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:

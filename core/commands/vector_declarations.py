@@ -1,12 +1,14 @@
 """A deployment that would lose a vector is refused when it is asked for, before anything is built."""
 
 from core.errors import Busy
+from core.evidence.opening import existing_plan
 from core.index_file import IndexSpec
 from core.makers import check_server_makes
 from core.ports import Source
 from core.recovered import backup_of
+from core.schema import vector_names
 from core.services import Services
-from core.text_search import text_search
+from core.text_search import declared_names, text_search
 from core.vectors import plan_vectors
 
 
@@ -32,3 +34,9 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
         text_search(spec.search, plan.templates, plan.kept)
     except Busy:
         return
+
+
+def check_search(services: Services, spec: IndexSpec, collection: str) -> None:
+    """Raises Refused where `search` names a vector of a collection made elsewhere that no text can ask."""
+    made = existing_plan(services, collection, spec).templates
+    text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))

@@ -6,7 +6,7 @@ from core.errors import Refused
 from core.evidence.asking import PATIENCE
 from core.evidence.context import GateContext, Over
 from core.evidence.limited import no_exact
-from core.evidence.probes import SHALLOW, probes, with_vectors
+from core.evidence.probes import SHALLOW, of_vector, with_vectors
 from core.measures.ranking import hits_at_least
 from core.ports import Hit
 
@@ -31,7 +31,7 @@ def ask(gate: GateContext, over: Over) -> float | None:
 
 def most_asked(gate: GateContext) -> int:
     """How many points at most are asked with their own vector, for each value."""
-    return sum(probe.point is not None for probe in probes(gate)[:_PROBES])
+    return sum(probe.point is not None for probe in of_vector(gate, gate.vector)[:_PROBES])
 
 
 def _plan(gate: GateContext) -> list[list[Any]]:
@@ -45,7 +45,7 @@ def _plan(gate: GateContext) -> list[list[Any]]:
 
 
 def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[float]:
-    asked = with_vectors(gate, probes(gate)[first : first + _CHUNK])
+    asked = with_vectors(gate, of_vector(gate, gate.vector)[first : first + _CHUNK])
     vectors = [one.green for one in asked if one.green is not None]
     if not vectors:
         return []

@@ -15,6 +15,7 @@ from core.routing.table import load
 from core.schema import meant_vector, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import MadeBy, Stamp, read_stamp
+from core.text_search import declared_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +182,6 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     made = _made(declared, stamp, named, using, names)
     limits = Limits.of(schema.get("strict_mode_config"))
     return Target(collection, embedding, identity, using, size, params, made, names, search, coming, limits)
-
-
-def declared_names(spec: IndexSpec) -> frozenset[str]:
-    """Every vector name that the index file speaks of."""
-    return frozenset({*spec.vectors, *(model.vector for model in spec.models)})
 
 
 def _made(
