@@ -32,13 +32,13 @@ class Maker:
         """The vector of each text, or the text as the server takes it in a vector's place."""
         if self.embedder is not None:
             return list(self.embedder.documents(texts))
-        return [self._by_the_server(text) for text in texts]
+        return [self.by_the_server(text) for text in texts]
 
     def query(self, text: str) -> OneQuery:
         """What a search asks for this text."""
-        return self.embedder.query(text) if self.embedder is not None else self._by_the_server(text)
+        return self.embedder.query(text) if self.embedder is not None else self.by_the_server(text)
 
-    def _by_the_server(self, text: str) -> ServerText:
+    def by_the_server(self, text: str) -> ServerText:
         assert self.by.server is not None
         return ServerText(text, self.by.server.server, self.by.server.options)
 
