@@ -13,7 +13,7 @@ from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vec
 from core.evidence.vectors import askable
 from core.index_file import template_fields
 from core.kinds import Kind, by_name
-from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
+from core.measures.ranking import agreeing, found_of_best, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
 from core.ports import Fused, Hit, Limits, PointId, QueryVector
 
@@ -199,10 +199,16 @@ def _row(
 
 def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
     """How much of the best that there is stands among as many that were found."""
-    most = min(SHALLOW, gate.real.limit)
-    best = [hit.score for hit in others(truth, probe)][:most]
-    rising = gate.rises(probe.vector)
-    return hits_at_least([hit.score for hit in others(found, probe)][:most], best, rising=rising)
+    ours, best = ([(hit.id, hit.score) for hit in others(hits, probe)] for hits in (found, truth))
+    most, rising = min(SHALLOW, gate.real.limit), gate.rises(probe.vector)
+    return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie(gate, probe.vector))
+
+
+def _tie(gate: GateContext, name: str | None) -> float:
+    if name is None or name not in gate.kinds:
+        return TOLERANCE
+    kind, params = gate.kinds[name]
+    return kind.tie(params)
 
 
 def _scores(hits: Sequence[Hit], deep: Sequence[Hit] | None = None) -> Row:

@@ -7,8 +7,8 @@ from core.evidence.asking import PATIENCE
 from core.evidence.context import GateContext, Over
 from core.evidence.limited import no_exact
 from core.evidence.probes import SHALLOW, of_vector, with_vectors
-from core.measures.ranking import hits_at_least
-from core.ports import Hit
+from core.measures.ranking import found_of_best
+from core.ports import Hit, PointId
 
 #: Values that are asked, and probes for each (validation-gate, section 3).
 _VALUES, _PROBES = 5, 60
@@ -59,4 +59,8 @@ def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[floa
         )
 
     pairs = zip(found(exact=False), found(exact=True), strict=True)
-    return [hits_at_least([h.score for h in a], [h.score for h in e], rising=gate.rising) for a, e in pairs]
+    return [found_of_best(_scored(ours), _scored(best), rising=gate.rising) for ours, best in pairs]
+
+
+def _scored(hits: list[Hit]) -> list[tuple[PointId, float]]:
+    return [(hit.id, hit.score) for hit in hits]

@@ -33,7 +33,6 @@ COLBERT = {"size": _ROWS, "distance": "Cosine", "multivector_config": {"comparat
 IDF = {"modifier": "idf"}
 #: So bad a graph that search by it finds too little; no other vector has it.
 BAD = {"m": 2, "ef_construct": 4}
-BINARY = {"binary": {"always_ram": True}}
 
 
 @dataclass(frozen=True, slots=True)
