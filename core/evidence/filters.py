@@ -54,9 +54,9 @@ def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[floa
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
     def found(exact: bool) -> list[list[Hit]]:
-        return gate.store.search_many(
-            gate.green, vectors, SHALLOW, using=gate.vector, exact=exact, filter=within, seconds=PATIENCE
-        )
+        params = None if exact else gate.real.params or None
+        how: dict[str, Any] = {"exact": exact, "params": params, "filter": within}
+        return gate.store.search_many(gate.green, vectors, SHALLOW, using=gate.vector, seconds=PATIENCE, **how)
 
     pairs = zip(found(exact=False), found(exact=True), strict=True)
     return [found_of_best(_scored(ours), _scored(best), rising=gate.rising) for ours, best in pairs]
