@@ -28,7 +28,21 @@ from adapters.qdrant_search import asked
 from core.defaults import CALL_SECONDS
 from core.errors import Busy, Refused, Unavailable
 from core.kinds import by_name, describe, kind_of
-from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, ServerText, Snapshot
+from core.ports import (
+    Capacity,
+    Fused,
+    Health,
+    Hit,
+    Limits,
+    OneQuery,
+    Point,
+    PointId,
+    QueryVector,
+    Schema,
+    Server,
+    ServerText,
+    Snapshot,
+)
 from core.schema import vector_kind, vector_names, vector_params
 
 _MEMORY = ":memory:"
@@ -187,22 +201,37 @@ class LocalStore:
         seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
-        query = self._query(collection, using, vector)
+        within = _valid(models.Filter, filter) if filter else None
+        how = _valid(models.SearchParams, {"exact": exact, **(params or {})})
+        asking: dict[str, Any]
+        if isinstance(vector, Fused):
+            asking = self._fused(collection, vector, within, how)
+        else:
+            query = models.NearestQuery(nearest=self._query(collection, using, vector))
+            asking = {"query": query, "using": using or None, "query_filter": within, "search_params": how}
         found = self._do(
             lambda client: client.query_points(
-                collection,
-                query=models.NearestQuery(nearest=query),
-                limit=limit,
-                using=using or None,
-                query_filter=_valid(models.Filter, filter) if filter else None,
-                search_params=_valid(models.SearchParams, {"exact": exact, **(params or {})}),
-                score_threshold=score_threshold,
-                offset=offset,
+                collection, limit=limit, score_threshold=score_threshold, offset=offset, **asking
             )
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
-    def _query(self, collection: str, using: str, vector: QueryVector) -> Any:
+    def _fused(
+        self, collection: str, query: Fused, within: models.Filter | None, how: models.SearchParams
+    ) -> dict[str, Any]:
+        parts = [
+            models.Prefetch(
+                query=models.NearestQuery(nearest=self._query(collection, part.using, part.vector)),
+                using=part.using or None,
+                limit=part.limit,
+                filter=within,
+                params=how,
+            )
+            for part in query.parts
+        ]
+        return {"query": models.FusionQuery(fusion=models.Fusion(query.fusion)), "prefetch": parts}
+
+    def _query(self, collection: str, using: str, vector: OneQuery) -> Any:
         """As the client takes it. Local mode would multiply arrays that do not fit, or fail in
         words of its own."""
         named = self.aliases().get(collection, collection)
@@ -395,7 +424,7 @@ def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorP
     return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
 
 
-def _misfit(schema: Schema, name: str, vector: QueryVector) -> str:
+def _misfit(schema: Schema, name: str, vector: OneQuery) -> str:
     """Why the collection has no room for the vector, or nothing that it could be searched by, in
     words."""
     if name not in vector_names(schema):

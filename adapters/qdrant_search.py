@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.qdrant_points import one_vector, plain
-from core.ports import Hit, QueryVector
+from core.ports import Fused, Hit, OneQuery, Part, QueryVector
 
 
 def question(
@@ -20,18 +20,24 @@ def question(
     payload: bool = True,
 ) -> dict[str, Any]:
     """The body of a query. Raises Refused for what is no vector."""
-    query = asked(vector)
-    optional = {
-        "using": using,
-        "filter": dict(filter) if filter else None,
-        "score_threshold": score_threshold,
-        "offset": offset or None,
-    }
-    body = {"query": query, "limit": limit, "with_payload": payload, "params": {"exact": exact, **(params or {})}}
-    return body | {name: value for name, value in optional.items() if value not in (None, "")}
+    how = {"filter": dict(filter) if filter else None, "params": {"exact": exact, **(params or {})}}
+    optional = {"score_threshold": score_threshold, "offset": offset or None}
+    body = {"limit": limit, "with_payload": payload}
+    if isinstance(vector, Fused):
+        parts = [_without_blanks(_prefetch(part) | how) for part in vector.parts]
+        return body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _without_blanks(optional)
+    return body | _without_blanks({"query": asked(vector), "using": using, **how, **optional})
 
 
-def asked(vector: QueryVector) -> Any:
+def _prefetch(part: Part) -> dict[str, Any]:
+    return {"query": asked(part.vector), "using": part.using, "limit": part.limit}
+
+
+def _without_blanks(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if value is not None and not (name == "using" and not value)}
+
+
+def asked(vector: OneQuery) -> Any:
     """The vector as JSON. Raises Refused for what is none."""
     return plain(one_vector("the query's vector", vector))
 

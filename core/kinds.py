@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.late import Library
-from core.ports import FloatArray, QueryVector
+from core.ports import FloatArray, OneQuery
 
 if TYPE_CHECKING:
     import numpy as np
@@ -239,12 +239,12 @@ def by_name(vector: Any) -> dict[str, Any]:
     return dict(vector) if isinstance(vector, Mapping) else {"": vector}
 
 
-def is_row(vector: QueryVector) -> bool:
+def is_row(vector: OneQuery) -> bool:
     """Is it one list of numbers?"""
     return len(_shape(vector)) == 1
 
 
-def describe(vector: QueryVector) -> str:
+def describe(vector: OneQuery) -> str:
     """What was given, in words."""
     if isinstance(vector, Mapping):
         return "a sparse vector" if vector.keys() == {"indices", "values"} else f"keys {sorted(vector)}"

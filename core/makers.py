@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import Refused
 from core.index_file import ServerVectorSpec
-from core.ports import Embedder, ServerText, VectorStore
+from core.ports import Embedder, OneQuery, ServerText, VectorStore
 from core.services import Services
 from core.stamps import MadeBy
 from core.vectors import VectorPlan
@@ -32,9 +32,15 @@ class Maker:
         """The vector of each text, or the text as the server takes it in a vector's place."""
         if self.embedder is not None:
             return list(self.embedder.documents(texts))
+        return [self.by_the_server(text) for text in texts]
+
+    def query(self, text: str) -> OneQuery:
+        """What a search asks for this text."""
+        return self.embedder.query(text) if self.embedder is not None else self.by_the_server(text)
+
+    def by_the_server(self, text: str) -> ServerText:
         assert self.by.server is not None
-        spec = self.by.server
-        return [ServerText(text, spec.server, spec.options) for text in texts]
+        return ServerText(text, self.by.server.server, self.by.server.options)
 
     def truncated(self, texts: Sequence[str]) -> int:
         return self.embedder.truncated(texts) if self.embedder is not None else 0

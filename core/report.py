@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.evidence.asking import search, search_live
+from core.evidence.asking import Row, search, search_live
 from core.evidence.context import GateContext
-from core.evidence.probes import SHALLOW, Probe, probes, with_vectors
+from core.evidence.probes import SHALLOW, Probe, probes, vector_of, with_vectors
 from core.index_file import template_fields
 from core.plan import State
 from core.ports import Hit, PointId
@@ -19,14 +19,16 @@ def worst_answers(gate: GateContext) -> list[State]:
     index answered worst against exact search."""
     rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
     lost = _lost([row for row in rows if "judged" in row]) or _lost(rows)
-    chosen = {probe.name: probe for probe in probes(gate) if probe.name in lost}
-    return [_worst(gate, chosen[name], loss) for name, loss in lost.items() if name in chosen]
+    chosen = {(probe.name, probe.vector): probe for probe in probes(gate)} if lost else {}
+    found = [(chosen.get((row["name"], vector_of(gate, row))), _loss(row)) for row in lost]
+    return [_worst(gate, probe, loss) for probe, loss in found if probe is not None]
 
 
-def _lost(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Loss by query, the worst first. What people have judged is told apart: a loss of agreement is another measure."""
-    scored = sorted(((_loss(row), row["name"]) for row in rows), reverse=True)
-    return {name: loss for loss, name in scored[:_MOST] if loss > 0}
+def _lost(rows: Sequence[Row]) -> list[Row]:
+    """Those that lost, the worst first. What people have judged is told apart: a loss of agreement is another
+    measure."""
+    scored = sorted(rows, key=lambda row: (_loss(row), row["name"]), reverse=True)
+    return [row for row in scored[:_MOST] if _loss(row) > 0]
 
 
 def _loss(row: Mapping[str, Any]) -> float:
@@ -39,10 +41,15 @@ def _loss(row: Mapping[str, Any]) -> float:
 
 def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
     (asked,) = with_vectors(gate, [probe])
-    ours = search(gate, [asked.green], SHALLOW)[0] if asked.green is not None else []
-    theirs = search_live(gate, [asked.live], SHALLOW)[0] if gate.live and asked.live is not None else None
+    depth = gate.real.limit
+    ours = search(gate, [asked.green], depth, using=asked.using)[0] if asked.green is not None else []
+    theirs = None
+    if gate.live and asked.live is not None:
+        theirs = search_live(gate, [asked.live], depth, using=asked.live_using)[0][:SHALLOW]
+    ours = ours[:SHALLOW]
     return {
         "query": _name(gate, probe),
+        "vector": probe.vector,
         "loss": round(loss, 4),
         "green": _with_payload(gate, gate.green, ours),
         "live": None if theirs is None or gate.live is None else _with_payload(gate, gate.live.collection, theirs),

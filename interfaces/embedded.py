@@ -19,7 +19,7 @@ from typing import IO, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import private
-from core import deliveries, engine, events, retention, traffic
+from core import deliveries, engine, events, retention, scratch, traffic
 from core.backups import final
 from core.errors import AppError, LeaseLost, Refused
 from core.ports import Knock
@@ -165,6 +165,7 @@ class Embedded:
             if with_deletions:
                 final.secure_due(self.services)
                 retention.delete_due(self.services)
+                scratch.drop_old(self.services.store)
                 looking.look_due(self.services)
                 self._take_up(schedules.sweep(self.services).open)
                 traffic.fold(self.services)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from core import deliveries, engine, events, retention, traffic
+from core import deliveries, engine, events, retention, scratch, traffic
 from core.backups import final
 from core.schedules import runs
 from core.schedules import sweep as schedules
@@ -48,7 +48,10 @@ def _rouse(house: Services) -> str:
 
 
 def _delete_due(house: Services) -> str:
-    return "; ".join([*final.secure_due(house), *retention.delete_due(house)]) or "nothing due"
+    return (
+        "; ".join([*final.secure_due(house), *retention.delete_due(house), *scratch.drop_old(house.store)])
+        or "nothing due"
+    )
 
 
 def _look(house: Services) -> str:

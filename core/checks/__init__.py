@@ -34,6 +34,10 @@ def _same_model(gate: GateContext) -> bool:
     return gate.live is not None and (gate.live.same_model or bool(gate.spec.validation.queries or gate.judged))
 
 
+def _comparable(gate: GateContext) -> bool:
+    return _same_model(gate) or (gate.live is not None and bool(gate.live.same))
+
+
 def _timed(gate: GateContext) -> bool:
     return _same_model(gate) and not gate.store.server().embedded
 
@@ -57,7 +61,7 @@ def _vectors(gate: GateContext) -> bool:
 
 
 def _searchable(gate: GateContext) -> bool:
-    return gate.kind is not None
+    return bool(gate.kinds)
 
 
 def _queries(gate: GateContext) -> bool:
@@ -81,6 +85,15 @@ def _sliced(gate: GateContext) -> bool:
     return bool(gate.spec.validation.slices) and gate.live is not None
 
 
+def _fused(gate: GateContext) -> bool:
+    """Several vectors, asked of both sides alike."""
+    theirs = gate.live.search if gate.live else None
+    asked = bool(gate.spec.validation.queries or gate.judged)
+    return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
+
+
+_FUSION = "people who search by text see other results than today, or the same in another order"
+_LOOK = "look at the worst queries below; where texts, models and vectors are the same, results should be too"
 _ASKED = ("vectors", "asked")
 #: Of results and of a ratio there may be any number.
 _COUNT: Reach = (1, float("inf"))
@@ -127,8 +140,11 @@ CHECKS: dict[str, Check] = {
     ),
     "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
     "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
-    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True, compares=always),
-    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True, compares=always),
+    "overlap": Check(comparing.overlap, _ASKED, _comparable, shown=True, reach=SHARE, quality=True, compares=always),
+    "fusion_overlap": Check(
+        comparing.fusion_overlap, _ASKED, _fused, shown=True, reach=SHARE, compares=always, means=_FUSION, act=_LOOK
+    ),
+    "score_shift": Check(comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always),
     "latency_p50": Check(
         comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
     ),

@@ -2,29 +2,47 @@
 and stop nothing until the index file gives a bound."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
+from core.checks.by_vector import falls_short, judge_each, reaches, rows_by_vector
 from core.checks.finding import Finding, cannot_tell, held
 from core.evidence.context import GateContext
+from core.evidence.probes import vector_of
 from core.measures import intervals
 from core.measures.shifts import ks_distance
 
 
 def overlap(gate: GateContext, bound: float | None) -> Finding:
-    """Rank-biased overlap of the top tens, mean over the queries."""
-    rows = _rows(gate)
+    """Rank-biased overlap of the top tens, mean over the queries, by each vector that both sides have."""
+    return judge_each(gate, _rows(gate), lambda _, some: _overlap(gate, some, bound), falls_short, _why(gate))
+
+
+def fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
+    """The same of queries asked as people ask them, by several vectors at once."""
+    rows = [row for row in gate.part("asked").get("rows", []) if vector_of(gate, row) is None and "live" in row]
     if not rows:
-        return cannot_tell(_why(gate))
+        return cannot_tell("no query could be asked of both by the declared search: give validation.queries")
+    found = _overlap(gate, rows, bound)
+    common = sum(row["live"]["overlap"] for row in rows) / len(rows)
+    said = f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten results as live"
+    return replace(found, found=said, facts={"common": common, "rbo": found.value})
+
+
+def _overlap(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
     found = intervals.mean([row["live"]["rbo"] for row in rows])
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
     return held(found, bound, len(rows), f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_models(gate)}")
 
 
 def score_shift(gate: GateContext, bound: float | None) -> Finding:
-    """The Kolmogorov-Smirnov distance of the best and of the tenth scores, the larger one; a size, not a p-value."""
-    rows = [row for row in _rows(gate) if row["n"] and row["live"]["n"]]
-    if not rows:
-        return cannot_tell(_why(gate))
+    """The Kolmogorov-Smirnov distance of the best and of the tenth scores, the larger one, by each vector; a size, not
+    a p-value."""
+    rows = {name: [row for row in some if row["n"] and row["live"]["n"]] for name, some in _rows(gate).items()}
+    return judge_each(gate, rows, lambda _, some: _score_shift(gate, some, bound), reaches, _why(gate))
+
+
+def _score_shift(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
     found = {at: ks_distance(_scores(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
     if any(map(math.isnan, found.values())):
         return cannot_tell("some scores are no numbers", len(rows))
@@ -50,8 +68,10 @@ def _latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
     return held(found, bound, len(green), "ratio to live, asked in alternation", at_least=False)
 
 
-def _rows(gate: GateContext) -> list[dict[str, Any]]:
-    return [row for row in gate.part("asked").get("rows", []) if "live" in row]
+def _rows(gate: GateContext) -> dict[str, list[dict[str, Any]]]:
+    """Without the names that live has not, or not alike."""
+    rows = rows_by_vector(gate, lambda row: "live" in row)
+    return {name: some for name, some in rows.items() if some}
 
 
 def _scores(rows: list[dict[str, Any]], at: str) -> list[float]:

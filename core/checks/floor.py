@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.checks.by_vector import rows_by_vector, searched_rows
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.evidence.vectors import askable
@@ -31,7 +32,7 @@ def without_queries(gate: GateContext) -> str:
 def min_results(gate: GateContext, bound: float | None) -> Finding:
     """No query can find more points than there are: where ``validation.min_results`` is left at its
     default, an index of fewer must give them all. Any other number is meant as it stands."""
-    rows = _rows(gate)
+    rows = _queries(gate, searched_rows(gate))
     if not rows:
         return cannot_tell("no validation query was answered")
     bound, why = _no_more_than_there_are(gate, bound)
@@ -68,9 +69,9 @@ def score_floor(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
-    rows = _rows(gate)
-    if not gate.rising:
-        distance = gate.params.get("distance")
+    rows = _queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
+    if not gate.rises(gate.scored):
+        distance = gate.params_of(gate.scored).get("distance")
         why = f"scores of {distance} fall as results get better, a lowest score means nothing"
         return cannot_tell(f"{why}: set validation.checks.min_top_score: false")
     if not rows:
@@ -81,9 +82,9 @@ def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
     return Finding(verdict, value, len(rows), f"at least; worst: {quoted(worst['name'])}{said}")
 
 
-def _rows(gate: GateContext) -> list[dict[str, Any]]:
+def _queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     wanted = set(gate.spec.validation.queries)
-    return [row for row in gate.part("asked").get("rows", []) if row.get("text") and row["name"] in wanted]
+    return [row for row in rows if row.get("text") and "n" in row and row["name"] in wanted]
 
 
 def _best(row: dict[str, Any]) -> float:

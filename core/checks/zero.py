@@ -1,20 +1,28 @@
 """Do queries come back empty?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.checks.finding import Finding, cannot_tell
+from core.checks.by_vector import DECLARED, judge_each, reaches, rows_by_vector
+from core.checks.finding import Finding
 from core.evidence.context import GateContext
+from core.evidence.probes import vector_of
 from core.measures.shifts import mcnemar_greater
 
 
 def zero_result(gate: GateContext, bound: float | None) -> Finding:
     """Queries that find nothing here and something on live, less those the other way round, as a
-    share; exact McNemar. Without a live collection each query that finds nothing counts. A stored
-    vector that finds its own point alone, as in an index of one record, has found something."""
-    rows = [row for row in gate.part("asked").get("rows", []) if "n" in row]
-    if not rows:
-        return cannot_tell("nothing could be asked")
+    share, by each vector; exact McNemar. Without a live collection each query that finds nothing
+    counts. A stored vector that finds its own point alone, as in an index of one record, has found
+    something."""
+    rows = rows_by_vector(gate, lambda row: "n" in row)
+    searched = [row for row in gate.part("asked").get("rows", []) if "n" in row and vector_of(gate, row) is None]
+    if searched:
+        rows[DECLARED] = searched
+    return judge_each(gate, rows, lambda _, some: _judge(some, bound), reaches, "nothing could be asked")
+
+
+def _judge(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
     fresh = [row["name"] for row in rows if not _results(row) and ("live" not in row or _results(row["live"]))]
     cured = sum(bool(_results(row)) and "live" in row and not _results(row["live"]) for row in rows)
     value = (len(fresh) - cured) / len(rows)

@@ -20,7 +20,7 @@ from core.commands.specs import (
     serving,
 )
 from core.commands.strictness import check_limits
-from core.commands.vector_declarations import check_vectors
+from core.commands.vector_declarations import check_search, check_vectors
 from core.errors import Busy, Malformed, Refused
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
@@ -71,6 +71,7 @@ def deploy(
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
+        check_search(services, spec, collection)
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from core.checks import asked
 from core.errors import Busy, Refused, Unknown
-from core.index_file import IndexSpec
+from core.index_file import IndexSpec, ServerVectorSpec
 from core.models import AliasState
 from core.naming import check_found_name, check_name
 from core.quoting import cut
@@ -107,9 +107,13 @@ def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
     }
 
 
+def _asked_by_text(spec: IndexSpec) -> bool:
+    return bool(spec.models) or any(isinstance(said, ServerVectorSpec) for said in spec.vectors.values())
+
+
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
     """A query is text: without a model nobody can ask it."""
-    if not spec.models and (spec.validation.queries or spec.validation.judged):
+    if not _asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
         raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
     asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
 

@@ -1,17 +1,20 @@
 """A deployment that would lose a vector is refused when it is asked for, before anything is built."""
 
 from core.errors import Busy
+from core.evidence.opening import existing_plan
 from core.index_file import IndexSpec
 from core.makers import check_server_makes
 from core.ports import Source
 from core.recovered import backup_of
+from core.schema import vector_names
 from core.services import Services
+from core.text_search import declared_names, text_search
 from core.vectors import plan_vectors
 
 
 def check_vectors(services: Services, spec: IndexSpec, live: str | None, source: Source) -> None:
     """Raises Refused where the index file does not account for every vector of the live collection, or where the
-    embedded store would have to make one.
+    embedded store would have to make one; and where `search` names a vector that no text can ask.
 
     Where another process has the embedded store open, and for a backup that is not unpacked yet, only the step that
     makes the collection can look.
@@ -28,5 +31,12 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
             live,
         )
         check_server_makes(plan, store)
+        text_search(spec.search, plan.templates, plan.kept)
     except Busy:
         return
+
+
+def check_search(services: Services, spec: IndexSpec, collection: str) -> None:
+    """Raises Refused where `search` names a vector of a collection made elsewhere that no text can ask."""
+    made = existing_plan(services, collection, spec).templates
+    text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))

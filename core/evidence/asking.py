@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from core.evidence.vectors import askable
 from core.index_file import template_fields
-from core.kinds import Kind
-from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
+from core.kinds import Kind, by_name
+from core.measures.ranking import agreeing, found_of_best, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
-from core.ports import Hit, Limits, PointId, QueryVector
+from core.ports import Fused, Hit, Limits, PointId, QueryVector
 
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
 _FIRST, _LARGEST = 4, 32
@@ -29,9 +32,13 @@ def ask(gate: GateContext, over: Over) -> float | None:
     """Needs the sample of ``vectors``."""
     memory, chosen = gate.part("asked"), probes(gate)
     rows: list[Row] = memory.setdefault("rows", [])
+    memory["names"] = [name for name in gate.names if name == gate.vector or askable(gate, name)]
     while len(rows) < len(chosen):
         gate.breathe()
-        started, next_ones = time.monotonic(), chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]
+        started, next_ones = (
+            time.monotonic(),
+            one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]),
+        )
         size = _affordable(gate, next_ones)
         rows += _rows(gate, with_vectors(gate, next_ones[:size]))
         fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
@@ -42,36 +49,50 @@ def ask(gate: GateContext, over: Over) -> float | None:
     return None if len(rows) >= len(chosen) else 0.0
 
 
+def one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:
+    """The first of them that ask one vector, for one depth."""
+    first = chosen[0]
+    return list(takewhile(lambda probe: (probe.vector, probe.deep) == (first.vector, first.deep), chosen))
+
+
 def _affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
     """How many of these probes a limited rate allows at once; green is asked twice for each."""
-    depth = max(probe.depth for probe in chosen) + 1
+    depth = max(gate.real.limit + 1, *(probe.deep for probe in chosen))
     ours = max(1, gate.limits.searches(2 * len(chosen), depth) // 2)
     return min(len(chosen), ours, gate.live_limits.searches(len(chosen), depth))
 
 
-def search(gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, exact: bool = False) -> list[list[Hit]]:
-    """Asks green."""
-    how = how_exact(gate.limits, exact)
-    return gate.store.search_many(gate.green, vectors, limit, using=gate.vector, seconds=PATIENCE, **how)
+def search(
+    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
+) -> list[list[Hit]]:
+    """Asks green, by its main vector where none is named."""
+    how, name = _how(gate, gate.limits, exact), gate.vector if using is None else using
+    return gate.store.search_many(gate.green, vectors, limit, using=name, seconds=PATIENCE, **how)
 
 
-def how_exact(limits: Limits, exact: bool) -> dict[str, Any]:
-    """A search that is as exact as strict mode allows."""
-    return {"exact": exact} if limits.exact or not exact else {"params": limits.wide}
+def _how(gate: GateContext, limits: Limits, exact: bool) -> dict[str, Any]:
+    """The parameters of real searches, or a search that is as exact as strict mode allows."""
+    if exact:
+        return {"exact": True} if limits.exact else {"params": limits.wide}
+    params, most = dict(gate.real.params), limits.search_max_hnsw_ef
+    if most is not None and "hnsw_ef" in params:
+        params["hnsw_ef"] = min(most, params["hnsw_ef"])
+    return {"exact": False, "params": params} if params else {"exact": False}
 
 
 def search_live(
-    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, exact: bool = False
+    gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
     """Asks the live collection, no faster than the index file allows; all batches together are as patient as one."""
     assert gate.live is not None
     live, found = gate.live, []
+    name = live.vector if using is None else using
     for first in range(0, len(vectors), gate.pace.most):
         few = vectors[first : first + gate.pace.most]
         seconds = PATIENCE * len(few) / len(vectors)
         gate.pace.wait(len(few))
-        how = how_exact(gate.live_limits, exact)
-        found += gate.store.search_many(live.collection, few, limit, using=live.vector, seconds=seconds, **how)
+        how = _how(gate, gate.live_limits, exact)
+        found += gate.store.search_many(live.collection, few, limit, using=name, seconds=seconds, **how)
     return found
 
 
@@ -79,64 +100,125 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     """A probe whose vector cannot be asked (gone, empty, or not finite) leaves an empty row:
     evidence that is missing."""
     usable = [one for one in asked if one.green is not None]
-    depth = max((one.probe.depth for one in usable), default=SHALLOW) + 1
     vectors = [one.green for one in usable if one.green is not None]
-    found = search(gate, vectors, depth) if vectors else []
-    truths = _truths(gate, vectors)
-    live = _live(gate, usable, depth)
+    found = _found(gate, usable, vectors)
+    deep = _deeper(gate, usable, vectors)
+    truths = _truths(gate, usable, vectors)
+    live = _live(gate, usable)
     made = {
-        one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name))
-        for one, hits, truth in zip(usable, found, truths, strict=True)
+        one.probe.name: _row(gate, one, hits, more, truth, live.get(one.probe.name))
+        for one, hits, more, truth in zip(usable, found, deep, truths, strict=True)
     }
     _add_twins(gate, usable, found, made)
     _drop_unknown(gate, usable, made)
-    return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
+    return [made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector}) for one in asked]
 
 
-def _truths(gate: GateContext, vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
-    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth."""
-    if not vectors or not gate.limits.exact:
+def depth_of(gate: GateContext, probe: Probe) -> int:
+    """A stored vector finds its own point too, which is left out of what it is judged by."""
+    return gate.real.limit + (probe.point is not None)
+
+
+def _found(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> list[list[Hit]]:
+    if not asked:
+        return []
+    return search(gate, vectors, depth_of(gate, asked[0].probe), using=asked[0].using)
+
+
+def _deeper(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
+    """What a search of its own finds that looks further down than people do."""
+    deep = asked[0].probe.deep if asked else 0
+    if not deep:
+        return [None] * len(asked)
+    return search(gate, [_widened(vector, deep) for vector in vectors], deep, using=asked[0].using)
+
+
+def _widened(query: QueryVector, depth: int) -> QueryVector:
+    if not isinstance(query, Fused):
+        return query
+    return replace(query, parts=tuple(replace(part, limit=max(part.limit, depth)) for part in query.parts))
+
+
+def _truths(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
+    """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth, and none of fused
+    lists, whose scores are ranks."""
+    if not asked or asked[0].probe.vector is None or not gate.limits.exact:
         return [None] * len(vectors)
-    return search(gate, vectors, SHALLOW + 1, exact=True)
+    return search(gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True)
 
 
-def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, list[Hit]]:
+def _live(gate: GateContext, asked: Sequence[Asked]) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
     """Where its rate is limited, no more than fit into a part of the time budget; judged queries
     come first.
     """
     able = [one for one in asked if one.live is not None]
+    if not able:
+        return {}
+    depth, deep = depth_of(gate, able[0].probe), able[0].probe.deep
     if gate.live_reads is not None:
-        memory, each = gate.part("asked"), len(gate.live_limits.slices(depth))
+        memory = gate.part("asked")
+        each = len(gate.live_limits.slices(depth)) + (len(gate.live_limits.slices(deep)) if deep else 0)
         room = max(0, gate.live_reads - int(memory.get("live_reads", 0))) // each
         memory["live_left_out"] = int(memory.get("live_left_out", 0)) + max(0, len(able) - room)
         able = able[:room]
         memory["live_reads"] = int(memory.get("live_reads", 0)) + len(able) * each
     vectors = [one.live for one in able if one.live is not None]
-    found = search_live(gate, vectors, depth) if vectors else []
-    return {one.probe.name: hits for one, hits in zip(able, found, strict=True)}
+    if not vectors:
+        return {}
+    using = able[0].live_using
+    found = search_live(gate, vectors, depth, using=using)
+    more: Sequence[list[Hit] | None] = [None] * len(able)
+    if deep:
+        more = search_live(gate, [_widened(vector, deep) for vector in vectors], deep, using=using)
+    return {one.probe.name: (hits, further) for one, hits, further in zip(able, found, more, strict=True)}
 
 
-def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit] | None, live: list[Hit] | None) -> Row:
+def _row(
+    gate: GateContext,
+    asked: Asked,
+    hits: list[Hit],
+    deep: list[Hit] | None,
+    truth: list[Hit] | None,
+    live: tuple[list[Hit], list[Hit] | None] | None,
+) -> Row:
     probe = asked.probe
     ours = others(hits, probe)
-    row: Row = {"name": probe.name, "text": probe.text is not None, "found": len(hits), **_scores(ours)}
+    row: Row = {"name": probe.name, "vector": probe.vector, "text": probe.text is not None}
+    row |= {"found": len(hits), **_scores(ours, deep)}
     if truth is not None:
-        best = [h.score for h in others(truth, probe)][:SHALLOW]
-        row["recall"] = hits_at_least([h.score for h in ours], best, rising=gate.rising)
+        row["recall"] = recall_of(gate, probe, ours, truth)
     if probe.point is not None:
         row["self"] = finds_itself(gate, asked, hits)
     if probe.grades is not None:
-        row["judged"] = _judged(ours, probe.grades)
+        row["judged"] = _judged(ours, probe.grades, deep)
     if live is not None:
-        same = gate.live is not None and gate.live.same_model
-        row["live"] = {"found": len(live), **_against(ours, others(live, probe), probe, same)}
+        theirs, further = live
+        row["live"] = {"found": len(theirs), **_against(gate, ours, others(theirs, probe), probe, further)}
     return row
 
 
-def _scores(hits: Sequence[Hit]) -> Row:
+def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
+    """How much of the best that there is stands among as many that were found."""
+    ours, best = ([(hit.id, hit.score) for hit in others(hits, probe)] for hits in (found, truth))
+    most, rising = min(SHALLOW, gate.real.limit), gate.rises(probe.vector)
+    return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie(gate, probe.vector))
+
+
+def _tie(gate: GateContext, name: str | None) -> float:
+    if name is None or name not in gate.kinds:
+        return TOLERANCE
+    kind, params = gate.kinds[name]
+    return kind.tie(params)
+
+
+def _scores(hits: Sequence[Hit], deep: Sequence[Hit] | None = None) -> Row:
     if not hits:
         return {"n": 0}
-    return {"n": len(hits), "top": hits[0].score, "tenth": hits[min(SHALLOW, len(hits)) - 1].score}
+    return {
+        "n": len(hits if deep is None else deep),
+        "top": hits[0].score,
+        "tenth": hits[min(SHALLOW, len(hits)) - 1].score,
+    }
 
 
 def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> list[PointId]:
@@ -146,18 +228,29 @@ def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> 
     return agreeing([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
 
 
-def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, same_model: bool) -> Row:
-    one, other = ids_beside(ours, theirs, same_model), [hit.id for hit in theirs]
+def comparable(gate: GateContext, probe: Probe) -> bool:
+    """Are scores of both sides of one scale?"""
+    if probe.vector is not None:
+        return gate.same(probe.vector)
+    same_search = gate.live is not None and gate.live.search == gate.text_search
+    return same_search and all(gate.same(name) for name in gate.text_search.names)
+
+
+def _against(
+    gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, deep: Sequence[Hit] | None
+) -> Row:
+    one, other = ids_beside(ours, theirs, comparable(gate, probe)), [hit.id for hit in theirs]
     row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
-    return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades)}
+    return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades, deep)}
 
 
-def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
+def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float], deep: Sequence[Hit] | None) -> State:
+    """By what people see; ``recall@100`` is of a deeper search of its own."""
     ids = [hit.id for hit in hits]
     return {
         "ndcg@10": ndcg(ids, grades),
         "mrr@10": reciprocal_rank(ids, grades),
-        "recall@100": recall(ids, grades),
+        "recall@100": recall(ids if deep is None else [hit.id for hit in deep], grades),
         "holes@10": holes(ids, grades),
     }
 
@@ -184,16 +277,17 @@ def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
     """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand
     behind its end. Where another vector may rightly beat the point's own, as by dot product a
     longer one, nothing worse than the point itself may come first."""
-    kind, params = gate.kind, gate.params
-    if not hits or asked.green is None or kind is None:
+    name = asked.probe.vector
+    if not hits or asked.green is None or name is None or name not in gate.kinds:
         return False
+    kind, params = gate.kinds[name]
     top, tie = hits[0].score, kind.tie(params) * max(1.0, abs(hits[0].score))
     own = next((hit.score for hit in hits if hit.id == asked.probe.point), None)
     if kind.beatable(params):
         wanted = _own_score(gate, kind, asked) if own is None else own
         return wanted is not None and top >= wanted - tie
     if own is None:
-        return len(hits) > SHALLOW and abs(top - hits[-1].score) <= tie
+        return len(hits) >= depth_of(gate, asked.probe) and abs(top - hits[-1].score) <= tie
     return abs(own - top) <= tie
 
 
@@ -201,11 +295,11 @@ def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
     """What the point scores by its own vector; with ``idf`` only the server knows, and None is a
     point it has lost."""
     assert asked.green is not None
-    known = kind.own_score(gate.params, asked.green)
+    known = kind.own_score(gate.params_of(asked.using), asked.green)
     if known is not None:
         return known
     alone = {"must": [{"has_id": [asked.probe.point]}]}
-    found = gate.store.search(gate.green, asked.green, 1, using=gate.vector, exact=True, filter=alone)
+    found = gate.store.search(gate.green, asked.green, 1, using=asked.using, exact=True, filter=alone)
     return found[0].score if found else None
 
 
@@ -216,32 +310,30 @@ def _add_twins(
     gate: GateContext, asked: Sequence[Asked], found: Sequence[Sequence[Hit]], made: Mapping[str, Row]
 ) -> None:
     """Marks stored points whose nearest neighbour has the very same vector and another content."""
-    points = [one.probe.point for one in asked]
     pairs = {
-        id: twin
-        for id, hits in zip(points, found, strict=True)
-        if id is not None
-        if (twin := _nearest(id, hits)) is not None
+        one.probe.point: (twin, one.using)
+        for one, hits in zip(asked, found, strict=True)
+        if one.probe.point is not None
+        if (twin := _nearest(one.probe.point, hits)) is not None
     }
-    wanted = [*pairs, *pairs.values()]
+    wanted = [*pairs, *(twin for twin, _ in pairs.values())]
     stored = {p.id: p for p in gate.store.fetch(gate.green, wanted, vectors=True)} if wanted else {}
-    for id, twin in pairs.items():
+    for id, (twin, name) in pairs.items():
         one, other = stored.get(id), stored.get(twin)
-        if one and other and _equal(one.vector, other.vector):
-            made[Probe(point=id).name]["twin"] = _unlike(gate, one.payload, other.payload)
+        if one and other and _equal(by_name(one.vector).get(name), by_name(other.vector).get(name)):
+            made[Probe(point=id).name]["twin"] = _unlike(gate, name, one.payload, other.payload)
 
 
-def _unlike(gate: GateContext, *payloads: Mapping[str, Any]) -> bool:
+def _unlike(gate: GateContext, name: str, *payloads: Mapping[str, Any]) -> bool:
     """Two texts that the model itself tells apart. Texts it does not (alike for as far as it reads them, or by the
     words it counts) rightly have one vector."""
-    maker = gate.makers.get(gate.vector)
-    if gate.embedder is None or maker is None:
+    maker = gate.makers.get(name)
+    if maker is None or maker.embedder is None:
         return False
-    template = maker.template
-    names = template_fields(template)
-    if any(payload.get(name) is None for payload in payloads for name in names):
+    names = template_fields(maker.template)
+    if any(payload.get(field) is None for payload in payloads for field in names):
         return False
-    one, other = gate.embedder.documents([template.format_map(payload) for payload in payloads])
+    one, other = maker.embedder.documents([maker.template.format_map(payload) for payload in payloads])
     return not np.allclose(one, other, atol=TOLERANCE)
 
 

@@ -6,21 +6,29 @@ model, the documents' changed texts (validation-gate, section 7).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import groupby, islice
 
 import numpy as np
 
-from core.evidence.asking import finds_itself, ids_beside, search, search_live
+from core.evidence.asking import (
+    comparable,
+    depth_of,
+    finds_itself,
+    ids_beside,
+    one_request,
+    recall_of,
+    search,
+    search_live,
+)
 from core.evidence.context import GateContext, Over
-from core.evidence.probes import SHALLOW, Asked, others, probes, with_vectors
-from core.measures.ranking import hits_at_least, ndcg, overlap
+from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from core.measures.ranking import ndcg, overlap
 from core.plan import State
 from core.ports import Hit, PointId
 
-#: Exact searches of the live collection are dear; a hundred tell the three apart.
-_MOST = 100
+#: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.
+_MOST, _FURTHER = 100, 40
 _CHUNK = 4
-_DEPTH = 50
 
 Ids = list[PointId]
 
@@ -34,9 +42,10 @@ def ask(gate: GateContext, over: Over) -> float | None:
     at = int(memory.get("at", 0))
     while at < len(chosen):
         gate.breathe()
-        able = [one for one in with_vectors(gate, chosen[at : at + _CHUNK]) if one.live is not None]
+        few = one_request(chosen[at : at + _CHUNK])
+        able = [one for one in with_vectors(gate, few) if one.live is not None]
         rows += _rows(gate, [one for one in able if one.green is not None])
-        at = memory["at"] = at + _CHUNK
+        at = memory["at"] = at + len(few)
         if over():
             break
     return None if at >= len(chosen) else 0.0
@@ -45,7 +54,8 @@ def ask(gate: GateContext, over: Over) -> float | None:
 def summary(gate: GateContext) -> State | None:
     """Losses by index, data and model, as a difference of nDCG@10, or of the share of the top ten kept where nobody
     has judged; and the one that did most."""
-    rows = gate.memory.get("attributed", {}).get("rows") or []
+    every = gate.memory.get("attributed", {}).get("rows") or []
+    rows = [row for row in every if not row.get("aside")] or every
     if not rows or gate.live is None:
         return None
     mean = {name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")}
@@ -58,52 +68,65 @@ def summary(gate: GateContext) -> State | None:
     return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
 
 
-def _chosen(gate: GateContext) -> list[Any]:
+def _chosen(gate: GateContext) -> list[Probe]:
     """Where live's rate is limited, no more than fit into a part of the time budget: each is two
     searches of it.
     """
     every = probes(gate)
-    judged = [probe for probe in every if probe.grades is not None]
     most = _MOST
     if gate.live_reads is not None:
-        most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(_DEPTH)))))
-    return (judged or every)[:most]
+        most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
+    judged = [probe for probe in every if probe.grades is not None]
+    main = [probe for probe in every if probe.vector in (None, gate.vector)]
+    others = [probe for probe in every if probe.vector not in (None, gate.vector)]
+    further = [probe for _, few in groupby(others, lambda probe: probe.vector) for probe in islice(few, _FURTHER)]
+    # Only what falls short of live's is asked of live by every name: judged queries are asked as people ask them.
+    return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][: 3 * most]
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
+    """All of them ask one vector."""
     if not asked:
         return []
     green, live = [one.green for one in asked if one.green is not None], [one.live for one in asked]
     theirs = [vector for vector in live if vector is not None]
+    ours, other, depth = asked[0].using, asked[0].live_using, depth_of(gate, asked[0].probe)
     found = [
-        search(gate, green, _DEPTH),
-        search(gate, green, _DEPTH, exact=True),
-        search_live(gate, theirs, _DEPTH, exact=True),
-        search_live(gate, theirs, _DEPTH),
-    ]
-    recalls = [
-        hits_at_least([hit.score for hit in ann], [hit.score for hit in exact][:SHALLOW], rising=gate.rising)
-        for exact, ann in zip(found[2], found[3], strict=True)
+        search(gate, green, depth, using=ours),
+        search(gate, green, depth, using=ours, exact=True),
+        search_live(gate, theirs, depth, using=other, exact=True),
+        search_live(gate, theirs, depth, using=other),
     ]
     lists = [[_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
     there = _existing(gate, gate.green, [ids[2] for ids in lists])
     here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
     rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
-    itself = [_found_on_live(gate, one, hits) for one, hits in zip(asked, found[3], strict=True)]
-    live_side = zip(rows, recalls, itself, strict=True)
-    return [{**row, "live_recall": recall, "live_self": own} for row, recall, own in live_side]
+    return [
+        {**row, **_both_sides(gate, one, [hits[at] for hits in found])}
+        for at, (row, one) in enumerate(zip(rows, asked, strict=True))
+    ]
 
 
-def _found_on_live(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool | None:
-    """None for a text, and for a vector that means something else to the live collection."""
-    if asked.probe.point is None or gate.live is None or not gate.live.same_model:
-        return None
-    return finds_itself(gate, asked, hits[: SHALLOW + 1])
+def _both_sides(gate: GateContext, asked: Asked, found: Sequence[Sequence[Hit]]) -> State:
+    """Recall, and whether a stored vector finds its point, in one search on each side: asked alike, they can be held
+    against each other."""
+    probe, (ours, our_truth, their_truth, theirs) = asked.probe, found
+    if probe.vector is None:
+        return {"vector": None}
+    told: State = {
+        "vector": probe.vector,
+        "recall": recall_of(gate, probe, ours, our_truth),
+        "live_recall": recall_of(gate, probe, theirs, their_truth),
+        "aside": probe.vector != gate.vector and gate.text_search.names != (probe.vector,),
+    }
+    if probe.point is not None and gate.same(probe.vector):
+        told |= {"self": finds_itself(gate, asked, ours), "live_self": finds_itself(gate, asked, theirs)}
+    return told
 
 
 def _ids(gate: GateContext, asked: Asked, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
     """Judgments know each document; where only agreement is counted, a tie with the live collection's is one."""
-    same = gate.live is not None and gate.live.same_model and asked.probe.grades is None
+    same = comparable(gate, asked.probe) and asked.probe.grades is None
     return ids_beside(others(hits, asked.probe), others(truth, asked.probe), same)
 
 

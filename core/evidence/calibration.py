@@ -6,7 +6,7 @@ A floor belongs to a model, because score scales do; this one lies above 99.9 % 
 import numpy as np
 
 from core.evidence.context import GateContext, Over
-from core.evidence.probes import Asked, probes, with_vectors
+from core.evidence.probes import Asked, of_vector, with_vectors
 from core.measures.shifts import null_quantiles
 
 _QUERIES, _DOCUMENTS = 300, 400
@@ -16,9 +16,12 @@ _ENOUGH = 30
 
 def measure(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("calibrated")
-    if memory or gate.kind is None or gate.kind.name != "dense" or gate.params.get("distance") != "Cosine":
+    if memory or gate.scored not in gate.kinds:
         return None
-    every = probes(gate)
+    kind, params = gate.kinds[gate.scored]
+    if kind.name != "dense" or params.get("distance") != "Cosine":
+        return None
+    every = of_vector(gate, gate.scored)
     texts = [probe for probe in every if probe.text is not None][:_QUERIES]
     points = [probe for probe in every if probe.point is not None][:_DOCUMENTS]
     documents = _usable(with_vectors(gate, points))

@@ -7,12 +7,14 @@ from functools import cached_property
 from threading import Event
 from typing import Any
 
-from core.index_file import IndexSpec
+from core.index_file import IndexSpec, RealSearchSpec
 from core.kinds import Kind, kind_of
 from core.makers import Maker
 from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
 from core.schema import vector_names, vector_params
+from core.stamps import MadeBy
+from core.text_search import TextSearch, text_search
 from core.vectors import VectorPlan
 
 #: The part of the time budget that one collector may spend on a live collection with a limited
@@ -31,13 +33,19 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Live:
     """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
-    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too."""
+    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too.
+
+    All three are of the main vector. ``same`` are the other names of which one vector may be asked of both, ``makers``
+    what makes each of live's vectors of a text, and ``search`` what a text asks there now."""
 
     collection: str
     vector: str
     embedder: Embedder | None
     same_model: bool
     same_texts: bool
+    same: frozenset[str] = frozenset()
+    makers: Mapping[str, Maker] = field(default_factory=dict)
+    search: TextSearch | None = None
 
 
 class Pace:
@@ -84,6 +92,13 @@ class GateContext:
     alone: bool = False
     #: Is green's strict mode switched on after the gate, before it serves?
     restricted_later: bool = False
+    #: The names that the index file speaks of; those that green lacks are left out of its search.
+    coming: frozenset[str] = frozenset()
+
+    @property
+    def real(self) -> RealSearchSpec:
+        """How people search."""
+        return self.spec.validation.search
 
     @property
     def blue(self) -> str | None:
@@ -98,6 +113,64 @@ class GateContext:
         """Kind and settings of each vector of the new collection, by name."""
         every = {name: vector_params(self.schema, name) for name in vector_names(self.schema)}
         return {name: (kind_of(params), params) for name, params in every.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every vector name of green, the main one first."""
+        return tuple(sorted(self.kinds, key=lambda name: (name != self.vector, name)))
+
+    @cached_property
+    def text_makers(self) -> Mapping[str, Maker]:
+        """What makes a vector of a text, by its name."""
+        if self.makers or self.embedder is None:
+            return self.makers
+        return {self.vector: Maker(MadeBy(self.embedder.identity, embedding=self.spec.embedding), self.embedder)}
+
+    @cached_property
+    def text_search(self) -> TextSearch:
+        """What a text asks of green."""
+        return text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
+
+    @property
+    def asks_apart(self) -> bool:
+        """Is what a text asks something else than one vector that both sides have?"""
+        ours, theirs = self.text_search, self.live.search if self.live else None
+        if ours.fused or not ours.parts or theirs is None or not theirs.parts:
+            return ours.fused
+        return theirs.names != tuple(map(self.live_name, ours.names))
+
+    @property
+    def scored(self) -> str:
+        """The vector by which texts are asked for their scores: those of fused lists say nothing of a match."""
+        names = self.text_search.names
+        return names[0] if names and self.vector not in names else self.vector
+
+    def same(self, name: str) -> bool:
+        """May one vector of this name be asked of both sides?"""
+        if self.live is None:
+            return False
+        return self.live.same_model if name == self.vector else name in self.live.same
+
+    def live_name(self, name: str) -> str:
+        """What live calls it."""
+        return self.live.vector if self.live and name == self.vector else name
+
+    def live_maker(self, name: str) -> Maker | None:
+        if self.live is None:
+            return None
+        known = self.live.makers.get(self.live_name(name))
+        if known is None and name == self.vector and self.live.embedder is not None:
+            return Maker(MadeBy(self.live.embedder.identity), self.live.embedder)
+        return known
+
+    def params_of(self, name: str) -> dict[str, Any]:
+        return self.kinds[name][1] if name in self.kinds else {}
+
+    def rises(self, name: str | None) -> bool:
+        """Is a higher score of this vector better? Of fused lists it always is."""
+        if name is None:
+            return True
+        return name in self.kinds and self.kinds[name][0].rising(self.kinds[name][1])
 
     @property
     def kind(self) -> Kind | None:

@@ -6,9 +6,9 @@ from core.errors import Refused
 from core.evidence.asking import PATIENCE
 from core.evidence.context import GateContext, Over
 from core.evidence.limited import no_exact
-from core.evidence.probes import SHALLOW, probes, with_vectors
-from core.measures.ranking import hits_at_least
-from core.ports import Hit
+from core.evidence.probes import SHALLOW, of_vector, with_vectors
+from core.measures.ranking import found_of_best
+from core.ports import Hit, PointId
 
 #: Values that are asked, and probes for each (validation-gate, section 3).
 _VALUES, _PROBES = 5, 60
@@ -31,7 +31,7 @@ def ask(gate: GateContext, over: Over) -> float | None:
 
 def most_asked(gate: GateContext) -> int:
     """How many points at most are asked with their own vector, for each value."""
-    return sum(probe.point is not None for probe in probes(gate)[:_PROBES])
+    return sum(probe.point is not None for probe in of_vector(gate, gate.vector)[:_PROBES])
 
 
 def _plan(gate: GateContext) -> list[list[Any]]:
@@ -45,7 +45,7 @@ def _plan(gate: GateContext) -> list[list[Any]]:
 
 
 def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[float]:
-    asked = with_vectors(gate, probes(gate)[first : first + _CHUNK])
+    asked = with_vectors(gate, of_vector(gate, gate.vector)[first : first + _CHUNK])
     vectors = [one.green for one in asked if one.green is not None]
     if not vectors:
         return []
@@ -54,9 +54,13 @@ def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[floa
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
     def found(exact: bool) -> list[list[Hit]]:
-        return gate.store.search_many(
-            gate.green, vectors, SHALLOW, using=gate.vector, exact=exact, filter=within, seconds=PATIENCE
-        )
+        params = None if exact else gate.real.params or None
+        how: dict[str, Any] = {"exact": exact, "params": params, "filter": within}
+        return gate.store.search_many(gate.green, vectors, SHALLOW, using=gate.vector, seconds=PATIENCE, **how)
 
     pairs = zip(found(exact=False), found(exact=True), strict=True)
-    return [hits_at_least([h.score for h in a], [h.score for h in e], rising=gate.rising) for a, e in pairs]
+    return [found_of_best(_scored(ours), _scored(best), rising=gate.rising) for ours, best in pairs]
+
+
+def _scored(hits: list[Hit]) -> list[tuple[PointId, float]]:
+    return [(hit.id, hit.score) for hit in hits]

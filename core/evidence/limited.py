@@ -38,7 +38,7 @@ def _of_live(gate: GateContext) -> Iterator[str]:
 
 
 def _pages(gate: GateContext, collection: str, limits: Limits) -> Iterator[str]:
-    deepest = DEEP if gate.judged else SHALLOW
+    deepest = DEEP if gate.judged else max(SHALLOW, gate.real.limit)
     if limits.page(deepest) < deepest:
         most = limits.max_query_limit
         yield f"strict mode of {collection} allows {most} results at once (max_query_limit): asked {most} at a time"

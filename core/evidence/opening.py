@@ -1,11 +1,13 @@
 """Who is judged, and beside whom: a gate is opened anew in each turn from what is declared and what is stamped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
 
 from core.chunks import chunked
+from core.errors import Refused
 from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
 from core.id_fields import identified
@@ -13,12 +15,13 @@ from core.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from core.makers import Maker, open_makers
 from core.models import Deployment, StepRow, Version
 from core.plan import State
-from core.ports import Embedder, Schema, Source
+from core.ports import Schema, Source
 from core.records import RecordRules
 from core.recovered import backup_of
 from core.schema import NewVectors, declared, meant_vector, same_vectors, vector_names
 from core.services import Services
-from core.stamps import read_stamp
+from core.stamps import Stamp, read_stamp
+from core.text_search import TextSearch, declared_names, text_search
 from core.vectors import VectorPlan
 
 #: The steps that fill a collection.
@@ -39,15 +42,17 @@ def open_gate(
     memory: State,
     restricted_later: bool = True,
 ) -> GateContext:
-    """Raises Refused where a model, the source or the judged queries cannot be opened."""
-    makers = open_makers(services, plan)
+    """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
+    names a vector that no text can ask."""
+    makers, names = open_makers(services, plan), vector_names(services.store.schema(green))
+    text_search(spec.search, tuple(makers), names, declared_names(spec))
     main = makers.get(vector)
     embedder = main.embedder if main else None
     return GateContext(
         store=services.store,
         green=green,
         spec=spec,
-        live=_live(services, green, blue, spec, embedder, vector) if blue else None,
+        live=_live(services, green, blue, spec, makers, vector) if blue else None,
         wanted=wanted,
         vector=vector,
         embedder=embedder,
@@ -60,6 +65,7 @@ def open_gate(
         ready_look=services.times.ready_look,
         alone=blue in (None, green),
         restricted_later=restricted_later,
+        coming=declared_names(spec),
     )
 
 
@@ -151,17 +157,57 @@ def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:
 
 
 def _live(
-    services: Services, green: str, blue: str, spec: IndexSpec, embedder: Embedder | None, vector: str
+    services: Services, green: str, blue: str, spec: IndexSpec, makers: Mapping[str, Maker], vector: str
 ) -> Live | None:
     """None when blue is gone or is green itself: then there is nothing to compare with."""
     store = services.store
     if blue == green or blue not in store.collections():
         return None
-    stamp, schema = read_stamp(store, blue), store.schema(blue)
+    stamp, schema, ours = read_stamp(store, blue), store.schema(blue), store.schema(green)
     names = vector_names(schema)
     using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
-    alike = using == vector and vector in names and same_vectors(schema, store.schema(green), vector)
-    known = stamp is None or stamp.identity == (embedder.identity if embedder else None)
+    main = makers.get(vector)
+    alike = using == vector and vector in names and same_vectors(schema, ours, vector)
+    known = stamp is None or stamp.identity == (main.embedder.identity if main and main.embedder else None)
     texts = stamp is None or _texts(stamp.spec) == _texts(spec.embedding)
-    return Live(blue, using, theirs, same_model=alike and known, same_texts=texts)
+    movable = {name for name in names if name != vector and same_vectors(schema, ours, name)}
+    same = frozenset(name for name in movable if _same_maker(stamp, makers, name))
+    main_too = same | ({vector} if alike and known else set())
+    live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in main_too}
+    return Live(
+        blue,
+        using,
+        theirs,
+        same_model=alike and known,
+        same_texts=texts,
+        same=same,
+        makers=live_makers,
+        search=_live_search(spec, live_makers, names),
+    )
+
+
+def _same_maker(stamp: Stamp | None, makers: Mapping[str, Maker], name: str) -> bool:
+    """Vectors that nobody made of a text are their owner's business, and names, sizes and distances say enough."""
+    made, ours = stamp.made.get(name) if stamp else None, makers.get(name)
+    if stamp is None:
+        return True
+    return (made.identity if made else None) == (ours.identity if ours else None)
+
+
+def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Maker]:
+    """Without those whose model is away: then live is not asked by their names."""
+    found = {}
+    for name, by in stamp.made.items():
+        with suppress(Refused):
+            embedder = services.embedder(by.embedding) if by.embedding else None
+            found[using if name == stamp.vector else name] = Maker(by, embedder)
+    return found
+
+
+def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]) -> TextSearch | None:
+    """None where a text asks live nothing."""
+    try:
+        return text_search(spec.search, tuple(makers), names, declared_names(spec))
+    except Refused:
+        return None

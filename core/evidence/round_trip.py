@@ -14,6 +14,7 @@ from core.plan import State
 from core.ports import Point, Row, Vector
 from core.quoting import quoted
 from core.records import OURS, Record, RecordRules, parse, payload
+from core.scratch import Scratch, scratch
 
 _CHUNK, _CHUNK_SECONDS = 16, 5.0
 _EXAMPLES = 5
@@ -25,6 +26,16 @@ def compare(gate: GateContext, over: Over) -> float | None:
     if gate.source is None:
         return None
     memory, sample = gate.part("round_trip"), _in_order(gate)
+    if int(memory.get("at", 0)) < len(sample):
+        with scratch(gate.store, gate.schema, _by_the_server(gate)) as made:
+            _compare_pieces(gate, memory, sample, made, over)
+    now = gate.source.fingerprint()
+    memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
+    return None if int(memory.get("at", 0)) >= len(sample) else 0.0
+
+
+def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], made: Scratch, over: Over) -> None:
+    assert gate.source is not None
     rules = RecordRules.of(gate.plan, gate.schema, gate.spec.vector_field)
     while int(memory.get("at", 0)) < len(sample):
         if gate.source.collection is not None:
@@ -32,13 +43,15 @@ def compare(gate: GateContext, over: Over) -> float | None:
         at, size, began = int(memory.get("at", 0)), int(memory.get("size", 1)), time.monotonic()
         rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + size])]
         records = [record for row in rows if isinstance(record := parse(row, rules), Record)]
-        _compare(gate, memory, records)
+        _compare(gate, memory, records, made)
         memory["at"], memory["size"] = at + size, _next_size(size, time.monotonic() - began)
         if over():
             break
-    now = gate.source.fingerprint()
-    memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
-    return None if int(memory.get("at", 0)) >= len(sample) else 0.0
+
+
+def _by_the_server(gate: GateContext) -> list[str]:
+    """The vectors that only the server can make again; it made none of what was copied."""
+    return [name for name, maker in gate.makers.items() if maker.embedder is None and name in gate.kinds]
 
 
 def _next_size(size: int, seconds: float) -> int:
@@ -63,9 +76,9 @@ def _embeddable(gate: GateContext, row: Row) -> Row:
     return replace(row, vector=gate.plan.taken_from_points(by_name(row.vector)))
 
 
-def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> None:
+def _compare(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
     stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
-    wanted = _vectors(gate, records)
+    wanted = _vectors(gate, records, made)
     for record, vector in zip(records, wanted, strict=True):
         memory["checked"] = int(memory.get("checked", 0)) + 1
         fault = _fault(gate, record, vector, stored.get(record.point_id))
@@ -75,8 +88,8 @@ def _compare(gate: GateContext, memory: State, records: Sequence[Record]) -> Non
             memory["examples"] = [*memory.get("examples", []), f"{quoted(record.id)} ({fault})"][:_EXAMPLES]
 
 
-def _vectors(gate: GateContext, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Each record's vectors by name, those that models make embedded again."""
+def _vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
+    """Each record's vectors by name, those that are made of its texts made again."""
     wanted = [dict(record.vectors) for record in records]
     for name, maker in gate.makers.items():
         texts = {at: record.texts[name] for at, record in enumerate(records) if name in record.texts}
@@ -84,7 +97,18 @@ def _vectors(gate: GateContext, records: Sequence[Record]) -> list[dict[str, Any
             continue
         for at, vector in zip(texts, maker.documents(list(texts.values())), strict=True):
             wanted[at][name] = vector
-    return wanted
+    found = _made_by_the_server(gate, records, made)
+    return [{**one, **also} for one, also in zip(wanted, found, strict=True)]
+
+
+def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
+    """Read back from where the server has made them: no other way gives their numbers."""
+    names = _by_the_server(gate)
+    texts = [
+        {name: gate.makers[name].by_the_server(record.texts[name]) for name in names if name in record.texts}
+        for record in records
+    ]
+    return made.vectors(texts) if any(texts) else [{} for _ in records]
 
 
 def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:

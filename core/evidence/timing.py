@@ -3,7 +3,7 @@
 import time
 
 from core.evidence.context import GateContext, Live, Over
-from core.evidence.probes import SHALLOW, Asked, probes, with_vectors
+from core.evidence.probes import Asked, Probe, probes, with_vectors
 from core.ports import QueryVector
 
 _CHUNK = 10
@@ -13,7 +13,7 @@ _WARM_UP = 5
 
 def measure(gate: GateContext, over: Over) -> float | None:
     """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
-    memory, chosen = gate.part("timed"), probes(gate)[: gate.spec.validation.samples.queries]
+    memory, chosen = gate.part("timed"), _chosen(gate)
     live = gate.live
     if live is None:
         return None
@@ -32,6 +32,12 @@ def measure(gate: GateContext, over: Over) -> float | None:
     return None if int(memory.get("at", 0)) >= len(chosen) else 0.0
 
 
+def _chosen(gate: GateContext) -> list[Probe]:
+    """What people search by: the declared search, and the main vector."""
+    every = [probe for probe in probes(gate) if probe.vector in (None, gate.vector)]
+    return every[: gate.spec.validation.samples.queries]
+
+
 def _warm_up(gate: GateContext, live: Live, asked: list[Asked]) -> None:
     for one in asked:
         _pair(gate, live, one)
@@ -42,14 +48,14 @@ def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | 
     if asked.green is None or asked.live is None:
         return None
     gate.pace.wait(1)
-    first = _call(gate, live.collection, asked.live, live.vector)
-    green = _call(gate, gate.green, asked.green, gate.vector) + _call(gate, gate.green, asked.green, gate.vector)
+    first = _call(gate, live.collection, asked.live, asked.live_using)
+    green = sum(_call(gate, gate.green, asked.green, asked.using) for _ in range(2))
     gate.pace.wait(1)
-    return green / 2, (first + _call(gate, live.collection, asked.live, live.vector)) / 2
+    return green / 2, (first + _call(gate, live.collection, asked.live, asked.live_using)) / 2
 
 
 def _call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
-    most = gate.limits.page(gate.live_limits.page(SHALLOW))
-    gate.store.search(collection, vector, most, using=using)
+    most = gate.limits.page(gate.live_limits.page(gate.real.limit))
+    gate.store.search(collection, vector, most, using=using, params=gate.real.params or None)
     return (time.perf_counter() - started) * 1000

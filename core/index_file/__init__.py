@@ -15,7 +15,8 @@ from core.index_file.embedding import (
 from core.index_file.file import DOCUMENTS, IndexFile, IndexSpec, load_index_file
 from core.index_file.rollout import BreakersSpec, CanarySpec, MarginsSpec, RetentionSpec, SoakSpec, Stage
 from core.index_file.schedule import ScheduleSpec
-from core.index_file.validation import CheckSpec, SamplesSpec, ValidationSpec
+from core.index_file.search import PrefetchSpec, SearchSpec
+from core.index_file.validation import CheckSpec, RealSearchSpec, SamplesSpec, ValidationSpec
 from core.index_file.values import AtLeastOne, Count, Positive, Seconds, validated
 from core.index_file.vectors import CarriedSpec, ModelVectorSpec, ServerVectorSpec, VectorSpec
 
@@ -35,10 +36,13 @@ __all__ = [
     "MarginsSpec",
     "ModelVectorSpec",
     "Positive",
+    "PrefetchSpec",
     "ProviderSpec",
+    "RealSearchSpec",
     "RetentionSpec",
     "SamplesSpec",
     "ScheduleSpec",
+    "SearchSpec",
     "Seconds",
     "ServerVectorSpec",
     "SoakSpec",

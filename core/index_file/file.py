@@ -16,6 +16,7 @@ from core.errors import Malformed, Refused
 from core.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec
 from core.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from core.index_file.schedule import Scheduled
+from core.index_file.search import SearchSpec
 from core.index_file.validation import ValidationSpec
 from core.index_file.values import Count, Positive, Seconds, Strict, validated
 from core.index_file.vectors import ModelVectorSpec, VectorSpec
@@ -45,6 +46,8 @@ class IndexSpec(Strict):
     vectors: dict[str, VectorSpec] = {}
     #: As `embedding.chunk`, where the vectors are declared by name.
     chunk: ChunkSpec | None = None
+    #: What a search by text asks; None: every vector that is made of a text.
+    search: SearchSpec | None = None
     collection: CollectionSpec = CollectionSpec()
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()

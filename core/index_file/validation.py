@@ -48,6 +48,23 @@ def _asks(text: str) -> str:
     return text
 
 
+class RealSearchSpec(Strict):
+    """How people search: the gate asks the same way, for another limit or other parameters find other points."""
+
+    limit: AtLeastOne = 10
+    hnsw_ef: AtLeastOne | None = None
+    oversampling: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] | None = None
+    rescore: StrictBool | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """As Qdrant takes them; nothing where nothing is said."""
+        said = {"oversampling": self.oversampling, "rescore": self.rescore}
+        quantization = {name: value for name, value in said.items() if value is not None}
+        params = {"hnsw_ef": self.hnsw_ef, "quantization": quantization}
+        return {name: value for name, value in params.items() if value}
+
+
 class ValidationSpec(Strict):
     queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
     min_results: AtLeastOne = 5
@@ -56,6 +73,7 @@ class ValidationSpec(Strict):
     judged: str | None = None
     checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
     slices: tuple[str, ...] = ()
+    search: RealSearchSpec = RealSearchSpec()
     samples: SamplesSpec = SamplesSpec()
     seed: Count = 7
     budget_seconds: Positive = 1800

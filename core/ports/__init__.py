@@ -7,7 +7,20 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 from core.ports.embedder import Embedder
 from core.ports.limits import Limits
 from core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
-from core.ports.shapes import FloatArray, Hit, Point, PointId, QueryVector, Schema, ServerText, Vector
+from core.ports.shapes import (
+    FloatArray,
+    Fused,
+    Fusion,
+    Hit,
+    OneQuery,
+    Part,
+    Point,
+    PointId,
+    QueryVector,
+    Schema,
+    ServerText,
+    Vector,
+)
 from core.ports.shelf import Shelf
 from core.ports.source import Cursor, Row, Source
 from core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
@@ -20,12 +33,16 @@ __all__ = [
     "Cursor",
     "Embedder",
     "FloatArray",
+    "Fused",
+    "Fusion",
     "Health",
     "Hit",
     "Knock",
     "Knocker",
     "Limits",
     "Notice",
+    "OneQuery",
+    "Part",
     "Point",
     "PointId",
     "QueryVector",

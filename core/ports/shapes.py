@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +28,33 @@ class ServerText:
     options: Mapping[str, Any]
 
 
+#: How lists of results become one: by rank, or by scores brought to one scale. Qdrant's own names.
+Fusion = Literal["rrf", "dbsf"]
+
 #: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, a sparse vector's
 #: ``indices`` and ``values``, or a text that the server makes it of; see ``core.kinds``.
-QueryVector = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any] | ServerText
+OneQuery = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any] | ServerText
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the searches that are fused: the vector asked, by its name, and how many results it gives."""
+
+    using: str
+    vector: OneQuery
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Several searches whose results become one list."""
+
+    parts: tuple[Part, ...]
+    fusion: Fusion
+
+
+#: What a search can ask: one vector, or several whose results are fused.
+QueryVector = OneQuery | Fused
 
 
 @dataclass(frozen=True, slots=True)

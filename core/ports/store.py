@@ -160,8 +160,9 @@ class VectorStore(Protocol):
         seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """The nearest points, best first, with payload. ``using`` names the vector, and ``vector``
-        is of its kind: numbers, rows of a multivector, or indices and values of a sparse one.
-        Accepts an alias too.
+        is of its kind: numbers, rows of a multivector, or indices and values of a sparse one. Of a
+        fused query each part names its own; ``filter``, ``params`` and ``exact`` hold for every
+        part. Accepts an alias too.
 
         ``filter`` and ``params`` are spelled as Qdrant's REST API spells them; ``exact`` is a word for one of them.
         """

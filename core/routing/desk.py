@@ -31,7 +31,7 @@ from core.routing.pace import Pace
 from core.routing.recorder import Recorder
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.shadow import Shadow
-from core.routing.sight import Sight, Target, look, model
+from core.routing.sight import Sight, Target, load_models, look
 from core.services import Services
 from core.traffic import Key
 
@@ -177,7 +177,7 @@ class Desk:
         if alias not in self._worded:
             return
         for target in sight.targets:
-            self._quietly("the first search in words will load its model", partial(model, self.services, target))
+            self._quietly("the first search in words will load its model", partial(load_models, self.services, target))
 
     def _start(self) -> None:
         with self._guard:

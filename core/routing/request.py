@@ -6,11 +6,12 @@ from typing import Any, TypedDict
 
 from core.errors import Refused
 from core.kinds import describe, is_row, kind_of
-from core.ports import Hit, QueryVector
-from core.routing.sight import Target, model
+from core.ports import Hit, OneQuery, QueryVector
+from core.routing.sight import Target, text_vector
 from core.services import Services
+from core.text_search import text_search
 
-Query = str | QueryVector
+Query = str | OneQuery
 
 
 class Options(TypedDict, total=False):
@@ -63,19 +64,24 @@ class Answer:
     query_id: str = ""
 
 
-def vector(services: Services, request: Request, target: Target) -> QueryVector:
-    """The query as ``target`` understands it. Raises Refused for words where no model is known, or another than its
-    own, and for a vector that another model must have made."""
+def question(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
+    """The query as ``target`` understands it, and the name of the vector that it asks: words become the declared
+    search, or that of the vector which ``using`` names. Raises Refused for words where no model is known, or another
+    than its own, and for a vector that another model must have made."""
     if not isinstance(request.query, str):
         _check_fits(request, request.query, target)
-        return request.query
-    embedder = model(services, target)
-    if embedder is None:
+        return request.query, request.options.get("using", target.using)
+    words, using = request.query, request.options.get("using")
+    if using is not None:
+        return text_vector(services, target, using, words), using
+    if not target.made and target.embedding is None:
         raise Refused(f"no model is known for {target.collection}: declare embedding.model in the index file")
-    return embedder.query(request.query)
+    search = text_search(target.search, target.made or (target.using,), target.names, target.coming)
+    results = request.limit + request.options.get("offset", 0)
+    return search.query(lambda name: text_vector(services, target, name, words), results, target.limits)
 
 
-def _check_fits(request: Request, query: QueryVector, target: Target) -> None:
+def _check_fits(request: Request, query: OneQuery, target: Target) -> None:
     params = target.params
     if params is None or request.options.get("using", target.using) != target.using:
         return
@@ -94,9 +100,9 @@ def _check_fits(request: Request, query: QueryVector, target: Target) -> None:
     )
 
 
-def arguments(request: Request, ask: Ask) -> dict[str, Any]:
-    """What ``VectorStore.search`` is called with, besides collection and vector."""
-    asked = {"using": ask.target.using, "seconds": ask.seconds, "limit": request.limit, **request.options}
+def arguments(request: Request, ask: Ask, using: str) -> dict[str, Any]:
+    """What ``VectorStore.search`` is called with, besides collection and query."""
+    asked = {"seconds": ask.seconds, "limit": request.limit, **request.options, "using": using}
     if not ask.whole:
         return asked
     return {**asked, "limit": request.limit + request.options.get("offset", 0), "offset": 0}

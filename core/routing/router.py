@@ -11,7 +11,7 @@ from core.ports import Hit, Searches
 from core.routing.choice import BLUE
 from core.routing.conversation import converse
 from core.routing.desk import Desk
-from core.routing.request import Answer, Ask, Options, Query, Request, arguments, vector
+from core.routing.request import Answer, Ask, Options, Query, Request, arguments, question
 from core.routing.route import CONTROL
 from core.services import Services
 
@@ -99,8 +99,8 @@ class Router:
         self.close()
 
     def _ask(self, request: Request, ask: Ask) -> list[Hit]:
-        asked = vector(self._services, request, ask.target)
-        return self._services.store.search(ask.collection, asked, **arguments(request, ask))
+        asked, using = question(self._services, request, ask.target)
+        return self._services.store.search(ask.collection, asked, **arguments(request, ask, using))
 
 
 class AsyncRouter:
@@ -178,10 +178,10 @@ class AsyncRouter:
 
     async def _ask(self, request: Request, ask: Ask) -> list[Hit]:
         if request.words:
-            asked = await asyncio.to_thread(vector, self._services, request, ask.target)
+            asked, using = await asyncio.to_thread(question, self._services, request, ask.target)
         else:
-            asked = vector(self._services, request, ask.target)
-        return await self._searches.search(ask.collection, asked, **arguments(request, ask))
+            asked, using = question(self._services, request, ask.target)
+        return await self._searches.search(ask.collection, asked, **arguments(request, ask, using))
 
 
 def _by_arm(answer: Answer) -> tuple[str, list[Hit]]:

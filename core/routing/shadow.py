@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.errors import AppError
 from core.ports import Hit
 from core.routing.recorder import Recorder
-from core.routing.request import Ask, Request, arguments, vector
+from core.routing.request import Ask, Request, arguments, question
 from core.routing.route import CANARY, Route
 from core.routing.sight import Target
 from core.services import Services
@@ -81,8 +81,8 @@ class Shadow:
 
     def _ask(self, job: _Job) -> list[Hit]:
         ask = Ask(job.green.collection, job.green, _SECONDS)
-        asked = vector(self._services, job.request, job.green)
-        options = arguments(job.request, ask)
+        asked, using = question(self._services, job.request, job.green)
+        options = arguments(job.request, ask, using)
         return self._services.store.search(ask.collection, asked, **options)
 
 

@@ -8,13 +8,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.database_faults import explained
 from core.errors import AppError, Misconfigured, Refused, Unavailable
-from core.index_file import EmbeddingSpec
-from core.ports import Embedder
+from core.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
+from core.ports import Embedder, Limits, OneQuery, ServerText
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.table import load
 from core.schema import meant_vector, vector_kind, vector_names, vector_params
 from core.services import Services
-from core.stamps import read_stamp
+from core.stamps import MadeBy, Stamp, read_stamp
+from core.text_search import declared_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Target:
     """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes
     vectors only. ``identity`` is the stamped one, ``size`` how many numbers its vectors have, None
     where that is no single number; ``params`` the settings of the vector ``using``, None where they
-    could not be looked up."""
+    could not be looked up. ``made`` says by name what makes each vector of a text, ``names`` are all
+    vectors it has. ``search`` is the declared search, ``coming`` the names the index file declares."""
 
     collection: str
     embedding: EmbeddingSpec | None = None
@@ -30,6 +32,11 @@ class Target:
     using: str = ""
     size: int | None = None
     params: Mapping[str, Any] | None = field(default=None, hash=False)
+    made: Mapping[str, MadeBy] = field(default_factory=dict, hash=False)
+    names: tuple[str, ...] = ()
+    search: SearchSpec | None = None
+    coming: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,40 @@ def model(services: Services, target: Target) -> Embedder | None:
     return found
 
 
+def load_models(services: Services, target: Target) -> None:
+    """All that searches by text will need. Raises Refused as ``model`` does."""
+    model(services, target)
+    for by in target.made.values():
+        if by.embedding is not None:
+            assert services.embedder(by.embedding).dimension
+
+
+def text_vector(services: Services, target: Target, name: str, text: str) -> OneQuery:
+    """What a text asks of one vector. Raises Refused where nothing makes that vector of a text, or where its
+    model is another now."""
+    if name == target.using and target.embedding is not None:
+        embedder = model(services, target)
+        assert embedder is not None
+        return embedder.query(text)
+    by = target.made.get(name)
+    if by is None:
+        known = ", ".join(one or '""' for one in target.made) or "none"
+        raise Refused(
+            f"vector {name or 'without a name'} of {target.collection} is made of no text: give a vector, or ask one "
+            f"that is made of texts: {known}"
+        )
+    if by.server is not None:
+        return ServerText(text, by.server.server, by.server.options)
+    assert by.embedding is not None
+    found = services.embedder(by.embedding)
+    if by.identity and found.identity != by.identity:
+        raise Refused(
+            f"vector {name} of {target.collection} was made with {by.identity}, and {by.embedding.model} is "
+            f"{found.identity} here: deploy again, or bring the model back that it was made with"
+        )
+    return found.query(text)
+
+
 def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, str]:
     try:
         with services.sessions() as session:
@@ -123,13 +164,14 @@ def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]
 
 def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
     """A collection's stamp is read once: it does not change. One that is gone is told apart by searching it."""
+    declared = services.indexes().get(alias)
+    search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
     if collection in known:
-        return known[collection]
+        return replace(known[collection], search=search, coming=coming)
     try:
         stamp = read_stamp(services.store, collection)
     except Refused:
         stamp = None
-    declared = services.indexes().get(alias)
     models = declared.models if declared else ()
     embedding = stamp.spec if stamp else next(iter(models), None)
     named, identity = (
@@ -139,8 +181,26 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     try:
         schema = services.store.schema(collection)
     except Refused:
-        return Target(collection, embedding, identity, named)
+        return Target(collection, embedding, identity, named, search=search, coming=coming)
     using = meant_vector(schema, named)
     params = vector_params(schema, using) if using in vector_names(schema) else None
     size = params.get("size") if params and vector_kind(schema, using).made else None
-    return Target(collection, embedding, identity, using, size, params)
+    names = tuple(vector_names(schema))
+    made = _made(declared, stamp, named, using, names)
+    limits = Limits.of(schema.get("strict_mode_config"))
+    return Target(collection, embedding, identity, using, size, params, made, names, search, coming, limits)
+
+
+def _made(
+    spec: IndexSpec | None, stamp: Stamp | None, named: str, using: str, names: tuple[str, ...]
+) -> dict[str, MadeBy]:
+    """By the stamp; a collection that has none is taken to be made as the index file says."""
+    if stamp is not None:
+        found = stamp.made
+    elif spec is not None:
+        found = {model.vector: MadeBy("", embedding=model) for model in spec.models}
+        servers = {name: said for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec)}
+        found |= {name: MadeBy("", server=said) for name, said in servers.items()}
+    else:
+        found = {}
+    return {(using if name == named else name): by for name, by in found.items() if (name in names or name == named)}

@@ -15,6 +15,7 @@ from core.records import brought_vectors
 from core.recovered import STEP
 from core.stamps import Stamp, read_stamp, theirs
 from core.steps import limiting, reading, unused
+from core.text_search import text_search
 from core.vectors import VectorPlan, plan_vectors
 
 
@@ -119,20 +120,22 @@ def _model(context: StepContext) -> tuple[Schema | None, str | None]:
 def _vector_plan(context: StepContext) -> VectorPlan:
     deployment, store = context.deployment, context.services.store
     blue, collection = deployment.blue, reading.source(context).collection
-    return plan_vectors(
+    plan = plan_vectors(
         deployment.spec,
         store.schema(blue) if blue else None,
         store.schema(collection) if collection else None,
         lambda name: store.count(blue, having=name) if blue else 0,
         blue,
     )
+    text_search(deployment.spec.search, plan.templates, plan.kept)
+    return plan
 
 
 def _searched_vector(plan: VectorPlan, model: Schema | None) -> str:
-    """The vector that searches by text ask: the first that a model makes. Without a model the main one, by which the
-    gate asks."""
-    if plan.made:
-        return next(iter(plan.made))
+    """The first vector that a model makes, else that the server makes. Where nothing is made of a text it is the main
+    one."""
+    if plan.templates:
+        return next(iter(plan.templates))
     main = schemas.main_vector(model) if model else ""
     return main if main in plan.kept else next(iter(sorted(plan.kept)), "")
 

@@ -9,12 +9,15 @@ import time
 
 from core import traffic
 from core.errors import AppError
+from core.makers import open_makers
 from core.measures.groups import GROUPS
 from core.plan import StepContext
 from core.routing.route import CANARY
 from core.steps.observed import stage_name
 from core.tally import Tally
+from core.text_search import text_search
 from core.traffic import Key
+from core.vectors import plan_of
 
 _MOST = 20
 _SECONDS = 4.0
@@ -34,11 +37,11 @@ def probe(context: StepContext) -> None:
 
 
 def _ask(context: StepContext, query: str, tally: Tally) -> None:
-    models, store = context.deployment.spec.models, context.services.store
-    assert models, "a deployment with queries and no model is refused when it is asked for"
-    vector = context.services.embedder(models[0]).query(query)
-    using = str(context.outputs["create"].get("vector", ""))
-    most = store.limits(context.deployment.green).page(_RESULTS)
+    store, plan = context.services.store, plan_of(context.deployment.spec, context.outputs["create"])
+    search = text_search(context.deployment.spec.search, plan.templates, plan.kept)
+    makers, limits = open_makers(context.services, plan), store.limits(context.deployment.green)
+    vector, using = search.query(lambda name: makers[name].query(query), _RESULTS, limits)
+    most = limits.page(_RESULTS)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
     try:

@@ -36,6 +36,9 @@ SPEC = IndexSpec(embedding=MINILM, collection=CollectionSpec(payload_indexes={"l
 #: Searches that say nothing find as much as those that ask for rescoring (measured on 1.16.3).
 INT8 = {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
 
+#: One bit of each number. What people ask for ten results of is asked without the numbers themselves.
+BINARY = {"binary": {"always_ram": True}}
+
 Change = Callable[[Schema], Schema]
 Vectors = Callable[[list[Record]], FloatArray]
 
@@ -316,6 +319,12 @@ def _collection(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
     return lambda r: replace(r, spec=r.spec.with_options({"collection": settings}))
 
 
+def _both(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
+    """Live is as it too."""
+    options = {"collection": settings}
+    return lambda r: replace(r, live_spec=r.live_spec.with_options(options), spec=r.spec.with_options(options))
+
+
 def _reordered(r: Rebuild) -> Rebuild:
     now = [r.source[at] for at in r.rng.permutation(len(r.source))]
     return replace(r, source=now, written=now)
@@ -383,4 +392,14 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "points in another order": _reordered,
     "a small index": _small,
     "sharded differently": _collection({"shard_number": 2}),
+}
+#: What people find depends on how many results they ask for: as they search, and whether that may go live.
+AS_SEARCHED: dict[str, tuple[Callable[[Rebuild], Rebuild], dict[str, object], str]] = {
+    "binary quantization beside unquantized live": (_collection({"quantization": BINARY}), {"rescore": False}, "block"),
+    "binary quantization, asked for with rescoring": (
+        _collection({"quantization": BINARY}),
+        {"rescore": True, "oversampling": 4.0},
+        "pass",
+    ),
+    "an identical rebuild of binary quantized live": (_both({"quantization": BINARY}), {"rescore": False}, "pass"),
 }

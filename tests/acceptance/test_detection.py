@@ -12,7 +12,7 @@ from core.evidence.opening import open_gate
 from core.services import Services, Times
 from core.vectors import VectorPlan
 from tests.acceptance.corpora import judged, records
-from tests.acceptance.damages import DAMAGES, HEALTHY, UNSEEN, identical, lay
+from tests.acceptance.damages import AS_SEARCHED, DAMAGES, HEALTHY, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
@@ -141,6 +141,20 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
     assert report["attribution"]["cause"] == cause
     assert len(report["worst"]) == 5
     assert all(worst["live"] and worst["green"] and worst["relevant"] for worst in report["worst"])
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("queries", ["none", "judged"])
+@pytest.mark.parametrize("what", AS_SEARCHED)
+def test_an_index_is_judged_by_what_people_find_as_they_search(what, queries, judge, judged_file, effort, figure):
+    change, search, expected = AS_SEARCHED[what]
+    asked = {"judged": judged_file} if queries == "judged" else {}
+    for seed in range(effort(1, 6)):
+        report = judge(change, seed, search=search, **asked)
+        assert report["verdict"] == expected, (seed, gates.reasons(report))
+    recall = next(row["value"] for row in report["checks"] if row["name"] == "ann_recall@10")
+    figure(f"{what}, {queries}: recall {recall:.3f}")
 
 
 def test_a_bad_index_is_named_as_the_cause(judge, judged_file):

@@ -552,11 +552,11 @@ def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
     assert len(sent) >= rate / 2  # and it is no standstill either
 
 
-def test_judged_queries_are_asked_deep_and_each_text_once(store: LocalStore) -> None:
+def test_judged_queries_have_a_deep_search_of_their_own_and_each_text_is_asked_once(store: LocalStore) -> None:
     from core.evidence.probes import probes
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(Judged("b", {1: 1.0}),))
-    assert [(probe.text, probe.depth) for probe in probes(context)] == [("a", 10), ("b", 100)]
+    assert [(probe.text, probe.deep) for probe in probes(context)] == [("a", 0), ("b", 100)]
 
 
 @pytest.mark.parametrize("said", [{"min_results": 20}, {"checks": {"min_results": 20}}])
@@ -564,7 +564,7 @@ def test_as_many_results_are_asked_for_as_must_be_there(store: LocalStore, said:
     from core.evidence.probes import probes
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a"], **said))
-    assert [probe.depth for probe in probes(context)] == [20]
+    assert [probe.deep for probe in probes(context)] == [20]
 
 
 def test_single_queries_lost_by_another_model_hold_up_only_by_the_index_files_bound(store: LocalStore) -> None:

@@ -15,6 +15,7 @@ from core.measures.intervals import Interval, mean, paired, ratio_of_percentiles
 from core.measures.ranking import (
     agreeing,
     average_precision,
+    found_of_best,
     hits_at_least,
     holes,
     ndcg,
@@ -421,3 +422,28 @@ def test_without_ties_a_list_stays_as_it_is(one, other):
 def test_settled_ties_lose_no_place_and_double_no_item(one, other):
     settled = agreeing([(id, 0.5) for id in one], [(id, 0.5) for id in other])
     assert len(settled) == len(set(settled)) == len(one)
+
+
+@pytest.mark.parametrize(
+    ("found", "best", "expected"),
+    [
+        ([(1, 0.9), (2, 0.8)], [(1, 0.9), (2, 0.8)], 1.0),
+        ([(1, 0.9), (7, 0.8)], [(1, 0.9), (2, 0.8)], 1.0),  # a tie
+        ([(1, 0.9), (7, 0.7)], [(1, 0.9), (2, 0.8)], 0.5),
+        ([(1, 34.0), (7, 32.0)], [(1, 0.9), (2, 0.8)], 0.5),  # scores of another scale
+        ([(7, 34.0), (8, 32.0)], [(1, 0.9), (2, 0.8)], 0.0),
+        ([(7, 0.9), (8, 0.9)], [(1, 0.9), (2, 0.9)], 1.0),  # equal vectors, others of them
+        ([(7, 0.5), (8, 0.4)], [(1, 0.9), (2, 0.8)], 0.0),
+        ([], [(1, 0.9)], 0.0),
+        ([], [], 1.0),
+    ],
+)
+def test_recall_counts_ties_where_scores_are_of_one_scale_and_points_where_they_are_not(
+    found: list[tuple[int, float]], best: list[tuple[int, float]], expected: float
+) -> None:
+    assert found_of_best(found, best, 2) == expected
+
+
+def test_distances_are_better_where_they_are_less() -> None:
+    assert found_of_best([(7, 0.1), (2, 0.3)], [(1, 0.1), (2, 0.3)], 2, rising=False) == 1.0
+    assert found_of_best([(7, 0.01), (8, 0.02)], [(1, 0.1), (2, 0.3)], 2, rising=False) == 0.0
