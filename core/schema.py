@@ -221,7 +221,8 @@ def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Sc
     made = [dense[name] for name in new.sizes]
     _lay_over(schema, made, "hnsw_config", spec.hnsw)
     _lay_over(schema, made, "quantization_config", spec.quantization)
-    schema["payload_schema"] = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    kept = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    schema["payload_schema"] = {field: index for field, index in kept.items() if field not in spec.dropped_indexes}
     return schema
 
 
@@ -256,7 +257,7 @@ def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, give
 
 
 def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
-    return {field: _index(field, given) for field, given in spec.payload_indexes.items()}
+    return {field: _index(field, spec.payload_indexes[field]) for field in spec.kept_indexes}
 
 
 def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:

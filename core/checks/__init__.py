@@ -11,6 +11,7 @@ from core.checks import (
     floor,
     judging,
     path,
+    payloads,
     presence,
     ready,
     round_trip,
@@ -50,6 +51,10 @@ def _counted(gate: GateContext) -> bool:
 def _presence(gate: GateContext) -> bool:
     """Something has to say how many points should have each vector."""
     return gate.live is not None or "by_vector" in gate.filled
+
+
+def _payload(gate: GateContext) -> bool:
+    return gate.live is not None or bool(gate.schema["payload_schema"])
 
 
 def _vectors(gate: GateContext) -> bool:
@@ -92,6 +97,14 @@ CHECKS: dict[str, Check] = {
     "vector_presence": Check(presence.vector_presence, when=_presence),
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
+    "payload_coverage": Check(
+        payloads.payload_coverage,
+        ("vectors", "payloads"),
+        _payload,
+        means="Filters by these fields find nothing, or much less than before, though every point is there.",
+        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
+        "`collection.payload_indexes`; where it has another type now, declare that type there.",
+    ),
     "model_stamp": Check(stamp.model_stamp),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),

@@ -220,6 +220,25 @@ def _index_missing(r: Rebuild) -> Rebuild:
     return replace(r, made=lambda wanted: {**wanted, "payload_schema": {}})
 
 
+def _each(change: Callable[[Record], Record], share: float = 1.0) -> Callable[[Rebuild], Rebuild]:
+    """The source itself has changed, so that only live can tell."""
+
+    def changed(r: Rebuild) -> Rebuild:
+        some = set(r.rng.permutation(len(r.source))[: round(share * len(r.source))].tolist())
+        now = [change(dict(record)) if at in some else record for at, record in enumerate(r.source)]
+        return replace(r, source=now, written=now)
+
+    return changed
+
+
+def _without_lang(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != "lang"}
+
+
+def _with_indexes(change: Callable[[Rebuild], Rebuild], **indexes: str) -> Callable[[Rebuild], Rebuild]:
+    return lambda r: replace(change(r), spec=r.spec.with_options({"collection": {"payload_indexes": indexes}}))
+
+
 def _duplicated(r: Rebuild) -> Rebuild:
     def tampered(points: list[Point]) -> list[Point]:
         half = _drawn(r, points, len(points) // 2)
@@ -366,6 +385,11 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a NaN vector": lambda r: _one_vector(r, np.nan),
     "a zero vector": lambda r: _one_vector(r, 0.0),
     "optimizer unfinished": _unfinished,
+    "a filtered field renamed in the source": _each(
+        lambda record: {**_without_lang(record), "language": record["lang"]}
+    ),
+    "a keyword that became a list of objects": _each(lambda record: {**record, "lang": [{"code": record["lang"]}]}),
+    "a keyword that became a number in a third of the records": _each(lambda record: {**record, "lang": 7}, 0.33),
 }
 #: What only judged queries can see, and what then is named as the cause.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
@@ -383,4 +407,9 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "points in another order": _reordered,
     "a small index": _small,
     "sharded differently": _collection({"shard_number": 2}),
+    "a filtered field missing from 5 % of the source": _each(_without_lang, 0.05),
+    "a filtered field dropped by declaration": _with_indexes(_each(_without_lang), lang="dropped"),
+    "a filtered field declared anew with another type": _with_indexes(
+        _each(lambda record: {**record, "lang": len(record["lang"])}), lang="integer"
+    ),
 }
