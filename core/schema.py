@@ -94,6 +94,18 @@ def same_vectors(one: Schema, other: Schema, name: str) -> bool:
     return name in _dense(one) and name in _dense(other) and _stored_as(one, name) == _stored_as(other, name)
 
 
+def asked_alike(one: Schema, other: Schema, name: str) -> bool:
+    """Can a search by this vector be asked of both, and do scores mean the same?"""
+    if name in _sparse(one) or name in _sparse(other):
+        return name in _sparse(one) and name in _sparse(other)
+    return name in _dense(one) and name in _dense(other) and _asked_by(one, name) == _asked_by(other, name)
+
+
+def _asked_by(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense(schema)[name]
+    return params["size"], params["distance"], bool(params.get("multivector_config"))
+
+
 def _stored_as(schema: Schema, name: str) -> tuple[Any, ...]:
     params = _dense(schema)[name]
     datatype = params.get("datatype") or "float32"

@@ -10,6 +10,7 @@ from core.checks import (
     counts,
     floor,
     judging,
+    models,
     path,
     payloads,
     presence,
@@ -41,6 +42,15 @@ def _timed(gate: GateContext) -> bool:
 
 def _source(gate: GateContext) -> bool:
     return gate.source is not None
+
+
+def _stamped(gate: GateContext) -> bool:
+    """A stamp that a deployment of ours wrote and that is gone is missing evidence; somebody else wrote none."""
+    return not gate.unknown_green
+
+
+def _countable(gate: GateContext) -> bool:
+    return gate.counted
 
 
 def _counted(gate: GateContext) -> bool:
@@ -93,7 +103,7 @@ _RATIO: Reach = (0, float("inf"))
 
 CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
-    "count": Check(counts.count, ("origin",), known=_counted),
+    "count": Check(counts.count, ("origin",), _countable, known=_counted, absent=counts.not_counted),
     "vector_presence": Check(presence.vector_presence, when=_presence),
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
@@ -105,7 +115,23 @@ CHECKS: dict[str, Check] = {
         act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
         "`collection.payload_indexes`; where it has another type now, declare that type there.",
     ),
-    "model_stamp": Check(stamp.model_stamp),
+    "model_stamp": Check(stamp.model_stamp, when=_stamped, absent=models.no_stamp),
+    "declared_model": Check(
+        models.declared_model,
+        when=models.can_be_embedded_again,
+        absent=models.not_embedded_again,
+        means="Searches in words would be embedded with another model than the collection was made with: their answers "
+        "are as good as random.",
+        act="Declare the model and the text template that made the collection, or build it from its source.",
+    ),
+    "live_model": Check(
+        models.live_model,
+        when=models.is_known,
+        absent=models.not_compared,
+        compares=always,
+        means="Applications that embed their own queries would search the new collection by vectors of another model.",
+        act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
+    ),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),
     "self_retrieval": Check(
@@ -129,24 +155,46 @@ CHECKS: dict[str, Check] = {
         reach=SCORE,
         quality=True,
         compares=_judged,
+        asks_live=True,
         absent=judging.without_judgments,
     ),
     "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True, compares=_judged),
+    "holes@10": Check(
+        judging.holes,
+        _ASKED,
+        _judged_live,
+        judging.HOLES,
+        reach=SHARE,
+        soft=True,
+        compares=_judged,
+        asks_live=True,
+    ),
     "regressions": Check(
-        judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True, compares=_judged
+        judging.regressions,
+        _ASKED,
+        _judged_live,
+        0.05,
+        soft=True,
+        reach=SHARE,
+        quality=True,
+        compares=_judged,
+        asks_live=True,
     ),
     "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
     "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
-    "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True, compares=always),
-    "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True, compares=always),
+    "overlap": Check(
+        comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True, compares=always, asks_live=True
+    ),
+    "score_shift": Check(
+        comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True, compares=always, asks_live=True
+    ),
     "latency_p50": Check(
-        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "latency_p95": Check(
-        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
     "query_path": Check(path.query_path, (), never),

@@ -20,6 +20,7 @@ from core.commands.specs import (
     serving,
 )
 from core.commands.strictness import check_limits
+from core.commands.unknown_models import check_existing_model, check_model
 from core.commands.vector_declarations import check_vectors
 from core.errors import Busy, Malformed, Refused
 from core.evidence.opening import judged_queries
@@ -67,16 +68,19 @@ def deploy(
     plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
     check_validation(services, spec, blue)
     judged_queries(services, spec)
-    if any(step.name == "shift" for step in plan) and blue is None:
+    stays = any(step.name == "shift" for step in plan)
+    if stays and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
+        check_existing_model(services, alias, spec, blue, collection, stays=stays)
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
     records = _source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
+    check_model(services, alias, spec, blue, stays=stays)
     address = records.address
     plan = _unpacked(services, alias, plan, address)
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)

@@ -12,6 +12,7 @@ from core.kinds import Kind, kind_of
 from core.makers import Maker
 from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
+from core.same_model import Relation
 from core.schema import vector_names, vector_params
 from core.vectors import VectorPlan
 
@@ -31,13 +32,21 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Live:
     """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
-    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too."""
+    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too;
+    ``kinship`` how its model is to green's; ``known`` whether anybody knows what made it."""
 
     collection: str
     vector: str
     embedder: Embedder | None
     same_model: bool
     same_texts: bool
+    kinship: Relation = "same"
+    known: bool = True
+
+    @property
+    def answers(self) -> bool:
+        """Can it be asked anything that green is asked too?"""
+        return self.same_model or self.embedder is not None
 
 
 class Pace:
@@ -84,6 +93,25 @@ class GateContext:
     alone: bool = False
     #: Is green's strict mode switched on after the gate, before it serves?
     restricted_later: bool = False
+    #: Did somebody else fill green? Then nothing says how many points there should be.
+    elsewhere: bool = False
+    #: Is it written down what made green's vectors, or is it missing though we made them?
+    stamped: bool = True
+
+    @property
+    def unknown_green(self) -> bool:
+        """Made elsewhere, and nobody wrote down by what."""
+        return self.elsewhere and not self.stamped
+
+    @property
+    def counted(self) -> bool:
+        """Does anything but live say how many points there should be?"""
+        return not self.elsewhere or self.source is not None or "expected" in self.filled
+
+    def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
+        """What came of embedding a sample of a collection's texts again, where its model is not written down."""
+        found: Mapping[str, Any] | None = self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
+        return found
 
     @property
     def blue(self) -> str | None:

@@ -46,6 +46,8 @@ class IndexSpec(Strict):
     #: As `embedding.chunk`, where the vectors are declared by name.
     chunk: ChunkSpec | None = None
     collection: CollectionSpec = CollectionSpec()
+    #: The live collection may be of another model, or of one that nobody knows.
+    accept_new_model: StrictBool = False
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
     soak: SoakSpec = SoakSpec()

@@ -12,6 +12,8 @@ from core.errors import AppError
 from core.measures.groups import GROUPS
 from core.plan import StepContext
 from core.routing.route import CANARY
+from core.schema import meant_vector
+from core.stamps import read_stamp
 from core.steps.observed import stage_name
 from core.tally import Tally
 from core.traffic import Key
@@ -33,11 +35,20 @@ def probe(context: StepContext) -> None:
         traffic.write(services.sessions, services.clock, process, context.turn.number, {key: tally})
 
 
+def _vector(context: StepContext) -> str:
+    """The one that searches in words ask; a collection that was there already says it by its stamp, if it has one."""
+    if "create" in context.outputs:
+        return str(context.outputs["create"].get("vector", ""))
+    store, green = context.services.store, context.deployment.green
+    stamp = read_stamp(store, green)
+    return meant_vector(store.schema(green), stamp.vector if stamp else context.deployment.spec.models[0].vector)
+
+
 def _ask(context: StepContext, query: str, tally: Tally) -> None:
     models, store = context.deployment.spec.models, context.services.store
     assert models, "a deployment with queries and no model is refused when it is asked for"
     vector = context.services.embedder(models[0]).query(query)
-    using = str(context.outputs["create"].get("vector", ""))
+    using = _vector(context)
     most = store.limits(context.deployment.green).page(_RESULTS)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
