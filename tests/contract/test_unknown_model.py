@@ -10,11 +10,10 @@ import pytest
 
 from adapters.embeddings import open_embedder
 from core import commands
-from core.errors import Refused, Unavailable
+from core.errors import Busy, Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.lifecycle import Event
 from core.model_proof import settle
-from core.models import Deployment
 from core.ports import Point, Schema
 from core.routing import Router, table
 from core.same_model import Made, relation
@@ -204,18 +203,39 @@ def test_a_first_deployment_is_asked_nothing(world: World) -> None:
     assert "live_model" not in {one["name"] for one in seen["gate"]["checks"]}
 
 
+class Shut:
+    """A store of which another process has the settings."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def metadata(self, collection: str) -> Any:
+        raise Busy("open in another process")
+
+
 def test_the_step_looks_where_the_request_could_not(world: World) -> None:
-    """As with an embedded store that another process has open."""
     theirs(world, noise())
-    deployment = world.deploy("docs", options={"accept_new_model": True})
-    with world.services.sessions.begin() as session:
-        deployed = session.get_one(Deployment, deployment)
-        deployed.spec = {**deployed.spec, "accept_new_model": False}
+    store = world.store
+    world.over(Shut(store))  # type: ignore[arg-type]  # a double
+    deployment = world.deploy("docs")
+    world.over(store)
     world.run()
     seen = world.status(deployment)
     assert seen["status"] == "rolled_back"
     assert "accept_new_model: true" in seen["message"]
     assert seen["green"] not in world.store.collections()
+
+
+@pytest.mark.parametrize(("made", "expected"), [(noise, 30), (lambda: vectors(30, EMBEDDING), 0)])
+def test_vectors_of_a_source_that_another_model_made_are_made_anew(world: World, made: Any, expected: int) -> None:
+    fill(world, "theirs", made())
+    world.declare("docs", source="collection:theirs")
+    seen = live(world, world.deploy("docs"))
+    filled = next(step["output"] for step in seen["steps"] if step["name"] == "populate")
+    assert filled.get("embedded", 0) == expected
 
 
 # --- kept apart ---------------------------------------------------------------------------------------------------
