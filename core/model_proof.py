@@ -16,6 +16,7 @@ from core.index_file import EmbeddingSpec, render_text
 from core.kinds import by_name, kind_of
 from core.late import Library
 from core.ports import Embedder, FloatArray, Point, VectorStore
+from core.quoting import quoted
 from core.schema import meant_vector, vector_names, vector_params
 from core.services import Services
 from core.stamps import MadeBy, Stamp, read_stamp
@@ -82,7 +83,7 @@ def compare(
     stored = [(render_text(embedding.text, point.payload), by_name(point.vector).get(vector)) for point in points]
     known = [(text, np.asarray(one, dtype=np.float32)) for text, one in stored if text and one is not None]
     if not known:
-        return Agreement(why=f"no point has the texts of the template {embedding.text!r} stored")
+        return Agreement(why=f"no point has the texts of the template {quoted(embedding.text)} stored")
     made = embedder.documents([text for text, _ in known])
     alike = sum(_alike(one, other, params["distance"]) for one, (_, other) in zip(made, known, strict=True))
     return Agreement(len(known), alike)

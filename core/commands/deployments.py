@@ -68,19 +68,18 @@ def deploy(
     plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
     check_validation(services, spec, blue)
     judged_queries(services, spec)
-    stays = any(step.name == "shift" for step in plan)
-    if stays and blue is None:
+    if any(step.name == "shift" for step in plan) and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
         _check_existing(services, collection, blue, source)
-        check_existing_model(services, alias, spec, blue, collection, stays=stays)
+        check_existing_model(services, alias, spec, blue, collection)
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
     records = _source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
-    check_model(services, alias, spec, blue, stays=stays)
+    check_model(services, alias, spec, blue)
     address = records.address
     plan = _unpacked(services, alias, plan, address)
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)

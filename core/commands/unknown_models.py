@@ -10,9 +10,9 @@ from core.stamps import read_stamp
 from core.vectors import made_by_models
 
 
-def check_model(services: Services, alias: str, spec: IndexSpec, live: str | None, *, stays: bool) -> None:
-    """Raises Refused where the declared model is not known to be the live collection's. With ``stays`` searches by
-    vector stay on the live collection until a person has decided, as in a canary.
+def check_model(services: Services, alias: str, spec: IndexSpec, live: str | None) -> None:
+    """Raises Refused where the declared model is not known to be the live collection's. In a canary searches by vector
+    stay on the live collection until a person has decided, so it goes on.
 
     Where another process has the embedded store open, or the live collection's rate leaves no room for it now, only the
     step that makes the collection can look.
@@ -25,13 +25,11 @@ def check_model(services: Services, alias: str, spec: IndexSpec, live: str | Non
     except (Busy, Limited):
         return
     said = refusal(alias, live, made, found)
-    if said and not (stays or spec.accept_new_model):
+    if said and not _goes_on(spec):
         raise Refused(said)
 
 
-def check_existing_model(
-    services: Services, alias: str, spec: IndexSpec, live: str | None, collection: str, *, stays: bool
-) -> None:
+def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: str | None, collection: str) -> None:
     """As ``check_model``, for a collection that is there already. It matters where that one is known to be of a model;
     of two collections that nobody knows anything of, the gate says so."""
     try:
@@ -47,5 +45,9 @@ def check_existing_model(
         said = refusal(alias, live, made, settle(services, alias, live, made))
     except (Busy, Limited):
         return
-    if said and not (stays or spec.accept_new_model):
+    if said and not _goes_on(spec):
         raise Refused(said)
+
+
+def _goes_on(spec: IndexSpec) -> bool:
+    return spec.accept_new_model or spec.strategy == "canary"

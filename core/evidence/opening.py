@@ -18,7 +18,7 @@ from core.model_proof import measure, unknown_vectors
 from core.models import Deployment, StepRow, Version
 from core.naming import point_id
 from core.plan import State
-from core.ports import Embedder, PointId, Schema, Source
+from core.ports import PointId, Schema, Source
 from core.records import RecordRules
 from core.recovered import backup_of
 from core.same_model import Made, declared_vectors, relation
@@ -54,26 +54,20 @@ def open_gate(
     """Raises Refused where a model, the source or the judged queries cannot be opened."""
     makers = open_makers(services, plan)
     main = makers.get(vector)
-    embedder = main.embedder if main else None
-    stamped = read_stamp(services.store, green) is not None
     measured = _measured(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
-    made = Made(known=True, identity=main.identity if main else None)
-    if elsewhere and not stamped and not _is_proven(measured, green, vector):
-        made = Made()
+    made = _made(services, green, vector, main, measured, elsewhere=elsewhere)
     records = _records(services, green, spec, plan, source, makers)
-    if elsewhere and records is not None and not _knows(services, green, records, memory):
-        records = None
     return GateContext(
         store=services.store,
         green=green,
         spec=spec,
-        live=_live(services, green, blue, spec, embedder, vector, made, measured) if blue else None,
+        live=_live(services, green, blue, spec, main, vector, made, measured) if blue else None,
         wanted=wanted,
         vector=vector,
-        embedder=embedder,
+        embedder=main.embedder if main else None,
         plan=plan,
         makers=makers,
-        source=records,
+        source=records if not elsewhere or _knows(services, green, records, memory) else None,
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -81,7 +75,7 @@ def open_gate(
         alone=blue in (None, green),
         restricted_later=restricted_later,
         elsewhere=elsewhere,
-        stamped=stamped,
+        stamped=read_stamp(services.store, green) is not None,
     )
 
 
@@ -190,7 +184,7 @@ def _live(
     green: str,
     blue: str,
     spec: IndexSpec,
-    embedder: Embedder | None,
+    main: Maker | None,
     vector: str,
     made: Made,
     measured: Measured,
@@ -205,12 +199,21 @@ def _live(
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     by = Made.of(stamp, schema, using)
     if stamp is None and _is_proven(measured, blue, vector):
-        theirs, by = embedder, Made(known=True, identity=embedder.identity if embedder else None)
+        theirs, by = (main.embedder, Made(known=True, identity=main.identity)) if main else (None, by)
     found = relation(made, by, declared=vector in declared_vectors(spec.models, store.schema(green)))
     alike = using == vector and vector in names and same_vectors(schema, store.schema(green), vector)
     texts = stamp is None or _texts(stamp.spec) == _texts(spec.embedding)
     same = alike and found in ("same", "own")
     return Live(blue, using, theirs, same_model=same, same_texts=texts, kinship=found, known=by.known)
+
+
+def _made(
+    services: Services, green: str, vector: str, main: Maker | None, measured: Measured, *, elsewhere: bool
+) -> Made:
+    """What is known of green's vector: by who made it here, by its stamp, or by a sample that was embedded again."""
+    if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
+        return Made()
+    return Made(known=True, identity=main.identity if main else None)
 
 
 # --- what nobody wrote down -------------------------------------------------------------------------------------
@@ -241,10 +244,12 @@ def _is_proven(measured: Measured, collection: str, vector: str) -> bool:
     return bool(measured.get(collection, {}).get(vector, {}).get("proven"))
 
 
-def _knows(services: Services, green: str, source: Source, memory: State) -> bool:
+def _knows(services: Services, green: str, source: Source | None, memory: State) -> bool:
     """Was a collection that somebody else made filled from this source? Where it has not even half of the first
     records, the source says nothing of it."""
     kept = memory.get("filled_from")
+    if source is None:
+        return False
     if kept is None:
         ids = _first_ids(services, source)
         there = services.store.fetch(green, ids, vectors=False) if ids else []
