@@ -154,6 +154,11 @@ class LocalStore:
             declared = _remembered({"params": config.params.model_dump(mode="json", exclude_none=True)})
         return deepcopy(declared)
 
+    def index_counts(self, collection: str) -> dict[str, int]:
+        """There are no payload indexes: what is declared of them is only remembered."""
+        self._check_exists(collection)
+        return {}
+
     def metadata(self, collection: str) -> dict[str, Any]:
         """Local mode keeps a key that was set to None; on a server it is gone."""
         found = self._do(lambda client: client.get_collection(collection)).config.metadata or {}

@@ -29,6 +29,12 @@ def read(rest: Rest, collection: str) -> Schema:
     }
 
 
+def index_counts(rest: Rest, collection: str) -> dict[str, int]:
+    """Points of each payload index: those whose value is of the index's type."""
+    found = rest.call("GET", "collections", collection)["payload_schema"]
+    return {field: int(index["points"]) for field, index in found.items() if index.get("points") is not None}
+
+
 def create(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
     """Makes the collection, then what create leaves out, then its payload indexes: before any point (8.1)."""
     rest.call("PUT", "collections", collection, body=_body(schema, metadata))

@@ -139,6 +139,9 @@ class ServerStore:
     def schema(self, collection: str) -> Schema:
         return qdrant_schema.read(self._rest, collection)
 
+    def index_counts(self, collection: str) -> dict[str, int]:
+        return qdrant_schema.index_counts(self._rest, collection)
+
     def metadata(self, collection: str) -> dict[str, Any]:
         self._need(_METADATA, "collection metadata")
         return self._info(collection)["config"].get("metadata") or {}

@@ -7,28 +7,22 @@ whose vectors have the collection's size, and that makes the stored vectors agai
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import events, occupancy, versions
+from core import events, model_proof, occupancy, versions
 from core.errors import Refused, Unknown
-from core.index_file import EmbeddingSpec, template_fields
-from core.kinds import by_name
+from core.index_file import EmbeddingSpec
 from core.models import Version
 from core.naming import check_found_name, shell_word
 from core.plan import State
-from core.ports import Embedder, FloatArray, Point, Schema
+from core.ports import Embedder, Schema
 from core.quoting import cut
 from core.readiness import about
 from core.routing import table
 from core.schema import embedded_vector, main_vector, vector_params
 from core.services import Services
 from core.stamps import FACTS, STAMPS_SINCE, Stamp, theirs
-
-#: Records that are embedded again, and how alike a vector must be to the stored one. Vectors of one model differ by
-#: less, be they of other batches or kept as other floats; those of two models are nowhere near.
-_SAMPLE, _ALIKE = 16, 0.99
 
 
 def adopt(
@@ -48,7 +42,7 @@ def adopt(
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
     theirs(old, found)
-    stamp, facts = Stamp.of(old), dict(old.get(FACTS) or {})
+    stamp, facts = _of_ours(Stamp.of(old)), dict(old.get(FACTS) or {})
     declared = services.indexes().get(alias)
     embedding = next(iter(declared.models), None) if declared and stamp is None else None
     with services.sessions() as session:
@@ -65,6 +59,11 @@ def adopt(
             services.store.set_metadata(found, {**mine, **versions.metadata(row)})
     answer = {"alias": alias, "collection": found, "number": row.number, "stamped": carries and stamp is not None}
     return {**answer, "model": stamp.spec.model if stamp and stamp.spec else None, "agreed": facts.get("agreed")}
+
+
+def _of_ours(stamp: Stamp | None) -> Stamp | None:
+    """A stamp that only says which model was proven, see ``core.model_proof``, is made anew with a version's number."""
+    return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
 
 
 def _target(services: Services, alias: str, collection: str | None) -> str:
@@ -124,7 +123,9 @@ def _described(
         return None, versions.made(None, None, schema, vector)
     embedder = services.embedder(embedding)
     _check_size(collection, schema, vector, embedding, embedder)
-    agreed = _agreed(services, collection, vector, embedding, embedder)
+    params, points = vector_params(schema, vector), model_proof.draw(services.store, collection, vector)
+    found = model_proof.compare(embedder, embedding, vector, params, points)
+    agreed = {"of": found.of, "alike": found.alike}
     if agreed["alike"] * 2 < agreed["of"] and not trust:
         raise Refused(
             f"{embedding.model} makes other vectors of the texts of {collection} than are stored: of {agreed['of']} "
@@ -147,36 +148,3 @@ def _check_size(collection: str, schema: Schema, vector: str, embedding: Embeddi
             f"{collection} has vectors of {params.get('size')} numbers, and {embedding.model}, declared in the index "
             f"file, makes {embedder.dimension}: declare the model it was made with"
         )
-
-
-def _agreed(
-    services: Services, collection: str, vector: str, embedding: EmbeddingSpec, embedder: Embedder
-) -> dict[str, int]:
-    """Of how many records the model makes the stored vector again, and of how many that could be tried."""
-    points, _ = services.store.scroll(collection, None, _SAMPLE)
-    found = [(_text(embedding, point), _stored(point, vector)) for point in points]
-    known = [(text, stored) for text, stored in found if text and len(stored)]
-    if not known:
-        return {"of": 0, "alike": 0}
-    made = embedder.documents([text for text, _ in known])
-    alike = sum(_cosine(one, stored) >= _ALIKE for one, (_, stored) in zip(made, known, strict=True))
-    return {"of": len(known), "alike": alike}
-
-
-def _text(embedding: EmbeddingSpec, point: Point) -> str:
-    """Empty where the point has no text of that kind stored."""
-    names = template_fields(embedding.text)
-    if any(point.payload.get(name) is None for name in names):
-        return ""
-    text = embedding.text.format_map({name: str(point.payload[name]) for name in names})
-    return text if text.strip() else ""
-
-
-def _stored(point: Point, vector: str) -> FloatArray:
-    """float32[size]; empty where the point lacks this vector."""
-    return np.asarray(by_name(point.vector).get(vector, ()), dtype=np.float32)
-
-
-def _cosine(one: FloatArray, other: FloatArray) -> float:
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / lengths if lengths else 0.0

@@ -152,6 +152,8 @@ def _fell(gate: GateContext, planned: Sequence[Planned]) -> bool:
 def _wanted(gate: GateContext, name: str, check: Check) -> bool:
     if gate.alone and check.compares(gate):
         return False
+    if check.asks_live and gate.live is not None and not gate.live.answers:
+        return False
     if name in gate.spec.validation.checks:
         return gate.spec.validation.checks[name] is not False
     return check.when(gate) and not (gate.kind is not None and name in gate.kind.without)

@@ -94,6 +94,18 @@ def same_vectors(one: Schema, other: Schema, name: str) -> bool:
     return name in _dense(one) and name in _dense(other) and _stored_as(one, name) == _stored_as(other, name)
 
 
+def asked_alike(one: Schema, other: Schema, name: str) -> bool:
+    """Can a search by this vector be asked of both, and do scores mean the same?"""
+    if name in _sparse(one) or name in _sparse(other):
+        return name in _sparse(one) and name in _sparse(other)
+    return name in _dense(one) and name in _dense(other) and _asked_by(one, name) == _asked_by(other, name)
+
+
+def _asked_by(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense(schema)[name]
+    return params["size"], params["distance"], bool(params.get("multivector_config"))
+
+
 def _stored_as(schema: Schema, name: str) -> tuple[Any, ...]:
     params = _dense(schema)[name]
     datatype = params.get("datatype") or "float32"
@@ -221,7 +233,8 @@ def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Sc
     made = [dense[name] for name in new.sizes]
     _lay_over(schema, made, "hnsw_config", spec.hnsw)
     _lay_over(schema, made, "quantization_config", spec.quantization)
-    schema["payload_schema"] = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    kept = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    schema["payload_schema"] = {field: index for field, index in kept.items() if field not in spec.dropped_indexes}
     return schema
 
 
@@ -256,7 +269,7 @@ def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, give
 
 
 def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
-    return {field: _index(field, given) for field, given in spec.payload_indexes.items()}
+    return {field: _index(field, spec.payload_indexes[field]) for field in spec.kept_indexes}
 
 
 def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:

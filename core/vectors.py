@@ -133,6 +133,11 @@ def plan_of(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
     return VectorPlan(made={name: spec.embedding})
 
 
+def made_by_models(spec: IndexSpec, model: Schema) -> dict[str, EmbeddingSpec]:
+    """What the index file has a model make, by the vector names of ``model``. Raises Refused as ``plan_vectors``."""
+    return dict(_declared(spec, model).made)
+
+
 def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
     """The vector name that `embedding` makes: as declared, else the only dense one there is."""
     assert spec.embedding is not None

@@ -10,7 +10,9 @@ from core.checks import (
     counts,
     floor,
     judging,
+    models,
     path,
+    payloads,
     presence,
     ready,
     round_trip,
@@ -46,6 +48,15 @@ def _source(gate: GateContext) -> bool:
     return gate.source is not None
 
 
+def _stamped(gate: GateContext) -> bool:
+    """A stamp that a deployment of ours wrote and that is gone is missing evidence; somebody else wrote none."""
+    return not gate.unknown_green
+
+
+def _countable(gate: GateContext) -> bool:
+    return gate.counted
+
+
 def _counted(gate: GateContext) -> bool:
     """Who filled it has counted the records: the source need not be read again for that."""
     return "expected" in gate.filled
@@ -54,6 +65,10 @@ def _counted(gate: GateContext) -> bool:
 def _presence(gate: GateContext) -> bool:
     """Something has to say how many points should have each vector."""
     return gate.live is not None or "by_vector" in gate.filled
+
+
+def _payload(gate: GateContext) -> bool:
+    return gate.live is not None or bool(gate.schema["payload_schema"])
 
 
 def _vectors(gate: GateContext) -> bool:
@@ -101,11 +116,35 @@ _RATIO: Reach = (0, float("inf"))
 
 CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
-    "count": Check(counts.count, ("origin",), known=_counted),
+    "count": Check(counts.count, ("origin",), _countable, known=_counted, absent=counts.not_counted),
     "vector_presence": Check(presence.vector_presence, when=_presence),
     "vector_schema": Check(schemas.vector_schema),
     "payload_schema": Check(schemas.payload_schema),
-    "model_stamp": Check(stamp.model_stamp),
+    "payload_coverage": Check(
+        payloads.payload_coverage,
+        ("vectors", "payloads"),
+        _payload,
+        means="Filters by these fields find nothing, or much less than before, though every point is there.",
+        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
+        "`collection.payload_indexes`; where it has another type now, declare that type there.",
+    ),
+    "model_stamp": Check(stamp.model_stamp, when=_stamped, absent=models.no_stamp),
+    "declared_model": Check(
+        models.declared_model,
+        when=models.can_be_embedded_again,
+        absent=models.not_embedded_again,
+        means="Searches in words would be embedded with another model than the collection was made with: their answers "
+        "are as good as random.",
+        act="Declare the model and the text template that made the collection, or build it from its source.",
+    ),
+    "live_model": Check(
+        models.live_model,
+        when=models.is_known,
+        absent=models.not_compared,
+        compares=always,
+        means="Applications that embed their own queries would search the new collection by vectors of another model.",
+        act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
+    ),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
     "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),
     "self_retrieval": Check(
@@ -129,27 +168,57 @@ CHECKS: dict[str, Check] = {
         reach=SCORE,
         quality=True,
         compares=_judged,
+        asks_live=True,
         absent=judging.without_judgments,
     ),
     "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
     "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True, compares=_judged),
+    "holes@10": Check(
+        judging.holes,
+        _ASKED,
+        _judged_live,
+        judging.HOLES,
+        reach=SHARE,
+        soft=True,
+        compares=_judged,
+        asks_live=True,
+    ),
     "regressions": Check(
-        judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True, compares=_judged
+        judging.regressions,
+        _ASKED,
+        _judged_live,
+        0.05,
+        soft=True,
+        reach=SHARE,
+        quality=True,
+        compares=_judged,
+        asks_live=True,
     ),
     "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
     "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
-    "overlap": Check(comparing.overlap, _ASKED, _comparable, shown=True, reach=SHARE, quality=True, compares=always),
-    "fusion_overlap": Check(
-        comparing.fusion_overlap, _ASKED, _fused, shown=True, reach=SHARE, compares=always, means=_FUSION, act=_LOOK
+    "overlap": Check(
+        comparing.overlap, _ASKED, _comparable, shown=True, reach=SHARE, quality=True, compares=always, asks_live=True
     ),
-    "score_shift": Check(comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always),
+    "fusion_overlap": Check(
+        comparing.fusion_overlap,
+        _ASKED,
+        _fused,
+        shown=True,
+        reach=SHARE,
+        compares=always,
+        asks_live=True,
+        means=_FUSION,
+        act=_LOOK,
+    ),
+    "score_shift": Check(
+        comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always, asks_live=True
+    ),
     "latency_p50": Check(
-        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "latency_p95": Check(
-        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
     "query_path": Check(path.query_path, (), never),

@@ -4,6 +4,9 @@ from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.readiness import about
 
+#: Where nothing but live says how many points there should be, so many fewer are for a person.
+_FEWER = 0.1
+
 
 def count(gate: GateContext, bound: float | None) -> Finding:
     """Against what ``populate`` wrote; a collection judged by itself is held against the records of its source."""
@@ -20,6 +23,16 @@ def count(gate: GateContext, bound: float | None) -> Finding:
         )
     detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
     return Finding(exact(found == expected), float(found), found, detail, float(expected))
+
+
+def not_counted(gate: GateContext) -> str:
+    if gate.counted:
+        return ""
+    beside = f" beyond a comparison with {gate.live.collection}" if gate.live else ""
+    return (
+        f"{gate.green} was made elsewhere, from no source that is known here: its number of points and their content "
+        f"were not checked{beside}"
+    )
 
 
 def _unread(gate: GateContext, found: int) -> int:
@@ -52,4 +65,7 @@ def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
         return Finding(exact(missing <= bound), missing, theirs, detail)
     if 2 * ours < theirs:
         return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}", decides=theirs > 0)
+    if not gate.counted and missing > _FEWER:
+        why = f"more than {_FEWER:.0%} fewer than live, and nothing else says how many there should be: {detail}"
+        return Finding("inconclusive", missing, theirs, why, decides=True)
     return Finding("pass", missing, theirs, detail)

@@ -65,6 +65,8 @@ class Check:
       first lines say where it is not: what was not checked, and why.
     - ``compares`` marks one that lacks nothing but a live collection: it is not planned where there never
       was one, whatever the index file says.
+    - ``asks_live`` marks one that asks the live collection the same as green: it is not planned where nobody knows
+      how that can be asked.
     - ``bound`` is the one it has where the index file gives none; None shows the number only. ``reach`` is
       from where to where a bound of the index file makes sense, None where the rule is the check's own.
     - A ``soft`` check never blocks. ``quality`` marks those whose failure is put down to index, data or model.
@@ -82,6 +84,7 @@ class Check:
     quality: bool = False
     known: Callable[[GateContext], bool] = never
     compares: Callable[[GateContext], bool] = never
+    asks_live: bool = False
     absent: Callable[[GateContext], str] = _unsaid
     means: str = ""
     act: str = ""

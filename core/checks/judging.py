@@ -13,6 +13,8 @@ Row = dict[str, Any]
 
 
 def without_judgments(gate: GateContext) -> str:
+    if gate.judged and gate.live is not None and not gate.live.answers:
+        return f"nobody knows how to ask {gate.live.collection} in words: judged queries were not compared with it"
     if gate.judged:
         return ""
     return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"

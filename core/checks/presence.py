@@ -63,10 +63,17 @@ def _written(gate: GateContext, name: str) -> int | None:
 def _fault(gate: GateContext, one: _Counted) -> str:
     if one.written is not None and one.found != one.written:
         return str(one)
-    if one.live is None or one.name in gate.plan.optional:
+    if one.live is None or one.name in _optional(gate):
         return ""
     assert gate.live is not None
     left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
     without = int(gate.filled.get("by_vector", {}).get(one.name, {}).get("not_carried", 0))
     allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
     return str(one) if one.live - one.found > allowed else ""
+
+
+def _optional(gate: GateContext) -> frozenset[str]:
+    """Of a collection that somebody else made, no plan says which of its vectors a point may lack."""
+    if not gate.elsewhere:
+        return gate.plan.optional
+    return frozenset(name for name, said in gate.spec.vectors.items() if said == "optional")

@@ -2,7 +2,16 @@
 
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
-from core.schema import difference, made_names, strict_mode_is_off, vector_kind, vector_names, vector_params
+from core.ports import Schema
+from core.schema import (
+    asked_alike,
+    difference,
+    made_names,
+    strict_mode_is_off,
+    vector_kind,
+    vector_names,
+    vector_params,
+)
 
 
 def vector_schema(gate: GateContext, bound: float | None) -> Finding:
@@ -10,6 +19,8 @@ def vector_schema(gate: GateContext, bound: float | None) -> Finding:
     names = vector_names(gate.schema)
     if gate.wanted is None:
         return cannot_tell("nothing says which schema was wanted")
+    if gate.elsewhere:
+        return _as_searched(gate, gate.wanted, names)
     later = gate.restricted_later
     faults = difference(gate.wanted, gate.schema, waiting=later) + _model_faults(gate)
     waits = later and not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
@@ -28,10 +39,33 @@ def payload_schema(gate: GateContext, bound: float | None) -> Finding:
         for field, index in wanted.items()
         if field not in declared and found.get(field, {}).get("data_type") != index["data_type"]
     ]
-    faults += [f"{field}: declared, found no index" for field in declared if field not in found]
+    faults += [
+        f"{field}: declared, found no index" for field in gate.spec.collection.kept_indexes if field not in found
+    ]
     n = len(set(wanted) | set(declared))
     detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
     return Finding(exact(not faults), float(len(faults)), n, detail, 0.0)
+
+
+def _as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:
+    """How somebody else stores and indexes is their business; that it can be searched as live is can be told."""
+    faults = [
+        f"vector {name or 'unnamed'}: wanted {_called(wanted, name)}, found {_called(gate.schema, name)}"
+        for name in vector_names(wanted)
+        if name not in gate.plan.dropped and not asked_alike(wanted, gate.schema, name)
+    ]
+    faults += _model_faults(gate)
+    other = difference(wanted, gate.schema) if not faults else []
+    told = f"; made elsewhere, settings that differ: {'; '.join(other)}" if other else ""
+    detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
+    return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
+
+
+def _called(schema: Schema, name: str) -> str:
+    if name not in vector_names(schema):
+        return "none"
+    params = vector_params(schema, name)
+    return " ".join(filter(None, (vector_kind(schema, name).called(params), str(params.get("distance") or ""))))
 
 
 def _model_faults(gate: GateContext) -> list[str]:

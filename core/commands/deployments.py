@@ -20,6 +20,7 @@ from core.commands.specs import (
     serving,
 )
 from core.commands.strictness import check_limits
+from core.commands.unknown_models import check_existing_model, check_model
 from core.commands.vector_declarations import check_search, check_vectors
 from core.errors import Busy, Malformed, Refused
 from core.evidence.opening import judged_queries
@@ -72,12 +73,14 @@ def deploy(
     if collection is not None:
         _check_existing(services, collection, blue, source)
         check_search(services, spec, collection)
+        check_existing_model(services, alias, spec, blue, collection)
         return begin(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
     records = _source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
+    check_model(services, alias, spec, blue)
     address = records.address
     plan = _unpacked(services, alias, plan, address)
     return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)

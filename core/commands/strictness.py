@@ -39,7 +39,7 @@ def _check_metadata(services: Services, model: str | None) -> None:
 def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:
     most = services.store.limits(blue).max_payload_index_count
     there = services.store.schema(blue).get("payload_schema") or {}
-    wanted = {*there, *spec.collection.payload_indexes}
+    wanted = {*there, *spec.collection.kept_indexes} - spec.collection.dropped_indexes
     if most is not None and len(wanted) > most >= len(there):
         raise Refused(
             f"strict mode of {blue} allows {most} payload indexes (max_payload_index_count), {len(wanted)} are wanted "

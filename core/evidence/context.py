@@ -12,6 +12,7 @@ from core.kinds import Kind, kind_of
 from core.makers import Maker
 from core.plan import State
 from core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
+from core.same_model import Relation
 from core.schema import vector_names, vector_params
 from core.stamps import MadeBy
 from core.text_search import TextSearch, text_search
@@ -33,9 +34,10 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Live:
     """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
-    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too.
+    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too;
+    ``kinship`` how its model is to green's; ``known`` whether anybody knows what made it.
 
-    All three are of the main vector. ``same`` are the other names of which one vector may be asked of both, ``makers``
+    All these are of the main vector. ``same`` are the other names of which one vector may be asked of both, ``makers``
     what makes each of live's vectors of a text, and ``search`` what a text asks there now."""
 
     collection: str
@@ -43,9 +45,16 @@ class Live:
     embedder: Embedder | None
     same_model: bool
     same_texts: bool
+    kinship: Relation = "same"
+    known: bool = True
     same: frozenset[str] = frozenset()
     makers: Mapping[str, Maker] = field(default_factory=dict)
     search: TextSearch | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Can it be asked anything that green is asked too?"""
+        return self.same_model or self.embedder is not None
 
 
 class Pace:
@@ -94,11 +103,30 @@ class GateContext:
     restricted_later: bool = False
     #: The names that the index file speaks of; those that green lacks are left out of its search.
     coming: frozenset[str] = frozenset()
+    #: Did somebody else fill green? Then nothing says how many points there should be.
+    elsewhere: bool = False
+    #: Is it written down what made green's vectors, or is it missing though we made them?
+    stamped: bool = True
 
     @property
     def real(self) -> RealSearchSpec:
         """How people search."""
         return self.spec.validation.search
+
+    @property
+    def unknown_green(self) -> bool:
+        """Made elsewhere, and nobody wrote down by what."""
+        return self.elsewhere and not self.stamped
+
+    @property
+    def counted(self) -> bool:
+        """Does anything but live say how many points there should be?"""
+        return not self.elsewhere or self.source is not None or "expected" in self.filled
+
+    def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
+        """What came of embedding a sample of a collection's texts again, where its model is not written down."""
+        found: Mapping[str, Any] | None = self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
+        return found
 
     @property
     def blue(self) -> str | None:

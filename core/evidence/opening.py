@@ -2,30 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import select
 
 from core.chunks import chunked
-from core.errors import Refused
+from core.errors import Limited, Refused
 from core.evidence import judged
 from core.evidence.context import GateContext, Judged, Live
 from core.id_fields import identified
 from core.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from core.makers import Maker, open_makers
+from core.model_proof import measure, unknown_vectors
 from core.models import Deployment, StepRow, Version
+from core.naming import point_id
 from core.plan import State
-from core.ports import Schema, Source
+from core.ports import PointId, Schema, Source
 from core.records import RecordRules
 from core.recovered import backup_of
+from core.same_model import Made, declared_vectors, relation
 from core.schema import NewVectors, declared, meant_vector, same_vectors, vector_names
 from core.services import Services
-from core.stamps import Stamp, read_stamp
+from core.stamps import FACTS, Stamp, read_stamp
 from core.text_search import TextSearch, declared_names, text_search
 from core.vectors import VectorPlan
 
 #: The steps that fill a collection.
 _FILLS = ("populate", "recover")
+#: Records of a source that are looked for in a collection that may come of it.
+_FIRST = 16
+
+#: By collection and vector, an ``Agreement`` as JSON.
+Measured = dict[str, dict[str, dict[str, Any]]]
 
 
 def open_gate(
@@ -41,24 +51,26 @@ def open_gate(
     filled: Mapping[str, Any],
     memory: State,
     restricted_later: bool = True,
+    elsewhere: bool = False,
 ) -> GateContext:
     """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
     names a vector that no text can ask."""
     makers, names = open_makers(services, plan), vector_names(services.store.schema(green))
     text_search(spec.search, tuple(makers), names, declared_names(spec))
     main = makers.get(vector)
-    embedder = main.embedder if main else None
+    measured = _measured(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
+    records = _records(services, green, spec, plan, source, makers)
     return GateContext(
         store=services.store,
         green=green,
         spec=spec,
-        live=_live(services, green, blue, spec, makers, vector) if blue else None,
+        live=_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere) if blue else None,
         wanted=wanted,
         vector=vector,
-        embedder=embedder,
+        embedder=main.embedder if main else None,
         plan=plan,
         makers=makers,
-        source=_records(services, green, spec, plan, source, makers),
+        source=records if not elsewhere or _knows(services, green, records, memory) else None,
         filled=filled,
         judged=judged_queries(services, spec),
         memory=memory,
@@ -66,6 +78,8 @@ def open_gate(
         alone=blue in (None, green),
         restricted_later=restricted_later,
         coming=declared_names(spec),
+        elsewhere=elsewhere,
+        stamped=read_stamp(services.store, green) is not None,
     )
 
 
@@ -74,7 +88,8 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
     filled from is what the deployment that made it wrote down, or what the index file says."""
     store = services.store
     stamp, schema = read_stamp(store, green), store.schema(green)
-    vector = meant_vector(schema, stamp.vector if stamp else spec.embedding.vector if spec.embedding else "")
+    declared_name = next((model.vector for model in spec.models), "")
+    vector = meant_vector(schema, stamp.vector if stamp else declared_name)
     model = store.schema(blue) if blue and blue != green else None
     plan = existing_plan(services, green, spec)
     sizes = {name: services.embedder(made).dimension for name, made in plan.made.items()}
@@ -90,23 +105,35 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         filled=_filled(services, green),
         memory=memory,
         restricted_later=False,
+        elsewhere=is_made_elsewhere(services, green),
     )
 
 
 def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan:
     """What the collection's own stamp says of its vectors; where it has none, what the index file declares."""
     stamp, schema = read_stamp(services.store, green), services.store.schema(green)
-    declared_name = spec.embedding.vector if spec.embedding else ""
-    vector = meant_vector(schema, stamp.vector if stamp else declared_name)
     names = set(vector_names(schema))
     if stamp is not None and stamp.made:
         made = {name: by.embedding for name, by in stamp.made.items() if by.embedding}
         server_made = {name: by.server for name, by in stamp.made.items() if by.server}
         rest = names - made.keys() - server_made.keys()
         return VectorPlan(made=made, server_made=server_made, optional=frozenset(rest))
-    if spec.embedding is not None:
-        return VectorPlan(made={vector: spec.embedding}, optional=frozenset(names - {vector}))
-    return VectorPlan(optional=frozenset(names))
+    made = {meant_vector(schema, model.vector): model for model in spec.models}
+    return VectorPlan(made=made, optional=frozenset(names - made.keys()))
+
+
+def is_made_elsewhere(services: Services, collection: str) -> bool:
+    """Did somebody else fill it? What a deployment of ours filled has a step or a fact that says so, whatever became of
+    its stamp."""
+    with services.sessions() as session:
+        row = session.get(Version, collection)
+        mine = row.deployment_id if row is not None else None
+        steps = select(StepRow.name).where(StepRow.deployment_id == mine, StepRow.name.in_(_FILLS))
+        if row is not None and ("way" in row.facts or session.scalars(steps).first() is not None):
+            return False
+    metadata = services.store.metadata(collection)
+    stamp = Stamp.of(metadata)
+    return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS) or {})
 
 
 def _records(
@@ -157,7 +184,15 @@ def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:
 
 
 def _live(
-    services: Services, green: str, blue: str, spec: IndexSpec, makers: Mapping[str, Maker], vector: str
+    services: Services,
+    green: str,
+    blue: str,
+    spec: IndexSpec,
+    makers: Mapping[str, Maker],
+    vector: str,
+    measured: Measured,
+    *,
+    elsewhere: bool,
 ) -> Live | None:
     """None when blue is gone or is green itself: then there is nothing to compare with."""
     store = services.store
@@ -167,32 +202,42 @@ def _live(
     names = vector_names(schema)
     using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
+    by_name = {
+        name: relation(
+            _made(services, green, name, makers.get(name), measured, elsewhere=elsewhere),
+            _made_of_live(stamp, schema, blue, using if name == vector else name, makers.get(name), measured),
+            declared=name in declared_vectors(spec.models, ours),
+        )
+        for name in {vector, *names}
+    }
+    movable = {name for name in names if same_vectors(schema, ours, name)} - ({vector} if using != vector else set())
+    same = frozenset(name for name in movable if by_name[name] in ("same", "own"))
     main = makers.get(vector)
-    alike = using == vector and vector in names and same_vectors(schema, ours, vector)
-    known = stamp is None or stamp.identity == (main.embedder.identity if main and main.embedder else None)
-    texts = stamp is None or _texts(stamp.spec) == _texts(spec.embedding)
-    movable = {name for name in names if name != vector and same_vectors(schema, ours, name)}
-    same = frozenset(name for name in movable if _same_maker(stamp, makers, name))
-    main_too = same | ({vector} if alike and known else set())
-    live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in main_too}
+    proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
+    if proven:
+        theirs = main.embedder if main else None
+    live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in same}
     return Live(
         blue,
         using,
         theirs,
-        same_model=alike and known,
-        same_texts=texts,
-        same=same,
+        same_model=vector in same,
+        same_texts=stamp is None or _texts(stamp.spec) == _texts(spec.embedding),
+        kinship=by_name[vector],
+        known=stamp is not None or proven,
+        same=same - {vector},
         makers=live_makers,
         search=_live_search(spec, live_makers, names),
     )
 
 
-def _same_maker(stamp: Stamp | None, makers: Mapping[str, Maker], name: str) -> bool:
-    """Vectors that nobody made of a text are their owner's business, and names, sizes and distances say enough."""
-    made, ours = stamp.made.get(name) if stamp else None, makers.get(name)
-    if stamp is None:
-        return True
-    return (made.identity if made else None) == (ours.identity if ours else None)
+def _made_of_live(
+    stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Measured
+) -> Made:
+    """As the stamp says; where there is none, as a sample that was embedded again does."""
+    if stamp is None and maker is not None and _is_proven(measured, blue, name):
+        return Made(known=True, identity=maker.identity)
+    return Made.of(stamp, schema, name)
 
 
 def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Maker]:
@@ -211,3 +256,65 @@ def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[s
         return text_search(spec.search, tuple(makers), names, declared_names(spec))
     except Refused:
         return None
+
+
+def _made(
+    services: Services, green: str, vector: str, main: Maker | None, measured: Measured, *, elsewhere: bool
+) -> Made:
+    """What is known of green's vector: by who made it here, by its stamp, or by a sample that was embedded again."""
+    if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
+        return Made()
+    return Made(known=True, identity=main.identity if main else None)
+
+
+# --- what nobody wrote down -------------------------------------------------------------------------------------
+
+
+def _measured(services: Services, memory: State, plan: VectorPlan, collections: Sequence[str | None]) -> Measured:
+    """By collection and vector, whether a sample of its texts is embedded again to what is stored; once for a gate."""
+    if "models" in memory:
+        kept: Measured = memory["models"]["found"]
+        return kept
+    there = services.store.collections() if plan.made else set()
+    found: Measured = {}
+    try:
+        for collection in collections:
+            if collection is not None and collection in there:
+                unknown = unknown_vectors(services.store, collection, plan.made)
+                seen = {name: measure(services, collection, name, spec) for name, spec in unknown.items()}
+                found[collection] = {
+                    name: {**asdict(one), "proven": one.proven, "words": str(one)} for name, one in seen.items()
+                }
+    except Limited:
+        return {}
+    memory["models"] = {"found": found, "complete": True}
+    return found
+
+
+def _is_proven(measured: Measured, collection: str, vector: str) -> bool:
+    return bool(measured.get(collection, {}).get(vector, {}).get("proven"))
+
+
+def _knows(services: Services, green: str, source: Source | None, memory: State) -> bool:
+    """Was a collection that somebody else made filled from this source? Where it has not even half of the first
+    records, the source says nothing of it."""
+    kept = memory.get("filled_from")
+    if source is None:
+        return False
+    if kept is None:
+        ids = _first_ids(services, source)
+        there = services.store.fetch(green, ids, vectors=False) if ids else []
+        kept = memory["filled_from"] = {"source": 2 * len(there) >= len(ids) > 0, "complete": True}
+    return bool(kept["source"])
+
+
+def _first_ids(services: Services, source: Source) -> list[PointId]:
+    if source.collection is not None:
+        points, _ = services.store.scroll(source.collection, None, _FIRST, vectors=False, payload=False)
+        return [point.id for point in points]
+    try:
+        rows = list(islice(source.read(None), _FIRST))
+    except Refused:
+        return []
+    ids = [(row.fields or {}).get("id") for row in rows]
+    return [point_id(id) for id in ids if isinstance(id, int | str) and not isinstance(id, bool)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.evidence.context import GateContext, Over
+from core.evidence.payloads import indexes, tally
 from core.evidence.sampling import offer
 from core.naming import point_id
 from core.plan import State
@@ -57,12 +58,13 @@ def _ids(gate: GateContext, source: Source, memory: State, over: Over) -> None:
 
 def _rows(gate: GateContext, source: Source, memory: State, over: Over) -> None:
     """The cursor **before** a row is what finds it again."""
-    before = memory.get("cursor")
+    before, wanted = memory.get("cursor"), indexes(gate, "green")
     memory["read"] = False
     for row in source.read(before):
         id = (row.fields or {}).get("id")
         if isinstance(id, int | str) and not isinstance(id, bool):
             memory["rows"] = int(memory.get("rows", 0)) + 1
+            tally(memory.setdefault("fields", {}), wanted, row.fields or {})
             _offer(gate, memory, point_id(id), before)
         before = memory["cursor"] = row.cursor
         if over():

@@ -12,6 +12,9 @@ from core import hosts
 from core.index_file.values import AtLeastOne, Count, Strict
 from core.quoting import cut, quoted
 
+#: In place of an index's type: the field loses its index.
+DROPPED = "dropped"
+
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
@@ -79,7 +82,16 @@ class CollectionSpec(Strict):
     shard_number: AtLeastOne | None = None
     replication_factor: AtLeastOne | None = None
     on_disk_payload: StrictBool | None = None
+    #: By field, the type or the settings of its index; ``dropped`` where the live collection's is to go.
     payload_indexes: dict[str, str | dict[str, Any]] = {}
+
+    @property
+    def dropped_indexes(self) -> frozenset[str]:
+        return frozenset(field for field, said in self.payload_indexes.items() if said == DROPPED)
+
+    @property
+    def kept_indexes(self) -> list[str]:
+        return [field for field in self.payload_indexes if field not in self.dropped_indexes]
 
 
 class ProviderSpec(Strict):

@@ -49,6 +49,8 @@ class IndexSpec(Strict):
     #: What a search by text asks; None: every vector that is made of a text.
     search: SearchSpec | None = None
     collection: CollectionSpec = CollectionSpec()
+    #: The live collection may be of another model, or of one that nobody knows.
+    accept_new_model: StrictBool = False
     strategy: str = "blue_green"
     validation: ValidationSpec = ValidationSpec()
     soak: SoakSpec = SoakSpec()

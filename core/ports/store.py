@@ -110,6 +110,10 @@ class VectorStore(Protocol):
     def schema(self, collection: str) -> Schema:
         """The settings, without metadata. Raises Refused when there is no such collection."""
 
+    def index_counts(self, collection: str) -> dict[str, int]:
+        """By field, how many points each payload index holds; empty where there are no such indexes or nobody counts,
+        as in the embedded store."""
+
     def metadata(self, collection: str) -> dict[str, Any]: ...
 
     def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:

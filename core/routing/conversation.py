@@ -23,7 +23,7 @@ Conversation = Generator[Ask, list[Hit], Answer]
 
 
 def converse(desk: Desk, request: Request) -> Conversation:
-    choice = desk.choose(request.alias, request.user, words=request.words)
+    choice = desk.choose(request.alias, request.user, words=request.words, using=request.options.get("using"))
     if choice.fallback is not None and choice.route.document(choice.variant):
         return (yield from interleave(desk, choice, request, choice.fallback))
     started = time.perf_counter()

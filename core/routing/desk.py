@@ -69,25 +69,27 @@ class Desk:
     def knows(self, alias: str) -> bool:
         return alias in self._sights
 
-    def choose(self, alias: str, user: str | None, *, words: bool) -> Choice:
-        """Who answers ``user``, or a request without one, which is drawn."""
+    def choose(self, alias: str, user: str | None, *, words: bool, using: str | None = None) -> Choice:
+        """Who answers ``user``, or a request without one, which is drawn. ``using``: the vector that is asked by, where
+        the request names one."""
         sight = self._sights.get(alias) or self.look(alias)
         if words and alias not in self._worded:
             self._worded.add(alias)
         route = sight.route
         place, cluster = _place(route, user)
-        variant = self._variant(sight, place, cluster, user, words)
+        fits = words or sight.takes_one_vector(using)
+        variant = self._variant(sight, place, cluster, user, fits)
         fallback = sight.live if variant not in BLUE else None
-        shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, words) else None
+        shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, fits) else None
         return Choice(route, variant, _found(sight, variant, words), fallback, shadow, place, cluster, user)
 
-    def _variant(self, sight: Sight, place: int, cluster: int, user: str | None, words: bool) -> str:
+    def _variant(self, sight: Sight, place: int, cluster: int, user: str | None, fits: bool) -> str:
         """A vector made for blue is not asked of another model: blue answers, and it is counted apart, for control's
         users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
         route, variant = sight.route, sight.route.variant(place)
         if variant == LIVE or (route.experiment_id and user is None):
             return LIVE
-        if words or sight.same_model:
+        if fits:
             return variant
         self.recorder.add(Key(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
         return LIVE
@@ -252,8 +254,8 @@ def _place(route: Route, user: str | None) -> tuple[int, int]:
     return bucket(route.salt, user), group(route.salt, user)
 
 
-def _shadowed(sight: Sight, words: bool) -> bool:
-    return (words or sight.same_model) and random.randrange(BASIS) < sight.route.shadow  # noqa: S311
+def _shadowed(sight: Sight, fits: bool) -> bool:
+    return fits and random.randrange(BASIS) < sight.route.shadow  # noqa: S311
 
 
 def _found(sight: Sight, variant: str, words: bool) -> Target:

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.database_faults import explained
 from core.errors import AppError, Misconfigured, Refused, Unavailable
 from core.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
-from core.ports import Embedder, Limits, OneQuery, ServerText
+from core.ports import Embedder, Limits, OneQuery, Schema, ServerText
 from core.routing.route import CANARY, LIVE, Route
 from core.routing.table import load
+from core.same_model import Made, declared_vectors, relation, take_one_vector
 from core.schema import meant_vector, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import MadeBy, Stamp, read_stamp
@@ -23,8 +24,10 @@ class Target:
     """A collection to ask. ``embedding`` is None where nobody knows its model: then it takes
     vectors only. ``identity`` is the stamped one, ``size`` how many numbers its vectors have, None
     where that is no single number; ``params`` the settings of the vector ``using``, None where they
-    could not be looked up. ``made`` says by name what makes each vector of a text, ``names`` are all
-    vectors it has. ``search`` is the declared search, ``coming`` the names the index file declares."""
+    could not be looked up. ``stamp`` and ``schema`` are the collection's, None where it has none or
+    is gone; ``declared`` are the vectors that a model makes by the index file, ``made`` says by name
+    what makes each vector of a text. ``search`` is the declared search, ``coming`` the names the
+    index file declares."""
 
     collection: str
     embedding: EmbeddingSpec | None = None
@@ -33,10 +36,31 @@ class Target:
     size: int | None = None
     params: Mapping[str, Any] | None = field(default=None, hash=False)
     made: Mapping[str, MadeBy] = field(default_factory=dict, hash=False)
-    names: tuple[str, ...] = ()
     search: SearchSpec | None = None
     coming: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
+    stamp: Stamp | None = field(default=None, hash=False)
+    schema: Schema | None = field(default=None, hash=False)
+    declared: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All vectors it has."""
+        return tuple(vector_names(self.schema)) if self.schema else ()
+
+    @property
+    def limits(self) -> Limits:
+        return Limits.of(self.schema.get("strict_mode_config")) if self.schema else Limits()
+
+    def takes_one_vector(self, other: "Target", using: str | None) -> bool:
+        """Does a vector mean the same to both? A collection that is gone is told apart by searching it."""
+        if self.schema is None or other.schema is None:
+            return True
+        name = using or self.using
+        if not using and other.using != name:
+            return False
+        made = [Made.of(one.stamp, schema, name) for one, schema in ((self, self.schema), (other, other.schema))]
+        found = relation(*made, declared=name in self.declared | other.declared)
+        return take_one_vector(found, self.schema, other.schema, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +86,16 @@ class Sight:
     def targets(self) -> tuple[Target, ...]:
         return (*((self.live,) if self.live else ()), *self.tried.values())
 
-    @property
-    def same_model(self) -> bool:
-        """Whether a vector means the same to all of them, as far as the stamps tell."""
-        known = {(target.identity, target.using) for target in self.targets if target.identity}
-        return len(known) <= 1
+    def takes_one_vector(self, using: str | None) -> bool:
+        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them?"""
+        first, *others = self.targets or (None,)
+        return first is None or all(first.takes_one_vector(other, using) for other in others)
 
 
 def look(services: Services, alias: str, last: Sight | None) -> Sight:
     """The newest that can be known. What does not answer leaves the last known in place: searches go on by it."""
     route, stale = _route(services, alias, last)
-    known = {target.collection: target for target in last.targets} if last else {}
+    known = _known(last, route)
     try:
         live, others = _live(services, route)
         return Sight(
@@ -146,6 +169,15 @@ def text_vector(services: Services, target: Target, name: str, text: str) -> One
     return found.query(text)
 
 
+def _known(last: Sight | None, route: Route) -> dict[str, Target]:
+    """A stamp does not change once it is there. A collection without one may have got it since, which matters when it
+    is compared with another: so it is looked at again when the route changes."""
+    if last is None:
+        return {}
+    same = last.route.version == route.version
+    return {target.collection: target for target in last.targets if same or target.stamp is not None}
+
+
 def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, str]:
     try:
         with services.sessions() as session:
@@ -163,7 +195,7 @@ def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]
 
 
 def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
-    """A collection's stamp is read once: it does not change. One that is gone is told apart by searching it."""
+    """One that is gone is told apart by searching it."""
     declared = services.indexes().get(alias)
     search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
     if collection in known:
@@ -181,14 +213,24 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     try:
         schema = services.store.schema(collection)
     except Refused:
-        return Target(collection, embedding, identity, named, search=search, coming=coming)
+        return Target(collection, embedding, identity, named, stamp=stamp, search=search, coming=coming)
     using = meant_vector(schema, named)
-    params = vector_params(schema, using) if using in vector_names(schema) else None
-    size = params.get("size") if params and vector_kind(schema, using).made else None
     names = tuple(vector_names(schema))
-    made = _made(declared, stamp, named, using, names)
-    limits = Limits.of(schema.get("strict_mode_config"))
-    return Target(collection, embedding, identity, using, size, params, made, names, search, coming, limits)
+    params = vector_params(schema, using) if using in names else None
+    return Target(
+        collection,
+        embedding,
+        identity,
+        using,
+        size=params.get("size") if params and vector_kind(schema, using).made else None,
+        params=params,
+        made=_made(declared, stamp, named, using, names),
+        search=search,
+        coming=coming,
+        stamp=stamp,
+        schema=schema,
+        declared=declared_vectors(models, schema),
+    )
 
 
 def _made(

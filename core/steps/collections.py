@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core import model_proof, versions
 from core import schema as schemas
-from core import versions
 from core.aliases import ACT_SECONDS
 from core.errors import Refused
 from core.makers import Maker, open_makers
@@ -30,6 +30,9 @@ def create(context: StepContext) -> Outcome:
     plan = _vector_plan(context)
     makers = open_makers(context.services, plan)
     vector = _searched_vector(plan, model)
+    unknown = _unknown_model(context, plan)
+    if unknown:
+        return Reject(unknown)
     new = _new_vectors(context, plan, makers, model, vector)
     wanted = schemas.declared(model, deployment.spec.collection, new)
     barred = _barred(context, wanted)
@@ -66,6 +69,17 @@ def _moved(context: StepContext) -> str:
     if found == deployment.blue:
         return ""
     return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
+
+
+def _unknown_model(context: StepContext, plan: VectorPlan) -> str:
+    """Looked at when the deployment was asked for, but for a store that another process had open then."""
+    deployment = context.deployment
+    if deployment.blue is None:
+        return ""
+    found = model_proof.settle(context.services, deployment.alias, deployment.blue, plan.made)
+    if deployment.spec.accept_new_model or deployment.strategy == "canary":
+        return ""
+    return model_proof.refusal(deployment.alias, deployment.blue, plan.made, found)
 
 
 def _barred(context: StepContext, wanted: Schema) -> str:

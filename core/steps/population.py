@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import aliases, versions
+from core.model_proof import measure
 from core.plan import Done, Outcome, Reject, State, StepContext, Wait
 from core.ports import Health, Schema
 from core.schema import difference, same_vectors, vector_names
@@ -83,16 +84,20 @@ def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str,
     stamp = read_stamp(context.services.store, collection)
     green = read_stamp(context.services.store, context.deployment.green)
     made = green.made if green is not None else {}
-    return all(_is_made_alike(name, by, stamp) for name, by in made.items())
+    return all(_is_made_alike(context, collection, name, by, stamp) for name, by in made.items())
 
 
-def _is_made_alike(name: str, by: MadeBy, stamp: Stamp | None) -> bool:
-    """Were these vectors made as green's are to be? A model that nobody wrote down is taken for the declared one here;
-    the gate embeds a sample again and compares. What the server makes costs nothing to make anew."""
+def _is_made_alike(context: StepContext, collection: str, name: str, by: MadeBy, stamp: Stamp | None) -> bool:
+    """Were these vectors made as green's are to be? Of a collection that says nothing a sample is embedded again; where
+    no text of it is stored there is nothing to make them of anew, and the gate judges what was taken. What the server
+    makes costs nothing to make anew."""
     theirs = stamp.made.get(name) if stamp is not None else None
-    if theirs is None:
+    if theirs is not None:
+        return _settings(theirs) == _settings(by)
+    if by.embedding is None or stamp is not None:
         return by.server is None
-    return _settings(theirs) == _settings(by)
+    found = measure(context.services, collection, name, by.embedding)
+    return found.proven or not found.of
 
 
 def _settings(by: MadeBy) -> tuple[object, ...]:

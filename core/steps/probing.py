@@ -9,6 +9,7 @@ import time
 
 from core import traffic
 from core.errors import AppError
+from core.evidence.opening import existing_plan
 from core.makers import open_makers
 from core.measures.groups import GROUPS
 from core.plan import StepContext
@@ -17,7 +18,7 @@ from core.steps.observed import stage_name
 from core.tally import Tally
 from core.text_search import text_search
 from core.traffic import Key
-from core.vectors import plan_of
+from core.vectors import VectorPlan, plan_of
 
 _MOST = 20
 _SECONDS = 4.0
@@ -36,8 +37,15 @@ def probe(context: StepContext) -> None:
         traffic.write(services.sessions, services.clock, process, context.turn.number, {key: tally})
 
 
+def _plan(context: StepContext) -> VectorPlan:
+    """Of a collection that was there already, by its stamp, or by the index file where it has none."""
+    if "create" in context.outputs:
+        return plan_of(context.deployment.spec, context.outputs["create"])
+    return existing_plan(context.services, context.deployment.green, context.deployment.spec)
+
+
 def _ask(context: StepContext, query: str, tally: Tally) -> None:
-    store, plan = context.services.store, plan_of(context.deployment.spec, context.outputs["create"])
+    store, plan = context.services.store, _plan(context)
     search = text_search(context.deployment.spec.search, plan.templates, plan.kept)
     makers, limits = open_makers(context.services, plan), store.limits(context.deployment.green)
     vector, using = search.query(lambda name: makers[name].query(query), _RESULTS, limits)

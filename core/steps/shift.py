@@ -6,9 +6,11 @@ from dataclasses import asdict
 from core.experiments.assignment import share_of
 from core.index_file import CanarySpec, Stage
 from core.kept import stored
+from core.model_proof import unknown_vectors
 from core.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
 from core.routing import table
 from core.routing.route import Route
+from core.stamps import read_stamp
 from core.steps import limiting, probing
 from core.steps.gate import shut
 from core.steps.observed import Observed, observe, stage_name
@@ -36,7 +38,9 @@ def shift(context: StepContext) -> Outcome:
     course = [*context.state.get("course", []), _effects(seen)][-_COURSE:]
     progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
     context.turn.save({"looks": looks + 1, "windows": seen.windows, "course": course, "progress": progress})
-    return _decide(seen, stage, spec, looks, {**output, "course": course})
+    decided = _decide(seen, stage, spec, looks, {**output, "course": course})
+    waits_for = _unknown_model(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
+    return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
 
 def guard(context: StepContext) -> Outcome:
@@ -94,6 +98,21 @@ def _decide(seen: Observed, stage: Stage, spec: CanarySpec, looks: int, output: 
     if looks < longest:
         return Wait(_pause(stage, spec), f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}")
     return Hold(f"{_named(stage)}: {seen.missing}", output)
+
+
+def _unknown_model(context: StepContext) -> str:
+    """What a person must know before the switch, or nothing: until then searches by vector have stayed on blue."""
+    deployment, store = context.deployment, context.services.store
+    stamp = read_stamp(store, deployment.green)
+    if deployment.spec.accept_new_model or deployment.blue is None or stamp is None:
+        return ""
+    made = {name: by.embedding for name, by in stamp.made.items() if by.embedding is not None}
+    if not unknown_vectors(store, deployment.blue, made):
+        return ""
+    return (
+        f"nobody wrote down which model made {deployment.blue}, so searches by vector stayed on it; they go to "
+        f"{deployment.green} at the switch: promote when the applications that embed for themselves change with it"
+    )
 
 
 def _pause(stage: Stage, spec: CanarySpec) -> float:

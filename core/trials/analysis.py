@@ -222,7 +222,7 @@ def _changed(services: Services, arms: Sequence[ArmSpec]) -> str:
         if arm.collection not in there:
             return f"{arm.collection}, which is gone,"
         stamp = read_stamp(services.store, arm.collection)
-        if (stamp.identity if stamp else None) != arm.identity:
+        if arm.identity is not None and (stamp.identity if stamp else None) != arm.identity:
             return f"the model of {arm.collection}"
     return ""
 

@@ -53,6 +53,11 @@ def up(**given: Any) -> None:
 @click.option("--strategy", metavar="NAME", help="How to get there; the index file's, else blue_green.")
 @click.option("--query", "validation_queries", multiple=True, metavar="TEXT", help="A validation query; repeatable.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. soak.seconds=60.")
+@click.option(
+    "--accept-new-model",
+    is_flag=True,
+    help="The live collection may be of another model, or of one that nobody knows; applications change with it.",
+)
 @click.option("--no-rollback-on-failure", "keep_failed", is_flag=True, help="Keep a failed collection to look at.")
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
 @_patience(None, "How long --wait lasts; the deployment goes on after it.")

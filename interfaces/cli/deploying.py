@@ -28,13 +28,14 @@ def deploy(
     strategy: str | None,
     validation_queries: Sequence[str],
     options: Sequence[str],
+    accept_new_model: bool,
     keep_failed: bool,
     wait: bool,
     timeout: float | None,
     reason: str,
     as_json: bool,
 ) -> int:
-    wanted = parsed(options)
+    wanted = parsed(options) | ({"accept_new_model": True} if accept_new_model else {})
     with opened(starts=True, needs="place or store") as house:
         started = commands.deploy(
             house.services,

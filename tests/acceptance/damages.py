@@ -71,6 +71,10 @@ class Rebuild:
     made: Change = deepcopy
     expected: int | None = None
     before: list[Record] | None = None
+    #: Somebody else made green: no stamp, no source, no counts of its filling.
+    elsewhere: bool = False
+    #: Live carries no stamp.
+    unknown: bool = False
 
     @property
     def rng(self) -> np.random.Generator:
@@ -110,10 +114,14 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
     _written(store, source, rebuild.source)
     first = rebuild.live_spec
     schema = _low(declared(None, first.collection, NewVectors({"": _size(first)})))
-    build(store, grpc_port, live, first, schema, points(rebuild.live, first, by_model(first)))
+    stamps = [
+        {} if bare else stamp_of(name, spec)
+        for name, spec, bare in ((live, first, rebuild.unknown), (green, rebuild.spec, rebuild.elsewhere))
+    ]
+    build(store, grpc_port, live, stamps[0], schema, points(rebuild.live, first, by_model(first)))
     size = NewVectors({"": _size(rebuild.spec)})
     wanted = declared(store.schema(live), rebuild.spec.collection, size)
-    build(store, grpc_port, green, rebuild.spec, rebuild.made(wanted), rebuild.points)
+    build(store, grpc_port, green, stamps[1], rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
     return Laid(
         live, green, wanted, f"jsonl:{source}", {"way": "records", "expected": expected, "print": seen}, rebuild
@@ -128,9 +136,16 @@ def _written(store: VectorStore, path: Path, records: list[Record]) -> str:
     return open_source(f"jsonl:{path}", roots=(path.parent,), store=store).fingerprint()
 
 
-def build(store: VectorStore, grpc_port: int, name: str, spec: IndexSpec, schema: Schema, filling: list[Point]) -> None:
-    """A collection made and stamped as a deployment does it; returns when its index is finished."""
-    store.create(name, schema, _stamp(name, spec).as_metadata())
+def build(
+    store: VectorStore,
+    grpc_port: int,
+    name: str,
+    metadata: dict[str, object],
+    schema: Schema,
+    filling: list[Point],
+) -> None:
+    """A collection made as a deployment does it; returns when its index is finished."""
+    store.create(name, schema, metadata)
     finite = [point for point in filling if np.isfinite(point.vector).all()]
     store.upsert(name, finite)
     if broken := [point for point in filling if not np.isfinite(point.vector).all()]:
@@ -163,11 +178,11 @@ def _settled(store: VectorStore, name: str) -> bool:
     return off or seen(store, name).ready
 
 
-def _stamp(name: str, spec: IndexSpec) -> Stamp:
+def stamp_of(name: str, spec: IndexSpec) -> dict[str, object]:
     assert spec.embedding is not None
     alias, _, number = name.partition("__v")
     dumped, identity = spec.embedding.model_dump(mode="json"), embedder(spec.embedding).identity
-    return Stamp(deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity)
+    return Stamp(deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity).as_metadata()
 
 
 def _size(spec: IndexSpec) -> int:
@@ -221,6 +236,25 @@ def _payloads_lost(r: Rebuild) -> Rebuild:
 
 def _index_missing(r: Rebuild) -> Rebuild:
     return replace(r, made=lambda wanted: {**wanted, "payload_schema": {}})
+
+
+def _each(change: Callable[[Record], Record], share: float = 1.0) -> Callable[[Rebuild], Rebuild]:
+    """The source itself has changed, so that only live can tell."""
+
+    def changed(r: Rebuild) -> Rebuild:
+        some = set(r.rng.permutation(len(r.source))[: round(share * len(r.source))].tolist())
+        now = [change(dict(record)) if at in some else record for at, record in enumerate(r.source)]
+        return replace(r, source=now, written=now)
+
+    return changed
+
+
+def _without_lang(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != "lang"}
+
+
+def _with_indexes(change: Callable[[Rebuild], Rebuild], **indexes: str) -> Callable[[Rebuild], Rebuild]:
+    return lambda r: replace(change(r), spec=r.spec.with_options({"collection": {"payload_indexes": indexes}}))
 
 
 def _duplicated(r: Rebuild) -> Rebuild:
@@ -375,6 +409,21 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a NaN vector": lambda r: _one_vector(r, np.nan),
     "a zero vector": lambda r: _one_vector(r, 0.0),
     "optimizer unfinished": _unfinished,
+    "a filtered field renamed in the source": _each(
+        lambda record: {**_without_lang(record), "language": record["lang"]}
+    ),
+    "a keyword that became a list of objects": _each(lambda record: {**record, "lang": [{"code": record["lang"]}]}),
+    "made elsewhere, by another model of the same dimension": lambda r: replace(_other_model(r), elsewhere=True),
+    "made elsewhere, vectors shuffled among points": lambda r: replace(_shuffled(r), elsewhere=True),
+    "made elsewhere, with a zero vector": lambda r: replace(_one_vector(r, 0.0), elsewhere=True),
+    "a keyword that became a number in a third of the records": _each(lambda record: {**record, "lang": 7}, 0.33),
+}
+#: Where a person decides, for nobody can tell whether it is meant.
+HELD: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "made elsewhere, with half of the points": lambda r: replace(
+        r, elsewhere=True, tampered=lambda points: _drawn(r, points, len(points) // 2)
+    ),
+    "over a live collection of an unknown model": lambda r: replace(_better_model(r), unknown=True),
 }
 #: What only judged queries can see, and what then is named as the cause.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
@@ -392,6 +441,17 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "points in another order": _reordered,
     "a small index": _small,
     "sharded differently": _collection({"shard_number": 2}),
+    "made elsewhere": lambda r: replace(r, elsewhere=True),
+    "made elsewhere, over a live collection made elsewhere": lambda r: replace(r, elsewhere=True, unknown=True),
+    "over a live collection made elsewhere, by the same model": lambda r: replace(r, unknown=True),
+    "over a live collection of an unknown model, accepted": lambda r: replace(
+        _better_model(r), unknown=True, spec=r.spec.with_options({"accept_new_model": True})
+    ),
+    "a filtered field missing from 5 % of the source": _each(_without_lang, 0.05),
+    "a filtered field dropped by declaration": _with_indexes(_each(_without_lang), lang="dropped"),
+    "a filtered field declared anew with another type": _with_indexes(
+        _each(lambda record: {**record, "lang": len(record["lang"])}), lang="integer"
+    ),
 }
 #: What people find depends on how many results they ask for: as they search, and whether that may go live.
 AS_SEARCHED: dict[str, tuple[Callable[[Rebuild], Rebuild], dict[str, object], str]] = {

@@ -12,7 +12,7 @@ from core.evidence.opening import open_gate
 from core.services import Services, Times
 from core.vectors import VectorPlan
 from tests.acceptance.corpora import judged, records
-from tests.acceptance.damages import AS_SEARCHED, DAMAGES, HEALTHY, UNSEEN, identical, lay
+from tests.acceptance.damages import AS_SEARCHED, DAMAGES, HEALTHY, HELD, UNSEEN, identical, lay
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
@@ -73,12 +73,13 @@ def gate(store, laid, folder, validation):
         laid.green,
         laid.live,
         spec,
-        source=services.source(laid.source),
+        source=None if laid.rebuild.elsewhere else services.source(laid.source),
         wanted=laid.wanted,
         vector="",
         plan=VectorPlan(made={"": laid.rebuild.spec.embedding}),
-        filled=laid.filled,
+        filled={} if laid.rebuild.elsewhere else laid.filled,
         memory=memory,
+        elsewhere=laid.rebuild.elsewhere,
     )
     while gates.collect(opened, lambda: False) is not None:
         pass
@@ -103,6 +104,15 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
         assert report["verdict"] == "block", (seed, gates.reasons(report))
         caught.update(row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard")
     figure(f"{what}: " + ", ".join(f"{name} {times}" for name, times in caught.most_common()))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", HELD)
+def test_what_nobody_can_tell_is_left_to_a_person(what, judge, effort):
+    for seed in range(effort(1, 12)):
+        report = judge(HELD[what], seed)
+        assert report["verdict"] == "inconclusive", (seed, gates.reasons(report))
 
 
 @pytest.mark.proof

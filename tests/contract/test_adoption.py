@@ -55,7 +55,7 @@ def test_the_collection_behind_an_alias_becomes_its_first_version(theirs: World)
         "number": 1,
         "stamped": True,
         "model": EMBEDDING["model"],
-        "agreed": {"of": 16, "alike": 16},
+        "agreed": {"of": 30, "alike": 30},
     }
     seen = lineage.versions(theirs.services, "docs")["versions"]
     assert [(one["number"], one["state"], one["deployment"], one["adopted_by"]) for one in seen] == [
@@ -134,10 +134,10 @@ def test_a_declared_model_of_another_size_is_refused_naming_both(theirs: World) 
 
 def test_a_declared_template_that_makes_other_vectors_is_refused_unless_it_is_trusted(theirs: World) -> None:
     theirs.declare("docs", embedding={**EMBEDDING, "text": "{id} and some other words before: {text}"})
-    with pytest.raises(Refused, match="of 16 records 0 agree"):
+    with pytest.raises(Refused, match="of 30 records 0 agree"):
         adopt(theirs)
     assert rows(theirs) == 0
-    assert adopt(theirs, trust=True)["agreed"] == {"of": 16, "alike": 0}
+    assert adopt(theirs, trust=True)["agreed"] == {"of": 30, "alike": 0}
 
 
 def test_texts_that_are_not_stored_cannot_be_compared_and_that_is_told(theirs: World) -> None:
@@ -160,7 +160,7 @@ def test_a_version_without_a_stamp_gets_one_when_its_model_is_declared(theirs: W
     adopt(theirs)
     theirs.indexes["docs"] = declared
     answer = adopt(theirs)
-    assert (answer["number"], answer["stamped"], answer["agreed"]) == (1, True, {"of": 16, "alike": 16})
+    assert (answer["number"], answer["stamped"], answer["agreed"]) == (1, True, {"of": 30, "alike": 30})
     assert rows(theirs) == 1
     with pytest.raises(Refused, match="is ours already"):
         adopt(theirs)

@@ -327,7 +327,7 @@ def test_a_vector_with_a_name_is_embedded_probed_and_searched_without_naming_it(
     rng = np.random.default_rng(1)
     world.store.upsert("theirs", [Point(n, {"text": rng.random(64)}, {}) for n in range(20)])
     world.store.point_alias("docs", "theirs")
-    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)), accept_new_model=True)
     with Router(world.services) as router:
         assert len(router.search("docs", "text 3 about asyncio", limit=5).results) == 5
         deployment = world.deploy("docs")

@@ -1,8 +1,10 @@
 """``versions``, ``diff``, ``adopt``, ``keep`` and ``gc`` as people call them, on the embedded default."""
 
+import numpy as np
 import pytest
 
 from adapters.qdrant_local import LocalStore
+from core.ports import Point
 from tests.integration.test_cli import DOCS
 from tests.shell import Shell, declare, records, write
 
@@ -133,3 +135,29 @@ def test_what_makes_no_sense_is_refused(story, arguments, said):
     refused = story.shell(*arguments)
     assert refused.exit_code == 2
     assert said in refused.stderr
+
+
+@pytest.fixture
+def unknown(tmp_path):
+    """A folder with a collection of somebody else's behind ``docs``: of the declared size, and of no model there is."""
+    declare(tmp_path, docs=DOCS)
+    write(tmp_path / "docs" / "a.jsonl", records(40, "one"))
+    store = LocalStore(str(tmp_path / ".rollouts" / "qdrant"))
+    size = int(DOCS["embedding"]["model"].rpartition(":")[2])
+    store.create("theirs", {"params": {"vectors": {"size": size, "distance": "Cosine"}}, "payload_schema": {}}, {})
+    rng = np.random.default_rng(3)
+    store.upsert("theirs", [Point(at, rng.random(size), one) for at, one in enumerate(records(40, "one"))])
+    store.point_alias("docs", "theirs")
+    store.close()
+    return Shell(tmp_path)
+
+
+def test_a_model_that_nobody_knows_is_refused_until_it_is_accepted(unknown):
+    refused = unknown("deploy", "docs", "--wait")
+    assert refused.exit_code == 2
+    assert "theirs, which docs leads to, does not say which model made it" in refused.stderr
+    assert "of 32 stored texts that were embedded again 0 agree" in " ".join(refused.stderr.split())
+    assert "accept_new_model: true" in refused.stderr
+    assert unknown.json("alias", "list")["aliases"]["docs"] == "theirs"
+    seen = unknown.json("deploy", "docs", "--wait", "--accept-new-model")
+    assert seen["status"] == "live"

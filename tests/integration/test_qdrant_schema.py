@@ -8,6 +8,8 @@ import pytest
 
 from adapters.qdrant_server import ServerStore
 from core.errors import Refused, Unavailable
+from core.payload_values import is_held
+from core.ports import Point
 from core.schema import difference
 from tests.qdrants import plain, wait_until
 from tests.servers import Qdrant, free_ports
@@ -197,3 +199,36 @@ def _creates(store):
     except (Refused, Unavailable):
         return False
     return True
+
+
+#: As an index of each type may meet them.
+VALUES = [
+    *("a", "12", "", 12, 12.0, 1.5, True, None, 2**70, -5, 1704164645, "true", {"x": 1}, [{"x": 1}]),
+    *([], ["a"], [1, "a"], [[1]], [["a"]], "12/31/2024", "20240102", "2024-01-02", "2024-1-2"),
+    *("2024-01-02T03:04:05", "2024-01-02T03:04:05Z", "2024-01-02T03:04:05+01:00", "2024-01-02T03:04:05 Z"),
+    *("2024-01-02 03:04:05", "2024-01-02 03:04", "2024-01-02T03:04Z", "2024-01-02 03:04:05+01:00"),
+    *("2024-01-02T03:04:05.123456+0100", "550e8400-e29b-41d4-a716-446655440000", "550e8400e29b41d4a716446655440000"),
+    *({"lon": 1.5, "lat": 2}, [{"lon": 1, "lat": 2}], {"lat": "1", "lon": "2"}, {"lon": 1000, "lat": 2}),
+]
+
+
+@pytest.mark.parametrize("kind", ["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"])
+def test_an_index_counts_the_values_that_are_taken_for_held(store, kind):
+    store.create("held", plain(2, payload_schema={"f": {"data_type": kind}}), {})
+    counts = []
+    for at, value in enumerate(VALUES):
+        store.upsert("held", [Point(at, [1.0, 2.0], {"f": value})])
+        counts.append(store.index_counts("held")["f"])
+    held = [now > before for before, now in zip([0, *counts], counts, strict=False)]
+    taken = [is_held({"f": value}, "f", kind) for value in VALUES]
+    assert [value for value, one, other in zip(VALUES, held, taken, strict=True) if one != other] == []
+
+
+@pytest.mark.parametrize(
+    "payload", [{"a": {"b": "x"}}, {"a": [{"b": "x"}]}, {"a.b": "x"}, {"a": [{"c": 1}, {"b": ["x"]}]}]
+)
+def test_paths_of_indexes_lead_where_they_are_followed_here(store, payload):
+    paths = ["a.b", "a[].b"]
+    store.create("paths", plain(2, payload_schema={path: {"data_type": "keyword"} for path in paths}), {})
+    store.upsert("paths", [Point(1, [1.0, 2.0], payload)])
+    assert store.index_counts("paths") == {path: int(is_held(payload, path, "keyword")) for path in paths}

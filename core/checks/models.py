@@ -1,0 +1,87 @@
+"""Which model made the collections, where it is not simply green's own stamp that says so."""
+
+from core.checks.finding import Finding, cannot_tell
+from core.evidence.context import GateContext
+from core.measures import intervals
+
+#: Of stored texts that are embedded again, so many must agree: a few may have got a new text and kept their vector.
+_AGREE = 0.9
+
+
+def is_known(gate: GateContext) -> bool:
+    """Is there anything to compare? Not where no model is in play, nor where nobody knows who made green."""
+    live = gate.live
+    return live is not None and live.kinship != "own" and (live.kinship != "unknown" or not _is_unknown(gate))
+
+
+def live_model(gate: GateContext, bound: float | None) -> Finding:
+    """Was live made by the model of green? Where nobody knows, a person says so beforehand (``accept_new_model``); in a
+    canary searches by vector stay on live meanwhile."""
+    live = gate.live
+    if live is None:
+        return cannot_tell("there is no live collection to compare with")
+    if live.kinship == "same":
+        return Finding("pass", 1.0, 1, f"{live.collection} was made by the same model")
+    if live.kinship == "other":
+        return Finding("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
+    found = gate.agreement(live.collection, gate.vector)
+    measured = f": {found['words']}" if found else ""
+    said = f"nobody wrote down which model made {live.collection}, and it is not proven to be this one{measured}"
+    if gate.spec.accept_new_model:
+        return Finding("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
+    if gate.spec.strategy == "canary":
+        return Finding("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
+    return Finding("inconclusive", None, int(found["of"]) if found else 0, said)
+
+
+def not_compared(gate: GateContext) -> str:
+    live = gate.live
+    if live is None or (live.known and not gate.unknown_green):
+        return ""
+    if live.kinship == "own":
+        return (
+            f"models were not compared: the index declares none, and nobody wrote down which one made "
+            f"{_unnamed(gate, live.collection, live.known)}"
+        )
+    return f"models were not compared: nobody knows which one made {_unnamed(gate, live.collection, live.known)}"
+
+
+def declared_model(gate: GateContext, bound: float | None) -> Finding:
+    """Did the model that words are embedded with make a collection of somebody else's? Its texts are embedded again."""
+    found = gate.agreement(gate.green, gate.vector)
+    if found is None or not found["of"]:
+        return cannot_tell(found["words"] if found else "no model is declared")
+    of, alike = int(found["of"]), int(found["alike"])
+    words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
+    if found["proven"]:
+        return Finding("pass", alike / of, of, words, _AGREE)
+    sure = intervals.share(alike, of).high < _AGREE
+    return Finding("block" if sure else "inconclusive", alike / of, of, words, _AGREE)
+
+
+def can_be_embedded_again(gate: GateContext) -> bool:
+    found = gate.agreement(gate.green, gate.vector)
+    return gate.unknown_green and found is not None and bool(found["of"])
+
+
+def not_embedded_again(gate: GateContext) -> str:
+    found = gate.agreement(gate.green, gate.vector)
+    if not gate.unknown_green or found is None:
+        return ""
+    return f"whether the declared model made {gate.green} was not checked: {found['words']}"
+
+
+def no_stamp(gate: GateContext) -> str:
+    if not gate.unknown_green:
+        return ""
+    return f"{gate.green} was made elsewhere and carries no stamp: its model and text template were not compared"
+
+
+def _is_unknown(gate: GateContext) -> bool:
+    found = gate.agreement(gate.green, gate.vector)
+    return gate.unknown_green and not (found and found["proven"])
+
+
+def _unnamed(gate: GateContext, live: str, known: bool) -> str:
+    names = ([live] if not known else []) + ([gate.green] if _is_unknown(gate) else [])
+    return " and ".join(names)

@@ -1,0 +1,113 @@
+"""Values of a payload by their path, and which of them a payload index of a type holds.
+
+Rule: a value that is not of the index's type is left out of it in silence, and no filter finds it (measured on Qdrant
+1.16.3). A list is held where one of its items is.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+_INTEGERS = 2**63
+#: What the server reads as a moment: RFC 3339, with or without an offset, seconds or a time of day.
+_MOMENT = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d(:\d\d(\.\d+)?\s?([Zz]|[+-]\d\d:?\d\d)?)?)?")
+
+
+def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
+    """What stands at ``a``, ``a.b`` or ``a[].b``, as Qdrant spells them; items of a list one by one, null left out."""
+    found: list[Any] = [payload]
+    *outer, last = path.split(".")
+    for key in outer:
+        found = [item for one in found if isinstance(one, Mapping) for item in _inner(one, key)]
+    name = last.removesuffix("[]")
+    return [item for one in found if isinstance(one, Mapping) for item in _items(one.get(name))]
+
+
+def is_held(payload: Mapping[str, Any], path: str, data_type: str) -> bool:
+    """Does an index of this type on this field hold the point? One of a type nobody here knows holds whatever is
+    there."""
+    fits = _FITS.get(data_type, _anything)
+    return any(fits(value) for value in values_at(payload, path))
+
+
+def is_there(payload: Mapping[str, Any], path: str) -> bool:
+    return bool(values_at(payload, path))
+
+
+def _inner(payload: Mapping[str, Any], key: str) -> list[Any]:
+    """A list is entered by ``a[]`` alone, an object by ``a`` alone."""
+    value = payload.get(key.removesuffix("[]"))
+    if key.endswith("[]"):
+        return value if isinstance(value, list) else []
+    return [value]
+
+
+def _items(value: Any) -> list[Any]:
+    return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -_INTEGERS <= value < _INTEGERS
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _uuid(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def _moment(value: Any) -> bool:
+    return isinstance(value, str) and _MOMENT.fullmatch(value.strip()) is not None
+
+
+def _place(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        _number(value.get(name)) and abs(value[name]) <= most for name, most in (("lon", 180), ("lat", 90))
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "keyword": _text,
+    "text": _text,
+    "integer": _integer,
+    "float": _number,
+    "bool": _truth,
+    "uuid": _uuid,
+    "datetime": _moment,
+    "geo": _place,
+}
+
+
+def fields(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each field that has a value, and in a word what it is; those within an object under their own path."""
+    for name, value in payload.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", kind) for inner, kind in fields(value))
+        elif items := _items(value):
+            yield name, _word(items[0])
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "object"

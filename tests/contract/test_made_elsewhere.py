@@ -1,0 +1,278 @@
+"""Collections that somebody else has made go live without a person where they are healthy, and not where they are
+broken: what has no evidence by nature is not planned and told, what can be compared with live is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.embeddings import open_embedder
+from core.index_file import EmbeddingSpec
+from core.models import Version
+from core.ports import Point, Schema
+from core.stamps import FACTS, KEY, read_stamp
+from core.validating import validate
+from tasks.commands import start_canary
+from tests.contract.test_canary import Users, goes_on
+from tests.world import DIMENSION, EMBEDDING, World, texts
+
+MODEL = EmbeddingSpec.model_validate(EMBEDDING)
+STAGES = [{"percentage": 50, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
+COUNT = 40
+
+Points = list[Point]
+
+
+def points(count: int = COUNT) -> Points:
+    made = open_embedder(MODEL).documents([record["text"] for record in texts(count)])
+    return [Point(record["id"], vector, record) for record, vector in zip(texts(count), made, strict=True)]
+
+
+def schema(size: int = DIMENSION, **settings: Any) -> Schema:
+    return {"params": {"vectors": {"size": size, "distance": "Cosine"}}, "payload_schema": {}, **settings}
+
+
+def make(world: World, name: str, filling: Points, made: Schema | None = None) -> None:
+    world.store.create(name, made or schema(), {"owner": "them"})
+    world.store.upsert(name, filling)
+
+
+def without_a_model(world: World) -> None:
+    """Collections of an application that embeds for itself; the index file has nothing to say."""
+    make(world, "blue", points())
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None, canary={"stages": STAGES})
+
+
+def ours(world: World) -> None:
+    """A live collection that a deployment made, of a declared model and source."""
+    world.declare("docs", source=world.write("docs.jsonl", texts(COUNT)), canary={"stages": STAGES})
+    world.deploy("docs")
+    world.run()
+
+
+def no_source(world: World) -> None:
+    """Of a declared model, and of no source that is known."""
+    ours(world)
+    world.declare("docs", canary={"stages": STAGES})
+
+
+def proven_blue(world: World) -> None:
+    """Both made elsewhere, and a model is declared."""
+    make(world, "blue", points())
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", canary={"stages": STAGES})
+
+
+INDEXES = [without_a_model, ours, no_source, proven_blue]
+
+
+def row(report: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((one for one in report["checks"] if one["name"] == name), None)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_healthy_one_is_deployed_without_a_person(world: World, index: Callable[[World], None]) -> None:
+    index(world)
+    make(world, "green", points())
+    deployment = world.deploy("docs", collection="green")
+    world.run()
+    seen = world.status(deployment)
+    assert seen["status"] == "live", seen["message"]
+    assert world.store.aliases()["docs"] == "green"
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_healthy_one_is_canaried_without_a_person(world: World, index: Callable[[World], None]) -> None:
+    index(world)
+    make(world, "green", points())
+    started = start_canary(world.services, "docs", new_collection="green")["deployment_id"]
+    seen = goes_on(world, started, Users(world))
+    assert seen["status"] == "live", seen["message"]
+
+
+def test_a_canary_that_probes_asks_the_vector_of_a_collection_that_was_there(world: World) -> None:
+    ours(world)
+    world.declare(
+        "docs",
+        source="jsonl:docs.jsonl",
+        canary={"stages": STAGES, "probing": True},
+        validation={"queries": ["text 3 about asyncio"], "min_top_score": 0.1},
+    )
+    make(world, "green", points())
+    started = start_canary(world.services, "docs", new_collection="green")["deployment_id"]
+    assert goes_on(world, started, Users(world))["status"] == "live"
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_validate_passes_a_healthy_one_and_writes_nothing(world: World, index: Callable[[World], None]) -> None:
+    index(world)
+    make(world, "green", points())
+    report = validate(world.services, "docs", "green")
+    assert report["verdict"] == "pass", report["warnings"]
+    assert world.store.metadata("green") == {"owner": "them"}
+
+
+def test_the_first_lines_say_what_was_not_looked_at(world: World) -> None:
+    without_a_model(world)
+    make(world, "green", points())
+    report = validate(world.services, "docs", "green")
+    assert [name for name in ("count", "model_stamp", "round_trip", "live_model") if row(report, name)] == []
+    assert report["warnings"][0].startswith("green was made elsewhere, from no source that is known here")
+    assert any(said.startswith("models were not compared: the index declares none") for said in report["unchecked"])
+    assert any("carries no stamp" in said for said in report["unchecked"])
+
+
+def test_one_that_is_proven_to_be_of_the_declared_model_is_stamped_when_it_is_deployed(world: World) -> None:
+    ours(world)
+    make(world, "green", points())
+    world.deploy("docs", collection="green")
+    stamp = read_stamp(world.store, "green")
+    assert stamp is not None
+    assert (stamp.deployment, stamp.identity) == ("", open_embedder(MODEL).identity)
+
+
+def test_a_source_that_has_nothing_to_do_with_it_is_no_evidence(world: World) -> None:
+    """The same texts under ids of their own: green was made of something else than the declared source."""
+    ours(world)
+    moved = [Point(one.id + 1000, one.vector, one.payload) for one in points()]  # type: ignore[operator]
+    make(world, "green", moved)
+    report = validate(world.services, "docs", "green")
+    assert (report["verdict"], row(report, "count"), row(report, "round_trip")) == ("pass", None, None)
+
+
+def test_settings_of_their_own_are_their_maker_s_business(world: World) -> None:
+    ours(world)
+    make(world, "green", points(), schema(hnsw_config={"m": 32, "ef_construct": 300}))
+    world.deploy("docs", collection="green")
+    world.run()
+    assert world.store.aliases()["docs"] == "green"
+
+
+# --- broken -------------------------------------------------------------------------------------------------------
+
+
+def noise(count: int = COUNT, size: int = DIMENSION) -> Any:
+    return np.random.default_rng(4).standard_normal((count, size)).astype(np.float32)
+
+
+def half(world: World) -> None:
+    make(world, "green", points()[: COUNT // 2])
+
+
+def a_fifth_missing(world: World) -> None:
+    make(world, "green", points()[: COUNT * 4 // 5])
+
+
+def zero(world: World) -> None:
+    made = [Point(one.id, np.zeros(DIMENSION, dtype=np.float32), one.payload) for one in points()]
+    make(world, "green", made)
+
+
+def other_size(world: World) -> None:
+    made = [Point(one.id, vector, one.payload) for one, vector in zip(points(), noise(size=32), strict=True)]
+    make(world, "green", made, schema(32))
+
+
+def other_distance(world: World) -> None:
+    make(
+        world, "green", points(), {"params": {"vectors": {"size": DIMENSION, "distance": "Dot"}}, "payload_schema": {}}
+    )
+
+
+def empty(world: World) -> None:
+    make(world, "green", [])
+
+
+BROKEN = [half, a_fifth_missing, zero, other_size, other_distance, empty]
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("damage", BROKEN)
+def test_a_broken_one_does_not_go_live_by_itself(
+    world: World, index: Callable[[World], None], damage: Callable[[World], None]
+) -> None:
+    index(world)
+    damage(world)
+    before = world.store.aliases()["docs"]
+    deployment = world.deploy("docs", collection="green")
+    world.run()
+    assert world.status(deployment)["status"] in {"rolled_back", "paused"}
+    assert world.store.aliases()["docs"] == before
+    assert validate(world.services, "docs", "green")["verdict"] != "pass"
+
+
+def random(world: World) -> None:
+    make(world, "green", [Point(one.id, vector, one.payload) for one, vector in zip(points(), noise(), strict=True)])
+
+
+def shuffled(world: World) -> None:
+    made = points()
+    make(world, "green", [Point(one.id, made[at - 1].vector, one.payload) for at, one in enumerate(made)])
+
+
+def a_third_random(world: World) -> None:
+    made = zip(points(), noise(), strict=True)
+    make(world, "green", [Point(p.id, v if p.id % 3 == 0 else p.vector, p.payload) for p, v in made])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("index", [ours, no_source, proven_blue])
+@pytest.mark.parametrize("damage", [random, shuffled, a_third_random])
+def test_vectors_that_the_declared_model_did_not_make_are_found_out_by_its_texts(
+    world: World, index: Callable[[World], None], damage: Callable[[World], None]
+) -> None:
+    index(world)
+    damage(world)
+    report = validate(world.services, "docs", "green")
+    found = row(report, "declared_model")
+    assert report["verdict"] == "block"
+    assert found is not None
+    assert found["verdict"] == "block"
+
+
+def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: World) -> None:
+    both = {
+        "params": {"vectors": {name: {"size": 8, "distance": "Cosine"} for name in ("a", "b")}},
+        "payload_schema": {},
+    }
+    made = [Point(at, {"a": one, "b": one}, {"text": f"{at}"}) for at, one in enumerate(noise(size=8))]
+    make(world, "blue", made, both)
+    make(world, "green", [Point(one.id, {"a": one.vector["a"]}, one.payload) for one in made], both)  # type: ignore[call-overload, index]
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    presence = row(report, "vector_presence")
+    assert presence is not None
+    assert (report["verdict"], presence["verdict"]) == ("block", "block")
+
+
+# --- ours, and its stamp is gone ----------------------------------------------------------------------------------
+
+
+def test_a_stamp_that_vanished_from_one_of_ours_is_missing_evidence(world: World) -> None:
+    ours(world)
+    second = world.deploy("docs")
+    world.run(until=world.at(second, "validate"))
+    green = world.status(second)["green"]
+    world.store.set_metadata(green, {KEY: None})
+    report = validate(world.services, "docs", green)
+    stamp = row(report, "model_stamp")
+    assert stamp is not None
+    assert (report["verdict"], stamp["verdict"]) == ("inconclusive", "inconclusive")
+
+
+def test_what_remembers_that_it_is_ours_may_be_the_collection_alone(world: World) -> None:
+    """The database was lost, and so was the stamp; the facts of its filling are still with it."""
+    ours(world)
+    green = world.store.aliases()["docs"]
+    make(world, "blue", points())
+    world.store.point_alias("docs", "blue")
+    with world.services.sessions.begin() as session:
+        session.delete(session.get_one(Version, green))
+    assert "way" in world.store.metadata(green)[FACTS]
+    world.store.set_metadata(green, {KEY: None})
+    report = validate(world.services, "docs", green)
+    stamp = row(report, "model_stamp")
+    assert stamp is not None
+    assert stamp["verdict"] == "inconclusive"
