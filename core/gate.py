@@ -12,7 +12,7 @@ from typing import Any
 from core.checks import CHECKS
 from core.checks.finding import Check, Finding, Verdict, cannot_tell
 from core.errors import Limited, Refused
-from core.evidence import COLLECTORS, attribution, limited
+from core.evidence import COLLECTORS, attribution, limited, relevant
 from core.evidence.context import GateContext, Over
 from core.index_file import CheckSpec
 from core.plan import State
@@ -54,7 +54,7 @@ def report(gate: GateContext) -> State:
     are those of the warnings that say what was not looked at."""
     planned = plan(gate)
     findings = [_finding(gate, one) for one in planned]
-    unchecked = _unchecked(gate, planned)
+    unchecked = _unchecked(gate, planned, findings)
     return {
         "verdict": verdict(planned, findings),
         "collection": gate.green,
@@ -189,7 +189,7 @@ def _missing(gate: GateContext, planned: Planned) -> str:
 
 def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
     shown = _only_shown(planned, finding)
-    detail = f"shown, no bound in the index file; {finding.detail}" if shown else finding.detail
+    detail = f"shown, no bound in the index file; {finding.detail}" if planned.shown and shown else finding.detail
     if planned.accepted and finding.verdict == "inconclusive":
         detail += "; accepted by the index file"
     return {
@@ -208,18 +208,18 @@ def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
 
 
 def _only_shown(planned: Planned, finding: Finding) -> bool:
-    return planned.shown and not finding.decides
+    return finding.only_shown or (planned.shown and not finding.decides)
 
 
-def _unchecked(gate: GateContext, planned: Sequence[Planned]) -> list[str]:
-    """What nobody looked at, by those checks that say so where they are not planned."""
-    there = {one.name for one in planned}
+def _unchecked(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
+    """What nobody looked at, by those checks that say so where they are not planned, or cannot decide anything."""
+    there = {one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown}
     said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
     return list(dict.fromkeys(filter(None, said)))
 
 
 def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
-    warnings = list(limited.words(gate))
+    warnings = [*limited.words(gate), *relevant.words(gate)]
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
         for one, finding in zip(planned, findings, strict=True)

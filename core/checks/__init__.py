@@ -22,6 +22,7 @@ from core.checks import (
 )
 from core.checks import slices as parts
 from core.checks.finding import SCORE, SHARE, Check, Reach, always, never
+from core.evidence import titles
 from core.evidence.context import GateContext
 
 
@@ -31,7 +32,7 @@ def _live(gate: GateContext) -> bool:
 
 def _same_model(gate: GateContext) -> bool:
     """One that has another model can be compared by texts only."""
-    return gate.live is not None and (gate.live.same_model or bool(gate.spec.validation.queries or gate.judged))
+    return gate.live is not None and (gate.live.same_model or bool(titles.wanted(gate) or gate.judged))
 
 
 def _timed(gate: GateContext) -> bool:
@@ -61,7 +62,7 @@ def _searchable(gate: GateContext) -> bool:
 
 
 def _queries(gate: GateContext) -> bool:
-    return bool(gate.spec.validation.queries)
+    return titles.wanted(gate)
 
 
 def _judged(gate: GateContext) -> bool:
@@ -81,7 +82,9 @@ def _sliced(gate: GateContext) -> bool:
     return bool(gate.spec.validation.slices) and gate.live is not None
 
 
-_ASKED = ("vectors", "asked")
+_ASKED = ("vectors", "titles", "asked")
+#: What has left the source is nobody's loss.
+_JUDGED = ("vectors", "titles", "origin", "asked")
 #: Of results and of a ratio there may be any number.
 _COUNT: Reach = (1, float("inf"))
 _RATIO: Reach = (0, float("inf"))
@@ -100,7 +103,7 @@ CHECKS: dict[str, Check] = {
     ),
     "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, searching.RECALL, reach=SHARE, quality=True),
     "filtered_recall@10": Check(
-        searching.filtered_recall, ("vectors", "filtered"), never, 0.90, reach=SHARE, soft=True
+        searching.filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
     ),
     "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True),
     "min_results": Check(
@@ -110,7 +113,7 @@ CHECKS: dict[str, Check] = {
     "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
     "judged_quality": Check(
         judging.judged_quality,
-        _ASKED,
+        _JUDGED,
         _judged_live,
         -0.01,
         reach=SCORE,
@@ -118,23 +121,23 @@ CHECKS: dict[str, Check] = {
         compares=_judged,
         absent=judging.without_judgments,
     ),
-    "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "holes@10": Check(judging.holes, _ASKED, _judged_live, judging.HOLES, reach=SHARE, soft=True, compares=_judged),
+    "ndcg@10": Check(judging.ndcg, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "mrr@10": Check(judging.mrr, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "recall@100": Check(judging.recall, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "holes@10": Check(judging.holes, _JUDGED, _judged_live, judging.HOLES, reach=SHARE, soft=True, compares=_judged),
     "regressions": Check(
-        judging.regressions, _ASKED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True, compares=_judged
+        judging.regressions, _JUDGED, _judged_live, 0.05, soft=True, reach=SHARE, quality=True, compares=_judged
     ),
     "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
     "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
     "overlap": Check(comparing.overlap, _ASKED, _same_model, shown=True, reach=SHARE, quality=True, compares=always),
     "score_shift": Check(comparing.score_shift, _ASKED, _same_model, reach=SHARE, shown=True, compares=always),
     "latency_p50": Check(
-        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p50, ("vectors", "titles", "timed"), _timed, reach=_RATIO, shown=True, compares=always
     ),
     "latency_p95": Check(
-        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always
+        comparing.latency_p95, ("vectors", "titles", "timed"), _timed, reach=_RATIO, shown=True, compares=always
     ),
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
-    "query_path": Check(path.query_path, (), never),
+    "query_path": Check(path.query_path, ("vectors", "titles"), never),
 }

@@ -18,7 +18,8 @@ class Finding:
     worst case. ``found`` says the same as a sentence for people who know no statistics; where it is
     empty they read ``detail``. ``facts`` go into the JSON report as they are: intervals, faults by
     kind, names in full. ``bound`` is given where the rule itself has one. ``decides`` makes a row that
-    is only shown hold the deployment up all the same."""
+    is only shown hold the deployment up all the same; ``only_shown`` keeps one with a bound from
+    deciding, where by its nature no evidence for it can ever be enough."""
 
     verdict: Verdict
     value: float | None
@@ -28,6 +29,7 @@ class Finding:
     found: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     decides: bool = False
+    only_shown: bool = False
 
 
 #: What was found, held against a bound; None where there is none and the number is only shown.

@@ -5,7 +5,18 @@ again after a crash it repeats the last piece. Checks read that memory and take 
 matters: a collector may need what stands above it.
 """
 
-from core.evidence import asking, attribution, calibration, filters, origin, readiness, round_trip, timing, vectors
+from core.evidence import (
+    asking,
+    attribution,
+    calibration,
+    filters,
+    origin,
+    readiness,
+    round_trip,
+    timing,
+    titles,
+    vectors,
+)
 from core.evidence.context import Collector
 
 COLLECTORS: dict[str, Collector] = {
@@ -13,6 +24,7 @@ COLLECTORS: dict[str, Collector] = {
     "vectors": vectors.look,
     "origin": origin.read,
     "round_trip": round_trip.compare,
+    "titles": titles.read,
     "asked": asking.ask,
     "calibrated": calibration.measure,
     "filtered": filters.ask,

@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from core.evidence import relevant
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from core.evidence.relevant import Sorted
 from core.index_file import template_fields
 from core.kinds import Kind
-from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
+from core.measures.ranking import (
+    agreeing,
+    expected_holes,
+    expected_ndcg,
+    expected_recall,
+    expected_reciprocal_rank,
+    hits_at_least,
+    overlap,
+    rbo_ext,
+)
 from core.plan import State
 from core.ports import Hit, Limits, PointId, QueryVector
 
@@ -84,12 +95,12 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     found = search(gate, vectors, depth) if vectors else []
     truths = _truths(gate, vectors)
     live = _live(gate, usable, depth)
+    records = relevant.sort_out(gate, [one.probe.name for one in usable if one.probe.grades is not None])
     made = {
-        one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name))
+        one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name), records.get(one.probe.name))
         for one, hits, truth in zip(usable, found, truths, strict=True)
     }
     _add_twins(gate, usable, found, made)
-    _drop_unknown(gate, usable, made)
     return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
 
 
@@ -116,7 +127,14 @@ def _live(gate: GateContext, asked: Sequence[Asked], depth: int) -> dict[str, li
     return {one.probe.name: hits for one, hits in zip(able, found, strict=True)}
 
 
-def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit] | None, live: list[Hit] | None) -> Row:
+def _row(
+    gate: GateContext,
+    asked: Asked,
+    hits: list[Hit],
+    truth: list[Hit] | None,
+    live: list[Hit] | None,
+    records: Sorted | None,
+) -> Row:
     probe = asked.probe
     ours = others(hits, probe)
     row: Row = {"name": probe.name, "text": probe.text is not None, "found": len(hits), **_scores(ours)}
@@ -125,11 +143,11 @@ def _row(gate: GateContext, asked: Asked, hits: list[Hit], truth: list[Hit] | No
         row["recall"] = hits_at_least([h.score for h in ours], best, rising=gate.rising)
     if probe.point is not None:
         row["self"] = finds_itself(gate, asked, hits)
-    if probe.grades is not None:
-        row["judged"] = _judged(ours, probe.grades)
     if live is not None:
         same = gate.live is not None and gate.live.same_model
-        row["live"] = {"found": len(live), **_against(ours, others(live, probe), probe, same)}
+        row["live"] = {"found": len(live), **_against(ours, others(live, probe), same)}
+    if records is not None:
+        _judge(row, records, ours, live)
     return row
 
 
@@ -146,38 +164,42 @@ def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> 
     return agreeing([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
 
 
-def _against(ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, same_model: bool) -> Row:
+def _against(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> Row:
     one, other = ids_beside(ours, theirs, same_model), [hit.id for hit in theirs]
-    row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
-    return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades)}
+    return {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
 
 
-def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
-    ids = [hit.id for hit in hits]
+def _judge(row: Row, records: Sorted, ours: Sequence[Hit], live: Sequence[Hit] | None) -> None:
+    """Adds what the judgments say. Each side is asked for what both have: a relevant record that only one side has does
+    not stand in the way of the others."""
+    if records.records:
+        row["records"] = dict(records.records)
+    here = [hit for hit in ours if hit.id not in records.new]
+    there = [hit for hit in live or () if hit.id not in records.left]
+    if records.relevant:
+        row["judged"] = _measures(here, records.counted)
+        row["counted"] = relevant.as_rows(records.counted)
+        if live is not None:
+            row["live"]["judged"] = _measures(there, records.counted)
+    elif records.new:
+        row["new"] = _measures(ours, records.new)
+    if records.gone and live is not None:
+        every = {**records.counted, **records.gone}
+        row["if_lost"] = expected_ndcg(_scored(here), every) - expected_ndcg(_scored(live), every)
+
+
+def _measures(hits: Sequence[Hit], grades: Mapping[PointId, float]) -> State:
+    found = _scored(hits)
     return {
-        "ndcg@10": ndcg(ids, grades),
-        "mrr@10": reciprocal_rank(ids, grades),
-        "recall@100": recall(ids, grades),
-        "holes@10": holes(ids, grades),
+        "ndcg@10": expected_ndcg(found, grades),
+        "mrr@10": expected_reciprocal_rank(found, grades),
+        "recall@100": expected_recall(found, grades),
+        "holes@10": expected_holes(found, grades),
     }
 
 
-def _drop_unknown(gate: GateContext, asked: Sequence[Asked], made: Mapping[str, Row]) -> None:
-    """Judgments of records that neither collection has rank both of them alike, at 0: they are no evidence."""
-    judged = {one.probe.name: _relevant(one.probe) for one in asked if one.probe.grades is not None}
-    wanted = list({id for ids in judged.values() for id in ids})
-    there: set[PointId] = set()
-    for collection in (gate.green, gate.blue) if wanted else ():
-        there |= {point.id for point in gate.store.fetch(collection, wanted, vectors=False)} if collection else set()
-    for name, ids in judged.items():
-        if there.isdisjoint(ids):
-            for side in (made[name], made[name].get("live", {})):
-                side.pop("judged", None)
-            made[name]["unknown"] = True
-
-
-def _relevant(probe: Probe) -> set[PointId]:
-    return {id for id, grade in (probe.grades or {}).items() if grade > 0}
+def _scored(hits: Sequence[Hit]) -> list[tuple[PointId, float]]:
+    return [(hit.id, hit.score) for hit in hits]
 
 
 def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:

@@ -6,6 +6,7 @@ model, the documents' changed texts (validation-gate, section 7).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def summary(gate: GateContext) -> State | None:
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
     lost = {name: round(value, 4) for name, value in lost.items()}
-    measure = "nDCG@10" if gate.judged else "share of the live top ten that is kept"
+    measure = "nDCG@10" if _counted(gate) else "share of the live top ten that is kept"
     worst = max(lost, key=lambda name: lost[name])
     return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
 
@@ -62,12 +63,18 @@ def _chosen(gate: GateContext) -> list[Any]:
     """Where live's rate is limited, no more than fit into a part of the time budget: each is two
     searches of it.
     """
-    every = probes(gate)
-    judged = [probe for probe in every if probe.grades is not None]
+    every, counted = probes(gate), _counted(gate)
+    judged = [replace(probe, grades=counted[probe.name]) for probe in every if probe.name in counted]
     most = _MOST
     if gate.live_reads is not None:
         most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(_DEPTH)))))
     return (judged or every)[:most]
+
+
+def _counted(gate: GateContext) -> dict[str, dict[PointId, float]]:
+    """By query the judgments that a verdict is about."""
+    rows = gate.part("asked").get("rows", [])
+    return {row["name"]: dict(row["counted"]) for row in rows if "counted" in row}
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:

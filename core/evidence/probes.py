@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.evidence.context import GateContext
+from core.evidence.titles import queries
 from core.kinds import KINDS, by_name
 from core.ports import Embedder, Hit, PointId, QueryVector
 
@@ -39,7 +40,7 @@ class Asked:
 def probes(gate: GateContext) -> list[Probe]:
     """Texts first, each once; then as many stored vectors as the index file wants. The same ones in every turn."""
     judged = {one.query: one.grades for one in gate.judged}
-    texts = dict.fromkeys([*gate.spec.validation.queries, *judged])
+    texts = dict.fromkeys([*queries(gate), *judged])
     wanted = max(SHALLOW, _must_be_there(gate))
     asked = [Probe(text, grades=judged.get(text), depth=DEEP if text in judged else wanted) for text in texts]
     sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.queries]

@@ -115,13 +115,15 @@ class EventPage(TypedDict):
 
 
 class Started(TypedDict):
-    """``new_collection`` of a way back is the one that served before."""
+    """``new_collection`` of a way back is the one that served before. ``warnings``: what the gate will not be able to
+    decide; absent where there is none."""
 
     deployment_id: str
     status: StatusWord
     alias: str
     old_collection: str | None
     new_collection: str
+    warnings: NotRequired[list[str]]
 
 
 class Rebuilt(TypedDict):
