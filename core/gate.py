@@ -82,17 +82,26 @@ def verdict(planned: Sequence[Planned], findings: Sequence[Finding]) -> Verdict:
 
 
 def reasons(report: Mapping[str, Any]) -> str:
-    """The rows that did not pass, as a sentence each, and what made them so."""
-    said = "; ".join(
-        f"{row['name']} {_number(row['value'])} against {_number(row['bound'])} ({row['detail']}, n={row['n']})"
-        for row in report["checks"]
-        if row["verdict"] != "pass" and row["level"] != "shown"
-    )
+    """The rows that did not pass, as a sentence each with its figures behind; what the worst means and what to do about
+    it; and what made them so."""
+    rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
+    rows.sort(key=lambda row: row["verdict"] != "block")
+    said = "; ".join(map(_reason, rows))
+    advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act")))) if rows else ""
     found = report.get("attribution") or {}
-    if not found.get("cause"):
-        return said
-    lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
-    return f"{said}; lost by {lost} ({found['measure']}): most by the {found['cause']}"
+    if found.get("cause"):
+        lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
+        said += f"; lost by {lost} ({found['measure']}): most by the {found['cause']}"
+    return f"{said}. {advice}" if advice else said
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Reports of an older release have figures alone."""
+    found, detail = str(row.get("found") or "").removesuffix("."), str(row["detail"])
+    figures = f"{row['name']} {_number(row['value'])} against {_number(row['bound'])}"
+    if not found or found == detail:
+        return f"{figures} ({detail}, n={row['n']})"
+    return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 
 
 def progress(gate: GateContext) -> State:

@@ -22,6 +22,7 @@ from core.checks import (
 )
 from core.checks import slices as parts
 from core.checks.finding import SCORE, SHARE, Check, Reach, always, never
+from core.checks.words import with_words
 from core.evidence import titles
 from core.evidence.context import GateContext
 
@@ -89,7 +90,7 @@ _JUDGED = ("vectors", "titles", "origin", "asked")
 _COUNT: Reach = (1, float("inf"))
 _RATIO: Reach = (0, float("inf"))
 
-CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
     "count": Check(counts.count, ("origin",), known=_counted),
     "vector_presence": Check(presence.vector_presence, when=_presence),
@@ -141,3 +142,4 @@ CHECKS: dict[str, Check] = {
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
     "query_path": Check(path.query_path, ("vectors", "titles"), never),
 }
+CHECKS: dict[str, Check] = with_words(_CHECKS)

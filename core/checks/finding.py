@@ -1,5 +1,6 @@
 """What a check is and what it answers."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -99,15 +100,25 @@ def exact(met: bool) -> Verdict:
 
 
 def cannot_tell(why: str, n: int = 0) -> Finding:
-    return Finding("inconclusive", None, n, why)
+    return Finding("inconclusive", None, n, why, found=f"This could not be told: {why}.")
 
 
-def held(found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True) -> Finding:
-    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block."""
+def held(
+    found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True, said: str = ""
+) -> Finding:
+    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block. ``said`` is
+    what was found as a sentence."""
+    facts = {"interval": ends(found)}
     if bound is None:
-        return Finding("pass", found.value, n, f"{_range(found)}; {detail}")
+        return Finding("pass", found.value, n, f"{_range(found)}; {detail}", found=said, facts=facts)
     rule = f"{'low >=' if at_least else 'high <='} bound"
-    return Finding(side(found, bound, at_least=at_least), found.value, n, f"{_range(found)}, {rule}; {detail}")
+    verdict = side(found, bound, at_least=at_least)
+    return Finding(verdict, found.value, n, f"{_range(found)}, {rule}; {detail}", found=said, facts=facts)
+
+
+def ends(found: Interval) -> list[float | None]:
+    """Low and high as JSON; None where nothing is known on that side."""
+    return [end if math.isfinite(end) else None for end in (found.low, found.high)]
 
 
 def _range(found: Interval) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from core.checks.finding import Finding, cannot_tell, exact
+from core.checks.finding import Finding, cannot_tell, ends, exact
 from core.evidence.context import GateContext
 from core.evidence.titles import queries, wanted
 from core.evidence.vectors import askable
@@ -122,9 +122,9 @@ def _under_the_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
     )
     facts = {
         "floor": floor,
-        "interval": [theirs.low, theirs.high],
+        "interval": ends(theirs),
         "under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best)],
-        "own": {"n": own, "under": own_under, "interval": [ours.low, ours.high]},
+        "own": {"n": own, "under": own_under, "interval": ends(ours)},
     }
     return Finding(verdict, theirs.value, len(rows), detail, _MOST_UNDER, found=f"{words}.", facts=facts)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.checks.finding import Finding, Verdict, cannot_tell, held
+from core.checks.finding import Finding, Verdict, cannot_tell, ends, held
 from core.evidence import judged as judgments
 from core.evidence import relevant
 from core.evidence.context import GateContext
@@ -103,7 +103,7 @@ def regressions(gate: GateContext, bound: float | None) -> Finding:
         bound = None
     detail = f"interval [{seen.low:.4g}, {seen.high:.4g}], at most; nDCG@10 fell by more than {_DROP}: "
     detail += ", ".join(repr(row["name"]) for row in worse[:5]) or "none"
-    facts = {"interval": [seen.low, seen.high], "regressed": [_told(row) for row in worse]}
+    facts = {"interval": ends(seen), "regressed": [_told(row) for row in worse]}
     found = f"{len(worse):,} of {len(rows):,} judged queries lost much of their answer."
     verdict: Verdict = "pass" if bound is None or seen.low <= bound else "inconclusive"
     return Finding(verdict, seen.value, len(rows), detail, found=found, facts=facts, only_shown=_few(gate))
@@ -117,7 +117,7 @@ def _mean(gate: GateContext, bound: float | None, measure: str) -> Finding:
     detail = f"live {sum(live) / len(live):.4f}" if live else "nothing live to compare with"
     seen = intervals.mean([row["judged"][measure] for row in rows])
     finding = held(seen, bound, len(rows), detail)
-    facts = {"interval": [seen.low, seen.high], **({"live": sum(live) / len(live)} if live else {})}
+    facts = {"interval": ends(seen), **({"live": sum(live) / len(live)} if live else {})}
     beside = f", {sum(live) / len(live):.2f} on live" if live else ""
     found = f"{_MEASURES[measure]} is {seen.value:.2f} of 1 over {len(rows):,} judged queries{beside}."
     return Finding(finding.verdict, finding.value, finding.n, finding.detail, found=found, facts=facts)
@@ -239,7 +239,7 @@ _LEFT_OUT = {
 def _facts(gate: GateContext, rows: list[Row], seen: Interval) -> dict[str, Any]:
     every = gate.part("asked").get("rows", [])
     return {
-        "interval": [seen.low, seen.high],
+        "interval": ends(seen),
         "regressed": [_told(row) for row in _worst(rows)],
         "better": sum(_change(row) > _DROP for row in rows),
         "new": [{"query": row["name"], "ndcg@10": row["new"]["ndcg@10"]} for row in every if "new" in row],

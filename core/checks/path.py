@@ -16,4 +16,6 @@ def query_path(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("a query, a model and a stamped collection are needed")
     most, vector = gate.limits.page(SHALLOW), gate.embedder.query(queries[0])
     hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
-    return Finding(exact(bool(hits)), float(len(hits)), 1, f"results of {gate.green} for {quoted(queries[0])}")
+    found = f"A search for {quoted(queries[0])}, made as applications make it, found {len(hits):,} records."
+    detail = f"results of {gate.green} for {quoted(queries[0])}"
+    return Finding(exact(bool(hits)), float(len(hits)), 1, detail, found=found)

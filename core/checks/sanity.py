@@ -16,7 +16,9 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     seen = int(memory.get("seen", 0))
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
-        return Finding("block", float(broken), seen, detail, 0.0)
+        kinds = {kind: int(memory[kind]) for kind in ("not finite", "zero") if memory.get(kind)}
+        found = f"{broken:,} of {seen:,} points have a vector that cannot be searched: {', '.join(memory['examples'])}."
+        return Finding("block", float(broken), seen, detail, 0.0, found=found, facts={"faults": kinds})
     if not seen or memory.get("having", True) == {}:
         return cannot_tell("the collection holds no vector to look at")
     sampled = [row for row in rows if "self" in row]
@@ -24,4 +26,6 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     detail = f"all {seen:,} finite and not zero; {twins} of {len(sampled)} share a vector with another text"
     detail += "".join(f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items())
     detail += "".join(f"; {number:,} rows of {name or 'it'}" for name, number in memory.get("rows", {}).items())
-    return Finding(exact(twins <= _TWINS * len(sampled)), float(broken), seen, detail, 0.0)
+    found = f"{twins:,} of {len(sampled):,} points that were looked at share their vector with another text."
+    verdict = exact(twins <= _TWINS * len(sampled))
+    return Finding(verdict, float(broken), seen, detail, 0.0, found=found, facts={"twins": twins})

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.checks.finding import Finding, Verdict, cannot_tell, held
+from core.checks.finding import Finding, Verdict, cannot_tell, ends, held
 from core.evidence.context import GateContext
 from core.evidence.filters import most_asked
 from core.evidence.limited import no_exact
@@ -29,7 +29,9 @@ def self_retrieval(gate: GateContext, bound: float | None) -> Finding:
     found = intervals.share(len(rows) - len(lost), len(rows))
     detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
     bound, why = _no_stricter_than_live(gate, "self_retrieval", "live_self", bound)
-    return Finding(_verdict(found, bound), found.value, len(rows), f"{detail}{why}", bound)
+    said = f"{len(lost):,} of {len(rows):,} stored vectors do not find themselves."
+    facts = {"interval": ends(found), "lost": lost}
+    return Finding(_verdict(found, bound), found.value, len(rows), f"{detail}{why}", bound, found=said, facts=facts)
 
 
 def ann_recall(gate: GateContext, bound: float | None) -> Finding:
@@ -39,7 +41,8 @@ def ann_recall(gate: GateContext, bound: float | None) -> Finding:
     found = _mean_recall(gate, rows)
     low = sum(row["recall"] < 0.8 for row in rows)
     bound, why = _no_stricter_than_live(gate, "ann_recall@10", "live_recall", bound)
-    return held(found, bound, len(rows), f"{_searched(gate)}; {low} queries below 0.8{why}")
+    said = f"Of the ten best answers the index finds {10 * found.value:.1f}."
+    return held(found, bound, len(rows), f"{_searched(gate)}; {low} queries below 0.8{why}", said=said)
 
 
 def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
@@ -48,7 +51,8 @@ def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("no filter to ask with: name payload fields in validation.slices")
     whole = most_asked(gate) >= _points(gate, len(found) + 1)
     mean = intervals.whole(found) if whole else intervals.mean(found)
-    return held(mean, bound, len(found), "within the five most frequent values of each slice")
+    said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."
+    return held(mean, bound, len(found), "within the five most frequent values of each slice", said=said)
 
 
 def _mean_recall(gate: GateContext, rows: list[dict[str, Any]]) -> intervals.Interval:

@@ -26,7 +26,10 @@ class Step(TypedDict):
 
 
 class Check(TypedDict):
-    """A row of the gate. ``level``: hard, soft, or shown without a bound."""
+    """A row of the gate. ``level``: hard, soft, or shown without a bound. ``found`` is what was found as a sentence,
+    ``means`` and ``act`` what that means for searches and what to do, both empty where it passed; ``detail`` has the
+    figures in words, ``facts`` as numbers and names in full: intervals, kinds of fault, lost and regressed queries.
+    Reports of older releases have none of these but ``detail``."""
 
     name: str
     value: float | None
@@ -35,6 +38,10 @@ class Check(TypedDict):
     verdict: VerdictWord
     level: NotRequired[str]
     detail: str
+    found: NotRequired[str]
+    means: NotRequired[str]
+    act: NotRequired[str]
+    facts: NotRequired[dict[str, Any]]
 
 
 @with_config(extra="allow")

@@ -504,7 +504,7 @@ def test_fewer_judged_queries_than_decide_are_shown_said_first_and_hold_nothing_
         assert finding.only_shown, name
         rows = [one for one in plan(context) if one.name in {name, "ready"}]
         assert verdict(sorted(rows, key=lambda one: one.name == name), [Finding("pass", 0, 1, ""), finding]) == "pass"
-    memory |= dict.fromkeys(("vectors", "titles", "origin"), {"complete": True})
+    memory |= {name: {"complete": True} for name in ("vectors", "titles", "origin")}
     made = report(context)
     assert next(row for row in made["checks"] if row["name"] == "judged_quality")["level"] == "shown"
     assert any(said.startswith("49 judged queries are fewer than the 50 that decide") for said in made["unchecked"])
