@@ -210,10 +210,22 @@ def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
         "level": "shown" if shown else "soft" if planned.check.soft else "hard",
         "detail": detail,
         "found": finding.found or finding.detail,
-        "means": planned.check.means if finding.verdict != "pass" else "",
-        "act": planned.check.act if finding.verdict != "pass" else "",
+        **_advice(planned, finding),
         **({"facts": dict(finding.facts)} if finding.facts else {}),
     }
+
+
+def _advice(planned: Planned, finding: Finding) -> State:
+    """What a row means and what to do about it. One that had nothing to look at says what it would have shown."""
+    if finding.verdict == "pass":
+        return {"means": "", "act": ""}
+    if finding.verdict == "inconclusive" and finding.value is None:
+        return {
+            "means": f"What is not proven does not pass. It would have been seen here: {planned.check.means}",
+            "act": f"Give the check what it lacks and retry; promote after a look of your own; or leave it out "
+            f"(validation.checks.{planned.name}: false).",
+        }
+    return {"means": planned.check.means, "act": planned.check.act}
 
 
 def _only_shown(planned: Planned, finding: Finding) -> bool:

@@ -224,15 +224,15 @@ def _said(gate: GateContext, rows: list[Row]) -> str:
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
     said += f" {new:,} more ask for records that are new; they stand apart." if new else ""
     left_out = relevant.left_out(gate)
-    parts = [f"{len(left_out[kind]):,} {words}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
-    return said + (f" Relevant records left out: {'; '.join(parts)}." if parts else "")
+    parts = [f"{words}: {len(left_out[kind]):,}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
+    return said + (f" Left out were relevant records, by why: {'; '.join(parts)}." if parts else "")
 
 
 _LEFT_OUT = {
-    "left": "have left the source",
-    "gone": "are on live alone, and no source says whether they left",
-    "unbuilt": "are in the source and in neither collection",
-    "unknown": "are no record's id",
+    "left": "they left the source",
+    "gone": "on live alone, and no source says whether they left",
+    "unbuilt": "in the source and in neither collection",
+    "unknown": "no record has their id",
 }
 
 

@@ -55,7 +55,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "zero_result": (
         "People would see an empty page where they saw answers before.",
-        "Look at the queries that are named: is their vector there, and are the records they found?",
+        "Look at the queries that are named, and whether the records that they found on live are still there.",
     ),
     "min_results": (
         "Some of your queries get fewer answers than you asked for.",

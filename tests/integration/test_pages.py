@@ -157,7 +157,7 @@ def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(w
     blocked = page.text[page.text.index("min_top_score ✖ block") :]
     assert "queries have no answer that scores 0.9" in blocked, "in words"
     assert blocked.index("The best answers are no better") < blocked.index("What to do: Look at the answers")
-    assert blocked.index("What to do:") < blocked.index("0 ≥ 0.9, n 1; at least"), "figures stand behind"
+    assert blocked.index("What to do:") < blocked.index("found 0, wanted ≥ 0.9, n 1; at least"), "figures stand behind"
     assert page.text.index("min_top_score ✖ block") < page.text.index("✔ pass"), "what blocked stands first"
     assert "checks passed" in page.text
     assert "Worst queries" in page.text

@@ -551,7 +551,7 @@ def test_records_that_nobody_knows_to_have_left_are_told_and_many_of_them_cannot
         return found("judged_quality", beside_live(store, memory))
 
     assert (compared(1).verdict, compared(20).verdict) == ("pass", "inconclusive")
-    assert "20 are on live alone, and no source says whether they left" in compared(20).found
+    assert "on live alone, and no source says whether they left: 20" in compared(20).found
 
 
 def test_what_was_left_out_and_what_is_new_stands_in_the_row_in_full(store: LocalStore) -> None:

@@ -72,8 +72,8 @@ def deployment(visit: Visit) -> Shown:
 
 
 def rows_of(gate: Shown) -> dict[str, list[Shown]]:
-    """The gate's checks: those that did not pass, the worst first; those that passed; those that decide nothing. Rows of
-    an older release say less."""
+    """The gate's checks: those that did not pass, the worst first; those that passed; those that decide nothing.
+    Rows of an older release say less."""
     blank = {"level": "hard", "found": "", "means": "", "act": ""}
     rows = [{**blank, **check} for check in gate["checks"]]
     deciding = [row for row in rows if row["level"] != "shown"]
