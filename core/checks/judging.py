@@ -1,5 +1,6 @@
 """Are the answers as good as those of the live collection, by what people have judged?"""
 
+from dataclasses import replace
 from typing import Any
 
 from core.checks.finding import Finding, Verdict, cannot_tell, ends, held
@@ -24,8 +25,10 @@ def without_judgments(gate: GateContext) -> str:
     if not gate.judged:
         return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"
     wanted, usable = gate.spec.validation.samples.judged, _usable(gate)
+    if len(gate.judged) < wanted:
+        return judgments.few(len(gate.judged), wanted)
     if usable < wanted:
-        return judgments.few(usable, wanted)
+        return f"{judgments.few(usable, wanted)}; the others of {len(gate.judged):,} name no record on both sides"
     return ""
 
 
@@ -48,7 +51,7 @@ def judged_quality(gate: GateContext, bound: float | None) -> Finding:
     queries than `samples.judged` are shown and decide nothing."""
     rows = _paired(gate)
     if not rows or not gate.judged:
-        return cannot_tell(_too_few(gate, rows), len(rows))
+        return _nothing_to_compare(gate)
     wanted, usable = gate.spec.validation.samples.judged, _usable(gate)
     if len(rows) < wanted <= usable:
         return cannot_tell(_too_few(gate, rows), len(rows))
@@ -81,7 +84,7 @@ def holes(gate: GateContext, bound: float | None) -> Finding:
     as many results nobody has judged, as with one known item a query, neither is favoured."""
     rows = _paired(gate)
     if not rows:
-        return cannot_tell(_too_few(gate, rows))
+        return _nothing_to_compare(gate)
     value = _more_holes(rows)
     verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
     detail = f"at most; unjudged of the top tens here, {_holes(rows):.0%}, less those on live"
@@ -96,7 +99,7 @@ def regressions(gate: GateContext, bound: float | None) -> Finding:
     decides."""
     rows = _paired(gate)
     if not rows:
-        return cannot_tell(_too_few(gate, rows))
+        return _nothing_to_compare(gate)
     worse = _worst(rows)
     seen = intervals.share(len(worse), len(rows))
     if gate.live and not gate.live.same_model and _bound_said(gate, "regressions") is None:
@@ -149,6 +152,12 @@ def _usable(gate: GateContext) -> int:
 
 def _few(gate: GateContext) -> bool:
     return bool(gate.judged) and _usable(gate) < gate.spec.validation.samples.judged
+
+
+def _nothing_to_compare(gate: GateContext) -> Finding:
+    """Too few to decide were never evidence that is missing now."""
+    few = gate.live is not None and 0 < len(gate.judged) < gate.spec.validation.samples.judged
+    return replace(cannot_tell(_too_few(gate, [])), only_shown=few)
 
 
 def _change(row: Row) -> float:
