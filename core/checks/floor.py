@@ -24,6 +24,9 @@ _MOST_UNDER = 0.8
 #: queries without an answer are the data's fault, not the model's.
 _TOLD_APART = 0.2
 _SURE = 0.05
+#: Where records are all about one thing, a query that has no word in common with any of them has an answer if it comes
+#: nearer to it than this part of what the records come to each other.
+_STRANGE = 0.5
 
 
 def results_wanted(gate: GateContext) -> float:
@@ -74,6 +77,9 @@ def min_top_score(gate: GateContext, bound: float | None) -> Finding:
     if bound is not None:
         return _top_score(gate, bound, "")
     rows, found = _rows(gate), gate.part("calibrated")
+    strange = {*found.get("strange", ())}
+    if rows and all(row["name"] in strange and _best(row) < _STRANGE * float(found["alike"]) for row in rows):
+        return _strangers(rows, float(found["alike"]))
     if "floor" not in found:
         return _not_calibrated(gate)
     if not rows:
@@ -87,8 +93,7 @@ def score_floor(gate: GateContext, bound: float | None) -> Finding:
     default, holds queries to it."""
     found = gate.part("calibrated")
     if "floor" not in found:
-        seen = cannot_tell(_UNCALIBRATED)
-        return replace(seen, found="There was nothing to tell chance from an answer by.")
+        return _not_calibrated(gate) if bound is None else _top_score(gate, bound, "")
     said = f"; of {found['n']:,} pairs of {found['of']}, half are below {found['q50']:.3f}"
     said += f", 99 % below {found['q99']:.3f}; the floor is {found['floor']:.3f}"
     return _top_score(gate, bound, said)
@@ -103,6 +108,17 @@ def _not_calibrated(gate: GateContext) -> Finding:
     detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
     found = "How good answers are could not be told from chance: the records are too few or too much alike."
     return Finding("pass", None, len(_rows(gate)), detail, found=found, only_shown=True)
+
+
+def _strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
+    """However few queries there are: what is all about one thing has nothing to do with any of them."""
+    detail = f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records reach, at most"
+    found = (
+        f"None of the {len(rows):,} queries has anything to do with the records: no word in common with them, and not "
+    )
+    found += "half as near to any of them as they are to each other."
+    facts = {"alike": alike, "under": [{"query": row["name"], "score": row.get("top")} for row in rows]}
+    return Finding("block", 1.0, len(rows), detail, _MOST_UNDER, found=found, facts=facts)
 
 
 def _under_the_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:

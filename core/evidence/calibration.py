@@ -18,9 +18,11 @@ import numpy as np
 from core.evidence.asking import search
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, probes, with_vectors
+from core.evidence.titles import queries
 from core.index_file import template_fields
 from core.kinds import by_name
 from core.measures.shifts import chance_floor
+from core.plan import State
 from core.ports import FloatArray, Point, PointId
 
 #: Documents that are drawn; records of which each gives a text like a query; declared and judged queries beside them.
@@ -29,6 +31,8 @@ _DOCUMENTS, _OWN, _QUERIES = 300, 50, 100
 _WORDS = 16
 #: Fewer pairs of a text and an unrelated document say nothing of either.
 _PAIRS = 200
+#: Of a hundred pairs of records one may be less alike than is said of all.
+_FEWEST = 0.01
 #: A word long enough to make two texts related.
 _WORD = re.compile(r"\w{4,}")
 
@@ -36,13 +40,21 @@ _WORD = re.compile(r"\w{4,}")
 def measure(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("calibrated")
     distance = gate.params.get("distance")
-    if memory or gate.kind is None or gate.kind.name != "dense" or distance not in ("Cosine", "Dot"):
+    if (
+        "pairs" in memory
+        or "floor" in memory
+        or gate.kind is None
+        or gate.kind.name != "dense"
+        or distance not in ("Cosine", "Dot")
+    ):
         return None
     points = _documents(gate)
     texts = {point.id: text for point in points if (text := _text(gate, point.payload))}
     own = _own(gate, texts)
     asked = [*_asked(gate), *((text, vector, tenth, {id}) for id, (text, vector, tenth, _) in own.items())]
-    null = _null(gate, asked, points, texts, cosine=distance == "Cosine")
+    cosine = distance == "Cosine"
+    memory.update(_common(gate, points, texts, cosine=cosine))
+    null = _null(gate, asked, points, texts, cosine=cosine)
     if len(null) < _PAIRS:
         memory.update(pairs=len(null))
         return None
@@ -137,6 +149,18 @@ def _null(
             for score, point, said in zip(scores[at], known, words, strict=True)
         ]
     return np.asarray(scores[kept], dtype=np.float32)
+
+
+def _common(gate: GateContext, points: Sequence[Point], texts: Mapping[PointId, str], *, cosine: bool) -> State:
+    """``alike``: the score that nearly every record reaches with nearly every other one, high where all are about one
+    thing. ``strange``: the queries that have no word in common with any record of the sample."""
+    if len(points) < 2 or len(texts) < len(points):
+        return {}
+    vectors = [_vector(gate, point) for point in points]
+    others = _scores(vectors, vectors, cosine)[~np.eye(len(points), dtype=bool)]
+    known = set().union(*map(_words, texts.values()))
+    strange = [query for query in queries(gate) if known.isdisjoint(_words(query))]
+    return {"alike": float(np.quantile(others, _FEWEST)), "strange": strange}
 
 
 def _scores(texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool) -> FloatArray:

@@ -112,6 +112,22 @@ def test_texts_that_are_all_alike_are_no_proof_of_anything(corpus: list[dict[str
     assert (row["verdict"], row["level"], row["value"]) == ("pass", "shown", None)
 
 
+@pytest.mark.parametrize(
+    ("queries", "expected"),
+    [
+        (["zebra crossing"], "block"),
+        (["zebra crossing", "asyncio"], "pass"),  # not every query is without an answer
+        (["number"], "pass"),  # one word of many scores low, and is an answer all the same
+    ],
+)
+def test_queries_that_have_nothing_to_do_with_records_of_one_kind_are_blocked_however_few(
+    corpus: list[dict[str, Any]], queries: list[str], expected: str
+) -> None:
+    same = [{"id": n, "title": "about asyncio", "text": f"python and asyncio, number {n}"} for n in range(60)]
+    row = judged(same, Model(64), queries=queries)["min_top_score"]
+    assert row["verdict"] == expected, row
+
+
 def test_a_handful_of_records_is_too_few_to_tell_chance_by(corpus: list[dict[str, Any]]) -> None:
     row = judged(corpus[:6], Model(384), queries=["read a csv file"])["min_top_score"]
     assert (row["verdict"], row["level"]) == ("pass", "shown")
