@@ -13,6 +13,8 @@ from core.models import EventRow
 from core.redaction import redact
 
 SYSTEM = "system"
+#: What whoever begins a deployment is told of it at once.
+WARNING = "warning"
 _through: ContextVar[str] = ContextVar("through", default="python")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from core.checks import CHECKS
 from core.checks.finding import Check, Finding, Verdict, cannot_tell
 from core.errors import Limited, Refused
-from core.evidence import COLLECTORS, attribution, limited
+from core.evidence import COLLECTORS, attribution, limited, relevant
 from core.evidence.context import GateContext, Over
 from core.index_file import CheckSpec
 from core.plan import State
@@ -54,7 +54,7 @@ def report(gate: GateContext) -> State:
     are those of the warnings that say what was not looked at."""
     planned = plan(gate)
     findings = [_finding(gate, one) for one in planned]
-    unchecked = _unchecked(gate, planned)
+    unchecked = _unchecked(gate, planned, findings)
     return {
         "verdict": verdict(planned, findings),
         "collection": gate.green,
@@ -82,17 +82,26 @@ def verdict(planned: Sequence[Planned], findings: Sequence[Finding]) -> Verdict:
 
 
 def reasons(report: Mapping[str, Any]) -> str:
-    """The rows that did not pass, as a sentence each, and what made them so."""
-    said = "; ".join(
-        f"{row['name']} {_number(row['value'])} against {_number(row['bound'])} ({row['detail']}, n={row['n']})"
-        for row in report["checks"]
-        if row["verdict"] != "pass" and row["level"] != "shown"
-    )
+    """The rows that did not pass, as a sentence each with its figures behind; what the worst means and what to do about
+    it; and what made them so."""
+    rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
+    rows.sort(key=lambda row: row["verdict"] != "block")
+    said = "; ".join(map(_reason, rows))
+    advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act")))) if rows else ""
     found = report.get("attribution") or {}
-    if not found.get("cause"):
-        return said
-    lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
-    return f"{said}; lost by {lost} ({found['measure']}): most by the {found['cause']}"
+    if found.get("cause"):
+        lost = ", ".join(f"{name} {value:+.3f}" for name, value in found["lost"].items())
+        said += f"; lost by {lost} ({found['measure']}): most by the {found['cause']}"
+    return f"{said}. {advice}" if advice else said
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Reports of an older release have figures alone."""
+    found, detail = str(row.get("found") or "").removesuffix("."), str(row["detail"])
+    figures = f"{row['name']} {_number(row['value'])} against {_number(row['bound'])}"
+    if not found or found == detail:
+        return f"{figures} ({detail}, n={row['n']})"
+    return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 
 
 def progress(gate: GateContext) -> State:
@@ -191,7 +200,7 @@ def _missing(gate: GateContext, planned: Planned) -> str:
 
 def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
     shown = _only_shown(planned, finding)
-    detail = f"shown, no bound in the index file; {finding.detail}" if shown else finding.detail
+    detail = f"shown, no bound in the index file; {finding.detail}" if planned.shown and shown else finding.detail
     if planned.accepted and finding.verdict == "inconclusive":
         detail += "; accepted by the index file"
     return {
@@ -203,25 +212,37 @@ def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
         "level": "shown" if shown else "soft" if planned.check.soft else "hard",
         "detail": detail,
         "found": finding.found or finding.detail,
-        "means": planned.check.means if finding.verdict != "pass" else "",
-        "act": planned.check.act if finding.verdict != "pass" else "",
+        **_advice(planned, finding),
         **({"facts": dict(finding.facts)} if finding.facts else {}),
     }
 
 
+def _advice(planned: Planned, finding: Finding) -> State:
+    """What a row means and what to do about it. One that had nothing to look at says what it would have shown."""
+    if finding.verdict == "pass":
+        return {"means": "", "act": ""}
+    if finding.verdict == "inconclusive" and finding.value is None:
+        return {
+            "means": f"What is not proven does not pass. It would have been seen here: {planned.check.means}",
+            "act": f"Give the check what it lacks and retry; promote after a look of your own; or leave it out "
+            f"(validation.checks.{planned.name}: false).",
+        }
+    return {"means": planned.check.means, "act": planned.check.act}
+
+
 def _only_shown(planned: Planned, finding: Finding) -> bool:
-    return planned.shown and not finding.decides
+    return finding.only_shown or (planned.shown and not finding.decides)
 
 
-def _unchecked(gate: GateContext, planned: Sequence[Planned]) -> list[str]:
-    """What nobody looked at, by those checks that say so where they are not planned."""
-    there = {one.name for one in planned}
+def _unchecked(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
+    """What nobody looked at, by those checks that say so where they are not planned, or cannot decide anything."""
+    there = {one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown}
     said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
     return list(dict.fromkeys(filter(None, said)))
 
 
 def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
-    warnings = list(limited.words(gate))
+    warnings = [*limited.words(gate), *relevant.words(gate)]
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
         for one, finding in zip(planned, findings, strict=True)

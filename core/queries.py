@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, selectinload
 from core import deletion_notices
 from core.defaults import ROWS
 from core.errors import Unknown
+from core.events import WARNING
 from core.lifecycle import OPEN_DELETIONS
 from core.lookup import find
 from core.models import Deletion, Deployment, EventRow, StepRow
@@ -74,13 +75,16 @@ def started(services: Services, deployment_id: str) -> shown.Started:
     """What a task that starts a deployment answers (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
-    return {
+        said = select(EventRow.detail).where(EventRow.deployment_id == row.id, EventRow.event == WARNING)
+        warnings = list(session.scalars(said.order_by(EventRow.id)))
+    answer: shown.Started = {
         "deployment_id": row.id,
         "status": str(row.status),
         "alias": row.alias,
         "old_collection": row.blue,
         "new_collection": row.green,
     }
+    return {**answer, "warnings": warnings} if warnings else answer
 
 
 def deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:

@@ -24,6 +24,8 @@ from core.checks import (
 )
 from core.checks import slices as parts
 from core.checks.finding import SCORE, SHARE, Check, Reach, always, never
+from core.checks.words import with_words
+from core.evidence import titles
 from core.evidence.context import GateContext
 
 
@@ -33,7 +35,7 @@ def _live(gate: GateContext) -> bool:
 
 def _same_model(gate: GateContext) -> bool:
     """One that has another model can be compared by texts only."""
-    return gate.live is not None and (gate.live.same_model or bool(gate.spec.validation.queries or gate.judged))
+    return gate.live is not None and (gate.live.same_model or bool(titles.wanted(gate) or gate.judged))
 
 
 def _comparable(gate: GateContext) -> bool:
@@ -80,7 +82,7 @@ def _searchable(gate: GateContext) -> bool:
 
 
 def _queries(gate: GateContext) -> bool:
-    return bool(gate.spec.validation.queries)
+    return titles.wanted(gate)
 
 
 def _judged(gate: GateContext) -> bool:
@@ -103,18 +105,21 @@ def _sliced(gate: GateContext) -> bool:
 def _fused(gate: GateContext) -> bool:
     """Several vectors, asked of both sides alike."""
     theirs = gate.live.search if gate.live else None
-    asked = bool(gate.spec.validation.queries or gate.judged)
+    asked = bool(titles.wanted(gate) or gate.judged)
     return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
 
 
 _FUSION = "people who search by text see other results than today, or the same in another order"
 _LOOK = "look at the worst queries below; where texts, models and vectors are the same, results should be too"
-_ASKED = ("vectors", "asked")
+_ASKED = ("vectors", "titles", "asked")
+#: What has left the source is nobody's loss.
+_JUDGED = ("vectors", "titles", "origin", "asked")
+_TIMED = ("vectors", "titles", "timed")
 #: Of results and of a ratio there may be any number.
 _COUNT: Reach = (1, float("inf"))
 _RATIO: Reach = (0, float("inf"))
 
-CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Check] = {
     "ready": Check(ready.ready, ("ready",)),
     "count": Check(counts.count, ("origin",), _countable, known=_counted, absent=counts.not_counted),
     "vector_presence": Check(presence.vector_presence, when=_presence),
@@ -152,7 +157,7 @@ CHECKS: dict[str, Check] = {
     ),
     "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, searching.RECALL, reach=SHARE, quality=True),
     "filtered_recall@10": Check(
-        searching.filtered_recall, ("vectors", "filtered"), never, 0.90, reach=SHARE, soft=True
+        searching.filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
     ),
     "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True),
     "min_results": Check(
@@ -162,7 +167,7 @@ CHECKS: dict[str, Check] = {
     "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
     "judged_quality": Check(
         judging.judged_quality,
-        _ASKED,
+        _JUDGED,
         _judged_live,
         -0.01,
         reach=SCORE,
@@ -171,12 +176,12 @@ CHECKS: dict[str, Check] = {
         asks_live=True,
         absent=judging.without_judgments,
     ),
-    "ndcg@10": Check(judging.ndcg, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "mrr@10": Check(judging.mrr, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
-    "recall@100": Check(judging.recall, _ASKED, _judged, shown=True, reach=SHARE, quality=True),
+    "ndcg@10": Check(judging.ndcg, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "mrr@10": Check(judging.mrr, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "recall@100": Check(judging.recall, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
     "holes@10": Check(
         judging.holes,
-        _ASKED,
+        _JUDGED,
         _judged_live,
         judging.HOLES,
         reach=SHARE,
@@ -186,7 +191,7 @@ CHECKS: dict[str, Check] = {
     ),
     "regressions": Check(
         judging.regressions,
-        _ASKED,
+        _JUDGED,
         _judged_live,
         0.05,
         soft=True,
@@ -215,11 +220,12 @@ CHECKS: dict[str, Check] = {
         comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always, asks_live=True
     ),
     "latency_p50": Check(
-        comparing.latency_p50, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.latency_p50, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "latency_p95": Check(
-        comparing.latency_p95, ("vectors", "timed"), _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.latency_p95, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
-    "query_path": Check(path.query_path, (), never),
+    "query_path": Check(path.query_path, ("vectors", "titles"), never),
 }
+CHECKS: dict[str, Check] = with_words(_CHECKS)

@@ -14,7 +14,10 @@ def capacity(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("the server does not tell its memory or disk")
     detail = ", ".join(f"{what} {share:.0%} of {_gib(pairs[what][1])}" for what, share in shares.items())
     worst = max(shares.values())
-    return Finding(exact(bound is None or worst <= bound), worst, len(shares), f"at most; {detail}")
+    fuller = max(shares, key=lambda what: shares[what])
+    said = f"With both collections in place, {worst:.0%} of the server's {fuller} is taken."
+    verdict = exact(bound is None or worst <= bound)
+    return Finding(verdict, worst, len(shares), f"at most; {detail}", found=said, facts={"shares": shares})
 
 
 def _gib(size: int | None) -> str:

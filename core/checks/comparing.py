@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.checks.by_vector import falls_short, judge_each, reaches, rows_by_vector
-from core.checks.finding import Finding, cannot_tell, held
+from core.checks.finding import Finding, Verdict, cannot_tell, held
 from core.evidence.context import GateContext
 from core.evidence.probes import vector_of
 from core.measures import intervals
@@ -32,7 +32,9 @@ def fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
 def _overlap(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
     found = intervals.mean([row["live"]["rbo"] for row in rows])
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
-    return held(found, bound, len(rows), f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_models(gate)}")
+    said = f"Of ten answers, {10 * common:.1f} are the same as on live; {_models(gate)}."
+    detail = f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_models(gate)}"
+    return held(found, bound, len(rows), detail, said=said)
 
 
 def score_shift(gate: GateContext, bound: float | None) -> Finding:
@@ -48,7 +50,9 @@ def _score_shift(gate: GateContext, rows: list[dict[str, Any]], bound: float | N
         return cannot_tell("some scores are no numbers", len(rows))
     worst = max(found.values())
     detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_models(gate)}"
-    return Finding("pass" if bound is None or worst <= bound else "block", worst, len(rows), detail)
+    said = f"For up to {worst:.0%} of the queries the answers score otherwise than on live; {_models(gate)}."
+    verdict: Verdict = "pass" if bound is None or worst <= bound else "block"
+    return Finding(verdict, worst, len(rows), detail, found=said, facts=found)
 
 
 def latency_p50(gate: GateContext, bound: float | None) -> Finding:
@@ -65,7 +69,9 @@ def _latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
     if not green:
         return cannot_tell(_why(gate))
     found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)
-    return held(found, bound, len(green), "ratio to live, asked in alternation", at_least=False)
+    which = "The middle search" if percent == 50 else "One search of twenty"
+    said = f"{which} takes {found.value:.2f} times as long as on live{'' if percent == 50 else ', or longer'}."
+    return held(found, bound, len(green), "ratio to live, asked in alternation", at_least=False, said=said)
 
 
 def _rows(gate: GateContext) -> dict[str, list[dict[str, Any]]]:

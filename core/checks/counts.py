@@ -18,11 +18,11 @@ def count(gate: GateContext, bound: float | None) -> Finding:
         return _with_bad_records(gate, found, int(expected))
     unread = _unread(gate, found)
     if unread:
-        return Finding(
-            "block", float(found), found, f"{unread:,} records of the source were never read", float(expected)
-        )
+        detail = f"{unread:,} records of the source were never read"
+        return Finding("block", float(found), found, detail, float(expected), found=f"{detail}.")
     detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
-    return Finding(exact(found == expected), float(found), found, detail, float(expected))
+    said = f"The new collection has {found:,} points, where {expected:,} records make one each."
+    return Finding(exact(found == expected), float(found), found, detail, float(expected), found=said)
 
 
 def not_counted(gate: GateContext) -> str:
@@ -48,9 +48,11 @@ def _unread(gate: GateContext, found: int) -> int:
 def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
     missing = rows - found
     if not 0 <= missing <= gate.spec.max_bad_records:
-        return Finding("block", float(found), found, f"{rows:,} records in the source, {found:,} points")
+        detail = f"{rows:,} records in the source, {found:,} points"
+        said = f"The new collection has {found:,} points, the source {rows:,} records: more differ than may be bad."
+        return Finding("block", float(found), found, detail, found=said)
     detail = f"{missing:,} of {rows:,} records have no point, as many as may be bad (max_bad_records)"
-    return Finding("pass", float(found), found, detail)
+    return Finding("pass", float(found), found, detail, found=f"{detail}.")
 
 
 def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
@@ -61,11 +63,13 @@ def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     ours, theirs = gate.store.count(gate.green), about(gate.store, live) if bound is None else gate.store.count(live)
     missing = (theirs - ours) / theirs if theirs else 0.0
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
+    said = f"The new collection has {ours:,} points, live has {theirs:,}."
     if bound is not None:
-        return Finding(exact(missing <= bound), missing, theirs, detail)
+        return Finding(exact(missing <= bound), missing, theirs, detail, found=said)
     if 2 * ours < theirs:
-        return Finding("inconclusive", missing, theirs, f"less than half of live: {detail}", decides=theirs > 0)
+        detail = f"less than half of live: {detail}"
+        return Finding("inconclusive", missing, theirs, detail, found=said, decides=theirs > 0)
     if not gate.counted and missing > _FEWER:
         why = f"more than {_FEWER:.0%} fewer than live, and nothing else says how many there should be: {detail}"
-        return Finding("inconclusive", missing, theirs, why, decides=True)
-    return Finding("pass", missing, theirs, detail)
+        return Finding("inconclusive", missing, theirs, why, found=said, decides=True)
+    return Finding("pass", missing, theirs, detail, found=said)

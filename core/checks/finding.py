@@ -1,5 +1,6 @@
 """What a check is and what it answers."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,7 +19,8 @@ class Finding:
     worst case. ``found`` says the same as a sentence for people who know no statistics; where it is
     empty they read ``detail``. ``facts`` go into the JSON report as they are: intervals, faults by
     kind, names in full. ``bound`` is given where the rule itself has one. ``decides`` makes a row that
-    is only shown hold the deployment up all the same."""
+    is only shown hold the deployment up all the same; ``only_shown`` keeps one with a bound from
+    deciding, where by its nature no evidence for it can ever be enough."""
 
     verdict: Verdict
     value: float | None
@@ -28,6 +30,7 @@ class Finding:
     found: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     decides: bool = False
+    only_shown: bool = False
 
 
 #: What was found, held against a bound; None where there is none and the number is only shown.
@@ -100,15 +103,25 @@ def exact(met: bool) -> Verdict:
 
 
 def cannot_tell(why: str, n: int = 0) -> Finding:
-    return Finding("inconclusive", None, n, why)
+    return Finding("inconclusive", None, n, why, found=f"This could not be told: {why}.")
 
 
-def held(found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True) -> Finding:
-    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block."""
+def held(
+    found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True, said: str = ""
+) -> Finding:
+    """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block. ``said`` is
+    what was found as a sentence."""
+    facts = {"interval": ends(found)}
     if bound is None:
-        return Finding("pass", found.value, n, f"{_range(found)}; {detail}")
+        return Finding("pass", found.value, n, f"{_range(found)}; {detail}", found=said, facts=facts)
     rule = f"{'low >=' if at_least else 'high <='} bound"
-    return Finding(side(found, bound, at_least=at_least), found.value, n, f"{_range(found)}, {rule}; {detail}")
+    verdict = side(found, bound, at_least=at_least)
+    return Finding(verdict, found.value, n, f"{_range(found)}, {rule}; {detail}", found=said, facts=facts)
+
+
+def ends(found: Interval) -> list[float | None]:
+    """Low and high as JSON; None where nothing is known on that side."""
+    return [end if math.isfinite(end) else None for end in (found.low, found.high)]
 
 
 def _range(found: Interval) -> str:

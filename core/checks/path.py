@@ -3,16 +3,19 @@
 from core.checks.finding import Finding, cannot_tell, exact
 from core.evidence.context import GateContext
 from core.evidence.probes import SHALLOW
+from core.evidence.titles import queries as asked
 from core.quoting import quoted
 from core.stamps import read_stamp
 
 
 def query_path(gate: GateContext, bound: float | None) -> Finding:
     """Model and vector by the collection's own stamp, as a routed search finds them."""
-    queries = [*gate.spec.validation.queries, *(one.query for one in gate.judged)]
+    queries = [*asked(gate), *(one.query for one in gate.judged)]
     stamp = read_stamp(gate.store, gate.green)
     if not queries or gate.embedder is None or stamp is None:
         return cannot_tell("a query, a model and a stamped collection are needed")
     most, vector = gate.limits.page(SHALLOW), gate.embedder.query(queries[0])
     hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
-    return Finding(exact(bool(hits)), float(len(hits)), 1, f"results of {gate.green} for {quoted(queries[0])}")
+    found = f"A search for {quoted(queries[0])}, made as applications make it, found {len(hits):,} records."
+    detail = f"results of {gate.green} for {quoted(queries[0])}"
+    return Finding(exact(bool(hits)), float(len(hits)), 1, detail, found=found)

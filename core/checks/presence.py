@@ -32,10 +32,11 @@ def vector_presence(gate: GateContext, bound: float | None) -> Finding:
     n = gate.store.count(gate.green)
     if faults:
         detail = f"vectors are missing: {'; '.join(faults)}"
-        return Finding("block", float(len(faults)), n, detail, 0.0)
+        found = f"Vectors are missing: {'; '.join(faults)}."
+        return Finding("block", float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
     dropped = [f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)]
     detail = "; ".join([*map(str, counted), *dropped]) or "no vectors, as in the live collection"
-    return Finding("pass", 0.0, n, detail, 0.0)
+    return Finding("pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be.")
 
 
 def _names(gate: GateContext) -> list[str]:

@@ -11,7 +11,10 @@ def ready(gate: GateContext, bound: float | None) -> Finding:
     looks = int(memory.get("looks", 0))
     wanted = 1 if gate.store.server().embedded else LOOKS
     if memory.get("broken") or memory.get("still", 0) >= PATIENCE:
-        return Finding("block", float(looks), looks, f"nothing gets on: {memory['reason']}", float(wanted))
+        detail = f"nothing gets on: {memory['reason']}"
+        found = f"The server does not finish the index: {memory['reason']}."
+        return Finding("block", float(looks), looks, detail, float(wanted), found=found)
     if looks < wanted:
         return cannot_tell(f"not finished: {memory.get('reason', 'not looked')}", looks)
-    return Finding(exact(met=True), float(looks), looks, f"ready in {looks} looks in a row", float(wanted))
+    detail = f"ready in {looks} looks in a row"
+    return Finding(exact(met=True), float(looks), looks, detail, float(wanted), found="The index is finished.")

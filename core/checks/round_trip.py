@@ -21,12 +21,17 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("no record of the source could be compared")
     if not wrong:
         detail = "records found as the source has them, embedded again to the same vectors"
-        return Finding("pass", 0.0, checked, detail, 0.0)
+        found = f"All {checked:,} records that were looked up are stored as the source has them."
+        return Finding("pass", 0.0, checked, detail, 0.0, found=found)
     said = ", ".join(f"{number} {fault}" for fault, number in faults.items())
     detail = f"{said}; such as {', '.join(memory['examples'])}"
+    found = f"{wrong:,} of {checked:,} records that were looked up are not stored as the source has them: {detail}."
+    facts = {"faults": dict(faults), "examples": list(memory["examples"])}
     if not memory.get("changed"):
-        return Finding("block", float(wrong), checked, detail, 0.0)
+        return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
     if wrong > 1 and intervals.share(wrong, checked).low > excused:
         detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
-        return Finding("block", float(wrong), checked, detail, 0.0)
-    return Finding("inconclusive", float(wrong), checked, f"the source has changed since it was read: {detail}", 0.0)
+        return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
+    found = f"The source was changed while it was read. {found}"
+    detail = f"the source has changed since it was read: {detail}"
+    return Finding("inconclusive", float(wrong), checked, detail, 0.0, found=found, facts=facts)

@@ -21,7 +21,9 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     seen, facts = int(memory.get("seen", 0)), {"by_vector": _facts(memory, names)}
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
-        return Finding("block", float(broken), seen, detail, 0.0, facts=facts)
+        kinds = {kind: int(memory[kind]) for kind in ("not finite", "zero") if memory.get(kind)}
+        found = f"{broken:,} of {seen:,} points have a vector that cannot be searched: {', '.join(memory['examples'])}."
+        return Finding("block", float(broken), seen, detail, 0.0, found=found, facts={**facts, "faults": kinds})
     if not seen or memory.get("having", True) == {}:
         return cannot_tell("the collection holds no vector to look at")
     twins = "; ".join(
@@ -32,7 +34,8 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     detail += "".join(f"; {number:,} of {name} are empty" for name, number in memory.get("empty", {}).items())
     detail += "".join(f"; {number:,} rows of {name or 'it'}" for name, number in memory.get("rows", {}).items())
     met = all(_twins(rows) <= _allowed(len(rows)) for rows in names.values())
-    return Finding(exact(met), float(broken), seen, detail, 0.0, facts=facts)
+    found = f"All {seen:,} points have vectors that can be searched; {twins}."
+    return Finding(exact(met), float(broken), seen, detail, 0.0, found=found, facts=facts)
 
 
 def _allowed(sampled: int) -> float:

@@ -26,7 +26,10 @@ def vector_schema(gate: GateContext, bound: float | None) -> Finding:
     waits = later and not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
     told = "; its strict mode is switched on before it serves" if waits else ""
     detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
-    return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
+    found = f"The collection is not built as declared: {detail}." if faults else "The collection is built as declared."
+    return Finding(
+        exact(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+    )
 
 
 def payload_schema(gate: GateContext, bound: float | None) -> Finding:
@@ -44,7 +47,8 @@ def payload_schema(gate: GateContext, bound: float | None) -> Finding:
     ]
     n = len(set(wanted) | set(declared))
     detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
-    return Finding(exact(not faults), float(len(faults)), n, detail, 0.0)
+    found = f"Filters lack an index: {detail}." if faults else "Every field that is filtered by has its index."
+    return Finding(exact(not faults), float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
 
 
 def _as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.checks.by_vector import falls_short, judge_each, rows_by_vector
-from core.checks.finding import Finding, Verdict, cannot_tell, held
+from core.checks.finding import Finding, Verdict, cannot_tell, ends, held
 from core.evidence.context import GateContext
 from core.evidence.filters import most_asked
 from core.evidence.limited import no_exact
@@ -46,7 +46,10 @@ def _self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bo
     lost = [row["name"] for row in rows if not row["self"]]
     found = intervals.share(len(rows) - len(lost), len(rows))
     detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
-    seen = Finding(_verdict(found, bound), found.value, len(rows), detail, bound)
+    said = f"{len(lost):,} of {len(rows):,} stored vectors do not find themselves."
+    facts = {"interval": ends(found), "lost": lost}
+    verdict = _verdict(found, bound)
+    seen = Finding(verdict, found.value, len(rows), detail, bound, found=said, facts=facts)
     return _no_stricter_than_live(gate, name, "self", seen)
 
 
@@ -56,7 +59,8 @@ def ann_recall(gate: GateContext, bound: float | None) -> Finding:
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
         found, low = _mean_recall(gate, name, some), sum(row["recall"] < 0.8 for row in some)
-        seen = held(found, bound, len(some), f"{_searched(gate, name)}; {low} queries below 0.8")
+        said = f"Of the ten best answers the index finds {10 * found.value:.1f}."
+        seen = held(found, bound, len(some), f"{_searched(gate, name)}; {low} queries below 0.8", said=said)
         return _no_stricter_than_live(gate, name, "recall", replace(seen, bound=bound))
 
     return judge_each(
@@ -70,7 +74,8 @@ def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("no filter to ask with: name payload fields in validation.slices")
     whole = most_asked(gate) >= _points(gate, len(found) + 1)
     mean = intervals.whole(found) if whole else intervals.mean(found)
-    return held(mean, bound, len(found), "within the five most frequent values of each slice")
+    said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."
+    return held(mean, bound, len(found), "within the five most frequent values of each slice", said=said)
 
 
 def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> intervals.Interval:

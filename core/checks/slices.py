@@ -1,6 +1,6 @@
 """Has a tenant, a language, any value that many points have, lost its points?"""
 
-from core.checks.finding import Finding, cannot_tell
+from core.checks.finding import Finding, Verdict, cannot_tell
 from core.errors import Refused
 from core.evidence.context import GateContext
 
@@ -17,7 +17,10 @@ def slices(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("live has no point with a value in these fields")
     worst = max(lost, key=lambda name: lost[name])
     detail = f"at most; {worst} has lost {lost[worst]:.0%} of its points"
-    return Finding("pass" if bound is None or lost[worst] <= bound else "block", lost[worst], len(lost), detail)
+    found = f"{worst} has lost {lost[worst]:.0%} of its points, more than any other value."
+    found = found if lost[worst] > 0 else "No frequent value has lost any of its points."
+    verdict: Verdict = "pass" if bound is None or lost[worst] <= bound else "block"
+    return Finding(verdict, lost[worst], len(lost), detail, found=found, facts={"lost": lost})
 
 
 def _lost(gate: GateContext, field: str) -> dict[str, float]:

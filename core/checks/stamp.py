@@ -13,7 +13,10 @@ def model_stamp(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell(f"{gate.green} carries no stamp that says which model made it")
     faults = _faults(gate, stamp)
     detail = "; ".join(faults) or f"made with {stamp.identity or 'vectors that came with the records'}, as declared"
-    return Finding(exact(not faults), float(len(faults)), 1, detail, 0.0)
+    found = (
+        f"The collection was made otherwise than declared: {detail}." if faults else "The model is the declared one."
+    )
+    return Finding(exact(not faults), float(len(faults)), 1, detail, 0.0, found=found, facts={"faults": faults})
 
 
 def _faults(gate: GateContext, stamp: Stamp) -> list[str]:

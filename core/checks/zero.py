@@ -27,10 +27,12 @@ def _judge(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
     cured = sum(bool(_results(row)) and "live" in row and not _results(row["live"]) for row in rows)
     value = (len(fresh) - cured) / len(rows)
     detail = f"at most; empty here only: {', '.join(fresh[:5]) or 'none'}; empty on live only: {cured}"
+    found = f"{len(fresh):,} of {len(rows):,} queries find nothing here and something on live; {cured:,} the reverse."
+    facts = {"empty": fresh, "cured": cured}
     if bound is None or value <= bound:
-        return Finding("pass", value, len(rows), detail)
+        return Finding("pass", value, len(rows), detail, found=found, facts=facts)
     sure = mcnemar_greater(len(fresh), cured) <= 0.05
-    return Finding("block" if sure else "inconclusive", value, len(rows), detail)
+    return Finding("block" if sure else "inconclusive", value, len(rows), detail, found=found, facts=facts)
 
 
 def _results(row: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import aliases, engine, occupancy, versions
+from core import aliases, engine, events, occupancy, versions
 from core.commands.beginning import Along, alone, begin
 from core.commands.specs import (
     check_alias,
@@ -23,6 +23,7 @@ from core.commands.strictness import check_limits
 from core.commands.unknown_models import check_existing_model, check_model
 from core.commands.vector_declarations import check_search, check_vectors
 from core.errors import Busy, Malformed, Refused
+from core.evidence.judged import too_few
 from core.evidence.opening import judged_queries
 from core.index_file import IndexSpec
 from core.kept import stored
@@ -67,7 +68,7 @@ def deploy(
     check_declared(spec, declared)
     plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
     check_validation(services, spec, blue)
-    judged_queries(services, spec)
+    along = _with_warning(services, alias, too_few(spec.validation, judged_queries(services, spec)), actor, along)
     if any(step.name == "shift" for step in plan) and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
@@ -116,6 +117,19 @@ def wish(services: Services, deployment_id: str, event: Event, *, actor: str, re
     found = find(services, deployment_id)
     engine.request(services, found, event, actor, reason)
     return found
+
+
+def _with_warning(services: Services, alias: str, warning: str, actor: str, along: Along) -> Along:
+    """Written down with the deployment, so that whoever begins it is told at once."""
+    if not warning:
+        return along
+
+    def both(session: Session, deployment_id: str) -> None:
+        along(session, deployment_id)
+        now = services.clock.now(session)
+        events.record(session, now, events.WARNING, warning, actor=actor, deployment_id=deployment_id, alias=alias)
+
+    return both
 
 
 def _asked(

@@ -15,6 +15,7 @@ from core.evidence import (
     readiness,
     round_trip,
     timing,
+    titles,
     vectors,
 )
 from core.evidence.context import Collector
@@ -25,6 +26,7 @@ COLLECTORS: dict[str, Collector] = {
     "payloads": payloads.look,
     "origin": origin.read,
     "round_trip": round_trip.compare,
+    "titles": titles.read,
     "asked": asking.ask,
     "calibrated": calibration.measure,
     "filtered": filters.ask,

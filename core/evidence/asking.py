@@ -1,19 +1,30 @@
 """Asking both collections: each probe becomes one row of numbers, and the checks read the rows."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
+from core.evidence import relevant
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from core.evidence.relevant import Sorted
 from core.evidence.vectors import askable
 from core.index_file import template_fields
 from core.kinds import Kind, by_name
-from core.measures.ranking import agreeing, found_of_best, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
+from core.measures.ranking import (
+    agreeing,
+    expected_holes,
+    expected_ndcg,
+    expected_recall,
+    expected_reciprocal_rank,
+    found_of_best,
+    overlap,
+    rbo_ext,
+)
 from core.plan import State
 from core.ports import Fused, Hit, Limits, PointId, QueryVector
 
@@ -105,12 +116,12 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
     deep = _deeper(gate, usable, vectors)
     truths = _truths(gate, usable, vectors)
     live = _live(gate, usable)
+    records = relevant.sort_out(gate, [one.probe.name for one in usable if one.probe.grades is not None])
     made = {
-        one.probe.name: _row(gate, one, hits, more, truth, live.get(one.probe.name))
+        one.probe.name: _row(gate, one, hits, more, truth, live.get(one.probe.name), records.get(one.probe.name))
         for one, hits, more, truth in zip(usable, found, deep, truths, strict=True)
     }
     _add_twins(gate, usable, found, made)
-    _drop_unknown(gate, usable, made)
     return [made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector}) for one in asked]
 
 
@@ -180,6 +191,7 @@ def _row(
     deep: list[Hit] | None,
     truth: list[Hit] | None,
     live: tuple[list[Hit], list[Hit] | None] | None,
+    records: Sorted | None,
 ) -> Row:
     probe = asked.probe
     ours = others(hits, probe)
@@ -189,11 +201,10 @@ def _row(
         row["recall"] = recall_of(gate, probe, ours, truth)
     if probe.point is not None:
         row["self"] = finds_itself(gate, asked, hits)
-    if probe.grades is not None:
-        row["judged"] = _judged(ours, probe.grades, deep)
     if live is not None:
-        theirs, further = live
-        row["live"] = {"found": len(theirs), **_against(gate, ours, others(theirs, probe), probe, further)}
+        row["live"] = {"found": len(live[0]), **_against(gate, ours, others(live[0], probe), probe)}
+    if records is not None:
+        _judge(row, records, (ours, deep), live)
     return row
 
 
@@ -236,41 +247,54 @@ def comparable(gate: GateContext, probe: Probe) -> bool:
     return same_search and all(gate.same(name) for name in gate.text_search.names)
 
 
-def _against(
-    gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe, deep: Sequence[Hit] | None
-) -> Row:
+def _against(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
     one, other = ids_beside(ours, theirs, comparable(gate, probe)), [hit.id for hit in theirs]
-    row = {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
-    return row if probe.grades is None else {**row, "judged": _judged(theirs, probe.grades, deep)}
+    return {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
 
 
-def _judged(hits: Sequence[Hit], grades: Mapping[PointId, float], deep: Sequence[Hit] | None) -> State:
+#: What one side answered: as deep as people look, and deeper, where that was asked for too.
+_Answers = tuple[Sequence[Hit], Sequence[Hit] | None]
+
+
+def _judge(row: Row, records: Sorted, ours: _Answers, live: _Answers | None) -> None:
+    """Adds what the judgments say. Each side is asked for what both have: a relevant record that only one side has does
+    not stand in the way of the others."""
+    if records.records:
+        row["records"] = dict(records.records)
+    here = _without(ours, records.new)
+    if records.relevant:
+        row["judged"] = _measures(here, records.counted)
+        row["counted"] = relevant.as_rows(records.counted)
+        if live is not None:
+            row["live"]["judged"] = _measures(_without(live, records.left), records.counted)
+    elif records.new:
+        row["new"] = _measures(ours, records.new)
+    if records.gone and live is not None:
+        every = {**records.counted, **records.gone}
+        row["if_lost"] = expected_ndcg(_scored(here[0]), every) - expected_ndcg(_scored(live[0]), every)
+
+
+def _without(answers: _Answers, ids: Container[PointId]) -> _Answers:
+    found, deep = answers
+    return (
+        [hit for hit in found if hit.id not in ids],
+        None if deep is None else [hit for hit in deep if hit.id not in ids],
+    )
+
+
+def _measures(answers: _Answers, grades: Mapping[PointId, float]) -> State:
     """By what people see; ``recall@100`` is of a deeper search of its own."""
-    ids = [hit.id for hit in hits]
+    found, deep = _scored(answers[0]), _scored(answers[0] if answers[1] is None else answers[1])
     return {
-        "ndcg@10": ndcg(ids, grades),
-        "mrr@10": reciprocal_rank(ids, grades),
-        "recall@100": recall(ids if deep is None else [hit.id for hit in deep], grades),
-        "holes@10": holes(ids, grades),
+        "ndcg@10": expected_ndcg(found, grades),
+        "mrr@10": expected_reciprocal_rank(found, grades),
+        "recall@100": expected_recall(deep, grades),
+        "holes@10": expected_holes(found, grades),
     }
 
 
-def _drop_unknown(gate: GateContext, asked: Sequence[Asked], made: Mapping[str, Row]) -> None:
-    """Judgments of records that neither collection has rank both of them alike, at 0: they are no evidence."""
-    judged = {one.probe.name: _relevant(one.probe) for one in asked if one.probe.grades is not None}
-    wanted = list({id for ids in judged.values() for id in ids})
-    there: set[PointId] = set()
-    for collection in (gate.green, gate.blue) if wanted else ():
-        there |= {point.id for point in gate.store.fetch(collection, wanted, vectors=False)} if collection else set()
-    for name, ids in judged.items():
-        if there.isdisjoint(ids):
-            for side in (made[name], made[name].get("live", {})):
-                side.pop("judged", None)
-            made[name]["unknown"] = True
-
-
-def _relevant(probe: Probe) -> set[PointId]:
-    return {id for id, grade in (probe.grades or {}).items() if grade > 0}
+def _scored(hits: Sequence[Hit]) -> list[tuple[PointId, float]]:
+    return [(hit.id, hit.score) for hit in hits]
 
 
 def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:

@@ -5,7 +5,8 @@ data and model together; the same among documents that both sides have is the mo
 model, the documents' changed texts (validation-gate, section 7).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
@@ -63,7 +64,7 @@ def summary(gate: GateContext) -> State | None:
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
     lost = {name: round(value, 4) for name, value in lost.items()}
-    measure = "nDCG@10" if gate.judged else "share of the live top ten that is kept"
+    measure = "nDCG@10" if _counted(gate) else "share of the live top ten that is kept"
     worst = max(lost, key=lambda name: lost[name])
     return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
 
@@ -72,16 +73,26 @@ def _chosen(gate: GateContext) -> list[Probe]:
     """Where live's rate is limited, no more than fit into a part of the time budget: each is two
     searches of it.
     """
-    every = probes(gate)
+    every, counted = probes(gate), _counted(gate)
     most = _MOST
     if gate.live_reads is not None:
         most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
-    judged = [probe for probe in every if probe.grades is not None]
+    judged = [replace(probe, grades=counted[probe.name]) for probe in every if _is_judged(probe, counted)]
     main = [probe for probe in every if probe.vector in (None, gate.vector)]
     others = [probe for probe in every if probe.vector not in (None, gate.vector)]
     further = [probe for _, few in groupby(others, lambda probe: probe.vector) for probe in islice(few, _FURTHER)]
     # Only what falls short of live's is asked of live by every name: judged queries are asked as people ask them.
     return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][: 3 * most]
+
+
+def _is_judged(probe: Probe, counted: Container[str]) -> bool:
+    return probe.grades is not None and probe.name in counted
+
+
+def _counted(gate: GateContext) -> dict[str, dict[PointId, float]]:
+    """By query the judgments that a verdict is about."""
+    rows = gate.part("asked").get("rows", [])
+    return {row["name"]: dict(row["counted"]) for row in rows if "counted" in row}
 
 
 def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:

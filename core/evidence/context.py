@@ -25,10 +25,19 @@ _LIVE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A query people have judged: graded points, 0 for one that was looked at and is of no use."""
+    """A query people have judged: graded points, 0 for one that was looked at and is of no use. ``names`` are the
+    records' ids as they were written, ``others`` the points they would be as text instead of a number, or the other
+    way round."""
 
     query: str
     grades: Mapping[PointId, float]
+    names: Mapping[PointId, str] = field(default_factory=dict)
+    others: Mapping[PointId, PointId] = field(default_factory=dict)
+
+    @property
+    def every(self) -> set[PointId]:
+        """Each point that is meant, or may be."""
+        return {*self.grades, *self.others.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +218,10 @@ class GateContext:
     def params(self) -> dict[str, Any]:
         """The settings of the vector that is searched."""
         return self.kinds[self.vector][1] if self.vector in self.kinds else {}
+
+    @cached_property
+    def judged_points(self) -> frozenset[PointId]:
+        return frozenset(id for one in self.judged for id in one.every)
 
     @cached_property
     def limits(self) -> Limits:

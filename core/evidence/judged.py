@@ -4,11 +4,12 @@
 grade 1 for each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import Refused
 from core.evidence.context import Judged
+from core.index_file import ValidationSpec
 from core.naming import point_id
 from core.ports import PointId, Row, Source
 from core.quoting import quoted
@@ -37,25 +38,55 @@ def _judged(row: Row) -> Judged:
     query, relevant = row.fields.get("query"), row.fields.get("relevant")
     if not isinstance(query, str) or not query.strip():
         raise Refused(f"{row.where}: query is {quoted(query)}; expected text")
-    grades = _grades(row, relevant)
-    if not any(grade > 0 for grade in grades.values()):
+    graded = _grades(row, relevant)
+    if not any(grade > 0 for grade in graded.values()):
         raise Refused(f"{row.where}: relevant names no record of a grade above 0; leave such a query out")
-    return Judged(query, grades)
+    points = {id: _point(id) for id in graded}
+    others = {points[id]: other for id in graded if (other := _otherwise(id)) is not None}
+    names = {points[id]: str(id) for id in graded}
+    return Judged(query, {points[id]: grade for id, grade in graded.items()}, names, others)
 
 
-def _grades(row: Row, relevant: Any) -> dict[PointId, float]:
+def too_few(validation: ValidationSpec, queries: Sequence[Judged]) -> str:
+    """What is said where so few queries are judged that they decide nothing; nothing where they are enough, or none."""
+    if not 0 < len(queries) < validation.samples.judged:
+        return ""
+    return few(len(queries), validation.samples.judged)
+
+
+def few(number: int, wanted: int) -> str:
+    return (
+        f"{number:,} judged queries are fewer than the {wanted:,} that decide (validation.samples.judged): what they "
+        f"find is shown only; judge {wanted - number:,} more, or set samples.judged: {max(number, 1)}"
+    )
+
+
+def _grades(row: Row, relevant: Any) -> dict[int | str, float]:
     if isinstance(relevant, list):
-        return {_point(row, id): 1.0 for id in relevant}
+        return {_id(row, id): 1.0 for id in relevant}
     if isinstance(relevant, Mapping):
-        return {_point(row, id): _grade(row, id, grade) for id, grade in relevant.items()}
+        return {_id(row, id): _grade(row, id, grade) for id, grade in relevant.items()}
     raise Refused(f"{row.where}: relevant is {quoted(relevant)}; expected a list of ids, or ids with grades")
 
 
-def _point(row: Row, id: Any) -> PointId:
-    """Keys of a JSON object are text: one that is an integer's is taken for the integer."""
+def _id(row: Row, id: Any) -> int | str:
     if isinstance(id, bool) or not isinstance(id, int | str):
         raise Refused(f"{row.where}: {quoted(id)} is no record id; expected a string or an integer")
-    return point_id(int(id) if isinstance(id, str) and id.lstrip("-").isdecimal() and str(int(id)) == id else id)
+    return id
+
+
+def _point(id: int | str) -> PointId:
+    """Keys of a JSON object are text: one that is an integer's is taken for the integer."""
+    return point_id(int(id) if _is_number(id) else id)
+
+
+def _otherwise(id: int | str) -> PointId | None:
+    """The point of an id that is read as a number, if it was text after all."""
+    return point_id(str(id)) if _is_number(id) else None
+
+
+def _is_number(id: int | str) -> bool:
+    return isinstance(id, int) or (id.lstrip("-").isdecimal() and str(int(id)) == id)
 
 
 def _grade(row: Row, id: Any, grade: Any) -> float:

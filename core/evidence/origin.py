@@ -74,4 +74,6 @@ def _rows(gate: GateContext, source: Source, memory: State, over: Over) -> None:
 
 def _offer(gate: GateContext, memory: State, id: PointId, note: Any) -> None:
     validation = gate.spec.validation
+    if id in gate.judged_points:
+        memory.setdefault("judged", []).append(id)
     offer(memory["sample"], validation.samples.records, validation.seed, id, note)

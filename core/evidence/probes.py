@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.evidence.context import GateContext
+from core.evidence.titles import queries
 from core.kinds import KINDS, by_name
 from core.makers import Maker
 from core.ports import Hit, Limits, OneQuery, PointId, QueryVector, ServerText
@@ -68,9 +69,9 @@ def _searched(gate: GateContext) -> list[Probe]:
     search = gate.text_search
     if not search.parts:
         return []
-    judged, queries = {one.query: one.grades for one in gate.judged}, gate.spec.validation.queries
+    judged, given = {one.query: one.grades for one in gate.judged}, queries(gate)
     vector = None if gate.asks_apart else search.names[0]
-    deepest = {text: _deep(gate, text in judged, text in queries) for text in [*queries, *judged]}
+    deepest = {text: _deep(gate, text in judged, text in given) for text in [*given, *judged]}
     return [Probe(text, grades=judged.get(text), vector=vector, deep=deep) for text, deep in deepest.items()]
 
 
@@ -85,11 +86,11 @@ def _texts(gate: GateContext) -> list[Probe]:
     """Of a search of several vectors, each asked alone."""
     if not gate.asks_apart:
         return []
-    queries = gate.spec.validation.queries
+    given = queries(gate)
     return [
         Probe(text, vector=name)
         for name in gate.text_search.names
-        for text in (queries if name == gate.scored else queries[:FURTHER])
+        for text in (given if name == gate.scored else given[:FURTHER])
     ]
 
 

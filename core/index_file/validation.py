@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo, model_validator
 
 from core.index_file.values import AtLeastOne, Count, Positive, Strict
 
@@ -68,7 +68,9 @@ class RealSearchSpec(Strict):
 class ValidationSpec(Strict):
     queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
     min_results: AtLeastOne = 5
-    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = 0.7
+    #: The field whose values are asked where no query is named; ``*`` for title, name or heading.
+    titles: str | None = None
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = "calibrated"
     #: A JSONL file of ``query`` and ``relevant``; see ``core.evidence.judged``.
     judged: str | None = None
     checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
@@ -78,6 +80,17 @@ class ValidationSpec(Strict):
     seed: Count = 7
     budget_seconds: Positive = 1800
     live_searches_per_second: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] = 100
+
+    @model_validator(mode="before")
+    @classmethod
+    def _titles_as_queries(cls, given: Any) -> Any:
+        """``queries: titles`` and ``queries: {titles: FIELD}`` name no query but where to find some."""
+        said = given.get("queries") if isinstance(given, Mapping) else None
+        if said == "titles":
+            return {**given, "queries": (), "titles": "*"}
+        if isinstance(said, Mapping) and set(said) == {"titles"} and isinstance(said["titles"], str):
+            return {**given, "queries": (), "titles": said["titles"]}
+        return given
 
     def check(self, name: str) -> CheckSpec | None:
         """What the file says of a check, in the long form; None if it is switched off or not named."""

@@ -1,7 +1,7 @@
 """How good a ranked list is, and how much two of them agree. An id counts once, at its first rank."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from core.ports import PointId
 
@@ -52,6 +52,81 @@ def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
     top = _top(found, k)
     return sum(id not in grades for id in top) / len(top) if top else 0.0
+
+
+# --- expected values over ties ----------------------------------------------------------------------------------
+#
+# Equal scores have no order, and the one that a server answers them in is chance. So each measure is the mean over all
+# orders of what ties (McSherry & Najork 2008, «Computing Information Retrieval Performance Measures Efficiently in the
+# Presence of Tied Scores», doi:10.1007/978-3-540-78646-7_38, sections 2.2 to 2.6).
+
+
+def expected_ndcg(found: Scored, grades: Grades, k: int = 10) -> float:
+    """nDCG as above; each place of a tie has the mean gain of all that tie."""
+    ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
+    if not ideal:
+        raise ValueError("no relevant document: nDCG has no ideal to compare with")
+    gains: list[float] = []
+    for group in _ties(found):
+        mean = sum(max(0.0, grades.get(id, 0.0)) for id in group) / len(group)
+        gains += [mean] * len(group)
+    return _discounted(gains[:k]) / _discounted(ideal[:k])
+
+
+def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> float:
+    """Of the first tie with a relevant document: its first one comes at each place as often as the rest fills those
+    behind it in other ways."""
+    before = 0
+    for group in _ties(found):
+        relevant, size = sum(grades.get(id, 0.0) > 0 for id in group), len(group)
+        if relevant:
+            ways = math.comb(size, relevant)
+            return sum(
+                math.comb(size - 1 - at, relevant - 1) / ways / (before + at + 1)
+                for at in range(size - relevant + 1)
+                if before + at < k
+            )
+        before += size
+    return 0.0
+
+
+def expected_recall(found: Scored, grades: Grades, k: int = 100) -> float:
+    """A tie that the end of the list cuts counts by its share within the list."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: recall has nothing to find")
+    return _expected_in(found, relevant.__contains__, k) / len(relevant)
+
+
+def expected_holes(found: Scored, grades: Grades, k: int = 10) -> float:
+    places = min(k, len({id for id, _ in found}))
+    return _expected_in(found, lambda id: id not in grades, k) / places if places else 0.0
+
+
+def _expected_in(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
+    expected, before = 0.0, 0
+    for group in _ties(found):
+        within = min(len(group), max(0, k - before))
+        expected += sum(map(counts, group)) * within / len(group)
+        before += len(group)
+    return expected
+
+
+def _ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
+    """Ids in groups of one score, which is that of the group's first; each id once."""
+    groups: list[list[PointId]] = []
+    seen: set[PointId] = set()
+    first = math.nan
+    for id, score in found:
+        if id in seen:
+            continue
+        seen.add(id)
+        if groups and _tie(score, first, tolerance):
+            groups[-1].append(id)
+        else:
+            groups.append([id])
+            first = score
+    return groups
 
 
 def agreeing(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:

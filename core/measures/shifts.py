@@ -1,6 +1,7 @@
 """Has something moved? Distances between distributions, exact tests of paired outcomes, quantiles of chance."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import scipy
@@ -22,21 +23,15 @@ def mcnemar_greater(b: int, c: int) -> float:
     return float(scipy.stats.binomtest(b, b + c, alternative="greater").pvalue) if b + c else 1.0
 
 
-def null_quantiles(queries: FloatArray, documents: FloatArray, own: Sequence[int | None]) -> tuple[float, float, float]:
-    """Quantiles .5, .99 and .999 of the cosines of each query (float32[q, d]) with every document (float32[n, d]) but
-    its own (``own``: a row of ``documents``, or None); see validation-gate, section 6. A vector of zeros has cosine 0
-    with all. Raises ValueError where ``own`` has not one entry per query, and where no pair is left."""
-    cosines = _unit(queries) @ _unit(documents).T
-    kept = np.ones(cosines.shape, dtype=bool)
-    for row, document in zip(range(len(queries)), own, strict=True):
-        if document is not None:
-            kept[row, document] = False
-    if not kept.any():
-        raise ValueError("no pair of a query and a foreign document: take more queries or documents")
-    low, high, floor = np.quantile(cosines[kept], (0.5, 0.99, 0.999))
-    return float(low), float(high), float(floor)
+def chance_floor(scores: FloatArray, size: int, chance: float = 0.01) -> float:
+    """The score that the best of ``size`` unrelated documents reaches with probability ``chance``, from ``scores``
+    (float32[n]) of unrelated pairs. The spread is that of the lower half, as of a normal distribution: whatever is a
+    little related after all lies above the middle. Raises ValueError for no score and for no document."""
+    if not len(scores) or size < 1:
+        raise ValueError(f"{len(scores)} scores and {size} documents: a floor needs one of each at least")
+    middle, low = (float(np.quantile(scores, share)) for share in (0.5, _LOW))
+    spread = (middle - low) / -NormalDist().inv_cdf(_LOW)
+    return middle - spread * NormalDist().inv_cdf(chance / size)
 
 
-def _unit(rows: FloatArray) -> FloatArray:
-    made: FloatArray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return made
+_LOW = 0.1

@@ -26,7 +26,10 @@ class Step(TypedDict):
 
 
 class Check(TypedDict):
-    """A row of the gate. ``level``: hard, soft, or shown without a bound."""
+    """A row of the gate. ``level``: hard, soft, or shown without a bound. ``found`` is what was found as a sentence,
+    ``means`` and ``act`` what that means for searches and what to do, both empty where it passed; ``detail`` has the
+    figures in words, ``facts`` as numbers and names in full: intervals, kinds of fault, lost and regressed queries.
+    Reports of older releases have none of these but ``detail``."""
 
     name: str
     value: float | None
@@ -35,6 +38,10 @@ class Check(TypedDict):
     verdict: VerdictWord
     level: NotRequired[str]
     detail: str
+    found: NotRequired[str]
+    means: NotRequired[str]
+    act: NotRequired[str]
+    facts: NotRequired[dict[str, Any]]
 
 
 @with_config(extra="allow")
@@ -115,13 +122,15 @@ class EventPage(TypedDict):
 
 
 class Started(TypedDict):
-    """``new_collection`` of a way back is the one that served before."""
+    """``new_collection`` of a way back is the one that served before. ``warnings``: what the gate will not be able to
+    decide; absent where there is none."""
 
     deployment_id: str
     status: StatusWord
     alias: str
     old_collection: str | None
     new_collection: str
+    warnings: NotRequired[list[str]]
 
 
 class Rebuilt(TypedDict):

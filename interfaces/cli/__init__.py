@@ -11,6 +11,9 @@ from interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+_every = click.option("--all", "every", is_flag=True, help="Every check of the gate with its figures, passed ones too.")
+
+
 def _patience(default: float | None, text: str) -> Callable[[Command], Command]:
     return click.option(
         "--timeout", type=click.FloatRange(min=0), default=default, metavar="SECONDS", show_default=True, help=text
@@ -71,6 +74,7 @@ def deploy(**given: Any) -> None:
 @main.command()
 @click.argument("deployment_id")
 @click.option("--watch", is_flag=True, help="Go on showing it until it has ended.")
+@_every
 @as_json
 def status(**given: Any) -> None:
     """One deployment with its steps, gate and events.
@@ -130,6 +134,7 @@ def rollback(**given: Any) -> None:
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. validation.seed=8.")
+@_every
 @as_json
 def validate(**given: Any) -> None:
     """Runs the gate of ALIAS on COLLECTION; changes nothing.

@@ -49,6 +49,8 @@ def deploy(
             options=wanted,
             reason=reason,
         )
+        for warning in queries.started(house.services, started).get("warnings", ()):
+            screen.note(f"⚠ {warning}")
         return see_through(house, started, timeout, as_json) if wait else leave(house, started, as_json)
 
 

@@ -33,13 +33,13 @@ def tree(seen: Seen) -> RenderableType:
     return Group(_head(seen), grid, *_foot(seen))
 
 
-def full(seen: Seen) -> RenderableType:
-    return Group(tree(seen), details(seen))
+def full(seen: Seen, *, every: bool = False) -> RenderableType:
+    return Group(tree(seen), details(seen, every=every))
 
 
-def details(seen: Seen) -> RenderableType:
-    """The gate's report and what happened."""
-    parts = [gate(seen["gate"])] if seen["gate"] else []
+def details(seen: Seen, *, every: bool = False) -> RenderableType:
+    """The gate's report, with ``every`` check of it, and what happened."""
+    parts = [gate(seen["gate"], every=every)] if seen["gate"] else []
     return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _events(seen["events"]))))
 
 

@@ -8,13 +8,13 @@ from interfaces.cli.deploying import parsed
 from interfaces.cli.running import DONE, ENDED_BADLY, looked
 
 
-def validate(alias: str, collection: str, options: Sequence[str], as_json: bool) -> int:
+def validate(alias: str, collection: str, options: Sequence[str], every: bool, as_json: bool) -> int:
     with looked(store=True) as house:
         report = judge(house.services, alias, collection, options=parsed(options), tell=_tell)
     if as_json:
         screen.emit(report)
     else:
-        screen.console().print(judgment.gate(report))
+        screen.console().print(judgment.gate(report, every=every))
     return DONE if report["verdict"] == "pass" else ENDED_BADLY
 
 

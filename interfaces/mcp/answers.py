@@ -76,6 +76,7 @@ class Started(BaseModel):
     alias: str
     old_collection: str | None
     new_collection: str
+    warnings: list[str] = Field([], description="What the gate will not be able to decide")
     next: str = Field(description="What to do now")
     deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 

@@ -333,6 +333,23 @@ def _cut_in_the_source(r: Rebuild) -> Rebuild:
     return replace(r, source=now, written=now)
 
 
+# --- vectors that tell nothing apart --------------------------------------------------------------------------------
+
+
+def _any_direction(r: Rebuild) -> Rebuild:
+    """As of a model whose weights were never loaded."""
+    return replace(r, vectors=lambda records: r.rng.standard_normal((len(records), _size(r.spec))).astype(np.float32))
+
+
+def _one_direction(r: Rebuild) -> Rebuild:
+    """All vectors nearly equal; what differs is noise."""
+
+    def vectors(records: list[Record]) -> FloatArray:
+        return (1 + 0.3 * r.rng.standard_normal((len(records), _size(r.spec)))).astype(np.float32)
+
+    return replace(r, vectors=vectors)
+
+
 # --- healthy changes --------------------------------------------------------------------------------------------
 
 
@@ -343,6 +360,14 @@ def _edits(r: Rebuild) -> Rebuild:
 
 def _growth(r: Rebuild) -> Rebuild:
     return replace(r, live=_drawn(r, r.live, len(r.live) * 10 // 11))
+
+
+def _deletions(r: Rebuild) -> Rebuild:
+    """What left the source in one bad night: three in a hundred, and as many that are new."""
+    few = max(1, len(r.source) * 3 // 100)
+    now = _drawn(r, r.source, len(r.source) - few)
+    there = {record["id"] for record in now[-few:]}
+    return replace(r, live=[one for one in r.live if one["id"] not in there], source=now, written=now)
 
 
 def _better_model(r: Rebuild) -> Rebuild:
@@ -430,6 +455,17 @@ UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
     "a worse model, as declared": (_declared(HASHING.model_copy(update={"model": "hashing:24"})), "model"),
     "a template without the better field": (_declared(MINILM.model_copy(update={"text": "{text}"})), "model"),
     "texts cut in the source": (_cut_in_the_source, "data"),
+}
+#: What the score floor alone has to see, whatever else does.
+MEANINGLESS: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "vectors of any direction": _any_direction,
+    "vectors nearly equal": _one_direction,
+}
+#: Healthy for whoever judges queries: relevant records left, and new ones came.
+LIVING: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "records left and came": _deletions,
+    "1 % edits": _edits,
+    "10 % growth": _growth,
 }
 HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "identical rebuild": lambda r: r,

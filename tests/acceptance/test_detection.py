@@ -12,7 +12,17 @@ from core.evidence.opening import open_gate
 from core.services import Services, Times
 from core.vectors import VectorPlan
 from tests.acceptance.corpora import judged, records
-from tests.acceptance.damages import AS_SEARCHED, DAMAGES, HEALTHY, HELD, UNSEEN, identical, lay
+from tests.acceptance.damages import (
+    AS_SEARCHED,
+    DAMAGES,
+    HEALTHY,
+    HELD,
+    LIVING,
+    MEANINGLESS,
+    UNSEEN,
+    identical,
+    lay,
+)
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
@@ -132,6 +142,54 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
 def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
     for seed in range(effort(1, 3)):
         report = judge(HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)})
+        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", LIVING)
+@pytest.mark.parametrize("queries", [60, 200])
+def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp_path, effort):
+    path = tmp_path / "some.jsonl"
+    for seed in range(effort(1, 12)):
+        # Of records that live has or will have, with a mistyped id beside each tenth.
+        known = judged(corpus, queries + 40)[-queries:]
+        typed = [
+            {**one, "relevant": [*one["relevant"], f"no such {n}"]} if n % 10 == 0 else one
+            for n, one in enumerate(known)
+        ]
+        path.write_text("".join(json.dumps(one) + "\n" for one in typed), encoding="utf-8")
+        report = judge(LIVING[what], seed, judged=str(path), samples={"judged": 40})
+        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        row = _row(report, "judged_quality")
+        assert row["level"] == "hard", row
+        assert any("unknown" in one for one in row["facts"]["left_out"])
+        assert any("no record has these ids" in said for said in report["warnings"])
+
+
+def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_file):
+    report = judge(DAMAGES["a tenth of the points missing"], 0, judged=judged_file)
+    row = _row(report, "judged_quality")
+    assert row["verdict"] == "block", gates.reasons(report)
+    assert any("lost" in one for one in row["facts"]["left_out"])
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", MEANINGLESS)
+def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge, effort):
+    for seed in range(effort(1, 12)):
+        report = judge(MEANINGLESS[what], seed, queries="titles")
+        assert _row(report, "min_top_score")["verdict"] == "block", (seed, gates.reasons(report))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("what", HEALTHY)
+def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
+    for seed in range(effort(1, 12)):
+        named = "titles" if seed % 2 == 0 else ["read a csv file", "parse command line arguments", "send a mail"]
+        report = judge(HEALTHY[what], seed, queries=named)
         assert report["verdict"] == "pass", (seed, gates.reasons(report))
 
 

@@ -154,8 +154,12 @@ def test_home_begins_with_what_needs_somebody(local):
 def test_a_rejected_gate_shows_each_check_with_its_bound_and_the_worst_queries(world, local):
     page = Page(local.get(f"/deployments/{deployment(world, 'docs')}"))
     assert "rolled back" in page.text
-    assert "min_top_score 0 ≥ 0.9 1 ✖ block" in page.text
-    assert page.text.index("✖ block at least") < page.text.index("✔ pass"), "what blocked stands first"
+    blocked = page.text[page.text.index("min_top_score ✖ block") :]
+    assert "queries have no answer that scores 0.9" in blocked, "in words"
+    assert blocked.index("The best answers are no better") < blocked.index("What to do: Look at the answers")
+    assert blocked.index("What to do:") < blocked.index("found 0, wanted ≥ 0.9, n 1; at least"), "figures stand behind"
+    assert page.text.index("min_top_score ✖ block") < page.text.index("✔ pass"), "what blocked stands first"
+    assert "checks passed" in page.text
     assert "Worst queries" in page.text
     assert page.buttons() == []
 

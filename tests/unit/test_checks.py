@@ -342,18 +342,72 @@ def test_a_floor_means_nothing_where_scores_fall_as_results_get_better(store: Lo
     assert found("min_top_score", context, 0.7).verdict == "inconclusive"
 
 
-def test_a_calibrated_floor_stands_beside_the_fixed_one_and_can_replace_it(store: LocalStore) -> None:
-    floor = {"floor": 0.4, "q50": 0.1, "q99": 0.3, "n": 120_000, "of": "queries", "complete": True}
-    memory = {**answers(good=0.5), "calibrated": floor, "vectors": {"complete": True}}
-    calibrated = spec(queries=["good"], min_top_score="calibrated")
-    context = gate(store, spec=calibrated, memory=memory)
-    bounds = {one.name: one.bound for one in plan(context)}
-    assert bounds["min_top_score"] == 0.4
-    assert found("min_top_score", context, 0.4).verdict == "pass"
-    assert found("score_floor", context, 0.6).verdict == "block"
-    assert "120,000 random pairs" in found("score_floor", context, 0.4).detail
-    without = gate(store, spec=calibrated, memory=answers(good=0.5))
-    assert CHECKS["min_top_score"].judge(without, None).verdict == "inconclusive"
+def calibrated(tops: list[float], own: int = 50, own_under: int = 0, **more: Any) -> dict[str, Any]:
+    """Queries with these best scores, beside a floor of 0.4 that so many records' own beginnings do not reach."""
+    rows = [{"name": f"q{n}", "text": True, "n": 5, "top": top, **more} for n, top in enumerate(tops)]
+    floor = {"floor": 0.4, "q50": 0.1, "q99": 0.3, "n": 9000, "of": "texts and unrelated documents"}
+    return {**asked(*rows), "calibrated": {**floor, "own": own, "own_under": own_under, "complete": True}}
+
+
+def floor_of(store: LocalStore, memory: dict[str, Any], **changes: Any) -> Finding:
+    named = spec(queries=[row["name"] for row in memory["asked"]["rows"]] or ["none"])
+    return CHECKS["min_top_score"].judge(gate(store, spec=named, memory=memory, **changes), None)
+
+
+def test_the_calibrated_floor_is_the_default_and_a_share_of_queries_not_the_worst_decides(store: LocalStore) -> None:
+    assert plan(gate(store, spec=spec(queries=["good"])))[-1].name != "min_top_score"
+    finding = floor_of(store, calibrated([0.9] * 8 + [0.1] * 2))
+    assert (finding.verdict, finding.value, finding.bound) == ("pass", 0.2, 0.8)
+    assert [one["query"] for one in finding.facts["under"]] == ["q8", "q9"]
+    assert finding.facts["interval"] == pytest.approx([0.0686, 0.4592], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("tops", "own_under", "expected"),
+    [
+        ([0.1] * 2, 50, "block"),  # not even records are found by their own beginning
+        ([0.9] * 2, 50, "block"),
+        ([0.9] * 2, 42, "inconclusive"),
+        ([0.1] * 2, 0, "pass"),  # two queries prove nothing, where the records are told apart
+        ([0.1] * 30, 0, "inconclusive"),
+        ([0.1] * 30, 20, "pass"),  # a weak model, whose scores are low by nature
+    ],
+)
+def test_scores_that_mean_nothing_block_and_queries_without_an_answer_cannot_be_told(
+    store: LocalStore, tops: list[float], own_under: int, expected: str
+) -> None:
+    assert floor_of(store, calibrated(tops, own_under=own_under)).verdict == expected
+
+
+@pytest.mark.parametrize(("top", "expected"), [(0.9, "block"), (0.1, "pass")])
+def test_queries_that_live_answered_better_block_and_those_that_nobody_answers_pass(
+    store: LocalStore, top: float, expected: str
+) -> None:
+    memory = calibrated([0.1] * 30, live={"n": 5, "top": top})
+    assert floor_of(store, memory, live=LIVE).verdict == expected
+
+
+def test_where_no_floor_can_be_the_row_is_shown_and_holds_nothing_up(store: LocalStore) -> None:
+    memory = {**answers(good=0.1), "calibrated": {"pairs": 12, "complete": True}}
+    finding = floor_of(store, memory)
+    assert (finding.verdict, finding.only_shown, finding.value) == ("pass", True, None)
+    assert "too few or too much alike" in finding.found
+
+
+def test_a_number_is_a_floor_as_it_stands_for_every_query(store: LocalStore) -> None:
+    memory = calibrated([0.9, 0.69])
+    fixed = gate(store, spec=spec(queries=["q0", "q1"], min_top_score=0.7), memory=memory)
+    assert {one.name: one.bound for one in plan(fixed)}["min_top_score"] == 0.7
+    finding = found("min_top_score", fixed)
+    assert (finding.verdict, finding.value) == ("block", 0.69)
+    assert found("score_floor", fixed, 0.7).verdict == "block"
+    assert "9,000 pairs" in found("score_floor", fixed, 0.4).detail
+
+
+def test_titles_that_no_record_has_are_missing_evidence_and_said_so(store: LocalStore) -> None:
+    context = gate(store, spec=spec(queries="titles"), memory={**calibrated([]), "titles": {"texts": []}})
+    finding = CHECKS["min_top_score"].judge(context, None)
+    assert (finding.verdict, "title, name or heading" in finding.detail) == ("inconclusive", True)
 
 
 # --- beside live ------------------------------------------------------------------------------------------------
@@ -421,25 +475,107 @@ def judged(count: int, here: float, on_live: float, holes: float = 0.0) -> dict[
     def measures(ndcg: float) -> dict[str, float]:
         return {"ndcg@10": ndcg, "mrr@10": ndcg, "recall@100": ndcg, "holes@10": holes}
 
-    row = {"n": 10, "judged": measures(here), "live": {"judged": {**measures(on_live), "holes@10": 0.0}}}
+    row = {"n": 10, "judged": measures(here), "live": {"n": 10, "judged": {**measures(on_live), "holes@10": 0.0}}}
     return asked(*({"name": f"q{n}", **row} for n in range(count)))
+
+
+def beside_live(store: LocalStore, memory: dict[str, Any], **changes: Any) -> GateContext:
+    """A gate with as many judged queries as there are rows, or more."""
+    known = tuple(Judged(f"q{n}", {n: 1.0}) for n in range(max(60, len(memory["asked"]["rows"]))))
+    return gate(store, **{"live": LIVE, "judged": known, "memory": memory, **changes})
 
 
 def test_judged_quality_blocks_what_is_worse_and_passes_what_is_not(store: LocalStore) -> None:
     def compared(memory: dict[str, Any]) -> str:
-        return found("judged_quality", gate(store, live=LIVE, memory=memory)).verdict
+        return found("judged_quality", beside_live(store, memory)).verdict
 
     assert compared(judged(60, 0.8, 0.8)) == "pass"
     assert compared(judged(60, 0.6, 0.8)) == "block"
-    assert compared(judged(49, 0.8, 0.8)) == "inconclusive"
     assert compared(judged(60, 0.6, 0.8, holes=0.5)) == "inconclusive"
+    assert found("judged_quality", gate(store, live=LIVE)).verdict == "inconclusive"
+
+
+def test_fewer_judged_queries_than_decide_are_shown_said_first_and_hold_nothing_up(store: LocalStore) -> None:
+    memory = judged(49, 0.3, 0.8, holes=0.5)
+    few = tuple(Judged(f"q{n}", {n: 1.0}) for n in range(49))
+    context = beside_live(store, memory, judged=few, spec=spec(checks={"overlap": False, "score_shift": False}))
+    for name in ("judged_quality", "regressions", "holes@10"):
+        finding = found(name, context)
+        assert finding.only_shown, name
+        rows = [one for one in plan(context) if one.name in {name, "ready"}]
+        assert verdict(sorted(rows, key=lambda one: one.name == name), [Finding("pass", 0, 1, ""), finding]) == "pass"
+    memory |= {name: {"complete": True} for name in ("vectors", "titles", "origin")}
+    made = report(context)
+    assert next(row for row in made["checks"] if row["name"] == "judged_quality")["level"] == "shown"
+    assert any(said.startswith("49 judged queries are fewer than the 50 that decide") for said in made["unchecked"])
+    assert "49 of 49 judged queries got clearly worse" in found("judged_quality", context).found
+
+
+def test_judged_queries_that_were_not_asked_on_live_are_missing_evidence(store: LocalStore) -> None:
+    memory = judged(60, 0.8, 0.8)
+    for row in memory["asked"]["rows"][:20]:
+        del row["live"]
+    assert found("judged_quality", beside_live(store, memory)).verdict == "inconclusive"
+
+
+def changed(count: int, of: int, to: float) -> dict[str, Any]:
+    """So many of the judged queries fell to that, from 1."""
+    memory = judged(of, 1.0, 1.0)
+    for row in memory["asked"]["rows"][:count]:
+        row["judged"] = {**row["judged"], "ndcg@10": to, "mrr@10": to}
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("lost", "same", "expected"),
+    [(2, True, "pass"), (2, False, "inconclusive"), (12, True, "block"), (12, False, "block")],
+)
+def test_a_few_queries_lost_stop_another_model_and_not_a_rebuild_of_the_same(
+    store: LocalStore, lost: int, same: bool, expected: str
+) -> None:
+    live = Live("blue", "", None, same_model=same, same_texts=True)
+    assert found("judged_quality", beside_live(store, changed(lost, 60, 0.5), live=live)).verdict == expected
+
+
+def test_the_index_files_own_bound_is_meant_as_it_stands(store: LocalStore) -> None:
+    strict = spec(checks={"judged_quality": -0.01})
+    context = beside_live(store, changed(2, 60, 0.5), spec=strict)
+    assert found("judged_quality", context, -0.01).verdict == "inconclusive"
+
+
+def test_records_that_nobody_knows_to_have_left_are_told_and_many_of_them_cannot_be_told(store: LocalStore) -> None:
+    def compared(gone: int) -> Finding:
+        memory = judged(60, 0.9, 0.9)
+        for row in memory["asked"]["rows"][:gone]:
+            row |= {"if_lost": -0.9, "records": {"gone": [row["name"]]}}
+        return found("judged_quality", beside_live(store, memory))
+
+    assert (compared(1).verdict, compared(20).verdict) == ("pass", "inconclusive")
+    assert "on live alone, and no source says whether they left: 20" in compared(20).found
+
+
+def test_what_was_left_out_and_what_is_new_stands_in_the_row_in_full(store: LocalStore) -> None:
+    memory = judged(60, 0.8, 0.8)
+    fresh = {"name": "q60", "n": 10, "new": {"ndcg@10": 0.7}, "records": {"new": ["n"]}, "live": {"n": 10}}
+    typo = {"name": "q61", "n": 10, "records": {"unknown": ["cvs.reader"]}, "live": {"n": 10}}
+    memory["asked"]["rows"] += [fresh, typo]
+    context = beside_live(store, memory)
+    finding = found("judged_quality", context)
+    assert finding.n == 60
+    assert finding.facts["new"] == [{"query": "q60", "ndcg@10": 0.7}]
+    assert {"query": "q61", "unknown": ["cvs.reader"]} in finding.facts["left_out"]
+    assert any(
+        "no record has these ids of validation.judged: 'cvs.reader'" in said for said in report(context)["warnings"]
+    )
 
 
 def test_regressions_and_holes_hold_up_but_never_block(store: LocalStore) -> None:
-    context = gate(store, live=LIVE, memory=judged(60, 0.3, 0.8, holes=0.5))
+    context = beside_live(store, judged(60, 0.3, 0.8, holes=0.5))
     assert found("regressions", context).verdict == "inconclusive"
     assert found("holes@10", context).verdict == "inconclusive"
-    assert found("regressions", gate(store, live=LIVE, memory=judged(60, 0.8, 0.8))).verdict == "pass"
+    assert found("regressions", beside_live(store, judged(60, 0.8, 0.8))).verdict == "pass"
+    assert found("regressions", beside_live(store, changed(4, 60, 0.5))).verdict == "pass"  # chance explains four
+    assert len(found("regressions", beside_live(store, changed(30, 60, 0.5))).facts["regressed"]) == 30
 
 
 # --- the server -------------------------------------------------------------------------------------------------
@@ -570,6 +706,6 @@ def test_as_many_results_are_asked_for_as_must_be_there(store: LocalStore, said:
 def test_single_queries_lost_by_another_model_hold_up_only_by_the_index_files_bound(store: LocalStore) -> None:
     other = Live("blue", "", None, same_model=False, same_texts=True)
     memory = judged(60, 0.3, 0.8)
-    assert found("regressions", gate(store, live=other, memory=memory)).verdict == "pass"
+    assert found("regressions", beside_live(store, memory, live=other)).verdict == "pass"
     strict = spec(checks={"regressions": 0.05})
-    assert found("regressions", gate(store, live=other, memory=memory, spec=strict)).verdict == "inconclusive"
+    assert found("regressions", beside_live(store, memory, live=other, spec=strict)).verdict == "inconclusive"

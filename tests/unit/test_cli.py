@@ -200,13 +200,53 @@ def test_a_wish_that_waits_is_shown():
     assert "abort was asked for" in drawn(picture.tree(seen(requested="abort")))
 
 
-def test_the_gate_shows_value_bound_and_evidence_of_each_check():
+def judged(**changes):
     check = {"name": "count", "value": 299.0, "bound": 300.0, "n": 299, "verdict": "block", "detail": "exact"}
-    report = {"verdict": "block", "collection": "docs_2", "live": "docs_1", "checks": [check], "warnings": ["no floor"]}
-    lines = drawn(judgment.gate(report)).splitlines()
-    assert lines[0] == "⚠ no floor"
-    assert lines[1] == "✖ block  docs_2 beside docs_1"
-    assert lines[4].split() == ["count", "299", "300", "299", "✖", "block", "exact"]
+    words = {"found": "There are 299 points.", "means": "One is missing.", "act": "Deploy again.", "level": "hard"}
+    return {**check, **words, **changes}
+
+
+def report_of(*checks, **more):
+    first = {"verdict": "block", "collection": "docs_2", "live": "docs_1", "warnings": ["no floor"]}
+    return {**first, "checks": list(checks), **more}
+
+
+def test_what_did_not_pass_is_told_in_words_and_its_figures_stand_behind():
+    lines = [line.strip() for line in drawn(judgment.gate(report_of(judged()))).splitlines()]
+    assert lines == [
+        "⚠ no floor",
+        "✖ block  docs_2 beside docs_1",
+        "✖ block  count",
+        "There are 299 points.",
+        "One is missing.",
+        "Deploy again.",
+        "299 against 300, n=299; exact",
+    ]
+
+
+def test_a_report_of_an_older_release_is_told_by_its_figures():
+    old = {name: value for name, value in judged().items() if name not in {"found", "means", "act", "level"}}
+    lines = [line.strip() for line in drawn(judgment.gate(report_of(old))).splitlines()]
+    assert lines[2:] == ["✖ block  count", "exact", "299 against 300, n=299"]
+
+
+def test_what_passed_is_one_line_of_names_and_all_of_it_a_table():
+    passed, shown = judged(verdict="pass"), judged(name="overlap", verdict="pass", level="shown", value=0.27)
+    report = report_of(passed, judged(name="ready", verdict="pass"), shown)
+    folded = drawn(judgment.gate(report))
+    assert "✔ 2 checks passed: count, ready" in folded
+    assert "• 1 only shown: overlap 0.27" in folded
+    assert "There are 299 points." not in folded
+    every = drawn(judgment.gate(report, every=True))
+    assert every.count("There are 299 points.") == 3
+    assert "passed:" not in every
+
+
+def test_a_blocking_recall_is_never_told_that_nothing_is_lost():
+    found = {"measure": "nDCG@10", "n": 50, "lost": {"index": -0.01, "data": 0.0}, "cause": None}
+    shown = drawn(judgment.gate(report_of(judged(name="ann_recall@10"), attribution=found)))
+    assert "nothing is lost" not in shown
+    assert "neither index nor data nor model stands out" in shown
 
 
 def test_the_worst_queries_show_both_top_tens_side_by_side():

@@ -1,5 +1,6 @@
 """The formulas of the gate, against answers known from elsewhere or worked out by hand."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from core.measures.intervals import Interval, mean, paired, ratio_of_percentiles
 from core.measures.ranking import (
     agreeing,
     average_precision,
+    expected_holes,
+    expected_ndcg,
+    expected_recall,
+    expected_reciprocal_rank,
     found_of_best,
     hits_at_least,
     holes,
@@ -25,7 +30,7 @@ from core.measures.ranking import (
     recall,
     reciprocal_rank,
 )
-from core.measures.shifts import ks_distance, mcnemar_greater, null_quantiles
+from core.measures.shifts import chance_floor, ks_distance, mcnemar_greater
 
 # K23 of experiments.md, section 12 (AmenRa/ranx, terrierteam/ir_measures, by hand)
 GRADES = {"q1": {"d1": 3, "d2": 2, "d3": 1, "d9": 3}, "q2": {"d4": 1}}
@@ -363,30 +368,71 @@ def test_paired_outcomes_have_the_exact_p_that_is_known():
     assert 2 * mcnemar_greater(9, 2) == pytest.approx(0.06542969, abs=5e-9)
 
 
-def test_random_directions_have_the_quantiles_of_chance():
+def test_the_best_of_so_many_random_directions_reaches_the_floor_once_in_a_hundred_times():
     rng = np.random.default_rng(11)
-    queries, documents = (rng.normal(size=(n, 64)).astype(np.float32) for n in (200, 300))
-    # The cosine of random directions has sd 1/8 in 64 dimensions: the normal's quantiles, a little less in the tail.
-    assert null_quantiles(queries, documents, [None] * 200) == pytest.approx((0, 2.31 / 8, 3.0 / 8), abs=0.02)
+    unit = rng.normal(size=(500, 64)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    floor = chance_floor((unit[:200] @ unit[200:].T).ravel(), 1000)
+    best = [
+        float((unit[at] @ (many / np.linalg.norm(many, axis=1, keepdims=True)).T).max()) for at, many in _crowds(rng)
+    ]
+    assert 0 <= sum(one >= floor for one in best) <= 6  # of 200, two are expected
+    assert chance_floor((unit[:200] @ unit[200:].T).ravel(), 10) < floor
 
 
-def test_the_length_of_a_vector_does_not_matter():
-    queries, documents = np.eye(2, dtype=np.float32), np.array([[1, 1]], dtype=np.float32)
-    assert null_quantiles(3 * queries, documents, [None, None]) == pytest.approx((0.5**0.5,) * 3)
+def _crowds(rng):
+    return [(at, rng.normal(size=(1000, 64))) for at in range(200)]
 
 
-def test_a_query_is_not_held_against_its_own_document():
-    same = np.eye(3, dtype=np.float32)
-    assert null_quantiles(same, same, [0, 1, 2]) == (0.0, 0.0, 0.0)
-    assert null_quantiles(same, same, [0, 1, None])[2] > 0.9
+def test_what_is_related_after_all_does_not_lift_the_floor():
+    rng = np.random.default_rng(3)
+    plain = rng.normal(size=10_000)
+    some = np.concatenate([plain, np.full(500, 9.0)])
+    assert chance_floor(some, 1000) == pytest.approx(chance_floor(plain, 1000), abs=0.2)
 
 
-def test_chance_without_a_pair_is_refused():
-    one = np.ones((1, 2), dtype=np.float32)
-    with pytest.raises(ValueError, match="no pair"):
-        null_quantiles(one, one, [0])
-    with pytest.raises(ValueError, match="zip"):
-        null_quantiles(one, one, [])
+@pytest.mark.parametrize(("scores", "size"), [([], 5), ([0.5], 0)])
+def test_a_floor_without_scores_or_documents_is_refused(scores, size):
+    with pytest.raises(ValueError, match="a floor needs"):
+        chance_floor(np.asarray(scores, dtype=np.float32), size)
+
+
+# --- ties ---------------------------------------------------------------------------------------------------------
+
+
+def _over_all_orders(measure, found, grades, k):
+    """The definition: the mean of the measure over every order of what ties."""
+    scores = sorted({score for _, score in found}, reverse=True)
+    groups = [[id for id, score in found if score == one] for one in scores]
+    orders = [list(itertools.chain(*each)) for each in itertools.product(*map(itertools.permutations, groups))]
+    return sum(measure(order, grades, k) for order in orders) / len(orders)
+
+
+@pytest.mark.parametrize(
+    ("expected", "measure"),
+    [
+        (expected_ndcg, ndcg),
+        (expected_reciprocal_rank, reciprocal_rank),
+        (expected_recall, recall),
+        (expected_holes, holes),
+    ],
+)
+@pytest.mark.parametrize("k", [1, 3, 5, 10])
+def test_ties_count_as_the_mean_over_all_their_orders(expected, measure, k):
+    rng = np.random.default_rng(8)
+    for _ in range(30):
+        ids = rng.permutation(8)[:6].tolist()
+        found = [
+            (id, score) for id, score in zip(ids, sorted(rng.integers(1, 4, 6).tolist(), reverse=True), strict=True)
+        ]
+        grades = {int(id): float(grade) for id, grade in zip(rng.permutation(8)[:4], (2, 1, 1, 0), strict=True)}
+        assert expected(found, grades, k) == pytest.approx(_over_all_orders(measure, found, grades, k))
+
+
+def test_scores_that_differ_by_a_rounding_tie_and_others_do_not():
+    relevant = {1: 1.0}
+    assert expected_reciprocal_rank([(0, 0.7), (1, 0.6999999)], relevant) == pytest.approx(0.75)
+    assert expected_reciprocal_rank([(0, 0.7), (1, 0.699)], relevant) == 0.5
 
 
 # --- cost ---------------------------------------------------------------------------------------------------------

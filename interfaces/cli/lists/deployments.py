@@ -11,7 +11,7 @@ from interfaces.cli.following import follow
 from interfaces.cli.running import DONE, looked
 
 
-def status(deployment_id: str, watch: bool, as_json: bool) -> int:
+def status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:
     with looked() as house:
         if watch:
             follow(house.services, deployment_id, timeout=None, as_json=as_json)
@@ -19,7 +19,7 @@ def status(deployment_id: str, watch: bool, as_json: bool) -> int:
     if as_json:
         screen.emit(seen)
     else:
-        screen.console().print(picture.details(seen) if watch else picture.full(seen))
+        screen.console().print(picture.details(seen, every=every) if watch else picture.full(seen, every=every))
     return DONE
 
 

@@ -67,6 +67,21 @@ def deployment(visit: Visit) -> Shown:
         "seen": seen,
         "course": course,
         "side": side,
+        "rows": rows_of(seen["gate"]) if seen["gate"] else {},
+    }
+
+
+def rows_of(gate: Shown) -> dict[str, list[Shown]]:
+    """The gate's checks: those that did not pass, the worst first; those that passed; those that decide nothing.
+    Rows of an older release say less."""
+    blank = {"level": "hard", "found": "", "means": "", "act": ""}
+    rows = [{**blank, **check} for check in gate["checks"]]
+    deciding = [row for row in rows if row["level"] != "shown"]
+    stopped = [row for row in deciding if row["verdict"] != "pass"]
+    return {
+        "stopped": sorted(stopped, key=lambda row: row["verdict"] != "block"),
+        "passed": [row for row in deciding if row["verdict"] == "pass"],
+        "shown": [row for row in rows if row["level"] == "shown"],
     }
 
 
