@@ -115,3 +115,14 @@ def test_two_builds_of_one_bad_index_differ_and_a_worse_one_is_still_seen(store:
         rows = [{"vector": "one", "recall": recall, "live_recall": 0.6 + (n % 2) / 50} for n in range(100)]
         context.memory["attributed"] = {"rows": rows, "complete": True}
         assert found("ann_recall@10", context).verdict == verdict
+
+
+def test_a_query_whose_words_stand_in_no_text_is_answered_by_the_other_vector(store: LocalStore) -> None:
+    """Nobody is shown what one vector of the declared search finds alone."""
+    by_words = told("two", 3, n=0, found=0, text=True)
+    points = [*told("one", 20, text=False), *told("two", 20, text=False)]
+    answered = [{**row, "vector": None, "text": True} for row in told("one", 3)]
+    assert found("zero_result", gate(store, *points, *by_words, *answered, names=NAMES)).verdict == "pass"
+    silent = [{**row, "n": 0, "found": 0} for row in answered * 4]
+    finding = found("zero_result", gate(store, *points, *by_words, *silent, names=NAMES))
+    assert (finding.verdict, finding.detail[:32]) == ("block", "vector all of the declared searc")
