@@ -5,10 +5,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from core.checks.by_vector import falls_short, judge_each, reaches, rows_by_vector
+from core.checks.by_vector import falls_short, judge_each, reaches, rows_by_vector, searched_rows
 from core.checks.finding import Finding, Verdict, cannot_tell, held
 from core.evidence.context import GateContext
-from core.evidence.probes import vector_of
 from core.measures import intervals
 from core.measures.shifts import ks_distance
 
@@ -19,8 +18,8 @@ def overlap(gate: GateContext, bound: float | None) -> Finding:
 
 
 def fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
-    """The same of queries asked as people ask them, by several vectors at once."""
-    rows = [row for row in gate.part("asked").get("rows", []) if vector_of(gate, row) is None and "live" in row]
+    """The same of queries asked as people ask them, by the declared search."""
+    rows = [row for row in searched_rows(gate) if "live" in row]
     if not rows:
         return cannot_tell("no query could be asked of both by the declared search: give validation.queries")
     found = _overlap(gate, rows, bound)

@@ -15,8 +15,9 @@ def zero_result(gate: GateContext, bound: float | None) -> Finding:
     share, by each vector; exact McNemar. Without a live collection each query that finds nothing
     counts. A stored vector that finds its own point alone, as in an index of one record, has found
     something."""
-    rows = rows_by_vector(gate, lambda row: "n" in row)
     searched = [row for row in gate.part("asked").get("rows", []) if "n" in row and vector_of(gate, row) is None]
+    # Of several vectors one may find nothing: no word of a question need stand in any text.
+    rows = rows_by_vector(gate, lambda row: "n" in row and not (searched and row.get("text")))
     if searched:
         rows[DECLARED] = searched
     return judge_each(gate, rows, lambda _, some: _judge(some, bound), reaches, "nothing could be asked")

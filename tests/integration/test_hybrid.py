@@ -230,6 +230,19 @@ def test_what_another_dense_model_does_not_touch_is_kept_from_the_source_collect
     assert len(keyword_hits(http, green, "gamma")) == 5
 
 
+def test_a_collection_that_is_taken_as_it_is_keeps_every_vector_and_is_judged_by_each(world, articles, http):
+    theirs = world.store.aliases()[articles]
+    declare(world, articles, source=f"collection:{theirs}")
+    status = deploy(world, articles)
+    assert status["status"] == "live", status["message"]
+    green = status["green"]
+    assert by_name(world, green, "bm25") == by_name(world, theirs, "bm25")
+    assert by_name(world, green, "dense").keys() == by_name(world, theirs, "dense").keys()
+    assert len(keyword_hits(http, green, "gamma")) == 5
+    recall = next(row for row in status["gate"]["checks"] if row["name"] == "ann_recall@10")
+    assert recall["facts"]["by_vector"].keys() == {"dense", "bm25"}
+
+
 def test_a_collection_that_becomes_hybrid_is_searched_by_keywords_afterwards(world, articles, http):
     plain = f"plain_{articles}"
     http.put(f"/collections/{plain}", json={"vectors": {"size": SIZE, "distance": "Cosine"}})
