@@ -17,6 +17,9 @@ from core.schema import meant_vector, vector_kind, vector_names, vector_params
 from core.services import Services
 from core.stamps import Stamp, read_stamp
 
+#: Vector names of which a sight keeps what it found.
+_KEPT = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -60,6 +63,7 @@ class Sight:
     stale: str = ""
     #: The aliases there are, where this one was looked for and is none of them.
     others: tuple[str, ...] = ()
+    _taken: dict[str | None, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def green(self) -> Target | None:
@@ -70,9 +74,14 @@ class Sight:
         return (*((self.live,) if self.live else ()), *self.tried.values())
 
     def takes_one_vector(self, using: str | None) -> bool:
-        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them?"""
-        first, *others = self.targets or (None,)
-        return first is None or all(first.takes_one_vector(other, using) for other in others)
+        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them? Every search
+        by vector asks, so the answer is kept."""
+        if using not in self._taken:
+            if len(self._taken) >= _KEPT:
+                self._taken.clear()  # callers may name anything
+            first, *others = self.targets or (None,)
+            self._taken[using] = first is None or all(first.takes_one_vector(other, using) for other in others)
+        return self._taken[using]
 
 
 def look(services: Services, alias: str, last: Sight | None) -> Sight:
