@@ -41,20 +41,45 @@ class Side:
         return self.there - self.fits
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One collection, asked once: its indexes by field, what the server counts in them, and the sample."""
+
+    types: Mapping[str, str]
+    counts: Mapping[str, int]
+    points: int
+    sample: Mapping[str, Any]
+
+    def side(self, field: str) -> Side | None:
+        """None where there is no index on the field."""
+        if field not in self.types:
+            return None
+        n = int(self.sample.get("n", 0))
+        there, fits = self.sample.get("indexed", {}).get(field, (0, 0))
+        if field not in self.counts:
+            return Side(n, n, _ratio(there, n), _ratio(fits, n), float(fits), counted=False)
+        held = float(min(self.counts[field], self.points))  # an index may still count what was deleted
+        return Side(self.points, n, _ratio(there, n), _ratio(fits, n), held, counted=True)
+
+
+_NOBODY = Looked({}, {}, 0, {})
+
+
 def payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     """By payload index, the points it holds against those that live's holds and those the source has. An index that
     holds nearly nothing of what it should blocks, and so does a field whose values came in another form."""
     memory = gate.part("payloads")
-    fields = _fields(gate)
+    green, live = _look(gate, "green"), _look(gate, "live")
+    fields = {*green.types, *live.types} - gate.spec.collection.dropped_indexes
     if fields and not memory.get("green", {}).get("n"):
         return cannot_tell("no point could be looked at")
-    rows = [_row(gate, field) for field in sorted(fields)]
-    gone, changed = _unindexed(gate, memory)
+    rows = [_row(gate, field, green.side(field), live.side(field)) for field in sorted(fields)]
+    gone, changed = _unindexed(memory, fields | gate.spec.collection.dropped_indexes)
     blocked = [row for row in rows if row["verdict"] == "block"]
     held_up = [row for row in rows if row["verdict"] == "inconclusive"]
     verdict: Verdict = "block" if blocked else "inconclusive" if held_up else "pass"
     told = [row["words"] for row in [*blocked, *held_up]] or [f"{len(rows)} payload indexes hold what they held"]
-    told += [f"{field} was dropped, as declared" for field in sorted(_dropped(gate))]
+    told += [f"{field} was dropped, as declared" for field in sorted(gate.spec.collection.dropped_indexes)]
     told += _said(gone, changed)
     facts: dict[str, Any] = {"indexes": rows, "gone": gone, "changed": changed}
     n = int(memory.get("green", {}).get("n", 0))
@@ -62,17 +87,7 @@ def payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     return Finding(verdict, float(len(blocked) + len(held_up)), n, words, 0.0, found=words, facts=facts)
 
 
-def _fields(gate: GateContext) -> set[str]:
-    live = indexes(gate, "live") if gate.live else {}
-    return {*indexes(gate, "green"), *live} - _dropped(gate)
-
-
-def _dropped(gate: GateContext) -> set[str]:
-    return set(gate.spec.collection.dropped_indexes)
-
-
-def _row(gate: GateContext, field: str) -> dict[str, Any]:
-    green, live = _side(gate, "green", field), _side(gate, "live", field)
+def _row(gate: GateContext, field: str, green: Side | None, live: Side | None) -> dict[str, Any]:
     source = _source_share(gate, field)
     verdict, why = _judged(gate, field, green, live, source)
     return {
@@ -139,18 +154,13 @@ def _held(gate: GateContext, green: Side, live: Side | None) -> str:
     return here if live is None else f"{here}, live's {live.held:,.0f} of {live.points:,}"
 
 
-def _side(gate: GateContext, side: str, field: str) -> Side | None:
-    """None where this side has no index on the field."""
-    if (side == "live" and gate.live is None) or field not in indexes(gate, side):
-        return None
+def _look(gate: GateContext, side: str) -> Looked:
+    if side == "live" and gate.live is None:
+        return _NOBODY
     collection = gate.live.collection if side == "live" and gate.live else gate.green
-    found = gate.part("payloads").get(side, {})
-    n = int(found.get("n", 0))
-    there, fits = found.get("indexed", {}).get(field, (0, 0))
-    counted = gate.store.index_counts(collection).get(field)
-    if counted is None:
-        return Side(n, n, _ratio(there, n), _ratio(fits, n), float(fits), counted=False)
-    return Side(about(gate.store, collection), n, _ratio(there, n), _ratio(fits, n), float(counted), counted=True)
+    counts = gate.store.index_counts(collection)
+    points = about(gate.store, collection) if counts else 0
+    return Looked(indexes(gate, side), counts, points, gate.part("payloads").get(side, {}))
 
 
 def _source_share(gate: GateContext, field: str) -> float | None:
@@ -167,13 +177,13 @@ def _source_share(gate: GateContext, field: str) -> float | None:
 # --- fields without an index ------------------------------------------------------------------------------------
 
 
-def _unindexed(gate: GateContext, memory: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Fields that most live points have and hardly any of green's, and those that are of another type. A filter needs
     no index, so nobody can tell whether one is asked by them: they are shown."""
     live, green = memory.get("live") or {}, memory.get("green") or {}
     if not live.get("n") or not green.get("n"):
         return [], []
-    gone, changed, known = [], [], _fields(gate) | _dropped(gate)
+    gone, changed = [], []
     for field, kinds in live["fields"].items():
         if field in known:
             continue

@@ -12,7 +12,8 @@ from core.plan import State
 from core.ports import Point, PointId
 from core.records import OURS
 
-_PAGE = 100
+#: Points at once; fewer where each may count against a rate.
+_PAGE, _FEW = 100, 16
 #: Fields that are told of; who has more keeps data under their names.
 _MOST = 200
 _LONGEST = 60
@@ -23,11 +24,12 @@ def look(gate: GateContext, over: Over) -> float | None:
     for side, collection in _sides(gate).items():
         found = memory.setdefault(side, _empty())
         ids = found.setdefault("ids", _ids(gate, side, collection))
+        size = _PAGE if gate.store.limits(collection).read_rate_limit is None else _FEW
         while int(found["at"]) < len(ids):
             gate.store.pace(collection)
-            page = gate.store.fetch(collection, ids[found["at"] : found["at"] + _PAGE], vectors=False)
+            page = gate.store.fetch(collection, ids[found["at"] : found["at"] + size], vectors=False)
             _note(gate, side, found, page)
-            found["at"] += _PAGE
+            found["at"] += size
             if over():
                 return 0.0
         if side == "live" and found["n"] * 2 < len(ids) and not found.get("drawn"):

@@ -18,6 +18,9 @@ from core.services import Services
 from core.stamps import MadeBy, Stamp, read_stamp
 from core.text_search import declared_names
 
+#: Vector names of which a sight keeps what it found.
+_KEPT = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -77,6 +80,7 @@ class Sight:
     others: tuple[str, ...] = ()
     #: What kind of error ``stale`` tells of.
     fault: type[AppError] = Unavailable
+    _taken: dict[str | None, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def green(self) -> Target | None:
@@ -87,9 +91,14 @@ class Sight:
         return (*((self.live,) if self.live else ()), *self.tried.values())
 
     def takes_one_vector(self, using: str | None) -> bool:
-        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them?"""
-        first, *others = self.targets or (None,)
-        return first is None or all(first.takes_one_vector(other, using) for other in others)
+        """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them? Every search
+        by vector asks, so the answer is kept."""
+        if using not in self._taken:
+            if len(self._taken) >= _KEPT:
+                self._taken.clear()  # callers may name anything
+            first, *others = self.targets or (None,)
+            self._taken[using] = first is None or all(first.takes_one_vector(other, using) for other in others)
+        return self._taken[using]
 
 
 def look(services: Services, alias: str, last: Sight | None) -> Sight:
