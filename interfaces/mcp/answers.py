@@ -216,6 +216,13 @@ def _step(step: Mapping[str, Any]) -> Step:
     return Step(name=step["name"], status=step["status"], message=for_agents(step["message"]), progress=share)
 
 
+def _told(row: Mapping[str, Any]) -> str:
+    """In words first; reports of an older release have figures alone."""
+    said = " ".join(row[key] for key in ("found", "means", "act") if row.get(key))
+    figures = f"{row['value']} against {row['bound']}; {row['detail']}"
+    return f"{row['name']}: {said} ({figures})" if said else f"{row['name']}: {figures}"
+
+
 def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
     report = deployment["gate"]
     if report is None:
@@ -223,8 +230,6 @@ def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
     failed = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     return Verdict(
         verdict=report["verdict"],
-        not_passed=[
-            for_agents(f"{row['name']}: {row['value']} against {row['bound']}; {row['detail']}") for row in failed
-        ],
+        not_passed=[for_agents(_told(row)) for row in failed],
         report=f"rollouts://deployments/{deployment['id']}/gate",
     )
