@@ -5,12 +5,28 @@ again after a crash it repeats the last piece. Checks read that memory and take 
 matters: a collector may need what stands above it.
 """
 
-from core.evidence import asking, attribution, calibration, filters, origin, readiness, round_trip, timing, vectors
+from core.evidence import (
+    asking,
+    attribution,
+    calibration,
+    filters,
+    origin,
+    readiness,
+    round_trip,
+    texts,
+    timing,
+    twins,
+    unchanged,
+    vectors,
+)
 from core.evidence.context import Collector
 
 COLLECTORS: dict[str, Collector] = {
     "ready": readiness.look,
     "vectors": vectors.look,
+    "twins": twins.look,
+    "texts": texts.look,
+    "unchanged": unchanged.compare,
     "origin": origin.read,
     "round_trip": round_trip.compare,
     "asked": asking.ask,

@@ -4,11 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
-from core.index_file import template_fields
 from core.kinds import Kind
 from core.measures.ranking import agreeing, hits_at_least, holes, ndcg, overlap, rbo_ext, recall, reciprocal_rank
 from core.plan import State
@@ -88,7 +85,6 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
         one.probe.name: _row(gate, one, hits, truth, live.get(one.probe.name))
         for one, hits, truth in zip(usable, found, truths, strict=True)
     }
-    _add_twins(gate, usable, found, made)
     _drop_unknown(gate, usable, made)
     return [made.get(one.probe.name, {"name": one.probe.name}) for one in asked]
 
@@ -207,54 +203,3 @@ def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
     alone = {"must": [{"has_id": [asked.probe.point]}]}
     found = gate.store.search(gate.green, asked.green, 1, using=gate.vector, exact=True, filter=alone)
     return found[0].score if found else None
-
-
-# --- equal vectors of unequal texts -----------------------------------------------------------------------------
-
-
-def _add_twins(
-    gate: GateContext, asked: Sequence[Asked], found: Sequence[Sequence[Hit]], made: Mapping[str, Row]
-) -> None:
-    """Marks stored points whose nearest neighbour has the very same vector and another content."""
-    points = [one.probe.point for one in asked]
-    pairs = {
-        id: twin
-        for id, hits in zip(points, found, strict=True)
-        if id is not None
-        if (twin := _nearest(id, hits)) is not None
-    }
-    wanted = [*pairs, *pairs.values()]
-    stored = {p.id: p for p in gate.store.fetch(gate.green, wanted, vectors=True)} if wanted else {}
-    for id, twin in pairs.items():
-        one, other = stored.get(id), stored.get(twin)
-        if one and other and _equal(one.vector, other.vector):
-            made[Probe(point=id).name]["twin"] = _unlike(gate, one.payload, other.payload)
-
-
-def _unlike(gate: GateContext, *payloads: Mapping[str, Any]) -> bool:
-    """Two texts that the model itself tells apart. Texts it does not (alike for as far as it reads them, or by the
-    words it counts) rightly have one vector."""
-    maker = gate.makers.get(gate.vector)
-    if gate.embedder is None or maker is None:
-        return False
-    template = maker.template
-    names = template_fields(template)
-    if any(payload.get(name) is None for payload in payloads for name in names):
-        return False
-    one, other = gate.embedder.documents([template.format_map(payload) for payload in payloads])
-    return not np.allclose(one, other, atol=TOLERANCE)
-
-
-def _nearest(id: PointId, hits: Sequence[Hit]) -> PointId | None:
-    """Another point at the score of the point itself."""
-    own = next((hit.score for hit in hits if hit.id == id), None)
-    if own is None:
-        return None
-    tie = TOLERANCE * max(1.0, abs(own))
-    return next((hit.id for hit in hits if hit.id != id and abs(hit.score - own) <= tie), None)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
-    return bool(np.array_equal(one, other))
