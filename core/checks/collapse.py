@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.checks.finding import Finding, cannot_tell
-from core.evidence.context import GateContext
+from core.evidence.context import GateContext, Live
 from core.evidence.texts import most_frequent
 from core.measures import intervals
 from core.quoting import quoted
 
 #: Share of the records of both collections that may say something else at once.
 CHANGED = 0.5
-#: Fewer are a small index, whose texts a person may well have written anew in an evening.
-_ENOUGH = 30
+#: An index of fewer points is small: a person may well have written all its texts anew in an evening.
+_SMALL = 30
+#: Texts of a sample, and searches, that tell anything of all.
+_TEXTS, _SEARCHES = 10, 30
 #: One text may be that of half of the records.
 _ONE_TEXT = 0.5
 #: The share of distinct texts may fall by so much beyond what the two samples leave open.
@@ -51,7 +53,9 @@ def collapse(gate: GateContext, bound: float | None) -> Finding:
             return cannot_tell("the collection is empty")
         said = "no payload has a text: what the records say cannot be compared"
         return Finding("pass", None, 0, said, found=said)
-    doubts = [*_repeated(memory), *_fewer(memory), *_changed(memory, bound), *_answers(gate, memory)]
+    doubts = list(_repeated(memory))
+    if gate.live is not None and min(map(gate.store.count, (gate.green, gate.live.collection))) >= _SMALL:
+        doubts += [*_fewer(memory), *_changed(memory, bound), *_answers(gate, gate.live, memory)]
     n = len(green)
     if doubts:
         said = "; ".join(doubt.said for doubt in doubts)
@@ -79,7 +83,7 @@ def _fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """Equally many of each side are counted: the more there are, the more of them repeat another."""
     live = memory.get("live", [])
     n = min(len(live), len(memory["green"]))
-    if n < _ENOUGH:
+    if n < _TEXTS:
         return
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
     wanted = intervals.share(theirs, n).low - _FEWER
@@ -90,32 +94,31 @@ def _fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
 def _changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:
     common, changed = int(memory.get("common", 0)), int(memory.get("changed", 0))
     most = CHANGED if bound is None else bound
-    if common < _ENOUGH or memory.get("anew"):
+    if common < _TEXTS or memory.get("anew"):
         return
     if intervals.share(changed, common).low > most:
         said = f"{changed} of {common} records that live has too say something else at once"
         yield _Doubt(said, changed / common, most)
 
 
-def _answers(gate: GateContext, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+def _answers(gate: GateContext, live: Live, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """Of a search's answers as many stay as there are unchanged records among those of either collection."""
     rows = [row["live"]["rbo"] for row in gate.part("asked").get("rows", []) if "rbo" in row.get("live", {})]
-    if gate.live is None or not gate.live.same_model or memory.get("anew"):
+    if not live.same_model or memory.get("anew"):
         return
-    if len(rows) < _ENOUGH or int(memory.get("common", 0)) < _ENOUGH:
+    if len(rows) < _SEARCHES or int(memory.get("common", 0)) < _TEXTS:
         return
-    allowed = _unchanged_share(gate, memory)
+    allowed = _unchanged_share(gate, live, memory)
     found = intervals.mean(rows)
     if found.high < _STAYED * allowed:
         said = f"overlap with live is {found.value:.2f}, and unchanged records allow {allowed:.2f}"
         yield _Doubt(said, found.value, _STAYED * allowed)
 
 
-def _unchanged_share(gate: GateContext, memory: Mapping[str, Any]) -> float:
+def _unchanged_share(gate: GateContext, live: Live, memory: Mapping[str, Any]) -> float:
     """Of the points of both collections, whichever has more of others."""
-    assert gate.live is not None
     same = int(memory["common"]) - int(memory.get("changed", 0))
-    here, there = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    here, there = gate.store.count(gate.green), gate.store.count(live.collection)
     of_green = same / len(memory["green"])
     return min(of_green, of_green * here / there) if there else 0.0
 

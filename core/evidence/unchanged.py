@@ -73,6 +73,15 @@ class _Beside:
     def made_before(self) -> Mapping[str, MadeBy]:
         return self.stamp.made if self.stamp is not None else {}
 
+    @cached_property
+    def are_both_ours(self) -> bool:
+        """Or neither: both times the vectors came with the records, as far as anybody knows."""
+        return (self.stamp is None) == (read_stamp(self.gate.store, self.gate.green) is None)
+
+    @property
+    def comes_from_live(self) -> bool:
+        return self.gate.source is not None and self.gate.source.collection == self.live.collection
+
     @property
     def names(self) -> list[str]:
         """The vectors that both collections have."""
@@ -87,8 +96,10 @@ class _Beside:
         if not same_vectors(self.schema, self.gate.schema, name):
             return "its settings were declared anew"
         ours, theirs = self.gate.makers.get(name), self.made_before.get(name)
-        if name in self.gate.plan.carried or (ours is None and theirs is None):
+        if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
             return ""
+        if ours is None and theirs is None:
+            return "" if self.are_both_ours else "only one of the collections says where its vectors come from"
         if ours is None or theirs is None:
             return "nothing says that the same model made both"
         if ours.identity != theirs.identity:
@@ -155,9 +166,7 @@ class _Beside:
         return "" if kind.same(params, other[name], one[name]) else "another vector"
 
     def _may_be_missing(self, name: str) -> bool:
-        plan, source = self.gate.plan, self.gate.source
-        from_live = source is not None and source.collection == self.live.collection
-        return name in plan.optional | plan.copied and not from_live
+        return name in self.gate.plan.optional | self.gate.plan.copied and not self.comes_from_live
 
     def _compare_payloads(self, memory: State, ours: Point, theirs: Point) -> None:
         one, other = _without_mark(ours.payload), _without_mark(theirs.payload)
