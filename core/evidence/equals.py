@@ -70,18 +70,20 @@ class Equals:
 
 def grouped(sample: Sample) -> State:
     """By vector name: of how many points it was looked at (``of``), how many of them share it (``equal``), how many
-    have the most frequent one (``largest``), and some of those that share it, with the ones they share it with
-    (``some``)."""
+    have the most frequent one (``largest``), and some of those that share it, with the ones they share it with and how
+    large the group is as far as it was seen (``some``)."""
     found: State = {}
     digests: dict[str, Counter[str]] = {}
+    for _, _, note in sample:
+        for name, (digest, _) in note.items():
+            digests.setdefault(name, Counter())[digest] += 1
     for _, id, note in sample:
         for name, (digest, later) in note.items():
-            digests.setdefault(name, Counter())[digest] += 1
             one = found.setdefault(name, {"of": 0, "equal": 0, "some": []})
             one["of"] += 1
             one["equal"] += weight(later)
             if later and len(one["some"]) < _KEPT:
-                one["some"].append([id, later])
+                one["some"].append([id, later, max(digests[name][digest], 1 + len(later))])
     for name, counted in digests.items():
         found[name]["largest"] = counted.most_common(1)[0][1]
     return found
@@ -90,8 +92,3 @@ def grouped(sample: Sample) -> State:
 def weight(later: Sequence[PointId]) -> int:
     """For how many points of its group one counts that remembers these."""
     return 2 if len(later) == 1 else min(len(later), 1)
-
-
-def many(later: Sequence[PointId]) -> bool:
-    """Is the group larger than a point can remember?"""
-    return len(later) >= _LATER

@@ -1,11 +1,12 @@
 """Do points that share a vector say the same? The groups that ``vectors`` has found are looked up with their texts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Refused
 from core.evidence.context import GateContext, Over
-from core.evidence.equals import many, weight
+from core.evidence.equals import weight
 from core.evidence.texts import shown, text_of, words
 from core.plan import State
 from core.ports import PointId
@@ -14,6 +15,18 @@ _CHUNK = 16
 _EXAMPLES = 3
 #: The beginning of a word that its other forms share.
 _STEM = 4
+#: Points of a group that texts of nearly the same words explain.
+_FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A point, and some that share its vector of that name."""
+
+    name: str
+    id: PointId
+    later: list[PointId]
+    size: int
 
 
 def look(gate: GateContext, over: Over) -> float | None:
@@ -40,35 +53,35 @@ def equal(gate: GateContext) -> Mapping[str, Any]:
     return found
 
 
-def _todo(gate: GateContext) -> list[tuple[str, PointId, list[PointId]]]:
-    return [(name, id, later) for name, one in equal(gate).items() for id, later in one["some"]]
+def _todo(gate: GateContext) -> list[_Group]:
+    return [_Group(name, *entry) for name, one in equal(gate).items() for entry in one["some"]]
 
 
-def _note(gate: GateContext, memory: State, few: Sequence[tuple[str, PointId, list[PointId]]]) -> None:
-    wanted = list(dict.fromkeys(id for _, first, later in few for id in (first, *later)))
+def _note(gate: GateContext, memory: State, few: Sequence[_Group]) -> None:
+    wanted = list(dict.fromkeys(id for group in few for id in (group.id, *group.later)))
     payloads = {point.id: point.payload for point in gate.store.fetch(gate.green, wanted, vectors=False)}
-    for name, id, later in few:
-        told = {one: text_of(gate.plan.templates, payloads.get(one, {}), name) for one in (id, *later)}
-        how, other = _how(gate, name, id, later, told)
-        found = memory.setdefault(name, {})
+    for group in few:
+        told = {
+            one: text_of(gate.plan.templates, payloads.get(one, {}), group.name) for one in (group.id, *group.later)
+        }
+        how, other = _how(gate, group, told)
+        found = memory.setdefault(group.name, {})
         for counted in filter(None, ("looked", how)):
-            found[counted] = int(found.get(counted, 0)) + weight(later)
+            found[counted] = int(found.get(counted, 0)) + weight(group.later)
         if other is not None:
-            pair = [id, other, shown(told[id] or ""), shown(told[other] or "")]
+            pair = [group.id, other, shown(told[group.id] or ""), shown(told[other] or "")]
             found["examples"] = [*found.get("examples", []), pair][:_EXAMPLES]
 
 
-def _how(
-    gate: GateContext, name: str, id: PointId, later: Sequence[PointId], told: Mapping[PointId, str | None]
-) -> tuple[str, PointId | None]:
+def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
     """``unlike``, ``near``, ``untold``, or nothing where the texts are equal; and the point whose text is another.
 
     Texts that have most of their words in common may have one vector: a model that reads little, or counts words in few
     numbers, makes it of both. That is no excuse for a large group whose vectors nobody can make again."""
-    own, others = told[id], {one: text for one in later if (text := told[one]) is not None}
+    own, others = told[group.id], {one: text for one in group.later if (text := told[one]) is not None}
     if own is None or not others:
         return "untold", None
-    if gate.kinds[name][0].name == "sparse":
+    if gate.kinds[group.name][0].name == "sparse":
         apart = next((one for one, text in others.items() if _is_of_other_words(own, text)), None)
         return ("", None) if apart is None else ("unlike", apart)
     unequal = [one for one, text in others.items() if words(own) != words(text)]
@@ -77,7 +90,7 @@ def _how(
         return "unlike", apart
     if not unequal:
         return "", None
-    excused = name in gate.makers or not many(later)
+    excused = group.name in gate.makers or group.size <= _FEW
     return ("near" if excused else "unlike"), unequal[0]
 
 

@@ -365,6 +365,16 @@ def test_texts_of_nearly_the_same_words_may_share_a_vector_in_small_groups(
     assert judge(store, None, live=False)["twins"]["verdict"] == expected
 
 
+def test_numbered_sentences_of_which_nine_share_a_vector_block_where_nobody_can_make_it_again(
+    store: LocalStore,
+) -> None:
+    made = np.random.default_rng(2).random((300, 8)).astype(np.float32)
+    made[:9] = made[0]
+    stand(store, "green", [Point(n, made[n], {"text": f"text {n} about asyncio and python"}) for n in range(300)], None)
+    row = judge(store, None, live=False)["twins"]
+    assert (row["verdict"], row["value"]) == ("block", pytest.approx(0.03))
+
+
 @pytest.mark.parametrize(("size", "expected"), [(40, "inconclusive"), (5, "pass")])
 def test_equal_vectors_that_no_text_explains_are_no_health(store: LocalStore, size: int, expected: str) -> None:
     stand(store, "green", [Point(n, [1.0, 2.0, 3.0], {"key": str(n)}) for n in range(size)], None)
