@@ -352,18 +352,23 @@ _SIGN_IN = "Please sign in to go on. Enter the address and the password of your 
 
 
 def _sign_in_pages(share: float, *, with_title: bool = False) -> Callable[[Rebuild], Rebuild]:
+    def page(one: Record) -> Record:
+        text = f"{_SIGN_IN} Then you come back to {one['title']}." if with_title else _SIGN_IN
+        return {**one, "title": "Sign in", "text": text}
+
     def changed(r: Rebuild) -> Rebuild:
-        page = {"title": "Sign in", "text": _SIGN_IN}
         some = set(r.rng.permutation(len(r.source))[: int(share * len(r.source))].tolist())
-        back = (lambda one: {"text": f"{_SIGN_IN} Then you come back to {one['title']}."}) if with_title else dict
-        now = [{**one, **page, **back(one)} if at in some else one for at, one in enumerate(r.source)]
+        now = [page(one) if at in some else one for at, one in enumerate(r.source)]
         return replace(r, source=now, written=now)
 
     return changed
 
 
 def _new_pages_sign_in(r: Rebuild) -> Rebuild:
-    return _sign_in_pages(0.5)(replace(r, live=_drawn(r, r.live, len(r.live) // 2)))
+    """The half of the addresses that live lacks."""
+    now = _sign_in_pages(0.5)(r).source
+    known = [one for one, before in zip(now, r.source, strict=True) if one == before]
+    return replace(r, live=known, source=now, written=now)
 
 
 # --- built as asked for, and worse all the same ---------------------------------------------------------------------
