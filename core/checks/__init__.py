@@ -6,6 +6,7 @@ blocks all. Whoever adds a check adds one file here, one line in ``CHECKS`` and 
 
 from core.checks import capacity as room
 from core.checks import (
+    collapse,
     comparing,
     counts,
     floor,
@@ -20,6 +21,8 @@ from core.checks import (
     schemas,
     searching,
     stamp,
+    twins,
+    unchanged,
     zero,
 )
 from core.checks import slices as parts
@@ -151,7 +154,35 @@ _CHECKS: dict[str, Check] = {
         act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
     ),
     "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
-    "vector_sanity": Check(sanity.vector_sanity, _ASKED, _vectors),
+    "vector_sanity": Check(sanity.vector_sanity, ("vectors",), _vectors),
+    "twins": Check(
+        twins.twins,
+        ("vectors", "twins"),
+        _vectors,
+        twins.TWINS,
+        reach=SHARE,
+        means=twins.MEANS,
+        act=twins.ACT,
+    ),
+    "unchanged": Check(
+        unchanged.unchanged,
+        ("vectors", "unchanged"),
+        _live,
+        compares=always,
+        reach=SHARE,
+        means=unchanged.MEANS,
+        act=unchanged.ACT,
+    ),
+    "collapse": Check(
+        collapse.collapse,
+        ("vectors", "texts", "asked"),
+        _vectors,
+        collapse.CHANGED,
+        reach=SHARE,
+        soft=True,
+        means=collapse.MEANS,
+        act=collapse.ACT,
+    ),
     "self_retrieval": Check(
         searching.self_retrieval, _ASKED, _searchable, searching.self_wanted, reach=SHARE, quality=True
     ),

@@ -2,6 +2,7 @@
 
 from core.checks.finding import Finding, cannot_tell
 from core.evidence.context import GateContext
+from core.evidence.round_trip import FOREIGN
 from core.measures import intervals
 
 #: As many records as a healthy rebuild may add; no source changes so much while a collection is filled from it.
@@ -12,7 +13,8 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
     """No failure in a random sample: with 300, at most one record in a hundred is wrong
     (validation-gate, section 4). A source that was changed since it was read excuses differences,
     but proves nothing; ``bound`` is the share of records up to which it does, and one record is
-    always excused. Beyond it, the collection is of an older source."""
+    always excused. Beyond it, the collection is of an older source. Vectors that came with the records, where a model
+    is declared for them, are held against the stored text, which no change of the source excuses."""
     excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
     faults, checked = memory.get("faults", {}), int(memory.get("checked", 0))
@@ -27,7 +29,7 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
     detail = f"{said}; such as {', '.join(memory['examples'])}"
     found = f"{wrong:,} of {checked:,} records that were looked up are not stored as the source has them: {detail}."
     facts = {"faults": dict(faults), "examples": list(memory["examples"])}
-    if not memory.get("changed"):
+    if not memory.get("changed") or FOREIGN in faults:
         return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
     if wrong > 1 and intervals.share(wrong, checked).low > excused:
         detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"

@@ -14,8 +14,11 @@ from core.evidence import (
     payloads,
     readiness,
     round_trip,
+    texts,
     timing,
     titles,
+    twins,
+    unchanged,
     vectors,
 )
 from core.evidence.context import Collector
@@ -24,6 +27,9 @@ COLLECTORS: dict[str, Collector] = {
     "ready": readiness.look,
     "vectors": vectors.look,
     "payloads": payloads.look,
+    "twins": twins.look,
+    "texts": texts.look,
+    "unchanged": unchanged.compare,
     "origin": origin.read,
     "round_trip": round_trip.compare,
     "titles": titles.read,

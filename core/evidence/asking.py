@@ -6,15 +6,12 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-import numpy as np
-
 from core.evidence import relevant
 from core.evidence.context import GateContext, Over
 from core.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
 from core.evidence.relevant import Sorted
 from core.evidence.vectors import askable
-from core.index_file import template_fields
-from core.kinds import Kind, by_name
+from core.kinds import Kind
 from core.measures.ranking import (
     agreeing,
     expected_holes,
@@ -121,7 +118,6 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
         one.probe.name: _row(gate, one, hits, more, truth, live.get(one.probe.name), records.get(one.probe.name))
         for one, hits, more, truth in zip(usable, found, deep, truths, strict=True)
     }
-    _add_twins(gate, usable, found, made)
     return [made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector}) for one in asked]
 
 
@@ -325,52 +321,3 @@ def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
     alone = {"must": [{"has_id": [asked.probe.point]}]}
     found = gate.store.search(gate.green, asked.green, 1, using=asked.using, exact=True, filter=alone)
     return found[0].score if found else None
-
-
-# --- equal vectors of unequal texts -----------------------------------------------------------------------------
-
-
-def _add_twins(
-    gate: GateContext, asked: Sequence[Asked], found: Sequence[Sequence[Hit]], made: Mapping[str, Row]
-) -> None:
-    """Marks stored points whose nearest neighbour has the very same vector and another content."""
-    pairs = {
-        one.probe.point: (twin, one.using)
-        for one, hits in zip(asked, found, strict=True)
-        if one.probe.point is not None
-        if (twin := _nearest(one.probe.point, hits)) is not None
-    }
-    wanted = [*pairs, *(twin for twin, _ in pairs.values())]
-    stored = {p.id: p for p in gate.store.fetch(gate.green, wanted, vectors=True)} if wanted else {}
-    for id, (twin, name) in pairs.items():
-        one, other = stored.get(id), stored.get(twin)
-        if one and other and _equal(by_name(one.vector).get(name), by_name(other.vector).get(name)):
-            made[Probe(point=id).name]["twin"] = _unlike(gate, name, one.payload, other.payload)
-
-
-def _unlike(gate: GateContext, name: str, *payloads: Mapping[str, Any]) -> bool:
-    """Two texts that the model itself tells apart. Texts it does not (alike for as far as it reads them, or by the
-    words it counts) rightly have one vector."""
-    maker = gate.makers.get(name)
-    if maker is None or maker.embedder is None:
-        return False
-    names = template_fields(maker.template)
-    if any(payload.get(field) is None for payload in payloads for field in names):
-        return False
-    one, other = maker.embedder.documents([maker.template.format_map(payload) for payload in payloads])
-    return not np.allclose(one, other, atol=TOLERANCE)
-
-
-def _nearest(id: PointId, hits: Sequence[Hit]) -> PointId | None:
-    """Another point at the score of the point itself."""
-    own = next((hit.score for hit in hits if hit.id == id), None)
-    if own is None:
-        return None
-    tie = TOLERANCE * max(1.0, abs(own))
-    return next((hit.id for hit in hits if hit.id != id and abs(hit.score - own) <= tie), None)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
-    return bool(np.array_equal(one, other))

@@ -9,9 +9,10 @@ from typing import Any
 
 from core.evidence import origin
 from core.evidence.context import GateContext, Over
+from core.index_file import render_text
 from core.kinds import by_name
 from core.plan import State
-from core.ports import Point, Row, Vector
+from core.ports import Point, PointId, Row, Vector
 from core.quoting import quoted
 from core.records import OURS, Record, RecordRules, parse, payload
 from core.scratch import Scratch, scratch
@@ -19,6 +20,8 @@ from core.scratch import Scratch, scratch
 _CHUNK, _CHUNK_SECONDS = 16, 5.0
 _EXAMPLES = 5
 _SAME_NUMBER = 1e-14
+#: What the declared model does not make of the text it came with.
+FOREIGN = "not its model's vector"
 
 
 def compare(gate: GateContext, over: Over) -> float | None:
@@ -78,10 +81,12 @@ def _embeddable(gate: GateContext, row: Row) -> Row:
 
 def _compare(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
     stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
-    wanted = _vectors(gate, records, made)
+    wanted, foreign = _vectors(gate, records, made), _foreign(gate, records, stored)
     for record, vector in zip(records, wanted, strict=True):
         memory["checked"] = int(memory.get("checked", 0)) + 1
         fault = _fault(gate, record, vector, stored.get(record.point_id))
+        if record.point_id in foreign:
+            fault = FOREIGN
         if fault:
             kinds = memory.setdefault("faults", {})
             kinds[fault] = int(kinds.get(fault, 0)) + 1
@@ -109,6 +114,23 @@ def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scra
         for record in records
     ]
     return made.vectors(texts) if any(texts) else [{} for _ in records]
+
+
+def _foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]) -> set[PointId]:
+    """Of the records that brought a vector which a model is declared for, those whose stored one the model does not
+    make of the stored text. What was stored without its text cannot be held against it."""
+    found: set[PointId] = set()
+    for name, maker in gate.makers.items():
+        brought = [stored[one.point_id] for one in records if name in one.vectors and one.point_id in stored]
+        texts = [(point, render_text(maker.template, point.payload)) for point in brought]
+        told = [(point, text) for point, text in texts if text is not None and name in by_name(point.vector)]
+        if not told or maker.embedder is None or name not in gate.kinds:
+            continue
+        kind, params = gate.kinds[name]
+        for (point, _), made in zip(told, maker.documents([text for _, text in told]), strict=True):
+            if not kind.resembles(params, made, by_name(point.vector)[name]):
+                found.add(point.id)
+    return found
 
 
 def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:

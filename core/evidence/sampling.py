@@ -5,7 +5,7 @@ reads the same ids with the same seed finds the same ones.
 """
 
 import hashlib
-from bisect import insort
+from bisect import bisect_left
 from typing import Any
 
 from core.ports import PointId
@@ -14,15 +14,17 @@ from core.ports import PointId
 Sample = list[list[Any]]
 
 
-def offer(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -> None:
-    """Takes ``id`` into the sample if its rank is among the ``size`` smallest so far."""
+def offer(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -> bool:
+    """Takes ``id`` into the sample if its rank is among the ``size`` smallest so far; says whether it was taken."""
     rank = _rank(seed, id)
     if len(sample) == size and rank >= sample[-1][0]:
-        return
-    if any(entry[0] == rank for entry in sample):
-        return
-    insort(sample, [rank, id, note], key=lambda entry: entry[0])
+        return False
+    at = bisect_left(sample, rank, key=lambda entry: entry[0])
+    if at < len(sample) and sample[at][0] == rank:
+        return False
+    sample.insert(at, [rank, id, note])
     del sample[size:]
+    return True
 
 
 def _rank(seed: int, id: PointId) -> str:

@@ -3,30 +3,59 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.errors import Refused
 from core.evidence.context import GateContext, Over
+from core.evidence.equals import Equals, grouped
 from core.evidence.probes import FURTHER
 from core.evidence.sampling import offer
 from core.kinds import Kind, by_name
 from core.plan import State
-from core.ports import Point
+from core.ports import Point, PointId
 
 _PAGE = 512
 _EXAMPLES = 5
+#: Ids that are drawn for each record that is to be looked at: not all are in the live collection, or unchanged.
+_IDS = 3
 
 
 def look(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("vectors")
     memory.setdefault("sample", [])
+    equals = Equals(memory.setdefault("drawn", []), gate.spec.validation.seed)
     while not memory.get("read"):
         gate.store.pace(gate.green)
         points, after = gate.store.scroll(gate.green, memory.get("after"), _PAGE, payload=False)
         for point in points:
             _note(gate, memory, point)
+            equals.see(point.id, _digests(gate, point))
         memory["after"], memory["read"] = after, after is None
         memory["seen"] = int(memory.get("seen", 0)) + len(points)
         if over():
             break
-    return None if memory["read"] else 0.0
+    if not memory["read"]:
+        return 0.0
+    drawn = memory.pop("drawn")
+    memory["ids"] = [id for _, id, _ in drawn[: _IDS * gate.spec.validation.samples.records]]
+    memory["equal"] = grouped(drawn)
+    return None
+
+
+def drawn_ids(gate: GateContext) -> list[PointId]:
+    """A sample of the new collection's ids. Raises Refused where a release that drew none has read it."""
+    memory = gate.part("vectors")
+    if "ids" not in memory:
+        raise Refused("another release has read the vectors and drew no sample for this check: retry runs it again")
+    found: list[PointId] = memory["ids"]
+    return found
+
+
+def _digests(gate: GateContext, point: Point) -> dict[str, str]:
+    """Of each vector that says something."""
+    return {
+        name: gate.kinds[name][0].digest(one)
+        for name, one in by_name(point.vector).items()
+        if name in gate.kinds and gate.kinds[name][0].askable(one)
+    }
 
 
 def _note(gate: GateContext, memory: State, point: Point) -> None:

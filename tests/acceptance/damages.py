@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ class Rebuild:
     """``source`` is what can be read now, ``written`` what green was made of, and ``vectors`` how; ``tampered`` changes
     the points made so, ``made`` the schema that was wanted. ``expected`` is how many points ``populate`` says it wrote;
     None means all of the source. ``before`` is what stood in the source when ``populate`` read it, where that was
-    something else."""
+    something else. ``given``: the source brings the vectors itself."""
 
     seed: int
     live: list[Record]
@@ -75,6 +76,14 @@ class Rebuild:
     elsewhere: bool = False
     #: Live carries no stamp.
     unknown: bool = False
+    #: The source brings the vectors.
+    given: bool = False
+
+    def as_read(self, records: list[Record]) -> list[Record]:
+        """What the source says of them."""
+        if not self.given:
+            return records
+        return [{**one, "vector": vector.tolist()} for one, vector in zip(records, self.vectors(records), strict=True)]
 
     @property
     def rng(self) -> np.random.Generator:
@@ -110,8 +119,8 @@ def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
 def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless damaged otherwise."""
     live, green, source = f"{name}__v1", f"{name}__v2", folder / f"{name}.jsonl"
-    seen = _written(store, source, rebuild.source if rebuild.before is None else rebuild.before)
-    _written(store, source, rebuild.source)
+    seen = _written(store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before))
+    _written(store, source, rebuild.as_read(rebuild.source))
     first = rebuild.live_spec
     schema = _low(declared(None, first.collection, NewVectors({"": _size(first)})))
     stamps = [
@@ -320,6 +329,86 @@ def _unfinished(r: Rebuild) -> Rebuild:
     )
 
 
+def _ids_moved(r: Rebuild) -> Rebuild:
+    """Numbered anew by the source: every record has the id that the one before it had."""
+    now = [{**one, "id": before["id"]} for before, one in pairwise(r.source)]
+    return replace(r, source=now, written=now)
+
+
+def _mixed_windows(r: Rebuild) -> Rebuild:
+    """One window in eight was made by another model of the same dimension."""
+    other = by_model(IndexSpec(embedding=HASHING))
+
+    def vectors(records: list[Record]) -> FloatArray:
+        window = np.arange(len(records))[:, None] * 8 // len(records) == 3
+        return np.where(window, other(records), r.vectors(records))
+
+    return replace(r, vectors=vectors)
+
+
+def _given(change: Callable[[Rebuild, FloatArray, list[Record]], FloatArray]) -> Callable[[Rebuild], Rebuild]:
+    """The source brings vectors that are not, or not wholly, those of the declared model."""
+
+    def changed(r: Rebuild) -> Rebuild:
+        vectors = lambda records: np.asarray(change(r, r.vectors(records), records), dtype=np.float32)  # noqa: E731
+        return replace(r, vectors=vectors, given=True)
+
+    return changed
+
+
+def _random(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
+    return r.rng.normal(0, 1, made.shape)
+
+
+def _another_model_in_part(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
+    chosen = r.rng.random(len(made))[:, None] < 0.3
+    return np.where(chosen, by_model(IndexSpec(embedding=HASHING))(records), made)
+
+
+def _off_by_one_in_a_quarter(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
+    return np.where(np.arange(len(made))[:, None] % 4 == 0, np.roll(made, 1, axis=0), made)
+
+
+def _in_eight_bits(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
+    step = np.abs(made).max(axis=1, keepdims=True) / 127
+    return np.round(made / step) * step
+
+
+def _one_vector_for(share: float) -> Callable[[Rebuild], Rebuild]:
+    """Brought by the source, as an endpoint that fails answers the same for every text."""
+
+    def change(r: Rebuild, made: FloatArray, records: list[Record]) -> FloatArray:
+        chosen = r.rng.permutation(len(made)) < share * len(made)
+        return np.where(chosen[:, None], made[0], made)
+
+    return _given(change)
+
+
+# --- built as the source has it, which nobody can have meant -------------------------------------------------------
+
+_SIGN_IN = "Please sign in to go on. Enter the address and the password of your account, or ask for a new password."
+
+
+def _sign_in_pages(share: float, *, with_title: bool = False) -> Callable[[Rebuild], Rebuild]:
+    def page(one: Record) -> Record:
+        text = f"{_SIGN_IN} Then you come back to {one['title']}." if with_title else _SIGN_IN
+        return {**one, "title": "Sign in", "text": text}
+
+    def changed(r: Rebuild) -> Rebuild:
+        some = set(r.rng.permutation(len(r.source))[: int(share * len(r.source))].tolist())
+        now = [page(one) if at in some else one for at, one in enumerate(r.source)]
+        return replace(r, source=now, written=now)
+
+    return changed
+
+
+def _new_pages_sign_in(r: Rebuild) -> Rebuild:
+    """The half of the addresses that live lacks."""
+    now = _sign_in_pages(0.5)(r).source
+    known = [one for one, before in zip(now, r.source, strict=True) if one == before]
+    return replace(r, live=known, source=now, written=now)
+
+
 # --- built as asked for, and worse all the same ---------------------------------------------------------------------
 
 
@@ -384,6 +473,22 @@ def _both(settings: dict[str, object]) -> Callable[[Rebuild], Rebuild]:
     return lambda r: replace(r, live_spec=r.live_spec.with_options(options), spec=r.spec.with_options(options))
 
 
+def _many_edits(r: Rebuild) -> Rebuild:
+    now = _edited(r, r.source, len(r.source) // 20)
+    return replace(r, source=now, written=now)
+
+
+def _growth_by_half(r: Rebuild) -> Rebuild:
+    return replace(r, live=_drawn(r, r.live, len(r.live) * 2 // 3))
+
+
+def _equal_texts(r: Rebuild) -> Rebuild:
+    """A third of the texts stands twice, as on pages that are found under two addresses."""
+    twice = [{**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)]
+    now = [*r.source, *twice]
+    return replace(r, live=now, source=now, written=now)
+
+
 def _reordered(r: Rebuild) -> Rebuild:
     now = [r.source[at] for at in r.rng.permutation(len(r.source))]
     return replace(r, source=now, written=now)
@@ -442,6 +547,13 @@ DAMAGES: dict[str, Callable[[Rebuild], Rebuild]] = {
     "made elsewhere, vectors shuffled among points": lambda r: replace(_shuffled(r), elsewhere=True),
     "made elsewhere, with a zero vector": lambda r: replace(_one_vector(r, 0.0), elsewhere=True),
     "a keyword that became a number in a third of the records": _each(lambda record: {**record, "lang": 7}, 0.33),
+    "ids moved by one": _ids_moved,
+    "a window of another model": _mixed_windows,
+    "random vectors brought by the source": _given(_random),
+    "vectors of another model in 30 %, brought by the source": _given(_another_model_in_part),
+    "vectors off by one in a quarter, brought by the source": _given(_off_by_one_in_a_quarter),
+    "one vector for 3 % of the texts": _one_vector_for(0.03),
+    "one vector for 60 % of the texts": _one_vector_for(0.6),
 }
 #: Where a person decides, for nobody can tell whether it is meant.
 HELD: dict[str, Callable[[Rebuild], Rebuild]] = {
@@ -449,6 +561,14 @@ HELD: dict[str, Callable[[Rebuild], Rebuild]] = {
         r, elsewhere=True, tampered=lambda points: _drawn(r, points, len(points) // 2)
     ),
     "over a live collection of an unknown model": lambda r: replace(_better_model(r), unknown=True),
+}
+#: Built as the source has it, which is the judgment of a person: these wait for one.
+DOUBTFUL: dict[str, Callable[[Rebuild], Rebuild]] = {
+    "the sign-in page for every address": _sign_in_pages(1.0),
+    "the sign-in page for 30 %": _sign_in_pages(0.3),
+    "sign-in pages that name where to come back to": _sign_in_pages(1.0, with_title=True),
+    "the sign-in page for new addresses only": _new_pages_sign_in,
+    "texts cut in the source": _cut_in_the_source,
 }
 #: What only judged queries can see, and what then is named as the cause.
 UNSEEN: dict[str, tuple[Callable[[Rebuild], Rebuild], str]] = {
@@ -488,6 +608,10 @@ HEALTHY: dict[str, Callable[[Rebuild], Rebuild]] = {
     "a filtered field declared anew with another type": _with_indexes(
         _each(lambda record: {**record, "lang": len(record["lang"])}), lang="integer"
     ),
+    "5 % edits": _many_edits,
+    "50 % growth": _growth_by_half,
+    "a third of the texts twice, as on live": _equal_texts,
+    "vectors of the declared model in eight bits, brought by the source": _given(_in_eight_bits),
 }
 #: What people find depends on how many results they ask for: as they search, and whether that may go live.
 AS_SEARCHED: dict[str, tuple[Callable[[Rebuild], Rebuild], dict[str, object], str]] = {

@@ -144,7 +144,7 @@ def test_a_gate_of_many_turns_comes_to_the_same_report_as_one_of_few(world: Worl
     world.run(turns=2000)
     one, other = (world.status(deployment)["gate"] for deployment in (first, second))
     assert (one["verdict"], other["verdict"]) == ("pass", "pass")
-    beside_live = {"count_vs_live", "live_model", "overlap", "payload_coverage", "score_shift"}
+    beside_live = {"count_vs_live", "live_model", "overlap", "payload_coverage", "score_shift", "unchanged"}
     alone = [row["name"] for row in other["checks"] if row["name"] not in beside_live]
     assert alone == [row["name"] for row in one["checks"]]
 

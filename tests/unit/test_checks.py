@@ -13,7 +13,9 @@ from core import gate as gates
 from core.checks import CHECKS
 from core.checks.finding import Finding
 from core.checks.floor import NO_QUERIES
+from core.errors import Refused
 from core.evidence.context import GateContext, Judged, Live, Pace
+from core.evidence.round_trip import FOREIGN
 from core.evidence.sampling import offer
 from core.gate import plan, reasons, report, verdict
 from core.index_file import EmbeddingSpec, IndexSpec
@@ -268,13 +270,90 @@ def test_a_single_vector_that_points_nowhere_blocks(store: LocalStore, fault: st
     assert (finding.verdict, finding.value) == ("block", 1)
 
 
-def test_too_many_texts_that_share_a_vector_block(store: LocalStore) -> None:
-    rows = [{"name": str(n), "self": True, "twin": n < 2} for n in range(300)]
-    one_twin = [{**row, "twin": False} for row in rows[1:]] + rows[:1]
-    seen = {"vectors": {"seen": 300}}
-    assert found("vector_sanity", gate(store, memory={**seen, **asked(*one_twin)})).verdict == "pass"
-    assert found("vector_sanity", gate(store, memory={**seen, **asked(*rows)})).verdict == "block"
-    assert found("vector_sanity", gate(store)).verdict == "inconclusive"
+def shared(unlike: int, of: int = 300) -> dict[str, Any]:
+    """So many of the points that were looked at share their vector with another text."""
+    pair = [1, 2, "one text", "another text"]
+    counts = {"looked": unlike, "unlike": unlike, "examples": [pair]} if unlike else {}
+    groups = {"": {"of": of, "equal": unlike, "largest": 1, "some": []}}
+    return {"vectors": {"seen": of, "equal": groups}, "twins": {"": counts}}
+
+
+@pytest.mark.parametrize(
+    ("unlike", "of", "expected"),
+    [(0, 300, "pass"), (6, 300, "pass"), (7, 300, "block"), (2, 40, "pass"), (3, 40, "block"), (2, 2, "block")],
+)
+def test_too_many_texts_that_share_a_vector_block(store: LocalStore, unlike: int, of: int, expected: str) -> None:
+    finding = found("twins", gate(store, memory=shared(unlike, of)))
+    assert (finding.verdict, finding.n) == (expected, of)
+
+
+def test_vectors_that_nobody_compared_prove_nothing(store: LocalStore) -> None:
+    assert found("twins", gate(store, memory={"vectors": {"equal": {}}})).verdict == "inconclusive"
+    with pytest.raises(Refused, match="another release"):
+        found("twins", gate(store, memory={"vectors": {"seen": 300}}))
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        ({"same": 300}, "pass"),
+        ({"same": 300, "wrong": 1, "faults": {"": {"another vector": 1}}, "examples": ["7"]}, "block"),
+        ({"same": 0, "common": 300, "changed": 300}, "pass"),
+        ({"same": 0, "common": 300, "changed": 300, "sought": 60, "moved": [*range(60)], "moves": ["7"]}, "block"),
+        ({"same": 290, "common": 300, "changed": 10, "sought": 10, "moved": [*range(10)], "moves": ["7"]}, "pass"),
+        ({"same": 300, "loose": {"image": {"of": 300, "other": 300}}}, "block"),
+        ({"same": 300, "loose": {"image": {"of": 300, "other": 15}}}, "pass"),
+        ({"same": 300, "payloads": 300, "fields": {"price": 300}}, "inconclusive"),
+        ({"same": 300, "payloads": 15, "fields": {"price": 15}}, "pass"),
+    ],
+)
+def test_what_did_not_change_must_be_what_it_was(store: LocalStore, memory: dict[str, Any], expected: str) -> None:
+    compared = {"unchanged": {"names": {"": ""}, **memory}}
+    assert found("unchanged", gate(store, live=LIVE, memory=compared)).verdict == expected
+
+
+def test_a_payload_that_the_source_has_so_is_told_and_stops_nobody(store: LocalStore) -> None:
+    memory = {"unchanged": {"names": {}, "same": 300, "payloads": 300, "fields": {"price": 300}}}
+    finding = found("unchanged", gate(store, live=LIVE, source=Three(), memory=memory))
+    assert (finding.verdict, "as the source has it" in finding.found) == ("pass", True)
+
+
+def test_texts_that_became_one_hold_up_and_no_text_at_all_does_not(store: LocalStore) -> None:
+    said = {"green": ["a"] * 290 + [f"{n}" for n in range(10)], "repeated": {"a": "Please sign in"}}
+    finding = found("collapse", gate(store, memory={"texts": said}))
+    assert (finding.verdict, finding.bound) == ("inconclusive", 0.5)
+    assert "290 of 300 records say the same: 'Please sign in'" in finding.found
+    assert found("collapse", gate(store, memory={"texts": {"green": [f"{n}" for n in range(300)]}})).verdict == "pass"
+    assert found("collapse", gate(store, memory={"texts": {}})).verdict == "pass"
+    assert found("collapse", gate(store, green="tagged", memory={"texts": {}})).verdict == "inconclusive"
+
+
+def small(store: LocalStore, points: int) -> GateContext:
+    """Beside live; every record of both says something else."""
+    for name in ("tagged", "blue"):
+        store.upsert(name, [Point(n, [1.0, 0, 0, 0], {}) for n in range(points)])
+    said = {"green": ["a", "b"] * 20, "live": ["c", "d"] * 20, "common": 40, "changed": 40}
+    return gate(store, green="tagged", live=LIVE, memory={"texts": said})
+
+
+def test_a_small_index_may_be_written_anew_at_once(store: LocalStore) -> None:
+    assert found("collapse", small(store, 29)).verdict == "pass"
+    assert found("collapse", small(store, 30)).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("overlap", "expected"), [(0.95, "pass"), (0.6, "pass"), (0.3, "inconclusive")])
+def test_answers_must_stay_as_far_as_unchanged_records_allow(store: LocalStore, overlap: float, expected: str) -> None:
+    """Nine in ten are unchanged."""
+    context = small(store, 40)
+    texts = {"green": [str(n) for n in range(40)], "live": [str(n) for n in range(40)], "common": 40, "changed": 4}
+    context.memory.update({"texts": texts, **asked(*beside(40, rbo=overlap))})
+    finding = found("collapse", context)
+    assert (finding.verdict, "unchanged records allow 0.90" in finding.found) == (expected, expected != "pass")
+
+
+def test_what_the_declared_model_does_not_make_is_excused_by_no_change_of_the_source(store: LocalStore) -> None:
+    faults = {"checked": 300, "faults": {FOREIGN: 1}, "examples": [f"7 ({FOREIGN})"], "changed": True}
+    assert found("round_trip", gate(store, memory={"round_trip": faults})).verdict == "block"
 
 
 # --- searching --------------------------------------------------------------------------------------------------
@@ -613,8 +692,8 @@ def test_without_queries_the_floor_is_not_planned_and_the_report_says_so_first(s
 def test_the_default_plan_asks_for_nothing_the_user_would_have_to_give(store: LocalStore) -> None:
     planned = {one.name for one in plan(gate(store))}
     assert planned == {
-        "ready", "count", "vector_schema", "payload_schema", "model_stamp", "vector_sanity", "self_retrieval",
-        "ann_recall@10", "zero_result",
+        "ready", "count", "vector_schema", "payload_schema", "model_stamp", "vector_sanity", "twins",
+        "collapse", "self_retrieval", "ann_recall@10", "zero_result",
     }  # fmt: skip
 
 
