@@ -112,8 +112,8 @@ def _fused(gate: GateContext) -> bool:
     return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
 
 
-_FUSION = "people who search by text see other results than today, or the same in another order"
-_LOOK = "look at the worst queries below; where texts, models and vectors are the same, results should be too"
+_FUSION = "People who search by text see other results than today, or the same in another order."
+_LOOK = "Look at the worst queries below; where texts, models and vectors are the same, results should be too."
 _ASKED = ("vectors", "titles", "asked")
 #: What has left the source is nobody's loss.
 _JUDGED = ("vectors", "titles", "origin", "asked")

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.checks.finding import Finding, cannot_tell
 from core.evidence.context import GateContext, Live
+from core.evidence.probes import vector_of
 from core.evidence.texts import most_frequent
 from core.measures import intervals
 from core.quoting import quoted
@@ -103,7 +104,8 @@ def _changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]
 
 def _answers(gate: GateContext, live: Live, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """Of a search's answers as many stay as there are unchanged records among those of either collection."""
-    rows = [row["live"]["rbo"] for row in gate.part("asked").get("rows", []) if "rbo" in row.get("live", {})]
+    asked = [row for row in gate.part("asked").get("rows", []) if vector_of(gate, row) == gate.vector]
+    rows = [row["live"]["rbo"] for row in asked if "rbo" in row.get("live", {})]
     if not live.same_model or memory.get("anew"):
         return
     if len(rows) < _SEARCHES or int(memory.get("common", 0)) < _TEXTS:

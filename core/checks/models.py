@@ -1,6 +1,6 @@
 """Which model made the collections, where it is not simply green's own stamp that says so."""
 
-from core.checks.finding import Finding, cannot_tell
+from core.checks.finding import Finding, Verdict, cannot_tell
 from core.evidence.context import GateContext
 from core.measures import intervals
 
@@ -21,17 +21,22 @@ def live_model(gate: GateContext, bound: float | None) -> Finding:
     if live is None:
         return cannot_tell("there is no live collection to compare with")
     if live.kinship == "same":
-        return Finding("pass", 1.0, 1, f"{live.collection} was made by the same model")
+        return _told("pass", 1.0, 1, f"{live.collection} was made by the same model")
     if live.kinship == "other":
-        return Finding("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
+        return _told("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
     found = gate.agreement(live.collection, gate.vector)
     measured = f": {found['words']}" if found else ""
     said = f"nobody wrote down which model made {live.collection}, and it is not proven to be this one{measured}"
     if gate.spec.accept_new_model:
-        return Finding("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
+        return _told("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
     if gate.spec.strategy == "canary":
-        return Finding("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
-    return Finding("inconclusive", None, int(found["of"]) if found else 0, said)
+        return _told("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
+    return _told("inconclusive", None, int(found["of"]) if found else 0, said)
+
+
+def _told(verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None) -> Finding:
+    """With its words as the sentence for people: no figure stands in them that needs statistics."""
+    return Finding(verdict, value, n, words, bound, found=f"{words[0].upper()}{words[1:]}.")
 
 
 def not_compared(gate: GateContext) -> str:
@@ -54,9 +59,9 @@ def declared_model(gate: GateContext, bound: float | None) -> Finding:
     of, alike = int(found["of"]), int(found["alike"])
     words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
     if found["proven"]:
-        return Finding("pass", alike / of, of, words, _AGREE)
+        return _told("pass", alike / of, of, words, _AGREE)
     sure = intervals.share(alike, of).high < _AGREE
-    return Finding("block" if sure else "inconclusive", alike / of, of, words, _AGREE)
+    return _told("block" if sure else "inconclusive", alike / of, of, words, _AGREE)
 
 
 def can_be_embedded_again(gate: GateContext) -> bool:

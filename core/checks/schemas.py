@@ -62,7 +62,10 @@ def _as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding
     other = difference(wanted, gate.schema) if not faults else []
     told = f"; made elsewhere, settings that differ: {'; '.join(other)}" if other else ""
     detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
-    return Finding(exact(not faults), float(len(faults)), len(names), detail, 0.0)
+    found = f"It cannot be searched as live is: {detail}." if faults else "It can be searched as live is."
+    return Finding(
+        exact(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+    )
 
 
 def _called(schema: Schema, name: str) -> str:

@@ -29,8 +29,6 @@ from tests.acceptance.vectors import embedder
 JUDGED = 400
 #: Of an index of 50 records, no more than these many queries can be judged.
 FEWEST = {"a small index": 10}
-#: Of two equal texts only one was judged, and which of them comes first is chance.
-TIED = {"a third of the texts twice, as on live"}
 #: Nobody else searches here; what is found does not depend on how fast it is asked.
 UNHURRIED = {"live_searches_per_second": 10_000}
 #: Of no share in a verdict unless the index file gives a bound, and three quarters of a small gate's time.
@@ -141,7 +139,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
 
 @pytest.mark.proof
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("what", [what for what in HEALTHY if what not in TIED])
+@pytest.mark.parametrize("what", HEALTHY)
 def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
     for seed in range(effort(1, 3)):
         report = judge(HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)})
