@@ -98,15 +98,18 @@ class _Beside:
         ours, theirs = self.gate.makers.get(name), self.made_before.get(name)
         if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
             return ""
-        if ours is None and theirs is None and self.gate.spec.accept_new_model:
-            return "its model may be another one (accept_new_model)"
         if ours is None and theirs is None:
-            return "" if self.are_both_ours else "only one of the collections says where its vectors come from"
+            return self._why_given()
         if ours is None or theirs is None:
             return "nothing says that the same model made both"
         if ours.identity != theirs.identity:
             return "its model was declared anew"
         return "" if ours.template == theirs.template else "its text was declared anew"
+
+    def _why_given(self) -> str:
+        if self.gate.spec.accept_new_model:
+            return "its model may be another one (accept_new_model)"
+        return "" if self.are_both_ours else "only one of the collections says where its vectors come from"
 
     # --- records ------------------------------------------------------------------------------------------------
 
