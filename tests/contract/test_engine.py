@@ -154,6 +154,8 @@ def test_a_worker_that_dies_is_followed_when_its_lease_has_run_out(world: World,
     status = world.status(deployment)
     assert status["status"] == "live"
     assert status["steps"][0]["crashes"] == 1
+    (death,) = [event["detail"] for event in status["events"] if event["event"] == "create.worker_died"]
+    assert "1 of 5 without progress between them" in death
 
 
 def test_a_lost_knock_is_knocked_again(world: World, docs: str) -> None:
