@@ -70,7 +70,7 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
         if row.status == Status.PENDING and not row.requested:
             row.status = after(row.status, Event.START)
             events.record(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
-        _mark(services, row, now, owner)
+        _mark(services, session, row, now, owner)
         session.flush()
         claim = _claim(row)
         session.expunge_all()
@@ -136,8 +136,8 @@ def _rearmed(session: Session, services: Services, row: Deployment, now: datetim
     return knock_for(services, row, now)
 
 
-def _mark(services: Services, row: Deployment, now: datetime, owner: str) -> None:
-    crashed = row.lease_until is not None
+def _mark(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
+    crashed, dead = row.lease_until is not None, row.lease_owner
     row.claimed_at, row.lease_owner, row.knocks = now, owner, 0
     row.lease_until = now + timedelta(seconds=services.times.lease)
     step = current_step(row)
@@ -145,9 +145,18 @@ def _mark(services: Services, row: Deployment, now: datetime, owner: str) -> Non
         return
     if crashed:
         step.crashes += 1
+        _record_death(services, session, row, step, now, dead)
     if not row.requested:
         step.tries += 1
         _begin(row, step, now)
+
+
+def _record_death(
+    services: Services, session: Session, row: Deployment, step: StepRow, now: datetime, dead: str | None
+) -> None:
+    of = f"{step.crashes} of {services.times.crashes} without progress between them"
+    detail = f"its worker {dead or 'of an unknown name'} died or was stopped in the middle of turn {row.turn}: {of}"
+    events.record(session, now, f"{step.name}.worker_died", detail, deployment_id=row.id, alias=row.alias)
 
 
 def _begin(row: Deployment, step: StepRow, now: datetime) -> None:
@@ -209,15 +218,16 @@ class Lease:
     def fence(self, session: Session) -> None:
         fence(session, self._claim)
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         assert self._claim.step is not None
+        values: dict[str, Any] = {"state": state, **({"crashes": 0} if progress else {})}
         statement = (
             update(StepRow)
             .where(
                 StepRow.deployment_id == self._claim.deployment.id,
                 StepRow.position == self._claim.step.position,
             )
-            .values(state=state)
+            .values(values)
         )
         with self._services.sessions.begin() as session:
             self.fence(session)

@@ -39,6 +39,7 @@ class Event(StrEnum):
     PROMOTE_FULL = "promote_full"
     RETRY = "retry"
     ABORT = "abort"
+    ABORT_KEEP = "abort_keep"
     FAIL = "fail"
     KEEP_FAILED = "keep_failed"
     FINISH = "finish"
@@ -59,6 +60,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.RUNNING, Event.PROMOTE): Status.RUNNING,
     (Status.RUNNING, Event.PROMOTE_FULL): Status.RUNNING,
     (Status.RUNNING, Event.ABORT): Status.ROLLING_BACK,
+    (Status.RUNNING, Event.ABORT_KEEP): Status.RUNNING,
     (Status.RUNNING, Event.FAIL): Status.ROLLING_BACK,
     (Status.RUNNING, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.RUNNING, Event.FINISH): Status.LIVE,
@@ -67,6 +69,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.PAUSED, Event.PROMOTE_FULL): Status.RUNNING,
     (Status.PAUSED, Event.RETRY): Status.RUNNING,
     (Status.PAUSED, Event.ABORT): Status.ROLLING_BACK,
+    (Status.PAUSED, Event.ABORT_KEEP): Status.RUNNING,
     (Status.PAUSED, Event.FAIL): Status.ROLLING_BACK,
     (Status.PAUSED, Event.KEEP_FAILED): Status.NEEDS_OPERATOR,
     (Status.ROLLING_BACK, Event.UNDONE): Status.ROLLED_BACK,

@@ -4,18 +4,18 @@ A wish is checked when it is asked for and once more when it is honoured, betwee
 come true.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from core import events
 from core.claims import current_step
 from core.errors import Refused
-from core.lifecycle import Event, Status, StepStatus, after
+from core.lifecycle import FINAL, Event, Status, StepStatus, after
 from core.models import Deployment, StepRow
 from core.steps import STEPS
 from core.writer import Writer, Written
 
 #: A wish outranks those after it.
-RANK = (Event.ABORT, Event.PAUSE, Event.PROMOTE_FULL, Event.RETRY, Event.PROMOTE, Event.RESUME)
+RANK = (Event.ABORT, Event.ABORT_KEEP, Event.PAUSE, Event.PROMOTE_FULL, Event.RETRY, Event.PROMOTE, Event.RESUME)
 
 
 def check(row: Deployment, wish: Event, reason: str = "") -> None:
@@ -75,12 +75,28 @@ def _can_promote_full(row: Deployment, reason: str) -> None:
         raise Refused(f"{row.id} has no stage left to skip")
 
 
+def _can_keep(row: Deployment, reason: str) -> None:
+    if not _serves(row):
+        raise Refused(f"{row.green} does not serve {row.alias} yet: there is nothing to keep, and abort takes it back")
+
+
 _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
     Event.RESUME: _can_resume,
     Event.RETRY: _can_retry,
     Event.PROMOTE: _can_promote,
     Event.PROMOTE_FULL: _can_promote_full,
+    Event.ABORT_KEEP: _can_keep,
 }
+
+
+def warn_of_abort(row: Deployment) -> str:
+    """What an abort would cost those who search, in words; nothing where something else answers them again."""
+    if row.blue is not None or row.status in FINAL or not _serves(row):
+        return ""
+    return (
+        f"searches of {row.alias} will fail: nothing served it before; to end the watch and leave {row.green} serving: "
+        f"rollouts abort {row.id} --keep"
+    )
 
 
 # --- what ---------------------------------------------------------------------------------------------------------
@@ -108,11 +124,7 @@ def _promote(writer: Writer, actor: str, reason: str) -> None:
 
 
 def _promote_full(writer: Writer, actor: str, reason: str) -> None:
-    for step in _to_come(writer.row):
-        if _soft(step):
-            step.status, step.finished_at = StepStatus.SKIPPED, writer.now
-            step.message = _signed("skipped", actor, reason)
-            writer.event(f"{step.name}.skipped", reason, actor)
+    _skip(writer, [step for step in _to_come(writer.row) if _soft(step)], actor, reason)
     writer.move(Event.PROMOTE_FULL, _signed("promoted past every stage", actor, reason), actor)
 
 
@@ -134,6 +146,13 @@ def _abort(writer: Writer, actor: str, reason: str) -> None:
     writer.turn_back()
 
 
+def _abort_keep(writer: Writer, actor: str, reason: str) -> None:
+    _skip(writer, _to_come(writer.row), actor, reason)
+    text = _signed("aborted, and kept serving,", actor, reason)
+    writer.move(Event.ABORT_KEEP, text, actor)
+    writer.tell("aborted", text, actor=actor, reason=reason, act="look whether it answers well: it serves on")
+
+
 _WISHES: dict[Event, Callable[[Writer, str, str], None]] = {
     Event.PAUSE: _pause,
     Event.RESUME: _resume,
@@ -141,7 +160,21 @@ _WISHES: dict[Event, Callable[[Writer, str, str], None]] = {
     Event.PROMOTE_FULL: _promote_full,
     Event.RETRY: _retry,
     Event.ABORT: _abort,
+    Event.ABORT_KEEP: _abort_keep,
 }
+
+
+def _skip(writer: Writer, steps: Iterable[StepRow], actor: str, reason: str) -> None:
+    for step in steps:
+        step.status, step.finished_at = StepStatus.SKIPPED, writer.now
+        step.message = _signed("skipped", actor, reason)
+        writer.event(f"{step.name}.skipped", reason, actor)
+
+
+def _serves(row: Deployment) -> bool:
+    """Has the alias moved to green, with nothing left but to watch it?"""
+    moved = any(step.name == "switch" and step.status == StepStatus.DONE for step in row.steps)
+    return moved and all(_soft(step) for step in _to_come(row))
 
 
 def _soft(step: StepRow) -> bool:

@@ -168,6 +168,10 @@ def promote(services: Services, deployment_id: str, reason: str = "", actor: str
     return _wish(Event.PROMOTE_FULL if full else Event.PROMOTE)(services, deployment_id, reason, actor)
 
 
+def abort(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, keep: bool = False) -> Answer:
+    return _wish(Event.ABORT_KEEP if keep else Event.ABORT)(services, deployment_id, reason, actor)
+
+
 COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.deploy_new_version": deploy_new_version,
     "deployments.start_canary": start_canary,
@@ -175,7 +179,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.retry": _wish(Event.RETRY),
     "deployments.pause": _wish(Event.PAUSE),
     "deployments.resume": _wish(Event.RESUME),
-    "deployments.abort": _wish(Event.ABORT),
+    "deployments.abort": abort,
     "deployments.rollback": rollback,
     "indexes.rebuild": rebuild,
     "aliases.create_alias": create_alias,

@@ -30,16 +30,19 @@ class Act:
     steps: Sequence[str] = ()
 
 
-_OPTIONS = {Event.PROMOTE_FULL: "promote {} --full"}
+_OPTIONS = {Event.PROMOTE_FULL: "promote {} --full", Event.ABORT_KEEP: "abort {} --keep"}
 _LABELS = {
     Event.PROMOTE: "Promote",
     Event.PROMOTE_FULL: "Promote past every stage",
     Event.RETRY: "Retry",
     Event.PAUSE: "Pause",
     Event.RESUME: "Resume",
+    Event.ABORT_KEEP: "Abort, keep it serving",
     Event.ABORT: "Abort",
 }
-_GRAVE = (Event.PROMOTE_FULL, Event.ABORT)
+_GRAVE = (Event.PROMOTE_FULL, Event.ABORT_KEEP, Event.ABORT)
+#: Shown where it can be done, for it is the way out of one case alone.
+_ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
 _GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
@@ -47,7 +50,8 @@ def of_deployment(row: Deployment) -> list[Act]:
     """Wishes in the order in which people need them; of one that has ended, none."""
     if row.status in FINAL:
         return []
-    return [_wish(row, event) for event in _LABELS]
+    acts = [_wish(row, event) for event in _LABELS]
+    return [act for act in acts if not act.refused or act.verb not in _ONLY_IF_POSSIBLE]
 
 
 def _wish(row: Deployment, event: Event) -> Act:
@@ -83,6 +87,7 @@ def _says(row: Deployment, event: Event) -> str:
         Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no more.",
         Event.PAUSE: "Stops after the turn under way; a canary keeps its share and is still watched.",
         Event.RESUME: "Lifts the pause.",
+        Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
         Event.ABORT: _undoing(row),
     }
     return said[event]
@@ -103,7 +108,8 @@ def _undoing(row: Deployment) -> str:
     answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
-    return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}."
+    warning = f" Mind: {found}" if (found := wishes.warn_of_abort(row)) else ""
+    return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}.{warning}"
 
 
 def label(name: str, arguments: Mapping[str, object]) -> str:

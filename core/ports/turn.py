@@ -14,8 +14,11 @@ class Clock(Protocol):
 class Turn(Protocol):
     """The claim a step works under."""
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Persists the step's state now. Raises LeaseLost if the turn was taken away."""
+    def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
+        """Persists the step's state now. Raises LeaseLost if the turn was taken away.
+
+        ``progress`` says that a piece of work is done that nobody has to do again: workers that died
+        before it do not count against the step any more."""
 
     def check(self, seconds: float) -> None:
         """Raises LeaseLost unless the lease lasts ``seconds`` more. Call before an effect a late repeat would spoil."""

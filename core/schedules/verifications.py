@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from core import commands, gate
+from core import commands, events, gate
 from core.errors import Refused, Unavailable
 from core.evidence.context import GateContext
 from core.evidence.opening import open_existing
@@ -42,8 +42,13 @@ def carry_on(services: Services, run: Run) -> str:
 def _claim(services: Services, run: Run) -> tuple[Run, State, int]:
     with services.sessions.begin() as session:
         row = session.get_one(ScheduleRun, run.id, with_for_update=True)
-        state, crashes = dict(row.state), row.crashes + (row.lease_until is not None)
-        until = services.clock.now(session) + timedelta(seconds=services.times.longest_lease)
+        now, died = services.clock.now(session), row.lease_until is not None
+        state, crashes = dict(row.state), row.crashes + died
+        if died:
+            of = f"{crashes} of {services.times.crashes} without progress between them"
+            detail = f"{run.name}: its worker died or was stopped in the middle of a slice: {of}"
+            events.record(session, now, "schedule.worker_died", detail, alias=run.alias)
+        until = now + timedelta(seconds=services.times.longest_lease)
         return runs.take(session, run, lease_until=until, crashes=crashes), state, crashes
 
 

@@ -100,9 +100,12 @@ class Announced(TypedDict):
 
 
 class Deployment(ListedDeployment):
+    """``abort_warning`` says what an abort would cost those who search; empty where it costs them nothing."""
+
     number: int
     source: str | None
     requested: str | None
+    abort_warning: str
     turn: int
     wake_at: Moment | None
     lease_owner: str | None

@@ -218,7 +218,7 @@ def _put(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
         context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
         at += len(pieces)
         pieces.clear()
-        context.turn.save({**context.state, "done": at})
+        context.turn.save({**context.state, "done": at}, progress=True)
     return at
 
 

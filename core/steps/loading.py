@@ -189,7 +189,7 @@ def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
     rate = (state["read"] - begun_at) / max(seconds, 1e-6)
     done, size = int(state["cursor"]["done"]), loader.source.size()
     state["progress"] = {"done": done, "size": size, "unit": "source", "rate": round(rate, 1), "records": state["read"]}
-    loader.context.turn.save(state)
+    loader.context.turn.save(state, progress=True)
 
 
 def _words(state: State) -> str:

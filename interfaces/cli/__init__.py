@@ -117,7 +117,19 @@ def promote(full: bool, **given: Any) -> None:
 _wish("retry", "Runs a gate that could not tell once more.")
 _wish("pause", "Stops a deployment where it is.")
 _wish("resume", "Lets a paused deployment go on.")
-_wish("abort", "Rolls a deployment back.")
+
+
+@main.command()
+@click.argument("deployment_id")
+@click.option("--keep", is_flag=True, help="Ends the watch after the switch and leaves the new collection serving.")
+@reason
+@as_json
+def abort(keep: bool, **given: Any) -> None:
+    """Rolls a deployment back.
+
+    Honoured between two turns of the deployment. Says beforehand if searches will fail.
+    """
+    verb("wishing.wish", event="abort_keep" if keep else "abort", **given)
 
 
 @main.command()

@@ -19,6 +19,8 @@ def wish(event: str, deployment_id: str, reason: str, as_json: bool) -> int:
     the turns that honour it, and for an abort all that roll back; it starts nothing else."""
     asked = Event(event)
     with opened(starts=True, needs="rows") as house:
+        if asked is Event.ABORT and (warning := queries.deployment(house.services, deployment_id)["abort_warning"]):
+            screen.note(warning)
         found = commands.wish(house.services, deployment_id, asked, actor=actor(), reason=reason)
         if house.runner is not None and running_elsewhere() is None:
             with closing(take_lock()):

@@ -154,6 +154,8 @@ def test_a_worker_that_dies_is_followed_when_its_lease_has_run_out(world: World,
     status = world.status(deployment)
     assert status["status"] == "live"
     assert status["steps"][0]["crashes"] == 1
+    (death,) = [event["detail"] for event in status["events"] if event["event"] == "create.worker_died"]
+    assert "1 of 5 without progress between them" in death
 
 
 def test_a_lost_knock_is_knocked_again(world: World, docs: str) -> None:
@@ -363,6 +365,49 @@ def test_abort_of_a_first_deployment_after_the_switch_takes_the_alias_away(world
     assert world.status(first)["status"] == "rolled_back"
     assert world.store.aliases() == {}
     assert world.store.collections() == set()
+
+
+def test_what_the_abort_of_a_first_deployment_costs_is_said_beforehand(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    first = world.deploy("docs")
+    world.run(until=world.at(first, "switch"))
+    assert world.status(first)["abort_warning"] == ""
+    world.run(until=world.at(first, "soak"))
+    said = world.status(first)["abort_warning"]
+    assert "searches of docs will fail: nothing served it before" in said
+    assert f"rollouts abort {first} --keep" in said
+    world.run()
+    assert world.status(first)["abort_warning"] == ""
+
+
+def test_the_abort_of_a_later_deployment_costs_nobody_a_search(world: World, docs: str) -> None:
+    second = world.deploy(docs)
+    world.run(until=world.at(second, "soak"))
+    assert world.status(second)["abort_warning"] == ""
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_an_abort_that_keeps_leaves_the_new_collection_serving(world: World, paused: bool) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)))
+    first = world.deploy("docs")
+    world.run(until=world.at(first, "soak"))
+    if paused:
+        commands.wish(world.services, first, Event.PAUSE, actor="anna")
+        world.run(until=lambda: world.status(first)["status"] == "paused")
+    commands.wish(world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough")
+    world.run()
+    status = world.status(first)
+    assert status["status"] == "live"
+    assert "aborted, and kept serving, by anna: seen enough" in [event["detail"] for event in status["events"]]
+    assert world.store.aliases() == {"docs": status["green"]}
+
+
+@pytest.mark.parametrize("step", ["populate", "switch"])
+def test_nothing_is_kept_serving_that_does_not_serve(world: World, docs: str, step: str) -> None:
+    second = world.deploy(docs)
+    world.run(until=world.at(second, step))
+    with pytest.raises(Refused, match=f"does not serve {docs} yet"):
+        commands.wish(world.services, second, Event.ABORT_KEEP, actor="anna")
 
 
 def test_a_resume_takes_back_a_pause_that_was_not_honoured_yet(world: World, docs: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core import queries
 from core.errors import Unavailable
 from core.ports import Point
 from core.schedules import sweep
@@ -109,6 +110,8 @@ def test_a_verification_that_kills_its_workers_is_given_up(verified: World) -> N
     sweep.take_up(verified.services, run)
     (seen,) = the_schedule(verified, "verify")["runs"]
     assert (seen["status"], seen["message"]) == ("failed", "its worker died or was stopped 5 times")
+    told = [one["event"] for one in queries.events(verified.services, alias="docs", limit=100)]
+    assert told.count("schedule.worker_died") == 5
 
 
 def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World) -> None:

@@ -248,6 +248,13 @@ def test_an_operator_pauses_resumes_and_aborts(api, world):
     assert {event["source"] for event in events if event["reason"]} == {"http"}
 
 
+def test_an_abort_that_is_to_keep_what_does_not_serve_is_refused(api, world):
+    started = api.got("POST", "/deployments", {"alias": "docs"}, code=202)["deployment_id"]
+    world.run(until=lambda: world.status(started)["status"] == "running")
+    status, said = api.refused("POST", f"/deployments/{started}/abort", {"keep": True})
+    assert (status, "abort takes it back" in said) == (409, True), said
+
+
 def test_back_to_the_version_before(api, world, live):
     second = api.got("POST", "/deployments", {"alias": "docs"}, code=202)
     world.run()

@@ -68,6 +68,10 @@ def wish(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
     return wished
 
 
+def abort(call: Call, given: requests.Abort) -> Started:
+    return wish(Event.ABORT_KEEP if given.keep else Event.ABORT)(call, given)
+
+
 def promote(call: Call, given: requests.Promote) -> Started:
     return wish(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
 

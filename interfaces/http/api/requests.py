@@ -170,6 +170,10 @@ class Deploy(Reasoned):
     )
 
 
+class Abort(Reasoned):
+    keep: bool = Field(False, description="Ends the watch and leaves the new collection serving.")
+
+
 class Promote(Reasoned):
     full: bool = Field(False, description="Past every stage and watch that is left; needs a reason, skips no gate.")
 

@@ -37,7 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     post(f"{_D}/retry", "deploy", acting.wish(Event.RETRY), _R, "Runs a gate that could not tell once more"),
     post(f"{_D}/pause", "deploy", acting.wish(Event.PAUSE), _R, "Stops it where it is"),
     post(f"{_D}/resume", "deploy", acting.wish(Event.RESUME), _R, "Lets it go on"),
-    post(f"{_D}/abort", "deploy", acting.wish(Event.ABORT), _R, "Rolls it back"),
+    post(f"{_D}/abort", "deploy", acting.abort, requests.Abort, "Rolls it back"),
 
     get("/aliases", "read", looking.aliases, NoQuery, "Every alias and the collection behind it"),
     post("/aliases", "admin", acting.create_alias, requests.NewAlias, "Points a new alias to a collection"),

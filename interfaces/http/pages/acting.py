@@ -15,7 +15,7 @@ Form = Mapping[str, str]
 #: Where to go then.
 Next = str
 
-_WISHES = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
+_WISHES = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT_KEEP, Event.ABORT)
 
 
 def on_deployment(visit: Visit, form: Form) -> Next:

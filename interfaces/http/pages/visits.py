@@ -49,6 +49,7 @@ DID = {
     "retry": "Retry was asked for; it is honoured between two turns.",
     "pause": "Pause was asked for.",
     "resume": "Resume was asked for.",
+    "abort_keep": "The watch ends; the new collection serves on.",
     "abort": "Abort was asked for; it outranks everything else.",
     "deploy": "The deployment has begun.",
     "rollback": "The way back has begun.",
