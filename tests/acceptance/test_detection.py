@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
+from itertools import islice
 
 import pytest
 
@@ -24,6 +26,7 @@ from tests.acceptance.damages import (
     identical,
     lay,
 )
+from tests.acceptance.days import days
 from tests.acceptance.vectors import embedder
 
 JUDGED = 400
@@ -204,6 +207,23 @@ def test_what_nobody_can_have_meant_waits_for_a_person_with_the_texts_side_by_si
         assert report["verdict"] != "pass", seed
         row = _row(report, "collapse")
         assert (row["verdict"], row["facts"]["live_distinct"] > 0) == ("inconclusive", True), seed
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("queries", [0, 60, 200])
+def test_no_healthy_night_of_many_in_a_row_is_stopped(queries, judge, corpus, size, tmp_path, effort, figure):
+    """The judged queries are those of the first day: their records are edited and leave, as on a living index."""
+    path = tmp_path / "judged.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in judged(corpus[:size], queries)), encoding="utf-8")
+    validation = {"judged": str(path)} if queries else {}
+    nights = list(islice(days(corpus[:size], corpus[size:], seed=queries), effort(3, 30)))
+    for number, (before, now) in enumerate(nights):
+        report = judge(
+            lambda r, live=before, new=now: replace(r, live=live, source=new, written=new), number, **validation
+        )
+        assert report["verdict"] == "pass", (number, gates.reasons(report))
+    figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
 @pytest.mark.parametrize("what", UNSEEN)
