@@ -17,7 +17,7 @@ import numpy as np
 
 from core.evidence.asking import search
 from core.evidence.context import GateContext, Over
-from core.evidence.probes import SHALLOW, of_vector, vector_of, with_vectors
+from core.evidence.probes import SHALLOW, of_vector, sampled_ids, vector_of, with_vectors
 from core.evidence.titles import queries
 from core.index_file import template_fields
 from core.kinds import by_name
@@ -63,9 +63,9 @@ def measure(gate: GateContext, over: Over) -> float | None:
 
 
 def _documents(gate: GateContext) -> list[Point]:
-    points = [probe.point for probe in of_vector(gate, gate.scored) if probe.point is not None][:_DOCUMENTS]
-    found = {point.id: point for point in gate.store.fetch(gate.green, points, vectors=True)} if points else {}
-    return [found[id] for id in points if id in found]
+    ids = sampled_ids(gate, gate.scored)[:_DOCUMENTS]
+    found = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)} if ids else {}
+    return [found[id] for id in ids if id in found]
 
 
 def _text(gate: GateContext, payload: Mapping[str, Any]) -> str:

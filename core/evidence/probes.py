@@ -95,12 +95,16 @@ def _texts(gate: GateContext) -> list[Probe]:
 
 
 def _points(gate: GateContext, name: str) -> list[Probe]:
-    memory, most = gate.part("vectors"), gate.spec.validation.samples.queries
-    if name == gate.vector:
-        sample = memory.get("sample", [])[:most]
-    else:
-        sample = memory.get("samples", {}).get(name, [])[: min(most, FURTHER)]
-    return [Probe(point=id, vector=name) for _, id, _ in sample]
+    most = gate.spec.validation.samples.queries
+    ids = sampled_ids(gate, name)[: most if name == gate.vector else min(most, FURTHER)]
+    return [Probe(point=id, vector=name) for id in ids]
+
+
+def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
+    """Points drawn of those that have a vector of this name."""
+    memory = gate.part("vectors")
+    sample = memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
+    return [id for _, id, _ in sample]
 
 
 def _must_be_there(gate: GateContext) -> int:
