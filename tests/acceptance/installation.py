@@ -22,7 +22,7 @@ import httpx
 import psutil
 from celery import Celery
 from celery.result import AsyncResult
-from sqlalchemy import NullPool, create_engine, select
+from sqlalchemy import NullPool, create_engine, inspect, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session, selectinload
 
@@ -217,6 +217,10 @@ class Installation:
         started = [program.launch() for program in programs or (self.worker, self.bulk, self.beat)]
         for program in started:
             self.until(program.ready, 60, f"{program.entry} ready")
+
+    def is_migrated(self) -> bool:
+        """The first turn of a worker makes the tables."""
+        return inspect(self.engine).has_table(Deployment.__tablename__)
 
     # --- as an application ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from tests.acceptance.vectors import HASHING, MINILM, TEMPLATE, embedder
 from tests.qdrants import seen, wait_until
 
 _ROWS = 32
-_WORDS = 24
+_WORDS = 80
 #: What the server makes of a text.
 BM25 = ServerVectorSpec(server="qdrant/bm25", text=TEMPLATE)
 DENSE = {"size": 384, "distance": "Cosine"}

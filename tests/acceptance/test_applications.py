@@ -17,6 +17,7 @@ CELERY, PLAIN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "application
 @pytest.fixture(scope="module")
 def declared(houses: Houses) -> Iterator[Installation]:
     house = houses["sqlite"]
+    house.until(house.is_migrated, 60, "the tables of the database")
     house.make_live(ALIAS)
     file = house.folder / "rollouts.yaml"
     file.write_text(yaml.safe_dump({"indexes": {ALIAS: {"source": "jsonl:docs.jsonl", **OPTIONS}}}))
