@@ -247,6 +247,74 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
     assert (report["verdict"], presence["verdict"]) == ("block", "block")
 
 
+# --- no worse than live -------------------------------------------------------------------------------------------
+
+
+def filled(*, zeros: int = 0, alike: int = 0, missing: int = 0) -> Points:
+    """Points whose first ones have a vector of zeros, that of the last point, or none."""
+    made, last = points(), points()[-1].vector
+    for at in range(COUNT):
+        one = np.zeros(DIMENSION, dtype=np.float32) if at < zeros else last if at < alike else made[at].vector
+        made[at] = Point(made[at].id, {} if at < missing else {"d": one}, {"id": at, "text": f"{at} {'abc'[at % 3]}"})
+    return made
+
+
+NAMED: Schema = {"params": {"vectors": {"d": {"size": DIMENSION, "distance": "Dot"}}}, "payload_schema": {}}
+FLAWS: list[dict[str, int]] = [{"zeros": 3}, {"zeros": COUNT}, {"alike": 6}, {"missing": 20}, {"missing": COUNT}]
+
+
+@pytest.mark.parametrize("flaws", FLAWS)
+def test_a_clone_of_a_live_collection_goes_live_whatever_its_vectors_are(world: World, flaws: dict[str, int]) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(**flaws), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    deployment = world.deploy("docs", collection="green")
+    world.run()
+    seen = world.status(deployment)
+    assert seen["status"] == "live", seen["message"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "check"),
+    [
+        ({"zeros": 3}, {"zeros": 4}, "vector_sanity"),
+        ({"alike": 3}, {"alike": 9}, "twins"),
+        ({"missing": 3}, {"missing": 4}, "vector_presence"),
+        ({}, {"missing": COUNT}, "vector_presence"),
+    ],
+)
+def test_what_is_worse_than_on_live_is_stopped(
+    world: World, before: dict[str, int], now: dict[str, int], check: str
+) -> None:
+    make(world, "blue", filled(**before), NAMED)
+    make(world, "green", filled(**now), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    assert report["verdict"] == "block"
+    assert check in [one["name"] for one in report["checks"] if one["verdict"] == "block"]
+
+
+def test_that_nothing_can_be_asked_is_said_in_the_first_lines(world: World) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(missing=COUNT), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    said = "no point of green has a vector to search by, as on live: what searches find was not checked"
+    assert (report["verdict"], said in report["unchecked"]) == ("pass", True)
+    assert [name for name in ("twins", "self_retrieval", "ann_recall@10", "overlap") if row(report, name)] == []
+
+
+def test_vectors_that_a_declared_model_should_have_made_are_missing_evidence(world: World) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(missing=COUNT), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding={**EMBEDDING, "vector": "d"})
+    assert validate(world.services, "docs", "green")["verdict"] == "inconclusive"
+
+
 # --- ours, and its stamp is gone ----------------------------------------------------------------------------------
 
 
