@@ -185,7 +185,11 @@ def empty(world: World) -> None:
     make(world, "green", [])
 
 
-BROKEN = [half, a_fifth_missing, zero, other_size, other_distance, empty]
+def without_payloads(world: World) -> None:
+    make(world, "green", [Point(one.id, one.vector, {}) for one in points()])
+
+
+BROKEN = [without_payloads, half, a_fifth_missing, zero, other_size, other_distance, empty]
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -305,6 +309,23 @@ def test_that_nothing_can_be_asked_is_said_in_the_first_lines(world: World) -> N
     said = "no point of green has a vector to search by, as on live: what searches find was not checked"
     assert (report["verdict"], said in report["unchecked"]) == ("pass", True)
     assert [name for name in ("twins", "self_retrieval", "ann_recall@10", "overlap") if row(report, name)] == []
+
+
+def test_a_name_that_no_point_has_on_either_side_stops_nobody(world: World) -> None:
+    params = {"vectors": {"d": {"size": 8, "distance": "Cosine"}}, "sparse_vectors": {"words": {}}}
+    made = [
+        Point(at, {"words": {"indices": [at, at + 1], "values": [1.0, 2.0]}} if at % 2 else {}, {"text": f"text {at}"})
+        for at in range(COUNT)
+    ]
+    for name in ("blue", "green"):
+        make(world, name, made, {"params": params, "payload_schema": {}})
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    assert report["verdict"] == "pass", report["warnings"]
+    found = row(report, "self_retrieval")
+    assert found is not None
+    assert found["n"] > 0
 
 
 def test_vectors_that_a_declared_model_should_have_made_are_missing_evidence(world: World) -> None:
