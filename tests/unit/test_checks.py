@@ -213,6 +213,16 @@ def test_a_vector_that_may_be_missing_or_is_dropped_passes(hybrid: LocalStore, p
     assert present(hybrid, live=HYBRID_LIVE, plan=plan).verdict == "pass"
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(5, "pass"), (1, "inconclusive"), (0, "inconclusive")])
+def test_an_optional_vector_that_is_nearly_gone_at_once_waits_for_a_person(
+    hybrid: LocalStore, kept: int, expected: str
+) -> None:
+    hybrid.upsert("hybrid_green", [Point(n, {"a": [1.0] * SIZE}, {}) for n in range(kept, 10)])
+    hybrid.upsert("hybrid_green", [Point(n, {"a": [1.0] * SIZE, "b": [1.0] * SIZE}, {}) for n in range(kept)])
+    finding = present(hybrid, live=HYBRID_LIVE, plan=VectorPlan(optional=frozenset("b")))
+    assert finding.verdict == expected, finding
+
+
 def test_a_carried_vector_may_be_missing_where_the_index_file_lets_it(hybrid: LocalStore) -> None:
     filled = {"by_vector": {"a": {"points": 10}, "b": {"points": 8, "not_carried": 2}}}
     plan = VectorPlan(carried={"b": "drop"})
