@@ -96,10 +96,11 @@ def reasons(report: Mapping[str, Any]) -> str:
 
 
 def _reason(row: Mapping[str, Any]) -> str:
-    """Reports of an older release have figures alone."""
+    """Reports of an older release have figures alone, and some rows no bound."""
     found, detail = str(row.get("found") or "").removesuffix("."), str(row["detail"])
-    figures = f"{row['name']} {_number(row['value'])} against {_number(row['bound'])}"
-    if not found or found == detail:
+    bound = "" if row["bound"] is None else f" against {_number(row['bound'])}"
+    figures = f"{row['name']} {_number(row['value'])}{bound}"
+    if not found:
         return f"{figures} ({detail}, n={row['n']})"
     return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 

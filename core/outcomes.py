@@ -274,7 +274,7 @@ def _rolled_back(writer: Writer, outcome: Finish) -> Written:
     row = writer.row
     row.finished_at = writer.now
     cause = row.message
-    writer.move(Event.UNDONE, f"{cause}. Rolled back: {_as_before(row)}")
+    writer.move(Event.UNDONE, f"{cause.removesuffix('.')}. Rolled back: {_as_before(row)}")
     writer.tell("rolled_back", row.message, reason=cause, act="rollouts status {id} says why")
     return Written(row.message)
 

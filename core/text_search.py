@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from core.errors import Refused
-from core.index_file import IndexSpec, SearchSpec
+from core.index_file import IndexSpec, SearchSpec, ServerVectorSpec
 from core.ports import Fused, Fusion, Limits, OneQuery, Part, QueryVector
 from core.quoting import quoted
 
@@ -52,8 +52,8 @@ def text_search(
     """The declared search as a collection can be asked it.
 
     ``askable`` are the names whose vector something makes of a text, ``there`` all that the collection has.
-    A name that the index file gives to the ``coming`` collection is left out while this one lacks it. Raises
-    Refused for any other name, and where none is left.
+    A name that the ``coming`` collection makes of a text is left out while this one lacks it, or has it from somewhere
+    else. Raises Refused for any other name, and where none is left.
     """
     declared = said or SearchSpec()
     if not declared.prefetch:
@@ -62,19 +62,20 @@ def text_search(
     for at, one in enumerate(declared.prefetch):
         if one.vector in askable:
             parts.append((one.vector, one.limit))
-        elif one.vector in there or one.vector not in coming:
+        elif one.vector not in coming:
             raise Refused(_unknown(at, one.vector, askable, there))
     if not parts:
         raise Refused(
-            "search.prefetch: the collection that serves has none of these vectors yet; they come with the next "
-            "deployment"
+            "search.prefetch: nothing makes any of these vectors of a text for the collection that serves; they "
+            "come with the next deployment"
         )
     return TextSearch(tuple(parts), declared.fusion)
 
 
 def declared_names(spec: IndexSpec) -> frozenset[str]:
-    """Every vector name that the index file speaks of."""
-    return frozenset({*spec.vectors, *(model.vector for model in spec.models)})
+    """Every vector name that is made of a text by what the index file declares."""
+    by_server = (name for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec))
+    return frozenset({*by_server, *(model.vector for model in spec.models)})
 
 
 def _unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:

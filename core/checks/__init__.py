@@ -30,6 +30,7 @@ from core.checks.finding import SCORE, SHARE, Check, Reach, always, never
 from core.checks.words import with_words
 from core.evidence import titles
 from core.evidence.context import GateContext
+from core.evidence.vectors import is_mute
 
 
 def _live(gate: GateContext) -> bool:
@@ -42,11 +43,11 @@ def _same_model(gate: GateContext) -> bool:
 
 
 def _comparable(gate: GateContext) -> bool:
-    return _same_model(gate) or (gate.live is not None and bool(gate.live.same))
+    return _searchable(gate) and (_same_model(gate) or (gate.live is not None and bool(gate.live.same)))
 
 
 def _timed(gate: GateContext) -> bool:
-    return _same_model(gate) and not gate.store.server().embedded
+    return _searchable(gate) and _same_model(gate) and not gate.store.server().embedded
 
 
 def _source(gate: GateContext) -> bool:
@@ -81,7 +82,7 @@ def _vectors(gate: GateContext) -> bool:
 
 
 def _searchable(gate: GateContext) -> bool:
-    return bool(gate.kinds)
+    return bool(gate.kinds) and not is_mute(gate)
 
 
 def _queries(gate: GateContext) -> bool:
@@ -158,7 +159,7 @@ _CHECKS: dict[str, Check] = {
     "twins": Check(
         twins.twins,
         ("vectors", "twins"),
-        _vectors,
+        _searchable,
         twins.TWINS,
         reach=SHARE,
         means=twins.MEANS,
@@ -190,7 +191,9 @@ _CHECKS: dict[str, Check] = {
     "filtered_recall@10": Check(
         searching.filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
     ),
-    "zero_result": Check(zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True),
+    "zero_result": Check(
+        zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True, absent=sanity.not_asked
+    ),
     "min_results": Check(
         floor.min_results, _ASKED, _queries, floor.results_wanted, _COUNT, absent=floor.without_queries
     ),

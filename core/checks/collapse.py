@@ -15,6 +15,8 @@ from core.quoting import quoted
 CHANGED = 0.5
 #: An index of fewer points is small: a person may well have written all its texts anew in an evening.
 _SMALL = 30
+#: There, so many texts that went, and more than this share of all, are no evening's work.
+_SEVERAL, _SMALL_SHARE = 3, 0.2
 #: Texts of a sample, and searches, that tell anything of all.
 _TEXTS, _SEARCHES = 10, 30
 #: One text may be that of half of the records.
@@ -54,8 +56,11 @@ def collapse(gate: GateContext, bound: float | None) -> Finding:
             return cannot_tell("the collection is empty")
         said = "no payload has a text: what the records say cannot be compared"
         return Finding("pass", None, 0, said, found=said)
-    doubts = list(_repeated(memory))
-    if gate.live is not None and min(map(gate.store.count, (gate.green, gate.live.collection))) >= _SMALL:
+    points = gate.store.count(gate.green)
+    doubts = list(_repeated(memory, whole=len(green) >= points))
+    if gate.live is not None and min(points, gate.store.count(gate.live.collection)) < _SMALL:
+        doubts += _fewer_of_few(memory)
+    elif gate.live is not None:
         doubts += [*_fewer(memory), *_changed(memory, bound), *_answers(gate, gate.live, memory)]
     n = len(green)
     if doubts:
@@ -69,13 +74,15 @@ def collapse(gate: GateContext, bound: float | None) -> Finding:
     return Finding("pass", share, n, said, found=said, facts=facts)
 
 
-def _repeated(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
-    """One text in the place of most, unless live has it as often."""
+def _repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt]:
+    """One text in the place of most, unless live has it as often. Where every text was looked at, chance explains
+    nothing; a pair is none."""
     green, live = memory["green"], memory.get("live", [])
     digest, times = most_frequent(green)
     before = intervals.share(live.count(digest), len(live)).high if live else 0.0
     found = intervals.share(times, len(green))
-    if found.low > max(_ONE_TEXT, before):
+    least = found.value if whole and times >= _SEVERAL else found.low
+    if least > max(_ONE_TEXT, before):
         text = memory.get("repeated", {}).get(digest, "")
         yield _Doubt(f"{times} of {len(green)} records say the same: {quoted(text)}", found.value, _ONE_TEXT)
 
@@ -90,6 +97,15 @@ def _fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     wanted = intervals.share(theirs, n).low - _FEWER
     if intervals.share(ours, n).high < wanted:
         yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, wanted)
+
+
+def _fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+    """All of a small index is looked at; its texts may be written anew, and yet be texts of their own."""
+    live = memory.get("live", [])
+    n = min(len(live), len(memory["green"]))
+    ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
+    if theirs - ours >= _SEVERAL and theirs - ours > _SMALL_SHARE * n:
+        yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, theirs / n)
 
 
 def _changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:

@@ -67,7 +67,8 @@ _NOBODY = Looked({}, {}, 0, {})
 
 def payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     """By payload index, the points it holds against those that live's holds and those the source has. An index that
-    holds nearly nothing of what it should blocks, and so does a field whose values came in another form."""
+    holds nearly nothing of what it should blocks, and so does a field whose values came in another form. So does a
+    collection without any payload where live has one and no source explains it."""
     memory = gate.part("payloads")
     green, live = _look(gate, "green"), _look(gate, "live")
     fields = {*green.types, *live.types} - gate.spec.collection.dropped_indexes
@@ -77,14 +78,16 @@ def payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     gone, changed = _unindexed(memory, fields | gate.spec.collection.dropped_indexes)
     blocked = [row for row in rows if row["verdict"] == "block"]
     held_up = [row for row in rows if row["verdict"] == "inconclusive"]
-    verdict: Verdict = "block" if blocked else "inconclusive" if held_up else "pass"
+    lost = _emptied(gate, memory)
+    verdict: Verdict = "block" if blocked or lost else "inconclusive" if held_up else "pass"
     told = [row["words"] for row in [*blocked, *held_up]] or [f"{len(rows)} payload indexes hold what they held"]
+    told = [f"no point has a payload any more; on live they have {', '.join(lost)}", *told] if lost else told
     told += [f"{field} was dropped, as declared" for field in sorted(gate.spec.collection.dropped_indexes)]
     told += _said(gone, changed)
-    facts: dict[str, Any] = {"indexes": rows, "gone": gone, "changed": changed}
+    facts: dict[str, Any] = {"indexes": rows, "gone": gone, "changed": changed, "lost": lost}
     n = int(memory.get("green", {}).get("n", 0))
     words = "; ".join(told)
-    return Finding(verdict, float(len(blocked) + len(held_up)), n, words, 0.0, found=words, facts=facts)
+    return Finding(verdict, float(len(blocked) + len(held_up) + bool(lost)), n, words, 0.0, found=words, facts=facts)
 
 
 def _row(gate: GateContext, field: str, green: Side | None, live: Side | None) -> dict[str, Any]:
@@ -175,6 +178,16 @@ def _source_share(gate: GateContext, field: str) -> float | None:
 
 
 # --- fields without an index ------------------------------------------------------------------------------------
+
+
+def _emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
+    """Live's usual fields, where here no point has any field at all and no source is there to explain it."""
+    live, green = memory.get("live") or {}, memory.get("green") or {}
+    if gate.source is not None or not live.get("n") or not green.get("n"):
+        return []
+    if any(_share(sum(kinds.values()), green["n"]) >= _GONE for kinds in green["fields"].values()):
+        return []
+    return [field for field, kinds in live["fields"].items() if _share(sum(kinds.values()), live["n"]) > _MOST]
 
 
 def _unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

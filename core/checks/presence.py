@@ -6,6 +6,9 @@ from core.checks.finding import Finding, cannot_tell
 from core.evidence.context import GateContext
 from core.schema import vector_names
 
+#: An optional vector that so many points of live have, and no more than this part of them here, is nearly gone.
+_ENOUGH, _NOTHING = 10, 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
@@ -24,7 +27,8 @@ class _Counted:
 
 
 def vector_presence(gate: GateContext, bound: float | None) -> Finding:
-    """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left."""
+    """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left. An
+    optional one may be on fewer, but not on hardly any at once."""
     counted = [_count(gate, name) for name in _names(gate)]
     if counted and all(one.written is None and one.live is None for one in counted):
         return cannot_tell("nothing says how many points should have each vector")
@@ -34,6 +38,10 @@ def vector_presence(gate: GateContext, bound: float | None) -> Finding:
         detail = f"vectors are missing: {'; '.join(faults)}"
         found = f"Vectors are missing: {'; '.join(faults)}."
         return Finding("block", float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
+    if gone := [str(one) for one in counted if _is_nearly_gone(gate, one)]:
+        detail = f"optional, and nearly gone at once: {'; '.join(gone)}"
+        found = f"A vector that may be missing is nearly gone at once: {'; '.join(gone)}."
+        return Finding("inconclusive", float(len(gone)), n, detail, 0.0, found=found, facts={"gone": gone})
     dropped = [f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)]
     detail = "; ".join([*map(str, counted), *dropped]) or "no vectors, as in the live collection"
     return Finding("pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be.")
@@ -71,6 +79,14 @@ def _fault(gate: GateContext, one: _Counted) -> str:
     without = int(gate.filled.get("by_vector", {}).get(one.name, {}).get("not_carried", 0))
     allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
     return str(one) if one.live - one.found > allowed else ""
+
+
+def _is_nearly_gone(gate: GateContext, one: _Counted) -> bool:
+    """A record may lack an optional vector; that nearly all lack it that had it on live is for a person to see."""
+    if one.live is None or one.live < _ENOUGH or one.name not in _optional(gate) or gate.live is None:
+        return False
+    here, there = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    return one.found <= _NOTHING * one.live * min(1.0, here / there)
 
 
 def _optional(gate: GateContext) -> frozenset[str]:

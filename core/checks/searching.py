@@ -131,9 +131,12 @@ def _verdict(found: intervals.Interval, bound: float | None) -> Verdict:
 
 
 def _searched(gate: GateContext, name: str) -> str:
-    """A small collection is searched exactly, and then recall says nothing of its index (section 5)."""
-    kind = gate.kinds[name][0] if name in gate.kinds else None
-    exact = gate.store.server().embedded or (kind is not None and not kind.lazily)
-    if exact or not gate.store.health(gate.green).indexed_vectors:
+    """A small collection is searched exactly, and then recall says nothing of its index (section 5). Quantized vectors
+    are compared with less than all their numbers, however few they are."""
+    kind, params = gate.kinds.get(name, (None, {}))
+    embedded = gate.store.server().embedded
+    exact = embedded or (kind is not None and not kind.lazily)
+    quantized = params.get("quantization_config") or gate.schema.get("quantization_config")
+    if exact or not (quantized or gate.store.health(gate.green).indexed_vectors):
         return "exact by size: no index to judge"
     return "of exact search on the same collection"

@@ -40,7 +40,7 @@ def ask(gate: GateContext, over: Over) -> float | None:
     """Needs the sample of ``vectors``."""
     memory, chosen = gate.part("asked"), probes(gate)
     rows: list[Row] = memory.setdefault("rows", [])
-    memory["names"] = [name for name in gate.names if name == gate.vector or askable(gate, name)]
+    memory["names"] = _names(gate)
     while len(rows) < len(chosen):
         gate.breathe()
         started, next_ones = (
@@ -55,6 +55,14 @@ def ask(gate: GateContext, over: Over) -> float | None:
             break
     memory["wanted"] = len(chosen)
     return None if len(rows) >= len(chosen) else 0.0
+
+
+def _names(gate: GateContext) -> list[str]:
+    """Those that points can be asked by. The main one is missed where something makes it, or where there is no
+    other."""
+    found = [name for name in gate.names if askable(gate, name)]
+    missed = gate.vector not in found and (gate.vector in gate.makers or not found)
+    return [gate.vector, *found] if missed else found
 
 
 def one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:

@@ -8,6 +8,7 @@ from core.errors import Refused
 from core.evidence.context import GateContext, Over
 from core.evidence.equals import weight
 from core.evidence.texts import shown, text_of, words
+from core.kinds import by_name
 from core.plan import State
 from core.ports import PointId
 
@@ -32,7 +33,7 @@ class _Group:
 def look(gate: GateContext, over: Over) -> float | None:
     """Needs the groups of ``vectors``. By vector name: for how many points those that were looked at stand
     (``looked``), how many share their vector with another text (``unlike``), how many with a text that is nearly the
-    same (``near``), and how many have no text (``untold``)."""
+    same (``near``), how many share it so on live too (``before``), and how many have no text (``untold``)."""
     memory, todo = gate.part("twins"), _todo(gate)
     while int(memory.get("at", 0)) < len(todo):
         gate.store.pace(gate.green)
@@ -60,17 +61,38 @@ def _todo(gate: GateContext) -> list[_Group]:
 def _note(gate: GateContext, memory: State, few: Sequence[_Group]) -> None:
     wanted = list(dict.fromkeys(id for group in few for id in (group.id, *group.later)))
     payloads = {point.id: point.payload for point in gate.store.fetch(gate.green, wanted, vectors=False)}
+    before = _before(gate, wanted)
     for group in few:
         told = {
             one: text_of(gate.plan.templates, payloads.get(one, {}), group.name) for one in (group.id, *group.later)
         }
         how, other = _how(gate, group, told)
+        if other is not None and _shared(gate, group, other, before):
+            how, other = "before", None
         found = memory.setdefault(group.name, {})
         for counted in filter(None, ("looked", how)):
             found[counted] = int(found.get(counted, 0)) + weight(group.later)
         if other is not None:
             pair = [group.id, other, shown(told[group.id] or ""), shown(told[other] or "")]
             found["examples"] = [*found.get("examples", []), pair][:_EXAMPLES]
+
+
+def _before(gate: GateContext, ids: Sequence[PointId]) -> Mapping[PointId, Mapping[str, Any]]:
+    """Live's vectors of these points, where some of them are nobody's here to make: what their owner has always had is
+    no worse for being had again."""
+    if gate.live is None or gate.kinds.keys() <= gate.makers.keys():
+        return {}
+    points = gate.store.fetch(gate.live.collection, ids, vectors=True)
+    return {point.id: by_name(point.vector) for point in points}
+
+
+def _shared(gate: GateContext, group: _Group, other: PointId, before: Mapping[PointId, Mapping[str, Any]]) -> bool:
+    """Did both share their vector on live too?"""
+    pair = [before.get(id, {}).get(group.name) for id in (group.id, other)]
+    if group.name in gate.makers or any(one is None for one in pair):
+        return False
+    kind = gate.kinds[group.name][0]
+    return kind.digest(pair[0]) == kind.digest(pair[1])
 
 
 def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:

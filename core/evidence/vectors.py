@@ -1,6 +1,6 @@
 """Every vector of the new collection, looked at once: a single bad one among millions is no matter of samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import Refused
@@ -11,6 +11,7 @@ from core.evidence.sampling import offer
 from core.kinds import Kind, by_name
 from core.plan import State
 from core.ports import Point, PointId
+from core.schema import vector_names
 
 _PAGE = 512
 _EXAMPLES = 5
@@ -21,12 +22,16 @@ _IDS = 3
 def look(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("vectors")
     memory.setdefault("sample", [])
+    memory.setdefault("having", {})
     equals = Equals(memory.setdefault("drawn", []), gate.spec.validation.seed)
     while not memory.get("read"):
         gate.store.pace(gate.green)
         points, after = gate.store.scroll(gate.green, memory.get("after"), _PAGE, payload=False)
+        faults = {point.id: found for point in points if (found := _faults(gate, point))}
+        before = _before(gate, list(faults))
         for point in points:
             _note(gate, memory, point)
+            _note_faults(gate, memory, point.id, faults.get(point.id, {}), before.get(point.id, {}))
             equals.see(point.id, _digests(gate, point))
         memory["after"], memory["read"] = after, after is None
         memory["seen"] = int(memory.get("seen", 0)) + len(points)
@@ -34,10 +39,30 @@ def look(gate: GateContext, over: Over) -> float | None:
             break
     if not memory["read"]:
         return 0.0
+    memory["mute"] = _is_mute(gate)
     drawn = memory.pop("drawn")
     memory["ids"] = [id for _, id, _ in drawn[: _IDS * gate.spec.validation.samples.records]]
     memory["equal"] = grouped(drawn)
     return None
+
+
+def is_mute(gate: GateContext) -> bool:
+    """Is there by nature nothing to ask by: has no point a vector, nor on live, and is none declared to be made?"""
+    return bool(gate.part("vectors").get("mute"))
+
+
+def _is_mute(gate: GateContext) -> bool:
+    if gate.makers or any(askable(gate, name) for name in gate.kinds) or not gate.store.count(gate.green):
+        return False
+    return gate.live is None or not any(_is_asked(gate, gate.live.collection, name) for name in gate.kinds)
+
+
+def _is_asked(gate: GateContext, live: str, name: str) -> bool:
+    """Has live points that can be asked by this name? Those of a sample tell."""
+    if name not in vector_names(gate.store.schema(live)):
+        return False
+    found = (by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE))
+    return any(one is not None and gate.kinds[name][0].askable(one) for one in found)
 
 
 def drawn_ids(gate: GateContext) -> list[PointId]:
@@ -68,14 +93,34 @@ def _note(gate: GateContext, memory: State, point: Point) -> None:
             _count(memory, "empty", name)
         if kind.name == "multi":
             _count(memory, "rows", name, kind.count(one))
-    faults = {name: fault for name, one in vectors.items() if (fault := _fault(one, *gate.kinds[name]))}
+
+
+def _before(gate: GateContext, broken: Sequence[PointId]) -> dict[PointId, dict[str, str]]:
+    """What was wrong with these points' vectors on live: what is there just so is no worse here."""
+    if not broken or gate.live is None:
+        return {}
+    points = gate.store.fetch(gate.live.collection, broken, vectors=True)
+    return {point.id: _faults(gate, point) for point in points}
+
+
+def _note_faults(
+    gate: GateContext, memory: State, id: PointId, faults: Mapping[str, str], before: Mapping[str, str]
+) -> None:
     for name in faults:
         _count(memory, "broken", name)
-    if faults:
-        name, fault = next(iter(faults.items()))
+    worse = {name: fault for name, fault in faults.items() if before.get(name) != fault}
+    if worse:
+        name, fault = next(iter(worse.items()))
         said = f"{fault}, {name or 'unnamed'}" if len(gate.kinds) > 1 else fault
         memory[fault] = int(memory.get(fault, 0)) + 1
-        memory["examples"] = [*memory.get("examples", []), f"{point.id} ({said})"][:_EXAMPLES]
+        memory["examples"] = [*memory.get("examples", []), f"{id} ({said})"][:_EXAMPLES]
+    elif faults:
+        memory["as on live"] = int(memory.get("as on live", 0)) + 1
+
+
+def _faults(gate: GateContext, point: Point) -> dict[str, str]:
+    vectors = {name: one for name, one in by_name(point.vector).items() if name in gate.kinds}
+    return {name: fault for name, one in vectors.items() if (fault := _fault(one, *gate.kinds[name]))}
 
 
 def _offer(gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]) -> None:

@@ -481,6 +481,22 @@ def test_a_first_deployment_is_judged_by_its_distinct_texts(store: LocalStore) -
     assert collapsed(store, _signed_in(0.9))["verdict"] == "inconclusive"
 
 
+def _few(count: int, same: int) -> list[dict[str, Any]]:
+    return [{**one, "title": "Sign in", "text": SIGN_IN} if one["id"] < same else one for one in pages(count)]
+
+
+@pytest.mark.parametrize(("count", "same", "live"), [(12, 7, False), (12, 7, True), (12, 4, True), (29, 9, True)])
+def test_a_small_index_is_judged_by_all_of_its_texts(store: LocalStore, count: int, same: int, live: bool) -> None:
+    row = collapsed(store, _few(count, same), pages(count) if live else None)
+    assert row["verdict"] == "inconclusive", row
+
+
+@pytest.mark.parametrize(("count", "same", "live"), [(1, 1, True), (2, 2, True), (12, 2, True), (12, 3, False)])
+def test_two_equal_texts_of_a_few_are_nobody_s_fault(store: LocalStore, count: int, same: int, live: bool) -> None:
+    row = collapsed(store, _few(count, same), pages(count) if live else None)
+    assert row["verdict"] == "pass", row
+
+
 def _edited_pages(share: float) -> list[dict[str, Any]]:
     return [{**one, "text": f"edited {one['text']}"} if one["id"] < 60 * share else one for one in pages()]
 

@@ -185,7 +185,11 @@ def empty(world: World) -> None:
     make(world, "green", [])
 
 
-BROKEN = [half, a_fifth_missing, zero, other_size, other_distance, empty]
+def without_payloads(world: World) -> None:
+    make(world, "green", [Point(one.id, one.vector, {}) for one in points()])
+
+
+BROKEN = [without_payloads, half, a_fifth_missing, zero, other_size, other_distance, empty]
 
 
 @pytest.mark.parametrize("index", INDEXES)
@@ -198,7 +202,9 @@ def test_a_broken_one_does_not_go_live_by_itself(
     before = world.store.aliases()["docs"]
     deployment = world.deploy("docs", collection="green")
     world.run()
-    assert world.status(deployment)["status"] in {"rolled_back", "paused"}
+    seen = world.status(deployment)
+    assert seen["status"] in {"rolled_back", "paused"}
+    assert ".. " not in seen["message"]
     assert world.store.aliases()["docs"] == before
     assert validate(world.services, "docs", "green")["verdict"] != "pass"
 
@@ -245,6 +251,91 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
     presence = row(report, "vector_presence")
     assert presence is not None
     assert (report["verdict"], presence["verdict"]) == ("block", "block")
+
+
+# --- no worse than live -------------------------------------------------------------------------------------------
+
+
+def filled(*, zeros: int = 0, alike: int = 0, missing: int = 0) -> Points:
+    """Points whose first ones have a vector of zeros, that of the last point, or none."""
+    made, last = points(), points()[-1].vector
+    for at in range(COUNT):
+        one = np.zeros(DIMENSION, dtype=np.float32) if at < zeros else last if at < alike else made[at].vector
+        made[at] = Point(made[at].id, {} if at < missing else {"d": one}, {"id": at, "text": f"{at} {'abc'[at % 3]}"})
+    return made
+
+
+NAMED: Schema = {"params": {"vectors": {"d": {"size": DIMENSION, "distance": "Dot"}}}, "payload_schema": {}}
+FLAWS: list[dict[str, int]] = [{"zeros": 3}, {"zeros": COUNT}, {"alike": 6}, {"missing": 20}, {"missing": COUNT}]
+
+
+@pytest.mark.parametrize("flaws", FLAWS)
+def test_a_clone_of_a_live_collection_goes_live_whatever_its_vectors_are(world: World, flaws: dict[str, int]) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(**flaws), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    deployment = world.deploy("docs", collection="green")
+    world.run()
+    seen = world.status(deployment)
+    assert seen["status"] == "live", seen["message"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "check"),
+    [
+        ({"zeros": 3}, {"zeros": 4}, "vector_sanity"),
+        ({"alike": 3}, {"alike": 9}, "twins"),
+        ({"missing": 3}, {"missing": 4}, "vector_presence"),
+        ({}, {"missing": COUNT}, "vector_presence"),
+    ],
+)
+def test_what_is_worse_than_on_live_is_stopped(
+    world: World, before: dict[str, int], now: dict[str, int], check: str
+) -> None:
+    make(world, "blue", filled(**before), NAMED)
+    make(world, "green", filled(**now), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    assert report["verdict"] == "block"
+    assert check in [one["name"] for one in report["checks"] if one["verdict"] == "block"]
+
+
+def test_that_nothing_can_be_asked_is_said_in_the_first_lines(world: World) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(missing=COUNT), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    said = "no point of green has a vector to search by, as on live: what searches find was not checked"
+    assert (report["verdict"], said in report["unchecked"]) == ("pass", True)
+    assert [name for name in ("twins", "self_retrieval", "ann_recall@10", "overlap") if row(report, name)] == []
+
+
+def test_a_name_that_no_point_has_on_either_side_stops_nobody(world: World) -> None:
+    params = {"vectors": {"d": {"size": 8, "distance": "Cosine"}}, "sparse_vectors": {"words": {}}}
+    made = [
+        Point(at, {"words": {"indices": [at, at + 1], "values": [1.0, 2.0]}} if at % 2 else {}, {"text": f"text {at}"})
+        for at in range(COUNT)
+    ]
+    for name in ("blue", "green"):
+        make(world, name, made, {"params": params, "payload_schema": {}})
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding=None)
+    report = validate(world.services, "docs", "green")
+    assert report["verdict"] == "pass", report["warnings"]
+    found = row(report, "self_retrieval")
+    assert found is not None
+    assert found["n"] > 0
+
+
+def test_vectors_that_a_declared_model_should_have_made_are_missing_evidence(world: World) -> None:
+    for name in ("blue", "green"):
+        make(world, name, filled(missing=COUNT), NAMED)
+    world.store.point_alias("docs", "blue")
+    world.declare("docs", embedding={**EMBEDDING, "vector": "d"})
+    assert validate(world.services, "docs", "green")["verdict"] == "inconclusive"
 
 
 # --- ours, and its stamp is gone ----------------------------------------------------------------------------------

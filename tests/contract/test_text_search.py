@@ -12,6 +12,7 @@ from core.index_file import IndexSpec, SearchSpec
 from core.ports import Fused, Hit
 from core.routing import Router
 from core.text_search import text_search
+from core.validating import validate
 from tests.world import World, texts
 
 ONE = {"model": "hashing:64", "text": "{text}"}
@@ -136,6 +137,26 @@ def test_a_vector_that_comes_with_the_next_deployment_stops_no_search_of_today(w
     world.declare("docs", source=source, embedding=None, vectors={"one": ONE}, search=search)
     with pytest.raises(Refused, match="found 'other', and there is no such vector; expected one"):
         searched(world)
+
+
+def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search_of_today(world: World) -> None:
+    """Live has it, brought by its records; the index file already says what makes it."""
+    records = [{**record, "vector": {"other": [1.0, float(record["id"]), *[0.5] * 30]}} for record in texts(20)]
+    world.declare(
+        "docs", source=world.write("docs.jsonl", records), embedding=None, vectors={"one": ONE, "other": "given"}
+    )
+    world.deploy("docs")
+    world.run()
+    search = {"prefetch": [{"vector": "one"}, {"vector": "other"}]}
+    source = world.write("docs.jsonl", texts(20))
+    world.declare("docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search)
+    assert searched(world)[0].id == 3
+    collection = world.store.aliases()["docs"]
+    assert validate(world.services, "docs", collection)["collection"] == collection
+    world.deploy("docs", options={"accept_new_model": True})
+    world.run()
+    assert world.store.aliases()["docs"] != collection
+    assert searched(world)[0].id == 3
 
 
 @pytest.mark.parametrize(

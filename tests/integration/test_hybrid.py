@@ -195,10 +195,11 @@ def with_vectors(records, **vectors):
 
 
 def test_a_given_vector_comes_with_the_record_and_the_others_are_made(world, articles):
-    sparse = {"indices": [1, 7], "values": [0.5, 1.5]}
-    declare(world, articles, with_vectors(RECORDS, bm25=sparse), vectors={"dense": DENSE, "bm25": "given"})
+    sparse = [{"indices": [1, 100 + at], "values": [0.5, 1.5]} for at in range(len(RECORDS))]
+    records = [one for at, record in enumerate(RECORDS) for one in with_vectors([record], bm25=sparse[at])]
+    declare(world, articles, records, vectors={"dense": DENSE, "bm25": "given"}, accept_new_model=True)
     green = live(world, articles)
-    assert by_name(world, green, "bm25")[3] == sparse
+    assert by_name(world, green, "bm25")[3] == sparse[3]
     assert world.store.count(green, having="dense") == 60
 
 
@@ -223,7 +224,7 @@ def test_an_optional_vector_may_be_missing(world, articles):
 def test_what_another_dense_model_does_not_touch_is_kept_from_the_source_collection(world, articles, http):
     theirs = world.store.aliases()[articles]
     other = {"model": "hashing:32", "text": "{text}", "vector": "dense"}
-    declare(world, articles, embedding=other, source=f"collection:{theirs}")
+    declare(world, articles, embedding=other, source=f"collection:{theirs}", accept_new_model=True)
     green = live(world, articles)
     assert by_name(world, green, "bm25") == by_name(world, theirs, "bm25")
     assert len(by_name(world, green, "dense")[3]) == 32

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from core.evidence.sampling import offer
 from core.gate import plan, reasons, report, verdict
 from core.index_file import EmbeddingSpec, IndexSpec
 from core.makers import Maker
-from core.ports import Capacity, Point, Row
+from core.ports import Capacity, Health, Point, Row
 from core.stamps import MadeBy, Stamp
 from core.vectors import VectorPlan
 
@@ -212,6 +213,16 @@ def test_a_vector_that_may_be_missing_or_is_dropped_passes(hybrid: LocalStore, p
     assert present(hybrid, live=HYBRID_LIVE, plan=plan).verdict == "pass"
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(5, "pass"), (1, "inconclusive"), (0, "inconclusive")])
+def test_an_optional_vector_that_is_nearly_gone_at_once_waits_for_a_person(
+    hybrid: LocalStore, kept: int, expected: str
+) -> None:
+    hybrid.upsert("hybrid_green", [Point(n, {"a": [1.0] * SIZE}, {}) for n in range(kept, 10)])
+    hybrid.upsert("hybrid_green", [Point(n, {"a": [1.0] * SIZE, "b": [1.0] * SIZE}, {}) for n in range(kept)])
+    finding = present(hybrid, live=HYBRID_LIVE, plan=VectorPlan(optional=frozenset("b")))
+    assert finding.verdict == expected, finding
+
+
 def test_a_carried_vector_may_be_missing_where_the_index_file_lets_it(hybrid: LocalStore) -> None:
     filled = {"by_vector": {"a": {"points": 10}, "b": {"points": 8, "not_carried": 2}}}
     plan = VectorPlan(carried={"b": "drop"})
@@ -380,6 +391,32 @@ def test_an_index_that_finds_as_much_as_live_is_not_stopped_by_our_own_bound(sto
     assert found("ann_recall@10", gate(store, memory=memory)).verdict == "pass"
     strict = spec(checks={"ann_recall@10": 0.95})
     assert found("ann_recall@10", gate(store, memory=memory, spec=strict)).verdict == "block"
+
+
+class Quantizing:
+    """A server, and a small collection of quantized vectors on it."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def server(self) -> Any:
+        return replace(self._store.server(), embedded=False)
+
+    def health(self, collection: str) -> Health:
+        return replace(self._store.health(collection), indexed_vectors=0)
+
+    def schema(self, collection: str) -> Any:
+        return {**self._store.schema(collection), "quantization_config": {"binary": {"always_ram": True}}}
+
+
+def test_quantized_vectors_are_never_searched_exactly_however_few_they_are(store: LocalStore) -> None:
+    memory = asked(*({"recall": 0.2} for _ in range(30)))
+    finding = found("ann_recall@10", gate(Quantizing(store), memory=memory))
+    assert (finding.verdict, "exact by size" in finding.detail) == ("block", False)
+    assert "exact by size" in found("ann_recall@10", gate(store, memory=memory)).detail
 
 
 def test_queries_that_come_back_empty_only_here_block(store: LocalStore) -> None:

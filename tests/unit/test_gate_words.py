@@ -96,8 +96,14 @@ def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> 
     unsure = {"name": "b", "value": None, "bound": None, "verdict": "inconclusive", "detail": "why", **said}
     worst = {"name": "a", "value": 1.0, "bound": 2.0, "verdict": "block", "detail": "at least", **said, "found": "Bad."}
     assert reasons({"checks": [unsure, worst]}) == (
-        "Bad (a 1 against 2, n=3; at least); Little is there (b unknown against unknown, n=3; why). Answers lack. Look."
+        "Bad (a 1 against 2, n=3; at least); Little is there (b unknown, n=3; why). Answers lack. Look."
     )
+
+
+def test_a_sentence_that_has_all_the_figures_still_comes_before_them() -> None:
+    said = "60 records have the text that live has under another id"
+    moved = {"name": "unchanged", "value": 1.0, "bound": None, "n": 60, "verdict": "block", "level": "hard"}
+    assert reasons({"checks": [{**moved, "detail": said, "found": said}]}) == f"{said} (unchanged 1, n=60)"
 
 
 def test_the_reasons_of_a_report_of_an_older_release_are_its_figures() -> None:
