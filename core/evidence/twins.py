@@ -117,8 +117,9 @@ def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -
 
 
 def _is_near(one: str, other: str) -> bool:
+    """The shorter one has at least half of its words in the other."""
     ours, theirs = set(words(one)), set(words(other))
-    return 2 * len(ours & theirs) >= len(ours | theirs)
+    return 2 * len(ours & theirs) >= min(len(ours), len(theirs))
 
 
 def _is_of_other_words(one: str, other: str) -> bool:

@@ -70,7 +70,7 @@ def test_a_collections_payload_is_the_same_copied_or_embedded_anew(
 ) -> None:
     source = theirs(world, *[{**THEIRS, "vector": vector}] * 12, {"text": "no id"})
     before = payloads(world, "theirs")
-    world.declare("docs", source=source, **settings)
+    world.declare("docs", source=source, accept_new_model=True, **settings)
 
     first = deployed(world)
 
@@ -147,7 +147,7 @@ def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is
 def test_a_live_collection_with_such_a_field_is_no_hindrance_to_one_made_of_files(world: World) -> None:
     theirs(world, *[{"text": "x", OURS: "theirs"}] * 12)
     records = [{"id": number, "text": f"x {number}"} for number in range(12)]
-    world.declare("docs", source=world.write("docs.jsonl", records))
+    world.declare("docs", source=world.write("docs.jsonl", records), accept_new_model=True)
 
     green = deployed(world)["green"]
 
