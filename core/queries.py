@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from core import deletion_notices, wishes
+from core import abort_notices, deletion_notices
 from core.defaults import ROWS
 from core.errors import Unknown
 from core.events import WARNING
@@ -29,7 +29,7 @@ def deployment(services: Services, deployment_id: str) -> shown.Deployment:
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
-            "abort_warning": wishes.warn_of_abort(row),
+            "abort_warning": abort_notices.warn_of_abort(row),
             "turn": row.turn,
             "wake_at": iso(row.wake_at),
             "lease_owner": row.lease_owner,

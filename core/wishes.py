@@ -7,9 +7,10 @@ come true.
 from collections.abc import Callable, Iterable
 
 from core import events
+from core.abort_notices import has_switched
 from core.claims import current_step
 from core.errors import Refused
-from core.lifecycle import FINAL, Event, Status, StepStatus, after
+from core.lifecycle import Event, Status, StepStatus, after
 from core.models import Deployment, StepRow
 from core.steps import STEPS
 from core.writer import Writer, Written
@@ -76,7 +77,7 @@ def _can_promote_full(row: Deployment, reason: str) -> None:
 
 
 def _can_keep(row: Deployment, reason: str) -> None:
-    if not _serves(row):
+    if not (has_switched(row) and all(_soft(step) for step in _to_come(row))):
         raise Refused(f"{row.green} does not serve {row.alias} yet: there is nothing to keep, and abort takes it back")
 
 
@@ -87,16 +88,6 @@ _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
     Event.PROMOTE_FULL: _can_promote_full,
     Event.ABORT_KEEP: _can_keep,
 }
-
-
-def warn_of_abort(row: Deployment) -> str:
-    """What an abort would cost those who search, in words; nothing where something else answers them again."""
-    if row.blue is not None or row.status in FINAL or not _serves(row):
-        return ""
-    return (
-        f"searches of {row.alias} will fail: nothing served it before; to end the watch and leave {row.green} serving: "
-        f"rollouts abort {row.id} --keep"
-    )
 
 
 # --- what ---------------------------------------------------------------------------------------------------------
@@ -169,12 +160,6 @@ def _skip(writer: Writer, steps: Iterable[StepRow], actor: str, reason: str) -> 
         step.status, step.finished_at = StepStatus.SKIPPED, writer.now
         step.message = _signed("skipped", actor, reason)
         writer.event(f"{step.name}.skipped", reason, actor)
-
-
-def _serves(row: Deployment) -> bool:
-    """Has the alias moved to green, with nothing left but to watch it?"""
-    moved = any(step.name == "switch" and step.status == StepStatus.DONE for step in row.steps)
-    return moved and all(_soft(step) for step in _to_come(row))
 
 
 def _soft(step: StepRow) -> bool:

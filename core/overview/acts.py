@@ -5,7 +5,7 @@ line that does the same. The refusals are those of the commands themselves.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core import wishes
+from core import abort_notices, wishes
 from core.errors import Refused
 from core.index_file import IndexSpec
 from core.lifecycle import FINAL, OPEN_RUNS, Event, ExperimentEvent, ExperimentStatus, StepStatus, experiment_after
@@ -108,7 +108,7 @@ def _undoing(row: Deployment) -> str:
     answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
-    warning = f" Mind: {found}" if (found := wishes.warn_of_abort(row)) else ""
+    warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
     return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}.{warning}"
 
 

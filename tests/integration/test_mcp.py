@@ -208,7 +208,7 @@ def test_what_nobody_foresaw_stays_hidden(world):
 
 
 def test_long_payloads_are_cut_and_the_answer_says_so(world, agent):
-    records = [{"id": number, "text": "asyncio " * 2000, "note": "kept"} for number in range(30)]
+    records = [{"id": number, "text": f"asyncio {number} " * 1000, "note": "kept"} for number in range(30)]
     world.declare("other", source=world.write("other.jsonl", records))
     world.deploy("other")
     world.run()
