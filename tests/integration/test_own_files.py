@@ -41,7 +41,7 @@ def services(tmp_path, monkeypatch):
     """The embedded default with everything it owns on the disk, and a folder of somebody's records."""
     monkeypatch.setenv("ROLLOUTS_BACKUP_DIR", "kept/safe")
     Path(".env").write_text("ROLLOUTS_QDRANT_API_KEY=sesame-sesame\n")
-    declare(tmp_path, docs={"embedding": EMBEDDING, "soak": {"seconds": 0}})
+    declare(tmp_path, docs={"embedding": {**EMBEDDING, "text": "{title}: {text}"}, "soak": {"seconds": 0}})
     Path("kept/safe/b1").mkdir(parents=True)
     for name in ("kept/safe/b1/manifest.json", "kept/safe/b1/notes.txt", "server.key"):
         Path(name).write_text(RECORD)
@@ -222,7 +222,10 @@ def test_no_picture_is_drawn_over_a_file_of_this_program(services, tmp_path):
 def test_a_deployment_says_once_what_it_left_out(tmp_path):
     write(tmp_path / "docs" / "mine.jsonl", records(20, "mine"))
     (tmp_path / "docs" / "server.key").write_text("secret")
-    declare(tmp_path, docs={"source": "jsonl:docs/*", "embedding": EMBEDDING, "soak": {"seconds": 0}})
+    declare(
+        tmp_path,
+        docs={"source": "jsonl:docs/*", "embedding": {**EMBEDDING, "text": "{title}: {text}"}, "soak": {"seconds": 0}},
+    )
     shell = Shell(tmp_path)
     seen = shell.json("status", shell.json("deploy", "docs", "--wait")["id"])
     assert seen["status"] == "live"

@@ -176,7 +176,7 @@ def test_the_way_back_says_what_it_rests_on(local):
 
 def test_an_act_that_is_not_possible_is_no_form_and_says_why(world, local):
     page = Page(local.get(f"/deployments/{deployment(world, 'held')}"))
-    assert page.buttons() == ["promote", "promote_full", "pause", "abort"]
+    assert page.buttons() == ["promote", "promote_full", "pause", "abort_keep", "abort"]
     assert "Resume : resume is not possible: the deployment is running" in page.text
     assert f"rollouts abort {deployment(world, 'held')} --reason" in page.text
 

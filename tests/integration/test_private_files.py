@@ -35,7 +35,14 @@ def modes(folder):
 @pytest.fixture
 def shell(tmp_path):
     write(tmp_path / "docs.jsonl", records(8, "mine"))
-    declare(tmp_path, docs={"source": "jsonl:docs.jsonl", "embedding": EMBEDDING, "soak": {"seconds": 0}})
+    declare(
+        tmp_path,
+        docs={
+            "source": "jsonl:docs.jsonl",
+            "embedding": {**EMBEDDING, "text": "{title}: {text}"},
+            "soak": {"seconds": 0},
+        },
+    )
     return Shell(tmp_path)
 
 

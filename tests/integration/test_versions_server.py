@@ -72,7 +72,7 @@ def test_an_adopted_collection_keeps_its_points_and_settings(server, alias, qdra
         client.patch(f"/collections/{first}", json=body).raise_for_status()
     before = server.store.schema(first), points(server, first)
     answer = adoption.adopt(server.services, alias, actor="anna")
-    assert (answer["stamped"], answer["agreed"]) == (True, {"of": 16, "alike": 16})
+    assert (answer["stamped"], answer["agreed"]) == (True, {"of": 20, "alike": 20})
     assert (server.store.schema(first), points(server, first)) == before
     metadata = server.store.metadata(first)
     assert (metadata["owner"], metadata[FACTS]) == ("them", row(server, first))
