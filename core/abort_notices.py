@@ -1,6 +1,6 @@
 """What an abort would cost those who search, in words: for whoever is about to ask for it."""
 
-from core.lifecycle import FINAL, StepStatus
+from core.lifecycle import FINAL, Event, Status, StepStatus, allowed
 from core.models import Deployment
 
 
@@ -13,7 +13,7 @@ def warn_of_abort(row: Deployment) -> str:
     """Nothing where something else answers them again."""
     if row.blue is not None or row.status in FINAL or not has_switched(row):
         return ""
-    return (
-        f"searches of {row.alias} will fail: nothing served it before; to end the watch and leave {row.green} serving: "
-        f"rollouts abort {row.id} --keep"
-    )
+    said = f"searches of {row.alias} will fail: nothing served it before"
+    if not allowed(Status(row.status), Event.ABORT_KEEP):
+        return said
+    return f"{said}; to end the watch and leave {row.green} serving: rollouts abort {row.id} --keep"

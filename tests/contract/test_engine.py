@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 
 from core import claims, commands, engine
 from core.claims import Claim, Lease
 from core.errors import LeaseLost, Refused, Unavailable
-from core.lifecycle import Event
+from core.lifecycle import Event, Status
 from core.models import Deployment
 from core.ports import Knock, VectorStore
 from tests.world import World, texts
@@ -378,6 +378,16 @@ def test_what_the_abort_of_a_first_deployment_costs_is_said_beforehand(world: Wo
     assert f"rollouts abort {first} --keep" in said
     world.run()
     assert world.status(first)["abort_warning"] == ""
+
+
+def test_an_act_that_is_not_possible_is_not_advised(world: World) -> None:
+    world.declare("docs", source=world.write("docs.jsonl", texts(30)), rollback_on_failure=False)
+    first = world.deploy("docs")
+    world.run(until=world.at(first, "soak"))
+    with world.services.sessions.begin() as session:
+        session.execute(update(Deployment).where(Deployment.id == first).values(status=Status.NEEDS_OPERATOR))
+    assert "searches of docs will fail" in world.status(first)["abort_warning"]
+    assert "--keep" not in world.status(first)["abort_warning"]
 
 
 def test_the_abort_of_a_later_deployment_costs_nobody_a_search(world: World, docs: str) -> None:
