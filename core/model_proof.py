@@ -27,7 +27,7 @@ else:
     np = Library("numpy")
 
 #: Records that are embedded again, and the share that must agree: a few may have a new text and their old vector.
-_SAMPLE, _PROVEN = 32, 0.9
+_SAMPLE, PROVEN = 32, 0.9
 #: Vectors of one model differ by less, be they of other batches or kept as other floats; those of two models are
 #: nowhere near.
 _ALIKE, _LENGTH = 0.99, 0.05
@@ -43,7 +43,7 @@ class Agreement:
 
     @property
     def proven(self) -> bool:
-        return self.of > 0 and self.alike >= _PROVEN * self.of
+        return self.of > 0 and self.alike >= PROVEN * self.of
 
     def __str__(self) -> str:
         return self.why or f"of {self.of} stored texts that were embedded again {self.alike} agree"

@@ -3,9 +3,7 @@
 from core.checks.finding import Finding, Verdict, cannot_tell
 from core.evidence.context import GateContext
 from core.measures import intervals
-
-#: Of stored texts that are embedded again, so many must agree: a few may have got a new text and kept their vector.
-_AGREE = 0.9
+from core.model_proof import PROVEN
 
 
 def is_known(gate: GateContext) -> bool:
@@ -61,9 +59,9 @@ def declared_model(gate: GateContext, bound: float | None) -> Finding:
     of, alike = int(found["of"]), int(found["alike"])
     words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
     if found["proven"]:
-        return _told("pass", alike / of, of, words, _AGREE)
-    sure = intervals.share(alike, of).high < _AGREE
-    return _told("block" if sure else "inconclusive", alike / of, of, words, _AGREE)
+        return _told("pass", alike / of, of, words, PROVEN)
+    sure = intervals.share(alike, of).high < PROVEN
+    return _told("block" if sure else "inconclusive", alike / of, of, words, PROVEN)
 
 
 def can_be_embedded_again(gate: GateContext) -> bool:

@@ -98,7 +98,7 @@ def _shared(gate: GateContext, group: _Group, other: PointId, before: Mapping[Po
 def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
     """``unlike``, ``near``, ``untold``, or nothing where the texts are equal; and the point whose text is another.
 
-    Texts that have most of their words in common may have one vector: a model that reads little, or counts words in few
+    Texts that are near (``_is_near``) may have one vector: a model that reads little, or counts words in few
     numbers, makes it of both. That is no excuse for a large group whose vectors nobody can make again."""
     own, others = told[group.id], {one: text for one in group.later if (text := told[one]) is not None}
     if own is None or not others:
