@@ -72,14 +72,9 @@ def main(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[None]:
-    """The pages show where sources lie: a path that is no machine's own."""
-    folder = Path(tempfile.gettempdir(), "rollouts")
-    folder.mkdir()
-    try:
-        with contextlib.chdir(folder):
-            yield
-    finally:
-        shutil.rmtree(folder)
+    """The pages show where sources lie: a path that is no machine's own, and no other run's."""
+    with tempfile.TemporaryDirectory(prefix="rollouts-") as folder, contextlib.chdir(folder):
+        yield
 
 
 @contextlib.contextmanager
