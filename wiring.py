@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.engine import make_url
 
-from adapters.database import (
+from qdrant_rollouts.adapters.database import (
     DatabaseClock,
     file_of,
     open_empty,
@@ -19,26 +19,31 @@ from adapters.database import (
     open_to_look,
     sqlite_files,
 )
-from adapters.late import FirstUse, late
-from adapters.migrate import migrate, missing
-from adapters.own_files import OwnFiles, named_files
-from adapters.qdrant import looked_at, open_store
-from adapters.shelf import open_shelf
-from core.errors import Interrupted, NothingHere
-from core.models import Base
-from core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
-from core.services import Services, Times
-from core.settings import Settings, load_settings
+from qdrant_rollouts.adapters.late import FirstUse, late
+from qdrant_rollouts.adapters.migrate import migrate, missing
+from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
+from qdrant_rollouts.adapters.qdrant import looked_at, open_store
+from qdrant_rollouts.adapters.shelf import open_shelf
+from qdrant_rollouts.core.config.settings import Settings, load_settings
+from qdrant_rollouts.core.database.models import Base
+from qdrant_rollouts.core.errors import Interrupted, NothingHere
+from qdrant_rollouts.core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
+from qdrant_rollouts.core.services import Services, Times
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from core.index_file import IndexFile, IndexSpec
-    from core.routing import AsyncRouter, Router
+    from qdrant_rollouts.core.config.index_file import IndexFile, IndexSpec
+    from qdrant_rollouts.core.routing import AsyncRouter, Router
 
 EMBEDDED_STORE = ".rollouts/qdrant"
 #: All modules that add tables, for a database that has none.
-_TABLES = ("core.alert_rows", "core.caller_rows", "core.experiment_rows", "core.schedule_rows")
+_TABLES = (
+    "qdrant_rollouts.core.database.alert_rows",
+    "qdrant_rollouts.core.database.caller_rows",
+    "qdrant_rollouts.core.database.experiment_rows",
+    "qdrant_rollouts.core.database.schedule_rows",
+)
 
 
 def build(
@@ -135,7 +140,7 @@ def _drop(knock: Knock) -> None:
 
 
 def _file(settings: Settings) -> "IndexFile":
-    found: IndexFile = late("core.index_file", "load_index_file")(settings.config)
+    found: IndexFile = late("core.config.index_file", "load_index_file")(settings.config)
     return found
 
 

@@ -15,11 +15,11 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
 
-from adapters import broker_url
-from adapters.celery import BROKER_AWAY, make_app
-from adapters.route_channel import RedisChannel, open_channel
-from core.errors import Misconfigured, Unavailable
-from core.settings import Settings
+from qdrant_rollouts.adapters import broker_url
+from qdrant_rollouts.adapters.celery import BROKER_AWAY, make_app
+from qdrant_rollouts.adapters.route_channel import RedisChannel, open_channel
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 
 _SECONDS = 2.0
 _SETTING = "correct ROLLOUTS_BROKER_URL"

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 from kombu.connection import Connection
 from kombu.utils.url import as_url, url_to_parts
 
-from core.errors import Refused
-from core.quoting import quoted
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 _NAME = "ROLLOUTS_BROKER_URL"
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")

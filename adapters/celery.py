@@ -15,11 +15,11 @@ from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
-from adapters import broker_url, database, redis_broker
-from core.errors import Interrupted
-from core.ports import Knock
-from core.redaction import without_secrets
-from core.settings import Settings
+from qdrant_rollouts.adapters import broker_url, database, redis_broker
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Interrupted
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.sanitize.redaction import without_secrets
 
 log = logging.getLogger(__name__)
 

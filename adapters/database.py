@@ -13,9 +13,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from adapters import private
-from core.database_faults import explained
-from core.errors import Refused, Unavailable
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import Refused, Unavailable
 
 #: Milliseconds. A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows
 #: (celery-facts 3).

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from adapters.splitting import by_count, room
-from core.errors import Refused
-from core.ports import FloatArray
+from qdrant_rollouts.adapters.splitting import by_count, room
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import FloatArray
 
 _WORD = re.compile(r"\w+")
 #: Qdrant's own limit on the size of a vector.

@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import numpy as np
 
-from adapters.environment import secret
-from adapters.splitting import by_count, room
-from core.errors import Refused, Unavailable
-from core.index_file import ProviderSpec
-from core.ports import FloatArray
-from core.quoting import error_text
+from qdrant_rollouts.adapters.environment import secret
+from qdrant_rollouts.adapters.splitting import by_count, room
+from qdrant_rollouts.core.config.index_file import ProviderSpec
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import FloatArray
+from qdrant_rollouts.core.sanitize.quoting import error_text
 
 #: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE`` and take ``_READ``.
 _PATIENCE, _READ, _CONNECT = 20.0, 30.0, 5.0

@@ -22,10 +22,10 @@ import numpy as np
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from adapters.splitting import by_tokens, room
-from core.errors import Refused, Unavailable
-from core.ports import FloatArray
-from core.quoting import PLACE, quoted
+from qdrant_rollouts.adapters.splitting import by_tokens, room
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import FloatArray
+from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
 
 #: Throughput was best here, longest texts together (libraries.md, «Embedding speed»).
 _BATCH = 32

@@ -6,14 +6,14 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from adapters.embedding_hashing import Hashing
-from adapters.embedding_hosted import Hosted
-from adapters.embedding_transformers import SentenceTransformers
-from adapters.own_files import OwnFiles, Watch
-from core.errors import Refused
-from core.index_file import EmbeddingSpec, ProviderSpec
-from core.ports import Embedder
-from core.quoting import PLACE, quoted
+from qdrant_rollouts.adapters.embedding_hashing import Hashing
+from qdrant_rollouts.adapters.embedding_hosted import Hosted
+from qdrant_rollouts.adapters.embedding_transformers import SentenceTransformers
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ProviderSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Embedder
+from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
 
 Providers = Callable[[], Mapping[str, ProviderSpec]]
 

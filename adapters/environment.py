@@ -5,8 +5,8 @@ import re
 
 from dotenv import dotenv_values
 
-from core import redaction
-from core.errors import Refused
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize import redaction
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -1,7 +1,7 @@
 """What Flower asks people for: ``FLOWER_BASIC_AUTH``, which it reads by itself and takes as it stands."""
 
-from core import redaction
-from core.errors import Refused
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize import redaction
 
 VARIABLE = "FLOWER_BASIC_AUTH"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 
 def late(module: str, name: str) -> Callable[..., Any]:
-    """``module.name``, which is imported when it is called."""
+    """``module.name``, which is imported when it is called; ``module`` as it is called within our package."""
 
     def call(*given: Any, **named: Any) -> Any:
-        return getattr(import_module(module), name)(*given, **named)
+        return getattr(import_module(f"qdrant_rollouts.{module}"), name)(*given, **named)
 
     return call
 

@@ -3,16 +3,16 @@
 ``python -m adapters.migrate`` does that and nothing else.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-import migrations
-from adapters.database import address, file_of, open_engine, unavailable
-from adapters.late import late
-from core.errors import Refused
-from core.settings import load_settings
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters.database import address, file_of, open_engine, unavailable
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.errors import Refused
 
 #: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
 _LOCK = 7_246_105
@@ -74,10 +74,10 @@ def _check_age(engine: Engine, found: str | None) -> None:
 
 def _upgrade(connection: Connection) -> None:
     """Alembic is loaded by the one process that has something to bring up to date."""
-    config = late("alembic.config", "Config")()
+    config = import_module("alembic.config").Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection
-    late("alembic.command", "upgrade")(config, "head")
+    import_module("alembic.command").upgrade(config, "head")
 
 
 if __name__ == "__main__":

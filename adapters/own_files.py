@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from core.errors import Refused
+from qdrant_rollouts.core.errors import Refused
 
 #: Folders that are never somebody's records, wherever they stand: state of this program, and keys.
 _FOLDERS = {

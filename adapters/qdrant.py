@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from adapters.late import FirstUse, late
-from adapters.qdrant_folder import LookedAt
-from core.ports import VectorStore
+from qdrant_rollouts.adapters.late import FirstUse, late
+from qdrant_rollouts.adapters.qdrant_folder import LookedAt
+from qdrant_rollouts.core.ports import VectorStore
 
 
 def open_store(

@@ -6,9 +6,9 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from adapters.qdrant_http import CALL, Rest, path_of, patience
-from adapters.qdrant_search import hits, question
-from core.ports import Hit, QueryVector, Searches, VectorStore
+from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, path_of, patience
+from qdrant_rollouts.adapters.qdrant_search import hits, question
+from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, VectorStore
 
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:

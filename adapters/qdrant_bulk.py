@@ -18,14 +18,23 @@ from typing import Any
 import grpc
 from qdrant_client import grpc as pb
 
-from adapters.qdrant_http import CALL, Rest, rate_error
-from adapters.qdrant_limits import KnownLimits
-from adapters.qdrant_messages import EVERYTHING, add, decoded, encoded, following, plain_id, point_id, rounded
-from adapters.qdrant_points import MOST_POINTS, batches, next_page
-from adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
-from core.errors import Misconfigured, Refused, Unavailable
-from core.ports import Limits, Point, PointId
-from core.quoting import error_text
+from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, rate_error
+from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
+from qdrant_rollouts.adapters.qdrant_messages import (
+    EVERYTHING,
+    add,
+    decoded,
+    encoded,
+    following,
+    plain_id,
+    point_id,
+    rounded,
+)
+from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, batches, next_page
+from qdrant_rollouts.adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.ports import Limits, Point, PointId
+from qdrant_rollouts.core.sanitize.quoting import error_text
 
 _PROBE = 2.0
 #: The metadata in which a rate limit says how long to wait.

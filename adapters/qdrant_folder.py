@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.errors import Refused
-from core.ports import VectorStore
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import VectorStore
 
 _META = "meta.json"
 #: Looks until a file that is just being written is whole.

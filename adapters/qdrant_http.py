@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from core.defaults import CALL_SECONDS
-from core.errors import Limited, Misconfigured, Refused, Unavailable
-from core.quoting import error_text, quoted
+from qdrant_rollouts.core.config.defaults import CALL_SECONDS
+from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
 CALL, ACT = CALL_SECONDS, 5.0

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import TypeVar
 
-from adapters.qdrant_http import CALL, Rest
-from core.errors import Limited, Refused
-from core.ports import Limits
+from qdrant_rollouts.adapters.qdrant_http import CALL, Rest
+from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.ports import Limits
 
 Answer = TypeVar("Answer")
 

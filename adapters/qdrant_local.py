@@ -22,13 +22,14 @@ from pydantic import BaseModel, ValidationError
 from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
-from adapters import private
-from adapters.qdrant_points import checked, from_json, to_bytes, to_json
-from adapters.qdrant_search import asked
-from core.defaults import CALL_SECONDS
-from core.errors import Busy, Refused, Unavailable
-from core.kinds import by_name, describe, kind_of
-from core.ports import (
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.adapters.qdrant_points import checked, from_json, to_bytes, to_json
+from qdrant_rollouts.adapters.qdrant_search import asked
+from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
+from qdrant_rollouts.core.config.defaults import CALL_SECONDS
+from qdrant_rollouts.core.config.vector_kinds import by_name, describe, kind_of
+from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
+from qdrant_rollouts.core.ports import (
     Capacity,
     Fused,
     Health,
@@ -43,7 +44,6 @@ from core.ports import (
     ServerText,
     Snapshot,
 )
-from core.schema import vector_kind, vector_names, vector_params
 
 _MEMORY = ":memory:"
 _PAGE = 256

@@ -9,9 +9,9 @@ import numpy as np
 from qdrant_client import grpc as pb
 from qdrant_client.conversions.conversion import grpc_to_payload
 
-from adapters.qdrant_points import OneVector, checked
-from core.ports import FloatArray, Point, PointId, ServerText
-from core.quoting import quoted
+from qdrant_rollouts.adapters.qdrant_points import OneVector, checked
+from qdrant_rollouts.core.ports import FloatArray, Point, PointId, ServerText
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
 _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from core.errors import Refused
-from core.ports import FloatArray, Point, ServerText, Vector
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import FloatArray, Point, ServerText, Vector
 
 #: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
 MOST_POINTS, MOST_BYTES = 256, 8_000_000

@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from adapters.qdrant_http import Rest
-from adapters.qdrant_limits import KnownLimits
-from adapters.qdrant_points import MOST_POINTS, batches, from_json, next_page, to_bytes
-from core.errors import Limited, Refused, Unavailable
-from core.ports import Limits, Point, PointId
+from qdrant_rollouts.adapters.qdrant_http import Rest
+from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
+from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, batches, from_json, next_page, to_bytes
+from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
+from qdrant_rollouts.core.ports import Limits, Point, PointId
 
 #: Points of the first page of a copy, when nobody knows yet how large they are.
 FIRST_PAGE = 32

@@ -6,9 +6,9 @@ Raw, because typed models drop or refuse what they do not know yet (qdrant-facts
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.qdrant_http import Rest
-from core.ports import Schema
-from core.schema import strict_mode_is_off
+from qdrant_rollouts.adapters.qdrant_http import Rest
+from qdrant_rollouts.core.collections.schema import strict_mode_is_off
+from qdrant_rollouts.core.ports import Schema
 
 #: Read back in ``params``, ignored by create, set by PATCH only (3.3).
 _BY_PATCH = ("read_fan_out_factor", "read_fan_out_delay_ms")

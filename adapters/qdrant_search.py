@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.qdrant_points import one_vector, plain
-from core.ports import Fused, Hit, OneQuery, Part, QueryVector
+from qdrant_rollouts.adapters.qdrant_points import one_vector, plain
+from qdrant_rollouts.core.ports import Fused, Hit, OneQuery, Part, QueryVector
 
 
 def question(

@@ -11,20 +11,31 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from adapters import qdrant_schema, qdrant_snapshots
-from adapters.late import FirstUse, late
-from adapters.qdrant_http import ACT, CALL, Rest
-from adapters.qdrant_limits import KnownLimits
-from adapters.qdrant_snapshots import Place
-from core.errors import Refused, Unavailable
-from core.ports import Capacity, Health, Hit, Limits, Point, PointId, QueryVector, Schema, Server, Snapshot
-from core.quoting import quoted
+from qdrant_rollouts.adapters import qdrant_schema, qdrant_snapshots
+from qdrant_rollouts.adapters.late import FirstUse, late
+from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
+from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
+from qdrant_rollouts.adapters.qdrant_snapshots import Place
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import (
+    Capacity,
+    Health,
+    Hit,
+    Limits,
+    Point,
+    PointId,
+    QueryVector,
+    Schema,
+    Server,
+    Snapshot,
+)
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 if TYPE_CHECKING:
-    from adapters.qdrant_bulk import GrpcPoints
-    from adapters.qdrant_points import from_json
-    from adapters.qdrant_rest import Points, RestPoints
-    from adapters.qdrant_search import hits, question
+    from qdrant_rollouts.adapters.qdrant_bulk import GrpcPoints
+    from qdrant_rollouts.adapters.qdrant_points import from_json
+    from qdrant_rollouts.adapters.qdrant_rest import Points, RestPoints
+    from qdrant_rollouts.adapters.qdrant_search import hits, question
 else:  # points bring numpy, and gRPC; who looks at aliases needs neither
     from_json = late("adapters.qdrant_points", "from_json")
     hits, question = late("adapters.qdrant_search", "hits"), late("adapters.qdrant_search", "question")

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import httpx
 
-from adapters.qdrant_http import Rest
-from core.errors import Refused
-from core.ports import Snapshot
+from qdrant_rollouts.adapters.qdrant_http import Rest
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Snapshot
 
 #: Seconds that a piece may take to come, or to be taken.
 _PIECE = 10.0

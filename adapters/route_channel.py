@@ -11,9 +11,9 @@ from typing import Any
 
 from redis import Redis
 
-from adapters import redis_broker
-from adapters.celery import BROKER_AWAY
-from core.ports import RouteChannel
+from qdrant_rollouts.adapters import redis_broker
+from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.core.ports import RouteChannel
 
 log = logging.getLogger(__name__)
 

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from adapters import private
-from adapters.shelf_remote import RemoteShelf
-from core.errors import Refused, Unavailable
-from core.naming import check_name
-from core.ports import Shelf
-from core.quoting import quoted
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Shelf
+from qdrant_rollouts.core.ports.naming import check_name
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 _MANIFEST = "manifest.json"
 _PIECE = 1 << 20
 
 
 def open_shelf(where: str) -> Shelf:
-    """A directory, or a URL that ``core.settings`` has let through."""
+    """A directory, or a URL that ``core.config.settings`` has let through."""
     return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
 
 

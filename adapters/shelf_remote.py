@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
-from core.errors import AppError, Refused, Unavailable
-from core.naming import check_name
-from core.quoting import quoted
+from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
+from qdrant_rollouts.core.ports.naming import check_name
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 _MANIFEST = "manifest.json"
 

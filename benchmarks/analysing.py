@@ -12,7 +12,7 @@ from pathlib import Path
 import scipy.stats
 
 from benchmarks.experiments import open_installation
-from core.trials import queries
+from qdrant_rollouts.core.experiments import queries
 
 #: Whoever analyses has it; loading it is not analysing.
 assert scipy.stats

@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters.qdrant_server import ServerStore
 from benchmarks.gate import fill, until_ready
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size, median_ratio, rates, seconds
-from core import backups
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.deployments import backups
 from tests.servers import Qdrant
 
 POINTS = {Size.FULL: 100_000, Size.CI: 20_000, Size.SMALLEST: 1_000}

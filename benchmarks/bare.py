@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from interfaces.http import serving
+from qdrant_rollouts.interfaces.http import serving
 
 _ANSWER = {"results": [{"id": number, "score": 1.0, "payload": {"id": number}} for number in range(10)]}
 

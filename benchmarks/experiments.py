@@ -25,10 +25,10 @@ from pydantic import SecretStr
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.observations import SEARCHES, fill
 from benchmarks.results import Result, Size, seconds
-from core import exposures
-from core.exposures import Person, Seen, unit_of
-from core.services import Services
-from core.trials import commands
+from qdrant_rollouts.core.experiments import commands
+from qdrant_rollouts.core.routing import exposures
+from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.services import Services
 from tests.servers import Postgres, Qdrant
 
 BOUND, MOST_OVER_TENTH, BATCH_SECONDS = 5.0, 16.0, 1.0

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.results import Result, Size
-from core.models import StepRow
+from qdrant_rollouts.core.database.models import StepRow
 from tests.acceptance.installation import Installation
 
 #: Seconds at the median (issue 2).

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.qdrant_server import ServerStore
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size
-from core.ports import Point, VectorStore
-from core.readiness import look, stored
-from core.validating import validate
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.readiness import look, stored
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.ports import Point, VectorStore
 from tests.servers import Qdrant
 
 BOUND = 60.0

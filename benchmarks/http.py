@@ -25,11 +25,12 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import SecretStr
 
-from adapters.qdrant_server import ServerStore
 from benchmarks.gate import fill, until_ready
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size
-from core import commands, tokens
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.interfaces.access import tokens
 from tests.servers import Postgres, Qdrant
 
 CLIENTS = 100
@@ -69,7 +70,7 @@ def run(size: Size) -> list[Result]:
         environment, presented = _prepared(Path(name), qdrant, postgres.url, POINTS[size])
         with _process([sys.executable, "-m", "benchmarks.bare"], {}) as bare:
             before = asyncio.run(_asked(bare, _requests(presented, bare), BARE_SECONDS[size]))
-        web = [sys.executable, "-m", "interfaces.cli", "web", "--port", "0", "--json"]
+        web = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "web", "--port", "0", "--json"]
         with _process(web, environment) as address:
             seen = asyncio.run(_asked(address, _requests(presented, address), SECONDS[size]))
     return _results(seen, SECONDS[size], before, BARE_SECONDS[size])

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from core import commands, engine, queries
-from core.ports import Knock
-from core.settings import Settings
-from wiring import build
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.wiring import build
 
 _SHORT = {"seconds": 0, "interval_seconds": 0.1}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.installation import Installation, declare, settings, write_records
 from benchmarks.results import Result, Size, rates, seconds
-from core.rebuilding import Unchanged, rebuild
+from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild
 from tests.servers import Qdrant
 
 RECORDS = {Size.FULL: 100_000, Size.CI: 10_000, Size.SMALLEST: 500}

@@ -1,6 +1,6 @@
 """Ten searches of each of many users, written down as an experiment keeps them: by user, without the searches.
 
-The database makes the rows itself, from the users' numbers, in a minute: what a ledger (``core.exposures``) would have
+The database makes the rows itself, from the users' numbers, in a minute: what a ledger (``core.routing.exposures``) would have
 written in many batches. Two thirds of the windows have closed; the others end at any hour of the next day,
 as they do while an experiment runs. Sketches have as many latencies as there are searches, of no user in particular.
 """
@@ -14,10 +14,10 @@ import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, insert, literal, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
-from core.measures import histogram
-from core.models import UtcDateTime
-from core.tally import GROUPS, Tally
+from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
+from qdrant_rollouts.core.database.models import UtcDateTime
+from qdrant_rollouts.core.statistics import histogram
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 
 #: Of a user, on average.
 SEARCHES = 10

@@ -19,12 +19,12 @@ from sqlalchemy.orm import Session
 
 from benchmarks.http import percentile
 from benchmarks.results import Result, Size, seconds
-from core.lifecycle import Status, StepStatus
-from core.models import AliasState, Deletion, Deployment, EventRow, StepRow, Version
-from core.schedule_rows import Schedule
-from core.settings import Settings
-from interfaces.http import serving
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow, Version
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.lifecycle import Status, StepStatus
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.servers import Postgres
 from tests.world import World
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient
 
-from adapters.qdrant_server import ServerStore
 from benchmarks.gate import VECTOR_SIZE, fill, until_ready
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size, seconds
-from core.ports import Hit
-from core.routing import Router, table
-from core.services import Services
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.routing import Router, table
+from qdrant_rollouts.core.services import Services
 from tests.servers import Qdrant
 
 OVER, OWN = 0.05, 50e-6

@@ -27,11 +27,11 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client import grpc as pb
 
-from adapters.qdrant_server import ServerStore
 from benchmarks.results import Result, Size, median_ratio, rates, ratio_of_at_least, seconds
-from core.errors import Unavailable
-from core.ports import Point
-from core.readiness import look, stored
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.readiness import look, stored
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.ports import Point
 from tests.servers import Qdrant
 
 POINTS = {Size.FULL: 20_000, Size.CI: 10_000, Size.SMALLEST: 2_000}

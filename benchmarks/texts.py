@@ -5,9 +5,9 @@ import random
 from importlib.resources import files
 from typing import Any
 
-from adapters.embeddings import open_embedder
-from core.index_file import EmbeddingSpec
-from interfaces.demo.texts import collected
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.interfaces.demo.texts import collected
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDING = {"model": MODEL, "text": "{text}"}

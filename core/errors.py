@@ -14,15 +14,15 @@ AppError
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
 The class docstring is the default message. A message names the thing, the value, the bound and the next act; values are
-shown by ``core.quoting``, and no message is longer than that allows. It often repeats what a library or a server said,
+shown by ``core.sanitize.quoting``, and no message is longer than that allows. It often repeats what a library or a server said,
 so the secrets that this process knows are taken out of it here, once.
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from core.quoting import bounded
-from core.redaction import redact
+from qdrant_rollouts.core.sanitize.quoting import bounded
+from qdrant_rollouts.core.sanitize.redaction import redact
 
 
 class AppError(Exception):

@@ -1,6 +1,6 @@
 """A library that is loaded at its first use: it costs a process a tenth of a second or more that many never need.
 
-Rule: only modules of the core that light ones import take a library so, ``core.kinds`` for one.
+Rule: only modules of the core that light ones import take a library so, ``core.config.vector_kinds`` for one.
 """
 
 from importlib import import_module

@@ -7,7 +7,7 @@ Rule: a status changes by looking up ``TRANSITIONS[status, event]`` and in no ot
 
 from enum import StrEnum
 
-from core.errors import Refused
+from qdrant_rollouts.core.errors import Refused
 
 
 class Status(StrEnum):

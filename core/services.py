@@ -8,15 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.errors import Interrupted
+from qdrant_rollouts.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sqlalchemy.orm import Session, sessionmaker
 
-    from core.index_file import EmbeddingSpec, IndexSpec
-    from core.ports import AlertChannel, Clock, Embedder, Knocker, RouteChannel, Shelf, Source, VectorStore
+    from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+    from qdrant_rollouts.core.ports import (
+        AlertChannel,
+        Clock,
+        Embedder,
+        Knocker,
+        RouteChannel,
+        Shelf,
+        Source,
+        VectorStore,
+    )
 
 
 @dataclass(frozen=True, slots=True)

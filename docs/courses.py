@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.experiments import (
+from docs.trials import ALPHA, DRAWS, LONGER, METRICS, Arm, detectable
+from qdrant_rollouts.core.experiments import (
     Action,
     Comparison,
     Decision,
@@ -20,7 +21,6 @@ from core.experiments import (
     decide,
     srm_sequential,
 )
-from docs.trials import ALPHA, DRAWS, LONGER, METRICS, Arm, detectable
 
 #: Users a day, in both arms together.
 DAILY = 200

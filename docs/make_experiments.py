@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core.experiments import Action, Comparison, mismatched, srm_chi_square, srm_sequential
 from docs.courses import Course
 from docs.courses import run as run_course
 from docs.trials import LOOKS, METRICS, Trial, detectable, first_rejection, fixed_rejects, ramp
+from qdrant_rollouts.core.experiments import Action, Comparison, mismatched, srm_chi_square, srm_sequential
 
 PAGE = Path(__file__).with_name("experiments.md")
 RUNS = 1000

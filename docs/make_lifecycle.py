@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.lifecycle import FINAL, TRANSITIONS, Status
+from qdrant_rollouts.core.lifecycle import FINAL, TRANSITIONS, Status
 
 PAGE = Path(__file__).with_name("lifecycle.md")
 

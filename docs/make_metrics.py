@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from interfaces.http.metrics import METRICS
+from qdrant_rollouts.interfaces.http.metrics import METRICS
 
 PAGE = Path(__file__).with_name("metrics.md")
 

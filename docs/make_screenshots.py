@@ -18,17 +18,19 @@ from typing import Any
 import yaml
 from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
-from core import backups, commands, queries, tokens
-from core.lifecycle import Event
-from core.routing import Router
-from core.settings import Settings
-from core.trials import commands as trials
-from interfaces.demo import texts
-from interfaces.demo.texts import Text
-from interfaces.demo.versions import QUERIES
-from interfaces.embedded import Embedded
-from interfaces.http import serving
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.demo import texts
+from qdrant_rollouts.interfaces.demo.texts import Text
+from qdrant_rollouts.interfaces.demo.versions import QUERIES
+from qdrant_rollouts.interfaces.embedded import Embedded
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.servers import Qdrant
 
 IMAGES = Path(__file__).parent / "images"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.experiments.assignment import BASIS, canary_ranges
-from core.experiments.canary import Breakers, Rules, judge, tripped
-from core.measures import histogram
-from core.tally import GROUPS, Columns
+from qdrant_rollouts.core.statistics import histogram
+from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
+from qdrant_rollouts.core.statistics.canary import Breakers, Rules, judge, tripped
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
 
 #: Share of all searches in basis points, and minutes: the default stages that have a control.
 STAGES = ((500, 30), (2500, 60), (5000, 120))
@@ -101,7 +101,7 @@ class Crowd:
 
 
 def run(case: Case, seed: int, rules: Rules = Rules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
-    """One canary through the stages, as ``core.steps.shift`` takes it."""
+    """One canary through the stages, as ``core.deployments.steps.shift`` takes it."""
     crowd, stages, minute = Crowd(case, seed), [], 0
     for share, minutes in STAGES:
         control, green = Arm(), Arm()

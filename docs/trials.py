@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from core.experiments import (
+from qdrant_rollouts.core.experiments import (
     Comparison,
     Estimate,
     Kind,

@@ -1,1 +1,1 @@
-"""Skins over ``core.commands`` and ``core.queries``: what people and programs outside this code use."""
+"""Skins over ``core.deployments.commands`` and ``core.operations.views.queries``: what people and programs outside this code use."""

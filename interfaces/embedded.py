@@ -18,18 +18,23 @@ from typing import IO, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters import private
-from core import deliveries, engine, events, retention, scratch, traffic
-from core.backups import final
-from core.errors import AppError, LeaseLost, Refused
-from core.ports import Knock
-from core.schedules import runs
-from core.schedules import sweep as schedules
-from core.services import Times
-from core.settings import Settings
-from core.trials import folding, looking
-from core.writer import Written
-from wiring import EMBEDDED_STORE, build
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.collections import scratch
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
+from qdrant_rollouts.core.experiments import folding, looking
+from qdrant_rollouts.core.operations.schedules import runs
+from qdrant_rollouts.core.operations.schedules import sweep as schedules
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.services import Times
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build
 
 log = logging.getLogger(__name__)
 

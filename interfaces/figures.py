@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.measures import spans
+from qdrant_rollouts.core.statistics import spans
 
 #: Of experiments and of what they may last.
 days = spans.days

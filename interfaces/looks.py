@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-import migrations
-from adapters import broker, database
-from adapters.migrate import revision
-from core import census
-from core.errors import Busy, Refused
-from core.ports import VectorStore
-from core.services import Services
-from core.settings import Settings
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters import broker, database
+from qdrant_rollouts.adapters.migrate import revision
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Busy, Refused
+from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.ports import VectorStore
+from qdrant_rollouts.core.services import Services
 
 #: The sweep finds a lost turn in 20 s, a dead worker's in 36 s (celery-facts): nothing stands still longer by itself.
 STILL_SECONDS = 120.0

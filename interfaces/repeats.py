@@ -16,7 +16,7 @@ from types import TracebackType
 #: Seconds with one record of a kind, and kinds that are remembered.
 EVERY, _REMEMBERED = 1.0, 1000
 #: What these say may quote a stranger.
-_TOLD_BY_STRANGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "interfaces.http")
+_TOLD_BY_STRANGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "qdrant_rollouts.interfaces.http")
 
 
 @dataclass(slots=True)

@@ -3,10 +3,10 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from adapters.database import open_engine
-from core import alert_rows, caller_rows, experiment_rows, schedule_rows
-from core.models import Base
-from core.settings import load_settings
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.database import alert_rows, caller_rows, experiment_rows, schedule_rows
+from qdrant_rollouts.core.database.models import Base
 
 #: All modules that add tables.
 _TABLES = (alert_rows.NoticeRow, caller_rows.TokenRow, experiment_rows.Experiment, schedule_rows.Schedule)

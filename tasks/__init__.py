@@ -1,13 +1,13 @@
-"""The Celery app, ``tasks:app``: thin names over ``core.engine`` and ``core.commands``."""
+"""The Celery app, ``tasks:app``: thin names over ``core.deployments.engine`` and ``core.deployments.commands``."""
 
 import os
 import sys
 
-from adapters import flower
-from core.errors import Refused
-from core.redaction import guard_process
-from core.settings import load_settings
-from tasks.factory import create_app
+from qdrant_rollouts.adapters import flower
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize.redaction import guard_process
+from qdrant_rollouts.tasks.factory import create_app
 
 
 def _prepare_flower() -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core import backups, queries
-from core.services import Services
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
 
 Answer = Mapping[str, Any]
 ACTOR = "celery"

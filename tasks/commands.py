@@ -7,12 +7,15 @@ from typing import Any
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, create_model
 
-from core import commands, events, queries, rebuilding
-from core.errors import Malformed, Refused, Unknown
-from core.index_file.values import validated
-from core.lifecycle import Event
-from core.services import Services
-from tasks import backups, experiments
+from qdrant_rollouts.core.config.index_file.values import validated
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments.commands import rebuilding
+from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.tasks import backups, experiments
 
 Answer = Mapping[str, Any]
 ACTOR = "celery"

@@ -6,10 +6,10 @@ from typing import Any
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
-from core.defaults import SPLIT
-from core.feedback import Feedback, Unexposed, track
-from core.services import Services
-from core.trials import commands, queries
+from qdrant_rollouts.core.config.defaults import SPLIT
+from qdrant_rollouts.core.experiments import commands, queries
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.services import Services
 
 Answer = dict[str, Any]
 ACTOR = "celery"

@@ -2,11 +2,11 @@
 
 from celery import Celery
 
-import beat_schedule
-from adapters.celery import INTERRUPTIONS, CeleryKnocker, make_app
-from core.settings import Settings
-from tasks import commands, experiments, maintenance, pulse, steps
-from wiring import PerProcess, build
+from qdrant_rollouts import beat_schedule
+from qdrant_rollouts.adapters.celery import INTERRUPTIONS, CeleryKnocker, make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.tasks import commands, experiments, maintenance, pulse, steps
+from qdrant_rollouts.wiring import PerProcess, build
 
 
 def create_app(settings: Settings, services: PerProcess | None = None) -> Celery:

@@ -5,12 +5,17 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from core import deliveries, engine, events, retention, scratch, traffic
-from core.backups import final
-from core.schedules import runs
-from core.schedules import sweep as schedules
-from core.services import Services
-from core.trials import folding, looking
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.collections import scratch
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.experiments import folding, looking
+from qdrant_rollouts.core.operations.schedules import runs
+from qdrant_rollouts.core.operations.schedules import sweep as schedules
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.services import Services
 
 TAKE_UP = "schedules.take_up"
 #: The next sweep asks again.

@@ -7,8 +7,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
-from adapters.celery import BROKER_AWAY
-from beat_schedule import SCHEDULE
+from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.beat_schedule import SCHEDULE
 
 log = logging.getLogger(__name__)
 

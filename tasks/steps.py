@@ -8,11 +8,12 @@ from functools import partial
 
 from celery import Celery, Task
 
-from adapters.celery import BROKER_AWAY
-from core import engine, events
-from core.errors import LeaseLost
-from core.services import Services
-from core.steps import STEPS
+from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.errors import LeaseLost
+from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 

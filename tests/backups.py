@@ -3,8 +3,8 @@
 import hashlib
 import time
 
-from core import backups, engine
-from core.manifests import Manifest
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.deployments import backups, engine
 
 ENDS = ("live", "rolled_back", "needs_operator")
 

@@ -24,9 +24,9 @@ import redis
 from sqlalchemy import make_url
 from xdist.scheduler import LoadScopeScheduling
 
-from adapters.database import open_engine
-from adapters.migrate import migrate
-from core import redaction
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.core.sanitize import redaction
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]

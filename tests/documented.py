@@ -5,8 +5,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.api.document import document
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.api.document import document
 
 
 class Documented:

@@ -6,7 +6,7 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from adapters.embedding_hashing import Hashing
+from qdrant_rollouts.adapters.embedding_hashing import Hashing
 
 
 class Endpoint:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from core.ports import Knock, VectorStore
+from qdrant_rollouts.core.ports import Knock, VectorStore
 from tests.world import World
 
 

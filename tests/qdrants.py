@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from core.ports import Point
-from core.readiness import look, stored
+from qdrant_rollouts.core.collections.readiness import look, stored
+from qdrant_rollouts.core.ports import Point
 from tests.servers import free_ports
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core.models import Deployment
-from core.ports import VectorStore
-from core.schedules import queries, sweep
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.operations.schedules import queries, sweep
+from qdrant_rollouts.core.ports import VectorStore
 from tests.world import World, texts
 
 NIGHTLY = "0 2 * * *"

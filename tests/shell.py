@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from interfaces.cli import main
+from qdrant_rollouts.interfaces.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ class Shell:
 
     def start(self, *arguments):
         return subprocess.Popen(
-            [sys.executable, "-m", "interfaces.cli", *arguments],
+            [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

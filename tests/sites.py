@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from core.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 
 
 @dataclass(frozen=True)

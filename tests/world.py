@@ -15,18 +15,20 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from adapters.database import open_engine, open_sessions
-from adapters.embeddings import open_embedder
-from adapters.migrate import migrate
-from adapters.qdrant_local import LocalStore
-from adapters.route_channel import SilentChannel
-from adapters.shelf import FolderShelf
-from adapters.sources import open_source
-from core import alerts, commands, engine, queries
-from core.alert_rows import NoticeRow
-from core.index_file import IndexSpec
-from core.ports import AlertChannel, Knock, Notice, VectorStore
-from core.services import Services, Times
+from qdrant_rollouts.adapters.database import open_engine, open_sessions
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.route_channel import SilentChannel
+from qdrant_rollouts.adapters.shelf import FolderShelf
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.alert_rows import NoticeRow
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import AlertChannel, Knock, Notice, VectorStore
+from qdrant_rollouts.core.services import Services, Times
 
 DIMENSION = 64
 #: Local mode takes its time for each search, and here the gate is passed in many tests.

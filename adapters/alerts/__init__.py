@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from adapters.alerts import alertmanager, apprise, email, log, webhook
-from core.alert_spec import AlertsSpec
-from core.ports import AlertChannel, Notice
+from qdrant_rollouts.adapters.alerts import alertmanager, apprise, email, log, webhook
+from qdrant_rollouts.core.config.alert_spec import AlertsSpec
+from qdrant_rollouts.core.ports import AlertChannel, Notice
 
 #: kind -> what sends a notice as that kind's section of the index file says.
 CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {

@@ -6,11 +6,11 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.alerts import posting, secret
-from core.alert_spec import AlertmanagerSpec
-from core.alerts import REPEAT
-from core.ports import Notice
-from core.times import iso
+from qdrant_rollouts.adapters.alerts import posting, secret
+from qdrant_rollouts.core.alerts.outbox import REPEAT
+from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
 
 #: What lasts is said again before it would end there by itself; a moment is over soon.
 _LASTING = REPEAT + timedelta(hours=1)

@@ -9,11 +9,11 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from adapters.alerts import secret
-from core.alert_spec import AppriseSpec, Severity
-from core.errors import Refused, Unavailable
-from core.ports import Notice
-from core.times import iso
+from qdrant_rollouts.adapters.alerts import secret
+from qdrant_rollouts.core.config.alert_spec import AppriseSpec, Severity
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
 
 _SECONDS = 20.0
 SCHEMES = frozenset(

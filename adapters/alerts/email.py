@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 
-from adapters.alerts import secret
-from core.alert_spec import EmailSpec
-from core.errors import Refused, Unavailable
-from core.ports import Notice
-from core.times import iso
+from qdrant_rollouts.adapters.alerts import secret
+from qdrant_rollouts.core.config.alert_spec import EmailSpec
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
 
 _SECONDS = 10.0
 

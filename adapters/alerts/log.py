@@ -2,8 +2,8 @@
 
 import logging
 
-from core.alert_spec import LogSpec
-from core.ports import Notice
+from qdrant_rollouts.core.config.alert_spec import LogSpec
+from qdrant_rollouts.core.ports import Notice
 
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _log = logging.getLogger("rollouts.alerts")

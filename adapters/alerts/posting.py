@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import Refused, Unavailable
 
 _SECONDS = 10.0
 #: Answers that may be others later.

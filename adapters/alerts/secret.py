@@ -1,6 +1,6 @@
 """Secrets of channels, from the environment by name."""
 
-from adapters import environment
+from qdrant_rollouts.adapters import environment
 
 
 def read(variable: str, *, ascii_only: bool = False) -> str:

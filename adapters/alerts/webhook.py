@@ -10,11 +10,11 @@ import json
 import time
 from dataclasses import asdict
 
-from adapters.alerts import posting, secret
-from core.alert_spec import WebhookSpec
-from core.errors import Refused
-from core.ports import Notice
-from core.times import iso
+from qdrant_rollouts.adapters.alerts import posting, secret
+from qdrant_rollouts.core.config.alert_spec import WebhookSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
 
 _ENCODED = "whsec_"
 

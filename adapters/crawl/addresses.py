@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import Refused, Unavailable
 
 #: As ``socket.getaddrinfo``.
 Resolve = Callable[..., list[Any]]

@@ -14,8 +14,8 @@ from typing import Self
 
 import httpx
 
-from adapters.crawl.addresses import Resolve, check_port, chosen
-from core.quoting import cut
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, chosen
+from qdrant_rollouts.core.sanitize.quoting import cut
 
 AGENT = "qdrant-rollouts"
 _SECONDS = 10.0

@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Any
 from xml.parsers import expat
 
-from core.errors import Refused
-from core.quoting import cut
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize.quoting import cut
 
 #: Characters; the protocol allows 2,048.
 _LONGEST = 8192

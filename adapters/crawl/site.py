@@ -13,15 +13,15 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from adapters.crawl import listing, robots
-from adapters.crawl.addresses import Resolve, check_port, parsed
-from adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
-from adapters.crawl.robots import Robots
-from adapters.sources import html, markdown
-from adapters.sources.documents import Read, read_document, read_plain
-from core.crawl_spec import LONGEST_DELAY, CrawlSpec
-from core.errors import Refused, Unavailable
-from core.quoting import PLACE, cut
+from qdrant_rollouts.adapters.crawl import listing, robots
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, parsed
+from qdrant_rollouts.adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
+from qdrant_rollouts.adapters.crawl.robots import Robots
+from qdrant_rollouts.adapters.sources import html, markdown
+from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_plain
+from qdrant_rollouts.core.config.crawl_spec import LONGEST_DELAY, CrawlSpec
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
 
 #: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
 PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0

@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.own_files import OwnFiles
-from adapters.sources.backup import BackupSource
-from adapters.sources.collection import CollectionSource
-from adapters.sources.csv import csv_files
-from adapters.sources.folder import FolderSource
-from adapters.sources.function import FunctionSource
-from adapters.sources.jsonl import jsonl_files
-from adapters.sources.parquet import ParquetSource
-from adapters.sources.sitemap import SitemapSource
-from adapters.sources.sql import SqlSource
-from core.crawl_spec import CrawlSpec
-from core.errors import Refused
-from core.ports import Shelf, Source, VectorStore
-from core.quoting import PLACE, quoted
+from qdrant_rollouts.adapters.own_files import OwnFiles
+from qdrant_rollouts.adapters.sources.backup import BackupSource
+from qdrant_rollouts.adapters.sources.collection import CollectionSource
+from qdrant_rollouts.adapters.sources.csv import csv_files
+from qdrant_rollouts.adapters.sources.folder import FolderSource
+from qdrant_rollouts.adapters.sources.function import FunctionSource
+from qdrant_rollouts.adapters.sources.jsonl import jsonl_files
+from qdrant_rollouts.adapters.sources.parquet import ParquetSource
+from qdrant_rollouts.adapters.sources.sitemap import SitemapSource
+from qdrant_rollouts.adapters.sources.sql import SqlSource
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Shelf, Source, VectorStore
+from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
 
 #: How sites are read, as the index file says now.
 Crawl = Callable[[], CrawlSpec]

@@ -7,8 +7,8 @@ here; what does not fit becomes ``Unreadable``, so that one value is one bad rec
 import importlib
 from typing import Any
 
-from adapters.sources.values import Unreadable, duration_text
-from core.quoting import quoted
+from qdrant_rollouts.adapters.sources.values import Unreadable, duration_text
+from qdrant_rollouts.core.sanitize.quoting import quoted
 
 # An extra: whoever imports this module has Arrow arrays at hand.
 pa: Any = importlib.import_module("pyarrow")

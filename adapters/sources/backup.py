@@ -6,14 +6,14 @@ not change, so a rebuild from the one that was built already has nothing to do.
 
 from collections.abc import Iterator, Sequence
 
-from core import manifests, restorable
-from core.errors import Refused
-from core.naming import check_name
-from core.ports import Cursor, Row, Shelf, VectorStore
+from qdrant_rollouts.core.collections import manifests, restorable
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Row, Shelf, VectorStore
+from qdrant_rollouts.core.ports.naming import check_name
 
 
 class BackupSource:
-    """As it lies on the shelf: what can be told of it before it is recovered (``core.recovered``)."""
+    """As it lies on the shelf: what can be told of it before it is recovered (``core.collections.recovered``)."""
 
     left_out: Sequence[str] = ()
 

@@ -6,11 +6,11 @@ A collection is live: what is written behind the cursor is not seen, and its fin
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from core.errors import Refused
-from core.naming import check_found_name
-from core.ports import Cursor, Point, PointId, Row, VectorStore
-from core.readiness import about
-from core.records import point_row
+from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.records import point_row
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
+from qdrant_rollouts.core.ports.naming import check_found_name
 
 _PAGE = 256
 

@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from adapters.own_files import OwnFiles
-from adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
-from core.errors import Refused
-from core.quoting import are_names, error_text, header_names, quoted
+from qdrant_rollouts.adapters.own_files import OwnFiles
+from qdrant_rollouts.adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize.quoting import are_names, error_text, header_names, quoted
 
 #: Between columns, where people write no commas.
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from adapters.sources import html, markdown
+from qdrant_rollouts.adapters.sources import html, markdown
 
 Read = Callable[[str], dict[str, Any]]
 

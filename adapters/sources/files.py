@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from adapters.own_files import OwnFiles, Watch
-from core.errors import Refused, Unavailable
-from core.quoting import PLACE, quoted
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
 
 _SEPARATOR = re.compile(r",(?!\])")
 _ESCAPED = re.compile(r"\[([*?\[,])\]")

@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adapters.own_files import OwnFiles, Watch
-from adapters.sources import markdown
-from adapters.sources.documents import Read, read_document, read_html_file, read_plain
-from adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
-from adapters.sources.lines import LONGEST
-from core.errors import Refused
-from core.id_fields import FRONT_MATTER_ID
-from core.ports import Cursor, Row
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
+from qdrant_rollouts.adapters.sources import markdown
+from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_html_file, read_plain
+from qdrant_rollouts.adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
+from qdrant_rollouts.adapters.sources.lines import LONGEST
+from qdrant_rollouts.core.config.id_fields import FRONT_MATTER_ID
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Row
 
 #: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
 READERS: dict[str, Read] = {

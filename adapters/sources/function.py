@@ -9,9 +9,9 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core.errors import AppError, Refused
-from core.ports import Cursor, Row
-from core.quoting import error_text, quoted
+from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
 
 
 class FunctionSource:

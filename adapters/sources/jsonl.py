@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adapters.own_files import OwnFiles
-from adapters.sources.lines import BadLine, FileSource, Lines, Parsed
-from core.quoting import error_text
+from qdrant_rollouts.adapters.own_files import OwnFiles
+from qdrant_rollouts.adapters.sources.lines import BadLine, FileSource, Lines, Parsed
+from qdrant_rollouts.core.sanitize.quoting import error_text
 
 
 def jsonl_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:

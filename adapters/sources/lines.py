@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
-from adapters.own_files import OwnFiles, Watch
-from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
-from core.errors import Refused
-from core.ports import Cursor, Row
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
+from qdrant_rollouts.adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Row
 
 #: Bytes. No larger record could be written: Qdrant refuses a request of more (qdrant-facts 5.7).
 LONGEST = 32 * 1024 * 1024

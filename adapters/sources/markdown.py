@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-from core.bounded import BoundedTexts, read_yaml
-from core.quoting import error_text, yaml_problem
+from qdrant_rollouts.core.sanitize.bounded import BoundedTexts, read_yaml
+from qdrant_rollouts.core.sanitize.quoting import error_text, yaml_problem
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 #: Characters. What has no heading by then is no longer looked through for one.

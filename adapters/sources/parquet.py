@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from adapters.own_files import OwnFiles, Watch
-from adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
-from adapters.sources.values import make_row
-from core.errors import Refused
-from core.ports import Cursor, Row
-from core.quoting import column_names, error_text
+from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
+from qdrant_rollouts.adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
+from qdrant_rollouts.adapters.sources.values import make_row
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.sanitize.quoting import column_names, error_text
 
 _BATCH = 256
 
@@ -110,7 +110,7 @@ class ParquetSource:
 
 def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:
     """Values by column. ``adapters.sources.arrow`` needs pyarrow, which is an extra."""
-    read_column = importlib.import_module("adapters.sources.arrow").read_column
+    read_column = importlib.import_module("qdrant_rollouts.adapters.sources.arrow").read_column
     columns = [read_column(column) for column in batch.columns]
     for values in zip(*columns, strict=True):
         yield dict(zip(batch.schema.names, values, strict=True))

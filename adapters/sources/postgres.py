@@ -14,8 +14,8 @@ from psycopg.types.json import JsonbLoader, JsonLoader
 from psycopg.types.string import TextLoader
 from sqlalchemy import Connection
 
-from adapters.sources.values import Unreadable
-from core.quoting import error_text, quoted
+from qdrant_rollouts.adapters.sources.values import Unreadable
+from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
 
 _LOADERS: dict[str, type[Loader]] = {
     "date": times.DateLoader,

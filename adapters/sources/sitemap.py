@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from adapters.crawl.addresses import Resolve, parsed
-from adapters.crawl.fetching import Bad, Failed
-from adapters.crawl.robots import Robots
-from adapters.crawl.site import Gone, Site
-from core.crawl_spec import CrawlSpec
-from core.errors import Refused
-from core.ports import Cursor, Row
-from core.quoting import PLACE, cut
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, parsed
+from qdrant_rollouts.adapters.crawl.fetching import Bad, Failed
+from qdrant_rollouts.adapters.crawl.robots import Robots
+from qdrant_rollouts.adapters.crawl.site import Gone, Site
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
 
 #: One page in so many may fail to come. More would be holes that nobody sees, however many bad records are allowed.
 _ONE_IN = 20

@@ -16,16 +16,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.database import connecting, sqlite_file, sqlite_files
-from adapters.environment import secret
-from adapters.own_files import OwnFiles
-from adapters.sources import postgres
-from adapters.sources.values import make_row
-from core import hosts
-from core.database_faults import explained, meaning
-from core.errors import Misconfigured, Refused, Unavailable, hung_up
-from core.ports import Cursor, Row
-from core.quoting import column_names, cut, error_text
+from qdrant_rollouts.adapters.database import connecting, sqlite_file, sqlite_files
+from qdrant_rollouts.adapters.environment import secret
+from qdrant_rollouts.adapters.own_files import OwnFiles
+from qdrant_rollouts.adapters.sources import postgres
+from qdrant_rollouts.adapters.sources.values import make_row
+from qdrant_rollouts.core.database.faults import explained, meaning
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, hung_up
+from qdrant_rollouts.core.ports import Cursor, Row
+from qdrant_rollouts.core.sanitize import hosts
+from qdrant_rollouts.core.sanitize.quoting import column_names, cut, error_text
 
 _PAGE = 1000
 #: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.

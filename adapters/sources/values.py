@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from core.ports import Cursor, Row
+from qdrant_rollouts.core.ports import Cursor, Row
 
 #: An interface, as PostgreSQL's ``inet``, is an address too.
 _AS_TEXT = (UUID, ip.IPv4Address, ip.IPv4Network, ip.IPv6Address, ip.IPv6Network)

@@ -1,119 +1,226 @@
-"""How many users, and how many days? (section 8)
+"""How many users and days will an experiment need? It only reads, and says where each figure is from; what is not known
+is not planned.
 
-What is asked for before the start: users **per arm** that a fixed test needs, and N*, the users of both arms that the
-sequence is made for. Numbers come unrounded; whoever shows them rounds up. All raise Refused for what makes no sense.
+A metric's figures are given by hand, or known from before (``background``). A fixed test at the end needs fewer users
+than looking at any time does: N* is what the sequence is made for.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import scipy
+from qdrant_rollouts.core.config.defaults import SPLIT
+from qdrant_rollouts.core.config.experiment_spec import (
+    CONTROL,
+    DEFAULT_METRICS,
+    TREATMENT,
+    ExperimentSpec,
+    MetricSpec,
+    metrics_of,
+)
+from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments.analysis import alpha_of
+from qdrant_rollouts.core.experiments.background import Background, Known, People, Unknown
+from qdrant_rollouts.core.operations.views.queries import get_collection_for_alias
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics import planning, sequence
+from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of
 
-from core.errors import Refused
-
-#: By simulation the sequence has the power of the fixed test at 1.75 times its sample.
-_SEQUENCE = 1.75
-
-
-def users_for_mean(
-    deviation: float, effect: float, alpha: float = 0.05, power: float = 0.8, guardrails: int = 0
-) -> float:
-    """Per arm. ``deviation``: of one user, in the unit of ``effect``. Of a ratio it is sqrt(users * variance of the
-    estimate); for a relative effect both are divided by control's mean, or the effect is multiplied by it.
-
-    ``guardrails`` must all pass too, so each may miss with a share of 1 - power only. Two-sided ``alpha``; with k
-    primaries it is alpha / k.
-    """
-    _above_zero("a standard deviation", deviation, "take it from earlier traffic")
-    return 2 * _z_squared(alpha, power, guardrails) * (deviation / _effect(effect)) ** 2
-
-
-def users_for_rate(
-    control: float, treatment: float, alpha: float = 0.05, power: float = 0.8, guardrails: int = 0
-) -> float:
-    """Per arm, for shares of users such as the satisfied: control's rate, and treatment's that is to be found."""
-    _rate("control's rate", control)
-    _rate("treatment's rate", treatment)
-    variance = control * (1 - control) + treatment * (1 - treatment)
-    return _z_squared(alpha, power, guardrails) * variance / _effect(treatment - control) ** 2
+POWER = 0.8
+Figures = dict[str, Any]
 
 
-def n_star(users_per_arm: float) -> int:
-    """Users of both arms, stored before the start and never changed."""
-    _above_zero("a number of users per arm", users_per_arm, "plan it with users_for_mean or users_for_rate")
-    return math.ceil(_SEQUENCE * 2 * users_per_arm)
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What a person knows of the primary metrics: control's ``rate``, a share of users, or with a ``deviation`` (one
+    standard deviation between users, in the metric's unit) any mean. Raises Refused for what makes no sense."""
+
+    rate: float | None = None
+    deviation: float | None = None
+    users_per_day: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.deviation is not None and self.rate is None:
+            raise Refused(f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too")
+        if self.rate is not None and self.deviation is None and not 0 < self.rate < 1:
+            raise Refused(f"a rate of {self.rate:g} is no share between 0 and 1: give the deviation too if it is none")
+        for name, number in (("deviation", self.deviation), ("number of users a day", self.users_per_day)):
+            if number is not None and not 0 < number < math.inf:
+                raise Refused(f"a {name} of {number:g} is not a finite number above 0")
 
 
-def diluted(users: float, affected: float) -> float:
-    """Users needed where only the share ``affected`` of them meets any difference, and all are analysed."""
-    _above_zero("a number of users", users, "plan it with users_for_mean or users_for_rate")
-    if not 0 < affected <= 1:
-        raise Refused(f"a share of {affected:g} affected users is not above 0 and at most 1: take it from past queries")
-    return users / affected**2
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """``users``: of both arms, in a fixed test."""
+
+    metric: MetricSpec
+    known: Known
+    effect: float
+    users: float
 
 
-def detectable(error: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The effect that one fixed test finds now with that power. ``error``: standard error of the difference."""
-    _above_zero("a standard error", error, "wait for data")
-    return (_z(1 - _alpha(alpha) / 2) + _z(_power(power))) * error
+def plan(
+    services: Services,
+    alias: str,
+    given: ByHand,
+    *,
+    split: float = SPLIT,
+    metrics: Sequence[str | Mapping[str, Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Figures:
+    """``split``, ``metrics`` and ``options`` as for an experiment that is created. Where a metric that decides is not
+    known, ``missing`` says so, and N* and days are those of the others; None where there are none."""
+    spec = _spec(get_collection_for_alias(services, alias), split, metrics, options or {})
+    with services.sessions() as session:
+        known = Background(session, alias, services.clock.now(session), given.users_per_day)
+        needs = {metric.name: _need(spec, metric, _known(spec, metric, given, known)) for metric in spec.metrics}
+        people = known.people
+    deciding = [need for need in needs.values() if isinstance(need, _Need) and need.metric.role != "secondary"]
+    n_star = max((planning.n_star(need.users / 2) for need in deciding), default=None)
+    return {
+        "alias": alias,
+        "split": split,
+        "target": spec.target,
+        "alpha": spec.alpha,
+        "power": POWER,
+        **_coming(spec, people),
+        "metrics": [_told(spec, metric, needs[metric.name], people, n_star) for metric in spec.metrics],
+        "n_star": n_star,
+        "days": _days(spec, n_star, people),
+        "min_days": spec.min_days,
+        "max_days": spec.max_days,
+        "missing": [metric.name for metric in spec.metrics if _lacks(metric, needs[metric.name])],
+    }
 
 
-def detectable_in_sequence(error: float, half_width: float, power: float = 0.8) -> float:
-    """The same for the sequence, from half the width of its two-sided interval now."""
-    _above_zero("a standard error", error, "wait for data")
-    _above_zero("half an interval's width", half_width, "wait for data")
-    return half_width + _z(_power(power)) * error
+def _spec(
+    collection: str, split: float, metrics: Sequence[str | Mapping[str, Any]] | None, options: Mapping[str, Any]
+) -> ExperimentSpec:
+    """As if the collection that serves were compared with itself: the other may not be there yet."""
+    if options.get("mode") == "interleave":
+        raise Refused("interleaving is not planned: users differ by what they click; it needs fewer users than mode ab")
+    arms = [
+        {"variant": variant, "collection": collection, "weight": weight}
+        for variant, weight in zip((CONTROL, TREATMENT), weights_of(split), strict=True)
+    ]
+    chosen = [metric.model_dump() for metric in metrics_of(metrics if metrics is not None else DEFAULT_METRICS)]
+    return validated(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
 
 
-def days(users_needed: float, users_per_day: float) -> float:
-    """Until so many users, of both arms, have come. ``users_per_day``: new ones that are enrolled; who comes again
-    counts once."""
-    _above_zero("a number of users", users_needed, "plan it with users_for_mean or users_for_rate")
-    _above_zero("a number of users per day", users_per_day, "raise the coverage or wait for traffic")
-    return users_needed / users_per_day
+# --- one metric ---------------------------------------------------------------------------------------------------
 
 
-def days_left(days_so_far: float, half_width: float, target: float) -> float:
-    """Until half the interval's width is ``target``, as it falls with the root of the users; 0 when it is (7.5)."""
-    _above_zero("a number of days", days_so_far, "wait for data")
-    _above_zero("half an interval's width", half_width, "wait for data")
-    _above_zero("a target", target, "name the smallest effect worth finding")
-    return max(0.0, days_so_far * ((half_width / target) ** 2 - 1))
+def _known(spec: ExperimentSpec, metric: MetricSpec, given: ByHand, before: Background) -> Known | Unknown:
+    if metric.role != "primary" or given.rate is None:
+        found = before.metric(metric)
+        by_hand = "; give --rate, and --deviation for what is no share of users"
+        return Unknown(found.why + by_hand) if isinstance(found, Unknown) and metric.role == "primary" else found
+    if given.deviation is not None:
+        return Known(given.rate, given.deviation, "given by hand")
+    other = given.rate + _sign(metric) * _effect(spec, metric, given.rate)
+    if not 0 <= other <= 1:
+        raise Refused(f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is no share")
+    deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
+    return Known(given.rate, deviation, "given by hand, as one yes or no of each user")
 
 
-def _z_squared(alpha: float, power: float, guardrails: int) -> float:
-    if guardrails < 0:
-        raise Refused(f"{guardrails} guardrails is below 0: count the metrics that must not get worse")
-    miss = (1 - _power(power)) / (guardrails + 1)
-    return (_z(1 - _alpha(alpha) / 2) + _z(1 - miss)) ** 2
+def _need(spec: ExperimentSpec, metric: MetricSpec, known: Known | Unknown) -> _Need | Unknown:
+    if isinstance(known, Unknown):
+        return known
+    if metric.relative and known.mean <= 0:
+        return Unknown(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
+    effect = _effect(spec, metric, known.mean)
+    guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
+    each = planning.users_for_mean(known.deviation, effect, _alpha(spec, metric), POWER, guardrails)
+    share = _share(spec)
+    return _Need(metric, known, effect, each / (2 * share * (1 - share)))
 
 
-def _z(level: float) -> float:
-    return float(scipy.special.ndtri(level))
+def _effect(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
+    """What is to be found, in the metric's unit: of a guardrail, harm of its margin; else the target."""
+    if _one_sided(spec, metric):
+        return metric.margin * abs(mean) if metric.relative else metric.margin
+    if metric.target is not None:
+        return metric.target * abs(mean) if metric.relative else metric.target
+    return spec.target * abs(mean) or metric.margin
 
 
-def _effect(effect: float) -> float:
-    if not math.isfinite(effect) or effect == 0:
-        raise Refused(f"an effect of {effect:g} cannot be planned for: name the smallest difference worth finding")
-    return effect
+def _one_sided(spec: ExperimentSpec, metric: MetricSpec) -> bool:
+    return metric.role == "guardrail" or (metric.role == "primary" and spec.goal == "replacement")
 
 
-def _rate(name: str, rate: float) -> None:
-    if not 0 <= rate <= 1:
-        raise Refused(f"{name} of {rate:g} is not from 0 to 1: give it as a share, 10 % as 0.1")
+def _alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
+    """Two-sided, as the formulas want it: a bound alone at alpha is a side of an interval at twice that."""
+    return alpha_of(spec, metric) * (2 if _one_sided(spec, metric) else 1)
 
 
-def _alpha(alpha: float) -> float:
-    if not 0 < alpha < 1:
-        raise Refused(f"alpha {alpha:g} is not between 0 and 1: take 0.05")
-    return alpha
+def _sign(metric: MetricSpec) -> int:
+    return 1 if metric.direction == "up" else -1
 
 
-def _power(power: float) -> float:
-    if not 0.5 <= power < 1:
-        raise Refused(f"power {power:g} is not from 0.5 to below 1: take 0.8")
-    return power
+def _share(spec: ExperimentSpec) -> float:
+    return spec.treatments[0].weight / BASIS
 
 
-def _above_zero(name: str, value: float, advice: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise Refused(f"{name} of {value:g} is not a finite number above 0: {advice}")
+def _lacks(metric: MetricSpec, need: _Need | Unknown) -> bool:
+    return metric.role != "secondary" and isinstance(need, Unknown)
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+def _coming(spec: ExperimentSpec, people: People | Unknown) -> Figures:
+    told: Figures = {"coverage": spec.coverage, "users_per_day": None, "taking_part_per_day": None}
+    if isinstance(people, Unknown):
+        return {**told, "users_from": people.why}
+    figures = {"users_per_day": people.per_day, "taking_part_per_day": _enrolled(spec, people)}
+    return {**told, **figures, "users_from": people.source}
+
+
+def _told(
+    spec: ExperimentSpec, metric: MetricSpec, need: _Need | Unknown, people: People | Unknown, n_star: int | None
+) -> Figures:
+    """Users are rounded up; ``effect`` and the two that max_days would find are in the metric's unit."""
+    asked = metric.model_dump(mode="json")
+    if isinstance(need, Unknown):
+        empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
+        return {**asked, **empty, "from": "", "missing": need.why}
+    needed, share = planning.n_star(need.users / 2), _share(spec)
+    return {
+        **asked,
+        "control": need.known.mean,
+        "deviation": need.known.deviation,
+        "effect": need.effect,
+        "users": {CONTROL: math.ceil(need.users * (1 - share)), TREATMENT: math.ceil(need.users * share)},
+        "n_star": needed,
+        "days": _days(spec, needed, people),
+        **_detectable(spec, need, people, n_star or needed),
+        "from": need.known.source,
+        "missing": "",
+    }
+
+
+def _detectable(spec: ExperimentSpec, need: _Need, people: People | Unknown, n_star: int) -> Figures:
+    """What max_days would find with this power: one fixed test at their end, and the sequence."""
+    if isinstance(people, Unknown):
+        return {"fixed": None, "sequential": None}
+    users, share = _enrolled(spec, people) * spec.max_days, _share(spec)
+    error = need.known.deviation / math.sqrt(users * share * (1 - share))
+    half_of = sequence.half_one_sided if _one_sided(spec, need.metric) else sequence.half_two_sided
+    half = half_of(error, users, n_star, alpha_of(spec, need.metric))
+    return {
+        "fixed": planning.detectable(error, _alpha(spec, need.metric), POWER),
+        "sequential": planning.detectable_in_sequence(error, half, POWER),
+    }
+
+
+def _enrolled(spec: ExperimentSpec, people: People) -> float:
+    return people.per_day * spec.coverage / BASIS
+
+
+def _days(spec: ExperimentSpec, n_star: int | None, people: People | Unknown) -> float | None:
+    if n_star is None or isinstance(people, Unknown):
+        return None
+    return planning.days(n_star, _enrolled(spec, people))

@@ -4,10 +4,10 @@ Every adapter raises ``Unavailable`` when the outside did not answer and ``Refus
 ``None``, ``False`` or an empty container to mean "I could not look".
 """
 
-from core.ports.embedder import Embedder
-from core.ports.limits import Limits
-from core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
-from core.ports.shapes import (
+from qdrant_rollouts.core.ports.embedder import Embedder
+from qdrant_rollouts.core.ports.limits import Limits
+from qdrant_rollouts.core.ports.messages import AlertChannel, Knock, Knocker, Notice, RouteChannel
+from qdrant_rollouts.core.ports.shapes import (
     FloatArray,
     Fused,
     Fusion,
@@ -21,10 +21,10 @@ from core.ports.shapes import (
     ServerText,
     Vector,
 )
-from core.ports.shelf import Shelf
-from core.ports.source import Cursor, Row, Source
-from core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
-from core.ports.turn import Clock, Turn
+from qdrant_rollouts.core.ports.shelf import Shelf
+from qdrant_rollouts.core.ports.source import Cursor, Row, Source
+from qdrant_rollouts.core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
+from qdrant_rollouts.core.ports.turn import Clock, Turn
 
 __all__ = [
     "AlertChannel",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.ports.shapes import FloatArray
+from qdrant_rollouts.core.ports.shapes import FloatArray
 
 
 class Embedder(Protocol):

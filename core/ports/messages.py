@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from core.alert_spec import Severity
+from qdrant_rollouts.core.config.alert_spec import Severity
 
 
 @dataclass(frozen=True, slots=True)

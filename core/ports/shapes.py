@@ -15,7 +15,7 @@ else:
 PointId = int | str
 #: A dense vector, or an object of named vectors as Qdrant's REST API spells them.
 Vector = Sequence[float] | FloatArray | Mapping[str, Any]
-#: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.schema``.
+#: A collection's settings as ``GET /collections/{c}`` returns them; see ``core.collections.schema``.
 Schema = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ class ServerText:
 Fusion = Literal["rrf", "dbsf"]
 
 #: One vector of any kind, as a search asks it: numbers, rows of numbers for a multivector, a sparse vector's
-#: ``indices`` and ``values``, or a text that the server makes it of; see ``core.kinds``.
+#: ``indices`` and ``values``, or a text that the server makes it of; see ``core.config.vector_kinds``.
 OneQuery = Sequence[float] | Sequence[Sequence[float]] | FloatArray | Mapping[str, Any] | ServerText
 
 

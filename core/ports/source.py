@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from core.ports.shapes import PointId, Vector
+from qdrant_rollouts.core.ports.shapes import PointId, Vector
 
 Cursor = dict[str, Any]
 

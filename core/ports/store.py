@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from core.defaults import CALL_SECONDS
-from core.ports.limits import Limits
-from core.ports.shapes import Hit, Point, PointId, QueryVector, Schema
+from qdrant_rollouts.core.config.defaults import CALL_SECONDS
+from qdrant_rollouts.core.ports.limits import Limits
+from qdrant_rollouts.core.ports.shapes import Hit, Point, PointId, QueryVector, Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from core.routing.route import CONTROL, LIVE, Route
-from core.routing.sight import Target
-from core.traffic import Key
+from qdrant_rollouts.core.routing.route import CONTROL, LIVE, Route
+from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.traffic import Key
 
 #: Variants that blue serves.
 BLUE = (LIVE, CONTROL)

@@ -7,13 +7,13 @@ drivers of one conversation.
 import time
 from collections.abc import Generator
 
-from core.errors import AppError, Refused
-from core.ports import Hit
-from core.routing.choice import Choice
-from core.routing.desk import Desk
-from core.routing.interleaved import interleave
-from core.routing.request import Answer, Ask, Request
-from core.routing.sight import Target
+from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.desk import Desk
+from qdrant_rollouts.core.routing.interleaved import interleave
+from qdrant_rollouts.core.routing.request import Answer, Ask, Request
+from qdrant_rollouts.core.routing.sight import Target
 
 #: Seconds a collection on trial may take before blue is asked: the answer must come while the user still waits.
 TRIED_SECONDS = 4.0

@@ -17,23 +17,23 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.database_faults import explained
-from core.errors import AppError, Refused, Unknown
-from core.experiment_rows import Experiment
-from core.experiments.assignment import BASIS, bucket, group
-from core.exposures import Served
-from core.feedback import Feedback, Unexposed, track
-from core.measures.groups import GROUPS
-from core.quoting import quoted
-from core.routing import enrolment, table
-from core.routing.choice import BLUE, Choice
-from core.routing.pace import Pace
-from core.routing.recorder import Recorder
-from core.routing.route import CANARY, LIVE, Route
-from core.routing.shadow import Shadow
-from core.routing.sight import Sight, Target, load_models, look
-from core.services import Services
-from core.traffic import Key
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import AppError, Refused, Unknown
+from qdrant_rollouts.core.routing import enrolment, table
+from qdrant_rollouts.core.routing.choice import BLUE, Choice
+from qdrant_rollouts.core.routing.exposures import Served
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.routing.pace import Pace
+from qdrant_rollouts.core.routing.recorder import Recorder
+from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
+from qdrant_rollouts.core.routing.shadow import Shadow
+from qdrant_rollouts.core.routing.sight import Sight, Target, load_models, look
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, group
+from qdrant_rollouts.core.statistics.groups import GROUPS
 
 log = logging.getLogger(__name__)
 

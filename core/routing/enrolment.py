@@ -3,9 +3,9 @@
 import math
 from collections import Counter
 
-from core.exposures import Person, Seen, unit_of
-from core.measures import histogram
-from core.routing.choice import Choice
+from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.statistics import histogram
 
 #: What no clock tells apart from nothing; its logarithm is finite.
 _LEAST_MS = 1e-3

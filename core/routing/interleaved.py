@@ -4,14 +4,14 @@ import secrets
 import time
 from collections.abc import Generator, Sequence
 
-from core.errors import AppError
-from core.experiments.team_draft import Draft, Key, Place, coins, documents, draft
-from core.exposures import Served
-from core.ports import Hit
-from core.routing.choice import Choice
-from core.routing.desk import Desk
-from core.routing.request import Answer, Ask, Request
-from core.routing.sight import Target
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.routing.choice import Choice
+from qdrant_rollouts.core.routing.desk import Desk
+from qdrant_rollouts.core.routing.exposures import Served
+from qdrant_rollouts.core.routing.request import Answer, Ask, Request
+from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.statistics.team_draft import Draft, Key, Place, coins, documents, draft
 
 _SECONDS = 10.0
 _CREDIT = {"treatment": 1, "control": -1}

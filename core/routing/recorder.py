@@ -11,11 +11,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core import exposures, interleaving, traffic
-from core.exposures import Person, Seen, Served
-from core.services import Services
-from core.tally import Tally
-from core.traffic import Key
+from qdrant_rollouts.core.routing import exposures, interleaving, traffic
+from qdrant_rollouts.core.routing.exposures import Person, Seen, Served
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
 
 #: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out.
 _PEOPLE = 50_000

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from core.errors import Refused
-from core.kinds import describe, is_row, kind_of
-from core.ports import Hit, OneQuery, QueryVector
-from core.routing.sight import Target, text_vector
-from core.services import Services
-from core.text_search import text_search
+from qdrant_rollouts.core.collections.text_search import text_search
+from qdrant_rollouts.core.config.vector_kinds import describe, is_row, kind_of
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector
+from qdrant_rollouts.core.routing.sight import Target, text_vector
+from qdrant_rollouts.core.services import Services
 
 Query = str | OneQuery
 

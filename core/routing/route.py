@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from core.experiments.assignment import BASIS, Ranges, canary_ranges
-from core.shown import indexes as shown
+from qdrant_rollouts.core.answers import indexes as shown
+from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, canary_ranges
 
 LIVE, CONTROL, CANARY = "live", "control", "canary"
 
@@ -41,7 +41,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``share`` and ``shadow`` in basis points; see ``core.models.RouteRow``. At rest, and for an alias nobody has ever
+    """``share`` and ``shadow`` in basis points; see ``core.database.models.RouteRow``. At rest, and for an alias nobody has ever
     routed, the alias itself answers. An experiment gives its ``arms``; a canary's follow from its share."""
 
     alias: str

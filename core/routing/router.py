@@ -4,16 +4,16 @@ import asyncio
 from types import TracebackType
 from typing import Self, Unpack
 
-from core.defaults import RESULTS
-from core.errors import AppError
-from core.feedback import Feedback
-from core.ports import Hit, Searches
-from core.routing.choice import BLUE
-from core.routing.conversation import converse
-from core.routing.desk import Desk
-from core.routing.request import Answer, Ask, Options, Query, Request, arguments, question
-from core.routing.route import CONTROL
-from core.services import Services
+from qdrant_rollouts.core.config.defaults import RESULTS
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.ports import Hit, Searches
+from qdrant_rollouts.core.routing.choice import BLUE
+from qdrant_rollouts.core.routing.conversation import converse
+from qdrant_rollouts.core.routing.desk import Desk
+from qdrant_rollouts.core.routing.feedback import Feedback
+from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, arguments, question
+from qdrant_rollouts.core.routing.route import CONTROL
+from qdrant_rollouts.core.services import Services
 
 
 class Router:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.routing.router import Router
-from core.services import Services
+from qdrant_rollouts.core.routing.router import Router
+from qdrant_rollouts.core.services import Services
 
 
 class Routers:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import AppError
-from core.ports import Hit
-from core.routing.recorder import Recorder
-from core.routing.request import Ask, Request, arguments, question
-from core.routing.route import CANARY, Route
-from core.routing.sight import Target
-from core.services import Services
-from core.traffic import Key
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.routing.recorder import Recorder
+from qdrant_rollouts.core.routing.request import Ask, Request, arguments, question
+from qdrant_rollouts.core.routing.route import CANARY, Route
+from qdrant_rollouts.core.routing.sight import Target
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.services import Services
 
 _WAITING = 64
 _SECONDS = 10.0

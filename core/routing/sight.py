@@ -6,17 +6,17 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.database_faults import explained
-from core.errors import AppError, Misconfigured, Refused, Unavailable
-from core.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
-from core.ports import Embedder, Limits, OneQuery, Schema, ServerText
-from core.routing.route import CANARY, LIVE, Route
-from core.routing.table import load
-from core.same_model import Made, declared_vectors, relation, take_one_vector
-from core.schema import meant_vector, vector_kind, vector_names, vector_params
-from core.services import Services
-from core.stamps import MadeBy, Stamp, read_stamp
-from core.text_search import declared_names
+from qdrant_rollouts.core.collections.same_model import Made, declared_vectors, relation, take_one_vector
+from qdrant_rollouts.core.collections.schema import meant_vector, vector_kind, vector_names, vector_params
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
+from qdrant_rollouts.core.collections.text_search import declared_names
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.ports import Embedder, Limits, OneQuery, Schema, ServerText
+from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
+from qdrant_rollouts.core.routing.table import load
+from qdrant_rollouts.core.services import Services
 
 #: Vector names of which a sight keeps what it found.
 _KEPT = 64

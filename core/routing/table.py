@@ -13,12 +13,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import events
-from core.errors import Refused
-from core.models import RouteRow, SearcherRow
-from core.routing.route import Arm, Route
-from core.services import Services
-from core.shown import indexes as seen
+from qdrant_rollouts.core.answers import indexes as seen
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import RouteRow, SearcherRow
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.routing.route import Arm, Route
+from qdrant_rollouts.core.services import Services
 
 #: A process that has not been heard of for so long is gone, or serves by a route that nobody can tell it to change.
 SILENT_AFTER = 8.0

@@ -7,9 +7,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from adapters.alerts import CHANNELS
-from core.alert_spec import ChannelSpec
 from docs.pages.markdown import fenced, joined, table, told, value
+from qdrant_rollouts.adapters.alerts import CHANNELS
+from qdrant_rollouts.core.config.alert_spec import ChannelSpec
 
 _HEAD = """# Channels, one by one
 

@@ -4,10 +4,10 @@ import inspect
 import math
 import re
 
-from core.checks import CHECKS
-from core.checks.asked import BY_VALUE
-from core.checks.finding import Check
 from docs.pages.markdown import fenced, joined, rows, told
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.asked import BY_VALUE
+from qdrant_rollouts.core.gate.checks.finding import Check
 
 _HEAD = """# Checks, one by one
 

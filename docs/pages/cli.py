@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from docs.pages.markdown import fenced, joined, lines, table
-from interfaces.cli import main
+from qdrant_rollouts.interfaces.cli import main
 
 _HEAD = """# Command line
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-import core.errors
-from core.errors import AppError
 from docs.pages.markdown import first_sentence, joined, rows, table, told
-from interfaces.cli.running import MEANINGS as EXITS
-from interfaces.http.problems import MEANINGS as STATUSES
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.interfaces.cli.running import MEANINGS as EXITS
+from qdrant_rollouts.interfaces.http.problems import MEANINGS as STATUSES
 
 _HEAD = """# Errors
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from core.index_file import IndexFile
 from docs.pages.markdown import joined, lines, table
+from qdrant_rollouts.core.config.index_file import IndexFile
 
 _HEAD = """# Keys of the index file
 

@@ -1,7 +1,7 @@
 """The runbook: what each alert means and what a person does about it."""
 
-from core.alerts import TRIGGERS, Trigger
 from docs.pages.markdown import joined, table
+from qdrant_rollouts.core.alerts.outbox import TRIGGERS, Trigger
 
 _HEAD = """# Runbook
 

@@ -1,7 +1,7 @@
 """Every setting: type and default are the code's, the meaning is the README's."""
 
-from core.settings import Settings
 from docs.pages.markdown import joined, rows, table
+from qdrant_rollouts.core.config.settings import Settings
 
 _HEAD = """# Settings
 

@@ -3,9 +3,8 @@
 import inspect
 from types import ModuleType
 
-import adapters.sources
-from adapters.sources import SOURCES
 from docs.pages.markdown import fenced, joined, rows, told
+from qdrant_rollouts.adapters.sources import SOURCES
 
 _HEAD = """# Sources, one by one
 

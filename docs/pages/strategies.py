@@ -2,11 +2,11 @@
 
 import inspect
 
-from core.index_file import IndexSpec
-from core.plan import Plan, Step
-from core.steps import STEPS
-from core.strategies import STRATEGIES, backup, rollback
 from docs.pages.markdown import fenced, first_sentence, joined, table, told
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.deployments.plan import Plan, Step
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies import STRATEGIES, backup, rollback
 
 _HEAD = """# Strategies
 

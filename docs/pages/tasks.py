@@ -2,10 +2,10 @@
 
 from inspect import Parameter, formatannotation, signature
 
-from beat_schedule import SCHEDULE
-from core.steps import STEPS
 from docs.pages.markdown import joined, table, value
-from tasks.commands import COMMANDS
+from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.tasks.commands import COMMANDS
 
 _HEAD = """# Tasks
 

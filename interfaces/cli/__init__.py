@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, token_verbs, version_verbs
-from interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
+from qdrant_rollouts.interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, token_verbs, version_verbs
+from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

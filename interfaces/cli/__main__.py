@@ -1,5 +1,5 @@
 """``python -m interfaces.cli``."""
 
-from interfaces.cli import main
+from qdrant_rollouts.interfaces.cli import main
 
 main(prog_name="rollouts")

@@ -5,14 +5,14 @@ import signal
 import sys
 from contextlib import nullcontext
 
-from interfaces.cli import screen
-from interfaces.cli.deploying import driven
-from interfaces.cli.running import DONE, opened
-from interfaces.cli.webbing import serve
-from interfaces.http.app import make_mcp_app
-from interfaces.mcp import stdio
-from interfaces.mcp.http import PATH
-from interfaces.people import login
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.deploying import driven
+from qdrant_rollouts.interfaces.cli.running import DONE, opened
+from qdrant_rollouts.interfaces.cli.webbing import serve
+from qdrant_rollouts.interfaces.http.app import make_mcp_app
+from qdrant_rollouts.interfaces.mcp import stdio
+from qdrant_rollouts.interfaces.mcp.http import PATH
+from qdrant_rollouts.interfaces.people import login
 
 
 def mcp(folder: str | None, http: bool, host: str, port: int) -> int:

@@ -4,9 +4,9 @@ from typing import Any
 
 from rich.text import Text
 
-from core import commands
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, actor, opened
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, opened
 
 
 def create(alias: str, collection: str, force: bool, reason: str, as_json: bool) -> int:

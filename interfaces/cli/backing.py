@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core import backups, queries
-from interfaces.cli.deploying import Told, leave, see_through
-from interfaces.cli.running import House, actor, opened
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli.deploying import Told, leave, see_through
+from qdrant_rollouts.interfaces.cli.running import House, actor, opened
 
 
 def create(alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:

@@ -18,7 +18,7 @@ import click
 
 Command = Callable[..., Any]
 
-#: ``core.defaults``, read as the file it is: an import would bring the package around it in.
+#: ``core.config.defaults``, read as the file it is: an import would bring the package around it in.
 DEFAULTS = runpy.run_path(str(Path(__file__).parents[2] / "core" / "defaults.py"))
 
 
@@ -29,7 +29,7 @@ def _short_errors() -> Iterator[None]:
         yield
     except click.UsageError as error:
         said = error.format_message()
-        shown = importlib.import_module("core.quoting").bounded(said)
+        shown = importlib.import_module("qdrant_rollouts.core.sanitize.quoting").bounded(said)
         if shown == said:
             raise
         raise click.UsageError(shown, error.ctx) from None
@@ -55,7 +55,7 @@ def verb(target: str, /, **given: Any) -> None:
     garbage is looked for, and never among what was loaded: imports leave none, and the looks take a third of a short
     verb's time."""
     gc.disable()
-    sys.exit(importlib.import_module("interfaces.cli.running").run(target, given))
+    sys.exit(importlib.import_module("qdrant_rollouts.interfaces.cli.running").run(target, given))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, messages on stderr.")

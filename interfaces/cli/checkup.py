@@ -13,31 +13,33 @@ from sqlalchemy import delete
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-import migrations
-from adapters import broker, broker_url, database, flower, private
-from adapters.qdrant_http import Forbidden
-from adapters.route_channel import NAME
-from adapters.shelf import open_shelf
-from beat_schedule import SCHEDULE
-from core import deliveries, events, queries
-from core.commands.specs import check_alias, live_aliases
-from core.errors import Misconfigured, Refused, Unavailable
-from core.index_file import IndexSpec, load_index_file
-from core.lifecycle import MOVING, Status
-from core.models import EventRow
-from core.schedules import queries as schedules
-from core.services import Services
-from core.settings import Settings, load_settings, unknown_variables
-from core.steps import STEPS
-from core.strategies import STRATEGIES
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, REFUSED, UNREACHABLE
-from interfaces.embedded import running_elsewhere
-from interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
-from wiring import EMBEDDED_STORE, build_to_look, own_files, roots, vector_store
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters import broker, broker_url, database, flower, private
+from qdrant_rollouts.adapters.qdrant_http import Forbidden
+from qdrant_rollouts.adapters.route_channel import NAME
+from qdrant_rollouts.adapters.shelf import open_shelf
+from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
+from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.deployments.commands.specs import check_alias, live_aliases
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies import STRATEGIES
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import MOVING, Status
+from qdrant_rollouts.core.operations.schedules import queries as schedules
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, REFUSED, UNREACHABLE
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
+from qdrant_rollouts.interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build_to_look, own_files, roots, vector_store
 
 if TYPE_CHECKING:
-    from adapters.qdrant_server import ServerStore
+    from qdrant_rollouts.adapters.qdrant_server import ServerStore
 
 #: The oldest Qdrant this is tested with.
 _TESTED = (1, 16, 0)

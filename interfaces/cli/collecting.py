@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from core import collecting
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, actor, looked, opened
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, looked, opened
 
 _DROP = ("POINTS", "DEPLOYMENT", "BACKUP", "RUN", "DELETION")
 

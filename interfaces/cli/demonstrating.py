@@ -1,7 +1,7 @@
 """``demo``."""
 
-from interfaces.cli import screen
-from interfaces.demo import run
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.demo import run
 
 
 def demo() -> int:

@@ -6,15 +6,16 @@ from typing import Any
 
 from rich.text import Text
 
-from core import commands, queries
-from core.bounded import read_yaml
-from core.errors import Refused
-from core.lifecycle import Status
-from core.quoting import quoted
-from interfaces.cli import picture, screen
-from interfaces.cli.following import Seen, follow
-from interfaces.cli.running import DONE, ENDED_BADLY, INTERRUPTED, House, TimedOut, actor, opened
-from interfaces.embedded import running_elsewhere
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.sanitize.bounded import read_yaml
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.following import Seen, follow
+from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, INTERRUPTED, House, TimedOut, actor, opened
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
 
 Told = Callable[[], Mapping[str, Any]]
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from interfaces.cli import screen
-from interfaces.cli.checkup import examine, exit_code
-from interfaces.looks import Check
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.checkup import examine, exit_code
+from qdrant_rollouts.interfaces.looks import Check
 
 
 def doctor(as_json: bool) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
+from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
 
 
 def _asked(command: Command) -> Command:

@@ -6,17 +6,17 @@ from typing import Any
 
 from rich.text import Text
 
-from core.bounded import read_yaml
-from core.errors import Refused
-from core.experiments.assignment import share_of
-from core.quoting import quoted
-from core.trials import commands, planning, queries
-from interfaces.cli import findings, forecast, screen
-from interfaces.cli.deploying import parsed
-from interfaces.cli.running import DONE, House, actor, looked, opened
-from interfaces.embedded import running_elsewhere
-from interfaces.pictures import experiment_svg
-from wiring import own_files
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import commands, planning, queries
+from qdrant_rollouts.core.sanitize.bounded import read_yaml
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.statistics.assignment import share_of
+from qdrant_rollouts.interfaces.cli import findings, forecast, screen
+from qdrant_rollouts.interfaces.cli.deploying import parsed
+from qdrant_rollouts.interfaces.cli.running import DONE, House, actor, looked, opened
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
+from qdrant_rollouts.interfaces.pictures import experiment_svg
+from qdrant_rollouts.wiring import own_files
 
 _NOBODY = "nobody looks at it until `rollouts up` is started"
 

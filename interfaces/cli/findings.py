@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interfaces import figures
-from interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
+from qdrant_rollouts.interfaces import figures
+from qdrant_rollouts.interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
 
 Seen = Mapping[str, Any]
 

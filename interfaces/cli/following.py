@@ -10,11 +10,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from core import queries
-from core.lifecycle import FINAL, Status
-from core.services import Services
-from interfaces.cli import picture, screen
-from interfaces.cli.running import TimedOut
+from qdrant_rollouts.core.lifecycle import FINAL, Status
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.running import TimedOut
 
 Seen = Mapping[str, Any]
 Show = Callable[[Seen], None]

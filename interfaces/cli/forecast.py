@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from interfaces import figures
-from interfaces.cli.screen import plain, row, table
+from qdrant_rollouts.interfaces import figures
+from qdrant_rollouts.interfaces.cli.screen import plain, row, table
 
 Seen = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from interfaces.cli.screen import plain, row, table, word
+from qdrant_rollouts.interfaces.cli.screen import plain, row, table, word
 
 Seen = Mapping[str, Any]
 

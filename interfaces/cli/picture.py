@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interfaces.cli.judgment import gate
-from interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table
+from qdrant_rollouts.interfaces.cli.judgment import gate
+from qdrant_rollouts.interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table
 
 Seen = Mapping[str, Any]
 

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError
 
-from adapters import database
-from adapters.late import late
-from core import events
-from core.database_faults import meaning
-from core.errors import AppError, Misconfigured, NothingHere, Refused, Unavailable
-from core.quoting import bounded
-from core.redaction import guard_process, redact
-from core.services import Services
-from core.settings import Settings, load_settings, unknown_variables
-from interfaces.cli import screen
-from interfaces.people import login
-from interfaces.repeats import OncePerSecond
-from wiring import EMBEDDED_STORE, build, build_to_look, nothing_here
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.adapters.late import late
+from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.faults import meaning
+from qdrant_rollouts.core.errors import AppError, Misconfigured, NothingHere, Refused, Unavailable
+from qdrant_rollouts.core.sanitize.quoting import bounded
+from qdrant_rollouts.core.sanitize.redaction import guard_process, redact
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.people import login
+from qdrant_rollouts.interfaces.repeats import OncePerSecond
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build, build_to_look, nothing_here
 
 if TYPE_CHECKING:
-    from interfaces.embedded import Embedded
+    from qdrant_rollouts.interfaces.embedded import Embedded
 
 DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import InOrder, as_json, reason, verb
+from qdrant_rollouts.interfaces.cli.calling import InOrder, as_json, reason, verb
 
 
 @click.group(cls=InOrder)

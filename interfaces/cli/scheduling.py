@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from core.naming import shell_word
-from core.schedules import commands, queries
-from interfaces.cli import screen
-from interfaces.cli.deploying import parsed
-from interfaces.cli.lists.schedules import shown
-from interfaces.cli.running import DONE, actor, opened
-from interfaces.embedded import running_elsewhere
+from qdrant_rollouts.core.operations.schedules import commands, queries
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.deploying import parsed
+from qdrant_rollouts.interfaces.cli.lists.schedules import shown
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, opened
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
 
 _NOBODY = "nobody runs it until `rollouts up` is started"
 _SOON = "it begins within ten seconds; `rollouts schedule list --alias {alias}` shows what became of it"

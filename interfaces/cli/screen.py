@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from core.times import as_text
-from interfaces.cli.listing import Listing
+from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.cli.listing import Listing
 
 #: A pipe has no width, unless ``COLUMNS`` says one: a row is a line there, however long. What is
 #: logged is filled up with blanks to the width, so that has one.

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.text import Text
 
-from core.records import OURS
-from core.routing import Router
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, opened_or_empty
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, opened_or_empty
 
 _IDS_OF_RECORDS = {"id", OURS}
 

@@ -1,8 +1,8 @@
 """``alert test``."""
 
-from core import deliveries
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, UNREACHABLE, actor, opened
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, UNREACHABLE, actor, opened
 
 
 def test(channel: str | None, reason: str, as_json: bool) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from interfaces.cli.calling import Command, InOrder, as_json, reason, verb
+from qdrant_rollouts.interfaces.cli.calling import Command, InOrder, as_json, reason, verb
 
 
 def served(at: int = 8600) -> Callable[[Command], Command]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from core import tokens
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, actor, opened
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, opened
 
 
 def create(name: str, scopes: Sequence[str], reason: str, as_json: bool) -> int:

@@ -6,17 +6,17 @@ import signal
 
 from rich.text import Text
 
-from adapters import database
-from core import queries
-from core.errors import Broken, Refused
-from core.lifecycle import MOVING
-from core.settings import load_settings
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, House, log_to_the_terminal, opened
-from interfaces.embedded import WORKERS, Embedded
-from interfaces.http import serving
-from interfaces.http.app import make_app
-from wiring import EMBEDDED_STORE
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.errors import Broken, Refused
+from qdrant_rollouts.core.lifecycle import MOVING
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, House, log_to_the_terminal, opened
+from qdrant_rollouts.interfaces.embedded import WORKERS, Embedded
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.wiring import EMBEDDED_STORE
 
 
 def up(host: str, port: int, as_json: bool) -> int:
@@ -54,7 +54,7 @@ def _until_told(runner: Embedded) -> None:
 
 def _announce(house: House, web: str, as_json: bool) -> None:
     log_to_the_terminal(times=True)
-    logging.getLogger("interfaces.embedded").setLevel(logging.INFO)
+    logging.getLogger("qdrant_rollouts.interfaces.embedded").setLevel(logging.INFO)
     logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
     facts = {**_facts(house), "web": web}
     if as_json:

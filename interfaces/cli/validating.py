@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from core.validating import validate as judge
-from interfaces.cli import judgment, screen
-from interfaces.cli.deploying import parsed
-from interfaces.cli.running import DONE, ENDED_BADLY, looked
+from qdrant_rollouts.core.deployments.commands.validating import validate as judge
+from qdrant_rollouts.interfaces.cli import judgment, screen
+from qdrant_rollouts.interfaces.cli.deploying import parsed
+from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, looked
 
 
 def validate(alias: str, collection: str, options: Sequence[str], every: bool, as_json: bool) -> int:

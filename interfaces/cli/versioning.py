@@ -5,9 +5,11 @@ from typing import Any
 
 from rich.text import Text
 
-from core import adoption, comparing, keeping
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, actor, looked, opened
+from qdrant_rollouts.core.collections import comparing
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, looked, opened
 
 
 def diff(alias: str, v1: str, v2: str, sample: int, as_json: bool) -> int:

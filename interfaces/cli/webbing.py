@@ -6,13 +6,13 @@ from collections.abc import Callable
 from rich.text import Text
 from starlette.types import ASGIApp
 
-from core.errors import Refused
-from core.services import Services
-from core.settings import Settings, load_settings
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, log_to_the_terminal, opened
-from interfaces.http import serving
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings, load_settings
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, log_to_the_terminal, opened
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 
 
 def web(host: str, port: int, as_json: bool) -> int:

@@ -3,13 +3,14 @@
 import threading
 from contextlib import closing
 
-from core import commands, engine, queries
-from core.lifecycle import MOVING, Event, Status
-from core.services import Services
-from interfaces.cli import picture, screen
-from interfaces.cli.following import Seen
-from interfaces.cli.running import DONE, actor, opened
-from interfaces.embedded import owner, running_elsewhere, take_lock
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.lifecycle import MOVING, Event, Status
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.following import Seen
+from qdrant_rollouts.interfaces.cli.running import DONE, actor, opened
+from qdrant_rollouts.interfaces.embedded import owner, running_elsewhere, take_lock
 
 _LOOK = 0.2
 

@@ -10,8 +10,8 @@ from typing import Self
 
 from rich.text import Text
 
-from core.errors import AppError
-from core.ports import FloatArray, VectorStore
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.ports import FloatArray, VectorStore
 
 THREADS = 4
 #: Seconds between two searches of one thread. The embedded store answers one caller at a time, and whoever fills the

@@ -10,21 +10,22 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.text import Text
 
-from adapters import private
-from core import commands, queries
-from core.errors import Refused, Unavailable
-from core.index_file import EmbeddingSpec
-from core.lifecycle import Status
-from core.ports import Embedder
-from core.routing import Router
-from core.services import Services
-from core.settings import Settings
-from interfaces.cli import judgment, screen
-from interfaces.cli.following import Seen, follow
-from interfaces.demo import texts, versions
-from interfaces.demo.crowd import THREADS, Crowd
-from interfaces.demo.versions import ALIAS, QUERIES, Version
-from interfaces.embedded import Embedded, running_elsewhere
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Embedder
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.cli import judgment, screen
+from qdrant_rollouts.interfaces.cli.following import Seen, follow
+from qdrant_rollouts.interfaces.demo import texts, versions
+from qdrant_rollouts.interfaces.demo.crowd import THREADS, Crowd
+from qdrant_rollouts.interfaces.demo.versions import ALIAS, QUERIES, Version
+from qdrant_rollouts.interfaces.embedded import Embedded, running_elsewhere
 
 FOLDER = Path(".rollouts-demo")
 HELD, BROKEN = 0, 1

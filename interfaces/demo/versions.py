@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from adapters import private
-from core.index_file import EmbeddingSpec
-from interfaces.demo.texts import Text
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.interfaces.demo.texts import Text
 
 ALIAS = "pydocs"
 TEMPLATE = "{title}\n{text}"

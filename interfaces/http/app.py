@@ -9,19 +9,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from core.overview.sight import Sight
-from core.routing import Routers
-from core.services import Services
-from core.settings import Settings
-from interfaces.http import api, health, metrics, pages
-from interfaces.http.api.stream import News
-from interfaces.http.house import House
-from interfaces.http.limits import of_this_process
-from interfaces.http.pages import astray
-from interfaces.http.problems import HANDLERS
-from interfaces.http.security import Door, Guard
-from interfaces.http.streams import Audience
-from interfaces.mcp.http import Endpoint
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.http import api, health, metrics, pages
+from qdrant_rollouts.interfaces.http.api.stream import News
+from qdrant_rollouts.interfaces.http.house import House
+from qdrant_rollouts.interfaces.http.limits import of_this_process
+from qdrant_rollouts.interfaces.http.pages import astray
+from qdrant_rollouts.interfaces.http.problems import HANDLERS
+from qdrant_rollouts.interfaces.http.security import Door, Guard
+from qdrant_rollouts.interfaces.http.streams import Audience
+from qdrant_rollouts.interfaces.mcp.http import Endpoint
 
 
 def make_app(services: Services, settings: Settings) -> Starlette:

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from core.errors import AppError
-from interfaces.http import problems
-from interfaces.http.limits import Limits, neighbourhood
-from interfaces.http.problems import Crowded, Garbled, Slow
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.interfaces.http import problems
+from qdrant_rollouts.interfaces.http.limits import Limits, neighbourhood
+from qdrant_rollouts.interfaces.http.problems import Crowded, Garbled, Slow
 
 #: How many may wait until they are taken in, and how many are taken in at once. asyncio has one
 #: number for both, and lets nobody look in between: a thousand would have all descriptors by then.

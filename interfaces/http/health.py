@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from core.database_faults import explained
-from core.errors import AppError
-from interfaces.http.house import House, of
-from interfaces.http.security import caller
-from interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.interfaces.http.house import House, of
+from qdrant_rollouts.interfaces.http.security import caller
+from qdrant_rollouts.interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep
 
 #: Whoever asks waits no longer; a server that hangs keeps its look waiting for up to 10 s.
 SECONDS = 3.0

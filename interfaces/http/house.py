@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from core.overview.sight import Sight
-from core.routing import Routers
-from core.services import Services
-from core.settings import Settings
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.services import Services
 
 
 @dataclass(frozen=True, slots=True)

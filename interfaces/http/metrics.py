@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from core import census
-from core.census import Sample
-from core.services import Services
-from interfaces.http.house import of
-from interfaces.http.security import allowed
+from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.operations.views.metrics import Sample
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.http.house import of
+from qdrant_rollouts.interfaces.http.security import allowed
 
 PREFIX = "rollouts_"
 

@@ -10,12 +10,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from adapters import database
-from core.errors import AppError, Busy, LeaseLost, Limited, Malformed, Misconfigured, Refused, Unavailable, Unknown
-from core.feedback import Unexposed
-from core.once import KeyInUse, KeyReused
-from core.quoting import PLACE, cut
-from interfaces.http.house import of
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.errors import (
+    AppError,
+    Busy,
+    LeaseLost,
+    Limited,
+    Malformed,
+    Misconfigured,
+    Refused,
+    Unavailable,
+    Unknown,
+)
+from qdrant_rollouts.core.routing.feedback import Unexposed
+from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
+from qdrant_rollouts.interfaces.access.idempotency import KeyInUse, KeyReused
+from qdrant_rollouts.interfaces.http.house import of
 
 log = logging.getLogger(__name__)
 

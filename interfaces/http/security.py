@@ -17,13 +17,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import events, sessions, tokens
-from core.quoting import quoted
-from core.tokens import ALL, SCOPES, Caller
-from interfaces.http import problems
-from interfaces.http.house import House
-from interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
-from interfaces.people import login
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.access.tokens import ALL, SCOPES, Caller
+from qdrant_rollouts.interfaces.http import problems
+from qdrant_rollouts.interfaces.http.house import House
+from qdrant_rollouts.interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
+from qdrant_rollouts.interfaces.people import login
 
 COOKIE = "rollouts_session"
 #: Bytes of a request's body, and of a page's form, which may be sent by who has not signed in yet.

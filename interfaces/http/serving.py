@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from core import tokens
-from core.errors import Refused
-from core.services import Services
-from core.settings import Settings
-from interfaces.http.connections import AT_ONCE, BACKLOG, Connection, Server
-from interfaces.http.limits import Limits, of_this_process
-from interfaces.http.security import is_loopback
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http.connections import AT_ONCE, BACKLOG, Connection, Server
+from qdrant_rollouts.interfaces.http.limits import Limits, of_this_process
+from qdrant_rollouts.interfaces.http.security import is_loopback
 
 #: Seconds for which answers under way may go on when the process ends; streams have no end of their own.
 _GRACE = 3

@@ -8,8 +8,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from interfaces.http.limits import Limits, neighbourhood
-from interfaces.http.problems import Crowded
+from qdrant_rollouts.interfaces.http.limits import Limits, neighbourhood
+from qdrant_rollouts.interfaces.http.problems import Crowded
 
 #: Seconds between two signs of life.
 HEARTBEAT = 15

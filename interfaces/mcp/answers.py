@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from core.index_file import IndexSpec
-from core.lifecycle import MOVING, Status
-from core.ports import PointId
-from core.records import OURS
-from core.routing import Answer
-from core.times import as_text
-from core.versions import without_credentials
-from interfaces.mcp.words import for_agents
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.versions import without_credentials
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.lifecycle import MOVING, Status
+from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.routing import Answer
+from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.mcp.words import for_agents
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
 ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
@@ -128,7 +128,7 @@ def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
 
 
 def indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
-    """What ``core.overview.home`` shows people, and of the index file what an agent can ask for."""
+    """What ``core.operations.views.overview.home`` shows people, and of the index file what an agent can ask for."""
     note = for_agents("; ".join(filter(None, [home["qdrant_error"], home["file_error"]])))
     return Indexes(indexes=[_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
 
@@ -175,7 +175,7 @@ def _shortened(value: Any, most: int) -> Any:
 
 
 def seen(deployment: Mapping[str, Any]) -> Seen:
-    """A deployment as ``core.queries`` tells it, without its events and the gate's rows that passed."""
+    """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that passed."""
     status = Status(deployment["status"])
     return Seen(
         id=deployment["id"],

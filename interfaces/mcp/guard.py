@@ -8,11 +8,11 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from sqlalchemy.exc import DBAPIError
 
-from core import events
-from core.database_faults import explained
-from core.errors import AppError, Refused
-from core.tokens import Caller
-from interfaces.mcp.words import for_agents
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.interfaces.access.tokens import Caller
+from qdrant_rollouts.interfaces.mcp.words import for_agents
 
 #: Tool -> the scope it needs.
 SCOPE_OF = {

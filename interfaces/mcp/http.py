@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from core.tokens import Caller
-from interfaces.http.house import House
-from interfaces.http.security import caller
-from interfaces.mcp.guard import Guard
-from interfaces.mcp.server import make_server
+from qdrant_rollouts.interfaces.access.tokens import Caller
+from qdrant_rollouts.interfaces.http.house import House
+from qdrant_rollouts.interfaces.http.security import caller
+from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
 
 PATH = "/mcp"
 #: The web process looks at names and origins itself, and knows those that its settings add.

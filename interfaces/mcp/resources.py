@@ -5,12 +5,12 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 
-from core import queries
-from core.errors import Refused
-from core.services import Services
-from core.shown import deployments as shown
-from core.times import as_text
-from interfaces.mcp.guard import IN_RESOURCES, Guard
+from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
 
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:

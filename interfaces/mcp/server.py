@@ -12,14 +12,14 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, Un
 from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import AnyUrl, ValidationError
 
-from core.errors import AppError
-from core.expected import expected
-from core.quoting import quoted
-from core.routing import Routers
-from core.services import Services
-from interfaces.mcp.guard import Guard
-from interfaces.mcp.resources import add_resources
-from interfaces.mcp.tools import Tools
+from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.resources import add_resources
+from qdrant_rollouts.interfaces.mcp.tools import Tools
 
 _INSTRUCTIONS = (
     "Searches indexes of documents by meaning: search_with_alias, with an alias that list_indexes names. "

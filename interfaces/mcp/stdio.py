@@ -4,11 +4,11 @@ asks, with every scope."""
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 
-from core.routing import Routers
-from core.services import Services
-from core.tokens import ALL, Caller
-from interfaces.mcp.guard import Guard
-from interfaces.mcp.server import make_server
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.access.tokens import ALL, Caller
+from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
 
 
 def serve(services: Services, actor: str, *, deploys: bool, one_process: bool, lent: bool) -> None:

@@ -9,14 +9,15 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import declared, lineage, queries
-from core.defaults import RESULTS
-from core.errors import Refused
-from core.overview import home, sight
-from core.routing import Routers
-from core.services import Services
-from interfaces.mcp import answers
-from interfaces.mcp.guard import Guard
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.config.defaults import RESULTS
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview import home, sight
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.mcp import answers, declared
+from qdrant_rollouts.interfaces.mcp.guard import Guard
 
 #: A model reads every result; who needs more asks the HTTP API.
 MOST_RESULTS, LONGEST_QUERY = 50, 4_000

@@ -6,12 +6,12 @@ where the harm that is tolerated ends.
 
 from datetime import UTC, datetime
 
-from interfaces.pictures import canvas
-from interfaces.pictures.canvas import Element
-from interfaces.pictures.panel import BOTTOM, LEFT, PANEL, RIGHT, axis, panel, said
-from interfaces.pictures.reading import Group, Report, groups
-from interfaces.pictures.scales import Scale, reach
-from interfaces.pictures.style import STYLE
+from qdrant_rollouts.interfaces.pictures import canvas
+from qdrant_rollouts.interfaces.pictures.canvas import Element
+from qdrant_rollouts.interfaces.pictures.panel import BOTTOM, LEFT, PANEL, RIGHT, axis, panel, said
+from qdrant_rollouts.interfaces.pictures.reading import Group, Report, groups
+from qdrant_rollouts.interfaces.pictures.scales import Scale, reach
+from qdrant_rollouts.interfaces.pictures.style import STYLE
 
 _WIDTH, _EDGE = 900, 24
 _TEXT = _WIDTH - 2 * _EDGE

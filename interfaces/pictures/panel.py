@@ -2,11 +2,11 @@
 
 from itertools import groupby
 
-from interfaces import figures
-from interfaces.pictures import canvas
-from interfaces.pictures.canvas import Element
-from interfaces.pictures.reading import Group, Panel, Point, number
-from interfaces.pictures.scales import Scale, brief, fine, plain, signed, ticks, time_unit
+from qdrant_rollouts.interfaces import figures
+from qdrant_rollouts.interfaces.pictures import canvas
+from qdrant_rollouts.interfaces.pictures.canvas import Element
+from qdrant_rollouts.interfaces.pictures.reading import Group, Panel, Point, number
+from qdrant_rollouts.interfaces.pictures.scales import Scale, brief, fine, plain, signed, ticks, time_unit
 
 #: The plot, left and right; the height of a panel, and what of it stays free below the plot.
 LEFT, RIGHT, PANEL, BOTTOM = 328.0, 804.0, 124.0, 14.0

@@ -50,7 +50,7 @@ class Group:
 
     @property
     def unit(self) -> str:
-        """What the values of the arms are: ``core.experiments.metric.Unit``."""
+        """What the values of the arms are: ``core.statistics.metric.Unit``."""
         return str(self.last.get("unit") or "plain")
 
     @property

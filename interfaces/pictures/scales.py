@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from interfaces.pictures.reading import Group, Point
+from qdrant_rollouts.interfaces.pictures.reading import Group, Point
 
 MINUS = "\N{MINUS SIGN}"
 #: A number and its unit stay on one line.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from celery import Celery, chain
 
-from adapters.celery import SETTINGS
+from qdrant_rollouts.adapters.celery import SETTINGS
 from tests.acceptance.traps import Traps
 
 STEPS = ("create", "populate", "validate", "switch", "soak")

@@ -17,9 +17,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from core.errors import AppError
-from core.routing import Router
-from wiring import open_router
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.wiring import open_router
 
 USERS = 3000
 _THREADS = 4

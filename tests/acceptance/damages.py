@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from adapters.sources import open_source
-from core.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
-from core.naming import point_id
-from core.ports import FloatArray, Point, Row, Schema, VectorStore
-from core.records import RecordRules, content_hash, parse, payload
-from core.schema import NewVectors, declared
-from core.stamps import Stamp
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.records import RecordRules, content_hash, parse, payload
+from qdrant_rollouts.core.collections.schema import NewVectors, declared
+from qdrant_rollouts.core.collections.stamps import Stamp
+from qdrant_rollouts.core.config.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.ports import FloatArray, Point, Row, Schema, VectorStore
+from qdrant_rollouts.core.ports.naming import point_id
 from tests.acceptance.corpora import Record
 from tests.acceptance.vectors import HASHING, MINILM, embedder
 from tests.qdrants import seen, wait_until
@@ -163,7 +163,7 @@ def build(
 
 
 def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Point]:
-    """As ``core.steps.loading`` writes them."""
+    """As ``core.deployments.steps.loading`` writes them."""
     assert spec.embedding is not None
     identity, rules = embedder(spec.embedding).identity, RecordRules({}, templates={"": spec.embedding.text})
     made = [parse(Row("", dict(record), {}), rules) for record in records]

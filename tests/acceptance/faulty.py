@@ -18,14 +18,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from adapters.celery import INTERRUPTIONS, CeleryKnocker
-from adapters.sources import open_source
-from core.ports import Clock, Knock, Knocker, Shelf, VectorStore
-from core.services import Services, Times
-from core.settings import load_settings
-from tasks.factory import create_app
+from qdrant_rollouts.adapters.celery import INTERRUPTIONS, CeleryKnocker
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.ports import Clock, Knock, Knocker, Shelf, VectorStore
+from qdrant_rollouts.core.services import Services, Times
+from qdrant_rollouts.tasks.factory import create_app
+from qdrant_rollouts.wiring import PerProcess, build, roots
 from tests.acceptance.traps import LOSE, Traps
-from wiring import PerProcess, build, roots
 
 _COLLECTION = re.compile(r"(.+)_\d{8}_\d{6}(_\d+)?")
 _CHANGES = {"create", "upsert", "point_alias", "drop_alias", "drop"}

@@ -26,14 +26,14 @@ from sqlalchemy import NullPool, create_engine, inspect, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session, selectinload
 
-from core.lifecycle import Status
-from core.models import Deployment, EventRow
+from qdrant_rollouts.core.database.models import Deployment, EventRow
+from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.traps import HOLD, Sprung, Traps
 from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
-#: Short waits, for what does not measure them. No lease may be much shorter: ``core.aliases.ACT_SECONDS`` of it must be
+#: Short waits, for what does not measure them. No lease may be much shorter: ``core.collections.aliases.ACT_SECONDS`` of it must be
 #: left before an effect that a late repeat would spoil.
 BRISK = {
     "lease": 12.0,

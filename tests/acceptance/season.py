@@ -17,18 +17,18 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.lifecycle import Status
-from core.models import Deployment, EventRow, TrafficRow
-from core.routing import table
-from core.services import Services
-from core.settings import Settings
-from core.tally import Tally
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import Deployment, EventRow, TrafficRow
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.wiring import build
 from tests.acceptance.crowd import Search, searches
 from tests.acceptance.installation import ENDED, OPTIONS, Installation, Watch
 from tests.acceptance.proxy import Fault, Proxy
 from tests.acceptance.traps import KILL
 from tests.servers import free_ports
-from wiring import build
 
 PROCESSES = 4
 #: Searches a second of each, over all aliases.

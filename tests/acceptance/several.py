@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from core.index_file import EmbeddingSpec, IndexSpec, ServerVectorSpec
-from core.makers import Maker, server_identity
-from core.ports import Point, Row, Schema, ServerText, VectorStore
-from core.records import Record, RecordRules, content_hash, parse, payload
-from core.stamps import MadeBy, Stamp
-from core.vectors import VectorPlan
+from qdrant_rollouts.core.collections.makers import Maker, server_identity
+from qdrant_rollouts.core.collections.records import Record, RecordRules, content_hash, parse, payload
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, ServerVectorSpec
+from qdrant_rollouts.core.ports import Point, Row, Schema, ServerText, VectorStore
 from tests.acceptance import damages
 from tests.acceptance.corpora import Record as Written
 from tests.acceptance.vectors import HASHING, MINILM, TEMPLATE, embedder

@@ -23,9 +23,9 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from core.errors import AppError, Unavailable
-from core.routing import Router
-from wiring import open_router
+from qdrant_rollouts.core.errors import AppError, Unavailable
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.wiring import open_router
 
 _THREADS = 2
 #: The share of searches that a user makes who was not here before, and of clicks on what was not looked for.

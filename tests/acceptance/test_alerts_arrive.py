@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from adapters.alerts.webhook import signature
-from core.alert_rows import DeliveryRow, NoticeRow
+from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from tests.acceptance.installation import BRISK, Installation
 from tests.receivers import Receiver, http_receiver
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from core.lifecycle import Status
+from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import OPTIONS, ROOT, Installation
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session, selectinload
 
-from adapters.shelf import FolderShelf
-from core import manifests
-from core.models import Deployment
+from qdrant_rollouts.adapters.shelf import FolderShelf
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.database.models import Deployment
 from tests.acceptance.installation import BRISK, ENDED, OPTIONS, QUERY, RECORDS, Installation
 from tests.acceptance.traps import KILL
 

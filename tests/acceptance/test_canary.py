@@ -8,8 +8,8 @@ from itertools import islice, pairwise
 
 import pytest
 
-from core.experiments.assignment import bucket, canary_ranges
-from core.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.statistics.assignment import bucket, canary_ranges
 from tests.acceptance.crowd import Search
 from tests.acceptance.installation import BRISK, Installation
 from tests.acceptance.season import CHANGES, DEATHS, ON_THE_WAY, PROCESSES, RATE, SEARCHED, SHARES, Season, season

@@ -2,11 +2,11 @@
 
 import pytest
 
-from core.errors import Unavailable
-from core.services import Services
-from core.settings import Settings
-from tasks.factory import create_app
-from wiring import PerProcess
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.tasks.factory import create_app
+from qdrant_rollouts.wiring import PerProcess
 
 
 def unavailable(name: str) -> PerProcess:

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.models import Deletion
+from qdrant_rollouts.core.database.models import Deletion
 from tests.acceptance.installation import Installation, blue
 
 #: Long enough for somebody to put an alias on the old collection, short enough to wait for.

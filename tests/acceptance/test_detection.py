@@ -7,12 +7,12 @@ from itertools import islice
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from adapters.sources import open_source
-from core import gate as gates
-from core.evidence.opening import open_gate
-from core.services import Services, Times
-from core.vectors import VectorPlan
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.evidence.opening import open_gate
+from qdrant_rollouts.core.services import Services, Times
 from tests.acceptance.corpora import judged, records
 from tests.acceptance.damages import (
     AS_SEARCHED,

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.lifecycle import OPEN_RUNS
-from core.models import Deployment
-from core.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.lifecycle import OPEN_RUNS
 from tests.acceptance.installation import BRISK, OPTIONS, RECORDS, Installation, Program
 
 FIRST = datetime(2031, 5, 5, 2, tzinfo=UTC)

@@ -10,12 +10,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from core import commands, queries
-from core.settings import Settings
-from core.trials import commands as trials
-from interfaces.embedded import Embedded
-from interfaces.http import serving
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.embedded import Embedded
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import EMBEDDING, FEW, texts
 
 PATIENCE = 60_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.models import Deployment
+from qdrant_rollouts.core.database.models import Deployment
 from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import RECORDS, Installation, blue, everywhere
 from tests.acceptance.traps import HOLD

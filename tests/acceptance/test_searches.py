@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from adapters.embeddings import open_embedder
-from core.index_file import EmbeddingSpec
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from tests.acceptance.installation import QUERY, Installation, Watch, blue
 from tests.world import EMBEDDING
 

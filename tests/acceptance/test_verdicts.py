@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.models import Deployment, StepRow
+from qdrant_rollouts.core.database.models import Deployment, StepRow
 from tests.acceptance.installation import Installation, blue
 
 pytestmark = pytest.mark.timeout(180)

@@ -22,17 +22,16 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core import traffic
-from core.experiment_rows import Experiment, LookRow, UnitSum
-from core.exposures import unit_of
-from core.lifecycle import Status
-from core.routing import Router, enrolment
-from core.settings import Settings
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow, UnitSum
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.routing import Router, enrolment, traffic
+from qdrant_rollouts.core.routing.exposures import unit_of
+from qdrant_rollouts.wiring import build
 from tests.acceptance import corpora
 from tests.acceptance.installation import BUSY, Installation
 from tests.acceptance.simulated_users import Search, searches
 from tests.world import DIMENSION
-from wiring import build
 
 PROCESSES = 3
 #: Searches a second of each process, over all experiments.

@@ -5,9 +5,9 @@ from functools import cache
 
 import numpy as np
 
-from adapters.embeddings import open_embedder
-from core.index_file import EmbeddingSpec
-from core.ports import Embedder, FloatArray
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.ports import Embedder, FloatArray
 
 TEMPLATE = "{title}\n{text}"
 MINILM = EmbeddingSpec(model="sentence-transformers/all-MiniLM-L6-v2", text=TEMPLATE)

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from adapters.embeddings import open_embedder
-from core import adoption, lineage, queries
-from core.errors import Refused, Unavailable
-from core.index_file import EmbeddingSpec
-from core.models import Version
-from core.ports import Point, Schema
-from core.routing import Router
-from core.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point, Schema
+from qdrant_rollouts.core.routing import Router
 from tests.contract.test_engine import Failing
 from tests.contract.test_keeping import scheduled
 from tests.world import DIMENSION, EMBEDDING, World, texts

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.alerts import CHANNELS, open_channels
-from adapters.alerts.webhook import signature
-from core.alert_spec import AlertsSpec, Severity
-from core.errors import Refused, Unavailable
-from core.ports import Notice
-from core.times import iso
+from qdrant_rollouts.adapters.alerts import CHANNELS, open_channels
+from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.core.config.alert_spec import AlertsSpec, Severity
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
 from tests.receivers import Receiver, http_receiver, smtp_receiver, told
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

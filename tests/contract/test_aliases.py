@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from core import aliases, commands, engine, queries, retention
-from core.errors import Refused, Unavailable
-from core.ports import Point, Schema
+from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point, Schema
 from tests.contract.test_engine import Failing
 from tests.world import World, texts
 

@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from core import claims, commands, engine, retention
-from core.errors import Refused
-from core.lifecycle import Event
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.deployments import claims, commands, engine
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Event
 from tests.world import World, texts
 
 _FINAL = ("live", "rolled_back")

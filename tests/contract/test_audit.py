@@ -2,9 +2,15 @@
 
 import pytest
 
-from core import adoption, collecting, commands, deliveries, events, keeping, queries, rebuilding
-from core.lifecycle import Event
-from core.trials import commands as trials
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views import queries
 from tests.world import World, texts
 
 

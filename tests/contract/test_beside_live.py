@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.embeddings import open_embedder
-from adapters.qdrant_local import LocalStore
-from core import gate as gates
-from core.evidence.context import GateContext, Live
-from core.evidence.equals import Equals, grouped
-from core.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
-from core.makers import Maker
-from core.ports import FloatArray, Point
-from core.records import content_hash
-from core.stamps import MadeBy, Stamp
-from core.vectors import VectorPlan
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.records import content_hash
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
+from qdrant_rollouts.core.gate.evidence.equals import Equals, grouped
+from qdrant_rollouts.core.ports import FloatArray, Point
 from tests.acceptance import corpora
 from tests.world import World
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.embeddings import open_embedder
-from adapters.qdrant_local import LocalStore
-from core import gate as gates
-from core.evidence.context import GateContext
-from core.index_file import EmbeddingSpec, IndexSpec
-from core.makers import Maker
-from core.ports import FloatArray, Point
-from core.stamps import MadeBy
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.stamps import MadeBy
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.ports import FloatArray, Point
 from tests.acceptance.corpora import records
 
 TEMPLATE = "{title}\n{text}"

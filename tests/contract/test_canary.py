@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from core import commands, engine, traffic
-from core.errors import LeaseLost, Refused, Unavailable
-from core.lifecycle import Event
-from core.ports import Health, VectorStore
-from core.routing import table
-from core.tally import GROUPS, Tally
-from core.traffic import Key
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Health, VectorStore
+from qdrant_rollouts.core.routing import table, traffic
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 from tests.world import World, texts
 
 STAGES = [

@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from core import alerts, census, commands, retention
-from core.alerts import Alert
-from core.experiment_rows import Experiment
-from core.lifecycle import Event, Status
-from core.models import Deployment, RouteRow, SearcherRow, ServiceClock
-from core.schedule_rows import Schedule
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.models import Deployment, RouteRow, SearcherRow, ServiceClock
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.lifecycle import Event, Status
+from qdrant_rollouts.core.operations.views import metrics as census
 from tests.world import World, texts
 
 STAGES = [{"percentage": 25, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]

@@ -5,15 +5,15 @@ from itertools import pairwise
 
 import pytest
 
-from adapters.embeddings import open_embedder
-from adapters.sources import open_source
-from core.chunks import ChunkedSource, chunked
-from core.errors import Refused
-from core.index_file import EmbeddingSpec
-from core.makers import Maker
-from core.naming import chunk_id
-from core.records import OURS
-from core.stamps import MadeBy
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.chunks import ChunkedSource, chunked
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.stamps import MadeBy
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports.naming import chunk_id
 from tests.world import FEW, World
 
 CHUNKS = {"model": "hashing:64", "text": "{title}\n{text}", "chunk": {"max_tokens": 20}}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core import comparing
-from core.errors import Refused
+from qdrant_rollouts.core.collections import comparing
+from qdrant_rollouts.core.errors import Refused
 from tests.world import EMBEDDING, World, texts
 
 

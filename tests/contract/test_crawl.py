@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from adapters.crawl import robots
-from adapters.crawl.addresses import is_public
-from adapters.sources import open_source
-from adapters.sources.sitemap import SitemapSource
-from core.crawl_spec import CrawlSpec
-from core.errors import Refused, Unavailable
-from core.index_file import IndexFile, validated
+from qdrant_rollouts.adapters.crawl import robots
+from qdrant_rollouts.adapters.crawl.addresses import is_public
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.adapters.sources.sitemap import SitemapSource
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.config.index_file import IndexFile, validated
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from tests.sites import Page, html, named, packed, urlset, website
 from tests.world import World
 

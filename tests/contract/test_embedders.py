@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.embedding_hosted import Hosted
-from adapters.embedding_transformers import SentenceTransformers
-from adapters.embeddings import EMBEDDERS, open_embedder
-from core.errors import Refused, Unavailable
-from core.index_file import EmbeddingSpec, ProviderSpec
-from core.ports import Embedder
+from qdrant_rollouts.adapters.embedding_hosted import Hosted
+from qdrant_rollouts.adapters.embedding_transformers import SentenceTransformers
+from qdrant_rollouts.adapters.embeddings import EMBEDDERS, open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ProviderSpec
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Embedder
 from tests.endpoint import Endpoint
 
 Opening = Callable[[EmbeddingSpec], Embedder]
@@ -237,7 +237,7 @@ def test_a_folder_with_another_tokenizer_limit_or_weights_is_another_model(tmp_p
 
 def test_opening_a_model_loads_nothing():
     code = (
-        "import sys; from adapters.embeddings import open_embedder; from core.index_file import EmbeddingSpec\n"
+        "import sys; from adapters.embeddings import open_embedder; from core.config.index_file import EmbeddingSpec\n"
         f"open_embedder(EmbeddingSpec(model={MINILM!r}))\n"
         "sys.exit('torch' in sys.modules or 'sentence_transformers' in sys.modules)"
     )
@@ -389,7 +389,7 @@ def test_a_model_that_is_here_is_read_although_the_hub_is_in_trouble(hub):
 def test_a_model_is_fetched_once_and_then_read_from_this_machine(tmp_path, minilm):
     hub = Hub(200, packaged_model())
     code = (
-        "from adapters.embeddings import open_embedder; from core.index_file import EmbeddingSpec\n"
+        "from adapters.embeddings import open_embedder; from core.config.index_file import EmbeddingSpec\n"
         "print(open_embedder(EmbeddingSpec(model='acme/mini')).identity)"
     )
     surroundings = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path)}

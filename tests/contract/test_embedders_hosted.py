@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from adapters.embedding_hosted import Hosted
-from adapters.embeddings import open_embedder
-from core.errors import Refused, Unavailable
-from core.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validated
-from core.records import content_hash
-from core.settings import Settings
+from qdrant_rollouts.adapters.embedding_hosted import Hosted
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.collections.records import content_hash
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validated
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.wiring import build
 from tests.endpoint import Endpoint
 from tests.world import World, texts
-from wiring import build
 
 TEXTS = [f"text number {number}" for number in range(10)]
 

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 
-from core import claims, commands, engine
-from core.claims import Claim, Lease
-from core.errors import LeaseLost, Refused, Unavailable
-from core.lifecycle import Event, Status
-from core.models import Deployment
-from core.ports import Knock, VectorStore
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.deployments import claims, commands, engine
+from qdrant_rollouts.core.deployments.claims import Claim, Lease
+from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event, Status
+from qdrant_rollouts.core.ports import Knock, VectorStore
 from tests.world import World, texts
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from core import gate as gates
-from core.evidence.asking import PATIENCE, search_live
-from core.evidence.context import GateContext, Live
-from core.evidence.round_trip import alike
-from core.index_file import IndexSpec
-from core.ports import Health, Point
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.evidence.asking import PATIENCE, search_live
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
+from qdrant_rollouts.core.gate.evidence.round_trip import alike
+from qdrant_rollouts.core.ports import Health, Point
 
 SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
 

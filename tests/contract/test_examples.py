@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters.qdrant_local import LocalStore
-from adapters.qdrant_server import ServerStore
-from core.checks import CHECKS
-from core.checks.asked import BY_VALUE, check
-from core.evidence import judged
-from core.index_file import load_index_file
-from core.ports import VectorStore
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.config.index_file import load_index_file
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.asked import BY_VALUE, check
+from qdrant_rollouts.core.gate.evidence import judged
+from qdrant_rollouts.core.ports import VectorStore
 from tests.world import EMBEDDING, FEW, World, texts
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -161,7 +161,7 @@ def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str)
 def test_the_judged_queries_shown_can_be_read(tmp_path: Path) -> None:
     (lines,) = re.findall(r"```json\n(.*?)```", (DOCS / "validation.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "judged.jsonl").write_text(lines, encoding="utf-8")
-    from adapters.sources import open_source
+    from qdrant_rollouts.adapters.sources import open_source
 
     store = LocalStore(":memory:")
     source = open_source(judged.source_text("judged.jsonl"), roots=(tmp_path,), store=store, shelf=None)

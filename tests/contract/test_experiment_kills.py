@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from core import traffic
-from core.errors import Refused
-from core.experiment_rows import Experiment, ExposureRow, FeedbackKey, LookRow, UnitSum
-from core.experiment_spec import ExperimentSpec
-from core.exposures import Ledger, Person, Seen, unit_of
-from core.feedback import Feedback, track
-from core.models import Deployment, EventRow
-from core.routing import enrolment
-from core.routing.recorder import Batch
-from core.tally import Tally
-from core.trials import commands, looking
+from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
+from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, FeedbackKey, LookRow, UnitSum
+from qdrant_rollouts.core.database.models import Deployment, EventRow
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import commands, looking
+from qdrant_rollouts.core.routing import enrolment, traffic
+from qdrant_rollouts.core.routing.exposures import Ledger, Person, Seen, unit_of
+from qdrant_rollouts.core.routing.feedback import Feedback, track
+from qdrant_rollouts.core.routing.recorder import Batch
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
 from tests.mortal import Killed, Reaper
 from tests.world import DIMENSION, EMBEDDING, World
 

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from core.errors import Unavailable
-from core.experiment_rows import Experiment
-from core.trials import commands, looking
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.experiments import commands, looking
 from tests.world import DIMENSION, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from core import traffic
-from core.errors import Refused
-from core.experiment_rows import Experiment
-from core.experiment_spec import ExperimentSpec
-from core.experiments import planning as formulas
-from core.experiments.assignment import group
-from core.exposures import Ledger, Seen, unit_of
-from core.tally import Tally
-from core.traffic import Key
-from core.trials import commands
-from core.trials.planning import ByHand, plan
+from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import commands
+from qdrant_rollouts.core.experiments.planning import ByHand, plan
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing.exposures import Ledger, Seen, unit_of
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.statistics import planning as formulas
+from qdrant_rollouts.core.statistics.assignment import group
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
 from tests.world import World, texts
 
 DAY = 86_400.0

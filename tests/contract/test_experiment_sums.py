@@ -11,17 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core import traffic
-from core.errors import Refused
-from core.experiment_rows import Experiment, ExposureRow, UnitSum
-from core.experiment_spec import ExperimentSpec
-from core.experiments import Sums
-from core.experiments.assignment import group
-from core.exposures import Person, Seen, unit_of
-from core.feedback import Feedback, track
-from core.measures import histogram
-from core.routing.recorder import Batch
-from core.trials import commands, evidence, folding
+from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
+from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, UnitSum
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import Sums, commands, evidence, folding
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.routing.feedback import Feedback, track
+from qdrant_rollouts.core.routing.recorder import Batch
+from qdrant_rollouts.core.statistics import histogram
+from qdrant_rollouts.core.statistics.assignment import group
 from tests.world import DIMENSION, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}

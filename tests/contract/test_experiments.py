@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
-from core import commands as deployments
-from core import exposures, retention
-from core.errors import Refused, Unavailable
-from core.experiment_rows import CountRow, Experiment, ExposureRow, LookRow, UnitSum
-from core.experiment_spec import ExperimentSpec
-from core.experiments.assignment import BASIS, assign
-from core.exposures import Ledger, Person, Seen, unit_of
-from core.feedback import Feedback, Unexposed, track
-from core.routing import Router, table
-from core.trials import commands, folding, looking, queries
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
+from qdrant_rollouts.core.database.experiment_rows import CountRow, Experiment, ExposureRow, LookRow, UnitSum
+from qdrant_rollouts.core.deployments import commands as deployments
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments import commands, folding, looking, queries
+from qdrant_rollouts.core.routing import Router, exposures, table
+from qdrant_rollouts.core.routing.exposures import Ledger, Person, Seen, unit_of
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.statistics.assignment import BASIS, assign
 from tests.world import DIMENSION, World, texts
 
 VECTOR = np.ones(DIMENSION, dtype=np.float32)

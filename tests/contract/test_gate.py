@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core import commands
-from core.errors import Refused
-from core.lifecycle import Event
-from core.models import StepRow
-from core.validating import validate
+from qdrant_rollouts.core.database.models import StepRow
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Event
 from tests.world import World, texts
 
 #: A floor that nothing can be held to: without an answer in the stamp nobody can tell.

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from adapters.qdrant_async import ThreadedSearches
-from core.errors import Refused, Unavailable
-from core.experiment_rows import Click, Experiment, ExposureRow, Impression
-from core.feedback import Feedback, track
-from core.routing import AsyncRouter, Router, table
-from core.trials import commands, folding, looking, queries
+from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
+from qdrant_rollouts.core.database.experiment_rows import Click, Experiment, ExposureRow, Impression
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments import commands, folding, looking, queries
+from qdrant_rollouts.core.routing import AsyncRouter, Router, table
+from qdrant_rollouts.core.routing.feedback import Feedback, track
 from tests.world import World, texts
 
 OPTIONS = {"mode": "interleave", "min_days": 0, "window_hours": 1, "look_minutes": 1}

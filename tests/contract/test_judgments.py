@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from core import queries
-from core.evidence.context import GateContext, Judged, Live
-from core.evidence.relevant import sort_out
-from core.index_file import IndexSpec
-from core.ports import Point
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live
+from qdrant_rollouts.core.gate.evidence.relevant import sort_out
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point
 from tests.world import World
 
 SIZE = 60

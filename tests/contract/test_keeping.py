@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from core import collecting, commands, keeping, queries, retention
-from core.errors import Refused
-from core.models import Deployment, StepRow
-from core.ports import Schema
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Schema
 from tests.contract.test_aliases import later
 from tests.world import World, texts
 

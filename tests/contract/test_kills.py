@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core import commands, engine
-from core.lifecycle import Event
+from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.lifecycle import Event
 from tests.mortal import Killed, Reaper
 from tests.world import World, texts
 

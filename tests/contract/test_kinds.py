@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from adapters.qdrant_server import ServerStore
-from core import adoption, comparing, traffic
-from core.errors import Refused
-from core.kinds import by_name, kind_of
-from core.ports import Point, Schema, VectorStore
-from core.routing import table
-from core.routing.router import Router
-from core.schema import vector_names, vector_params
-from core.steps.observed import total
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import comparing
+from qdrant_rollouts.core.collections.schema import vector_names, vector_params
+from qdrant_rollouts.core.config.vector_kinds import by_name, kind_of
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.core.deployments.steps.observed import total
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, Schema, VectorStore
+from qdrant_rollouts.core.routing import table, traffic
+from qdrant_rollouts.core.routing.router import Router
 from tests.world import EMBEDDING, World, texts
 
 SIZE = 6

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.embeddings import open_embedder
-from core.index_file import EmbeddingSpec
-from core.models import Version
-from core.ports import Point, Schema
-from core.stamps import FACTS, KEY, read_stamp
-from core.validating import validate
-from tasks.commands import start_canary
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.ports import Point, Schema
+from qdrant_rollouts.tasks.commands import start_canary
 from tests.contract.test_canary import Users, goes_on
 from tests.world import DIMENSION, EMBEDDING, World, texts
 

@@ -5,10 +5,12 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from core import commands, once, queries
-from core.errors import LeaseLost, Malformed, Refused, Unavailable
-from core.models import Deployment
-from core.once import KEPT, LEASE, key_of
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import LeaseLost, Malformed, Refused, Unavailable
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.access import idempotency as once
+from qdrant_rollouts.interfaces.access.idempotency import KEPT, LEASE, key_of
 from tests.world import texts
 
 

@@ -12,28 +12,30 @@ from pydantic import ValidationError
 from sqlalchemy import JSON, select
 from starlette.testclient import TestClient
 
-from core import census, deliveries, manifests, traffic
-from core.alert_rows import NoticeRow
-from core.alert_spec import Severity
-from core.alerts import notice
-from core.errors import Refused, Unavailable
-from core.experiment_rows import SketchRow
-from core.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
-from core.experiments.team_draft import Draft, Place
-from core.index_file import IndexSpec, ScheduleSpec
-from core.kept import known, stored
-from core.manifests import Manifest
-from core.models import Base, Deployment, RouteRow, TrafficRow
-from core.ports import AlertChannel
-from core.routing import table
-from core.schedule_rows import Schedule
-from core.schedules import sweep
-from core.settings import Settings
-from core.stamps import KEY, Stamp
-from core.tally import Grid, Tally
-from core.trials import folding, looking
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts.outbox import notice
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.collections.stamps import KEY, Stamp
+from qdrant_rollouts.core.config.alert_spec import Severity
+from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.alert_rows import NoticeRow
+from qdrant_rollouts.core.database.experiment_rows import SketchRow
+from qdrant_rollouts.core.database.models import Base, Deployment, RouteRow, TrafficRow
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.stored_json import known, stored
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments import folding, looking
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.ports import AlertChannel
+from qdrant_rollouts.core.routing import table, traffic
+from qdrant_rollouts.core.statistics.team_draft import Draft, Place
+from qdrant_rollouts.core.statistics.traffic_sketch import Grid, Tally
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import World
 
 FROZEN = sorted((Path(__file__).parents[1] / "frozen").glob("*.sql"))

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from core import commands
-from core.errors import Refused, Unavailable
-from core.lifecycle import Event
-from core.models import Deletion
-from core.overview import home, lists, run
-from core.overview.sight import Seen, Sight
+from qdrant_rollouts.core.database.models import Deletion
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views.overview import home, lists, run
+from qdrant_rollouts.core.operations.views.overview.sight import Seen, Sight
 from tests.world import World, texts
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from core.evidence.context import GateContext
-from core.payload_values import is_held, values_at
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.ports.payload_values import is_held, values_at
 from tests.world import World, texts
 
 INDEXES = {"price": "integer", "seen": "datetime", "tags": "keyword", "rare": "keyword"}
@@ -156,7 +156,7 @@ def test_fields_without_an_index_that_are_gone_or_of_another_type_are_shown(live
 
 
 def test_what_cannot_be_looked_at_is_no_pass(live: World) -> None:
-    from core.checks import CHECKS
+    from qdrant_rollouts.core.gate.checks import CHECKS
 
     green = live.store.aliases()["docs"]
     found = CHECKS["payload_coverage"].judge(GateContext(live.store, green, live.indexes["docs"]), None)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from core import queries
-from core.errors import Refused
-from core.models import StepRow
-from core.ports import Point, Server
-from core.records import OURS
-from core.routing import Router
-from core.stamps import read_stamp
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.database.models import StepRow
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point, Server
+from qdrant_rollouts.core.routing import Router
 from tests.contract.test_engine import Failing
 from tests.world import DIMENSION, World, texts
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.errors import Interrupted
-from core.ports import Embedder, FloatArray
+from qdrant_rollouts.core.errors import Interrupted
+from qdrant_rollouts.core.ports import Embedder, FloatArray
 from tests.world import World, texts
 
 

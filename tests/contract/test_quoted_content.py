@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from adapters.sources import open_source
-from core.errors import AppError
-from core.evidence import judged
-from core.ports import Row
-from core.quoting import LONGEST
-from core.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.gate.evidence import judged
+from qdrant_rollouts.core.ports import Row
+from qdrant_rollouts.core.sanitize.quoting import LONGEST
 from tests.world import World
 
 SECRET = "sesame-" * 60

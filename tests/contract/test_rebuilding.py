@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core import rebuilding
-from core.models import EventRow
-from core.ports import Point
+from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.deployments.commands import rebuilding
+from qdrant_rollouts.core.ports import Point
 from tests.schedules import declare, deployments
 from tests.world import World, texts
 

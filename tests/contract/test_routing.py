@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from adapters.qdrant_async import ThreadedSearches
-from core import traffic
-from core.errors import Refused, Unavailable
-from core.experiments.assignment import bucket
-from core.routing import AsyncRouter, Router, Routers, table
-from core.routing.desk import LOOK_EVERY
-from core.routing.route import Route
+from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, table, traffic
+from qdrant_rollouts.core.routing.desk import LOOK_EVERY
+from qdrant_rollouts.core.routing.route import Route
+from qdrant_rollouts.core.statistics.assignment import bucket
 from tests.world import DIMENSION, EMBEDDING, World, texts
 
 STAGE = "deployment/3"

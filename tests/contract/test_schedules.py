@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core import commands as deploying
-from core import engine
-from core.errors import Refused, Unavailable
-from core.lifecycle import Event
-from core.models import EventRow
-from core.ports import Knock
-from core.schedule_rows import ScheduleRun
-from core.schedules import commands, queries, sweep
-from core.schedules import runs as records
+from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
+from qdrant_rollouts.core.deployments import commands as deploying
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import commands, queries, sweep
+from qdrant_rollouts.core.operations.schedules import runs as records
+from qdrant_rollouts.core.ports import Knock
 from tests.schedules import NIGHTLY, Died, Failing, at, declare, deployments, runs, swept, the_schedule
 from tests.world import World, texts
 

@@ -8,10 +8,10 @@ import random
 import fsspec
 import pytest
 
-from adapters.shelf import open_shelf
-from adapters.shelf_remote import RemoteShelf
-from core import manifests
-from core.errors import Refused, Unavailable
+from qdrant_rollouts.adapters.shelf import open_shelf
+from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from tests.backups import manifest
 
 KINDS = {

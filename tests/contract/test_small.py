@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import Refused
-from core.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.errors import Refused
 from tests.world import World, texts
 
 FEW = (1, 2, 3, 5, 10)

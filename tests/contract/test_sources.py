@@ -20,15 +20,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.qdrant_local import LocalStore
-from adapters.shelf import FolderShelf
-from adapters.sources import SOURCES, open_source
-from core.crawl_spec import CrawlSpec
-from core.errors import Refused
-from core.ports import Point, Row, Source, VectorStore
-from core.records import OURS, RecordRules, parted
-from core.recovered import RecoveredSource
-from core.vectors import VectorPlan
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.shelf import FolderShelf
+from qdrant_rollouts.adapters.sources import SOURCES, open_source
+from qdrant_rollouts.core.collections.records import OURS, RecordRules, parted
+from qdrant_rollouts.core.collections.recovered import RecoveredSource
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, Row, Source, VectorStore
 from tests.backups import manifest
 from tests.sites import Page, Website, website
 

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from adapters.sources import open_source
-from core.errors import Refused, Unavailable
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from tests.world import World, texts
 
 OTHER_ID = "0f6ed2e4-6ad8-4a0e-9e6e-0c8a4f1e2b11"

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from adapters.sources import open_source
-from adapters.sources.html import read
-from core.errors import Refused
-from core.index_file import IndexSpec, validated
-from core.rebuilding import Unchanged, rebuild
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.adapters.sources.html import read
+from qdrant_rollouts.core.config.index_file import IndexSpec, validated
+from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild
+from qdrant_rollouts.core.errors import Refused
 from tests.sites import Page, Website, website
 from tests.world import World
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
 
-from adapters.sources import open_source
-from adapters.sources.values import duration_text
-from core.errors import Refused
-from core.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.adapters.sources.values import duration_text
+from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.core.errors import Refused
 from tests.world import World
 
 KEY = UUID("0f6ed2e4-6ad8-4a0e-9e6e-0c8a4f1e2b11")

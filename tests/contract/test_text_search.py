@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core.errors import Refused
-from core.index_file import IndexSpec, SearchSpec
-from core.ports import Fused, Hit
-from core.routing import Router
-from core.text_search import text_search
-from core.validating import validate
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.text_search import text_search
+from qdrant_rollouts.core.config.index_file import IndexSpec, SearchSpec
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Fused, Hit
+from qdrant_rollouts.core.routing import Router
 from tests.world import World, texts
 
 ONE = {"model": "hashing:64", "text": "{text}"}

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, select
 
-from core import traffic
-from core.models import TrafficRow
-from core.tally import GROUPS, Tally
-from core.traffic import Key
+from qdrant_rollouts.core.database.models import TrafficRow
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 from tests.world import World
 
 KEY = Key("docs", "deployment/3", "canary", "real", "docs_2")

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.embeddings import open_embedder
-from core import commands
-from core.errors import Busy, Refused, Unavailable
-from core.index_file import EmbeddingSpec, IndexSpec
-from core.lifecycle import Event
-from core.model_proof import settle
-from core.ports import Point, Schema
-from core.routing import Router, table
-from core.same_model import Made, relation
-from core.stamps import Stamp, read_stamp
-from core.trials.commands import create
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.collections.model_proof import settle
+from qdrant_rollouts.core.collections.same_model import Made, relation
+from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
+from qdrant_rollouts.core.experiments.commands import create
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Point, Schema
+from qdrant_rollouts.core.routing import Router, table
 from tests.contract.test_canary import Users, goes_on
 from tests.world import DIMENSION, EMBEDDING, World, texts
 

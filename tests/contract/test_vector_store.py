@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from adapters.qdrant_server import ServerStore
-from core.errors import Refused
-from core.ports import Point, Snapshot
-from core.readiness import look
-from core.schema import difference
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.readiness import look
+from qdrant_rollouts.core.collections.schema import difference
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, Snapshot
 from tests.servers import free_ports
 
 PLAIN = {"params": {"vectors": {"size": 4, "distance": "Cosine"}}}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from core import queries
-from core.errors import Unavailable
-from core.ports import Point
-from core.schedules import sweep
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point
 from tests.schedules import Died, Failing, at, declare, deployments, runs, swept, the_schedule
 from tests.world import World, texts
 

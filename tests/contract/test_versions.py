@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from core import facts, lineage, retention, versions
-from core.errors import Refused
-from core.models import Version
-from core.stamps import FACTS, KEY, Stamp, read_stamp
+from qdrant_rollouts.core.collections import lineage, versions
+from qdrant_rollouts.core.collections import version_facts as facts
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.stamps import FACTS, KEY, Stamp, read_stamp
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.errors import Refused
 from tests.world import DIMENSION, EMBEDDING, World, texts
 
 

@@ -8,9 +8,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, text
 
-import migrations
-from adapters.database import open_engine
-from adapters.migrate import migrate, revision
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.adapters.migrate import migrate, revision
 
 BEFORE = "0004"
 DEPLOYMENT = (

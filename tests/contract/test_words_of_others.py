@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import Refused
-from core.ports import Point
-from core.records import OURS, mark
+from qdrant_rollouts.core.collections.records import OURS, mark
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point
 from tests.world import DIMENSION, World
 
 VECTOR = [1.0] + [0.0] * (DIMENSION - 1)

@@ -12,18 +12,19 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from core import commands, deliveries, exposures, traffic
-from core.alert_spec import Severity
-from core.errors import Unavailable
-from core.exposures import Person, Seen, unit_of
-from core.lifecycle import Event
-from core.ports import AlertChannel
-from core.routing import table
-from core.schedules import sweep
-from core.tally import GROUPS, Tally
-from core.traffic import Key
-from core.trials import commands as trials
-from core.trials import looking
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.config.alert_spec import Severity
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import looking
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.ports import AlertChannel
+from qdrant_rollouts.core.routing import exposures, table, traffic
+from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 from tests.world import World, texts
 
 STAGES = [{"percentage": 5, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, commands, engine
-from core.errors import Unavailable
-from core.lifecycle import Event
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.deployments import backups, commands, engine
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.lifecycle import Event
 from tests.world import World, texts
 
 ENDS = ("live", "rolled_back", "needs_operator")

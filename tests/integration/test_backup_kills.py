@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, commands, engine
-from core.lifecycle import Event
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.deployments import backups, commands, engine
+from qdrant_rollouts.core.lifecycle import Event
 from tests.mortal import Killed, Reaper, mortal_world
 from tests.world import EMBEDDING, texts
 

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, commands
-from core.lifecycle import Event
-from core.schedules import commands as scheduling
-from core.schedules import sweep
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import commands as scheduling
+from qdrant_rollouts.core.operations.schedules import sweep
 from tests.backups import through, whole
 from tests.schedules import at, runs, the_schedule
 from tests.world import World, texts

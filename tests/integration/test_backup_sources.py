@@ -5,11 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, collecting, commands, lineage, queries, rebuilding, retention, validating
-from core.errors import Refused
-from core.lifecycle import Event
-from core.ports import Point
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.deployments.commands import rebuilding, validating
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import Point
 from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
 

@@ -8,12 +8,13 @@ import httpx
 import numpy as np
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from adapters.shelf_remote import RemoteShelf
-from core import backups, manifests
-from core.errors import Refused
-from core.ports import Point
-from core.stamps import read_stamp
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point
 from tests.backups import back_up, through
 from tests.world import DIMENSION, World, texts
 

@@ -4,11 +4,12 @@ from contextlib import closing
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, manifests
-from core.commands import wish
-from core.errors import Refused
-from core.lifecycle import Event
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.deployments.commands import wish
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Event
 from tests.backups import back_up, through
 from tests.integration.test_backup_kills import backup, killed_everywhere
 from tests.mortal import mortal_world

@@ -8,12 +8,12 @@ import time
 import pytest
 import redis
 
-from adapters import broker, redis_broker
-from adapters.celery import make_app
-from adapters.route_channel import open_channel
-from core.errors import Misconfigured, Refused, Unavailable
-from core.settings import Settings
-from interfaces.cli import running
+from qdrant_rollouts.adapters import broker, redis_broker
+from qdrant_rollouts.adapters.celery import make_app
+from qdrant_rollouts.adapters.route_channel import open_channel
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.interfaces.cli import running
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Redis
 

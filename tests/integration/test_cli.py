@@ -440,7 +440,7 @@ def test_a_url_that_nothing_here_can_open_is_refused_without_its_password(shell,
 
 def test_a_terminal_without_our_symbols_gets_their_numbers(story):
     done = subprocess.run(
-        [sys.executable, "-m", "interfaces.cli", "list"],
+        [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "list"],
         cwd=story.shell.folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
         capture_output=True,

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from adapters.alerts.webhook import signature
+from qdrant_rollouts.adapters.alerts.webhook import signature
 from tests.receivers import http_receiver
 from tests.shell import Shell, records, write
 

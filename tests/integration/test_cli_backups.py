@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from core import backups
-from core.errors import Refused
-from tasks.backups import COMMANDS
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.tasks.backups import COMMANDS
 from tests.integration.test_cli import DOCS
 from tests.shell import Shell, declare, records, write
 from tests.world import World, texts

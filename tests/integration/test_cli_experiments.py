@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from core.routing import Router
-from interfaces.cli.running import opened
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.interfaces.cli.running import opened
 from tests.shell import Shell, declare, records, write
 
 DOCS = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from core.ports import Point
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.ports import Point
 from tests.integration.test_cli import DOCS
 from tests.shell import Shell, declare, records, write
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from adapters.database import open_engine, open_to_look, ping, unavailable
-from adapters.migrate import migrate
-from core.errors import Misconfigured, Refused, Unavailable
-from interfaces.cli import running
+from qdrant_rollouts.adapters.database import open_engine, open_to_look, ping, unavailable
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.interfaces.cli import running
 from tests.servers import HOST, Postgres
 
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path")

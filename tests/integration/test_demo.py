@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from adapters.embeddings import open_embedder
-from core.errors import Refused, Unavailable
-from core.index_file import EmbeddingSpec
-from core.ports import Hit
-from interfaces.cli import main
-from interfaces.demo import FOLDER, run, texts, versions
-from interfaces.demo.crowd import Crowd
-from interfaces.demo.story import Story
-from interfaces.embedded import take_lock
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.demo import FOLDER, run, texts, versions
+from qdrant_rollouts.interfaces.demo.crowd import Crowd
+from qdrant_rollouts.interfaces.demo.story import Story
+from qdrant_rollouts.interfaces.embedded import take_lock
 
 ROOT = Path(__file__).parents[2]
 #: Nothing answers there; a demo that reached for one of them would not end well.
@@ -56,7 +56,7 @@ def test_the_demo_ends_well_whatever_servers_this_shell_is_set_up_for(tmp_path, 
     """With the real model in `make proof`; here without it, which takes a tenth of the time."""
     path = effort(f"{no_model}{os.pathsep}{ROOT}", ROOT)
     done = subprocess.run(
-        [sys.executable, "-m", "interfaces.cli", "demo"],
+        [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "demo"],
         cwd=tmp_path,
         env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(path)},
         capture_output=True,

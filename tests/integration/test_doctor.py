@@ -11,15 +11,15 @@ import pytest
 import redis
 from sqlalchemy import select, text
 
-from adapters import flower
-from adapters.database import open_engine, open_sessions
-from adapters.migrate import migrate
-from adapters.qdrant_http import Rest
-from adapters.shelf import open_shelf
-from adapters.shelf_remote import RemoteShelf
-from core.errors import Misconfigured, Refused, Unavailable
-from core.models import EventRow
-from interfaces.cli import running
+from qdrant_rollouts.adapters import flower
+from qdrant_rollouts.adapters.database import open_engine, open_sessions
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.qdrant_http import Rest
+from qdrant_rollouts.adapters.shelf import open_shelf
+from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
+from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.interfaces.cli import running
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Qdrant
 

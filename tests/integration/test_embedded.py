@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from core import commands, queries
-from core.errors import Busy, Refused
-from core.lifecycle import Event
-from core.settings import Settings
-from interfaces.embedded import TIMES, Embedded, running_elsewhere, take_lock
-from wiring import build
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Busy, Refused
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.embedded import TIMES, Embedded, running_elsewhere, take_lock
+from qdrant_rollouts.wiring import build
 
 ROOT = Path(__file__).parents[2]
 FAST = {"soak": {"seconds": 0.2, "interval_seconds": 0.1}}

@@ -5,10 +5,12 @@ import time
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, engine, manifests, retention
-from core.backups import final
-from core.models import Deletion
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.database.models import Deletion
+from qdrant_rollouts.core.deployments import backups, engine
+from qdrant_rollouts.core.deployments.backups import final
 from tests.backups import through, whole
 from tests.mortal import Killed, Reaper, mortal_world
 from tests.world import World, texts

@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from core import retention, tokens
-from core.ports import Point
-from core.settings import Settings
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.api.endpoint import Body
-from interfaces.http.app import make_app
-from interfaces.http.security import BELIEVED
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.ports import Point
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.api.endpoint import Body
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.security import BELIEVED
 from tests.documented import Documented
 from tests.world import World, texts
 

@@ -11,10 +11,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from core import commands
-from core.settings import Settings
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import World, texts
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -3,10 +3,10 @@
 import pytest
 from starlette.testclient import TestClient
 
-from core.settings import Settings
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.wiring import build
 from tests.shell import Shell, declare, records, write
-from wiring import build
 
 DOCS = {
     "source": "jsonl:docs/*.jsonl",

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from core import commands, tokens
-from core.queries import newest_event
-from core.settings import Settings
-from interfaces.http import serving
-from interfaces.http.app import make_app
-from interfaces.http.problems import TYPE
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.operations.views.queries import newest_event
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.problems import TYPE
 from tests.shell import ROOT, Shell
 from tests.world import World, texts
 
@@ -131,7 +132,7 @@ def test_the_web_process_says_where_it_is_and_ends_when_it_is_told(tmp_path, qdr
         "ROLLOUTS_DATABASE_URL": sqlite_url,
         "ROLLOUTS_QDRANT_URL": qdrant_url,
     }
-    command = [sys.executable, "-m", "interfaces.cli", "web", "--port", "0"]
+    command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "web", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as web:
         try:
             address = web.stdout.readline().split()[0]

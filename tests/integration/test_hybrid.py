@@ -5,10 +5,10 @@ import uuid
 import httpx
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core.errors import Refused
-from core.index_file import EmbeddingSpec
-from core.records import OURS
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.errors import Refused
 from tests.world import World
 
 SIZE = 64

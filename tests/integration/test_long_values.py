@@ -9,15 +9,15 @@ from celery import Celery
 from mcp import Client
 from starlette.testclient import TestClient
 
-from core.errors import AppError
-from core.routing import Routers
-from core.settings import Settings
-from core.tokens import Caller, brought
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.app import make_app
-from interfaces.mcp.guard import Guard
-from interfaces.mcp.server import make_server
-from tasks import commands
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.interfaces.access.tokens import Caller, brought
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
+from qdrant_rollouts.tasks import commands
 from tests.shell import Shell
 from tests.world import World, texts
 

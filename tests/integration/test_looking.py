@@ -16,15 +16,15 @@ from rich.cells import cell_len
 from rich.text import Text
 from sqlalchemy import inspect, text
 
-from adapters.database import open_engine, open_to_look
-from adapters.migrate import migrate, missing
-from adapters.qdrant import looked_at, open_store
-from adapters.qdrant_folder import LookedAt
-from adapters.qdrant_local import LocalStore
-from core.errors import NothingHere, Refused
-from core.settings import Settings
+from qdrant_rollouts.adapters.database import open_engine, open_to_look
+from qdrant_rollouts.adapters.migrate import migrate, missing
+from qdrant_rollouts.adapters.qdrant import looked_at, open_store
+from qdrant_rollouts.adapters.qdrant_folder import LookedAt
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import NothingHere, Refused
+from qdrant_rollouts.wiring import build_to_look
 from tests.shell import ROOT, Shell, declare, records, write
-from wiring import build_to_look
 
 DOCS = {
     "source": "jsonl:docs/*.jsonl",
@@ -418,7 +418,7 @@ def test_a_real_terminal_says_how_wide_it_is(lived_in):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
     child = subprocess.Popen(
-        [sys.executable, "-m", "interfaces.cli", "list"],
+        [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "list"],
         cwd=lived_in.folder,
         env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
         stdin=terminal,

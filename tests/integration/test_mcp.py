@@ -24,20 +24,21 @@ from mcp.shared.exceptions import MCPError
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from adapters.qdrant_local import LocalStore
-from core import commands, tokens
-from core.errors import Unavailable
-from core.lifecycle import Event, Status
-from core.routing import Routers
-from core.settings import Settings
-from core.tokens import Caller, brought
-from interfaces.cli import main
-from interfaces.http import serving
-from interfaces.http.app import make_app, make_mcp_app
-from interfaces.mcp import answers
-from interfaces.mcp.guard import SCOPE_OF, Guard
-from interfaces.mcp.server import make_server
-from interfaces.mcp.words import COMMAND, for_agents
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.lifecycle import Event, Status
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access.tokens import Caller, brought
+from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app, make_mcp_app
+from qdrant_rollouts.interfaces.mcp import answers
+from qdrant_rollouts.interfaces.mcp.guard import SCOPE_OF, Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
+from qdrant_rollouts.interfaces.mcp.words import COMMAND, for_agents
 from tests.schedules import Failing
 from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
@@ -491,7 +492,7 @@ def over_stdio(folder, what, **settings):
     """What ``what`` makes of a client that has started ``rollouts mcp``, and all that came on the process's stderr."""
     command = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "interfaces.cli", "mcp", "--folder", str(folder)],
+        args=["-m", "qdrant_rollouts.interfaces.cli", "mcp", "--folder", str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
     )
 
@@ -543,7 +544,7 @@ def test_over_stdio_and_by_default_nothing_can_be_changed_and_the_store_is_given
 def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_stdin_is_the_end(folder):
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROLLOUTS_SPELT_WRONG": "1"}
-    command = [sys.executable, "-m", "interfaces.cli", "mcp"]
+    command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "mcp"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
         said = []

@@ -5,10 +5,11 @@ what is ours.
 import httpx
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import adoption, backups
-from core.errors import Refused
-from core.stamps import FACTS, KEY, Stamp
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.stamps import FACTS, KEY, Stamp
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.core.errors import Refused
 from tests.backups import back_up, through
 from tests.qdrants import plain, points
 from tests.world import DIMENSION, World, texts

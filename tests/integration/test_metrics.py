@@ -14,14 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, insert
 from starlette.testclient import TestClient
 
-from core import engine, tokens
-from core.errors import Unavailable
-from core.models import Deployment, StepRow
-from core.settings import Settings
 from docs import make_dashboard, make_metrics
-from interfaces.http import health
-from interfaces.http.app import make_app
-from interfaces.http.metrics import METRICS, Scrape
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http import health
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.metrics import METRICS, Scrape
 from tests.schedules import Failing
 from tests.world import World, texts
 

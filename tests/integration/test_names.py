@@ -5,20 +5,24 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from adapters.embeddings import open_embedder
-from adapters.qdrant_server import ServerStore
-from core import adoption, backups, collecting, commands, comparing, keeping, lineage
-from core.backups import final
-from core.errors import Refused
-from core.index_file import EmbeddingSpec
-from core.ports import Point
-from core.routing import Router
-from core.settings import Settings
-from core.validating import validate
-from interfaces.http import serving
-from interfaces.http.api import PREFIX
-from interfaces.http.app import make_app
-from tasks.commands import COMMANDS
+from qdrant_rollouts.adapters.embeddings import open_embedder
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import comparing, lineage
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.api import PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.tasks.commands import COMMANDS
 from tests.backups import back_up, through
 from tests.world import DIMENSION, EMBEDDING, World, texts
 

@@ -5,16 +5,22 @@ from datetime import datetime, timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from adapters.qdrant_server import ServerStore
-from core import adoption, backups, collecting, commands, keeping, lineage, queries, retention
-from core.backups import final
-from core.errors import Refused
-from core.models import Deployment
-from core.settings import Settings
-from interfaces.http.api import PREFIX
-from interfaces.http.app import make_app
-from interfaces.mcp import answers
-from tasks.commands import COMMANDS
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.deployments.commands import adoption
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.http.api import PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.mcp import answers
+from qdrant_rollouts.tasks.commands import COMMANDS
 from tests.backups import back_up, through
 from tests.integration.test_final_backups import deletion, hour_later, swept
 from tests.integration.test_names import fill

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from adapters.sources import SOURCES, open_source
-from core.errors import Refused
-from core.settings import Settings
-from interfaces.http.app import make_app
+from qdrant_rollouts.adapters.sources import SOURCES, open_source
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.wiring import build, own_files
 from tests.shell import Shell, declare, records, write
 from tests.world import EMBEDDING
-from wiring import build, own_files
 
 #: Kinds whose address is a path or pattern.
 FILES = sorted(SOURCES.keys() & {"jsonl", "csv", "parquet"})

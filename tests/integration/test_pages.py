@@ -9,17 +9,18 @@ import pytest
 from sqlalchemy import delete, event
 from starlette.testclient import TestClient
 
-from adapters.qdrant_local import LocalStore
-from core import queries, tokens
-from core.errors import Unavailable
-from core.models import AliasState, Version
-from core.schedule_rows import Schedule
-from core.schedules import sweep
-from core.settings import Settings
-from interfaces.http.app import make_app
-from interfaces.http.pages.acting import own_path
-from interfaces.http.pages.visits import VISITOR
-from interfaces.http.security import COOKIE
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import AliasState, Version
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.pages.acting import own_path
+from qdrant_rollouts.interfaces.http.pages.visits import VISITOR
+from qdrant_rollouts.interfaces.http.security import COOKIE
 from tests.world import World, texts
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"

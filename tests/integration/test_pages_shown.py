@@ -9,15 +9,18 @@ import pytest
 from playwright.sync_api import sync_playwright
 from starlette.testclient import TestClient
 
-from core import commands, events, queries, tokens
-from core.alerts import Alert, tell
-from core.lifecycle import Event
-from core.models import Deletion
-from core.schedules import sweep
-from core.settings import Settings
-from core.trials import commands as trials
-from interfaces.http import serving
-from interfaces.http.app import make_app
+from qdrant_rollouts.core.alerts.outbox import Alert, tell
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import Deletion
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
 from tests.contract.test_canary import Users
 from tests.world import World, texts
 

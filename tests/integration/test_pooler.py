@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from adapters.celery import make_app
-from adapters.database import open_engine, open_sessions, ping
-from adapters.migrate import migrate
-from core.errors import Misconfigured
-from core.models import Deployment
-from core.settings import Settings
+from qdrant_rollouts.adapters.celery import make_app
+from qdrant_rollouts.adapters.database import open_engine, open_sessions, ping
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.errors import Misconfigured
 from tests.pooler import PGBOUNCER, PgBouncer, Pooler
 from tests.world import World, texts
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters import private
-from adapters.database import open_engine
-from adapters.migrate import migrate
-from adapters.qdrant_local import LocalStore
-from adapters.shelf import FolderShelf
-from interfaces.embedded import take_lock
+from qdrant_rollouts.adapters import private
+from qdrant_rollouts.adapters.database import open_engine
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.adapters.shelf import FolderShelf
+from qdrant_rollouts.interfaces.embedded import take_lock
 from tests.shell import Shell, declare, records, write
 from tests.unit.test_running import PROCFILE
 from tests.world import EMBEDDING

@@ -7,19 +7,28 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-import core
-import interfaces
-from adapters.database import open_engine, open_sessions
-from core import once, tokens
-from core.caller_rows import OnceRow
-from core.errors import AppError, Broken, Busy, Interrupted, LeaseLost, NothingHere, Refused, Unavailable
-from core.feedback import Unexposed
-from core.settings import Settings
-from interfaces.http import problems
-from interfaces.http.api import ENDPOINTS
-from interfaces.http.api.document import document
-from interfaces.http.app import make_app
-from interfaces.http.problems import KINDS, MEANINGS, TYPE, answer
+from qdrant_rollouts import core, interfaces
+from qdrant_rollouts.adapters.database import open_engine, open_sessions
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.database.caller_rows import OnceRow
+from qdrant_rollouts.core.errors import (
+    AppError,
+    Broken,
+    Busy,
+    Interrupted,
+    LeaseLost,
+    NothingHere,
+    Refused,
+    Unavailable,
+)
+from qdrant_rollouts.core.routing.feedback import Unexposed
+from qdrant_rollouts.interfaces.access import idempotency as once
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.http import problems
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS
+from qdrant_rollouts.interfaces.http.api.document import document
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.problems import KINDS, MEANINGS, TYPE, answer
 from tests.world import World, texts
 
 #: What no request meets: faults of our own, and a folder in which no web process starts.

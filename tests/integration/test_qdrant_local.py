@@ -3,11 +3,11 @@
 import pytest
 from qdrant_client import QdrantClient, models
 
-from adapters.qdrant import open_store
-from adapters.qdrant_local import LocalStore
-from core.errors import Busy, Refused, Unavailable
-from core.ports import Capacity, Point
-from core.schema import dense_names, difference
+from qdrant_rollouts.adapters.qdrant import open_store
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.schema import dense_names, difference
+from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
+from qdrant_rollouts.core.ports import Capacity, Point
 
 SCHEMA = {
     "params": {"vectors": {"size": 2, "distance": "Dot"}, "on_disk_payload": True},

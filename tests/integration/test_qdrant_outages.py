@@ -8,10 +8,10 @@ import traceback
 
 import pytest
 
-from adapters.qdrant import open_store
-from adapters.qdrant_server import ServerStore
-from core.errors import Misconfigured, Refused, Unavailable
-from core.ports import Health
+from qdrant_rollouts.adapters.qdrant import open_store
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.ports import Health
 from tests.qdrants import answering, plain, points, wait_until
 from tests.servers import Qdrant, free_ports
 from tests.shell import Shell, declare

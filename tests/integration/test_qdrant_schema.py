@@ -6,11 +6,11 @@ import uuid
 import httpx
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core.errors import Refused, Unavailable
-from core.payload_values import is_held
-from core.ports import Point
-from core.schema import difference
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections.schema import difference
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Point
+from qdrant_rollouts.core.ports.payload_values import is_held
 from tests.qdrants import plain, wait_until
 from tests.servers import Qdrant, free_ports
 

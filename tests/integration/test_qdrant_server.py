@@ -9,11 +9,11 @@ import uuid
 import numpy as np
 import pytest
 
-from adapters.qdrant import open_store
-from adapters.qdrant_http import Rest
-from adapters.qdrant_server import ServerStore
-from core.errors import LeaseLost, Refused, Unavailable
-from core.ports import Capacity, Point
+from qdrant_rollouts.adapters.qdrant import open_store
+from qdrant_rollouts.adapters.qdrant_http import Rest
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
+from qdrant_rollouts.core.ports import Capacity, Point
 from tests.qdrants import answering, for_us_alone, plain, points, relay, seen, wait_until
 from tests.servers import Qdrant, free_ports
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import scratch
-from core.errors import Refused, Unavailable
-from core.kinds import by_name
-from core.ports import ServerText
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import scratch
+from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import ServerText
 from tests.world import World, texts
 
 BM25 = {"server": "qdrant/bm25", "text": "{text}"}

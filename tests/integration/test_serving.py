@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from interfaces.http import serving
+from qdrant_rollouts.interfaces.http import serving
 
 
 def test_answers_are_sent_at_once_and_wait_for_no_ack():

@@ -12,9 +12,11 @@ import httpx
 import numpy as np
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import backups, comparing, readiness, rebuilding, validating
-from core.errors import Limited, Refused, Unavailable
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import comparing, readiness
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.deployments.commands import rebuilding, validating
+from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from tests.backups import ENDS, back_up, through
 from tests.qdrants import plain, points
 from tests.world import DIMENSION, World, texts

@@ -12,23 +12,25 @@ import pytest
 from mcp import Client
 from starlette.testclient import TestClient
 
-from adapters.alerts import alertmanager, apprise, email, webhook
-from core import commands, deliveries, queries
-from core.alert_spec import EmailSpec, Severity
-from core.errors import Unavailable
-from core.lifecycle import Event
-from core.ports import AlertChannel, Notice
-from core.routing import Routers
-from core.schedules import sweep
-from core.settings import Settings
-from core.times import as_text, iso
-from core.tokens import ALL, Caller
-from core.trials import commands as trials
-from core.trials import queries as trialled
-from interfaces.http.api import ENDPOINTS, PREFIX
-from interfaces.http.app import make_app
-from interfaces.mcp.guard import Guard
-from interfaces.mcp.server import make_server
+from qdrant_rollouts.adapters.alerts import alertmanager, apprise, email, webhook
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.config.alert_spec import EmailSpec, Severity
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Unavailable
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import queries as trialled
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import sweep
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.ports import AlertChannel, Notice
+from qdrant_rollouts.core.routing import Routers
+from qdrant_rollouts.core.times import as_text, iso
+from qdrant_rollouts.interfaces.access.tokens import ALL, Caller
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.mcp.guard import Guard
+from qdrant_rollouts.interfaces.mcp.server import make_server
 from tests.world import World, texts
 
 ROOT = Path(__file__).parents[2]

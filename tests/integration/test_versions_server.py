@@ -5,10 +5,12 @@ import uuid
 import httpx
 import pytest
 
-from adapters.qdrant_server import ServerStore
-from core import adoption, comparing, facts, lineage
-from core.models import Version
-from core.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.adapters.qdrant_server import ServerStore
+from qdrant_rollouts.core.collections import comparing, lineage
+from qdrant_rollouts.core.collections import version_facts as facts
+from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.deployments.commands import adoption
 from tests.world import World, texts
 
 

@@ -22,10 +22,10 @@ from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from interfaces.http import serving
-from interfaces.http.limits import Limits, neighbourhood, of_this_process
-from interfaces.http.problems import TYPE
-from interfaces.repeats import OncePerSecond
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.limits import Limits, neighbourhood, of_this_process
+from qdrant_rollouts.interfaces.http.problems import TYPE
+from qdrant_rollouts.interfaces.repeats import OncePerSecond
 from tests.shell import ROOT, declare, records, write
 
 DESCRIPTORS = 256
@@ -48,7 +48,7 @@ PATIENCE = httpx.Timeout(30)
 def process(folder, *arguments, descriptors=DESCRIPTORS, **environment):
     """``rollouts`` as it is started, where it listens, and what it has said on stderr."""
     as_json = [] if "--http" in arguments else ["--json"]
-    command = [sys.executable, "-m", "interfaces.cli", *arguments, "--port", "0", *as_json]
+    command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments, "--port", "0", *as_json]
     limited = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     whole = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment}
     said = folder / "stderr.txt"
@@ -516,7 +516,7 @@ def logger(name, once):
 @pytest.fixture
 def logged():
     now = [100.0]
-    return *logger("interfaces.http", OncePerSecond(lambda: now[0])), now
+    return *logger("qdrant_rollouts.interfaces.http", OncePerSecond(lambda: now[0])), now
 
 
 def test_an_error_that_repeats_has_one_line_a_second_which_counts_the_others(logged):
@@ -546,7 +546,7 @@ def test_different_errors_hide_each_other_never(logged):
 
 
 def test_what_our_own_code_says_of_two_things_is_said_of_both():
-    log, lines = logger("interfaces.embedded", OncePerSecond())
+    log, lines = logger("qdrant_rollouts.interfaces.embedded", OncePerSecond())
     for name in ("one", "two", "one"):
         log.warning("%s is tried again", name)
     assert lines == ["one is tried again", "two is tried again"]

@@ -7,12 +7,16 @@ from pathlib import Path
 import click
 import pytest
 
-from core import adoption, collecting, commands, deliveries, keeping, rebuilding
-from core.backups import commands as backups
-from core.schedules import commands as schedules
-from core.trials import commands as trials
-from interfaces.cli import main
-from tasks.commands import COMMANDS
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.deployments.backups import commands as backups
+from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.operations.schedules import commands as schedules
+from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.tasks.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 MODULES = (adoption, backups, collecting, commands, deliveries, keeping.keep, rebuilding, schedules, trials)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.checks import CHECKS
-from core.checks.asked import check
-from core.errors import Refused
-from core.index_file import IndexSpec
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.asked import check
 
 
 def spec(**validation: Any) -> IndexSpec:

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.gaps import between
 from benchmarks.report import Report, page
 from benchmarks.results import Result, median_ratio, rates, ratio_of_at_least
-from core.models import StepRow
+from qdrant_rollouts.core.database.models import StepRow
 
 START = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 

@@ -8,13 +8,13 @@ import time
 import pytest
 import yaml
 
-from adapters.sources import markdown
-from core.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
-from core.errors import Malformed, Refused
-from core.index_file import IndexSpec, load_index_file
-from core.manifests import Manifest
-from interfaces.cli.deploying import parsed
-from interfaces.cli.experimenting import parsed_metrics
+from qdrant_rollouts.adapters.sources import markdown
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
+from qdrant_rollouts.core.errors import Malformed, Refused
+from qdrant_rollouts.core.sanitize.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
+from qdrant_rollouts.interfaces.cli.deploying import parsed
+from qdrant_rollouts.interfaces.cli.experimenting import parsed_metrics
 from tests.shell import ROOT, Shell, records, write
 
 
@@ -138,7 +138,7 @@ def test_it_takes_no_memory(tmp_path):
     """In a process of its own that may have a gigabyte, of which imports take most."""
     (tmp_path / "rollouts.yaml").write_text(bomb(levels=30))
     code = (
-        "import resource; from pathlib import Path; from core.index_file import load_index_file\n"
+        "import resource; from pathlib import Path; from core.config.index_file import load_index_file\n"
         "from core.errors import Refused\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
         "try: load_index_file(Path('rollouts.yaml'))\nexcept Refused as error: print(str(error)[:60])"

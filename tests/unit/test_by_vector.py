@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from core.checks import CHECKS
-from core.checks.finding import Finding
-from core.evidence.context import GateContext, Live
-from core.evidence.probes import FURTHER, probes
-from core.evidence.vectors import look
-from core.index_file import IndexSpec
-from core.ports import Point
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.finding import Finding
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
+from qdrant_rollouts.core.gate.evidence.probes import FURTHER, probes
+from qdrant_rollouts.core.gate.evidence.vectors import look
+from qdrant_rollouts.core.ports import Point
 
 SCHEMA = {
     "params": {"vectors": {"one": {"size": 2, "distance": "Cosine"}, "two": {"size": 2, "distance": "Cosine"}}},

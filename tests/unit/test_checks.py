@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.qdrant_local import LocalStore
-from core import gate as gates
-from core.checks import CHECKS
-from core.checks.finding import Finding
-from core.checks.floor import NO_QUERIES
-from core.errors import Refused
-from core.evidence.context import GateContext, Judged, Live, Pace
-from core.evidence.round_trip import FOREIGN
-from core.evidence.sampling import offer
-from core.gate import plan, reasons, report, verdict
-from core.index_file import EmbeddingSpec, IndexSpec
-from core.makers import Maker
-from core.ports import Capacity, Health, Point, Row
-from core.stamps import MadeBy, Stamp
-from core.vectors import VectorPlan
+from qdrant_rollouts.adapters.qdrant_local import LocalStore
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.finding import Finding
+from qdrant_rollouts.core.gate.checks.floor import NO_QUERIES
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live, Pace
+from qdrant_rollouts.core.gate.evidence.round_trip import FOREIGN
+from qdrant_rollouts.core.gate.verdict import plan, reasons, report, verdict
+from qdrant_rollouts.core.ports import Capacity, Health, Point, Row
+from qdrant_rollouts.core.statistics.sampling import offer
 
 SIZE = 4
 LIVE = Live("blue", "", None, same_model=True, same_texts=True)
@@ -805,7 +805,7 @@ def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
 
 
 def test_judged_queries_have_a_deep_search_of_their_own_and_each_text_is_asked_once(store: LocalStore) -> None:
-    from core.evidence.probes import probes
+    from qdrant_rollouts.core.gate.evidence.probes import probes
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(Judged("b", {1: 1.0}),))
     assert [(probe.text, probe.deep) for probe in probes(context)] == [("a", 0), ("b", 100)]
@@ -813,7 +813,7 @@ def test_judged_queries_have_a_deep_search_of_their_own_and_each_text_is_asked_o
 
 @pytest.mark.parametrize("said", [{"min_results": 20}, {"checks": {"min_results": 20}}])
 def test_as_many_results_are_asked_for_as_must_be_there(store: LocalStore, said: dict[str, Any]) -> None:
-    from core.evidence.probes import probes
+    from qdrant_rollouts.core.gate.evidence.probes import probes
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a"], **said))
     assert [probe.deep for probe in probes(context)] == [20]

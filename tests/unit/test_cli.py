@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
-from core.errors import Refused
-from interfaces.cli import judgment, main, picture, screen
-from interfaces.cli.deploying import parsed
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.interfaces.cli import judgment, main, picture, screen
+from qdrant_rollouts.interfaces.cli.deploying import parsed
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"adapters", "celery", "core", "kombu", "numpy", "qdrant_client", "rich", "sqlalchemy", "torch", "wiring"}

@@ -11,10 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.experiments import Metric, Moments, Stratum, Sums, Unclear, clustered_quantile, compare, difference
-from core.experiments.sequence import confidence_sequence, sequential_p
 from docs.trials import METRICS, Arm, Trial, even_looks, first_rejection, fixed_rejects, ramp
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import (
+    Metric,
+    Moments,
+    Stratum,
+    Sums,
+    Unclear,
+    clustered_quantile,
+    compare,
+    difference,
+)
+from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
 
 #: Of 500 experiments at alpha .05: 25 and three standard errors.
 RUNS, MOST = 500, 39

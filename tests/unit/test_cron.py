@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import cron
+from qdrant_rollouts.core.config import cron
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.experiments import Action, Limits, Metric, Moments, Quality, Stratum, Unclear, compare, decide
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import Action, Limits, Metric, Moments, Quality, Stratum, Unclear, compare, decide
 
 CLICKS = Metric("clicks", "ratio", "primary", 1, 0.02, relative=True)
 LOG_LATENCY = Metric("latency", "ratio", "guardrail", -1, math.log(1.05), unit="log_ms")

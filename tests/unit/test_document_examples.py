@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.routing import Router
-from interfaces.http.api import ENDPOINTS, PREFIX
-from tasks.commands import COMMANDS
-from tasks.experiments import FEEDBACK
+from qdrant_rollouts.core.routing import Router
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
+from qdrant_rollouts.tasks.commands import COMMANDS
+from qdrant_rollouts.tasks.experiments import FEEDBACK
 from tests.unit.test_documents import PAGES, blocks, text
 
 PYTHON = [(page, code) for page in PAGES for code in blocks(text(page), "python")]

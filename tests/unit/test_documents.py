@@ -14,24 +14,24 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from adapters.alerts import CHANNELS
-from adapters.celery import SETTINGS
-from adapters.sources import SOURCES
-from beat_schedule import SCHEDULE
-from core.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
-from core.alerts import TRIGGERS
-from core.errors import Refused
-from core.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
-from core.index_file import IndexFile, IndexSpec, validated
-from core.lifecycle import Status
-from core.settings import Settings
-from core.steps import STEPS
-from interfaces.cli import main
-from interfaces.http.api import ENDPOINTS
-from interfaces.http.problems import KINDS
-from tasks.commands import COMMANDS
-from tasks.experiments import FEEDBACK
-from tasks.maintenance import TAKE_UP
+from qdrant_rollouts.adapters.alerts import CHANNELS
+from qdrant_rollouts.adapters.celery import SETTINGS
+from qdrant_rollouts.adapters.sources import SOURCES
+from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.alerts.outbox import TRIGGERS
+from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
+from qdrant_rollouts.core.config.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
+from qdrant_rollouts.core.config.index_file import IndexFile, IndexSpec, validated
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.http.api import ENDPOINTS
+from qdrant_rollouts.interfaces.http.problems import KINDS
+from qdrant_rollouts.tasks.commands import COMMANDS
+from qdrant_rollouts.tasks.experiments import FEEDBACK
+from qdrant_rollouts.tasks.maintenance import TAKE_UP
 
 CHANNEL_SPECS = (LogSpec, WebhookSpec, AlertmanagerSpec, EmailSpec, AppriseSpec)
 ROOT = Path(__file__).parents[2]

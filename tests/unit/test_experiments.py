@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.experiments import moments, sequence
-from core.experiments.assignment import BASIS, bucket, canary_ranges, group, share_of
-from core.experiments.canary import Breakers, Rules, judge, tolerance, tripped
-from core.experiments.moments import Unclear
-from core.measures import histogram
-from core.tally import GROUPS, Tally
 from docs.simulation import Case, run
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics import histogram, moments, sequence
+from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, canary_ranges, group, share_of
+from qdrant_rollouts.core.statistics.canary import Breakers, Rules, judge, tolerance, tripped
+from qdrant_rollouts.core.statistics.moments import Unclear
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 
 shares = st.integers(0, BASIS)
 

@@ -6,11 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
-from core.errors import Refused
-from core.experiment_spec import STANDARD, MetricSpec, metrics_of
-from interfaces import figures
-from interfaces.cli import findings, forecast
-from interfaces.cli.experimenting import parsed_metrics
+from qdrant_rollouts.core.config.experiment_spec import STANDARD, MetricSpec, metrics_of
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.interfaces import figures
+from qdrant_rollouts.interfaces.cli import findings, forecast
+from qdrant_rollouts.interfaces.cli.experimenting import parsed_metrics
 
 NBSP = "\N{NO-BREAK SPACE}"
 

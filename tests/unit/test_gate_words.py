@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from core import gate as gates
-from core.checks import CHECKS
-from core.checks.finding import Finding, cannot_tell, held
-from core.gate import Planned, reasons
-from core.measures.intervals import Interval
+from qdrant_rollouts.core.gate import verdict as gates
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, held
+from qdrant_rollouts.core.gate.verdict import Planned, reasons
+from qdrant_rollouts.core.statistics.intervals import Interval
 
 CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "checks"
 #: What nobody should have to know.

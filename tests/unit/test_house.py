@@ -19,11 +19,11 @@ LONGEST, MEDIAN = 60, 8
 BROAD = {"Exception", "BaseException"}
 #: File -> how many broad excepts it may have, and why.
 BROAD_ALLOWED = {
-    "core/engine.py": (1, "the step boundary: whatever a step throws must end in its row"),
+    "core/deployments/engine.py": (1, "the step boundary: whatever a step throws must end in its row"),
     "adapters/shelf_remote.py": (1, "fsspec's filesystems throw what the libraries behind them throw"),
     "adapters/sources/function.py": (1, "an operator's own function may throw anything"),
     "adapters/celery.py": (1, "the boundary of a task: what it raises is stored and shown, whatever it is"),
-    "core/deliveries.py": (1, "the fan-out of alerts: one channel's fault must be in its row and stop no other"),
+    "core/alerts/deliveries.py": (1, "the fan-out of alerts: one channel's fault must be in its row and stop no other"),
 }
 
 Offences = Iterator[str]
@@ -102,7 +102,7 @@ def uncut_values(tree: ast.Module) -> Offences:
         if isinstance(node, ast.FormattedValue) and node.conversion == ord("r"):
             written = ast.unparse(node.value)
             if not (written.isupper() or written.startswith("__")):
-                yield f"line {node.lineno} shows {written} whole; core.quoting.quoted cuts it"
+                yield f"line {node.lineno} shows {written} whole; core.sanitize.quoting.quoted cuts it"
 
 
 def patches_of_own_code(tree: ast.Module) -> Offences:
@@ -233,12 +233,15 @@ def test_the_wheel_carries_the_whole_product():
         (stubs, "def f():\n    raise NotImplementedError"),
         (stubs, "raise NotImplementedError('s3 comes later') from None"),
         (uncut_values, "raise Refused(f'alias {alias!r} is not known')"),
-        (patches_of_own_code, "monkeypatch.setattr('core.engine.advance', fake)"),
+        (patches_of_own_code, "monkeypatch.setattr('core.deployments.engine.advance', fake)"),
         (patches_of_own_code, "from core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
         (patches_of_own_code, "from adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')"),
         (patches_of_own_code, "patch('wiring.services')"),
-        (patches_of_own_code, "import core.engine\nmonkeypatch.setattr(core.engine, 'advance', fake)"),
-        (patches_of_own_code, "from core.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)"),
+        (
+            patches_of_own_code,
+            "import core.deployments.engine\nmonkeypatch.setattr(core.deployments.engine, 'advance', fake)",
+        ),
+        (patches_of_own_code, "from core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)"),
         (patches_of_own_code, "from core import engine\nengine.advance = fake"),
         (imports_of_users, "def f():\n    from tasks.app import app"),
         (imports_of_users, "import interfaces.cli as cli"),

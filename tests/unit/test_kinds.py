@@ -4,11 +4,11 @@ fits."""
 import numpy as np
 import pytest
 
-from core.index_file import CollectionSpec
-from core.kinds import KINDS, by_name, describe, kind_of
-from core.ports import Health, Point
-from core.readiness import examine
-from core.schema import NewVectors, declared, embedded_vector, main_vector, meant_vector
+from qdrant_rollouts.core.collections.readiness import examine
+from qdrant_rollouts.core.collections.schema import NewVectors, declared, embedded_vector, main_vector, meant_vector
+from qdrant_rollouts.core.config.index_file import CollectionSpec
+from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name, describe, kind_of
+from qdrant_rollouts.core.ports import Health, Point
 
 DENSE, MULTI, SPARSE = KINDS["dense"], KINDS["multi"], KINDS["sparse"]
 ROWS = {"size": 2, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}

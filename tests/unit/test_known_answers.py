@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.experiments import (
+from qdrant_rollouts.core.experiments import (
     Moments,
     Sums,
     Unclear,

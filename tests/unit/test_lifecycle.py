@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.errors import Refused
-from core.lifecycle import FINAL, TRANSITIONS, Event, Status, after
 from docs.make_lifecycle import PAGE, page
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import FINAL, TRANSITIONS, Event, Status, after
 
 
 @pytest.mark.parametrize("status", Status)

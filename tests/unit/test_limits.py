@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.ports import Limits
+from qdrant_rollouts.core.ports import Limits
 
 STRICT = {"enabled": True, "max_query_limit": 5, "search_allow_exact": False, "read_rate_limit": 120}
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from core import digests
-from core.errors import Refused
-from core.manifests import Manifest
-from core.ports import Point
+from qdrant_rollouts.core.collections import digests
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point
 from tests.backups import manifest
 
 

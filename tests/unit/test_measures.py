@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.measures.intervals import Interval, mean, paired, ratio_of_percentiles, share, side
-from core.measures.ranking import (
+from qdrant_rollouts.core.statistics.intervals import Interval, mean, paired, ratio_of_percentiles, share, side
+from qdrant_rollouts.core.statistics.ranking import (
     agreeing,
     average_precision,
     expected_holes,
@@ -30,7 +30,7 @@ from core.measures.ranking import (
     recall,
     reciprocal_rank,
 )
-from core.measures.shifts import chance_floor, ks_distance, mcnemar_greater
+from qdrant_rollouts.core.statistics.shifts import chance_floor, ks_distance, mcnemar_greater
 
 # K23 of experiments.md, section 12 (AmenRa/ranx, terrierteam/ir_measures, by hand)
 GRADES = {"q1": {"d1": 3, "d2": 2, "d3": 1, "d9": 3}, "q2": {"d4": 1}}
@@ -439,7 +439,7 @@ def test_scores_that_differ_by_a_rounding_tie_and_others_do_not():
 
 
 def test_ranking_does_not_pay_for_scipy():
-    asked = "import sys, core.measures.ranking; sys.exit('scipy' in sys.modules)"
+    asked = "import sys, core.statistics.ranking; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

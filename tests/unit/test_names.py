@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core import defaults
-from core.errors import Malformed, Refused
-from core.experiments.canary import Breakers, Rules
-from core.index_file import IndexSpec
-from core.manifests import file_name
-from core.naming import check_found_name, check_name, collection_name, shell_word
+from qdrant_rollouts.core.collections.manifests import file_name
+from qdrant_rollouts.core.config import defaults
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.errors import Malformed, Refused
+from qdrant_rollouts.core.ports.naming import check_found_name, check_name, collection_name, shell_word
+from qdrant_rollouts.core.statistics.canary import Breakers, Rules
 
 NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 #: What Qdrant 1.16.3 answers for.

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.alerts import CHANNELS
-from adapters.sources import SOURCES
-from core.alerts import TRIGGERS
-from core.checks import CHECKS
-from core.strategies import STRATEGIES
 from docs.make_reference import FOLDER
 from docs.pages import PAGES, cli, runbook
-from interfaces.cli import main
+from qdrant_rollouts.adapters.alerts import CHANNELS
+from qdrant_rollouts.adapters.sources import SOURCES
+from qdrant_rollouts.core.alerts.outbox import TRIGGERS
+from qdrant_rollouts.core.deployments.strategies import STRATEGIES
+from qdrant_rollouts.core.gate.checks import CHECKS
+from qdrant_rollouts.interfaces.cli import main
 
 
 @pytest.mark.parametrize("name", PAGES)

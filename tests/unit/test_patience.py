@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.qdrant_http import patience
+from qdrant_rollouts.adapters.qdrant_http import patience
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.25, 2.0, 5.0, 20.0])

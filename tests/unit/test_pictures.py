@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.experiments import Metric, Moments, compare
-from core.experiments.comparison import Stratum
-from interfaces.pictures import canvas, experiment_svg, scales
-from interfaces.pictures.panel import LEFT, RIGHT
-from interfaces.pictures.style import DARK, LIGHT
+from qdrant_rollouts.core.experiments import Metric, Moments, compare
+from qdrant_rollouts.core.statistics.comparison import Stratum
+from qdrant_rollouts.interfaces.pictures import canvas, experiment_svg, scales
+from qdrant_rollouts.interfaces.pictures.panel import LEFT, RIGHT
+from qdrant_rollouts.interfaces.pictures.style import DARK, LIGHT
 
 SVG = "{http://www.w3.org/2000/svg}"
 MINUS, GAP = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.experiments.planning import (
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics.planning import (
     days,
     days_left,
     detectable,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from core.errors import Refused
-from core.experiments.preference import e_process, preference, preferred, share, win_rate_interval
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics.preference import e_process, preference, preferred, share, win_rate_interval
 
 counts = st.integers(0, 5000)
 sizes = st.sampled_from([1.0, 10.0, 100.0])

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from core.errors import AppError, Refused
-from core.quoting import (
+from qdrant_rollouts.core.errors import AppError, Refused
+from qdrant_rollouts.core.sanitize.quoting import (
     LONGEST,
     bounded,
     column_names,

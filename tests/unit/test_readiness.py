@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.ports import Health
-from core.readiness import Look, look, stored
+from qdrant_rollouts.core.collections.readiness import Look, look, stored
+from qdrant_rollouts.core.ports import Health
 
 SCHEMA = {
     "params": {"vectors": {"size": 256, "distance": "Dot"}},

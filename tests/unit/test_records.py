@@ -9,11 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.index_file import EmbeddingSpec
-from core.naming import point_id
-from core.ports import Row
-from core.records import (
+from qdrant_rollouts.core.collections.records import (
     OURS,
     BadRecord,
     Record,
@@ -26,7 +22,11 @@ from core.records import (
     payload,
     stored_hashes,
 )
-from core.vectors import VectorPlan
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Row
+from qdrant_rollouts.core.ports.naming import point_id
 
 TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, templates={"": "{title}\n{text}"})
 ONE = RecordRules(dense={"": VectorRule(3, cosine=True)}, required=frozenset({""}))

@@ -17,12 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from adapters import environment
-from adapters.celery import make_app
-from core import errors, redaction
-from core.errors import AppError, Refused, Unavailable
-from core.redaction import redact, remember, remember_environment, remember_url, without_secrets
-from core.settings import Settings, load_settings
+from qdrant_rollouts.adapters import environment
+from qdrant_rollouts.adapters.celery import make_app
+from qdrant_rollouts.core import errors
+from qdrant_rollouts.core.config.settings import Settings, load_settings
+from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
+from qdrant_rollouts.core.sanitize import redaction
+from qdrant_rollouts.core.sanitize.redaction import (
+    redact,
+    remember,
+    remember_environment,
+    remember_url,
+    without_secrets,
+)
 
 ROOT = Path(__file__).parents[2]
 SECRET = "k3y/of+all: päss%20<w>&'\"\\word"

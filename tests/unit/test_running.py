@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.settings import Settings
+from qdrant_rollouts.core.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

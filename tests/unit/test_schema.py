@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Refused
-from core.index_file import CollectionSpec
-from core.ports import Health
-from core.schema import (
+from qdrant_rollouts.core.collections.schema import (
     NewVectors,
     changes,
     declared,
@@ -22,6 +19,9 @@ from core.schema import (
     vector_names,
     vector_params,
 )
+from qdrant_rollouts.core.config.index_file import CollectionSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Health
 
 #: As 1.16.3 shows a collection.
 BLUE = {

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from core.errors import Refused
-from core.index_file import IndexSpec, load_index_file, template_fields
-from core.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file, template_fields
+from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.errors import Refused
 
 
 def index_file(tmp_path: Path, text: str) -> Path:

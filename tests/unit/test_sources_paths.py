@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sources import open_source
-from adapters.sources.files import absolute, find
-from core.errors import Refused
+from qdrant_rollouts.adapters.sources import open_source
+from qdrant_rollouts.adapters.sources.files import absolute, find
+from qdrant_rollouts.core.errors import Refused
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import core.experiments
-from core.errors import Refused
-from core.experiments import (
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import (
     Metric,
     Moments,
     Sums,
@@ -30,15 +29,15 @@ from core.experiments import (
     mean,
     mean_from_sums,
     mismatched,
-    moments,
     sequential_p,
     srm_chi_square,
     srm_sequential,
     weights_of,
     welch_from_moments,
 )
-from core.experiments.assignment import BASIS
-from core.tally import GROUPS, Tally
+from qdrant_rollouts.core.statistics import moments
+from qdrant_rollouts.core.statistics.assignment import BASIS
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
 
 coverages = st.integers(0, BASIS)
 splits = st.lists(st.integers(0, BASIS), min_size=1, max_size=4).map(
@@ -456,7 +455,7 @@ def test_every_name_leads_where_the_types_are_checked():
 
 
 def test_whoever_only_assigns_users_loads_no_scipy():
-    told = "import sys, core.index_file; from core.experiments import assign; print('scipy' in sys.modules)"
+    told = "import sys, core.config.index_file; from core.experiments import assign; print('scipy' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", told],
         capture_output=True,

@@ -3,8 +3,8 @@
 import pytest
 from celery import Celery
 
-from core.errors import Refused
-from tasks import commands
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.tasks import commands
 
 OF = {
     "collections.safe_delete_collection": {"collection_name": "old"},

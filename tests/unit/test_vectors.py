@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.errors import Malformed, Refused
-from core.index_file import IndexSpec, validated
-from core.vectors import plan_vectors
+from qdrant_rollouts.core.collections.vectors import plan_vectors
+from qdrant_rollouts.core.config.index_file import IndexSpec, validated
+from qdrant_rollouts.core.errors import Malformed, Refused
 
 MODEL = {"model": "hashing:32", "text": "{title}\n{text}"}
 

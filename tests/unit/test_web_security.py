@@ -7,12 +7,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from core import sessions, tokens
-from core.errors import Broken, Malformed, Refused, Unavailable, Unknown
-from core.settings import Settings
-from interfaces.http import serving
-from interfaces.http.app import make_app
-from interfaces.http.security import COOKIE, LARGEST_BODY
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.errors import Broken, Malformed, Refused, Unavailable, Unknown
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.interfaces.http.security import COOKIE, LARGEST_BODY
 from tests.world import World
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the test is that this is refused

@@ -2,9 +2,9 @@
 
 from rich.text import Text
 
-from core import queries
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def list_(as_json: bool) -> int:

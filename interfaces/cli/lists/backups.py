@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from core.backups import queries
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.operations.views import backups as queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def list_(alias: str | None, as_json: bool) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.text import Text
 
-from core import queries
-from interfaces.cli import picture, screen
-from interfaces.cli.following import follow
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.following import follow
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:

@@ -1,8 +1,8 @@
 """``experiment list``."""
 
-from core.trials import listing
-from interfaces.cli import findings, screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.experiments import listing
+from qdrant_rollouts.interfaces.cli import findings, screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def list_(alias: str | None, limit: int, as_json: bool) -> int:

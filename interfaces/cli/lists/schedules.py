@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from core.schedules import queries
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, House, looked
+from qdrant_rollouts.core.operations.schedules import queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, House, looked
 
 
 def list_(alias: str | None, limit: int, as_json: bool) -> int:

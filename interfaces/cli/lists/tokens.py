@@ -4,9 +4,9 @@ from typing import Any
 
 from rich.text import Text
 
-from core import tokens
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.access import tokens
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def list_(as_json: bool) -> int:

@@ -5,9 +5,10 @@ from typing import Any
 
 from rich.text import Text
 
-from core import deliveries, queries
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def events_(alias: str | None, limit: int, as_json: bool) -> int:

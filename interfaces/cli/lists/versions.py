@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.text import Text
 
-from core import lineage
-from core.naming import shell_word
-from interfaces.cli import screen
-from interfaces.cli.running import DONE, looked
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, looked
 
 
 def versions(alias: str, as_json: bool) -> int:

@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from interfaces.http.api.document import document
-from interfaces.http.api.endpoint import PREFIX, route
-from interfaces.http.api.stream import stream
-from interfaces.http.api.table import ENDPOINTS
+from qdrant_rollouts.interfaces.http.api.document import document
+from qdrant_rollouts.interfaces.http.api.endpoint import PREFIX, route
+from qdrant_rollouts.interfaces.http.api.stream import stream
+from qdrant_rollouts.interfaces.http.api.table import ENDPOINTS
 
 
 def routes() -> list[BaseRoute]:

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 
-from core import adoption, backups, collecting, commands, deliveries, keeping, queries, rebuilding
-from core.lifecycle import Event
-from core.schedules import commands as schedules
-from core.schedules import queries as scheduled
-from core.shown import backups as stored
-from core.shown import experiments as compared
-from core.shown import schedules as timed
-from core.shown.collecting import Collected
-from core.shown.deployments import Rebuilt, Started
-from core.trials import commands as trials
-from core.trials import queries as tried
-from interfaces.http.api import requests
-from interfaces.http.api.endpoint import Answer, Call
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.answers import backups as stored
+from qdrant_rollouts.core.answers import experiments as compared
+from qdrant_rollouts.core.answers import schedules as timed
+from qdrant_rollouts.core.answers.collecting import Collected
+from qdrant_rollouts.core.answers.deployments import Rebuilt, Started
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.experiments import queries as tried
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import commands as schedules
+from qdrant_rollouts.core.operations.schedules import queries as scheduled
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.http.api import requests
+from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call
 
 # --- deployments ------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from core.naming import LONGEST
-from interfaces.http.api.endpoint import FOUND, PREFIX, Endpoint, Query
-from interfaces.http.problems import KINDS, MEDIA_TYPE
+from qdrant_rollouts.core.ports.naming import LONGEST
+from qdrant_rollouts.interfaces.http.api.endpoint import FOUND, PREFIX, Endpoint, Query
+from qdrant_rollouts.interfaces.http.problems import KINDS, MEDIA_TYPE
 
 Part = dict[str, Any]
 

@@ -14,23 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters import broker
-from core.commands import Along, alone
-from core.errors import Malformed
-from core.index_file import validated
-from core.naming import check_found_name, check_name
-from core.once import key_of, once
-from core.quoting import quoted
-from core.services import Services
-from core.times import as_text
-from core.tokens import Caller
-from interfaces.http.house import House, of
-from interfaces.http.security import allowed
+from qdrant_rollouts.adapters import broker
+from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.ports.naming import check_found_name, check_name
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.access.idempotency import key_of, once
+from qdrant_rollouts.interfaces.access.tokens import Caller
+from qdrant_rollouts.interfaces.http.house import House, of
+from qdrant_rollouts.interfaces.http.security import allowed
 
 PREFIX = "/api/v1"
 #: What a path names that Qdrant, and not this program, has named.
 FOUND = ("alias", "collection")
-#: A function whose answer is one of ``core.shown`` says so: the document takes what is answered from its return type.
+#: A function whose answer is one of ``core.answers`` says so: the document takes what is answered from its return type.
 Answer = Mapping[str, Any]
 
 #: Deep nesting is refused, not followed.

@@ -3,22 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import backups as kept
-from core import collecting, comparing, deliveries, lineage, queries
-from core.overview import home
-from core.routing import table
-from core.schedules import queries as scheduled
-from core.shown import alerts as told
-from core.shown import backups as stored
-from core.shown import collecting as gone
-from core.shown import deployments as deployed
-from core.shown import experiments as tried
-from core.shown import indexes as served
-from core.shown import schedules as timed
-from core.trials import planning
-from core.trials import queries as trials
-from interfaces.http.api import requests
-from interfaces.http.api.endpoint import Answer, Call, NoQuery
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.answers import alerts as told
+from qdrant_rollouts.core.answers import backups as stored
+from qdrant_rollouts.core.answers import collecting as gone
+from qdrant_rollouts.core.answers import deployments as deployed
+from qdrant_rollouts.core.answers import experiments as tried
+from qdrant_rollouts.core.answers import indexes as served
+from qdrant_rollouts.core.answers import schedules as timed
+from qdrant_rollouts.core.collections import comparing, lineage
+from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
+from qdrant_rollouts.core.deployments import backups as kept
+from qdrant_rollouts.core.experiments import planning
+from qdrant_rollouts.core.experiments import queries as trials
+from qdrant_rollouts.core.operations.schedules import queries as scheduled
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview import home
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.interfaces.http.api import requests
+from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
 
 
 def me(call: Call, given: NoQuery) -> Answer:

@@ -4,10 +4,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from core.defaults import COMPARED, GRACE_MINUTES, LONGEST_GRACE_MINUTES, MOST, ORPHANS_MINUTES, RESULTS, ROWS, SPLIT
-from core.lifecycle import Status
-from core.naming import LONGEST
-from interfaces.http.api.endpoint import Body, Query
+from qdrant_rollouts.core.config.defaults import (
+    COMPARED,
+    GRACE_MINUTES,
+    LONGEST_GRACE_MINUTES,
+    MOST,
+    ORPHANS_MINUTES,
+    RESULTS,
+    ROWS,
+    SPLIT,
+)
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.ports.naming import LONGEST
+from qdrant_rollouts.interfaces.http.api.endpoint import Body, Query
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]

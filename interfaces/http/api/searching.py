@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from core.ports import Hit
-from core.routing import Options
-from core.shown import searches as shown
-from core.trials import queries
-from interfaces.http.api import requests
-from interfaces.http.api.endpoint import Call
+from qdrant_rollouts.core.answers import searches as shown
+from qdrant_rollouts.core.experiments import queries
+from qdrant_rollouts.core.ports import Hit
+from qdrant_rollouts.core.routing import Options
+from qdrant_rollouts.interfaces.http.api import requests
+from qdrant_rollouts.interfaces.http.api.endpoint import Call
 
 
 def search(call: Call, given: requests.Search) -> shown.Found:

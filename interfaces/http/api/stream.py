@@ -16,18 +16,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import queries
-from core.errors import AppError, Malformed
-from core.index_file import validated
-from core.quoting import quoted
-from core.services import Services
-from core.times import as_text
-from interfaces.http import problems
-from interfaces.http.api.endpoint import Query
-from interfaces.http.api.requests import Word
-from interfaces.http.house import of
-from interfaces.http.security import allowed
-from interfaces.http.streams import Stream
+from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.errors import AppError, Malformed
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import as_text
+from qdrant_rollouts.interfaces.http import problems
+from qdrant_rollouts.interfaces.http.api.endpoint import Query
+from qdrant_rollouts.interfaces.http.api.requests import Word
+from qdrant_rollouts.interfaces.http.house import of
+from qdrant_rollouts.interfaces.http.security import allowed
+from qdrant_rollouts.interfaces.http.streams import Stream
 
 #: Seconds between two looks.
 EVERY = 1.0

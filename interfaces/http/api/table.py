@@ -6,9 +6,9 @@ Moving an alias by hand and deleting collections pass no gate, so they need more
 
 from functools import partial
 
-from core.lifecycle import Event
-from interfaces.http.api import acting, looking, requests, searching
-from interfaces.http.api.endpoint import Endpoint, NoQuery
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.interfaces.http.api import acting, looking, requests, searching
+from qdrant_rollouts.interfaces.http.api.endpoint import Endpoint, NoQuery
 
 get, post, put, patch, delete = (partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE"))
 

@@ -10,19 +10,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from core import sessions
-from core.errors import AppError, Malformed
-from core.overview.sight import Sight
-from core.services import Services
-from interfaces.http import security
-from interfaces.http.api.endpoint import FOUND
-from interfaces.http.pages import acting, looking
-from interfaces.http.pages.acting import Form, own_path
-from interfaces.http.pages.live import Pulse
-from interfaces.http.pages.rendering import HEADERS, HERE
-from interfaces.http.pages.visits import VISITOR, Visit, cookie, own_address, visit
-from interfaces.http.problems import Unauthorized
-from interfaces.http.streams import Stream
+from qdrant_rollouts.core.errors import AppError, Malformed
+from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.interfaces.access import web_sessions as sessions
+from qdrant_rollouts.interfaces.http import security
+from qdrant_rollouts.interfaces.http.api.endpoint import FOUND
+from qdrant_rollouts.interfaces.http.pages import acting, looking
+from qdrant_rollouts.interfaces.http.pages.acting import Form, own_path
+from qdrant_rollouts.interfaces.http.pages.live import Pulse
+from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
+from qdrant_rollouts.interfaces.http.pages.visits import VISITOR, Visit, cookie, own_address, visit
+from qdrant_rollouts.interfaces.http.problems import Unauthorized
+from qdrant_rollouts.interfaces.http.streams import Stream
 
 Look = Callable[[Visit], looking.Shown]
 Do = Callable[[Visit, Form], acting.Next]

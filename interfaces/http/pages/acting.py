@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from core import backups, commands, keeping
-from core.errors import Malformed
-from core.lifecycle import Event
-from core.quoting import quoted
-from core.schedules import commands as schedules
-from core.trials import commands as trials
-from interfaces.http.pages.visits import Visit
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.deployments import backups, commands
+from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.experiments import commands as trials
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.operations.schedules import commands as schedules
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 Form = Mapping[str, str]
 #: Where to go then.

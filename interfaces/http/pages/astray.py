@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.errors import AppError
-from core.overview.sight import Sight
-from interfaces.http import problems, security
-from interfaces.http.pages.visits import Visit, visit
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.interfaces.http import problems, security
+from qdrant_rollouts.interfaces.http.pages.visits import Visit, visit
 
 Handler = Callable[[Request, Exception], Response]
 

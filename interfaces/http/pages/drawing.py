@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from interfaces.pictures.scales import Scale
+from qdrant_rollouts.interfaces.pictures.scales import Scale
 
 _WIDTH, _HEIGHT, _EDGE = 280.0, 74.0, 8.0
 

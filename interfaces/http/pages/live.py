@@ -7,8 +7,8 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from core.overview import lists
-from core.services import Services
+from qdrant_rollouts.core.operations.views.overview import lists
+from qdrant_rollouts.core.services import Services
 
 #: Seconds from one look at the database to the next; one look for everybody, and none while nobody listens.
 _EVERY = 1.0

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from core import backups, comparing, lineage
-from core.errors import Malformed, Refused
-from core.overview import acts, home, lists, run
-from core.quoting import quoted
-from core.trials import queries as trials
-from interfaces.http.pages.drawing import course
-from interfaces.http.pages.visits import Visit, picture
-from interfaces.pictures.experiment import experiment_svg
+from qdrant_rollouts.core.collections import comparing, lineage
+from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.errors import Malformed, Refused
+from qdrant_rollouts.core.experiments import queries as trials
+from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.interfaces.http.pages.drawing import course
+from qdrant_rollouts.interfaces.http.pages.visits import Visit, picture
+from qdrant_rollouts.interfaces.pictures.experiment import experiment_svg
 
 Shown = dict[str, Any]
 

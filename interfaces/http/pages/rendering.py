@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from core.naming import shell_word
+from qdrant_rollouts.core.ports.naming import shell_word
 
 HERE = Path(__file__).parent
 

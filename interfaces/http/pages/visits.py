@@ -18,18 +18,18 @@ from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from adapters import database
-from core.errors import AppError
-from core.overview import home
-from core.overview.sight import Seen
-from core.services import Services
-from core.times import iso
-from core.tokens import Caller
-from interfaces.http import problems
-from interfaces.http.house import House, of
-from interfaces.http.pages.rendering import HEADERS, html
-from interfaces.http.problems import Forbidden
-from interfaces.http.security import COOKIE
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.operations.views.overview import home
+from qdrant_rollouts.core.operations.views.overview.sight import Seen
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.interfaces.access.tokens import Caller
+from qdrant_rollouts.interfaces.http import problems
+from qdrant_rollouts.interfaces.http.house import House, of
+from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, html
+from qdrant_rollouts.interfaces.http.problems import Forbidden
+from qdrant_rollouts.interfaces.http.security import COOKIE
 
 #: Of somebody who has no session: before he signs in, and the local operator.
 VISITOR = "rollouts_visitor"

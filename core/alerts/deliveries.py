@@ -1,0 +1,234 @@
+"""Bringing notices to their channels.
+
+Rule: a delivery is claimed under a lease, sent, and marked; whoever dies in between leaves a lease that runs out, and
+the notice goes out again under the same id. A channel that does not answer has all its deliveries wait, longer each
+time, and holds up neither another channel nor a deployment. One index and kind is told of in order.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.answers import alerts as shown
+from qdrant_rollouts.core.config.alert_spec import Severity
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
+from qdrant_rollouts.core.errors import AppError, Unknown
+from qdrant_rollouts.core.ports import AlertChannel, Notice
+from qdrant_rollouts.core.sanitize.redaction import redact
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+log = logging.getLogger(__name__)
+
+#: Longer than a channel may take to send.
+_LEASE = timedelta(seconds=60)
+_FIRST_WAIT, _LONGEST_WAIT = 10.0, 1800.0
+#: So long nothing else is tried on a channel that has just failed.
+_CHANNEL_WAIT = 60.0
+#: What could not be told for so long is given up, and stays in the list as that.
+_PATIENCE = timedelta(days=3)
+_KEPT = timedelta(days=90)
+_SWEEP = 500
+#: Seconds after which a sweep leaves the rest to the next.
+_BUDGET = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    number: int
+    channel: str
+    turn: int
+    tries: int
+    notice: Notice
+
+
+def deliver_due(services: Services) -> list[str]:
+    """Sends what is due to every channel of the index file; returns a line for each attempt. Raises Refused while the
+    index file cannot be read: nothing is lost, it waits."""
+    channels = services.alerts()
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        alerts.repeat_lasting(session, now)
+        _spread(session, now, channels)
+        _prune(session, now)
+    ends = time.monotonic() + _BUDGET
+    return [line for name in channels for line in _served(services, name, channels[name], ends)]
+
+
+def try_channels(services: Services, name: str | None, *, actor: str, reason: str = "") -> dict[str, str]:
+    """Sends a notice that says it is a test to one channel, or to all; what went wrong by channel, empty if nothing.
+    Raises Unknown for a channel that is not declared."""
+    channels = services.alerts()
+    if name is not None and name not in channels:
+        raise Unknown(f"channel {name} is not declared in the index file; declared: {', '.join(sorted(channels))}")
+    chosen = [name] if name is not None else list(channels)
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        events.record(session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason)
+        notice = _test(now, actor, reason)
+    return {chosen_name: _sent(channels[chosen_name], notice) for chosen_name in chosen}
+
+
+def _test(now: datetime, actor: str, reason: str) -> Notice:
+    text = "this is a test: alerts reach this channel"
+    stamp = f"test-{now:%Y%m%d%H%M%S%f}"
+    return Notice(
+        id=stamp,
+        index="rollouts",
+        what="alert.test",
+        severity=Severity.INFO,
+        state="moment",
+        at=now,
+        since=now,
+        text=text,
+        value="",
+        bound="",
+        actor=actor,
+        reason=reason or "rollouts alert test",
+        next="nothing to do",
+        deployment_id=None,
+    )
+
+
+def listed(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
+    """Notices, newest first, each with what every channel was told and what went wrong."""
+    query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
+    if alias is not None:
+        query = query.where(NoticeRow.alias == alias)
+    with services.sessions() as session:
+        rows = session.scalars(query).all()
+        sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
+    told = (
+        {**alerts.said(row.message), "deliveries": [_shown(one) for one in sent if one.number == row.number]}
+        for row in rows
+    )
+    return [cast("shown.Alert", one) for one in told]
+
+
+# --- how ----------------------------------------------------------------------------------------------------------
+
+
+def _spread(session: Session, now: datetime, channels: Mapping[str, AlertChannel]) -> None:
+    """A delivery of each new notice for every channel that wants it, written once."""
+    query = select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP)
+    for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+        mine = update(NoticeRow).where(NoticeRow.number == row.number, ~NoticeRow.spread).values(spread=True)
+        if session.execute(mine.returning(NoticeRow.number)).first() is None:
+            continue
+        wanting = [name for name, channel in channels.items() if Severity(row.severity).reaches(channel.least)]
+        session.add_all(DeliveryRow(number=row.number, channel=name, due_at=now) for name in wanting)
+
+
+def _prune(session: Session, now: datetime) -> None:
+    old = select(NoticeRow.number).where(NoticeRow.at < now - _KEPT, NoticeRow.spread)
+    waiting = exists().where(DeliveryRow.number == NoticeRow.number, DeliveryRow.status == "waiting")
+    numbers = list(session.scalars(old.where(~waiting).limit(_SWEEP)))
+    if numbers:
+        session.execute(delete(DeliveryRow).where(DeliveryRow.number.in_(numbers)))
+        session.execute(delete(NoticeRow).where(NoticeRow.number.in_(numbers)))
+
+
+def _served(services: Services, name: str, channel: AlertChannel, ends: float) -> Iterator[str]:
+    """Sends until nothing is due, somebody else sends, the channel fails or the sweep's time is up."""
+    while time.monotonic() < ends:
+        claim = _claimed(services, name)
+        if claim is None:
+            return
+        error = _sent(channel, claim.notice)
+        _marked(services, claim, error)
+        yield f"{name}: {claim.notice.subject}: {error or 'sent'}"
+        if error:
+            return
+
+
+def _claimed(services: Services, channel: str) -> _Claim | None:
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        number = _next(session, now, channel)
+        if number is None:
+            return None
+        mine = update(DeliveryRow).where(DeliveryRow.number == number, *_free(channel, now))
+        values = {"lease_until": now + _LEASE, "turn": DeliveryRow.turn + 1, "tries": DeliveryRow.tries + 1}
+        won = session.execute(mine.values(values).returning(DeliveryRow.turn, DeliveryRow.tries)).first()
+        if won is None:
+            return None
+        row = session.get_one(NoticeRow, number)
+        return _Claim(number, channel, won.turn, won.tries, alerts.notice(row.message))
+
+
+def _next(session: Session, now: datetime, channel: str) -> int | None:
+    """The first that is due, and has nothing waiting before it that tells of the same; none while one is being sent."""
+    waiting = select(DeliveryRow, NoticeRow.alias, NoticeRow.what).join(
+        NoticeRow, NoticeRow.number == DeliveryRow.number
+    )
+    waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == "waiting")
+    rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP)).all()
+    if any(row.lease_until and row.lease_until >= now for row, _, _ in rows):
+        return None
+    held = set()
+    for row, alias, what in rows:
+        if row.due_at <= now and (alias, what) not in held:
+            return row.number
+        held.add((alias, what))
+    return None
+
+
+def _free(channel: str, now: datetime) -> tuple[Any, ...]:
+    free = DeliveryRow.lease_until.is_(None) | (DeliveryRow.lease_until < now)
+    return DeliveryRow.channel == channel, DeliveryRow.status == "waiting", free
+
+
+def _sent(channel: AlertChannel, notice: Notice) -> str:
+    """What went wrong, empty if nothing did."""
+    try:
+        channel.send(notice)
+    except AppError as error:
+        return str(error)
+    except Exception as error:
+        # The fan-out's boundary: one channel's fault stands in its row and keeps nothing from the others.
+        log.exception("alert %s could not be sent by %s", notice.id, channel.kind)
+        return redact(f"unexpected {type(error).__name__}: {error}")
+    return ""
+
+
+def _marked(services: Services, claim: _Claim, error: str) -> None:
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        mine = (
+            DeliveryRow.number == claim.number,
+            DeliveryRow.channel == claim.channel,
+            DeliveryRow.turn == claim.turn,
+        )
+        if not error:
+            values = {"status": "sent", "sent_at": now, "lease_until": None, "error": ""}
+            session.execute(update(DeliveryRow).where(*mine).values(values))
+            return
+        due = now + timedelta(seconds=min(_FIRST_WAIT * 2 ** min(claim.tries - 1, 16), _LONGEST_WAIT))
+        given_up = now - claim.notice.at > _PATIENCE
+        status = "given_up" if given_up else "waiting"
+        values = {"status": status, "due_at": due, "lease_until": None, "error": error}
+        session.execute(update(DeliveryRow).where(*mine).values(values))
+        others = update(DeliveryRow).where(DeliveryRow.channel == claim.channel, DeliveryRow.status == "waiting")
+        pause = min(due, now + timedelta(seconds=_CHANNEL_WAIT))
+        session.execute(others.where(DeliveryRow.due_at < pause).values(due_at=pause))
+    if given_up:
+        log.error("alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error)
+
+
+def _shown(row: DeliveryRow) -> shown.Delivery:
+    return {
+        "channel": row.channel,
+        "status": row.status,
+        "tries": row.tries,
+        "error": row.error,
+        "sent_at": iso(row.sent_at),
+        "due_at": iso(row.due_at) if row.status == "waiting" else None,
+    }

@@ -1,0 +1,199 @@
+"""What somebody is told of, written down in the transaction of the change itself.
+
+Rule: every notice is a row before anybody hears of it, so that no change is told that did not happen and none that
+happened is kept quiet. What lasts is one condition for each index and kind: it is said when it begins, every four hours
+while it lasts, and when it is over. Sending is ``core.alerts.deliveries``' business.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.config.alert_spec import Severity
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.alert_rows import ConditionRow, NoticeRow
+from qdrant_rollouts.core.database.stored_json import known
+from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.times import iso
+
+REPEAT = timedelta(hours=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    severity: Severity
+    lasts: bool = False
+
+
+_INFO, _WARN, _ERROR = Trigger(Severity.INFO), Trigger(Severity.WARN), Trigger(Severity.ERROR)
+_WHILE_WARN, _WHILE_ERROR = Trigger(Severity.WARN, lasts=True), Trigger(Severity.ERROR, lasts=True)
+
+#: Of a deployment, and of a backup or its verification, which have names of their own: they run beside one.
+_OF_RUNS: Mapping[str, Trigger] = {
+    "created": _INFO,
+    "stage_completed": _INFO,
+    "completed": _INFO,
+    "paused": _WHILE_WARN,
+    "deadline_near": _WHILE_WARN,
+    "no_progress": _WHILE_ERROR,
+    "needs_operator": _WHILE_ERROR,
+    "failed": _WARN,
+    "aborted": _WARN,
+    "rolled_back": _WARN,
+}
+
+#: Everything that is told, by name.
+TRIGGERS: Mapping[str, Trigger] = {
+    **{
+        f"{run}.{what}": trigger
+        for run in ("deployment", "backup", "verification")
+        for what, trigger in _OF_RUNS.items()
+    },
+    "deployment.approval_needed": _WHILE_WARN,
+    "deployment.inconclusive": _WHILE_WARN,
+    "deployment.rollback_by_hand": _WARN,
+    "schedule.failed": _ERROR,
+    "schedule.rebuild_late": _WHILE_ERROR,
+    "schedule.verify_late": _WHILE_ERROR,
+    "schedule.backup_late": _WHILE_ERROR,
+    "alias.moved_by_hand": _INFO,
+    "deletion.scheduled": _INFO,
+    "deletion.deleted": _INFO,
+    "deletion.cancelled": _INFO,
+    "deletion.in_use": _WARN,
+    "deletion.no_final_backup": _WHILE_WARN,
+    "experiment.started": _INFO,
+    "experiment.stopped": _INFO,
+    "experiment.ship": _INFO,
+    "experiment.rollback": _WARN,
+    "experiment.stop_inconclusive": _WARN,
+    "experiment.invalid": _WHILE_WARN,
+    "experiment.unseen": _WHILE_WARN,
+    "experiment.not_shipped": _WARN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """``text`` says what happened; ``value`` and ``bound`` what was measured against what, where anything was; ``next``
+    what a person can do now."""
+
+    alias: str
+    what: str
+    text: str
+    value: str = ""
+    bound: str = ""
+    actor: str = events.SYSTEM
+    reason: str = ""
+    next: str = "nothing to do"
+    deployment_id: str | None = None
+
+
+def run_word(kind: str) -> str:
+    """What a ``Deployment`` of this kind is called, here and to people."""
+    return "deployment" if kind == "rollout" else kind
+
+
+def tell(session: Session, now: datetime, alert: Alert) -> None:
+    """Says it, with the commit of ``session``. What lasts already is not said again, but its repetition says the
+    latest."""
+    trigger = TRIGGERS[alert.what]
+    if not trigger.lasts:
+        _note(session, now, _message(alert, trigger, now, now, "moment"))
+        return
+    message = _message(alert, trigger, now, now, "begun")
+    row = _condition(session, alert.alias, alert.what)
+    if row is None:
+        row = ConditionRow(alias=alert.alias, what=alert.what, since=now, repeat_at=now + REPEAT, message=message)
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:  # somebody wrote it down in the same moment, and says it
+            return
+        _note(session, now, message)
+        return
+    row.message = {**message, "since": row.message["since"]}
+
+
+def over(
+    session: Session, now: datetime, alias: str, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM
+) -> None:
+    """Says of each of ``kinds`` that lasts for ``alias`` that it is over."""
+    query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
+    for row in session.scalars(query.with_for_update()).all():
+        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": iso(now), "next": "nothing to do"}
+        session.delete(row)
+        _note(session, now, {**row.message, **ended})
+
+
+def repeat_lasting(session: Session, now: datetime) -> int:
+    """Says again what has lasted for four hours since it was last said; returns how much of it there was."""
+    query = select(ConditionRow).where(ConditionRow.repeat_at <= now).with_for_update(skip_locked=True)
+    rows = session.scalars(query).all()
+    for row in rows:
+        row.repeat_at = now + REPEAT
+        _note(session, now, {**row.message, "state": "lasting", "at": iso(now)})
+    return len(rows)
+
+
+def said(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored message with the keys of this release, whichever has written it."""
+    whole = {**_NOTHING_SAID, **message}
+    return {one.name: whole[one.name] for one in fields(Notice) if one.name in whole}
+
+
+def notice(message: Mapping[str, Any]) -> Notice:
+    """A stored message, as channels get it."""
+    times = {name: datetime.fromisoformat(message[name]) for name in ("at", "since")}
+    return known(Notice, {**said(message), **times, "severity": _severity(message["severity"])})
+
+
+#: What a message of a release that knew less does not say.
+_NOTHING_SAID = {
+    **dict.fromkeys(("text", "value", "bound", "actor", "reason", "next"), ""),
+    "state": "moment",
+    "deployment_id": None,
+}
+
+
+def _severity(text: str) -> Severity:
+    """One that is not known is told to everybody."""
+    return Severity(text) if text in set(Severity) else Severity.ERROR
+
+
+def _condition(session: Session, alias: str, what: str) -> ConditionRow | None:
+    query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what == what)
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def _message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, state: str) -> dict[str, Any]:
+    stated = asdict(alert)
+    index = stated.pop("alias")
+    return {
+        **stated,
+        "index": index,
+        "severity": trigger.severity,
+        "state": state,
+        "at": iso(now),
+        "since": iso(since),
+    }
+
+
+def _note(session: Session, now: datetime, message: dict[str, Any]) -> None:
+    id = secrets.token_hex(8)
+    session.add(
+        NoticeRow(
+            id=id,
+            alias=message["index"],
+            what=message["what"],
+            severity=message["severity"],
+            at=now,
+            message={**message, "id": id},
+        )
+    )

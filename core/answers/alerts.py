@@ -1,0 +1,38 @@
+"""What somebody was told."""
+
+from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+
+from qdrant_rollouts.core.answers.words import Moment
+
+
+class Delivery(TypedDict):
+    channel: str
+    status: str
+    tries: int
+    error: str
+    sent_at: Moment | None
+    due_at: Moment | None
+
+
+class Alert(TypedDict):
+    """``state``: begun, lasting, resolved, or moment for what does not last."""
+
+    id: str
+    index: str
+    what: str
+    severity: str
+    state: str
+    at: Moment
+    since: Moment
+    text: str
+    value: str
+    bound: str
+    actor: str
+    reason: str
+    next: str
+    deployment_id: str | None
+    deliveries: list[Delivery]
+
+
+class Alerts(TypedDict):
+    alerts: list[Alert]

@@ -1,0 +1,168 @@
+"""Indexes, their versions, and who answers for them."""
+
+from typing import (
+    Any,
+    NotRequired,  # pydantic reads those of typing only from Python 3.12 on
+)
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from qdrant_rollouts.core.answers.words import Moment, StatusWord
+
+
+class Attention(TypedDict):
+    """``next`` is what a person can do."""
+
+    severity: str
+    text: str
+    since: Moment | None
+    link: str
+    next: str
+
+
+class Live(TypedDict):
+    collection: str
+    number: int | None
+    since: Moment | None
+    built_at: Moment | None
+    points: int | None
+    model: str | None
+    gate: str | None
+
+
+class Ended(TypedDict):
+    id: str
+    status: StatusWord
+    strategy: str
+    actor: str
+    message: str
+    created_at: Moment
+    finished_at: Moment | None
+
+
+class UnderWay(Ended):
+    """``share`` is how much of the step is done, from 0 to 1, and ``counted`` the same in words where enough is not the
+    end; ``set`` and ``confirmed`` are a canary's percentages."""
+
+    paused_for: str | None
+    step: str
+    position: int
+    steps: int
+    share: float | None
+    counted: str
+    set: float | None
+    confirmed: Any
+
+
+class Rebuild(TypedDict):
+    cron: str
+    zone: str
+    next_at: Moment | None
+    paused_by: str | None
+
+
+class Compared(TypedDict):
+    id: str
+    name: str
+    decision: str | None
+
+
+class OpenDeletion(TypedDict):
+    collection: str
+    status: str
+    delete_after: Moment
+    reason: str
+    text: str
+    keep: str | None
+
+
+class Index(TypedDict):
+    """``rank`` is the order: what needs somebody has 3 or 4."""
+
+    alias: str
+    live: Live | None
+    running: UnderWay | None
+    last: Ended | None
+    rebuild: Rebuild | None
+    experiment: Compared | None
+    deletions: list[OpenDeletion]
+    attention: list[Attention]
+    rank: int
+
+
+class Sight(TypedDict):
+    """What could not be asked, and since when."""
+
+    qdrant_error: str
+    qdrant_since: Moment | None
+    qdrant_at: Moment | None
+    file_error: str
+
+
+class Home(Sight):
+    now: Moment
+    indexes: list[Index]
+
+
+@with_config(extra="allow")
+class Version(TypedDict):
+    """With more facts of its making (``core.collections.versions``). One that somebody else made has no number.
+    ``deletion`` says in words when it will be deleted, and how it is kept."""
+
+    collection: str
+    number: int | None
+    live: bool
+    state: str
+    alias: NotRequired[str]
+    parent: NotRequired[str | None]
+    deployment: NotRequired[str | None]
+    created_at: NotRequired[Moment]
+    delete_after: NotRequired[Moment | None]
+    deletion: NotRequired[str | None]
+
+
+class Versions(TypedDict):
+    alias: str
+    versions: list[Version]
+
+
+class Arm(TypedDict):
+    """``ranges`` of the 10,000 buckets that users fall into."""
+
+    variant: str
+    collection: str
+    ranges: list[list[int]]
+    document: NotRequired[str]
+
+
+class Confirmed(TypedDict):
+    """Search processes that serve the newest version of a route, of those that live."""
+
+    serving: int
+    known: int
+
+
+class Route(TypedDict):
+    """``share`` and ``shadow`` are in basis points."""
+
+    alias: str
+    version: int
+    stage: str
+    blue: str | None
+    green: str | None
+    share: int
+    shadow: int
+    deployment_id: str | None
+    experiment_id: str | None
+    arms: list[Arm]
+    at_rest: bool
+    confirmed: Confirmed
+
+
+class Routes(TypedDict):
+    routes: list[Route]
+
+
+class Aliases(TypedDict):
+    aliases: dict[str, str]

@@ -1,0 +1,198 @@
+"""Moving an alias.
+
+Rule: the intent is committed first, then Qdrant is told in **one** ``create_alias`` action, then the alias is read
+back, then the intent is settled. Dying between any two of these and doing it all again ends in the same place, and
+exactly one caller settles an intent, so exactly one reports the move (celery-facts 2.8).
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.collections import readiness
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.readiness import Look
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import AliasState
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.ports import Schema, VectorStore
+from qdrant_rollouts.core.services import Services
+
+#: Twice the 5 s that the store's alias calls may take.
+ACT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """``moved`` is False when the alias was already there by somebody else's doing."""
+
+    previous: str | None
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _By:
+    actor: str
+    reason: str
+    deployment_id: str | None
+
+
+def move(
+    services: Services,
+    alias: str,
+    target: str | None,
+    *,
+    expected: Collection[str | None],
+    actor: str,
+    reason: str = "",
+    deployment_id: str | None = None,
+    check: Callable[[float], None] = lambda seconds: None,
+) -> Moved:
+    """Points ``alias`` to ``target`` (None: removes it), if it is at one of ``expected`` or there already.
+
+    ``check`` is asked for time right before Qdrant is told. Raises Refused when the alias is anywhere else, Unavailable
+    when Qdrant did not answer or does not show the change; call again then.
+    """
+    seen = _seen(services, alias)
+    found = services.store.aliases().get(alias)
+    by = _By(actor, reason, deployment_id)
+    if found == target:
+        return _settled(services, alias, target, by)
+    if found not in expected:
+        raise Refused(
+            f"alias {alias} points to {found}, expected {_words(expected)}: somebody moved it; look, then decide"
+        )
+    if _intend(services, alias, target, found, seen):
+        check(ACT_SECONDS)
+        _tell(services, alias, target)
+    shown = services.store.aliases().get(alias)
+    if shown != target:
+        raise Unavailable(f"alias {alias} still shows {shown} after it was pointed to {target}")
+    return _settled(services, alias, target, by)
+
+
+def look(services: Services, collection: str) -> Look:
+    """Is this collection fit to serve right now? An embedded store has no index to wait for; a server that sleeps on
+    unfinished work is woken."""
+    store = services.store
+    if store.server().embedded:
+        return Look(ready=True)
+    schema = store.schema(collection)
+    seen = _examine(store, collection, schema)
+    if seen.asleep:
+        store.wake(collection)
+    return seen
+
+
+def _examine(store: VectorStore, collection: str, schema: Schema) -> Look:
+    """Where strict mode keeps vectors from being counted, those that are indexed stand for them: the optimizer's own
+    words must do then, and the gate says that it could not tell."""
+    health = store.health(collection)
+    try:
+        return readiness.examine(store, collection, schema, health)
+    except Refused:
+        return readiness.look(schema, health, health.indexed_vectors)
+
+
+def check_target(services: Services, collection: str) -> None:
+    """Raises Refused unless the collection exists and is ready to serve."""
+    if collection not in services.store.collections():
+        address = services.store.server().address
+        raise Refused(f"collection {collection} does not exist at {address}; nothing was switched")
+    seen = look(services, collection)
+    if not seen.ready:
+        raise Refused(f"collection {collection} is not ready: {seen.reason}; nothing was switched, try again later")
+
+
+def keep(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
+    """Cancels the deletion of a collection that is about to serve. Raises Refused once the deletion has begun."""
+    retention.cancel(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
+
+
+def _seen(services: Services, alias: str) -> tuple[int, bool]:
+    """The alias's last intent and whether it was settled, read before Qdrant is looked at."""
+    with services.sessions() as session:
+        row = session.get(AliasState, alias)
+        return (row.revision, row.settled) if row else (0, True)
+
+
+def _intend(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
+    """Commits the intent; False if somebody else has just carried out the same one.
+
+    Raises Unavailable if somebody has begun another since ``found`` was looked up: what was seen is void then.
+    """
+    try:
+        return _written(services, alias, target, found, seen)
+    except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
+        return _written(services, alias, target, found, seen)
+
+
+def _written(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
+    with services.sessions.begin() as session:
+        row = session.get(AliasState, alias, with_for_update=True)
+        if row is None:
+            row = AliasState(alias=alias, revision=0, settled=True, changed_at=services.clock.now(session))
+            session.add(row)
+        elif row.desired == target and not row.settled:
+            return True
+        elif (row.revision, row.settled) != seen:
+            return _overtaken(row, target)
+        row.desired, row.previous, row.settled = target, found, False
+        row.revision, row.changed_at = row.revision + 1, services.clock.now(session)
+        return True
+
+
+def _overtaken(row: AliasState, target: str | None) -> bool:
+    if row.desired == target:
+        return False
+    raise Unavailable(f"alias {row.alias} is being pointed to {row.desired} at this moment; look, then try again")
+
+
+def _tell(services: Services, alias: str, target: str | None) -> None:
+    if target is None:
+        services.store.drop_alias(alias)
+    else:
+        services.store.point_alias(alias, target)
+
+
+def _settled(services: Services, alias: str, target: str | None, by: _By) -> Moved:
+    """Marks the intent as carried out; only the one whose update finds it unsettled has moved the alias."""
+    with services.sessions.begin() as session:
+        mine = session.execute(
+            update(AliasState)
+            .where(AliasState.alias == alias, AliasState.desired.is_not_distinct_from(target), ~AliasState.settled)
+            .values(settled=True)
+            .returning(AliasState.alias)
+        ).first()
+        row = session.get(AliasState, alias)
+        if mine is None or row is None:
+            return Moved(target, moved=False)
+        _write_down(session, services.clock.now(session), row, by)
+        return Moved(row.previous, moved=True)
+
+
+def _write_down(session: Session, now: datetime, row: AliasState, by: _By) -> None:
+    detail = f"{row.previous or 'nothing'} -> {row.desired or 'nothing'}"
+    events.record(
+        session,
+        now,
+        "alias.switched",
+        detail,
+        actor=by.actor,
+        reason=by.reason,
+        alias=row.alias,
+        deployment_id=by.deployment_id,
+    )
+    if by.deployment_id is None:
+        alert = Alert(row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason)
+        alerts.tell(session, now, alert)
+
+
+def _words(expected: Collection[str | None]) -> str:
+    return " or ".join(str(name) if name else "no alias" for name in expected)

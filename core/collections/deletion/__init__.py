@@ -1,0 +1,1 @@
+"""When a collection may be deleted, and what is kept."""

@@ -1,0 +1,127 @@
+"""The final backup: the one that must be there before a collection is deleted, because its index wants one of each, or
+because this program did not make the collection and may have the only copy in its hands.
+
+Rule: it is looked for in the moment of deletion. What cannot be seen whole is not there, and then nothing is deleted.
+"""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import manifests
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.models import Deletion, Deployment, StepRow, Version
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
+from qdrant_rollouts.core.services import Services
+
+#: Steps that make the collection of a version.
+_MAKING = ("create", "recover")
+
+
+def find_foreign(session: Session, collections: Collection[str]) -> set[str]:
+    """Those of ``collections`` that this program did not make. What no row tells of counts among them: a lost database
+    proves nothing."""
+    making = StepRow.name.in_(_MAKING), StepRow.status == StepStatus.DONE
+    query = select(Version.collection).join(StepRow, StepRow.deployment_id == Version.deployment_id)
+    return set(collections) - set(session.scalars(query.where(Version.collection.in_(collections), *making)))
+
+
+def rule_of(session: Session, row: Deletion, declared: Mapping[str, IndexSpec]) -> IndexSpec | None:
+    """What the index of the collection says, as the index file says now; of an index that it has not, as it said when
+    the collection was made or replaced. None for a collection of no index."""
+    version = session.get(Version, row.collection)
+    alias = _alias(row, version)
+    if alias is None:
+        return None
+    made = version.deployment_id if version is not None else None
+    found = declared.get(alias) or _frozen(session, made) or _frozen(session, row.deployment_id)
+    return found or (IndexSpec() if row.alias is not None else None)
+
+
+def wanted_by(services: Services, session: Session, row: Deletion) -> str | None:
+    """The alias of the index that wants one of this collection before it goes."""
+    spec = rule_of(session, row, services.indexes())
+    if spec is None or not is_wanted(spec, follows_rule(session, row)):
+        return None
+    return _alias(row, session.get(Version, row.collection))
+
+
+def is_wanted(spec: IndexSpec, foreign: bool) -> bool:
+    return spec.retention.final_backup or (foreign and spec.retention.foreign == "backup")
+
+
+def follows_rule(session: Session, row: Deletion) -> bool:
+    """Whether ``retention.foreign`` decides about it: a collection that others made, and that goes because it was
+    replaced. One that a person named to have it deleted is deleted."""
+    return row.alias is not None and bool(find_foreign(session, [row.collection]))
+
+
+def kept_because(spec: IndexSpec, *, embedded: bool) -> str:
+    """Why a replaced collection of others is kept, whatever becomes due; nothing where it is not."""
+    if spec.retention.foreign == "keep":
+        return "its index says retention.foreign: keep"
+    if spec.retention.foreign == "backup" and embedded:
+        return "no backup of it can be made, for the embedded Qdrant has no snapshots"
+    return ""
+
+
+def spared(services: Services, session: Session, row: Deletion) -> str:
+    """Why this deletion is not carried out; nothing where it may be."""
+    if not follows_rule(session, row):
+        return ""
+    spec = rule_of(session, row, services.indexes())
+    return kept_because(spec, embedded=services.store.embedded) if spec is not None else ""
+
+
+def lacking(services: Services, session: Session, row: Deletion) -> str:
+    """What the deletion waits for, in words; nothing where it need not wait. Raises Unavailable and Refused for what
+    cannot be looked at."""
+    reader = reading(session, row.collection)
+    if reader is not None:
+        return f"backup {reader.id} is {reader.status}"
+    if wanted_by(services, session, row) is None or row.collection not in services.store.collections():
+        return ""
+    return fault(services, session, row)
+
+
+def last_copies(session: Session, backups: Collection[str]) -> set[str]:
+    """Those of ``backups`` that were made before a collection went which this program did not make: nothing else may
+    have what was in it."""
+    query = select(Deletion.backup_id, Deletion.collection).where(Deletion.backup_id.in_(backups))
+    made = {backup: collection for backup, collection in session.execute(query) if backup is not None}
+    foreign = find_foreign(session, made.values())
+    return {backup for backup, collection in made.items() if collection in foreign}
+
+
+def reading(session: Session, collection: str) -> Deployment | None:
+    """A backup of the collection that has not ended."""
+    query = select(Deployment).where(Deployment.kind == "backup", Deployment.green == collection)
+    return session.scalars(query.where(Deployment.status.not_in(FINAL)).limit(1)).first()
+
+
+def fault(services: Services, session: Session, row: Deletion) -> str:
+    """Why the backup that was made for this deletion is none that it could be restored from; nothing if it is. That it
+    went live says that every byte on the shelf was held against the server's checksum."""
+    if row.backup_id is None:
+        return "no backup is made of it yet"
+    run = session.get_one(Deployment, row.backup_id)
+    if run.status != Status.LIVE:
+        return f"backup {run.id} is {run.status}: {run.message}"
+    try:
+        manifest = manifests.read(services.shelf, run.id)
+    except Refused as error:
+        return str(error)
+    lost = manifests.absent(services.shelf, manifest)
+    return f"backup {run.id} is damaged: {lost}" if lost else ""
+
+
+def _alias(row: Deletion, version: Version | None) -> str | None:
+    return row.alias or (version.alias if version is not None else None)
+
+
+def _frozen(session: Session, deployment: str | None) -> IndexSpec | None:
+    made = session.get(Deployment, deployment) if deployment is not None else None
+    return stored(IndexSpec, made.spec) if made is not None else None

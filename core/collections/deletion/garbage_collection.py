@@ -1,0 +1,202 @@
+"""What may go: deletions that are due, versions that retention keeps no longer, and orphans.
+
+An orphan is a collection that is named as ours are and has no row here: a database was lost, or another installation
+made it on the same server. Which of the two cannot be told from here, so none is deleted unless a person says so, and
+then not before a grace period in which it can be kept.
+
+A leftover is what a run has recovered of a backup, to try it out or to read it, and could not drop. Its row says whose
+it is, and nobody was ever to search it, so it goes as soon as the run has ended.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.answers import collecting as shown
+from qdrant_rollouts.core.collections import recovered, versions
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import final_backups
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.config.defaults import ORPHANS_MINUTES
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.lifecycle import FINAL
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+#: ``core.ports.naming.collection_name``.
+_OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
+
+
+def collect(
+    services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
+) -> shown.Collected:
+    """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
+    writes the deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
+    there, serving = services.store.collections(), services.store.aliases()
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        kept = find_kept(services, session, there, serving)
+        free = there - {one["collection"] for one in kept}
+        surplus = {
+            alias: _unused(services, session, keeping.over(session, now, alias, serving[alias], spec), free)
+            for alias, spec in services.indexes().items()
+            if alias in serving
+        }
+        left, found = find_leftovers(services, session, there), find_orphans(services, session, there)
+        due = [_due(services, session, row) for row in _open(session) if row.due_at <= now]
+        if not dry_run:
+            asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(left)} left over"
+            asked += f", {len(found)} orphans" + (", these too" if orphans else "")
+            events.record(session, now, "gc.requested", asked, actor=actor, reason=reason)
+            _write(session, now, surplus, left, found if orphans else [], actor)
+    return {
+        "dry_run": dry_run,
+        "over": [_over(alias, one) for alias, several in surplus.items() for one in several],
+        "due": due,
+        "leftovers": left,
+        "orphans": found,
+        "kept": kept,
+        "deleted": [] if dry_run else retention.delete_due(services),
+    }
+
+
+def find_kept(services: Services, session: Session, there: set[str], serving: Mapping[str, str]) -> list[shown.Kept]:
+    """Of the collections ``there`` are, those that were replaced and not deleted, for others made them or no backup of
+    them could be made. What a person has kept is not told."""
+    declared, embedded, found = services.indexes(), services.store.embedded, []
+    for alias, live in sorted(serving.items()):
+        spec = keeping.spec_of(session, alias, declared)
+        for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):
+            if name in there:
+                found.append(_kept(alias, name, f"this program did not make it, and {why}"))
+    return found + [_put_off(row, why) for row in _open(session) if (why := _last_put_off(session, row))]
+
+
+def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
+    """Of the collections ``there`` are, the orphans with what can be told of them."""
+    unknown = sorted(name for name in there - versions.names(session) if _OURS.fullmatch(name))
+    last = _last_deletions(session)
+    return [_orphan(services, session, name, last.get(name)) for name in unknown]
+
+
+def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
+    """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
+    tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
+    query = select(Deployment, StepRow.arguments).join(StepRow)
+    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.STEP))
+    found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
+    last = _last_deletions(session)
+    return [
+        {
+            "collection": name,
+            "run": f"{alerts.run_word(row.kind)} {row.id}",
+            "backup": str(said["backup"]),
+            "points": about(services.store, name),
+            "used_by": retention.users(services, session, name),
+            "deletion": last[name].status if name in last else None,
+        }
+        for name, row, said in sorted(found, key=lambda one: one[0])
+        if name in there
+    ]
+
+
+def _last_deletions(session: Session) -> dict[str, Deletion]:
+    return {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
+
+
+def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
+    stamp = read_stamp(services.store, name)
+    return {
+        "collection": name,
+        "points": about(services.store, name),
+        "deployment": stamp.deployment if stamp else None,
+        "used_by": retention.users(services, session, name),
+        "deletion": deletion.status if deletion else None,
+        "delete_after": iso(deletion.due_at) if deletion and deletion.status in retention.OPEN else None,
+    }
+
+
+def _unused(
+    services: Services, session: Session, surplus: Sequence[keeping.Over], there: set[str]
+) -> list[keeping.Over]:
+    """What is gone already, or in use, is not written down: it would only be found so when it is due."""
+    return [
+        one for one in surplus if one.collection in there and not retention.users(services, session, one.collection)
+    ]
+
+
+def _open(session: Session) -> list[Deletion]:
+    query = select(Deletion).where(Deletion.status.in_(retention.OPEN)).order_by(Deletion.due_at)
+    return list(session.scalars(query))
+
+
+def _due(services: Services, session: Session, row: Deletion) -> shown.Due:
+    return {
+        "collection": row.collection,
+        "delete_after": iso(row.due_at),
+        "reason": row.reason,
+        "used_by": retention.users(services, session, row.collection),
+        "keep": retention.keep_command(row.collection),
+        "waits_for": final_backups.lacking(services, session, row),
+    }
+
+
+def _kept(alias: str, collection: str, reason: str) -> shown.Kept:
+    act = f"`retention.foreign: delete` for {alias} in the index file, then `rollouts gc`"
+    return {"collection": collection, "alias": alias, "reason": reason, "next": act}
+
+
+def _put_off(row: Deletion, why: str) -> shown.Kept:
+    act = f"mend that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
+    return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
+
+
+def _last_put_off(session: Session, row: Deletion) -> str:
+    """Why the last try to back it up has put its deletion off."""
+    query = select(EventRow.detail).where(
+        EventRow.event == "deletion.put_off",
+        EventRow.at >= row.created_at,
+        EventRow.detail.startswith(f"{row.collection} is not deleted", autoescape=True),
+    )
+    return session.scalars(query.order_by(EventRow.id.desc()).limit(1)).first() or ""
+
+
+def _over(alias: str, one: keeping.Over) -> shown.Over:
+    return {
+        "collection": one.collection,
+        "delete_after": iso(one.due_at),
+        "reason": one.reason,
+        "alias": alias,
+        "keep": retention.keep_command(one.collection),
+    }
+
+
+def _write(
+    session: Session,
+    now: datetime,
+    surplus: Mapping[str, Sequence[keeping.Over]],
+    leftovers: Sequence[Mapping[str, Any]],
+    orphans: Sequence[Mapping[str, Any]],
+    actor: str,
+) -> None:
+    for alias, several in surplus.items():
+        keeping.schedule(session, now, alias, several, actor=actor)
+    for left in filter(_is_free, leftovers):
+        why = f"left over by {left['run']}, from backup {left['backup']}"
+        retention.schedule(session, now, left["collection"], 0.0, reason=why, actor=actor)
+    for orphan in filter(_is_free, orphans):
+        why = "an orphan: no row knows it"
+        retention.schedule(session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor)
+
+
+def _is_free(found: Mapping[str, Any]) -> bool:
+    """Nobody uses it, and nobody has said what becomes of it."""
+    return not found["used_by"] and found["deletion"] not in (*retention.OPEN, "kept")

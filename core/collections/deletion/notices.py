@@ -1,0 +1,106 @@
+"""What people are told of a deletion to come: that it is one, when, on which condition, and how the collection is kept.
+
+Rule: everything that speaks of a deletion takes its words from here. Nothing waits for Qdrant for them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.answers.deployments import Announced
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import final_backups
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import FINAL, Status
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+_BACKUP_FIRST = ", once a whole backup of it exists"
+_OTHERS = f"{_BACKUP_FIRST}, for this program did not make it"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides about deletions: the index file, and whether backups can be made at all."""
+
+    declared: Mapping[str, IndexSpec]
+    embedded: bool
+
+
+def read_rules(services: Services) -> Rules:
+    """An index file that cannot be read hides no deletion: what was declared before holds then."""
+    try:
+        declared = services.indexes()
+    except Refused:
+        declared = {}
+    return Rules(declared, services.store.embedded)
+
+
+def announce(session: Session, rows: Sequence[Deletion], rules: Rules) -> dict[int, Announced]:
+    """Of the open deletions among ``rows``, by id, in a fixed number of queries."""
+    to_come = [row for row in rows if row.status in retention.OPEN]
+    if not to_come:
+        return {}
+    names = [row.collection for row in to_come]
+    known = _load(session, to_come, names)
+    foreign = final_backups.find_foreign(session, names)
+    told = {row.id: _announced(session, row, rules, row.collection in foreign) for row in to_come}
+    del known
+    return told
+
+
+def foretell(session: Session, now: datetime, row: Deployment, rules: Rules) -> list[Announced]:
+    """What a deployment under way will have deleted when it is live."""
+    if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
+        return []
+    spec = stored(IndexSpec, row.spec)
+    surplus = keeping.over(session, now, row.alias, row.green, spec, replaced=row.blue)
+    foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
+    told = []
+    for one in surplus:
+        waits = f"{keeping.words(spec)} after {row.green} is live" if one.collection == row.blue else ""
+        when = waits or f"when {row.green} is live"
+        told.append(_worded(one.collection, None, when, spec, one.collection in foreign, rules))
+    return told
+
+
+def _load(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> list[object]:
+    """The rows that ``rule_of`` looks up one by one; while they are held, it finds them in the session."""
+    versions = list(session.scalars(select(Version).where(Version.collection.in_(names))))
+    ids = {row.deployment_id for row in rows} | {version.deployment_id for version in versions}
+    wanted = select(Deployment).where(Deployment.id.in_([id for id in ids if id is not None]))
+    return [*versions, *session.scalars(wanted)]
+
+
+def _announced(session: Session, row: Deletion, rules: Rules, foreign: bool) -> Announced:
+    if row.status == "deleting":
+        text = f"{row.collection} is being deleted"
+        return {"collection": row.collection, "delete_after": iso(row.due_at), "text": text, "keep": None}
+    spec = final_backups.rule_of(session, row, rules.declared) or IndexSpec()
+    governed = foreign and row.alias is not None
+    return _worded(row.collection, row.due_at, retention.moment(row), spec, governed, rules)
+
+
+def _worded(
+    collection: str, due_at: datetime | None, when: str, spec: IndexSpec, foreign: bool, rules: Rules
+) -> Announced:
+    keep = retention.keep_command(collection)
+    kept = final_backups.kept_because(spec, embedded=rules.embedded) if foreign else ""
+    if kept:
+        text = f"{collection} is not deleted: this program did not make it, and {kept}. It is kept"
+    else:
+        text = retention.sentence(collection, when + _condition(spec, foreign))
+    return {"collection": collection, "delete_after": iso(due_at), "text": text, "keep": keep}
+
+
+def _condition(spec: IndexSpec, foreign: bool) -> str:
+    if spec.retention.final_backup:
+        return _BACKUP_FIRST
+    return _OTHERS if final_backups.is_wanted(spec, foreign) else ""

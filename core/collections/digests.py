@@ -1,0 +1,38 @@
+"""What of a collection's content is remembered with a backup, to hold a restored one against it."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from qdrant_rollouts.core.collections.manifests import written
+from qdrant_rollouts.core.ports import Point, PointId
+
+
+def digests(points: list[Point]) -> dict[PointId, str]:
+    """A digest of each point's vectors and payload, whichever way they came: numbers of vectors as float32, those of
+    payloads to 12 digits, for a server's own last digits differ between its ways."""
+    return {
+        point.id: hashlib.sha256(written([_vectors(point.vector), _payload(point.payload)])).hexdigest()
+        for point in points
+    }
+
+
+def _vectors(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _sparse(value) if set(value) == {"indices", "values"} else {k: _vectors(v) for k, v in value.items()}
+    return np.asarray(value, dtype=np.float32).tolist()
+
+
+def _sparse(value: Mapping[str, Any]) -> list[Any]:
+    numbers = np.asarray(value["values"], dtype=np.float32).tolist()
+    return sorted(zip(map(int, value["indices"]), numbers, strict=True))
+
+
+def _payload(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _payload(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_payload(inner) for inner in value]
+    return float(f"{value:.12g}") if isinstance(value, float) else value

@@ -1,0 +1,76 @@
+"""What makes the vectors of an index, opened: models by name, and what the server makes of a text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_rollouts.core.collections.stamps import MadeBy
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import ServerVectorSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Embedder, OneQuery, ServerText, VectorStore
+from qdrant_rollouts.core.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes one vector of a text. ``embedder`` is None where the server makes it."""
+
+    by: MadeBy
+    embedder: Embedder | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.by.identity
+
+    @property
+    def template(self) -> str:
+        return self.by.template
+
+    def documents(self, texts: Sequence[str]) -> Sequence[Any]:
+        """The vector of each text, or the text as the server takes it in a vector's place."""
+        if self.embedder is not None:
+            return list(self.embedder.documents(texts))
+        return [self.by_the_server(text) for text in texts]
+
+    def query(self, text: str) -> OneQuery:
+        """What a search asks for this text."""
+        return self.embedder.query(text) if self.embedder is not None else self.by_the_server(text)
+
+    def by_the_server(self, text: str) -> ServerText:
+        assert self.by.server is not None
+        return ServerText(text, self.by.server.server, self.by.server.options)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        return self.embedder.truncated(texts) if self.embedder is not None else 0
+
+
+def open_makers(services: Services, plan: VectorPlan) -> dict[str, Maker]:
+    """By vector name. Raises Refused where a model cannot be opened, or where the store is the
+    embedded one, which makes no vectors."""
+    check_server_makes(plan, services.store)
+    makers = {}
+    for name, embedding in plan.made.items():
+        embedder = services.embedder(embedding)
+        makers[name] = Maker(MadeBy(embedder.identity, embedding=embedding), embedder)
+    for name, spec in plan.server_made.items():
+        makers[name] = Maker(MadeBy(server_identity(spec), server=spec))
+    return makers
+
+
+def check_server_makes(plan: VectorPlan, store: VectorStore) -> None:
+    """Raises Refused where the server is to make a vector and the store is the embedded one."""
+    if not plan.server_made or not store.server().embedded:
+        return
+    name, spec = next(iter(plan.server_made.items()))
+    raise Refused(
+        f"vector {name} is made by the server ({spec.server}), and the embedded Qdrant makes none: "
+        "set ROLLOUTS_QDRANT_URL, or write `given` and bring the vector with each record"
+    )
+
+
+def server_identity(spec: ServerVectorSpec) -> str:
+    """Changes whenever the server would make another vector of the same text."""
+    options: Mapping[str, Any] = spec.options
+    return f"server|{spec.server}|{json.dumps(options, sort_keys=True)}"

@@ -1,0 +1,155 @@
+"""Finding out which model made a collection that says nothing of it: a sample of its stored texts is embedded with the
+declared model and compared with the stored vectors.
+
+What is proven so is written down as the collection's stamp. It has no number and no deployment: nobody has taken the
+collection over, it only says from now on which model its searches are embedded with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qdrant_rollouts.core.collections.schema import meant_vector, vector_names, vector_params
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, render_text
+from qdrant_rollouts.core.config.vector_kinds import by_name, kind_of
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.late import Library
+from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Library("numpy")
+
+#: Records that are embedded again, and the share that must agree: a few may have a new text and their old vector.
+_SAMPLE, PROVEN = 32, 0.9
+#: Vectors of one model differ by less, be they of other batches or kept as other floats; those of two models are
+#: nowhere near.
+_ALIKE, _LENGTH = 0.99, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of ``of`` stored texts so many (``alike``) are embedded again to the stored vector; ``why`` none could be."""
+
+    of: int = 0
+    alike: int = 0
+    why: str = ""
+
+    @property
+    def proven(self) -> bool:
+        return self.of > 0 and self.alike >= PROVEN * self.of
+
+    def __str__(self) -> str:
+        return self.why or f"of {self.of} stored texts that were embedded again {self.alike} agree"
+
+
+def measure(services: Services, collection: str, vector: str, embedding: EmbeddingSpec) -> Agreement:
+    """A model that cannot be asked proves nothing. Raises Limited where the collection's rate leaves no room for it
+    now, and Busy as the store does."""
+    params = vector_params(services.store.schema(collection), vector)
+    if not kind_of(params).made:
+        return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).called(params)}")
+    points = draw(services.store, collection, vector)
+    try:
+        embedder = services.embedder(embedding)
+        size = embedder.dimension
+        if params["size"] != size:
+            return Agreement(why=f"its vectors have {params['size']} numbers, and {embedding.model} makes {size}")
+        return compare(embedder, embedding, vector, params, points)
+    except (Refused, Unavailable) as error:
+        return Agreement(why=f"{embedding.model} could not be asked: {error}")
+
+
+def draw(store: VectorStore, collection: str, vector: str) -> list[Point]:
+    """Points drawn at random; where the server or its strict mode does not draw, the first ones."""
+    store.pace(collection)
+    try:
+        ids = [point.id for point in store.sample(collection, vector, _SAMPLE)]
+    except Refused:
+        return store.scroll(collection, None, _SAMPLE)[0]
+    return store.fetch(collection, ids, vectors=True)
+
+
+def compare(
+    embedder: Embedder, embedding: EmbeddingSpec, vector: str, params: Mapping[str, Any], points: Sequence[Point]
+) -> Agreement:
+    """Embeds the texts of those points that have one, and a vector, again. Raises what the model's endpoint does."""
+    stored = [(render_text(embedding.text, point.payload), by_name(point.vector).get(vector)) for point in points]
+    known = [(text, np.asarray(one, dtype=np.float32)) for text, one in stored if text and one is not None]
+    if not known:
+        return Agreement(why=f"no point has the texts of the template {quoted(embedding.text)} stored")
+    made = embedder.documents([text for text, _ in known])
+    alike = sum(_alike(one, other, params["distance"]) for one, (_, other) in zip(made, known, strict=True))
+    return Agreement(len(known), alike)
+
+
+def unknown_vectors(store: VectorStore, collection: str, made: Mapping[str, EmbeddingSpec]) -> dict[str, EmbeddingSpec]:
+    """Those of ``made`` that the collection has too, on some point, and says nothing of; none where it is stamped."""
+    if read_stamp(store, collection) is not None:
+        return {}
+    schema = store.schema(collection)
+    named = {meant_vector(schema, name): embedding for name, embedding in made.items()}
+    return {
+        name: embedding
+        for name, embedding in named.items()
+        if name in vector_names(schema) and store.count(collection, having=name)
+    }
+
+
+def settle(services: Services, alias: str, collection: str, made: Mapping[str, EmbeddingSpec]) -> dict[str, Agreement]:
+    """What of each vector that nobody knows the maker of came of measuring it; where all are proven, that is written
+    down. Safe to run twice."""
+    unknown = unknown_vectors(services.store, collection, made)
+    found = {name: measure(services, collection, name, embedding) for name, embedding in unknown.items()}
+    if found and all(one.proven for one in found.values()):
+        services.store.set_metadata(collection, _stamp(services, alias, unknown).as_metadata())
+    return found
+
+
+def _stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:
+    """Documents that somebody else has stored were not cut by us."""
+    specs = {name: spec.model_copy(update={"chunk": None, "vector": name}) for name, spec in proven.items()}
+    made = {name: MadeBy(services.embedder(spec).identity, embedding=spec) for name, spec in specs.items()}
+    main, by = next(iter(made.items()))
+    return Stamp(
+        deployment="",
+        alias=alias,
+        number=0,
+        vector=main,
+        embedding=specs[main].model_dump(mode="json"),
+        identity=by.identity,
+        vectors={name: one.as_metadata() for name, one in made.items()},
+    )
+
+
+def refusal(alias: str, collection: str, made: Mapping[str, EmbeddingSpec], found: Mapping[str, Agreement]) -> str:
+    """Why a deployment does not go on by itself, or nothing: what was measured, and the lines to write."""
+    doubtful = {name: one for name, one in found.items() if not one.proven}
+    if not doubtful:
+        return ""
+    models = " and ".join(dict.fromkeys(one.model for one in made.values()))
+    told = "; ".join(f"vector {name}: {one}" if name else str(one) for name, one in doubtful.items())
+    return (
+        f"{collection}, which {alias} leads to, does not say which model made it, and {models}, which is declared, is "
+        f"not known to be that one: {told}. Applications that embed for themselves would search the new collection by "
+        f"vectors of another model. If they change at the switch, or there are none, write\n"
+        f"  {alias}:\n    accept_new_model: true\n"
+        "in the index file, or deploy with --accept-new-model. If the declared model did make it, declare the text "
+        f"template it was made with (embedding.text), or say so with `rollouts adopt {alias} --trust`"
+    )
+
+
+def _alike(one: FloatArray, other: FloatArray, distance: str) -> bool:
+    """By cosine the length of a vector is nothing; by any other distance it is part of it."""
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if not all(lengths):
+        return False
+    if float(one @ other) / (lengths[0] * lengths[1]) < _ALIKE:
+        return False
+    return distance == "Cosine" or abs(lengths[0] - lengths[1]) <= _LENGTH * max(lengths)

@@ -1,0 +1,72 @@
+"""A backup as a source: its points, read from the collection that a deployment has recovered them into.
+
+Only a Qdrant server can read a snapshot. So a deployment recovers the backup under a name of its own, reads that as any
+collection, and drops it as soon as its gate has read it again. What is known of the source is the backup's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.ports import Cursor, Row, Source
+
+_KIND = "backup:"
+#: The step that recovers it, whose row names the collection.
+STEP = "unpack"
+_named = StepRow.arguments["collection"].as_string()
+
+
+def backup_of(source: str | None) -> str | None:
+    """The backup that a source names; None for any other."""
+    return source.removeprefix(_KIND).strip() if source is not None and source.startswith(_KIND) else None
+
+
+def reads_collection(source: str | None, collection: str) -> bool:
+    """Does ``source`` name it? Blanks around a name may be a writer's, so with and without them."""
+    kind, _, name = (source or "").partition(":")
+    return kind == "collection" and collection in (name, name.strip())
+
+
+def collections(session: Session) -> set[str]:
+    """Those that any deployment has, or had, a backup recovered into."""
+    return set(session.scalars(select(_named).where(StepRow.name == STEP)))
+
+
+def read_from(collection: str) -> ColumnElement[bool]:
+    """Of a deployment: does it, or did it, read a backup there?"""
+    return Deployment.steps.any(and_(StepRow.name == STEP, _named == collection))
+
+
+class RecoveredSource:
+    """``backup`` says what it is, ``points`` is the collection that its rows come from."""
+
+    def __init__(self, backup: Source, points: Source) -> None:
+        self._backup, self._points = backup, points
+
+    @property
+    def address(self) -> str:
+        return self._backup.address
+
+    @property
+    def collection(self) -> str | None:
+        return self._points.collection
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return self._backup.left_out
+
+    def check(self) -> None:
+        self._points.check()
+
+    def fingerprint(self) -> str | None:
+        return self._backup.fingerprint()
+
+    def size(self) -> int:
+        return self._points.size()
+
+    def read(self, cursor: Cursor | None) -> Iterator[Row]:
+        for row in self._points.read(cursor):
+            yield replace(row, where=f"{self.address}, point {row.point_id}")

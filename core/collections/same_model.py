@@ -1,0 +1,53 @@
+"""Was the same model at work in two collections? One place decides it: for the gate, and for searches by vector in
+canaries, shadows and experiments.
+
+Rule: what nobody wrote down is unknown, and unknown is never the same. Only where no model is in play on either side
+are vectors the application's own business: then collections that can be asked alike are asked alike.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from qdrant_rollouts.core.collections.schema import asked_alike, meant_vector
+from qdrant_rollouts.core.collections.stamps import Stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.ports import Schema
+
+#: ``own``: the application's own business. ``unknown``: one side was made by a model, and of the other nobody knows.
+Relation = Literal["same", "other", "unknown", "own"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is known of what made one vector of a collection. ``known``: the collection, or a sample of it that was
+    embedded again, says what; without an ``identity`` it came with the records."""
+
+    known: bool = False
+    identity: str | None = None
+
+    @classmethod
+    def of(cls, stamp: Stamp | None, schema: Schema, vector: str) -> Self:
+        if stamp is None:
+            return cls()
+        made = {meant_vector(schema, name): by.identity for name, by in stamp.made.items()}
+        return cls(known=True, identity=made.get(vector))
+
+
+def relation(one: Made, other: Made, *, declared: bool) -> Relation:
+    """``declared``: the index file says that a model makes this vector."""
+    if one.identity is None and other.identity is None:
+        return "unknown" if declared and not (one.known or other.known) else "own"
+    if one.identity == other.identity:
+        return "same"
+    return "other" if all(made.known for made in (one, other)) else "unknown"
+
+
+def take_one_vector(found: Relation, one: Schema, other: Schema, vector: str) -> bool:
+    """Does a vector mean the same to both, so that a search by it may go to either?"""
+    return found == "same" or (found == "own" and asked_alike(one, other, vector))
+
+
+def declared_vectors(models: Iterable[EmbeddingSpec], schema: Schema) -> frozenset[str]:
+    """The vectors of a collection that the index file says a model makes."""
+    return frozenset(meant_vector(schema, model.vector) for model in models)

@@ -1,0 +1,314 @@
+"""A collection's settings, as ``GET /collections/{c}`` shows them, read, compared and changed; nothing is sent here.
+
+Rule: a section or setting that a wanted schema does not name is the server's to choose. ``_CLOSED`` sections are
+compared both ways, because there a setting nobody asked for changes what a search finds or what a client may do.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qdrant_rollouts.core.config.vector_kinds import Kind, kind_of
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Health, Schema
+
+if TYPE_CHECKING:
+    from qdrant_rollouts.core.config.index_file import CollectionSpec
+
+_CLOSED = ("vectors", "sparse_vectors", "quantization_config", "strict_mode_config", "shard_keys")
+_NOTHING: tuple[object, ...] = (None, {}, [])
+#: Of ``CollectionSpec``, those that stand in ``params`` under the same name.
+_PARAMS = ("shard_number", "replication_factor", "on_disk_payload")
+_VECTOR = ("distance", "datatype", "on_disk")
+#: Bytes a stored number takes. An unknown datatype counts as the smallest: the bound is then wide, never too narrow.
+_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
+#: kB; the larger of the defaults servers have had (20,000 until 1.15, 10,000 on 1.16.3).
+_INDEXING_THRESHOLD = 20_000
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------
+
+
+def dense_names(schema: Schema) -> list[str]:
+    """Names of the dense vectors, multivectors among them, sorted; ``""`` is the unnamed one."""
+    return sorted(_dense(schema))
+
+
+def vector_names(schema: Schema) -> list[str]:
+    """Names of all vectors, dense and sparse, sorted."""
+    return sorted({**_dense(schema), **_sparse(schema)})
+
+
+def vector_params(schema: Schema, name: str) -> dict[str, Any]:
+    """The settings of one vector. Raises Refused, naming those there are, if there is none of this name."""
+    every = {**_dense(schema), **_sparse(schema)}
+    if name not in every:
+        raise Refused(f"there is no vector {_called(name)}; the collection has {_list(every)}")
+    return dict(every[name])
+
+
+def vector_kind(schema: Schema, name: str) -> Kind:
+    """Raises Refused, naming those there are, if there is no vector of this name."""
+    return kind_of(vector_params(schema, name))
+
+
+def made_names(schema: Schema) -> list[str]:
+    """Names of the vectors that a text model can make, sorted."""
+    return [name for name in vector_names(schema) if vector_kind(schema, name).made]
+
+
+def embedded_vector(schema: Schema, named: str, of: str) -> str:
+    """The vector that a text model is to make in collection ``of``: ``named``, or the only one it
+    can. Raises Refused where no model can make it, and where nobody says which of several."""
+    names = made_names(schema)
+    if len(names) > 1 and not named:
+        raise Refused(f"{of} has vectors {', '.join(names)}; say which in embedding.vector")
+    if named in vector_names(schema) and named not in names:
+        takes = vector_kind(schema, named).called(vector_params(schema, named))
+        may_be = f"embedding.vector may be {_list(names)}"
+        raise Refused(f"{of}: vector {_called(named)} takes {takes}, and a model makes numbers: {may_be}")
+    if not named and not names:
+        found = _list(vector_names(schema))
+        raise Refused(f"{of} has no vector of numbers, as a model makes, but {found}: declare no embedding")
+    return named or names[0]
+
+
+def main_vector(schema: Schema) -> str:
+    """The vector that is searched where nobody names one: the first dense one, else the first there
+    is; ``""`` where there is none."""
+    return next(iter([*dense_names(schema), *vector_names(schema)]), "")
+
+
+def meant_vector(schema: Schema, named: str) -> str:
+    """``named``, or the main one where nobody gave a name and the collection has no vector without
+    one."""
+    return named if named or "" in vector_names(schema) else main_vector(schema)
+
+
+def same_vectors(one: Schema, other: Schema, name: str) -> bool:
+    """Can stored vectors of this name be moved from one collection to the other without being changed?"""
+    if name in _sparse(one) or name in _sparse(other):
+        return name in _sparse(one) and name in _sparse(other)
+    return name in _dense(one) and name in _dense(other) and _stored_as(one, name) == _stored_as(other, name)
+
+
+def asked_alike(one: Schema, other: Schema, name: str) -> bool:
+    """Can a search by this vector be asked of both, and do scores mean the same?"""
+    if name in _sparse(one) or name in _sparse(other):
+        return name in _sparse(one) and name in _sparse(other)
+    return name in _dense(one) and name in _dense(other) and _asked_by(one, name) == _asked_by(other, name)
+
+
+def _asked_by(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense(schema)[name]
+    return params["size"], params["distance"], bool(params.get("multivector_config"))
+
+
+def _stored_as(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense(schema)[name]
+    datatype = params.get("datatype") or "float32"
+    return params["size"], params["distance"], datatype, bool(params.get("multivector_config"))
+
+
+def _dense(schema: Schema) -> dict[str, dict[str, Any]]:
+    vectors = schema["params"].get("vectors") or {}
+    return {"": vectors} if isinstance(vectors.get("size"), int) else vectors
+
+
+def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
+    return {name: params or {} for name, params in (schema["params"].get("sparse_vectors") or {}).items()}
+
+
+# --- comparing --------------------------------------------------------------------------------------------------
+
+
+def difference(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
+    """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found
+    32``. With ``waiting`` the wanted strict mode is still to be set, and only what it cannot take
+    away counts.
+    """
+    if waiting and not strict_mode_is_off(wanted) and strict_mode_is_off(found):
+        strict = {**(found.get("strict_mode_config") or {}), **wanted["strict_mode_config"]}
+        found = {**found, "strict_mode_config": strict}
+    return [
+        f"{path}: wanted {_word(one)}, found {_word(other)}"
+        for path, one, other in _differences("", _comparable(wanted), _comparable(found), closed=False)
+    ]
+
+
+def changes(before: Schema, now: Schema) -> list[str]:
+    """Each setting that ``now`` names and ``before`` has otherwise: ``hnsw_config.m 16 -> 32``."""
+    found = _differences("", _comparable(now), _comparable(before), closed=False)
+    return [f"{path} {_word(old)} -> {_word(new)}" for path, new, old in found]
+
+
+def between(one: Schema, other: Schema) -> list[str]:
+    """Each setting of either that the other has otherwise or not at all: ``hnsw_config.m 16 -> 32``."""
+    found = _differences("", _comparable(one), _comparable(other), closed=True)
+    return [f"{path} {_word(old)} -> {_word(new)}" for path, old, new in found]
+
+
+def strict_mode_is_off(schema: Schema) -> bool:
+    return not (schema.get("strict_mode_config") or {}).get("enabled")
+
+
+def unlimited(schema: Schema) -> Schema:
+    """The same without a strict mode. Rate limits count though it is off, until it is changed and
+    after each restart (measured on 1.16.3), so none may be left in it.
+    """
+    if strict_mode_is_off(schema):
+        return schema
+    return {**schema, "strict_mode_config": {"enabled": False}}
+
+
+def vector_bytes(schema: Schema, points: int) -> int:
+    """What the dense vectors of so many points take at least."""
+    each = (
+        int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1) for params in _dense(schema).values()
+    )
+    return points * sum(each)
+
+
+def _comparable(schema: Schema) -> Schema:
+    """Limits of a strict mode that is off bind nobody, and a sparse vector without settings is one all the same."""
+    sparse = {name: {"index": None, **params} for name, params in _sparse(schema).items()}
+    comparable = {**schema, "params": {**schema["params"], "sparse_vectors": sparse}}
+    if "strict_mode_config" in schema and strict_mode_is_off(schema):
+        comparable["strict_mode_config"] = None
+    return comparable
+
+
+def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        for key in sorted({*wanted, *(found if closed else ())}):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
+    elif wanted != found and not (wanted in _NOTHING and found in _NOTHING):
+        yield path, wanted, found
+
+
+def _word(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+# --- declaring --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewVectors:
+    """What the vectors of a collection are to be, by name; ``""`` is the unnamed one.
+
+    ``sizes``: numbers of each vector that a model makes. ``server_made``: sparse ones that the
+    server makes. ``shapes``: the settings of further vectors that the live collection lacks, as
+    Qdrant spells them. ``dropped``: names that are no longer there.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    server_made: frozenset[str] = frozenset()
+    shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+
+
+def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Schema:
+    """Blue's schema with the index file's settings and the vectors of ``new``; without blue, those alone.
+
+    The vector settings of the index file are those of the vectors that a model makes. Raises Refused
+    where a name is sparse on one side and dense on the other.
+    """
+    schema = deepcopy(blue) if blue else {"params": {}}
+    dense = {name: one for name, one in _dense(schema).items() if name not in new.dropped}
+    sparse = {name: one for name, one in _sparse(schema).items() if name not in new.dropped}
+    _check_kinds(new, dense, sparse)
+    for name, size in new.sizes.items():
+        dense.setdefault(name, {"distance": "Cosine"})
+        dense[name] |= {"size": size, **_given(spec, _VECTOR)}
+    for name in new.server_made:
+        sparse[name] = {**sparse.get(name, {}), "modifier": "idf"}
+    for name, shape in new.shapes.items():
+        (dense if "size" in shape else sparse).setdefault(name, dict(shape))
+    _set_vectors(schema["params"], dense, sparse)
+    schema["params"] |= _given(spec, _PARAMS)
+    made = [dense[name] for name in new.sizes]
+    _lay_over(schema, made, "hnsw_config", spec.hnsw)
+    _lay_over(schema, made, "quantization_config", spec.quantization)
+    kept = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    schema["payload_schema"] = {field: index for field, index in kept.items() if field not in spec.dropped_indexes}
+    return schema
+
+
+def _check_kinds(new: NewVectors, dense: Mapping[str, Any], sparse: Mapping[str, Any]) -> None:
+    for name in new.sizes:
+        if name in sparse:
+            raise Refused(f"vector {_called(name)} is sparse in the live collection, and a model makes a dense one")
+    for name in new.server_made:
+        if name in dense or not name:
+            raise Refused(f"vector {_called(name)} is dense, and the server makes a sparse one; give it another name")
+
+
+def _set_vectors(params: dict[str, Any], dense: dict[str, Any], sparse: dict[str, Any]) -> None:
+    """An unnamed vector alone stands without a name, as servers of every version take it."""
+    params["vectors"] = dense[""] if dense.keys() == {""} else dense
+    if sparse or params.get("sparse_vectors"):
+        params["sparse_vectors"] = sparse
+
+
+def _given(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
+
+
+def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, given: dict[str, Any] | None) -> None:
+    """A vector's own section outranks the collection's, so it is the one to change. Empty quantization means none."""
+    if given is None:
+        return
+    own = [params for params in made if params.get(section)]
+    for holder in own or [schema]:
+        merged = {**(holder.get(section) or {}), **given} if section == "hnsw_config" else given
+        holder[section] = merged or None
+
+
+def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
+    return {field: _index(field, spec.payload_indexes[field]) for field in spec.kept_indexes}
+
+
+def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"data_type": given}
+    if not isinstance(given.get("type"), str):
+        raise Refused(f"collection.payload_indexes.{field}: found {given}; expected a type, such as keyword")
+    return {"data_type": given["type"], "params": given}
+
+
+def _called(name: str) -> str:
+    return name or "without a name"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(name or "the unnamed one" for name in names)) or "none"
+
+
+# --- index ------------------------------------------------------------------------------------------------------
+
+
+def unindexed_bound(schema: Schema, health: Health) -> int:
+    """How many vectors may stay without an index for good; ``sys.maxsize`` where no index is wanted.
+
+    A segment is indexed once the vectors of one name take more than ``indexing_threshold`` kB of 1,024 bytes in it, in
+    their own datatype (measured on 1.16.3); sparse vectors are indexed at once. So what stays is less than that much of
+    each name in each segment.
+    """
+    optimizers = schema.get("optimizer_config") or {}
+    threshold = optimizers.get("indexing_threshold")
+    if threshold == 0 or optimizers.get("max_optimization_threads") == 0:
+        return sys.maxsize
+    room = 1024 * (_INDEXING_THRESHOLD if threshold is None else int(threshold))
+    return sum(_unindexed(schema, params, health, room) for params in _dense(schema).values())
+
+
+def _unindexed(schema: Schema, params: Mapping[str, Any], health: Health, room: int) -> int:
+    own = params.get("hnsw_config") or {}
+    links = own.get("m", (schema.get("hnsw_config") or {}).get("m"))
+    if links == 0:
+        return health.points
+    return health.segments * (room // (int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1)))

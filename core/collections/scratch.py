@@ -1,0 +1,72 @@
+"""Collections that exist for a moment, to see what the server makes of a text.
+
+Rule: each is dropped by whoever made it before its piece of work ends. One that a killed process has left is known by
+its mark and its age, and dropped by the sweep.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, Schema, ServerText, VectorStore
+
+_PREFIX = "rollouts_scratch_"
+_MARK = "rollouts_scratch"
+#: Seconds after which nobody works with one any more: a turn's longest lease is shorter.
+_OLD = 900.0
+
+
+class Scratch:
+    """A collection of the sparse vectors of ``names``, made like those of ``schema``."""
+
+    def __init__(self, store: VectorStore, name: str) -> None:
+        self._store, self._name = store, name
+        self._next = 0
+
+    def vectors(self, texts: Sequence[Mapping[str, ServerText]]) -> list[dict[str, Any]]:
+        """What the server makes of each of these, by vector name. Raises Refused where it has not kept them all."""
+        first, self._next = self._next, self._next + len(texts)
+        points = [Point(first + at, dict(some), {}) for at, some in enumerate(texts)]
+        self._store.upsert(self._name, points)
+        found = {point.id: by_name(point.vector) for point in self._fetched(points)}
+        if len(found) < len(points):
+            raise Refused(f"of {len(points)} texts the server kept {len(found)} in {self._name}")
+        return [found[point.id] for point in points]
+
+    def _fetched(self, points: Sequence[Point]) -> list[Point]:
+        return self._store.fetch(self._name, [point.id for point in points], vectors=True)
+
+
+@contextmanager
+def scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> Iterator[Scratch]:
+    """One for as long as the block lasts; nothing is made where there are no ``names``."""
+    name = f"{_PREFIX}{secrets.token_hex(8)}"
+    if not names:
+        yield Scratch(store, name)
+        return
+    sparse = {one: params for one, params in (schema["params"].get("sparse_vectors") or {}).items() if one in names}
+    try:
+        store.create(name, {"params": {"sparse_vectors": sparse}, "payload_schema": {}}, {_MARK: time.time()})
+        yield Scratch(store, name)
+    finally:
+        store.drop(name)
+
+
+def drop_old(store: VectorStore) -> list[str]:
+    """Drops what a process that was killed has left behind; says which."""
+    if store.embedded:
+        return []
+    left = [name for name in sorted(store.collections()) if name.startswith(_PREFIX) and _is_old(store, name)]
+    for name in left:
+        store.drop(name)
+    return [f"{name} was left over and is dropped" for name in left]
+
+
+def _is_old(store: VectorStore, name: str) -> bool:
+    """One without the mark is somebody else's."""
+    made = store.metadata(name).get(_MARK)
+    return isinstance(made, int | float) and time.time() - made > _OLD

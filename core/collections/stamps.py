@@ -1,0 +1,116 @@
+"""What a collection says of itself: who made it and with which model; kept in Qdrant's collection metadata.
+
+Two keys: the stamp is what searches go by and never changes; the facts (``core.collections.versions``) grow
+while it is made. All other keys are somebody else's: each version takes them over from the one
+before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ServerVectorSpec
+from qdrant_rollouts.core.database.stored_json import known, stored
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import VectorStore
+
+KEY = "rollouts"
+FACTS = "rollouts_version"
+#: What each of the two always has; anything else under that key is not ours.
+_STAMP, _FACTS = {"deployment", "alias", "number"}, {"deployment", "alias", "number"}
+#: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
+STAMPS_SINCE = (1, 15, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What makes one vector: a model (``embedding``) or the Qdrant server (``server``).
+
+    An equal ``identity`` and an equal text prove an equal vector.
+    """
+
+    identity: str
+    embedding: EmbeddingSpec | None = None
+    server: ServerVectorSpec | None = None
+
+    @property
+    def template(self) -> str:
+        spec = self.embedding or self.server
+        assert spec is not None
+        return spec.text
+
+    def as_metadata(self) -> dict[str, Any]:
+        specs = {"embedding": self.embedding, "server": self.server}
+        told = {key: spec.model_dump(mode="json") for key, spec in specs.items() if spec}
+        return {"identity": self.identity, **told}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        embedding, server = content.get("embedding"), content.get("server")
+        return cls(
+            identity=str(content["identity"]),
+            embedding=EmbeddingSpec.model_validate(embedding) if embedding else None,
+            server=ServerVectorSpec.model_validate(server) if server else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """``vector`` is the one that searches by text ask, ``embedding`` its model and ``identity`` that embedder's (see
+    ``Embedder``); None where vectors came with the records. ``vectors`` says of every made vector what makes it, by
+    its name; it is empty in stamps of a release that knew one. ``deployment`` is empty for a collection that was
+    adopted."""
+
+    deployment: str
+    alias: str
+    number: int
+    vector: str = ""
+    embedding: dict[str, Any] | None = None
+    identity: str | None = None
+    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def as_metadata(self) -> dict[str, Any]:
+        return {KEY: asdict(self)}
+
+    @property
+    def spec(self) -> EmbeddingSpec | None:
+        return stored(EmbeddingSpec, self.embedding) if self.embedding else None
+
+    @property
+    def made(self) -> dict[str, MadeBy]:
+        """What makes each vector, by its name; nothing of those that came with the records."""
+        if self.vectors:
+            return {name: MadeBy.of(content) for name, content in self.vectors.items()}
+        if self.spec is None or self.identity is None:
+            return {}
+        return {self.vector: MadeBy(self.identity, embedding=self.spec)}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Self | None:
+        """The stamp in a collection's metadata; None if the collection carries none. Keys that another release writes
+        are passed over, so that processes of both can work side by side."""
+        content = metadata.get(KEY)
+        if not isinstance(content, dict) or not _STAMP.issubset(content):
+            return None
+        return known(cls, content)
+
+
+def theirs(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
+    """What of a collection's metadata is not ours. Raises Refused where somebody else uses a key of
+    ours, for neither may take the other's place.
+    """
+    facts = metadata.get(FACTS)
+    taken = [KEY] if metadata.get(KEY) is not None and Stamp.of(metadata) is None else []
+    if facts is not None and not (isinstance(facts, dict) and _FACTS.issubset(facts)):
+        taken.append(FACTS)
+    if taken:
+        raise Refused(
+            f"collection {collection} has metadata of its own under {' and '.join(taken)}, where this program keeps "
+            "what it knows of a collection: keep it under another key"
+        )
+    return {key: value for key, value in metadata.items() if key not in (KEY, FACTS)}
+
+
+def read_stamp(store: VectorStore, collection: str) -> Stamp | None:
+    """The stamp of ``collection``; None if it carries none. Raises Unavailable if that cannot be looked up."""
+    return Stamp.of(store.metadata(collection))

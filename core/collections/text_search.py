@@ -1,0 +1,84 @@
+"""The search that a text becomes: which vectors are asked, and how their results become one list.
+
+Rule: routed searches, probes and the gate ask what stands here, so that what is judged is what people get.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from qdrant_rollouts.core.config.index_file import IndexSpec, SearchSpec, ServerVectorSpec
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Fused, Fusion, Limits, OneQuery, Part, QueryVector
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+#: Results of each vector that are fused where the index file says no number: with fewer, a point that
+#: one vector finds late and the other early would be left out.
+_CANDIDATES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """``parts`` names each vector that is asked, and how many of its results are fused."""
+
+    parts: tuple[tuple[str, int | None], ...]
+    fusion: Fusion = "rrf"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.parts)
+
+    @property
+    def fused(self) -> bool:
+        return len(self.parts) > 1
+
+    @property
+    def words(self) -> str:
+        return " and ".join(name or "unnamed" for name in self.names) + (f", fused by {self.fusion}" * self.fused)
+
+    def query(self, vector_of: Callable[[str], OneQuery], results: int, limits: Limits) -> tuple[QueryVector, str]:
+        """What is asked for so many results, and the name of the vector that it asks; none where several are. Strict
+        mode limits each part as it limits a search."""
+        if not self.fused:
+            (name,) = self.names
+            return vector_of(name), name
+        most = max(_CANDIDATES, results)
+        parts = [Part(name, vector_of(name), limits.page(said or most)) for name, said in self.parts]
+        return Fused(tuple(parts), self.fusion), ""
+
+
+def text_search(
+    said: SearchSpec | None, askable: Collection[str], there: Collection[str], coming: Collection[str] = ()
+) -> TextSearch:
+    """The declared search as a collection can be asked it.
+
+    ``askable`` are the names whose vector something makes of a text, ``there`` all that the collection has.
+    A name that the ``coming`` collection makes of a text is left out while this one lacks it, or has it from somewhere
+    else. Raises Refused for any other name, and where none is left.
+    """
+    declared = said or SearchSpec()
+    if not declared.prefetch:
+        return TextSearch(tuple((name, None) for name in askable), declared.fusion)
+    parts = []
+    for at, one in enumerate(declared.prefetch):
+        if one.vector in askable:
+            parts.append((one.vector, one.limit))
+        elif one.vector not in coming:
+            raise Refused(_unknown(at, one.vector, askable, there))
+    if not parts:
+        raise Refused(
+            "search.prefetch: nothing makes any of these vectors of a text for the collection that serves; they "
+            "come with the next deployment"
+        )
+    return TextSearch(tuple(parts), declared.fusion)
+
+
+def declared_names(spec: IndexSpec) -> frozenset[str]:
+    """Every vector name that is made of a text by what the index file declares."""
+    by_server = (name for name, said in spec.vectors.items() if isinstance(said, ServerVectorSpec))
+    return frozenset({*by_server, *(model.vector for model in spec.models)})
+
+
+def _unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:
+    why = "which nothing makes of a text" if name in there else "and there is no such vector"
+    expected = ", ".join(one or '""' for one in askable) or "nothing: no vector is made of a text"
+    return f"search.prefetch.{at}.vector: found {quoted(name)}, {why}; expected {expected}"

@@ -1,0 +1,11 @@
+"""A version's row as plain data; what its ``facts`` are stands in ``core.collections.versions``."""
+
+from typing import Any
+
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.times import iso
+
+
+def plain(row: Version) -> dict[str, Any]:
+    named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
+    return {**named, "created_at": iso(row.created_at), **row.facts}

@@ -1,0 +1,144 @@
+"""What is known of a version: written into its row as it becomes known, and carried by the collection itself.
+
+Rule: the row is written first, under the deployment's turn, and Qdrant's metadata is a copy of it. A step that is
+repeated writes the same again.
+
+``facts``, by the time each is known:
+
+- asked for: ``actor``; ``source``, its address without credentials
+- create: ``vectors`` (where each comes from, by its name), and of the vector that searches ask ``model``,
+  ``revision``, ``dtype``, ``template``, ``chunk``, ``identity``, ``vector``, ``dimension``, ``reads`` (tokens of a
+  text that the model reads), ``schema`` (hash of the settings)
+- populate: ``way``, ``fingerprint`` (of the source), ``records``, ``points``, ``bad``, ``reused`` (vectors taken over),
+  ``embedded``, ``truncated``
+- validate: ``gate``: verdict, checks ``failed`` and ``inconclusive``, and whose report that is
+- switch: ``served``: by which deployment, since when, and ``approved_by`` whom, where a person had to
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import recovered
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.collections.schema import dense_names, vector_params
+from qdrant_rollouts.core.collections.stamps import FACTS
+from qdrant_rollouts.core.collections.version_facts import plain
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.ports import Embedder, Schema
+from qdrant_rollouts.core.times import iso
+
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
+#: Facts and what ``populate`` calls them.
+_COUNTS = {
+    "records": "read",
+    "points": "written",
+    "bad": "bad",
+    "reused": "reused",
+    "embedded": "embedded",
+    "truncated": "truncated",
+}
+
+
+def note(context: StepContext, facts: Mapping[str, Any]) -> None:
+    """Adds ``facts`` to green's row and metadata. Raises LeaseLost if the turn was taken away."""
+    services, green = context.services, context.deployment.green
+    with services.sessions.begin() as session:
+        context.turn.fence(session)
+        row = add(session, green, facts)
+        if row is None:
+            return
+        carried = metadata(row)
+    context.turn.check(ACT_SECONDS)
+    services.store.set_metadata(green, carried)
+
+
+def names(session: Session) -> set[str]:
+    """Of every collection that a row here knows, versions and what runs make for themselves; none is used again."""
+    known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
+    return known | recovered.collections(session)
+
+
+def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version | None:
+    """The row with ``facts`` laid over its own; None for a collection that has none."""
+    row = session.get(Version, collection, with_for_update=True)
+    if row is not None:
+        row.facts = {**row.facts, **facts}
+    return row
+
+
+def metadata(row: Version) -> dict[str, Any]:
+    """What the collection carries: the row as plain data."""
+    return {FACTS: plain(row)}
+
+
+# --- what there is to note --------------------------------------------------------------------------------------
+
+
+def asked(actor: str, source: str | None) -> State:
+    return {"actor": actor, "source": None if source is None else without_credentials(source)}
+
+
+def made(embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str) -> State:
+    said = embedding.model_dump(mode="json") if embedding else {}
+    size = vector_params(schema, vector)["size"] if vector in dense_names(schema) else None
+    return {
+        **{name: said.get(key) for name, key in _SAID.items()},
+        "identity": embedder.identity if embedder else None,
+        "reads": embedder.reads if embedder else None,
+        "vector": vector,
+        "dimension": size,
+        "schema": schema_hash(schema),
+    }
+
+
+#: Facts and what the index file calls them; ``chunk`` is None where documents are not cut.
+_SAID = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
+
+
+def filled(state: Mapping[str, Any]) -> State:
+    """A copy reads no records, so there is nothing but points to count."""
+    known = _COUNTS if state.get("way") == "records" else {"points": "written"}
+    counts = {name: int(state.get(key, 0)) for name, key in known.items()}
+    return {"way": state.get("way"), "fingerprint": state.get("print"), **counts}
+
+
+def judged(report: Mapping[str, Any]) -> State:
+    """The checks that held something up; rows that are only shown decide nothing."""
+    rows = [row for row in report["checks"] if row["level"] != "shown"]
+    named = {
+        word: [row["name"] for row in rows if row["verdict"] == verdict]
+        for word, verdict in (("failed", "block"), ("inconclusive", "inconclusive"))
+    }
+    whose = {name: report[name] for name in ("deployment", "attempt")}
+    return {"gate": {"verdict": report["verdict"], **named, **whose}}
+
+
+def served(context: StepContext) -> State:
+    """A switch that is repeated keeps the time of the first."""
+    services, id = context.services, context.deployment.id
+    with services.sessions() as session:
+        row = session.get(Version, context.deployment.green)
+        before = row.facts.get("served", {}) if row else {}
+        now = iso(services.clock.now(session))
+    if before.get("deployment") == id:
+        return {"served": before}
+    approved_by = context.outputs.get("validate", {}).get("approved_by")
+    return {"served": {"deployment": id, "since": now, "approved_by": approved_by}}
+
+
+def schema_hash(schema: Schema) -> str:
+    """32 hex digits, equal for equal settings in whatever order they stand."""
+    text = json.dumps(schema, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def without_credentials(address: str) -> str:
+    return _CREDENTIALS.sub("//", address)

@@ -1,0 +1,129 @@
+"""Cron lines and the moments they name, in any time zone.
+
+Rule: cronsim reads the fields, as Debian's cron does; where day of month and day of week are both
+restricted, a day that fits either is meant. What a change of the clocks does stands here: a line
+that names every hour follows the hours as they pass, so the missing one has no run and the doubled
+one has two; any other line names times of the wall clock, each once a day. Such a time that is
+missing is read with the offset before the gap, one that comes twice means the first (RFC 5545,
+3.3.5).
+"""
+
+import heapq
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+#: The fields of a cron line, and what may stand in each.
+_FIELDS = {
+    "minute": "numbers from 0 to 59",
+    "hour": "numbers from 0 to 23",
+    "day of month": "numbers from 1 to 31, L for the last",
+    "month": "numbers from 1 to 12, names such as JAN",
+    "day of week": "numbers from 0 to 7 (0 and 7 are Sunday), names such as MON",
+}
+#: ``42-42/5`` is 42; cronsim takes it for ``42/5``.
+_ALONE = re.compile(r"(?<![^,\s])(\w+)-\1/[1-9]\d*(?![^,\s])")
+_EXPECTED = 'expected five cron fields, minute first, such as "0 2 * * *"'
+_NAMES = ", ".join(_NAMED)
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+#: No clock is further ahead of UTC.
+_AHEAD = timedelta(hours=16)
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """``line`` has five fields. ``hourly``: it names every hour."""
+
+    line: str
+    hourly: bool
+
+
+def parse(line: str) -> Cron:
+    """Raises ValueError, saying what was expected, also for a line that names no moment at all."""
+    written = _ALONE.sub(r"\1", _NAMED.get(line.strip().lower(), line))
+    fields = written.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(_not_five(fields))
+    for at, name in enumerate(_FIELDS):
+        _check_field(name, fields[at], ["*"] * at + [fields[at]] + ["*"] * (len(_FIELDS) - 1 - at))
+    try:
+        read = CronSim(written, datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
+        next(read)
+    except (CronSimError, StopIteration):
+        raise ValueError("expected a day that exists; no month it names has such a day") from None
+    return Cron(written, hourly=len(read.hours) == 24)
+
+
+def _not_five(fields: list[str]) -> str:
+    if any("=" in field for field in fields):
+        return f"{_EXPECTED}; a time zone is written under `zone`"
+    if len(fields) == 6:
+        return f"{_EXPECTED}; there is no field for seconds or years"
+    return f"{_EXPECTED}, or one of {_NAMES}"
+
+
+def _check_field(name: str, text: str, alone: list[str]) -> None:
+    """``alone`` is a line in which only this field is restricted."""
+    try:
+        CronSim(" ".join(alone), datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
+    except (CronSimError, ValueError):  # an integer of thousands of digits is a ValueError
+        expected = f"expected *, {_FIELDS[name]}, ranges that go upwards, or steps"
+        raise ValueError(f"{name} is {quoted(text)}; {expected}") from None
+
+
+def zone(name: str) -> ZoneInfo:
+    """Raises ValueError for a name that is in no time zone database."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected UTC or a time zone such as Europe/Berlin") from None
+
+
+def nominal_times(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The moments after ``after`` that ``cron`` names in ``zone``: UTC, in order, each once.
+
+    They end where the line names none for fifty years. A time that is missing on the wall clock
+    comes up to a day later than those around it; so a moment waits until none before it can come.
+    """
+    begin = datetime.combine(after.astimezone(zone).date() - _DAY, time()) - _SECOND
+    waiting: list[datetime] = []
+    last = after
+    for wall in CronSim(cron.line, begin):
+        while waiting and waiting[0] < (wall - _AHEAD).replace(tzinfo=UTC):
+            moment = heapq.heappop(waiting)
+            if moment > last:
+                last = moment
+                yield moment
+        for moment in _moments(cron, zone, wall):
+            heapq.heappush(waiting, moment)
+    yield from sorted({moment for moment in waiting if moment > last})
+
+
+def _moments(cron: Cron, zone: ZoneInfo, wall: datetime) -> Iterator[datetime]:
+    if cron.hourly:
+        return _passing(wall, zone)
+    return iter((wall.replace(tzinfo=zone).astimezone(UTC),))
+
+
+def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Every moment at which a clock in ``zone`` shows ``wall``: none, one or two."""
+    for fold in (0, 1):
+        moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
+            yield moment

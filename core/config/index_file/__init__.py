@@ -1,0 +1,64 @@
+"""The index file: what people declare about an index, validated once, at the edge.
+
+A wrong key, type or value is refused with its path, the value and what was expected.
+"""
+
+from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.config.index_file.embedding import (
+    ChunkSpec,
+    CollectionSpec,
+    EmbeddingSpec,
+    ProviderSpec,
+    render_text,
+    template_fields,
+)
+from qdrant_rollouts.core.config.index_file.file import DOCUMENTS, IndexFile, IndexSpec, load_index_file
+from qdrant_rollouts.core.config.index_file.rollout import (
+    BreakersSpec,
+    CanarySpec,
+    MarginsSpec,
+    RetentionSpec,
+    SoakSpec,
+    Stage,
+)
+from qdrant_rollouts.core.config.index_file.schedule import ScheduleSpec
+from qdrant_rollouts.core.config.index_file.search import PrefetchSpec, SearchSpec
+from qdrant_rollouts.core.config.index_file.validation import CheckSpec, RealSearchSpec, SamplesSpec, ValidationSpec
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, validated
+from qdrant_rollouts.core.config.index_file.vectors import CarriedSpec, ModelVectorSpec, ServerVectorSpec, VectorSpec
+
+__all__ = [
+    "DOCUMENTS",
+    "AtLeastOne",
+    "BreakersSpec",
+    "CanarySpec",
+    "CarriedSpec",
+    "CheckSpec",
+    "ChunkSpec",
+    "CollectionSpec",
+    "Count",
+    "EmbeddingSpec",
+    "IndexFile",
+    "IndexSpec",
+    "MarginsSpec",
+    "ModelVectorSpec",
+    "Positive",
+    "PrefetchSpec",
+    "ProviderSpec",
+    "RealSearchSpec",
+    "RetentionSpec",
+    "SamplesSpec",
+    "ScheduleSpec",
+    "SearchSpec",
+    "Seconds",
+    "ServerVectorSpec",
+    "SoakSpec",
+    "Stage",
+    "ValidationSpec",
+    "VectorSpec",
+    "expected",
+    "load_index_file",
+    "render_text",
+    "template_fields",
+    "validated",
+]

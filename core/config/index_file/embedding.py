@@ -1,0 +1,136 @@
+"""What is declared of texts, their model and their collection."""
+
+import re
+import string
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, StrictBool, field_validator, model_validator
+
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Strict
+from qdrant_rollouts.core.sanitize import hosts
+from qdrant_rollouts.core.sanitize.quoting import cut, quoted
+
+#: In place of an index's type: the field loses its index.
+DROPPED = "dropped"
+
+_REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
+
+
+class ChunkSpec(Strict):
+    """How documents are cut into chunks; ``field`` defaults to the last of the template, ``max_tokens`` to what the
+    model reads. Both counts are of the model's tokens."""
+
+    field: str | None = None
+    max_tokens: Annotated[int, Field(ge=16, strict=True)] | None = None
+    overlap: Count = 0
+
+
+class EmbeddingSpec(Strict):
+    """Which model turns a record into a vector. ``text`` is a template over the record's fields, plain names only."""
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    text: str = "{text}"
+    #: Name of the collection's vector; empty is the unnamed one.
+    vector: str = ""
+    #: Documents longer than the model reads become several points; see ``core.collections.chunks``.
+    chunk: ChunkSpec | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _may_be_a_folder(cls, model: str) -> str:
+        """No file system has longer names, and asking it for one is an error instead of a no."""
+        parts = [len(part.encode(errors="replace")) for part in model.split("/")]
+        if sum(parts) > 4000 or max(parts) > 255:
+            raise ValueError("expected a model's name or folder, of 4000 bytes at most and 255 between two slashes")
+        return model
+
+    @field_validator("revision")
+    @classmethod
+    def _no_path(cls, revision: str | None) -> str | None:
+        """The model hub's client looks for a file of that name in its cache, and a path would lead anywhere."""
+        if revision is not None and not _REVISION.fullmatch(revision):
+            raise ValueError("expected a branch, tag or commit of the model, such as main or refs/pr/1")
+        return revision
+
+    @field_validator("text")
+    @classmethod
+    def _plain_names(cls, text: str) -> str:
+        if not template_fields(text):
+            raise ValueError("expected at least one {field}")
+        return text
+
+    @model_validator(mode="after")
+    def _field_of_the_template(self) -> Self:
+        names = template_fields(self.text)
+        if self.chunk is not None and self.chunk.field not in {None, *names}:
+            raise ValueError(f"chunk.field is {quoted(self.chunk.field)}; expected a field of text: {', '.join(names)}")
+        return self
+
+
+class CollectionSpec(Strict):
+    """Vector settings that differ from the live collection's, or from the server's defaults on a first deployment."""
+
+    distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"] | None = None
+    datatype: Literal["float32", "float16", "uint8"] | None = None
+    on_disk: StrictBool | None = None
+    hnsw: dict[str, int | bool] | None = None
+    quantization: dict[str, Any] | None = None
+    shard_number: AtLeastOne | None = None
+    replication_factor: AtLeastOne | None = None
+    on_disk_payload: StrictBool | None = None
+    #: By field, the type or the settings of its index; ``dropped`` where the live collection's is to go.
+    payload_indexes: dict[str, str | dict[str, Any]] = {}
+
+    @property
+    def dropped_indexes(self) -> frozenset[str]:
+        return frozenset(field for field, said in self.payload_indexes.items() if said == DROPPED)
+
+    @property
+    def kept_indexes(self) -> list[str]:
+        return [field for field in self.payload_indexes if field not in self.dropped_indexes]
+
+
+class ProviderSpec(Strict):
+    """An endpoint that embeds, of OpenAI's form. No request and no stamp can name one: where texts and key are sent is
+    for the operator to say."""
+
+    url: str
+    #: The environment variable that holds the API key; without one none is sent.
+    key: str | None = None
+    #: Texts in a request.
+    batch: AtLeastOne = 64
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+        if hosts.has_impossible(url):
+            raise ValueError(hosts.IMPOSSIBLE)
+        return url
+
+
+def render_text(template: str, fields: Mapping[str, Any]) -> str | None:
+    """The text a template makes of a record's fields; None where a field is missing or nothing but space comes out."""
+    names = template_fields(template)
+    if any(fields.get(name) is None for name in names):
+        return None
+    text = template.format_map({name: str(fields[name]) for name in names})
+    return text if text.strip() else None
+
+
+def template_fields(template: str) -> tuple[str, ...]:
+    """The record fields a text template names, each once, in order. Raises ValueError for all but plain ``{name}``."""
+    names = []
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if not name.isidentifier() or spec or conversion:
+            raise ValueError(f"expected plain {{field}} names, found {{{cut(name)}}}")
+        names.append(name)
+    return tuple(dict.fromkeys(names))

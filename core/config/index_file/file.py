@@ -1,0 +1,192 @@
+"""The file itself: its sections, and how it is read."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, StrictBool, field_validator, model_validator
+
+from qdrant_rollouts.core.config.alert_spec import AlertsSpec
+from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
+from qdrant_rollouts.core.config.defaults import GRACE_MINUTES
+from qdrant_rollouts.core.config.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec
+from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
+from qdrant_rollouts.core.config.index_file.schedule import Scheduled
+from qdrant_rollouts.core.config.index_file.search import SearchSpec
+from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
+from qdrant_rollouts.core.config.index_file.values import Count, Positive, Seconds, Strict, validated
+from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
+from qdrant_rollouts.core.errors import Malformed, Refused
+from qdrant_rollouts.core.ports.naming import check_found_name
+from qdrant_rollouts.core.sanitize.bounded import BoundedLoader, read_yaml
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+#: Bytes of the file: some thousands of indexes.
+LARGEST = 1_000_000
+
+_IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
+
+
+#: The kind of source whose records are documents.
+DOCUMENTS = "dir:"
+
+
+class IndexSpec(Strict):
+    """One entry of the index file, and what a deployment carries as its frozen settings."""
+
+    source: str | None = None
+    #: The field in which a record may bring its vector; None: no field is looked into.
+    vector_field: str | None = "vector"
+    #: Of the documents of a folder: the field of their front matter that is their id.
+    id_field: Annotated[str, Field(min_length=1)] | None = None
+    embedding: EmbeddingSpec | None = None
+    #: By vector name, ``""`` for the unnamed one; `embedding` is the short form of one entry.
+    vectors: dict[str, VectorSpec] = {}
+    #: As `embedding.chunk`, where the vectors are declared by name.
+    chunk: ChunkSpec | None = None
+    #: What a search by text asks; None: every vector that is made of a text.
+    search: SearchSpec | None = None
+    collection: CollectionSpec = CollectionSpec()
+    #: The live collection may be of another model, or of one that nobody knows.
+    accept_new_model: StrictBool = False
+    strategy: str = "blue_green"
+    validation: ValidationSpec = ValidationSpec()
+    soak: SoakSpec = SoakSpec()
+    canary: CanarySpec = CanarySpec()
+    grace_period_minutes: Seconds = GRACE_MINUTES
+    retention: RetentionSpec = RetentionSpec()
+    rebuild: Scheduled = None
+    verify: Scheduled = None
+    backup: Scheduled = None
+    on_bad_record: Literal["fail", "skip"] = "fail"
+    max_bad_records: Count = 100
+    rollback_on_failure: StrictBool = True
+    #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
+    progress_deadline_seconds: Positive = 600
+
+    @model_validator(mode="after")
+    def _declared_once(self) -> Self:
+        if self.embedding is None:
+            return self
+        if self.embedding.vector and self.embedding.vector in self.vectors:
+            raise ValueError(f"vectors.{self.embedding.vector} and embedding declare one vector; keep one of them")
+        if self.embedding.chunk is not None and self.chunk is not None:
+            raise ValueError("chunk and embedding.chunk are one setting; keep one of them")
+        return self
+
+    @property
+    def models(self) -> tuple[EmbeddingSpec, ...]:
+        """Every model that is declared, each with the name of its vector; searches by text ask the first."""
+        short = (self.embedding,) if self.embedding is not None else ()
+        by_name = (
+            EmbeddingSpec(**said.model_dump(), vector=name, chunk=self.chunk)
+            for name, said in self.vectors.items()
+            if isinstance(said, ModelVectorSpec)
+        )
+        return (*short, *by_name)
+
+    @field_validator("vector_field")
+    @classmethod
+    def _a_field_of_its_own(cls, field: str | None) -> str | None:
+        if field is not None and (not field.strip() or field in ("id", "_rollouts")):
+            raise ValueError("expected the name of a field other than id and _rollouts, or null for none")
+        return field
+
+    @model_validator(mode="after")
+    def _of_documents(self) -> Self:
+        if self.id_field is not None and self.source and not _is_of_documents(self.source):
+            raise ValueError(
+                f"expected no id_field: it names a field of the front matter of {DOCUMENTS} "
+                "documents, and records of other sources have a field `id`"
+            )
+        return self
+
+    def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
+        """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
+        return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
+
+
+def _is_of_documents(source: str) -> bool:
+    return source.strip().startswith(DOCUMENTS)
+
+
+class IndexFile(Strict):
+    indexes: dict[str, IndexSpec] = {}
+    #: By the name that models are written with: ``NAME:model``.
+    providers: dict[str, ProviderSpec] = {}
+    alerts: AlertsSpec = AlertsSpec()
+    crawl: CrawlSpec = CrawlSpec()
+
+    @field_validator("providers")
+    @classmethod
+    def _free_names(cls, providers: dict[str, ProviderSpec]) -> dict[str, ProviderSpec]:
+        taken = sorted({"hashing", "sentence-transformers"} & providers.keys())
+        if taken:
+            raise ValueError(f"{taken[0]} is served on this machine; expected another name")
+        return providers
+
+    @field_validator("indexes")
+    @classmethod
+    def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
+        try:
+            return {check_found_name("index", alias): spec for alias, spec in indexes.items()}
+        except Refused as error:
+            raise ValueError(str(error)) from None
+
+
+def load_index_file(path: Path) -> IndexFile:
+    """Reads and validates the index file; no file means no declared index. Raises Refused with path, value, bound."""
+    if not path.exists():
+        return IndexFile()
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode()
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path}: cannot be read: {error}") from error
+    if len(text) > LARGEST:
+        raise Refused(f"{path}: has more than {LARGEST:,} bytes; divide what it declares")
+    return _parsed(path, text)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, text: str) -> IndexFile:
+    """The file is asked for every few seconds, and 200 indexes take 0.13 s in which no page goes on: each text that it
+    has is parsed once."""
+    try:
+        content = read_yaml(text, _UniqueKeys)
+    except ValueError as error:
+        unquoted = isinstance(error.__cause__, yaml.scanner.ScannerError)
+        raise Refused(f"{path}: cannot be read: {error}{_IN_QUOTES * unquoted}") from error
+    try:
+        return validated(IndexFile, {} if content is None else content, str(path))
+    except Malformed as error:  # whoever asks for something has not written this file
+        raise Refused(str(error)) from None
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        # An empty section replaces what was there: `quantization: {}` switches it off.
+        nested = isinstance(value, Mapping) and value and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if nested else value
+    return result
+
+
+class _UniqueKeys(BoundedLoader):
+    """YAML's own loader lets a second equal key win in silence; this one refuses.
+
+    It looks while composing: later, merge keys (``<<``) have legally brought in keys that are then overridden.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"key {quoted(key.value)} stands twice", key.start_mark)
+            seen.add(key.value)
+        return node

@@ -1,0 +1,92 @@
+"""What is declared of going live: the watch after the switch, the stages of a canary, and what is kept."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StrictBool, field_validator, model_validator
+
+from qdrant_rollouts.core.config import defaults
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict
+from qdrant_rollouts.core.statistics.assignment import share_of
+
+
+class SoakSpec(Strict):
+    seconds: Seconds = 300
+    interval_seconds: Positive = 10
+    max_errors: Count = 5
+
+
+class Stage(Strict):
+    """A share of the searches for a time. ``shadow`` asks green unseen instead; users see blue only."""
+
+    percentage: Annotated[float, Field(ge=0, le=100, strict=True)]
+    duration_minutes: Seconds
+    shadow: StrictBool = False
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Self:
+        if self.shadow != (self.percentage == 0):
+            raise ValueError("a stage of 0 % needs shadow: true, and only such a stage may have it")
+        share_of(self.percentage)
+        return self
+
+
+class BreakersSpec(Strict):
+    """What rolls a canary back without statistics: see ``core.statistics.canary``."""
+
+    error_rate: Annotated[float, Field(gt=0, le=1, strict=True)] = defaults.BREAKER_ERROR_RATE
+    calls: AtLeastOne = defaults.BREAKER_CALLS
+    errors: AtLeastOne = defaults.BREAKER_ERRORS
+    mean_latency_ms: Positive = defaults.BREAKER_MEAN_LATENCY_MS
+    looks: AtLeastOne = defaults.BREAKER_LOOKS
+
+
+class MarginsSpec(Strict):
+    """How much worse than blue is still not worse: of p95 as a share, of the error rate as a difference."""
+
+    p95: Positive = defaults.P95_MARGIN
+    error_rate: Positive = defaults.ERROR_RATE_MARGIN
+
+
+class CanarySpec(Strict):
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (
+        Stage(percentage=5, duration_minutes=30),
+        Stage(percentage=25, duration_minutes=60),
+        Stage(percentage=50, duration_minutes=120),
+        Stage(percentage=100, duration_minutes=0),
+    )
+    look_seconds: Positive = 60
+    #: A stage short of evidence is prolonged by at most so many times its duration.
+    extension: Seconds = 1
+    min_searches: AtLeastOne = defaults.MIN_SEARCHES
+    min_users: AtLeastOne = defaults.MIN_USERS
+    margins: MarginsSpec = MarginsSpec()
+    breakers: BreakersSpec = BreakersSpec()
+    shadow_percentage: Annotated[float, Field(gt=0, le=100, strict=True)] = 10
+    #: Ask green the validation queries at each look, besides what users ask; kept apart from it.
+    probing: StrictBool = False
+
+    @field_validator("stages")
+    @classmethod
+    def _rising(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        shares = [stage.percentage for stage in stages]
+        if shares != sorted(shares):
+            raise ValueError("expected percentages that never fall: a share that is taken back is a rollback")
+        return stages
+
+
+class RetentionSpec(Strict):
+    """What is kept: of versions, beyond the grace period (``core.collections.deletion.retention_policy``); of backups, the newest so many."""
+
+    versions: AtLeastOne | None = None
+    days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
+    backups: AtLeastOne | None = None
+    #: No collection of the index is deleted before there is a whole backup of it; see ``core.collections.deletion.final_backups``.
+    final_backup: StrictBool = False
+    #: What becomes of a replaced collection that this program did not make: it is deleted once there is a
+    #: whole backup of it, never, or like every other.
+    foreign: Literal["backup", "keep", "delete"] = "backup"
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether more is said than of the collection that is replaced in this moment."""
+        return self.model_copy(update={"foreign": "backup"}) != RetentionSpec()

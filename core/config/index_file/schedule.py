@@ -1,0 +1,40 @@
+"""What is declared of the times at which something is done by itself."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator
+
+from qdrant_rollouts.core.config import cron
+from qdrant_rollouts.core.config.index_file.values import Positive, Seconds, Strict
+
+
+def _line(line: str) -> str:
+    cron.parse(line)
+    return line
+
+
+def _zone(name: str) -> str:
+    cron.zone(name)
+    return name
+
+
+class ScheduleSpec(Strict):
+    """When something is done by itself: at the times that the cron line names in ``zone``."""
+
+    cron: Annotated[str, AfterValidator(_line)]
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
+    misfire: Literal["once", "skip"] = "once"
+    late_after_minutes: Seconds = 60
+    #: What a time does that finds something under way on the index: left out, or its run begins after it.
+    overlap: Literal["skip", "wait"] = "skip"
+    #: Somebody is told when no run has succeeded for so long.
+    success_within_hours: Positive | None = None
+
+
+def _short(value: Any) -> Any:
+    """A cron line by itself is a schedule with all else by default."""
+    return {"cron": _line(value)} if isinstance(value, str) else value
+
+
+Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_short)]

@@ -1,0 +1,31 @@
+"""What is declared of the search that a text becomes."""
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Strict
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+
+class PrefetchSpec(Strict):
+    """One vector that is asked; ``limit`` is how many of its results are fused, None for as many as are enough."""
+
+    vector: str
+    limit: AtLeastOne | None = None
+
+
+class SearchSpec(Strict):
+    """Without ``prefetch``: every vector that something makes of a text."""
+
+    prefetch: tuple[PrefetchSpec, ...] = ()
+    fusion: Literal["rrf", "dbsf"] = "rrf"
+
+    @field_validator("prefetch")
+    @classmethod
+    def _each_once(cls, prefetch: tuple[PrefetchSpec, ...]) -> tuple[PrefetchSpec, ...]:
+        names = [one.vector for one in prefetch]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"vector {quoted(twice)} stands twice; expected each vector once")
+        return prefetch

@@ -1,0 +1,102 @@
+"""What is declared of the gate."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo, model_validator
+
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Strict
+
+
+def _score(value: Any) -> Any:
+    """One message for both kinds of value; a union would name the kinds in the path."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "calibrated" or (number and -1 <= value <= 1):
+        return value
+    raise ValueError('expected a number from -1 to 1, or "calibrated"')
+
+
+class SamplesSpec(Strict):
+    """How much evidence the gate takes; ``judged`` is the fewest judged queries that may decide anything."""
+
+    records: AtLeastOne = 300
+    queries: AtLeastOne = 300
+    judged: AtLeastOne = 50
+
+
+class CheckSpec(Strict):
+    """``bound`` replaces the check's own; ``accept_inconclusive`` lets a deployment go on where it cannot tell."""
+
+    bound: Annotated[float, Field(allow_inf_nan=False, strict=True)] | None = None
+    accept_inconclusive: StrictBool = False
+
+
+def _said(value: Any, info: ValidationInfo) -> Any:
+    """The same: true, false, a bound, or both settings by name."""
+    if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
+        if not isinstance(value, Mapping):
+            return value
+        extra = (info.context or {}).get("extra")  # a row's unknown keys are passed over, see core.database.stored_json
+        return CheckSpec.model_validate(value, extra=extra)
+    raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
+
+
+def _asks(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected text to search for")
+    return text
+
+
+class RealSearchSpec(Strict):
+    """How people search: the gate asks the same way, for another limit or other parameters find other points."""
+
+    limit: AtLeastOne = 10
+    hnsw_ef: AtLeastOne | None = None
+    oversampling: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] | None = None
+    rescore: StrictBool | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """As Qdrant takes them; nothing where nothing is said."""
+        said = {"oversampling": self.oversampling, "rescore": self.rescore}
+        quantization = {name: value for name, value in said.items() if value is not None}
+        params = {"hnsw_ef": self.hnsw_ef, "quantization": quantization}
+        return {name: value for name, value in params.items() if value}
+
+
+class ValidationSpec(Strict):
+    queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
+    min_results: AtLeastOne = 5
+    #: The field whose values are asked where no query is named; ``*`` for title, name or heading.
+    titles: str | None = None
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = "calibrated"
+    #: A JSONL file of ``query`` and ``relevant``; see ``core.gate.evidence.judged``.
+    judged: str | None = None
+    checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
+    slices: tuple[str, ...] = ()
+    search: RealSearchSpec = RealSearchSpec()
+    samples: SamplesSpec = SamplesSpec()
+    seed: Count = 7
+    budget_seconds: Positive = 1800
+    live_searches_per_second: Annotated[float, Field(ge=1, allow_inf_nan=False, strict=True)] = 100
+
+    @model_validator(mode="before")
+    @classmethod
+    def _titles_as_queries(cls, given: Any) -> Any:
+        """``queries: titles`` and ``queries: {titles: FIELD}`` name no query but where to find some."""
+        said = given.get("queries") if isinstance(given, Mapping) else None
+        if said == "titles":
+            return {**given, "queries": (), "titles": "*"}
+        if isinstance(said, Mapping) and set(said) == {"titles"} and isinstance(said["titles"], str):
+            return {**given, "queries": (), "titles": said["titles"]}
+        return given
+
+    def check(self, name: str) -> CheckSpec | None:
+        """What the file says of a check, in the long form; None if it is switched off or not named."""
+        said = self.checks.get(name, False)
+        if isinstance(said, CheckSpec):
+            return said
+        if said is False:
+            return None
+        return CheckSpec() if said is True else CheckSpec(bound=float(said))

@@ -1,0 +1,63 @@
+"""The kinds of values that declarations have, and how a wrong one is refused: path, value, what was expected."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.errors import Malformed
+from qdrant_rollouts.core.sanitize.quoting import cut, written
+
+# Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+
+
+Count = Annotated[int, Field(ge=0, strict=True)]
+
+
+AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def validated(model: type[Model], content: Any, path: str) -> Model:
+    """``content`` as ``model``; Malformed with one line for each fault: path, value, what was expected."""
+    try:
+        return model.model_validate(content)
+    except RecursionError:
+        raise Malformed(f"{path}: more levels stand in each other than can be read") from None
+    except ValidationError as error:
+        raise Malformed("\n".join(_fault(path, fault) for fault in error.errors())) from None
+
+
+def _fault(path: str, fault: Mapping[str, Any]) -> str:
+    where = f"{path}: " + (".".join(cut(str(part)) for part in fault["loc"]) or "content")
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"{where}: missing; this key is required"
+    if fault["loc"] and fault["loc"][-1] in _NAMES_OF_SECRETS:
+        return f"{where}: {expected(fault)}"
+    return f"{where}: found {_shown(fault['input'])}; {expected(fault)}"
+
+
+def _shown(given: Any) -> str:
+    """Without a password, and only then cut: the end of one could be what is cut off."""
+    return cut(_CREDENTIALS.sub("//***@", written(given)))
+
+
+#: Keys that name the variable of a secret: whoever took that for the secret itself has it in this file.
+_NAMES_OF_SECRETS = frozenset({"key", "secret"})
+
+#: Of a URL that was put where none belongs.
+_CREDENTIALS = re.compile(r"//[^/\s]*@")

@@ -1,0 +1,250 @@
+"""Settings from the environment and ``.env``, validated once, at the edge; a wrong value is refused by its name."""
+
+import difflib
+import errno
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize import hosts, redaction
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+#: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
+REMOTE = ("s3", "gs", "abfs", "sftp")
+#: What knocks may travel over: what is tested, and RabbitMQ. Celery knows others, over which they might get lost.
+BROKERS = ("memory", "redis", "rediss", "redis+socket", "amqp", "amqps")
+#: Settings whose value may hold a password or token and is never shown; all but the last two are URLs.
+SECRET = ("backup_dir", "database_url", "broker_url", "qdrant_url", "qdrant_nodes", "qdrant_api_key", "api_token")
+_URLS = SECRET[:-2]
+_PREFIX = "ROLLOUTS_"
+_ENV_FILE = ".env"
+
+
+class Settings(BaseSettings):
+    """``ROLLOUTS_*`` variables and ``.env``; contract section 2 describes each. An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: SecretStr = SecretStr("sqlite:///.rollouts/state.db")
+    broker_url: SecretStr = SecretStr("memory://")
+    qdrant_url: str = ""
+    qdrant_api_key: SecretStr = SecretStr("")
+    qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
+    #: URLs of a cluster's nodes, each by itself; written with commas between them.
+    qdrant_nodes: Annotated[tuple[str, ...], NoDecode] = ()
+    config: Path = Path("rollouts.yaml")
+    #: One more token of the web process, with every scope.
+    api_token: SecretStr = SecretStr("")
+    #: Host names by which the web process may be asked, besides localhost and addresses; separated by commas.
+    web_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Whether agents may deploy declared indexes; else the tool for it is not there.
+    mcp_deploy: bool = False
+    #: Where backups stand, a directory or a URL; every worker reaches it under this name.
+    backup_dir: str = ".rollouts/backups"
+    #: Folders that file sources may read, besides the working directory and the index file's; written like ``PATH``.
+    source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stripped(cls, given: Any) -> Any:
+        """A secret that was made with ``echo`` ends with a line end, which no server knows and which some libraries
+        show when they refuse it. What is white space alone counts as unset."""
+        plain = {name: _without_space(value) for name, value in dict(given).items()}
+        return {name: value for name, value in plain.items() if value != ""}
+
+    @field_validator("qdrant_api_key", "api_token")
+    @classmethod
+    def _in_a_header(cls, key: SecretStr) -> SecretStr:
+        if not key.get_secret_value().isascii():
+            raise ValueError("it holds a character that is not ASCII, which HTTP cannot send; write it without")
+        return key
+
+    def model_post_init(self, context: Any) -> None:
+        for name in SECRET:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                secret = text.get_secret_value() if isinstance(text, SecretStr) else text
+                (redaction.remember_url if name in _URLS else redaction.remember)(secret)
+
+    @property
+    def embedded(self) -> bool:
+        """No broker: deployments run in the process that starts them, or in ``rollouts up``."""
+        return self.broker_url.get_secret_value().startswith("memory:")
+
+    @property
+    def lends_store(self) -> bool:
+        """The embedded Qdrant, which is one process's at a time: whoever does not need it gives it back."""
+        return not self.qdrant_url
+
+    @field_validator("source_roots", mode="before")
+    @classmethod
+    def _folders(cls, roots: Any) -> Any:
+        return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
+
+    @field_validator("config")
+    @classmethod
+    def _file(cls, path: Path) -> Path:
+        _check_length(path)
+        return path
+
+    @field_validator("source_roots")
+    @classmethod
+    def _short_enough(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+        _check_length(*roots)
+        return roots
+
+    @field_validator("web_hosts", mode="before")
+    @classmethod
+    def _names(cls, hosts: Any) -> Any:
+        return [host.strip().lower() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+
+    @field_validator("web_hosts")
+    @classmethod
+    def _no_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
+            raise ValueError(
+                f"{quoted(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
+            )
+        return hosts
+
+    @field_validator("backup_dir")
+    @classmethod
+    def _shelf(cls, where: str) -> str:
+        """No message shows a URL: it may hold what does not belong there."""
+        if "://" not in where:
+            _check_length(Path(where))
+            return where
+        parts = urlsplit(where)
+        if parts.scheme not in REMOTE or not parts.netloc:
+            raise ValueError(f"expected a directory, or a URL with one of {', '.join(f'{one}://' for one in REMOTE)}")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("expected a URL without user, password, query or fragment; credentials stand in variables")
+        return where
+
+    @field_validator("qdrant_nodes", mode="before")
+    @classmethod
+    def _nodes(cls, urls: Any) -> Any:
+        found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
+        if not all(re.match(r"https?://[^/]", url) for url in found):
+            raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
+        _check_hosts(*found)
+        return found
+
+    @field_validator(*SECRET, mode="before")
+    @classmethod
+    def _visible(cls, value: Any) -> Any:
+        """The last of its kind, so that it is asked first: before a list is cut into its parts."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str) and not text.isprintable():
+            raise ValueError("it holds a line end or another character that cannot be seen; write it without")
+        return value
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if url and not re.match(r"https?://[^/]", url):
+            raise ValueError("expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant")
+        _check_hosts(url)
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: SecretStr) -> SecretStr:
+        for one in url.get_secret_value().split(";"):
+            scheme, colon, _ = one.partition("://")
+            if not colon:
+                raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
+            if scheme not in BROKERS:
+                raise ValueError(_other_broker(scheme))
+            _check_hosts(one)
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr) -> SecretStr:
+        try:
+            parsed = make_url(url.get_secret_value())
+        except (ArgumentError, ValueError):
+            raise ValueError("expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME") from None
+        if any(map(hosts.is_impossible, (parsed.host, *parsed.normalized_query.get("host", ())))):
+            raise ValueError(hosts.IMPOSSIBLE)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            _check_length(Path(parsed.database))
+        return url
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises Refused naming each wrong variable and what was expected."""
+    try:
+        redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
+        return Settings()
+    except ValidationError as error:
+        raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
+
+
+def _check_length(*paths: Path) -> None:
+    """That a path leads nowhere is found where it is used; one that is too long ends every look at it with an error."""
+    for path in paths:
+        try:
+            path.lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise ValueError("it is longer than the name of a file may be; write a shorter path") from None
+
+
+def _check_hosts(*urls: str) -> None:
+    if any(map(hosts.has_impossible, urls)):
+        raise ValueError(hosts.IMPOSSIBLE)
+
+
+def _other_broker(scheme: str) -> str:
+    shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
+    advice = {
+        "sentinel": "; name the master, or what stands before it and follows it, by redis://",
+        "unix": "; a socket is named by redis+socket:///PATH",
+    }
+    known = ", ".join(f"{one}://" for one in BROKERS)
+    return f"{shown} is not supported as a broker; expected one of {known}{advice.get(scheme, '')}"
+
+
+def _without_space(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return SecretStr(value.get_secret_value().strip())
+    return value.strip() if isinstance(value, str) else value
+
+
+def unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
+    """One sentence for each ``ROLLOUTS_*`` variable that is no setting (default: of the environment and ``.env``).
+
+    ``ROLLOUTS_TEST_*`` belong to the test suite and are left alone.
+    """
+    given = {**dotenv_values(_ENV_FILE), **os.environ} if environ is None else environ
+    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    ours = sorted(name for name in map(str.upper, given) if name.startswith(_PREFIX))
+    return [_unknown(name, known) for name in ours if name not in known and not name.startswith(_PREFIX + "TEST_")]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"{name} is not a setting; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
+
+
+def _variable_fault(fault: Mapping[str, Any]) -> str:
+    name = str(fault["loc"][0])
+    found = "" if name in SECRET else f"found {quoted(fault['input'])}; "
+    return f"{_PREFIX}{name.upper()}: {found}{expected(fault)}"

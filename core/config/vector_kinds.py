@@ -1,0 +1,334 @@
+"""The kinds of vectors a collection can have, and all in which they differ: ``KINDS`` has one of
+each.
+
+Rule: whoever handles a vector asks its kind. Nobody else counts the dimensions of an array or looks
+whether a vector is a mapping. A vector is what a point has under one name: float32[size],
+float32[rows, size] of a multivector, or a sparse vector's ``indices`` and ``values``. ``params``
+are its settings in the collection's schema."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qdrant_rollouts.core.late import Library
+from qdrant_rollouts.core.ports import FloatArray, OneQuery
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    _Numbers = npt.NDArray[np.float64]
+else:
+    np = Library("numpy")
+
+#: Two vectors of one text agree this well, whatever batch they were made in and whatever float they
+#: were kept as.
+_SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
+#: So well agree two that one model makes of one text, where one of them was kept with 4 bits for each number. With 8
+#: bits, float16 or bfloat16, or a model that runs in bfloat16, it is 0.9999. Of 1,200 texts 1 in 25 has a neighbour so
+#: near; that of the text beside it came no nearer than 0.974 (all-MiniLM-L6-v2).
+_RESEMBLING_COSINE, _RESEMBLING_LENGTH = 0.98, 0.05
+#: Values of a sparse vector are kept as they came, as float32.
+_SAME_VALUE = 1e-6
+#: Shorter than this is no direction (validation-gate, section 3).
+_NO_LENGTH = 1e-6
+#: Scores of one pair differ by this much between requests, as a share; those of float16 by more.
+_TIE, _TIE_FLOAT16 = 1e-6, 1e-3
+
+Params = Mapping[str, Any]
+
+
+class Kind(ABC):
+    """``made``: a text model makes it. ``lazily``: the server indexes it later, once there are
+    many; else at once. ``without``: checks that are not planned by themselves, for they say nothing
+    of such vectors."""
+
+    name: str
+    made = False
+    lazily = True
+    without: frozenset[str] = frozenset({"score_floor"})
+
+    @abstractmethod
+    def rows(self, vector: Any) -> FloatArray:
+        """All its numbers, float32[rows, numbers]; one row but for a multivector."""
+
+    @abstractmethod
+    def called(self, params: Params) -> str:
+        """What one must be, in words."""
+
+    @abstractmethod
+    def fits(self, params: Params, vector: Any) -> bool:
+        """Is it of this kind and size?"""
+
+    def answers(self, params: Params, query: Any) -> bool:
+        """Can it be searched by this one?"""
+        return self.fits(params, query)
+
+    @abstractmethod
+    def same(self, params: Params, wanted: Any, stored: Any) -> bool:
+        """Are both the vector of one text, but for what the collection's settings keep of it?"""
+
+    def resembles(self, params: Params, made: Any, stored: Any) -> bool:
+        """Is the stored one what a model makes of the text, at whatever precision somebody else has kept it?"""
+        return self.same(params, made, stored)
+
+    @abstractmethod
+    def own_score(self, params: Params, vector: Any) -> float | None:
+        """What it scores against itself; None where only the server knows."""
+
+    def count(self, vector: Any) -> int:
+        return len(self.rows(vector))
+
+    def digest(self, vector: Any) -> str:
+        """Equal for vectors that are the same in every number."""
+        return _digest(self.rows(vector))
+
+    def finite(self, vector: Any) -> bool:
+        return bool(np.isfinite(self.rows(vector)).all())
+
+    def zero(self, params: Params, vector: Any) -> bool:
+        """Has it no direction where one is needed? Where smaller scores are better, the origin is a
+        place like any."""
+        return self.rising(params) and not self._long(vector).all()
+
+    def empty(self, vector: Any) -> bool:
+        """Does it hold nothing to search by, as the sparse vector of a text without a known
+        word?"""
+        return False
+
+    def askable(self, vector: Any) -> bool:
+        return self.finite(vector) and not self.empty(vector)
+
+    def rising(self, params: Params) -> bool:
+        """Is a higher score better?"""
+        return params.get("distance") in {"Cosine", "Dot"}
+
+    def beatable(self, params: Params) -> bool:
+        """May another vector rightly score better than the vector itself?"""
+        return params.get("distance") == "Dot"
+
+    def sure(self, params: Params) -> bool:
+        """Does a good index find nearly every point by its own vector? Not where others may score
+        better, nor by maximum similarity: those are no distances, which a graph's links rely on."""
+        return not self.beatable(params)
+
+    def tie(self, params: Params) -> float:
+        """Scores that differ by no more than this share are equal."""
+        return _TIE_FLOAT16 if params.get("datatype") == "float16" else _TIE
+
+    def _long(self, vector: Any) -> npt.NDArray[np.bool_]:
+        """By row: is it long enough for a direction?"""
+        found: npt.NDArray[np.bool_] = np.linalg.norm(self.rows(vector), axis=1) >= _NO_LENGTH
+        return found
+
+
+class Dense(Kind):
+    """A list of numbers."""
+
+    name = "dense"
+    made = True
+    without = frozenset()
+
+    def rows(self, vector: Any) -> FloatArray:
+        return np.atleast_2d(np.asarray(vector, dtype=np.float32))
+
+    def called(self, params: Params) -> str:
+        return f"{params['size']} numbers"
+
+    def fits(self, params: Params, vector: Any) -> bool:
+        return _shape(vector) == (params["size"],)
+
+    def answers(self, params: Params, query: Any) -> bool:
+        """No array is made of a list: every search of a user comes by, and the server looks at each
+        number."""
+        return not isinstance(query, Mapping) and len(query) == params["size"] and not hasattr(query[0], "__len__")
+
+    def same(self, params: Params, wanted: Any, stored: Any) -> bool:
+        return _shape(wanted) == _shape(stored) and _alike(params, self.rows(wanted), self.rows(stored))
+
+    def resembles(self, params: Params, made: Any, stored: Any) -> bool:
+        """Of whole numbers from 0 to 255 nobody says which numbers of the model they stand for."""
+        if params.get("datatype") == "uint8":
+            return True
+        if _shape(made) != _shape(stored):
+            return False
+        rows = zip(self.rows(made).astype(np.float64), self.rows(stored).astype(np.float64), strict=True)
+        return all(_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH) for one, other in rows)
+
+    def own_score(self, params: Params, vector: Any) -> float | None:
+        """By maximum similarity, as multivectors are searched: each row counts with the row that it
+        is nearest to."""
+        if params.get("distance") != "Dot":
+            return None
+        rows = self.rows(vector)
+        return float((rows @ rows.T).max(axis=1).sum())
+
+
+class Multi(Dense):
+    """A list of rows, such as one for each word of a text; points may have unequal numbers of
+    rows."""
+
+    name = "multi"
+    made = False
+    without = Kind.without
+
+    def called(self, params: Params) -> str:
+        return f"rows of {params['size']} numbers each"
+
+    def fits(self, params: Params, vector: Any) -> bool:
+        shape = _shape(vector)
+        return len(shape) == 2 and shape[0] > 0 and shape[1] == params["size"]
+
+    def answers(self, params: Params, query: Any) -> bool:
+        """A single row too."""
+        return self.fits(params, query) or KINDS["dense"].fits(params, query)
+
+    def sure(self, params: Params) -> bool:
+        return False
+
+    def zero(self, params: Params, vector: Any) -> bool:
+        """By dot product a row of zeros adds nothing: models fill up with such rows. Cosine has no
+        score for one."""
+        long = self._long(vector)
+        needed = long.any() if params.get("distance") == "Dot" else long.all()
+        return self.rising(params) and not needed
+
+
+class Sparse(Kind):
+    """Some of very many numbers, with the index of each. Scored by dot product, the server's
+    ``idf`` on top if so set; an order of indices means nothing, and a value of zero neither."""
+
+    name = "sparse"
+    lazily = False
+
+    def rows(self, vector: Any) -> FloatArray:
+        return np.asarray(vector["values"], dtype=np.float32).reshape(1, -1)
+
+    def called(self, params: Params) -> str:
+        return "a sparse vector, indices and values"
+
+    def count(self, vector: Any) -> int:
+        """Numbers that are not zero."""
+        return int(np.count_nonzero(self.rows(vector)))
+
+    def digest(self, vector: Any) -> str:
+        return _digest(*_pairs(vector))
+
+    def fits(self, params: Params, vector: Any) -> bool:
+        return isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}
+
+    def same(self, params: Params, wanted: Any, stored: Any) -> bool:
+        (places, one), (others, other) = _pairs(wanted), _pairs(stored)
+        return np.array_equal(places, others) and bool(np.allclose(one, other, rtol=_SAME_VALUE, atol=0))
+
+    def own_score(self, params: Params, vector: Any) -> float | None:
+        if params.get("modifier") not in {None, "none"}:
+            return None
+        return float((self.rows(vector) ** 2).sum())
+
+    def zero(self, params: Params, vector: Any) -> bool:
+        """A text without a known word has none; that is counted as ``empty``, and no fault."""
+        return False
+
+    def empty(self, vector: Any) -> bool:
+        return self.count(vector) == 0
+
+    def rising(self, params: Params) -> bool:
+        return True
+
+    def beatable(self, params: Params) -> bool:
+        return True
+
+    def sure(self, params: Params) -> bool:
+        """Its index is exact."""
+        return True
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Dense(), Multi(), Sparse())}
+
+
+def kind_of(params: Params) -> Kind:
+    """The kind of vector that has these settings; a sparse one may have none at all."""
+    if not isinstance(params.get("size"), int):
+        return KINDS["sparse"]
+    return KINDS["multi" if params.get("multivector_config") else "dense"]
+
+
+def by_name(vector: Any) -> dict[str, Any]:
+    """A point's vectors by name, ``""`` that of the unnamed one; nothing for None."""
+    if vector is None:
+        return {}
+    return dict(vector) if isinstance(vector, Mapping) else {"": vector}
+
+
+def is_row(vector: OneQuery) -> bool:
+    """Is it one list of numbers?"""
+    return len(_shape(vector)) == 1
+
+
+def describe(vector: OneQuery) -> str:
+    """What was given, in words."""
+    if isinstance(vector, Mapping):
+        return "a sparse vector" if vector.keys() == {"indices", "values"} else f"keys {sorted(vector)}"
+    shape = _shape(vector)
+    if len(shape) == 2:
+        return f"{shape[0]} rows of {shape[1]} numbers"
+    return f"{shape[0]} numbers" if len(shape) == 1 else "no list of numbers"
+
+
+def _shape(vector: Any) -> tuple[int, ...]:
+    """Empty for what is no array at all."""
+    if isinstance(vector, Mapping):
+        return ()
+    try:
+        return np.shape(vector)
+    except ValueError:  # rows of unequal lengths
+        return ()
+
+
+def _digest(*arrays: npt.NDArray[Any]) -> str:
+    """Zero has two signs and is one number. Of ten million vectors two that differ have one digest in 1 of 20,000
+    collections."""
+    made = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        made.update((array + array.dtype.type(0)).tobytes())
+    return made.hexdigest()
+
+
+def _pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Indices and values in the order of the indices, without zeros."""
+    places, values = np.asarray(vector["indices"], dtype=np.int64), np.asarray(vector["values"], dtype=np.float32)
+    places, values = places[values != 0], values[values != 0]
+    order = np.argsort(places)
+    return places[order], values[order]
+
+
+def _alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
+    """Row by row: Cosine keeps directions only, and under every other distance the length counts
+    too."""
+    found = stored.astype(np.float64)
+    return any(
+        all(_same_row(params, one, other) for one, other in zip(kept, found, strict=True))
+        for kept in _kept(params, wanted.astype(np.float64))
+    )
+
+
+def _kept(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
+    """What may be stored of these. A server keeps whole numbers of uint8, the embedded store their
+    fractions too."""
+    if params.get("datatype") != "uint8":
+        return (numbers,)
+    return np.clip(np.trunc(numbers), 0, 255), numbers
+
+
+def _same_row(
+    params: Params, one: _Numbers, other: _Numbers, cosine: float = _SAME_COSINE, length: float = _SAME_LENGTH
+) -> bool:
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if not all(lengths) or not np.isfinite(lengths).all():
+        return bool(np.array_equal(one, other))
+    close = float(one @ other) >= cosine * lengths[0] * lengths[1]
+    return close and (params.get("distance") == "Cosine" or abs(lengths[1] / lengths[0] - 1) <= length)

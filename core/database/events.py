@@ -1,0 +1,58 @@
+"""What happened, written in the transaction in which it happened: every status change, step result, command, switch
+and deletion.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.sanitize.redaction import redact
+
+SYSTEM = "system"
+#: What whoever begins a deployment is told of it at once.
+WARNING = "warning"
+_through: ContextVar[str] = ContextVar("through", default="python")
+
+
+@contextmanager
+def through(source: str) -> Iterator[None]:
+    """What is written inside came through ``source``: cli, celery (a task or a turn), beat (a sweep). Without it, it is
+    python: somebody called this package himself. Threads that are started inside begin anew."""
+    token = _through.set(source)
+    try:
+        yield
+    finally:
+        _through.reset(token)
+
+
+def source() -> str:
+    return _through.get()
+
+
+def record(
+    session: Session,
+    now: datetime,
+    event: str,
+    detail: str = "",
+    *,
+    actor: str = SYSTEM,
+    reason: str = "",
+    deployment_id: str | None = None,
+    alias: str | None = None,
+) -> None:
+    session.add(
+        EventRow(
+            at=now,
+            event=event,
+            detail=redact(detail),
+            actor=actor,
+            reason=reason,
+            source=source(),
+            deployment_id=deployment_id,
+            alias=alias,
+        )
+    )

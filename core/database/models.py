@@ -1,0 +1,266 @@
+"""The tables. State lives here and nowhere else; every time is the database server's, in UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
+
+_OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(FINAL))))
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes. SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {
+        dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON,
+        list[Any]: JSON,
+        datetime: UtcDateTime,
+        str: Text,
+    }
+
+
+class Deployment(Base):
+    """One run of a strategy. ``turn`` is the fence: every claim and every commit moves it by one."""
+
+    __tablename__ = "deployments"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str]
+    #: What is done: "rollout" moves the alias; "backup" reads the collection behind it, which is ``green`` then, and
+    #: "verification" tries a backup out in a collection that is dropped again. One of each kind at a time on an alias.
+    kind: Mapped[str] = mapped_column(default="rollout", server_default="rollout")
+    strategy: Mapped[str]
+    status: Mapped[Status] = mapped_column(Text, default=Status.PENDING)
+    blue: Mapped[str | None]
+    green: Mapped[str]
+    source: Mapped[str | None]
+    spec: Mapped[dict[str, Any]]
+    actor: Mapped[str]
+    message: Mapped[str] = mapped_column(default="")
+    #: Why a paused deployment waits: "operator" (somebody paused it) or "approval" (a step holds).
+    paused_for: Mapped[str | None]
+    #: The version's number within its alias; a rollback has its target's.
+    number: Mapped[int]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    turn: Mapped[int] = mapped_column(default=0)
+    wake_at: Mapped[datetime]
+    claimed_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+    knocked_at: Mapped[datetime | None]
+    knocks: Mapped[int] = mapped_column(default=0)
+    requested: Mapped[str | None]
+    requested_by: Mapped[str | None]
+    requested_reason: Mapped[str | None]
+
+    steps: Mapped[list["StepRow"]] = relationship(order_by="StepRow.position", back_populates="deployment")
+
+    __mapper_args__ = {"version_id_col": turn}
+    __table_args__ = (
+        Index(
+            "one_open_deployment_of_a_kind", "alias", "kind", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN
+        ),
+        Index("open_deployments_by_wake", "wake_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("deployments_by_alias", "alias", "created_at"),
+    )
+
+
+class StepRow(Base):
+    """A step of a plan. ``attempt`` is one more whenever an operator has it run again; ``tries`` counts
+    turns since the last progress, ``crashes`` turns that never came back, ``waited`` the seconds spent without
+    progress; all three fall to zero when a turn makes progress."""
+
+    __tablename__ = "steps"
+    __table_args__ = (Index("steps_by_end", "finished_at"),)
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    queue: Mapped[str]
+    #: What distinguishes this step from others of its name in the plan; see ``core.deployments.plan.Step``.
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    status: Mapped[StepStatus] = mapped_column(Text, default=StepStatus.PENDING)
+    attempt: Mapped[int] = mapped_column(default=1, server_default="1")
+    tries: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    waited: Mapped[float] = mapped_column(default=0.0)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+    message: Mapped[str] = mapped_column(default="")
+    state: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    output: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    deployment: Mapped[Deployment] = relationship(back_populates="steps")
+
+
+class EventRow(Base):
+    """What happened, when, by whom and why; append-only. ``source`` is how it came here: see ``core.database.events``."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"), index=True)
+    alias: Mapped[str | None] = mapped_column(index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    event: Mapped[str]
+    detail: Mapped[str] = mapped_column(default="")
+    reason: Mapped[str] = mapped_column(default="", server_default="")
+    source: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class AliasState(Base):
+    """Where an alias is meant to point: written before Qdrant is told, ``settled`` after Qdrant was read back."""
+
+    __tablename__ = "alias_states"
+
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    desired: Mapped[str | None]
+    previous: Mapped[str | None]
+    revision: Mapped[int] = mapped_column(default=1)
+    settled: Mapped[bool] = mapped_column(default=False)
+    changed_at: Mapped[datetime]
+
+
+class Version(Base):
+    """A collection this product made, or adopted: then ``deployment_id`` is None. The row outlives the collection, so
+    that a name is never used twice. ``facts``: what is known of it besides, see ``core.collections.versions``."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("alias", "number"),)
+
+    collection: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str]
+    number: Mapped[int]
+    parent: Mapped[str | None]
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    created_at: Mapped[datetime]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+
+
+_DUE = text("status IN ('scheduled', 'deleting')")
+
+
+class Deletion(Base):
+    """A collection that is to be deleted, and when. Both the wall clock and the time the service was really running
+    (``due_elapsed``, seconds of ``ServiceClock``) must be reached, so that a jumping clock deletes nothing early."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (
+        Index("one_open_deletion_per_collection", "collection", unique=True, sqlite_where=_DUE, postgresql_where=_DUE),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    collection: Mapped[str]
+    alias: Mapped[str | None]
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    #: The run of the final backup that was begun for it, see ``core.collections.deletion.final_backups``.
+    backup_id: Mapped[str | None]
+    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see ``core.collections.deletion.retention_policy``
+    status: Mapped[str] = mapped_column(default="scheduled")
+    due_at: Mapped[datetime]
+    due_elapsed: Mapped[float]
+    actor: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class ServiceClock(Base):
+    """Seconds the service has been running, advanced by every sweep; one row."""
+
+    __tablename__ = "service_clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    elapsed: Mapped[float]
+    last: Mapped[datetime]
+
+
+class RouteRow(Base):
+    """Which collections answer an alias; ``version`` only grows. Without ``green`` and ``arms`` the alias does itself.
+
+    ``share`` is what green gets and ``shadow`` the part of all searches that is also asked of it unseen, both in basis
+    points. ``stage`` names what the observations of this time belong to, ``deployment/position`` of a step. ``arms``
+    are an experiment's, see ``core.routing.route.Arm``; ``blue`` is its control then.
+    """
+
+    __tablename__ = "routes"
+
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    stage: Mapped[str] = mapped_column(default="")
+    salt: Mapped[str] = mapped_column(default="")
+    blue: Mapped[str | None]
+    green: Mapped[str | None]
+    share: Mapped[int] = mapped_column(default=0)
+    shadow: Mapped[int] = mapped_column(default=0)
+    experiment_id: Mapped[str | None]
+    arms: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    changed_at: Mapped[datetime]
+
+
+class SearcherRow(Base):
+    """A process that answers searches of an alias, and the version of the route it serves."""
+
+    __tablename__ = "searchers"
+
+    process: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    seen_at: Mapped[datetime]
+
+
+class TrafficRow(Base):
+    """What one process observed between two flushes, or several such rows folded into one; see ``core.routing.traffic``."""
+
+    __tablename__ = "traffic"
+    __table_args__ = (
+        UniqueConstraint("process", "sequence", "stage", "variant", "kind", "collection"),
+        Index("traffic_by_stage", "alias", "stage"),
+        Index("traffic_by_time", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    alias: Mapped[str]
+    stage: Mapped[str]
+    variant: Mapped[str]
+    kind: Mapped[str]
+    collection: Mapped[str]
+    process: Mapped[str]
+    sequence: Mapped[int]
+    at: Mapped[datetime]
+    tally: Mapped[dict[str, Any]]
+
+
+class BatchRow(Base):
+    """The last batch of observations that a search process has written: one that is written twice is there once."""
+
+    __tablename__ = "batches"
+
+    process: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    at: Mapped[datetime]

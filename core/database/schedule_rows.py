@@ -1,0 +1,63 @@
+"""The tables of schedules: what is to be done when, and one row for each time that came."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from qdrant_rollouts.core.database.models import Base
+from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
+
+_OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_RUNS))))
+
+
+class Schedule(Base):
+    """An action on an index, by an ``index_file.ScheduleSpec``. ``declared`` is what the index file was seen to say and
+    ``spec`` what holds; they differ where a person has said something since. Without ``spec`` it is off.
+    """
+
+    __tablename__ = "schedules"
+    __table_args__ = (UniqueConstraint("alias", "action"), Index("schedules_by_next", "next_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    alias: Mapped[str]
+    action: Mapped[str]
+    spec: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    declared: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    #: The first nominal time that has not been looked at yet.
+    next_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(default="")
+    #: Since when a success is waited for: the last one, or when it was switched on.
+    waiting_since: Mapped[datetime]
+    #: When somebody was told that it takes too long.
+    told_at: Mapped[datetime | None]
+
+
+class ScheduleRun(Base):
+    """What became of one nominal time. A run is begun in the transaction that writes its deployment down, so there is
+    never a second; a verification is taken turn by turn, each under a lease, and ``turn`` is its fence."""
+
+    __tablename__ = "schedule_runs"
+    __table_args__ = (
+        UniqueConstraint("schedule_id", "nominal_at"),
+        Index("one_open_run_per_schedule", "schedule_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    schedule_id: Mapped[int] = mapped_column(ForeignKey("schedules.id"))
+    nominal_at: Mapped[datetime]
+    status: Mapped[RunStatus] = mapped_column(Text, default=RunStatus.DUE)
+    message: Mapped[str] = mapped_column(default="")
+    actor: Mapped[str]
+    deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    turn: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    #: What a verification has found so far, and in the end its report.
+    state: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)

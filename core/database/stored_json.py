@@ -1,0 +1,47 @@
+"""Reading what a process of another release may have written: while workers are updated one after the other, both
+releases read the rows of both.
+
+Rule: a key that is not known is passed over, and one that is missing has its default, which must be what the release
+before meant by not having it. What cannot be read even so is left to a process that can.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from qdrant_rollouts.core.errors import Unavailable
+
+Model = TypeVar("Model", bound=BaseModel)
+Kind = TypeVar("Kind")
+
+
+def stored(model: type[Model], content: Any) -> Model:
+    """``content`` of a row as ``model``, which refuses unknown keys where a person writes them."""
+    try:
+        return model.model_validate(content, extra="ignore", context={"extra": "ignore"})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+        raise _foreign(model.__name__, faults) from error
+
+
+def known(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
+    """``content`` of a row as a dataclass."""
+    assert is_dataclass(kind)
+    taken = {one.name: content[one.name] for one in fields(kind) if one.name in content}
+    lacking = [
+        one.name
+        for one in fields(kind)
+        if one.name not in taken and one.default is MISSING and one.default_factory is MISSING
+    ]
+    if lacking:
+        raise _foreign(kind.__name__, f"{', '.join(lacking)} missing")
+    return kind(**taken)
+
+
+def _foreign(what: str, why: str) -> Unavailable:
+    return Unavailable(
+        f"{what} cannot be read ({why}); another release of this program may have written it: a process of "
+        "that release goes on with it"
+    )

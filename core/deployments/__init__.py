@@ -1,0 +1,1 @@
+"""A run: its plan, the engine that takes its turns, its steps and strategies, and what people may ask for."""

@@ -1,0 +1,30 @@
+"""Backups as people ask for them and look at them. The shelf holds what there is, the rows what is being done.
+
+A backup's id is that of the run which made it: `rollouts status` tells its story while the rows last, and the manifest
+says enough to restore it where no row is left.
+
+Names are imported from their modules when first asked for: whoever lists backups loads nothing that makes them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+if TYPE_CHECKING:
+    from qdrant_rollouts.core.deployments.backups.commands import create, restore, verify
+    from qdrant_rollouts.core.operations.views.backups import listed, record, restored_from, verification
+
+_NAMES = {
+    "commands": ("create", "restore", "verify"),
+    "queries": ("listed", "record", "restored_from", "verification"),
+}
+_HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
+
+__all__ = ["create", "listed", "record", "restore", "restored_from", "verification", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__} has no attribute {quoted(name)}")
+    return getattr(import_module(_HOME[name]), name)

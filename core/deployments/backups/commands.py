@@ -1,0 +1,233 @@
+"""What people may ask for of backups. Every refusal comes before anything is changed."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import restorable, versions
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.collections.restorable import check_server
+from qdrant_rollouts.core.collections.stamps import Stamp
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.deployments import claims, commands, engine
+from qdrant_rollouts.core.deployments.alias_lock import open_deployment
+from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inherited
+from qdrant_rollouts.core.deployments.plan import Plan
+from qdrant_rollouts.core.deployments.strategies import backup as plans
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.backups import latest
+from qdrant_rollouts.core.ports.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+
+
+def create(
+    services: Services, alias: str, *, actor: str, reason: str = "", keep: int | None = None, along: Along = alone
+) -> str:
+    """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
+    the index, the oldest of this alias are removed when it is made, so that so many are left."""
+    check_found_name("alias", alias)
+    _check_keep(keep)
+    check_server(services.store)
+    collection = queries.get_collection_for_alias(services, alias)
+    return begin(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
+
+
+def begin(
+    services: Services,
+    alias: str,
+    collection: str,
+    *,
+    actor: str,
+    reason: str,
+    keep: int | None = None,
+    along: Along = alone,
+) -> str:
+    """The same of any collection of the index. ``along`` writes more in the same transaction."""
+    check_server(services.store)
+    _check_length(collection)
+    # What the gate asks of an index is no matter of a backup, and others' collections need not have it.
+    live = {alias: collection}
+    spec = inherited(services, declared_spec(services, alias, live), collection)
+    with services.sessions() as session:
+        known = session.get(Version, collection)
+    return _enroll(
+        services,
+        alias,
+        "backup",
+        spec,
+        plans.make(actor, reason, keep if keep is not None else spec.retention.backups),
+        green=lambda session, now: collection,
+        number=known.number if known else 0,
+        actor=actor,
+        reason=reason,
+        along=along,
+    )
+
+
+def verify(
+    services: Services,
+    *,
+    backup: str | None = None,
+    alias: str | None = None,
+    actor: str,
+    reason: str = "",
+    along: Along = alone,
+) -> str:
+    """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
+    check_server(services.store)
+    manifest = _chosen(services, backup, alias)
+    taken = services.store.collections()
+
+    def green(session: Session, now: datetime) -> str:
+        return collection_name(f"{manifest.alias}_verify", now, taken | versions.names(session))
+
+    return _enroll(
+        services,
+        manifest.alias,
+        "verification",
+        _spec(services, manifest),
+        plans.verify(manifest.id),
+        green=green,
+        number=manifest.number,
+        actor=actor,
+        reason=f"backup {manifest.id}" + (f": {reason}" if reason else ""),
+        along=along,
+    )
+
+
+def restore(
+    services: Services,
+    *,
+    backup: str | None = None,
+    alias: str | None = None,
+    actor: str,
+    reason: str = "",
+    along: Along = alone,
+) -> str:
+    """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
+    An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
+    check_server(services.store)
+    manifest = _chosen(services, backup, alias)
+    restorable.whole(services.store, services.shelf, manifest.id)
+    live = services.store.aliases()
+    spec = _spec(services, manifest)
+    said = f"backup {manifest.id} of {manifest.created_at}" + (f": {reason}" if reason else "")
+    return commands.begin(
+        services,
+        manifest.alias,
+        spec.model_copy(update={"strategy": "restore"}),
+        plans.restore(manifest.id),
+        blue=live.get(manifest.alias),
+        actor=actor,
+        reason=said,
+        along=along,
+    )
+
+
+# --- how ----------------------------------------------------------------------------------------------------------
+
+
+def _enroll(
+    services: Services,
+    alias: str,
+    kind: str,
+    spec: IndexSpec,
+    plan: Plan,
+    *,
+    green: Callable[[Session, datetime], str],
+    number: int,
+    actor: str,
+    reason: str,
+    along: Along = alone,
+) -> str:
+    """One of a kind at a time on an alias, beside whatever else is under way there."""
+    settings = spec.model_copy(update={"rollback_on_failure": True, "strategy": kind})
+    try:
+        with services.sessions.begin() as session:
+            now = services.clock.now(session)
+            _check_alone(session, alias, kind)
+            row = Deployment(
+                id=secrets.token_hex(6),
+                alias=alias,
+                kind=kind,
+                strategy=kind,
+                blue=None,
+                green=green(session, now),
+                source=None,
+                spec=settings.model_dump(mode="json"),
+                actor=actor,
+                message=reason,
+                number=number,
+            )
+            engine.enroll(session, row, plan, now)
+            along(session, row.id)
+            knock = claims.knock_for(services, row, now)
+    except IntegrityError as error:
+        with services.sessions() as session:
+            _check_alone(session, alias, kind)
+        raise Unavailable(f"another {kind} of {alias} began in the same moment; try again") from error
+    services.knock(knock)
+    return row.id
+
+
+def _check_alone(session: Session, alias: str, kind: str) -> None:
+    running = open_deployment(session, alias, kind)
+    if running is not None:
+        raise Refused(
+            f"{kind} {running.id} of {alias} is {running.status}: one at a time; wait for it or "
+            f"`rollouts abort {running.id}`"
+        )
+
+
+def _check_length(collection: str) -> None:
+    """Asked without waiting, the server says nothing of a snapshot that it could not make."""
+    length = len(collection.encode())
+    if length > LONGEST_WITH_SNAPSHOT:
+        raise Refused(
+            f"the name of collection {collection[:40]}… has {length} bytes, and Qdrant makes no snapshot of more "
+            f"than {LONGEST_WITH_SNAPSHOT}: copy it under a shorter name (a deployment from `collection:NAME`)"
+        )
+
+
+def _check_keep(keep: object) -> None:
+    if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+        raise Refused(f"keep is {quoted(keep)}; expected how many backups to keep, 1 or more")
+
+
+def _chosen(services: Services, backup: str | None, alias: str | None) -> Manifest:
+    if (backup is None) == (alias is None):
+        raise Refused("name either a backup or an alias, whose latest backup is taken then")
+    if backup is None:
+        backup = latest(services, check_found_name("alias", alias))
+    return restorable.fitting(services.store, services.shelf, check_name("backup", backup))
+
+
+def _spec(services: Services, manifest: Manifest) -> IndexSpec:
+    """As the index file declares it now, else as it was when the backup was made. The records it is rebuilt from may be
+    others by now, and what is recovered is not held against them."""
+    declared = services.indexes().get(manifest.alias)
+    spec = declared if declared is not None else stored(IndexSpec, manifest.settings)
+    if Stamp.of(manifest.metadata) is None:
+        return _without_model(spec)
+    embedding = spec.embedding if spec.models else _model(manifest)
+    return spec.model_copy(update={"source": None, "embedding": embedding})
+
+
+def _without_model(spec: IndexSpec) -> IndexSpec:
+    """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
+    asked in words, and it comes back as it was: for those who search it with vectors of their own."""
+    rules = spec.validation.model_copy(update={"queries": (), "judged": None})
+    return spec.model_copy(update={"source": None, "embedding": None, "vectors": {}, "validation": rules})
+
+
+def _model(manifest: Manifest) -> EmbeddingSpec | None:
+    stamp = Stamp.of(manifest.metadata)
+    return stamp.spec if stamp is not None else None

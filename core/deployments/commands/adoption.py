@@ -1,0 +1,152 @@
+"""Taking a collection that somebody else has made under management: a row and a stamp, no point is touched.
+
+A stamp says which model searches are embedded with, so it must not be guessed: it is written for a declared model
+whose vectors have the collection's size, and that makes the stored vectors again where their texts are stored too.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import model_proof, versions
+from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.schema import embedded_vector, main_vector, vector_params
+from qdrant_rollouts.core.collections.stamps import FACTS, STAMPS_SINCE, Stamp, theirs
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.errors import Refused, Unknown
+from qdrant_rollouts.core.ports import Embedder, Schema
+from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.services import Services
+
+
+def adopt(
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    collection: str | None = None,
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Makes ``collection``, or what the alias points to, a version of ``alias``. ``trust`` takes the declared model
+    though it makes other vectors of the stored texts. Raises Refused for what is ours already, and where the declared
+    model cannot be the collection's. A version without a stamp can be adopted once more when a model is declared.
+    Stopped half way, it can be asked for again."""
+    found = _target(services, alias, collection)
+    carries = services.store.server().version >= STAMPS_SINCE
+    old = services.store.metadata(found) if carries else {}
+    theirs(old, found)
+    stamp, facts = _of_ours(Stamp.of(old)), dict(old.get(FACTS) or {})
+    declared = services.indexes().get(alias)
+    embedding = next(iter(declared.models), None) if declared and stamp is None else None
+    with services.sessions() as session:
+        _check_not_ours(session, alias, found, gains=embedding is not None)
+    if stamp is None:
+        stamp, facts = _described(services, alias, found, embedding, trust=trust)
+    facts |= {"adopted_by": actor, "points": about(services.store, found)}
+    with services.sessions.begin() as session:
+        row = _enter(services, session, alias, found, facts, stamp)
+        now = services.clock.now(session)
+        events.record(session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias)
+        if carries:
+            mine = replace(stamp, number=row.number).as_metadata() if stamp and stamp.number == 0 else {}
+            services.store.set_metadata(found, {**mine, **versions.metadata(row)})
+    answer = {"alias": alias, "collection": found, "number": row.number, "stamped": carries and stamp is not None}
+    return {**answer, "model": stamp.spec.model if stamp and stamp.spec else None, "agreed": facts.get("agreed")}
+
+
+def _of_ours(stamp: Stamp | None) -> Stamp | None:
+    """A stamp that only says which model was proven, see ``core.collections.model_proof``, is made anew with a version's number."""
+    return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
+
+
+def _target(services: Services, alias: str, collection: str | None) -> str:
+    check_found_name("alias", alias)
+    aliases = services.store.aliases()
+    if alias not in aliases:
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
+    found = check_found_name("collection", collection or aliases[alias])
+    if found not in services.store.collections():
+        raise Refused(f"collection {found} does not exist at {services.store.server().address}")
+    return found
+
+
+def _check_not_ours(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
+    """The row of a version of which no model is known, where it ``gains`` one now; None where there is no row."""
+    row = session.get(Version, collection, with_for_update=True)
+    if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
+        return row
+    raise Refused(
+        f"{collection} is ours already: version {row.number} of {row.alias}; "
+        f"see `rollouts versions {shell_word(row.alias)}`"
+    )
+
+
+def _enter(
+    services: Services, session: Session, alias: str, collection: str, facts: State, stamp: Stamp | None
+) -> Version:
+    """The row, with the number it had where a lost database gave it one that is still free."""
+    table.hold(services, session, alias)
+    occupancy.check_alone(session, alias)
+    known = _check_not_ours(session, alias, collection, gains=stamp is not None and stamp.number == 0)
+    if known is not None:
+        known.facts = {**known.facts, **facts}
+        return known
+    taken = set(session.scalars(select(Version.number).where(Version.alias == alias)))
+    number = max(taken, default=0) + 1
+    if stamp is not None and stamp.alias == alias and stamp.number > 0 and stamp.number not in taken:
+        number = stamp.number
+    now = services.clock.now(session)
+    row = Version(collection=collection, alias=alias, number=number, parent=None, created_at=now, facts=facts)
+    session.add(row)
+    session.flush()
+    return row
+
+
+# --- which model ------------------------------------------------------------------------------------------------
+
+
+def _described(
+    services: Services, alias: str, collection: str, embedding: EmbeddingSpec | None, *, trust: bool
+) -> tuple[Stamp | None, State]:
+    """A stamp without a number, and what can be told of the collection. Where no model is declared there is no stamp:
+    who declares one later is believed then, as before."""
+    schema = services.store.schema(collection)
+    vector = _vector(collection, schema, embedding)
+    if embedding is None:
+        return None, versions.made(None, None, schema, vector)
+    embedder = services.embedder(embedding)
+    _check_size(collection, schema, vector, embedding, embedder)
+    params, points = vector_params(schema, vector), model_proof.draw(services.store, collection, vector)
+    found = model_proof.compare(embedder, embedding, vector, params, points)
+    agreed = {"of": found.of, "alike": found.alike}
+    if agreed["alike"] * 2 < agreed["of"] and not trust:
+        raise Refused(
+            f"{embedding.model} makes other vectors of the texts of {collection} than are stored: of {agreed['of']} "
+            f"records {agreed['alike']} agree. Declare the model and the text template it was made with; with --trust "
+            "the declared ones are taken all the same"
+        )
+    dumped = embedding.model_dump(mode="json")
+    stamp = Stamp("", alias, 0, vector=vector, embedding=dumped, identity=embedder.identity)
+    return stamp, {**versions.made(embedding, embedder, schema, vector), "agreed": agreed}
+
+
+def _vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
+    return embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
+
+
+def _check_size(collection: str, schema: Schema, vector: str, embedding: EmbeddingSpec, embedder: Embedder) -> None:
+    params = vector_params(schema, vector)
+    if params.get("size") != embedder.dimension:
+        raise Refused(
+            f"{collection} has vectors of {params.get('size')} numbers, and {embedding.model}, declared in the index "
+            f"file, makes {embedder.dimension}: declare the model it was made with"
+        )

@@ -1,0 +1,170 @@
+"""What people may ask of aliases and collections by hand."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
+from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
+from qdrant_rollouts.core.config.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import AliasState, Deletion
+from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments.commands.specs import check_alias, listed, serving
+from qdrant_rollouts.core.errors import Refused, Unknown
+from qdrant_rollouts.core.ports.naming import check_found_name
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+
+def create_alias(
+    services: Services, alias: str, collection: str, *, force: bool = False, actor: str, reason: str = ""
+) -> dict[str, Any]:
+    """Makes the alias. One that points elsewhere is refused unless ``force``; one that is there already stays."""
+    live = services.store.aliases()
+    if alias not in live:
+        check_alias(services, alias, live)
+    _check_move(services, alias, collection)
+    current = live.get(alias)
+    if current not in (None, collection) and not force:
+        raise Refused(f"alias {alias} exists and points to {current}; use switch, or force to repoint it")
+    moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
+    return {"created": moved.moved, "alias": alias, "collection": collection}
+
+
+def switch_alias(
+    services: Services, alias: str, collection: str, *, delete_old: bool = False, actor: str, reason: str = ""
+) -> dict[str, Any]:
+    """Repoints an existing alias; already there is no change. ``delete_old`` has the old collection deleted by the
+    index's own rule: its grace period, its retention, and what it says of collections that others made."""
+    current = serving(services.store.aliases(), alias)
+    _check_move(services, alias, collection)
+    moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
+    old = moved.previous if moved.moved else current
+    answer: dict[str, Any] = {"old_collection": old, "new_collection": collection, "switched": moved.moved}
+    if delete_old and moved.moved and old:
+        answer["deletion"] = _delete_replaced(services, alias, old, collection, actor)
+    return answer
+
+
+def delete_alias(services: Services, alias: str, *, actor: str, reason: str = "") -> dict[str, Any]:
+    """Removes the alias; asked again, there is nothing left to remove. An alias nobody knows is refused."""
+    current = services.store.aliases().get(alias)
+    if current is None:
+        check_found_name("alias", alias)
+        _check_was_deleted(services, alias)
+        _unchanged(services, alias, "it was removed before", actor, reason)
+        return {"deleted": False}
+    occupancy.check_free(services, alias)
+    return {"deleted": aliases.move(services, alias, None, expected={current}, actor=actor, reason=reason).moved}
+
+
+def safe_delete_collection(
+    services: Services,
+    collection: str,
+    *,
+    grace_period_minutes: float | None = None,
+    actor: str,
+    reason: str = "asked for",
+) -> dict[str, Any]:
+    """Writes a deletion down, to be carried out after the grace period if nothing uses the collection then. Without
+    ``grace_period_minutes`` its index says how long, and ``GRACE_MINUTES`` holds where it is of none."""
+    check_found_name("collection", collection)
+    _check_grace(grace_period_minutes)
+    if collection not in services.store.collections():
+        raise Unknown(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        minutes = grace_period_minutes
+        if minutes is None:
+            minutes = _grace(services, session, collection)
+        used = _ask(services, session, now, collection, f"after {minutes:g} minutes", actor, reason)
+        if used:
+            return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
+        row = retention.schedule(session, now, collection, minutes, reason=reason, actor=actor)
+        return _scheduled(services, session, row)
+
+
+def _delete_replaced(services: Services, alias: str, old: str, new: str, actor: str) -> dict[str, Any]:
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        spec = keeping.spec_of(session, alias, services.indexes())
+        why = f"{new} replaced it behind {alias}"
+        used = _ask(services, session, now, old, f"after {keeping.words(spec)}", actor, why)
+        if used:
+            return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
+        surplus = keeping.over(session, now, alias, new, spec, replaced=old)
+        told = [replace(one, reason=f"{why}; {one.reason}") for one in surplus if one.collection == old]
+        others = [one for one in surplus if one.collection != old]
+        keeping.schedule(session, now, alias, [*told, *others], actor=actor)
+        row = retention.open_deletion(session, old)
+        if row is None:
+            reason = f"{old} is kept, by the retention of {alias} in the index file or by a person"
+            return {"scheduled": False, "delete_after": None, "reason": reason}
+        return _scheduled(services, session, row)
+
+
+def _check_grace(minutes: float | None) -> None:
+    if minutes is not None and not 0 <= minutes <= LONGEST_GRACE_MINUTES:
+        raise Refused(f"grace_period_minutes is {minutes:g}, expected 0 to {LONGEST_GRACE_MINUTES:.0f} (ten years)")
+
+
+def _grace(services: Services, session: Session, collection: str) -> float:
+    alias = keeping.index_of(session, collection)
+    if alias is None:
+        return GRACE_MINUTES
+    return keeping.minutes(keeping.spec_of(session, alias, services.indexes()))
+
+
+def _ask(
+    services: Services, session: Session, now: datetime, collection: str, when: str, actor: str, reason: str
+) -> list[str]:
+    """Writes down that the deletion was asked for; who uses the collection, so that it is refused."""
+    used = retention.users(services, session, collection)
+    asked = f"{collection}, {when}" + (f"; refused: {used[0]}" if used else "")
+    events.record(session, now, "deletion.requested", asked, actor=actor, reason=reason)
+    return used
+
+
+def _scheduled(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
+    rules = deletion_notices.read_rules(services)
+    told = deletion_notices.announce(session, [row], rules)[row.id]
+    answer = {"scheduled": True, "delete_after": iso(row.due_at), "reason": row.reason}
+    return {**answer, "text": told["text"], "keep": told["keep"]}
+
+
+def _check_move(services: Services, alias: str, collection: str) -> None:
+    check_found_name("collection", collection)
+    occupancy.check_free(services, alias)
+    if alias in services.store.collections():
+        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    aliases.check_target(services, collection)
+
+
+def _point(
+    services: Services, alias: str, collection: str, *, expected: set[str | None], actor: str, reason: str
+) -> aliases.Moved:
+    with services.sessions.begin() as session:
+        aliases.keep(session, services.clock.now(session), collection, alias, actor)
+    moved = aliases.move(services, alias, collection, expected=expected, actor=actor, reason=reason)
+    if not moved.moved:
+        _unchanged(services, alias, f"it led to {collection} already", actor, reason)
+    return moved
+
+
+def _unchanged(services: Services, alias: str, detail: str, actor: str, reason: str) -> None:
+    """A command that found nothing to do is a command all the same."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        events.record(session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias)
+
+
+def _check_was_deleted(services: Services, alias: str) -> None:
+    with services.sessions() as session:
+        known = session.get(AliasState, alias)
+    if known is None or known.desired is not None:
+        raise Unknown(f"alias {alias} does not exist; known: {listed(services.store.aliases())}")

@@ -1,0 +1,104 @@
+"""A run is written down: deployment, plan and version in one transaction, and then the first knock."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.models import Deployment, Version
+from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments import claims, engine
+from qdrant_rollouts.core.deployments.plan import Plan
+from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
+from qdrant_rollouts.core.ports.naming import collection_name
+from qdrant_rollouts.core.routing import table
+from qdrant_rollouts.core.services import Services
+
+#: Given the session and the id of a deployment that is being written down.
+Along = Callable[[Session, str], None]
+
+
+def alone(session: Session, deployment_id: str) -> None:
+    """Nothing is written along."""
+
+
+def begin(
+    services: Services,
+    alias: str,
+    spec: IndexSpec,
+    plan: Plan,
+    *,
+    blue: str | None,
+    actor: str,
+    source: str | None = None,
+    existing: str | None = None,
+    reason: str = "",
+    along: Along = alone,
+) -> str:
+    """Writes deployment, plan and version in one transaction, then knocks; returns the id. Raises Refused where the
+    alias is not free."""
+    taken = _collections(services, alias)
+    try:
+        with services.sessions.begin() as session:
+            now = services.clock.now(session)  # asked later, it would flush the version before its deployment
+            table.hold(services, session, alias)
+            occupancy.check_alone(session, alias)
+            row = Deployment(
+                id=secrets.token_hex(6),
+                alias=alias,
+                strategy=spec.strategy,
+                blue=blue,
+                source=source,
+                spec=spec.model_dump(mode="json"),
+                actor=actor,
+                message=reason,
+            )
+            _name(session, now, row, taken, existing)
+            engine.enroll(session, row, plan, now)
+            along(session, row.id)
+            knock = claims.knock_for(services, row, row.created_at)
+    except IntegrityError as error:
+        with services.sessions() as session:
+            occupancy.check_alone(session, alias)
+        raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
+    services.knock(knock)
+    return row.id
+
+
+def _name(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
+    """Green's name and number: a new version's, or those of a collection that is there already."""
+    if existing is not None:
+        aliases.keep(session, now, existing, row.alias, row.actor)
+        known = session.get(Version, existing)
+        if known is not None:
+            row.green, row.number = existing, known.number
+            return
+    row.green = existing or collection_name(row.alias, now, taken | versions.names(session))
+    row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
+    session.add(
+        Version(
+            collection=row.green,
+            alias=row.alias,
+            number=row.number,
+            parent=row.blue,
+            deployment_id=row.id,
+            created_at=now,
+            facts=versions.asked(row.actor, row.source),
+        )
+    )
+
+
+def _collections(services: Services, alias: str) -> set[str]:
+    """Those there are, as far as they can be seen. Raises Refused if one of them is called as ``alias`` is."""
+    try:
+        found = services.store.collections()
+    except Busy:
+        return set()
+    if alias in found:
+        raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
+    return found

@@ -1,0 +1,128 @@
+"""What a deployment of an index would be held to: the index file, the live collection and the request together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from qdrant_rollouts.core.collections.stamps import STAMPS_SINCE, Stamp, read_stamp
+from qdrant_rollouts.core.config.index_file import IndexSpec, ServerVectorSpec
+from qdrant_rollouts.core.database.models import AliasState
+from qdrant_rollouts.core.errors import Busy, Refused, Unknown
+from qdrant_rollouts.core.gate.checks import asked
+from qdrant_rollouts.core.ports.naming import check_found_name, check_name
+from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.services import Services
+
+#: Kinds of source that no request may name, be it for records or for judged queries.
+_DECLARED_ONLY = ("python:", "sql:")
+
+
+def spec_of(
+    services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
+) -> IndexSpec:
+    """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
+    declared = declared_spec(services, alias, live)
+    spec = inherited(services, declared.with_options(options or {}), live.get(alias))
+    check_declared(spec, declared)
+    check_validation(services, spec, live.get(alias))
+    return spec
+
+
+def live_aliases(services: Services) -> dict[str, str]:
+    """Aliases as they are; while another process has the embedded store open, as they were last set."""
+    try:
+        return services.store.aliases()
+    except Busy:
+        with services.sessions() as session:
+            rows = session.execute(select(AliasState.alias, AliasState.desired).where(AliasState.settled))
+            return {alias: desired for alias, desired in rows if desired}
+
+
+def check_alias(services: Services, alias: str, live: Mapping[str, str]) -> None:
+    """Raises Malformed for a name that no alias can have. An alias that is there, or was, keeps the
+    name that others gave it; a new one is made here, and named strictly."""
+    check_found_name("alias", alias)
+    if alias in live:
+        return
+    with services.sessions() as session:
+        known = session.get(AliasState, alias)
+    if known is None:
+        check_name("alias", alias)
+
+
+def check_server(services: Services) -> None:
+    """Refuses a server that ignores the stamp by which a collection is known as a deployment's own (qdrant-facts 1)."""
+    try:
+        server = services.store.server()
+    except Busy:
+        return
+    if server.version < STAMPS_SINCE:
+        wanted, found = (".".join(map(str, version)) for version in (STAMPS_SINCE, server.version))
+        raise Refused(f"Qdrant at {server.address} is {found}; deployments need {wanted} or newer: upgrade the server")
+
+
+def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> IndexSpec:
+    declared = services.indexes()
+    if alias in declared:
+        return declared[alias]
+    if alias in live:
+        return IndexSpec()
+    known = listed({*declared, *live})
+    raise Unknown(f"alias {cut(alias)} neither exists nor is declared in the index file; known: {known}")
+
+
+def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
+    """Code and queries run with the rights of a worker, so only who writes the index file may name them."""
+    said = {declared.source, declared.validation.judged}
+    for text in (spec.source, spec.validation.judged):
+        if text is not None and text not in said and text.strip().startswith(_DECLARED_ONLY):
+            kind = text.strip().partition(":")[0]  # what follows may hold a secret that does not belong there
+            raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
+
+
+def inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
+    """An index that declares no model goes on with the one its live collection is stamped with."""
+    if spec.embedding is not None or spec.vectors or blue is None:
+        return spec
+    try:
+        stamp = read_stamp(services.store, blue)
+    except Busy:
+        return spec
+    if stamp is None:
+        return spec
+    if len(stamp.made) < 2:
+        return spec.model_copy(update={"embedding": stamp.spec})
+    dumped = spec.model_dump(mode="json")
+    return IndexSpec.model_validate({**dumped, "vectors": _declared_vectors(stamp)})
+
+
+def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
+    """What the stamp says of each made vector, as the index file would."""
+    specs = {name: by.embedding or by.server for name, by in stamp.made.items()}
+    return {
+        name: spec.model_dump(mode="json", exclude={"vector", "chunk"})
+        for name, spec in specs.items()
+        if spec is not None
+    }
+
+
+def _asked_by_text(spec: IndexSpec) -> bool:
+    return bool(spec.models) or any(isinstance(said, ServerVectorSpec) for said in spec.vectors.values())
+
+
+def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
+    """A query is text: without a model nobody can ask it."""
+    if not _asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
+        raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
+    asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
+
+
+def serving(live: Mapping[str, str], alias: str) -> str:
+    if alias not in live:
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {listed(live)}")
+    return live[alias]
+
+
+def listed(names: Mapping[str, Any] | set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

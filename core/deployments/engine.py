@@ -1,0 +1,280 @@
+"""One turn of a deployment: claim it, take one step, write down what came of it, knock for the next.
+
+The rows are the truth and a message is only a knock: every knock may be lost, late, doubled or reordered.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.collections.deletion import deletions as retention
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.deployments import claims
+from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
+from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
+from qdrant_rollouts.core.deployments.operator_requests import RANK
+from qdrant_rollouts.core.deployments.plan import Deployment as DeploymentView
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Reject, StepContext, StepFunction, Wait
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Honour, Later, TurnOutcome
+from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.sanitize.redaction import redact
+from qdrant_rollouts.core.services import Services
+
+log = logging.getLogger(__name__)
+
+#: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
+UNCLAIMED = 20
+_SWEEP = 200
+_GUARDED = [name for name, step in STEPS.items() if step.guard]
+
+
+def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
+    """Writes the deployment and its whole plan; later changes of the code do not reach it."""
+    deployment.created_at = deployment.wake_at = now
+    deployment.steps = [
+        StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
+        for position, step in enumerate(plan)
+    ]
+    session.add(deployment)
+    session.flush()
+    detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
+    detail += f"; {deployment.message}" if deployment.message else ""
+    events.record(
+        session,
+        now,
+        "deployment.pending",
+        detail,
+        actor=deployment.actor,
+        reason=deployment.message,
+        deployment_id=deployment.id,
+        alias=deployment.alias,
+    )
+    alerts.tell(session, now, _created(deployment, detail))
+
+
+def advance(
+    services: Services, deployment_id: str, turn: int, owner: str, begun: Callable[[str], None] | None = None
+) -> Written:
+    """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked.
+
+    ``begun`` is told the phase of its step, if that has any, before the step begins.
+    """
+    claim = claims.take(services, deployment_id, turn, owner)
+    if isinstance(claim, Declined):
+        return _deliver(services, Written(claim.reason, knock=claim.again))
+    phase = _phase(claim)
+    with Lease(services, claim) as lease:
+        if begun is not None and phase:
+            begun(phase)
+        outcome = _outcome(services, claim, lease)
+        written = outcomes.write(services, claim, outcome)
+    return _deliver(services, written)
+
+
+def request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
+    """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it cannot be."""
+    with services.sessions.begin() as session:
+        row = session.get(Deployment, deployment_id, with_for_update=True)
+        if row is None:
+            raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
+        _check_wish(row, wish, reason)
+        wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
+        if _takes_back(row, wish):
+            wanted["requested"] = None
+        session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
+        now = services.clock.now(session)
+        events.record(
+            session,
+            now,
+            f"{wish}.requested",
+            reason,
+            actor=actor,
+            reason=reason,
+            deployment_id=row.id,
+            alias=row.alias,
+        )
+        session.refresh(row)
+        knock = claims.knock_for(services, row, now)
+    services.knock(knock)
+
+
+def overdue(services: Services) -> list[Knock]:
+    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks.
+
+    Also counts the time the service has been running: whoever sweeps is alive.
+    """
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        retention.tick(session, now)
+        rows = session.scalars(_unanswered(services, now)).all()
+        knocks = [claims.knock_for(services, row, now) for row in rows]
+        for row in rows:
+            if row.knocks + 1 == UNCLAIMED:
+                alerts.tell(session, now, _no_worker(row))
+        stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
+        session.execute(
+            stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
+        )
+    for knock in knocks:
+        services.knock(knock)
+    return knocks
+
+
+def _phase(claim: Claim) -> str:
+    if claim.step is None or claim.wish:
+        return ""
+    return "undo" if claim.undoing else STEPS[claim.step.name].phase(claim.step.state)
+
+
+def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
+    if claim.wish:
+        return Honour()
+    if claim.step is None:
+        return Finish()
+    if claim.step.crashes >= services.times.crashes:
+        return Reject(f"its worker died or was stopped {claim.step.crashes} times in the middle of it")
+    return _attempt(services, claim, claim.step, lease)
+
+
+def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
+    """The one place where whatever a step raises becomes a decision."""
+    try:
+        return _redacted(_function(step.name, claim)(_context(services, claim, step, lease)))
+    except LeaseLost:
+        raise
+    except services.interruptions as error:
+        return Crashed(f"interrupted: {type(error).__name__}")
+    except Unavailable as error:
+        return _away(error)
+    except Refused as error:
+        return Reject(str(error))
+    except Exception as error:
+        # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
+        if isinstance(error, DBAPIError) and hung_up(error):
+            return Later(str(explained(error)))
+        log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
+        return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
+
+
+def _redacted(outcome: Outcome) -> Outcome:
+    """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
+    return replace(outcome, reason=redact(outcome.reason)) if isinstance(outcome, Wait | Reject | Hold) else outcome
+
+
+def _away(error: Unavailable) -> TurnOutcome:
+    """A rate limit says itself when there is room again."""
+    if isinstance(error, Limited):
+        return Wait(error.seconds, str(error), progress=False)
+    return Later(str(error))
+
+
+def _function(name: str, claim: Claim) -> StepFunction:
+    step = STEPS[name]
+    if claim.deployment.status == Status.PAUSED:
+        assert step.guard
+        return step.guard
+    return (step.undo or _nothing) if claim.undoing else step.do
+
+
+def _nothing(context: StepContext) -> Done:
+    return Done()
+
+
+def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> StepContext:
+    row = claim.deployment
+    view = DeploymentView(
+        id=row.id,
+        alias=row.alias,
+        strategy=row.strategy,
+        blue=row.blue,
+        green=row.green,
+        spec=stored(IndexSpec, row.spec),
+        source=row.source,
+        number=row.number,
+    )
+    return StepContext(
+        view,
+        dict(step.state),
+        claim.outputs,
+        services,
+        lease,
+        step.attempt,
+        claim.attempts,
+        dict(step.arguments),
+        step.position,
+    )
+
+
+def _deliver(services: Services, written: Written) -> Written:
+    if written.knock is not None:
+        services.knock(written.knock)
+    return written
+
+
+def _check_wish(row: Deployment, wish: Event, reason: str) -> None:
+    if _takes_back(row, wish):
+        return
+    wishes.check(row, wish, reason)
+    waiting = Event(row.requested) if row.requested else None
+    if waiting and RANK.index(waiting) < RANK.index(wish):
+        raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")
+
+
+def _takes_back(row: Deployment, wish: Event) -> bool:
+    """A resume before the pause was honoured."""
+    return wish is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
+
+
+def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
+    late = now - timedelta(seconds=services.times.knock_again_after)
+    free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
+    quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
+    wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL))
+    fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
+    begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
+    due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
+    query = select(Deployment).where(free, quiet, or_(wished, due))
+    return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
+
+
+def _created(row: Deployment, detail: str) -> Alert:
+    word = alerts.run_word(row.kind)
+    return Alert(
+        row.alias,
+        "deployment.rollback_by_hand" if row.strategy == "rollback" else f"{word}.created",
+        f"{word} {row.id} begins: {detail}",
+        actor=row.actor,
+        reason=row.message,
+        next=f"watch it: rollouts status {row.id} --watch",
+        deployment_id=row.id,
+    )
+
+
+def _no_worker(row: Deployment) -> Alert:
+    step = claims.current_step(row) or row.steps[-1]
+    return Alert(
+        row.alias,
+        f"{alerts.run_word(row.kind)}.no_progress",
+        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}",
+        value=f"{UNCLAIMED} knocks without an answer",
+        bound=str(UNCLAIMED),
+        next=f"start a worker: celery -A tasks worker -Q {step.queue}",
+        deployment_id=row.id,
+    )

@@ -1,0 +1,316 @@
+"""A backup: a snapshot on the server, its bytes on the shelf, and the manifest that makes them a backup.
+
+What is remembered of the content (count, settings, a sample of points) is looked at before and after the snapshot: only
+what is the same both times must be in it.
+"""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import select
+
+from qdrant_rollouts.core.collections import digests, manifests
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.collections.deletion import final_backups
+from qdrant_rollouts.core.collections.manifests import Manifest
+from qdrant_rollouts.core.collections.recovered import backup_of
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps.long import going
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import FINAL
+from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.statistics.sampling import offer
+from qdrant_rollouts.core.times import iso
+
+_LOOK = 1.0
+_PAGE = 4096
+_SAMPLE = 300
+#: Bytes written, and put on the disk, at once.
+_CHUNK = 8 << 20
+#: Looks at what may still come of a request that was cut short, before it is taken for lost.
+PATIENCE = 15
+
+
+# --- snapshot -----------------------------------------------------------------------------------------------------
+
+
+def snapshot(context: StepContext) -> Outcome:
+    """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared since this one was
+    asked for is taken for it."""
+    return _PHASES[context.state.get("phase", "scan")](context, dict(context.state))
+
+
+def drop_snapshot(context: StepContext) -> Outcome:
+    """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
+    state = dict(context.state)
+    names = state.get("snapshots") or _appeared(context, state)
+    looks = int(state.get("undo_looks", 0))
+    if state.get("phase") in ("asking", "made") and not names and looks < PATIENCE:
+        context.turn.save({**state, "undo_looks": looks + 1})
+        return Wait(_LOOK, "waiting for the snapshot that was asked for, to remove it")
+    return Done({"summary": _remove(context, names, own=bool(state.get("own", True)))})
+
+
+def _scan(context: StepContext, state: State) -> Outcome:
+    """Every id has the same chance to be remembered."""
+    store, collection = context.services.store, context.deployment.green
+    ends, sample = time.monotonic() + context.services.times.slice, list(state.get("sample", []))
+    while not state.get("scanned"):
+        store.pace(collection)
+        points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
+        for point in points:
+            offer(sample, _SAMPLE, 0, point.id)
+        state.update(after=after, scanned=after is None, sample=sample)
+        if time.monotonic() >= ends:
+            break
+    context.turn.save({**state, "phase": "ask" if state["scanned"] else "scan"})
+    return Wait(0, "choosing the points to remember")
+
+
+def _ask(context: StepContext, state: State) -> Outcome:
+    store, collection = context.services.store, context.deployment.green
+    state.update(_facts(context, [id for _, id, _ in state.pop("sample")]))
+    state.update(phase="asking", known=sorted(store.snapshots(collection)))
+    context.turn.save(state)
+    return _asking(context, state)
+
+
+def _asking(context: StepContext, state: State) -> Outcome:
+    context.turn.check(ACT_SECONDS)
+    context.services.store.start_snapshot(context.deployment.green, state["known"])
+    context.turn.save({**state, "phase": "made"})
+    return Wait(_LOOK, f"snapshot of {context.deployment.green} asked for")
+
+
+def _again(context: StepContext, state: State) -> Outcome:
+    """After a crash around the request: what it may have asked for is waited for, before it is asked for anew. Two
+    snapshots where there should be one could be anybody's, and would both stay."""
+    looks = int(state.get("looks", 0))
+    if _told(context, state) is None and looks < PATIENCE:
+        context.turn.save({**state, "looks": looks + 1})
+        return Wait(_LOOK, f"looking whether a snapshot of {context.deployment.green} was asked for")
+    return _asking(context, state)
+
+
+def _made(context: StepContext, state: State) -> Outcome:
+    told = _told(context, state)
+    if told is None:
+        return Wait(_LOOK, f"waiting for the snapshot of {context.deployment.green}", progress=False)
+    context.turn.save({**state, **told})
+    now = _facts(context, [id for id, _ in state["points"]])
+    same = [point for point in state["points"] if point in now["points"]]
+    if now["schema"] != state["schema"]:
+        return Reject(f"the settings of {context.deployment.green} were changed meanwhile; back it up again")
+    if state["points"] and not same:
+        return Reject(
+            f"every point looked at was written meanwhile; back {context.deployment.green} up in a calmer time"
+        )
+    low, high = sorted((state["count"], now["count"]))
+    kept = {name: state[name] for name in ("schema", "metadata", "at")}
+    summary = f"{', '.join(told['snapshots'])} of {high:,} points"
+    return Done({**kept, "summary": summary, **told, "low": low, "high": high, "sample": same})
+
+
+def _told(context: StepContext, state: State) -> State | None:
+    """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
+    store, collection, fresh = context.services.store, context.deployment.green, _fresh(context, state)
+    newest = {store.snapshot(collection, name).shard: name for name in fresh}
+    parts = store.parts(collection)
+    return {"snapshots": list(newest.values()), "own": len(fresh) == parts} if len(newest) == parts else None
+
+
+def _facts(context: StepContext, ids: list[PointId]) -> State:
+    services, collection = context.services, context.deployment.green
+    with services.sessions() as session:
+        now = services.clock.now(session)
+    found = digests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    return {
+        "at": iso(now),
+        "schema": services.store.schema(collection),
+        "metadata": services.store.metadata(collection),
+        "count": services.store.count(collection),
+        "points": [[id, found[id]] for id in ids if id in found],
+    }
+
+
+def _fresh(context: StepContext, state: State) -> list[str]:
+    return sorted(context.services.store.snapshots(context.deployment.green) - set(state["known"]))
+
+
+def _appeared(context: StepContext, state: State) -> list[str]:
+    """Those that came since they were asked for; of more than there are parts nobody can say whose they are."""
+    if state.get("phase") not in ("asking", "made"):
+        return []
+    if context.deployment.green not in context.services.store.collections():
+        return []
+    told = _told(context, state)
+    return list(told["snapshots"]) if told is not None and told["own"] else []
+
+
+def _remove(context: StepContext, names: list[str], *, own: bool) -> str:
+    told = ", ".join(names)
+    if not names:
+        return "there is no snapshot to remove"
+    if not own:
+        return f"snapshot {told} may be somebody else's and stays"
+    if context.deployment.green in context.services.store.collections():
+        for name in names:
+            context.services.store.drop_snapshot(context.deployment.green, name)
+    return f"snapshot {told} removed from the server"
+
+
+_PHASES = {"scan": _scan, "ask": _ask, "asking": _again, "made": _made}
+
+
+# --- fetch --------------------------------------------------------------------------------------------------------
+
+
+def fetch(context: StepContext) -> Outcome:
+    """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
+    services, names, files = context.services, _names(context), list(context.state.get("files", []))
+    name, file = names[len(files)], manifests.file_name(names[len(files)], len(files))
+    wanted = services.store.snapshot(context.deployment.green, name)
+    started, begun_at = time.monotonic(), _position(context, file)
+    at = begun_at
+    while at < wanted.size:
+        at = _slice(context, name, file, at, started + services.times.slice)
+        _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
+        if time.monotonic() >= started + services.times.slice:
+            return Wait(0, f"{at:,} of {wanted.size:,} bytes")
+    kept = services.shelf.read(context.deployment.id, file)
+    found = manifests.sha256(going(context, {**context.state, "done": at}, wanted.size, kept))
+    if found != wanted.sha256:
+        return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
+    files.append({"name": file, "size": wanted.size, "sha256": found, "shard": wanted.shard})
+    if len(files) < len(names):
+        context.turn.save({"files": files})
+        return Wait(0, f"{len(files)} of {len(names)} shards")
+    size = sum(int(file["size"]) for file in files)
+    return Done({"summary": f"{size:,} bytes, checksum as the server's", "files": files})
+
+
+def throw_away(context: StepContext) -> Outcome:
+    context.services.shelf.drop(context.deployment.id)
+    return Done({"summary": "its files are removed"})
+
+
+def _slice(context: StepContext, name: str, file: str, at: int, ends: float) -> int:
+    """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
+    stopped."""
+    pieces, start = bytearray(), at
+    for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
+        pieces += piece
+        if len(pieces) >= _CHUNK:
+            at = _put(context, file, at, pieces)
+        if time.monotonic() >= ends:
+            break
+    at = _put(context, file, at, pieces)
+    if at == start:
+        raise Refused(f"the server sent nothing of {name} from byte {at:,} on")
+    return at
+
+
+def _put(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
+    """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
+    if pieces:
+        context.turn.check(ACT_SECONDS)
+        context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
+        at += len(pieces)
+        pieces.clear()
+        context.turn.save({**context.state, "done": at}, progress=True)
+    return at
+
+
+def _position(context: StepContext, file: str) -> int:
+    """Where both the row and the disk say that everything is there."""
+    return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, file))
+
+
+def _note(context: StepContext, at: int, size: int, rate: float) -> None:
+    progress = {"done": at, "size": size, "unit": "bytes", "rate": round(rate, 1)}
+    context.turn.save({**context.state, "done": at, "progress": progress})
+
+
+# --- seal ---------------------------------------------------------------------------------------------------------
+
+
+def seal(context: StepContext) -> Outcome:
+    """The manifest comes last and whole; the server's copy goes only after it. Safe to run twice."""
+    manifest = _manifest(context)
+    context.turn.check(ACT_SECONDS)
+    context.services.shelf.seal(manifest.id, manifest.text())
+    _remove(context, _names(context), own=bool(context.outputs["snapshot"]["own"]))
+    return Done({"summary": f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"})
+
+
+def unseal(context: StepContext) -> Outcome:
+    context.services.shelf.unseal(context.deployment.id)
+    return Done({"summary": "it is no backup any more"})
+
+
+def _manifest(context: StepContext) -> Manifest:
+    deployment, taken = context.deployment, context.outputs["snapshot"]
+    told: dict[str, Any] = {name: taken[name] for name in ("schema", "metadata", "low", "high", "sample")}
+    return Manifest(
+        id=deployment.id,
+        alias=deployment.alias,
+        collection=deployment.green,
+        number=deployment.number,
+        created_at=taken["at"],
+        actor=str(context.arguments["actor"]),
+        reason=str(context.arguments["reason"]),
+        server=".".join(map(str, context.services.store.server().version)),
+        files=context.outputs["fetch"]["files"],
+        settings=deployment.spec.model_dump(mode="json"),
+        **told,
+    )
+
+
+def _names(context: StepContext) -> list[str]:
+    return list(context.outputs["snapshot"]["snapshots"])
+
+
+# --- thin ---------------------------------------------------------------------------------------------------------
+
+
+def thin(context: StepContext) -> Outcome:
+    """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
+    what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
+    person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
+    shelf, alias, sealed = context.services.shelf, context.deployment.alias, context.outputs["seal"]["summary"]
+    try:
+        spared = _in_use(context)
+    except Refused as error:  # this backup is whole all the same
+        return Done({"summary": f"{sealed}; no older one is removed: {error}", "removed": []})
+    kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
+    with context.services.sessions() as session:
+        last = final_backups.last_copies(session, [manifest.id for manifest in kept])
+    kept = [manifest for manifest in kept if manifest.id not in last]
+    kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
+    serving = context.services.store.aliases().get(alias)
+    spared |= set([manifest.id for manifest in kept if manifest.collection == serving][:1])
+    surplus = [manifest.id for manifest in kept[int(context.arguments["keep"]) :] if manifest.id not in spared]
+    for backup in surplus:
+        context.turn.check(ACT_SECONDS)
+        shelf.drop(backup)
+    summary = f"{sealed}; {len(kept) - len(surplus) + len(last)} backups of {alias} are kept"
+    return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
+
+
+def _whole(context: StepContext) -> list[Manifest]:
+    found, shelf = [], context.services.shelf
+    for backup in shelf.backups():
+        with suppress(Refused):
+            found.append(manifests.read(shelf, backup))
+    return found
+
+
+def _in_use(context: StepContext) -> set[str | None]:
+    """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises Refused if the index file
+    cannot be read."""
+    sources = {backup_of(spec.source) for spec in context.services.indexes().values()}
+    query = select(StepRow.arguments).join(Deployment).where(Deployment.status.not_in(FINAL))
+    with context.services.sessions() as session:
+        return sources | {str(found["backup"]) for found in session.scalars(query) if "backup" in found}

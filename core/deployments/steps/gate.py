@@ -1,0 +1,84 @@
+"""The gate as a step: take evidence in slices, judge green, keep the report, and say what it means."""
+
+import time
+
+from qdrant_rollouts.core.collections import versions
+from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.gate import verdict as gate
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_existing, open_gate
+
+
+def run(context: StepContext) -> Outcome:
+    """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
+    deployment, memory = context.deployment, dict(context.state.get("memory", {}))
+    judged = _opened(context, memory)
+    ends = time.monotonic() + context.services.times.slice
+    wait = gate.collect(judged, lambda: time.monotonic() >= ends)
+    if wait is not None:
+        context.turn.save({"memory": memory, "progress": gate.progress(judged)})
+        return Wait(wait, gate.words(judged))
+    report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
+    versions.note(context, versions.judged(report))
+    context.turn.save({})
+    return _outcome(report)
+
+
+def shut(context: StepContext) -> str:
+    """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the collection and the
+    attempt it was made of; a plan without a gate (a rollback) has none to ask."""
+    if "validate" not in context.outputs:
+        return ""
+    output, deployment = context.outputs["validate"], context.deployment
+    report = output.get("gate", {})
+    found = report.get("deployment"), report.get("collection"), report.get("attempt")
+    mine = found == (deployment.id, deployment.green, context.attempts["validate"])
+    if mine and (report["verdict"] == "pass" or (report["verdict"] == "inconclusive" and output.get("approved_by"))):
+        return ""
+    return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
+
+
+def _opened(context: StepContext, memory: State) -> GateContext:
+    deployment = context.deployment
+    made = context.outputs.get("create") or context.outputs.get("recover")
+    if not made:
+        return open_existing(context.services, deployment.green, deployment.blue, deployment.spec, memory)
+    return open_gate(
+        context.services,
+        deployment.green,
+        deployment.blue,
+        deployment.spec,
+        source=reading.source(context) if deployment.source else None,
+        wanted=made.get("schema"),
+        vector=str(made.get("vector", "")),
+        plan=_plan(context, made),
+        filled=_filled(context),
+        memory=memory,
+    )
+
+
+def _plan(context: StepContext, made: State) -> VectorPlan:
+    """A restored collection was filled by no plan of its own: its stamp says what made its vectors."""
+    if "create" in context.outputs:
+        return plan_of(context.deployment.spec, made)
+    return existing_plan(context.services, context.deployment.green, context.deployment.spec)
+
+
+def _filled(context: StepContext) -> State:
+    """What ``populate`` looked at long ago is no evidence for a gate that is run again."""
+    filled = context.outputs.get("populate") or context.outputs["recover"]["filled"]
+    return filled if context.attempt == 1 else {name: value for name, value in filled.items() if name != "looks"}
+
+
+def _outcome(report: State) -> Outcome:
+    output = {
+        "gate": report,
+        "summary": "; ".join([report["verdict"], *report["unchecked"]]),
+    }
+    if report["verdict"] == "block":
+        return Reject(gate.reasons(report), output)
+    if report["verdict"] == "inconclusive":
+        return Hold(f"the gate cannot tell: {gate.reasons(report)}", output)
+    return Done(output)

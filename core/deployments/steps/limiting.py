@@ -1,0 +1,65 @@
+"""Green comes under the strict mode of blue: last of all, so that filling and judging it were not
+held to limits that are meant for applications, and before anybody searches it.
+"""
+
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.schema import difference, strict_mode_is_off, vector_bytes
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.ports import Limits, Schema
+
+
+def restrict(context: StepContext) -> str:
+    """Why that cannot be done, or nothing. A collection that this run has not made stays as it is.
+    Safe to run twice: what is on already stays on.
+    """
+    store, green = context.services.store, context.deployment.green
+    made = context.outputs.get("create") or context.outputs.get("recover") or {}
+    wanted = made.get("schema")
+    if wanted is None or strict_mode_is_off(wanted) or not strict_mode_is_off(store.schema(green)):
+        return ""
+    barred = room_for(wanted, about(store, green), standard(context))
+    if barred:
+        return barred
+    context.turn.check(ACT_SECONDS)
+    store.set_strict_mode(green, wanted["strict_mode_config"])
+    wrong = [one for one in difference(wanted, store.schema(green)) if one.startswith("strict_mode_config")]
+    return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
+
+
+def relax(context: StepContext, collection: str) -> None:
+    """What came out of a snapshot is read and judged without limits too. Safe to run twice."""
+    if not strict_mode_is_off(context.services.store.schema(collection)):
+        context.turn.check(ACT_SECONDS)
+        context.services.store.set_strict_mode(collection, {"enabled": False})
+
+
+def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
+    """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's
+    name, settings and points: what already is so there is its owner's will.
+    """
+    limits = Limits.of(wanted.get("strict_mode_config"))
+    _, schema, there = standard or ("", wanted, 0)
+    sizes = (
+        ("max_points_count", limits.max_points_count, points, there, "points"),
+        (
+            "max_collection_vector_size_bytes",
+            limits.max_collection_vector_size_bytes,
+            vector_bytes(wanted, points),
+            vector_bytes(schema, there),
+            "bytes of vectors",
+        ),
+    )
+    for name, most, needed, had, unit in sizes:
+        if most is not None and needed > most >= had:
+            whose = f" of {standard[0]}" if standard else ""
+            return f"strict mode{whose} allows {most:,} {unit} ({name}), {needed:,} are needed: raise {name} there"
+    return ""
+
+
+def standard(context: StepContext) -> tuple[str, Schema, int] | None:
+    """Blue's name, settings and points."""
+    store, blue = context.services.store, context.deployment.blue
+    if blue is None or blue not in store.collections():
+        return None
+    return blue, store.schema(blue), about(store, blue)

@@ -1,0 +1,205 @@
+"""Filling green from records: read, check, take over or make vectors, write, save the position; window by window."""
+
+import time
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from qdrant_rollouts.core.collections.chunks import chunked
+from qdrant_rollouts.core.collections.makers import open_makers
+from qdrant_rollouts.core.collections.records import BadRecord, Record, RecordRules, mark, parse, payload, plain_vectors
+from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.deployments.plan import Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, open_live
+from qdrant_rollouts.core.errors import Limited
+from qdrant_rollouts.core.ports import Point, PointId, Row, Source
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+#: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
+#: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
+_FIRST_WINDOW, _LARGEST_WINDOW = 128, 1024
+_WINDOW_SECONDS = 10.0
+_GROWTH = 4
+_SAMPLES = 20
+
+
+@dataclass(slots=True)
+class _Loader:
+    """What one turn needs at hand."""
+
+    context: StepContext
+    source: Source
+    plan: VectorPlan
+    rules: RecordRules
+    vectors: RecordVectors
+    state: State
+
+
+def load(context: StepContext) -> Outcome:
+    """One slice. A window repeated after a crash writes the same points under the same ids again."""
+    loader = _loader(context)
+    if loader.source.fingerprint() != loader.state["print"]:
+        return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
+    started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
+    rows = loader.source.read(loader.state.get("cursor"))
+    while time.monotonic() - started < context.services.times.slice:
+        if loader.vectors.reads_from is not None:
+            context.services.store.pace(loader.vectors.reads_from)
+        window = _next_rows(loader, rows)
+        if not window:
+            return _filled(loader)
+        refusal = _window(loader, window)
+        if refusal:
+            return Reject(refusal, {"bad": loader.state["bad"], "bad_samples": loader.state["bad_samples"]})
+        _note_progress(loader, begun_at, time.monotonic() - started)
+    return Wait(0, _words(loader.state))
+
+
+def _loader(context: StepContext) -> _Loader:
+    services, state, spec = context.services, deepcopy(context.state), context.deployment.spec
+    schema = services.store.schema(context.deployment.green)
+    plan = plan_of(spec, context.outputs["create"])
+    makers = open_makers(services, plan)
+    rules = RecordRules.of(plan, schema, spec.vector_field)
+    live = open_live(context, schema)
+    return _Loader(
+        context=context,
+        source=chunked(reading.source(context), makers, rules),
+        plan=plan,
+        rules=rules,
+        vectors=RecordVectors(services.store, plan, makers, live, state),
+        state=state,
+    )
+
+
+def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
+    """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until this window is
+    done: one that was too much for a turn, because of a slow model or because nothing could be taken over any more,
+    would be too much again."""
+    size = int(loader.state.get("window", _FIRST_WINDOW))
+    loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
+    ends, window = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice), []
+    try:
+        for row in islice(rows, size):
+            window.append(row)
+            if time.monotonic() > ends:
+                break
+    except Limited:  # the source's own limit: what came is a window, the rest waits
+        if not window:
+            raise
+    return window
+
+
+def _window(loader: _Loader, rows: Sequence[Row]) -> str:
+    """Writes one window and saves the position behind it; returns why the deployment must end, or nothing."""
+    started = time.monotonic()
+    records, bad = _sorted_out(loader, rows)
+    refusal = _count_bad(loader, bad)
+    if refusal:
+        return refusal
+    _write(loader, records)
+    state = loader.state
+    state["cursor"], state["read"] = rows[-1].cursor, int(state.get("read", 0)) + len(rows)
+    state["window"] = _next_window(len(rows), time.monotonic() - started)
+    return ""
+
+
+def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
+    """The window's records by point id with their place in the source, and what is wrong with the others."""
+    first = int(loader.state.get("read", 0))
+    records: dict[PointId, tuple[int, Record]] = {}
+    bad: list[BadRecord] = []
+    there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
+    loader.state["gone"] = int(loader.state.get("gone", 0)) + len(rows) - len(there)
+    for number, row in there:
+        record = parse(_without_vector(loader, row), loader.rules)
+        if isinstance(record, BadRecord):
+            bad.append(record)
+        elif record.point_id in records:
+            bad.append(_twice(record, records[record.point_id][1].where))
+        else:
+            records[record.point_id] = (number, record)
+    bad += _already_written(loader, records)
+    return records, bad
+
+
+def _without_vector(loader: _Loader, row: Row) -> Row:
+    """A collection brings all its vectors along; those that are made anew, carried over from the live collection or
+    dropped are not wanted."""
+    if row.point_id is None:
+        return row
+    return replace(row, vector=loader.plan.taken_from_points(by_name(row.vector)))
+
+
+def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
+    """Records whose id an **earlier** record of the source has taken; the same record written again is no fault."""
+    store, green = loader.context.services.store, loader.context.deployment.green
+    bad = []
+    for point in store.fetch(green, list(records), vectors=False):
+        number, record = records[point.id]
+        earlier = mark(point.payload).get("n")
+        if earlier != number:
+            del records[point.id]
+            bad.append(_twice(record, f"record {int(earlier) + 1} of the source" if earlier is not None else green))
+    return bad
+
+
+def _twice(record: Record, where: str) -> BadRecord:
+    return BadRecord(record.where, "id", f"{quoted(record.id)} is not unique, {where} has it too")
+
+
+def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:
+    state, spec = loader.state, loader.context.deployment.spec
+    state["bad"] = int(state.get("bad", 0)) + len(bad)
+    state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_SAMPLES]
+    if bad and spec.on_bad_record == "fail":
+        return f"{bad[0]}. Mend it, or set on_bad_record: skip"
+    if state["bad"] > spec.max_bad_records:
+        return f"more than max_bad_records={spec.max_bad_records} bad records; the last: {bad[-1]}"
+    return ""
+
+
+def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
+    if not records:
+        return
+    vectors = loader.vectors.complete({id: record for id, (_, record) in records.items()})
+    points = [
+        Point(
+            id,
+            plain_vectors(vectors[id]),
+            payload(record, loader.vectors.hashes(record), number),
+        )
+        for id, (number, record) in records.items()
+    ]
+    loader.context.services.store.upsert(loader.context.deployment.green, points)
+    loader.state["written"] = int(loader.state.get("written", 0)) + len(points)
+
+
+def _next_window(size: int, seconds: float) -> int:
+    """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times as many as now."""
+    fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
+    return max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
+
+
+def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
+    state = loader.state
+    rate = (state["read"] - begun_at) / max(seconds, 1e-6)
+    done, size = int(state["cursor"]["done"]), loader.source.size()
+    state["progress"] = {"done": done, "size": size, "unit": "source", "rate": round(rate, 1), "records": state["read"]}
+    loader.context.turn.save(state, progress=True)
+
+
+def _words(state: State) -> str:
+    progress = state.get("progress", {})
+    return f"{state.get('read', 0):,} records, {progress.get('rate', 0):,.0f}/s"
+
+
+def _filled(loader: _Loader) -> Outcome:
+    state = loader.state
+    if not state.get("written"):
+        return Reject(f"{loader.context.deployment.source} gave no record that could be written")
+    loader.context.turn.save({**state, "filled": True, "expected": state["written"]})
+    return Wait(0, _words(state))

@@ -1,0 +1,26 @@
+"""What cannot be cut into turns, and gets on piece by piece: an upload is one request, a checksum one sum."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.deployments.plan import State, StepContext
+
+#: Seconds between two notes of how far it is.
+_TELL = 1.0
+
+
+def going(context: StepContext, state: State, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the turn is still ours, and
+    the turn is prolonged; how far it is, is saved beside ``state``."""
+    done, started, told = 0, time.monotonic(), time.monotonic()
+    for piece in pieces:
+        context.turn.check(ACT_SECONDS)
+        context.turn.prolong()
+        yield piece
+        done += len(piece)
+        if time.monotonic() - told >= _TELL:
+            told = time.monotonic()
+            progress = {"done": done, "size": size, "unit": "bytes", "rate": round(done / (told - started), 1)}
+            context.turn.save({**state, "progress": progress})
+    context.turn.check(ACT_SECONDS)

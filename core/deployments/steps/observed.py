@@ -1,0 +1,158 @@
+"""What a stage of a canary has shown so far: figures of its traffic, and what they say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
+from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.routing import traffic
+from qdrant_rollouts.core.routing.route import CANARY, CONTROL, LIVE
+from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.statistics.assignment import share_of
+from qdrant_rollouts.core.statistics.canary import Breakers, Judgment, Rules, judge, tripped
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+
+Tallies = Mapping[Key, Tally]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """``harm`` and ``missing`` are sentences, or nothing. ``windows``: green's seconds and searches at each look, added
+    up since the stage began."""
+
+    harm: str
+    missing: str
+    words: str
+    figures: State
+    judgment: Judgment
+    windows: list[list[float]]
+    #: Those of green in this stage.
+    searches: int
+
+
+def stage_name(context: StepContext) -> str:
+    """What the observations of a step belong to."""
+    return f"{context.deployment.id}/{context.position}"
+
+
+def observe(context: StepContext, stage: Stage) -> Observed:
+    spec, alias = context.deployment.spec.canary, context.deployment.alias
+    with context.services.sessions() as session:
+        stages = traffic.stages(session, alias, f"{context.deployment.id}/")
+    own = stages.get(stage_name(context), {})
+    green = total(own, CANARY, "shadow" if stage.shadow else "real")
+    windows = [*context.state.get("windows", []), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
+    judgment = judge(_pairs(stages), rules(spec), share_of(stage.percentage))
+    return Observed(
+        harm=_harm(own, green, windows, judgment, spec),
+        missing=_missing(stage, spec, own, green, judgment),
+        words=_words(green, judgment, stage),
+        figures=figures(own),
+        judgment=judgment,
+        windows=windows,
+        searches=green.calls,
+    )
+
+
+def total(tallies: Tallies, variant: str, kind: str) -> Tally:
+    found = Tally()
+    for key, tally in tallies.items():
+        if (key.variant, key.kind) == (variant, kind):
+            found.merge(tally)
+    return found
+
+
+def figures(tallies: Tallies) -> dict[str, Any]:
+    """What each variant and kind of search experienced, for people: milliseconds and shares."""
+    names = sorted({(key.variant, key.kind) for key in tallies})
+    return {f"{variant} {kind}": figures_of(total(tallies, variant, kind)) for variant, kind in names}
+
+
+def rules(spec: CanarySpec) -> Rules:
+    return Rules(
+        p95_margin=spec.margins.p95,
+        error_rate_margin=spec.margins.error_rate,
+        min_searches=spec.min_searches,
+        min_units=spec.min_users,
+    )
+
+
+def breakers(spec: CanarySpec) -> Breakers:
+    limits = spec.breakers
+    return Breakers(
+        error_rate=limits.error_rate,
+        calls=limits.calls,
+        errors=limits.errors,
+        mean_seconds=limits.mean_latency_ms / 1000,
+        looks=limits.looks,
+    )
+
+
+def since(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
+    """From sums at each look, what came between two looks."""
+    pairs = zip([(0.0, 0), *windows], windows, strict=False)
+    return [(after[0] - before[0], int(after[1] - before[1])) for before, after in pairs]
+
+
+def _pairs(stages: Mapping[str, Tallies]) -> list[tuple[Tally, Tally]]:
+    ordered = sorted(stages, key=lambda name: int(name.rsplit("/", 1)[1]))
+    return [(total(stages[name], CONTROL, "real"), total(stages[name], CANARY, "real")) for name in ordered]
+
+
+def _harm(own: Tallies, green: Tally, windows: list[list[float]], judgment: Judgment, spec: CanarySpec) -> str:
+    limits = breakers(spec)
+    # The first of a full list stands for all that came before it.
+    recent = since(windows)[1:] if len(windows) > spec.breakers.looks else since(windows)
+    return (
+        tripped(green, recent, limits)
+        or tripped(total(own, CANARY, "synthetic"), [], limits)
+        or (judgment.words if judgment.verdict == "unhealthy" else "")
+    )
+
+
+def _missing(stage: Stage, spec: CanarySpec, own: Tallies, green: Tally, judgment: Judgment) -> str:
+    """What there is too little of. A stage without a duration asks for nothing but the verdict of those before it."""
+    short = spec.min_searches - green.calls
+    if stage.duration_minutes and short > 0:
+        return f"{green.calls} searches of the {spec.min_searches} it needs, {short} are missing{_bypassed(own)}"
+    if stage.shadow or judgment.verdict == "healthy":
+        return ""
+    return judgment.words
+
+
+def _bypassed(own: Tallies) -> str:
+    found = total(own, LIVE, "bypassed").calls
+    if not found:
+        return ""
+    return f"; {found} searches came as vectors of blue's model, which green does not understand: search in words"
+
+
+def _words(green: Tally, judgment: Judgment, stage: Stage) -> str:
+    if not stage.shadow:
+        return f"{green.calls} searches of green; {judgment.words}"
+    if not green.pairs:
+        return "no search compared yet"
+    return f"{green.pairs} searches compared, overlap {green.overlap / green.pairs:.2f}"
+
+
+def figures_of(tally: Tally) -> dict[str, Any]:
+    return {
+        "searches": tally.calls,
+        "user_groups": tally.units,
+        "anonymous": tally.anonymous,
+        "errors": tally.errors,
+        "fallbacks": tally.fallbacks,
+        "error_rate": tally.error_rate,
+        "zero_result_rate": tally.zero_rate,
+        **{f"p{level}_ms": _milliseconds(tally.quantile(level / 100)) for level in (50, 95, 99)},
+        **(_paired(tally) if tally.pairs else {}),
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+def _paired(tally: Tally) -> dict[str, float]:
+    return {"pairs": tally.pairs, "overlap": tally.overlap / tally.pairs}

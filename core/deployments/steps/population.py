@@ -1,0 +1,160 @@
+"""Filling green: which way, then until its index is really ready."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.collections.model_proof import measure
+from qdrant_rollouts.core.collections.schema import difference, same_vectors, vector_names
+from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
+from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
+from qdrant_rollouts.core.ports import Health, Schema
+
+#: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
+LOOKS = 3
+#: Files of this program that are named of those that a source leaves out.
+_NAMED = 3
+
+
+def populate(context: StepContext) -> Outcome:
+    """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe to run twice: every
+    way writes points under ids of their own and saves its position only after the write was acknowledged."""
+    way = context.state.get("way")
+    if way is None:
+        return _choose(context)
+    if not context.state.get("filled"):
+        return _WAYS[way](context)
+    return _ready(context)
+
+
+def phase(state: State) -> str:
+    """The way in which it is filled, then the wait for its index."""
+    return "index" if state.get("filled") else str(state.get("way", "choose"))
+
+
+def tidy(context: StepContext) -> Outcome:
+    """Takes away what filling left outside green; green itself is dropped by the undo of ``create``."""
+    return cloning.drop_own_snapshot(context)
+
+
+def _choose(context: StepContext) -> Outcome:
+    deployment, source = context.deployment, reading.source(context)
+    source.check()
+    plan = plan_of(deployment.spec, context.outputs["create"])
+    way = "records" if source.collection is None else _way_from(context, plan, source.collection)
+    chunked = any(embedding.chunk is not None for embedding in plan.made.values())
+    if way == "records" and source.collection is not None and chunked:
+        return Reject(
+            f"{source.address} holds points, not documents: with embedding.chunk its vectors cannot be made anew; "
+            "name the source of the documents"
+        )
+    if way is None:
+        return Reject(
+            f"the vectors of {source.address} do not fit {deployment.green} (size, distance or datatype) and "
+            f"index {deployment.alias} declares no embedding to make new ones"
+        )
+    names = source.left_out
+    left_out = {"left_out": {"files": len(names), "named": list(names[:_NAMED])}} if names else {}
+    context.turn.save({"way": way, "print": source.fingerprint(), **left_out})
+    return Wait(0, f"filling by {way}")
+
+
+def _way_from(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
+    """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some vectors are made
+    anew, carried over or dropped."""
+    store, green = context.services.store, context.deployment.green
+    theirs, ours = store.schema(collection), store.schema(green)
+    if not _every_vector_stays(context, plan, collection, theirs, ours):
+        return "records" if plan.templates or plan.carried or plan.dropped else None
+    server = store.server()
+    if server.embedded or server.peers > 1 or difference(theirs, ours, waiting=True):
+        return "copy"
+    return "snapshot"
+
+
+def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str, theirs: Schema, ours: Schema) -> bool:
+    """May the points be taken as they are?"""
+    names = vector_names(ours)
+    if plan.dropped or plan.carried or vector_names(theirs) != names:
+        return False
+    if not all(same_vectors(theirs, ours, name) for name in names):
+        return False
+    stamp = read_stamp(context.services.store, collection)
+    green = read_stamp(context.services.store, context.deployment.green)
+    made = green.made if green is not None else {}
+    return all(_is_made_alike(context, collection, name, by, stamp) for name, by in made.items())
+
+
+def _is_made_alike(context: StepContext, collection: str, name: str, by: MadeBy, stamp: Stamp | None) -> bool:
+    """Were these vectors made as green's are to be? Of a collection that says nothing a sample is embedded again; where
+    no text of it is stored there is nothing to make them of anew, and the gate judges what was taken. What the server
+    makes costs nothing to make anew."""
+    theirs = stamp.made.get(name) if stamp is not None else None
+    if theirs is not None:
+        return _settings(theirs) == _settings(by)
+    if by.embedding is None or stamp is not None:
+        return by.server is None
+    found = measure(context.services, collection, name, by.embedding)
+    return found.proven or not found.of
+
+
+def _settings(by: MadeBy) -> tuple[object, ...]:
+    return by.identity, by.template, by.embedding.chunk if by.embedding else None
+
+
+def _ready(context: StepContext) -> Outcome:
+    look = aliases.look(context.services, context.deployment.green)
+    if look.broken:
+        return Reject(f"{context.deployment.green} is broken: {look.reason}")
+    seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
+    if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
+        versions.note(context, versions.filled(context.state))
+        return Done(_summary(context.state))
+    health = context.services.store.health(context.deployment.green)
+    work = _work(health)
+    moved = look.ready or work != context.state.get("work") or (health.worked is None and health.status == "yellow")
+    context.turn.save({**context.state, "ready": seen, "work": work})
+    return Wait(context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {LOOKS}'}", moved)
+
+
+def _work(health: Health) -> list[int | None]:
+    """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
+    only the optimizer's own count moves. A server that does not tell it is taken at its word, yellow."""
+    return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
+
+
+def _summary(state: State) -> State:
+    kept = (
+        "way",
+        "print",
+        "expected",
+        "written",
+        "embedded",
+        "reused",
+        "truncated",
+        "by_vector",
+        "bad",
+        "bad_samples",
+        "gone",
+        "left_out",
+        "note",
+    )
+    output = {key: state[key] for key in kept if key in state}
+    words = [f"{state.get('written', 0):,} points by {state['way']}"]
+    words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
+    words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
+    words += [f"{state['gone']:,} gone from the source"] if state.get("gone") else []
+    words += [_left_out(state["left_out"])] if state.get("left_out") else []
+    return {"summary": ", ".join(words), **output, "looks": LOOKS, "progress": state.get("progress", {})}
+
+
+def _left_out(left: Mapping[str, Any]) -> str:
+    named = left["named"]
+    others = int(left["files"]) - len(named)
+    more = f" and {others:,} more" if others else ""
+    return f"files of this program left out: {', '.join(named)}{more}"
+
+
+_WAYS = {"records": loading.load, "copy": cloning.copy, "snapshot": cloning.snapshot}

@@ -1,0 +1,197 @@
+"""The vectors of a window of records: taken over or carried from the live collection, or made."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.records import OURS, Record, content_hash, stored_hashes
+from qdrant_rollouts.core.collections.schema import same_vectors, vector_names
+from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import render_text
+from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports import Point, PointId, Schema, VectorStore
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+Records = Mapping[PointId, Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The collection behind the alias, as one to take vectors from.
+
+    ``made`` says what made each vector. ``fitting`` are names whose stored vectors can be moved to
+    the new collection as they are. ``embedded`` is the vector that a single hash of a point is of.
+    """
+
+    collection: str
+    made: Mapping[str, MadeBy]
+    fitting: frozenset[str]
+    embedded: str
+
+
+def open_live(context: StepContext, green: Schema) -> Live | None:
+    blue, store = context.deployment.blue, context.services.store
+    if blue is None:
+        return None
+    stamp, theirs = read_stamp(store, blue), store.schema(blue)
+    fitting = frozenset(n for n in vector_names(green) if same_vectors(theirs, green, n))
+    return Live(blue, stamp.made if stamp else {}, fitting, stamp.vector if stamp else "")
+
+
+class RecordVectors:
+    """``counts`` is where the numbers of this deployment are kept: totals, and ``by_vector``."""
+
+    def __init__(
+        self,
+        store: VectorStore,
+        plan: VectorPlan,
+        makers: Mapping[str, Maker],
+        live: Live | None,
+        counts: State,
+    ) -> None:
+        self._store, self._plan, self._makers, self._live = store, plan, makers, live
+        self._counts = counts
+        self._reusable = {name for name, maker in makers.items() if self._is_same_maker(name, maker)}
+
+    @property
+    def reads_from(self) -> str | None:
+        """The live collection, where its vectors are taken over or carried; else None."""
+        needed = bool(self._reusable or self._plan.carried)
+        return self._live.collection if self._live is not None and needed else None
+
+    def hashes(self, record: Record) -> dict[str, str]:
+        """The content hash of each made vector, by name."""
+        return {name: content_hash(self._makers[name].identity, text) for name, text in record.texts.items()}
+
+    def complete(self, records: Records) -> dict[PointId, dict[str, Any]]:
+        """Every vector of each record, by name.
+
+        Raises Refused for a record whose carried vector cannot be carried over.
+        """
+        vectors = {id: dict(record.vectors) for id, record in records.items()}
+        self._take_over(records, vectors)
+        self._make(records, vectors)
+        self._count_by_name("points", [name for one in vectors.values() for name in one])
+        return vectors
+
+    # --- from the live collection ---------------------------------------------------------------
+
+    def _take_over(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
+        live: dict[PointId, Point] = {}
+        if self.reads_from is not None:
+            found = self._store.fetch(self.reads_from, list(records), vectors=True)
+            live = {point.id: point for point in found}
+        taken: list[str] = []
+        for id, record in records.items():
+            point = live.get(id)
+            if point is not None:
+                reused = self._unchanged_vectors(record, point)
+                vectors[id] |= {n: one for n, one in reused.items() if n not in vectors[id]}
+                taken += reused
+            self._carry(record, point, vectors[id])
+        self._count("reused", len(taken))
+        self._count_by_name("reused", taken)
+
+    def _unchanged_vectors(self, record: Record, point: Point) -> dict[str, Any]:
+        """Equal content hashes prove maker and text, so the stored vector is the one to be made."""
+        assert self._live is not None
+        stored, known = by_name(point.vector), stored_hashes(point.payload, self._live.embedded)
+        hashes = self.hashes(record)
+        return {
+            name: stored[name]
+            for name in hashes
+            if name in self._reusable and known.get(name) == hashes[name] and name in stored
+        }
+
+    def _carry(self, record: Record, point: Point | None, vectors: dict[str, Any]) -> None:
+        carried = [name for name in self._plan.carried if name not in vectors]
+        if not carried:
+            return
+        why = self._why_not_carried(record, point)
+        if not why:
+            assert point is not None
+            stored = by_name(point.vector)
+            there = [name for name in carried if name in stored]
+            vectors |= {name: stored[name] for name in there}
+            self._count_by_name("carried", there)
+            return
+        refusing = [name for name in carried if self._plan.carried[name] == "refuse"]
+        if refusing:
+            raise Refused(_cannot_carry(record, refusing[0], why))
+        self._count_by_name("not_carried", carried)
+
+    def _why_not_carried(self, record: Record, point: Point | None) -> str:
+        if self._live is None:
+            return "there is no live collection to carry it from"
+        if point is None:
+            return "the live collection has no such point"
+        return "its text has changed" if self._is_changed(record, point) else ""
+
+    def _is_changed(self, record: Record, point: Point) -> bool:
+        """Does the live vector speak of another text? Content hashes tell where one maker made both.
+
+        Elsewhere the texts are compared, and where nothing is made of a text the whole payload.
+        """
+        assert self._live is not None
+        known, hashes = stored_hashes(point.payload, self._live.embedded), self.hashes(record)
+        told = [name for name in hashes if name in known and self._is_same_identity(name, self._makers[name])]
+        if told:
+            return any(known[name] != hashes[name] for name in told)
+        if record.texts:
+            return any(
+                render_text(self._makers[name].template, point.payload) != text for name, text in record.texts.items()
+            )
+        return {n: one for n, one in point.payload.items() if n != OURS} != record.fields
+
+    def _is_same_maker(self, name: str, maker: Maker) -> bool:
+        """Size, distance and datatype have to agree beside model and text."""
+        return self._live is not None and name in self._live.fitting and self._is_same_identity(name, maker)
+
+    def _is_same_identity(self, name: str, maker: Maker) -> bool:
+        made = self._live.made.get(name) if self._live is not None else None
+        return made is not None and made.identity == maker.identity
+
+    # --- made -----------------------------------------------------------------------------------
+
+    def _make(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
+        """Adds every vector that is still missing, one maker after the other."""
+        for name, maker in self._makers.items():
+            wanted = {
+                id: record.texts[name]
+                for id, record in records.items()
+                if name in record.texts and name not in vectors[id]
+            }
+            if not wanted:
+                continue
+            texts = list(wanted.values())
+            for id, vector in zip(wanted, maker.documents(texts), strict=True):
+                vectors[id][name] = vector
+            self._count("embedded", len(wanted))
+            self._count("truncated", maker.truncated(texts))
+            self._count_by_name("embedded", [name] * len(wanted))
+
+    # --- counted --------------------------------------------------------------------------------
+
+    def _count(self, key: str, number: int) -> None:
+        self._counts[key] = int(self._counts.get(key, 0)) + number
+
+    def _count_by_name(self, key: str, names: Sequence[str]) -> None:
+        """For the gate: what there must be of each vector."""
+        by_vector = self._counts.setdefault("by_vector", {})
+        for name, number in Counter(names).items():
+            counts = by_vector.setdefault(name, {})
+            counts[key] = int(counts.get(key, 0)) + number
+
+
+def _cannot_carry(record: Record, name: str, why: str) -> str:
+    key = name or '""'
+    return (
+        f"{record.where}: vector {name or 'unnamed'} of {quoted(record.id)} is carried over from the live "
+        f"collection, but {why}. Say how the vector is made, or write "
+        f"`{key}: {{carried: {{when_changed: drop}}}}` to let such a record go without it"
+    )

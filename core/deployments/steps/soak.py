@@ -1,0 +1,148 @@
+"""The watch after the switch: does what serves now keep serving?"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
+from qdrant_rollouts.core.config.index_file import SoakSpec
+from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps.observed import figures_of, stage_name, total
+from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
+from qdrant_rollouts.core.ports import Point, QueryVector, Schema, VectorStore
+from qdrant_rollouts.core.routing import table, traffic
+from qdrant_rollouts.core.routing.route import LIVE
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+
+#: Points among which one is looked for that has a vector to ask with.
+_PAGE = 16
+
+
+def watch(context: StepContext) -> Outcome:
+    """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a look repeated after
+    a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
+    spec = context.deployment.spec.soak
+    wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
+    looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
+    seen = _traffic(context)
+    from_here, traffic_fault = _judged(context, seen)
+    try:
+        fault = _fault(context) or traffic_fault
+    except Limited as error:  # applications have used up the rate: that is no look, and no fault
+        return Wait(spec.interval_seconds, str(error), progress=False)
+    looks, errors = looks + 1, errors + bool(fault)
+    last = fault or str(context.state.get("last_error", ""))
+    saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)}
+    context.turn.save({**saved, "judged": from_here})
+    if errors > spec.max_errors:
+        return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
+    if looks >= wanted:
+        counted = {"looks": looks, "errors": errors, "last_error": last}
+        summary = f"{looks} looks, {errors} errors, {_searches(seen)}"
+        return Done({"summary": summary, **counted, "traffic": figures_of(seen)})
+    return Wait(spec.interval_seconds, _reason(looks, wanted, errors, spec, last))
+
+
+def _traffic(context: StepContext) -> Tally:
+    """What users have experienced of green since the soak began, in as far as they search through a router."""
+    services, alias, stage = context.services, context.deployment.alias, stage_name(context)
+    table.clear(services, alias, stage=stage, fence=context.turn.fence)
+    with services.sessions() as session:
+        return total(traffic.read(session, alias, stage), LIVE, "real")
+
+
+def _judged(context: StepContext, seen: Tally) -> tuple[list[float], str]:
+    """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
+    up to which all are judged. Too few say nothing and wait for more."""
+    limits = context.deployment.spec.canary.breakers
+    before = context.state.get("judged", [0.0, 0, 0])
+    seconds, calls, errors = seen.seconds - before[0], seen.calls - before[1], seen.errors - before[2]
+    if calls < limits.calls and errors < limits.errors:
+        return before, ""
+    upto, mean = [seen.seconds, seen.calls, seen.errors], seconds / calls * 1000
+    if errors > limits.error_rate * calls:
+        return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
+    if mean > limits.mean_latency_ms:
+        return upto, f"{calls} searches took {mean:.0f} ms on average, {limits.mean_latency_ms:g} are tolerated"
+    return upto, ""
+
+
+def _searches(seen: Tally) -> str:
+    if not seen.calls:
+        return "no searches through a router"
+    return f"{seen.calls} searches of users, {seen.errors} failed"
+
+
+def _reason(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
+    seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
+    return f"{seen}; last: {last}" if last else seen
+
+
+def _progress(looks: int, wanted: int) -> dict[str, object]:
+    return {"done": looks, "size": wanted, "unit": "looks"}
+
+
+def _fault(context: StepContext) -> str:
+    """What is wrong in this look, or nothing. An outside that does not answer is wrong too: users see it so."""
+    try:
+        return _alias_fault(context) or _health_fault(context) or _query_fault(context)
+    except Limited:
+        raise
+    except (Unavailable, Refused) as error:
+        return str(error)
+
+
+def _alias_fault(context: StepContext) -> str:
+    """Qdrant takes no fencing number: a process that was paused before its switch may carry it out late. Found on blue,
+    the alias is put on green again; a third place is somebody's doing and ``move`` refuses."""
+    deployment, services = context.deployment, context.services
+    found = services.store.aliases().get(deployment.alias)
+    if found == deployment.green:
+        return ""
+    aliases.move(
+        services,
+        deployment.alias,
+        deployment.green,
+        expected={deployment.blue, None},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    return f"{deployment.alias} was on {found} and was put back on {deployment.green}"
+
+
+def _health_fault(context: StepContext) -> str:
+    health = context.services.store.health(context.deployment.green)
+    if health.status == "red" or health.optimizer != "ok":
+        return f"{context.deployment.green} is {health.status}, optimizer: {health.optimizer}"
+    return ""
+
+
+def _query_fault(context: StepContext) -> str:
+    """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
+    store, deployment = context.services.store, context.deployment
+    page, _ = store.scroll(deployment.green, None, _PAGE)
+    if not page:
+        return f"{deployment.green} holds no point"
+    return "" if _answers(store, deployment.alias, deployment.green, page) else f"{deployment.alias} found nothing"
+
+
+def _answers(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
+    """A point need not have a vector of each name; where none of these has one, they must at least
+    be there."""
+    asked = next(_askable(store.schema(collection), points), None)
+    if asked is None:
+        return bool(store.fetch(alias, [point.id for point in points], vectors=False))
+    name, vector = asked
+    return bool(store.search(alias, vector, 1, using=name))
+
+
+def _askable(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:
+    """Vectors with their names, those of the main one first."""
+    names = dict.fromkeys([main_vector(schema), *vector_names(schema)])
+    for name in names:
+        for point in points:
+            vector = by_name(point.vector).get(name)
+            if vector is not None and vector_kind(schema, name).askable(vector):
+                yield name, vector

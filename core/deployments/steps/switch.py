@@ -1,0 +1,79 @@
+"""The switch: the alias moves from blue to green in one act; the undo moves it back."""
+
+from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.deployments.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import limiting
+from qdrant_rollouts.core.deployments.steps.gate import shut
+from qdrant_rollouts.core.routing import table
+
+_READY_AGAIN = 2.0
+
+
+def switch(context: StepContext) -> Outcome:
+    """Safe to run twice: an alias that is on green already is left there and the intent settled."""
+    deployment, services = context.deployment, context.services
+    closed = shut(context)
+    if closed:
+        return Reject(closed)
+    if services.store.aliases().get(deployment.alias) != deployment.green:
+        missing = _not_serving(context)
+        if missing:
+            return missing
+        barred = limiting.restrict(context)
+        if barred:
+            return Reject(f"{barred}; nothing was switched")
+    moved = aliases.move(
+        services,
+        deployment.alias,
+        deployment.green,
+        expected={deployment.blue},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    _unroute(context)
+    versions.note(context, versions.served(context))
+    return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
+
+
+def restore(context: StepContext) -> Outcome:
+    """Back to blue, if the alias is on green; where somebody has moved it elsewhere it stays."""
+    deployment, services = context.deployment, context.services
+    found = services.store.aliases().get(deployment.alias)
+    if found != deployment.green:
+        return Done({"summary": f"{deployment.alias} is on {found}, not on {deployment.green}; left there"})
+    if deployment.blue and deployment.blue not in services.store.collections():
+        return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
+    aliases.move(
+        services,
+        deployment.alias,
+        deployment.blue,
+        expected={deployment.green},
+        actor="system",
+        deployment_id=deployment.id,
+        check=context.turn.check,
+    )
+    return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
+
+
+def _unroute(context: StepContext) -> None:
+    """The alias stands for green now, so the canary's route has nothing left to say."""
+    deployment, services = context.deployment, context.services
+    if table.current(services, deployment.alias).deployment_id == deployment.id:
+        table.clear(services, deployment.alias, fence=context.turn.fence)
+
+
+def _summary(deployment: Deployment) -> str:
+    came_from = f", was on {deployment.blue}" if deployment.blue else ""
+    return f"{deployment.alias} is on {deployment.green}{came_from}"
+
+
+def _not_serving(context: StepContext) -> Outcome | None:
+    """Green must exist and be ready in this moment, whatever was seen before."""
+    store, green = context.services.store, context.deployment.green
+    if green not in store.collections():
+        return Reject(f"{green} does not exist any more; nothing was switched")
+    look = aliases.look(context.services, green)
+    if look.broken:
+        return Reject(f"{green} is broken: {look.reason}")
+    return None if look.ready else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}", progress=False)

@@ -1,0 +1,18 @@
+"""What a run has made is dropped only where nobody could be searching it."""
+
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext
+from qdrant_rollouts.core.routing import table
+
+
+def drop(context: StepContext, collection: str) -> Outcome:
+    """Drops what the caller knows to be this run's, unless an alias or the alias's route leads to it."""
+    alias, store = context.deployment.alias, context.services.store
+    if table.current(context.services, alias).green == collection:
+        return Reject(f"{collection} is not dropped: the route of {alias} leads to it")
+    context.turn.check(ACT_SECONDS)
+    using = [alias for alias, target in store.aliases().items() if target == collection]
+    if using:
+        return Reject(f"{collection} is not dropped: alias {using[0]} points to it")
+    store.drop(collection)
+    return Done({"summary": f"{collection} dropped"})

@@ -1,0 +1,98 @@
+"""The pen of a turn: the rows it is written into, alerts among them, and what is to be sent when it has committed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments.claims import current_step
+from qdrant_rollouts.core.lifecycle import Event, StepStatus, after
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.services import Services
+
+#: A run whose status has changed is none of this any more, until it is told again.
+_ENDED_BY_A_MOVE = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
+
+
+@dataclass(slots=True)
+class Written:
+    """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red."""
+
+    line: str
+    failed: bool = False
+    knock: Knock | None = None
+
+
+@dataclass(slots=True)
+class Writer:
+    services: Services
+    session: Session
+    row: Deployment
+    now: datetime
+
+    @property
+    def step(self) -> StepRow:
+        step = current_step(self.row)
+        assert step is not None
+        return step
+
+    def event(self, event: str, detail: str = "", actor: str = events.SYSTEM) -> None:
+        events.record(
+            self.session, self.now, event, detail, actor=actor, deployment_id=self.row.id, alias=self.row.alias
+        )
+
+    def wake(self, seconds: float = 0.0) -> None:
+        self.row.wake_at = self.now + timedelta(seconds=seconds)
+
+    def move(self, event: Event, message: str, actor: str = events.SYSTEM) -> None:
+        self.row.status = after(self.row.status, event)
+        self.row.message = message
+        self.over(_ENDED_BY_A_MOVE, message, actor)
+        self.event(f"deployment.{self.row.status}", message, actor)
+        self.wake()
+
+    def tell(
+        self,
+        what: str,
+        text: str,
+        *,
+        value: str = "",
+        bound: str = "",
+        actor: str = events.SYSTEM,
+        reason: str = "",
+        act: str = "nothing to do",
+    ) -> None:
+        """An alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in ``act`` is the run's."""
+        alert = Alert(
+            self.row.alias,
+            self._named(what),
+            text,
+            value,
+            bound,
+            actor,
+            reason,
+            act.format(id=self.row.id),
+            deployment_id=self.row.id,
+        )
+        alerts.tell(self.session, self.now, alert)
+
+    def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
+        """Of ``kinds``, named as for ``tell``."""
+        named = [self._named(what) for what in kinds]
+        alerts.over(self.session, self.now, self.row.alias, named, reason, actor)
+
+    def _named(self, what: str) -> str:
+        return f"{alerts.run_word(self.row.kind)}.{what}"
+
+    def turn_back(self) -> None:
+        """From here the undos of the begun steps run in reverse, each with counters of its own."""
+        for step in self.row.steps:
+            if step.started_at is None:
+                step.status = StepStatus.SKIPPED
+            step.tries = step.crashes = 0
+            step.waited = 0.0

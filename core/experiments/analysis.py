@@ -1,0 +1,270 @@
+"""The report of an experiment: every metric of every treatment against control, whether the data can be believed, and
+what is to be done. It only reads.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.config.experiment_spec import INTERLEAVED, ArmSpec, ExperimentSpec, MetricSpec
+from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.experiments import (
+    Comparison,
+    Decision,
+    Limits,
+    Metric,
+    Quality,
+    adjust,
+    compare,
+    concentration_for,
+    decide,
+    preference,
+    srm_chi_square,
+    srm_sequential,
+)
+from qdrant_rollouts.core.experiments.evidence import Evidence, Reading, counted, read
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.metric import Unit
+from qdrant_rollouts.core.times import iso
+
+Report = dict[str, Any]
+_DAY = 86_400.0
+
+
+def analyse(services: Services, row: Experiment) -> Report:
+    """Raises Refused for an experiment that was never started, Unavailable where its collections cannot be looked at:
+    what cannot be checked is not judged."""
+    if row.started_at is None:
+        raise Refused(f"experiment {row.id} was never started; there is nothing to report")
+    spec = stored(ExperimentSpec, row.spec)
+    analysis = _interleaved if spec.mode == "interleave" else _compared_arms
+    return analysis(services, row, spec, _changed(services, spec.arms))
+
+
+def _interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+    with services.sessions() as session:
+        now, before = services.clock.now(session), _last(session, row).get("interleaving", {})
+        found = preference.read(session, row.id, spec, now, before)
+        counts = [_count(one) for one in counted(session, row.id)]
+    days = _days(row, now)
+    decision = asdict(preference.decide(found, spec, changed, days))
+    users = {INTERLEAVED: found["users"]}
+    judged = {"comparisons": [], "closed": [], "interleaving": found, "decision": decision}
+    return {**_facts(row, now, days), "units": users, **judged, "counts": counts}
+
+
+def _compared_arms(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        found, before = read(session, row.id, spec, now), _last(session, row)
+    days = _days(row, now)
+    shares = _shares(found.now, spec, before)
+    compared = _compared(found.now, spec, before)
+    closed = _compared(found.closed, spec, {})
+    quality = _quality(found, spec, shares["p"], changed)
+    decision = _decide(spec, quality, compared, closed, found, days)
+    return {
+        **_facts(row, now, days),
+        "units": {arm.variant: found.now.units_of(arm.variant) for arm in spec.arms},
+        "closed_units": {arm.variant: found.closed.units_of(arm.variant) for arm in spec.arms},
+        "comparisons": _told(spec, compared),
+        "closed": _told(spec, closed),
+        "shares": shares,
+        "quality": asdict(quality),
+        "decision": asdict(decision),
+        "counts": [_count(one) for one in found.counts],
+    }
+
+
+def pure(metric: MetricSpec) -> Metric:
+    """The metric as the statistics know it."""
+    return Metric(
+        name=metric.name,
+        kind=metric.kind,
+        role=metric.role,
+        direction=1 if metric.direction == "up" else -1,
+        margin=metric.margin,
+        relative=metric.relative,
+        min_effect=metric.min_effect,
+        target=metric.target,
+        level=metric.level if metric.sketched else None,
+        binary=metric.source in ("errors", "zero_results"),
+        unit=_unit(metric),
+    )
+
+
+def _unit(metric: MetricSpec) -> Unit:
+    if metric.sketched:
+        return "seconds"
+    if metric.source == "latency" and metric.kind == "ratio" and not metric.relative:
+        return "log_ms"
+    return "share" if metric.kind == "proportion" or metric.source in ("errors", "zero_results") else "plain"
+
+
+def _days(row: Experiment, now: datetime) -> float:
+    """Since the start, to the end or to now."""
+    assert row.started_at is not None
+    return ((row.finished_at or now) - row.started_at).total_seconds() / _DAY
+
+
+def _facts(row: Experiment, now: datetime, days: float) -> Report:
+    spec = stored(ExperimentSpec, row.spec)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "alias": row.alias,
+        "status": str(row.status),
+        "mode": spec.mode,
+        "goal": spec.goal,
+        "at": iso(now),
+        "days": round(days, 6),
+        "look": row.looks + 1,
+        "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
+    }
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+def _compared(reading: Reading, spec: ExperimentSpec, before: Report) -> list[Comparison]:
+    """Every metric of every treatment; p is the smallest over all looks, as the sequence has it."""
+    lowest = {(one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])}
+    found = [_compare(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
+    return [_with_p(one, lowest.get((one.metric, one.variant))) for one in found]
+
+
+def _compare(reading: Reading, spec: ExperimentSpec, metric: MetricSpec, arm: ArmSpec) -> Comparison:
+    of = pure(metric)
+    return compare(
+        of,
+        reading.strata(metric, of, spec.control.variant, arm.variant),
+        units=(reading.units_of(spec.control.variant), reading.units_of(arm.variant)),
+        n_star=spec.n_star,
+        alpha=alpha_of(spec, metric),
+        variant=arm.variant,
+        goal=spec.goal,
+    )
+
+
+def alpha_of(spec: ExperimentSpec, metric: MetricSpec) -> float:
+    """Of two primaries, or several treatments, any one could be found better by chance."""
+    if metric.role != "primary" or spec.goal != "superiority":
+        return spec.alpha
+    primaries = sum(other.role == "primary" for other in spec.metrics)
+    return spec.alpha / (primaries * len(spec.treatments))
+
+
+def _with_p(found: Comparison, before: float | None) -> Comparison:
+    if before is None:
+        return found
+    return Comparison(**{**_shallow(found), "p": before if found.p is None else min(found.p, before)})
+
+
+def _shallow(found: Comparison) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in found.__dataclass_fields__}
+
+
+def _told(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
+    """Secondary metrics have a p corrected for their number besides."""
+    secondary = adjust([one.p if one.role == "secondary" else None for one in compared])
+    directions = {metric.name: pure(metric).direction for metric in spec.metrics}
+    return [
+        {
+            **asdict(one),
+            "relative": one.scale == "relative",
+            "relative_effect": asdict(one.relative),
+            "direction": directions[one.metric],
+            "p_adjusted": p,
+        }
+        for one, p in zip(compared, secondary, strict=True)
+    ]
+
+
+# --- can the data be believed? ------------------------------------------------------------------------------------
+
+
+def _shares(reading: Reading, spec: ExperimentSpec, before: Report) -> Report:
+    counts = [reading.units_of(arm.variant) for arm in spec.arms]
+    weights = [arm.weight for arm in spec.arms]
+    _, p = srm_sequential(counts, weights, concentration_for(spec.n_star))
+    lowest = min(p, before.get("shares", {}).get("p", 1.0))
+    return {"counts": counts, "weights": weights, "p": lowest, "chi_square_p": srm_chi_square(counts, weights)}
+
+
+def _quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed: str) -> Quality:
+    units = sum(found.now.units.values())
+    reported = sum(
+        found.now.conversions(metric, arm.variant)
+        for metric in spec.metrics
+        if metric.source == "feedback"
+        for arm in spec.arms
+    )
+    all_reported = reported + found.orphans
+    return Quality(
+        srm_p=srm_p,
+        crossover=found.crossed / units if units else 0.0,
+        orphans=found.orphans / all_reported if all_reported else 0.0,
+        changed=changed,
+    )
+
+
+def _changed(services: Services, arms: Sequence[ArmSpec]) -> str:
+    """What is not as it was when the experiment was created, in words."""
+    there = services.store.collections()
+    for arm in arms:
+        if arm.collection not in there:
+            return f"{arm.collection}, which is gone,"
+        stamp = read_stamp(services.store, arm.collection)
+        if arm.identity is not None and (stamp.identity if stamp else None) != arm.identity:
+            return f"the model of {arm.collection}"
+    return ""
+
+
+# --- what is to be done? ------------------------------------------------------------------------------------------
+
+
+def _decide(
+    spec: ExperimentSpec,
+    quality: Quality,
+    compared: Sequence[Comparison],
+    closed: Sequence[Comparison],
+    found: Evidence,
+    days: float,
+) -> Decision:
+    primaries = [metric for metric in spec.metrics if metric.role == "primary" and metric.source == "feedback"]
+    most = [max(found.now.conversions(metric, arm.variant) for arm in spec.arms) for metric in primaries]
+    limits = Limits(
+        goal=spec.goal,
+        min_days=spec.min_days,
+        max_days=spec.max_days,
+        min_units=spec.min_units,
+        min_conversions=spec.min_conversions if primaries else 0,
+        target=spec.target,
+    )
+    return decide(
+        metrics=[pure(metric) for metric in spec.metrics],
+        quality=quality,
+        now=compared,
+        closed=closed,
+        days=days,
+        units=[found.now.units_of(arm.variant) for arm in spec.arms],
+        conversions=int(min(most)) if most else None,
+        limits=limits,
+    )
+
+
+def _last(session: Session, row: Experiment) -> Report:
+    query = select(LookRow).where(LookRow.experiment_id == row.id).order_by(LookRow.number.desc()).limit(1)
+    last = session.scalars(query).first()
+    return last.report if last is not None else {}
+
+
+def _count(row: Any) -> Mapping[str, Any]:
+    return {"what": row.what, "variant": row.variant, "metric": row.metric, "count": row.count, "total": row.total}

@@ -1,0 +1,41 @@
+"""What ends an experiment at once, without statistics: a treatment that fails, or is gone."""
+
+from datetime import datetime, timedelta
+
+from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.routing import enrolment, traffic
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.canary import Breakers
+from qdrant_rollouts.core.statistics.canary import tripped as over_limits
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+
+_RECENT = timedelta(minutes=10)
+
+
+def tripped(services: Services, row: Experiment, now: datetime) -> str:
+    """Why the treatments must not be served any longer, or nothing."""
+    spec = stored(ExperimentSpec, row.spec)
+    return next((why for arm in spec.treatments if (why := _arm(services, row, arm, now))), "")
+
+
+def _arm(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
+    if arm.collection not in services.store.collections():
+        return f"{arm.variant}: {arm.collection} does not exist any more"
+    health = services.store.health(arm.collection)
+    if health.status == "red" or health.optimizer != "ok":
+        return f"{arm.variant}: {arm.collection} is {health.status}, optimizer: {health.optimizer}"
+    why = over_limits(_recent(services, row, arm, now), [], Breakers())
+    return f"{arm.variant}: {why}" if why else ""
+
+
+def _recent(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> Tally:
+    found = Tally()
+    with services.sessions() as session:
+        for stage in range(1, len(row.stages) + 1):
+            seen = traffic.read(session, row.route, enrolment.stage_name(row.id, stage), since=now - _RECENT)
+            for key, tally in seen.items():
+                if (key.variant, key.kind) == (arm.variant, "real"):
+                    found.merge(tally)
+    return found

@@ -1,0 +1,282 @@
+"""What people may ask of an experiment. Every refusal comes before anything is changed."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.collections.stamps import read_stamp
+from qdrant_rollouts.core.config.defaults import SPLIT
+from qdrant_rollouts.core.config.experiment_spec import (
+    CONTROL,
+    DEFAULT_METRICS,
+    INTERLEAVED,
+    TREATMENT,
+    ExperimentSpec,
+    metrics_of,
+)
+from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.deployments import alias_lock as occupancy
+from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.experiments.listing import find
+from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
+from qdrant_rollouts.core.ports.naming import check_found_name, check_name
+from qdrant_rollouts.core.routing import enrolment, table
+from qdrant_rollouts.core.routing.route import Arm
+from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of
+from qdrant_rollouts.core.times import iso
+
+
+def create(
+    services: Services,
+    name: str,
+    control: str,
+    treatments: Sequence[str],
+    *,
+    actor: str,
+    alias: str | None = None,
+    split: float = SPLIT,
+    metrics: Sequence[str | Mapping[str, Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
+    start: bool = True,
+    reason: str = "",
+    along: Along = alone,
+) -> str:
+    """Writes an experiment down, starts it unless told otherwise, and returns its id.
+
+    ``split`` is the share of the treatments together. ``options`` are further keys of ``ExperimentSpec``. Without
+    ``alias`` it is the one that leads to ``control``, if any: an experiment on what no alias serves is searched by
+    ``route_query`` alone.
+    """
+    check_name("experiment", name)
+    spec = _spec(services, control, treatments, split, metrics, options or {})
+    alias = _alias(services, control, alias)
+    row = Experiment(
+        id=secrets.token_hex(6), name=name, alias=alias, route="", spec=spec.model_dump(mode="json"), actor=actor
+    )
+    row.route = alias or f"experiment:{row.id}"
+    with services.sessions.begin() as session:
+        row.created_at = services.clock.now(session)
+        if start:
+            occupancy.check_alone(session, row.route)
+        session.add(row)
+        _record(session, row.created_at, row, "created", _words(spec), actor, reason)
+        session.flush()
+        if start:
+            _start(services, session, row, actor, reason)
+        along(session, row.id)
+    services.channel.announce(row.route)
+    return row.id
+
+
+def start(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+    """Splits the searches of a draft's alias from now on, if the alias still leads to its control."""
+    with services.sessions() as session:
+        row = find(session, experiment_id)
+    if row.alias is not None:
+        _alias(services, row.spec["arms"][0]["collection"], row.alias)
+    return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor, reason))
+
+
+def stop(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+    """Control answers everybody again; what was seen stays. Users of both arms are still heard until their windows
+    close."""
+
+    def ended(session: Session, row: Experiment) -> None:
+        end(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
+
+    return _changed(services, experiment_id, ended)
+
+
+def widen(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
+    """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
+    send users back."""
+
+    def widened(session: Session, row: Experiment) -> None:
+        now = row.stages[-1]["coverage"] if row.stages else 0
+        if row.status != ExperimentStatus.RUNNING or not now < coverage <= BASIS:
+            raise Refused(
+                f"experiment {row.id} is {row.status} with a coverage of {now} basis points: {coverage} is not above "
+                f"that and at most {BASIS}"
+            )
+        detail = f"coverage {now} -> {coverage} basis points"
+        _record(session, services.clock.now(session), row, "widened", detail, actor, reason)
+        _add_stage(services, session, row, coverage, actor)
+
+    return _changed(services, experiment_id, widened)
+
+
+def end(
+    services: Services,
+    session: Session,
+    row: Experiment,
+    event: ExperimentEvent,
+    message: str,
+    actor: str,
+    reason: str = "",
+) -> None:
+    """Gives the route back and writes down why; announce the route after the transaction."""
+    row.status = experiment_after(row.status, event)
+    row.finished_at = services.clock.now(session)
+    row.message = message
+    if table.load(session, row.route).experiment_id == row.id:
+        table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
+    _record(session, row.finished_at, row, str(row.status), message, actor, reason)
+    alerts.over(session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor)
+    if event is ExperimentEvent.STOP:
+        tell(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
+
+
+def tell(
+    session: Session,
+    now: datetime,
+    row: Experiment,
+    what: str,
+    text: str,
+    *,
+    actor: str = events.SYSTEM,
+    reason: str = "",
+    act: str = "nothing to do",
+) -> None:
+    """An alert of ``experiment.WHAT``."""
+    said = f"experiment {row.name} ({row.id}): {text}"
+    told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
+    alerts.tell(session, now, told)
+
+
+# --- how ----------------------------------------------------------------------------------------------------------
+
+
+def _changed(services: Services, experiment_id: str, change: Any) -> str:
+    with services.sessions.begin() as session:
+        row = session.get_one(Experiment, find(session, experiment_id).id, with_for_update=True)
+        change(session, row)
+        found, route = row.id, row.route
+    services.channel.announce(route)
+    return found
+
+
+def _start(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
+    status = experiment_after(row.status, ExperimentEvent.START)
+    spec = stored(ExperimentSpec, row.spec)
+    table.hold(services, session, row.route)
+    occupancy.check_alone(session, row.route)
+    now = services.clock.now(session)
+    row.status, row.started_at = status, now
+    row.next_look_at = now + timedelta(minutes=spec.look_minutes)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
+    _record(session, now, row, "started", _words(spec), actor, reason)
+    act = f"rollouts experiment report {row.id}"
+    tell(session, now, row, "started", _words(spec), actor=actor, reason=reason, act=act)
+    _add_stage(services, session, row, spec.coverage, actor)
+
+
+def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
+    spec = stored(ExperimentSpec, row.spec)
+    row.stages = [*row.stages, {"coverage": coverage, "started_at": iso(services.clock.now(session))}]
+    table.put_within(
+        services,
+        session,
+        row.route,
+        actor=actor,
+        experiment_id=row.id,
+        stage=enrolment.stage_name(row.id, len(row.stages)),
+        salt=row.id,
+        blue=spec.control.collection,
+        arms=[arm.to_json() for arm in _arms(spec, coverage)],
+    )
+
+
+def _arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
+    """Interleaved, everybody enrolled is served by both."""
+    if spec.mode == "interleave":
+        (treatment,) = spec.treatments
+        both = Arm(INTERLEAVED, treatment.collection, ((0, coverage),), spec.document)
+        return [Arm(CONTROL, spec.control.collection, ()), both]
+    ranges = spec.ranges(coverage)
+    return [Arm(arm.variant, arm.collection, mine) for arm, mine in zip(spec.arms, ranges, strict=True)]
+
+
+def _spec(
+    services: Services,
+    control: str,
+    treatments: Sequence[str],
+    split: float,
+    metrics: Sequence[str | Mapping[str, Any]] | None,
+    options: Mapping[str, Any],
+) -> ExperimentSpec:
+    collections = [check_found_name("collection", name) for name in (control, *treatments)]
+    there = services.store.collections()
+    for collection in collections:
+        if collection not in there:
+            raise Refused(
+                f"collection {cut(collection)} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
+            )
+    weights = options.get("weights") or _weights(split, len(treatments))
+    if len(weights) != len(collections):
+        raise Refused(f"weights {weights} are not one for each of {', '.join(collections)}")
+    arms = [
+        {"variant": variant, "collection": collection, "weight": weight, "identity": _identity(services, collection)}
+        for variant, collection, weight in zip(_variants(treatments), collections, weights, strict=True)
+    ]
+    asked = {key: value for key, value in options.items() if key != "weights"}
+    default = ("clicks",) if asked.get("mode") == "interleave" else DEFAULT_METRICS
+    chosen = [metric.model_dump() for metric in metrics_of(default if metrics is None else metrics)]
+    return validated(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
+
+
+def _variants(treatments: Sequence[str]) -> list[str]:
+    if len(treatments) == 1:
+        return [CONTROL, TREATMENT]
+    return [CONTROL, *(f"{TREATMENT}_{number}" for number, _ in enumerate(treatments, 1))]
+
+
+def _weights(split: float, treatments: int) -> list[int]:
+    """The treatments share ``split`` evenly; what does not divide stays with control."""
+    _, points = weights_of(split)
+    each = points // max(treatments, 1)
+    return [BASIS - each * treatments, *[each] * treatments]
+
+
+def _identity(services: Services, collection: str) -> str | None:
+    stamp = read_stamp(services.store, collection)
+    return stamp.identity if stamp else None
+
+
+def _alias(services: Services, control: str, alias: str | None) -> str | None:
+    found = services.store.aliases()
+    if alias is not None:
+        check_found_name("alias", alias)
+        if found.get(alias) != control:
+            raise Refused(f"alias {alias} leads to {found.get(alias, 'nothing')}, not to the control {control}")
+        return alias
+    leading = sorted(name for name, target in found.items() if target == control)
+    if len(leading) > 1:
+        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches are to be split")
+    return leading[0] if leading else None
+
+
+def _words(spec: ExperimentSpec) -> str:
+    arms = ", ".join(f"{arm.variant} {arm.collection} {arm.weight / 100:g} %" for arm in spec.arms)
+    return f"{arms}; {', '.join(f'{metric.name} ({metric.role})' for metric in spec.metrics)}"
+
+
+def _record(
+    session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str, reason: str = ""
+) -> None:
+    detail = f"{row.id} {row.name}: {detail}"
+    events.record(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)

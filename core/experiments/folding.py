@@ -1,0 +1,57 @@
+"""Keeping the tables of experiments small: sketches are added up, and keys that no repetition can ask for go."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.experiment_rows import FeedbackKey, Impression, SketchRow
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+
+#: Of one arm in one transaction: a sketch has up to some hundred thousand cells.
+_MOST = 200
+_KEY = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at
+
+
+def fold(services: Services, days: float = 60) -> int:
+    """Leaves one sketch for each arm and end of windows, and one for all that have ended; forgets keys of feedback
+    older than ``days``, and lists that nobody may click on any more. Returns how many sketches fewer there are. Safe at
+    any number of times at once: rows that somebody else is folding are left to him."""
+    with services.sessions.begin() as session:
+        now = services.clock.now(session)
+        session.execute(update(SketchRow).where(SketchRow.closes_at <= now).values(closes_at=None))
+        session.execute(delete(FeedbackKey).where(FeedbackKey.at < now - timedelta(days=days)))
+        session.execute(delete(Impression).where(Impression.closes_at < now - timedelta(days=1)))
+        several = select(*_KEY).group_by(*_KEY).having(func.count() > 1)
+        groups = session.execute(several).all()
+    return sum(_fold(services, group) for group in groups)
+
+
+def _fold(services: Services, group: Sequence[Any]) -> int:
+    with services.sessions.begin() as session:
+        rows = _rows(session, *group)
+        if len(rows) < 2:
+            return 0
+        total = Tally()
+        for row in rows:
+            total.merge(Tally.from_json(row.tally))
+        rows[0].tally = total.to_json()
+        for row in rows[1:]:
+            session.delete(row)
+        return len(rows) - 1
+
+
+def _rows(
+    session: Session, experiment_id: str, metric: str, variant: str, stage: int, closes_at: datetime | None
+) -> Sequence[SketchRow]:
+    query = select(SketchRow).where(
+        SketchRow.experiment_id == experiment_id,
+        SketchRow.metric == metric,
+        SketchRow.variant == variant,
+        SketchRow.stage == stage,
+        SketchRow.closes_at.is_not_distinct_from(closes_at),
+    )
+    return session.scalars(query.order_by(SketchRow.id).limit(_MOST).with_for_update(skip_locked=True)).all()

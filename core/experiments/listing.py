@@ -1,0 +1,62 @@
+"""Which experiments there are. Analysing them is another matter: it loads the statistics (``core.experiments.queries``)."""
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.answers import experiments as shown
+from qdrant_rollouts.core.config.defaults import MODE, ROWS
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.errors import Refused, Unknown
+from qdrant_rollouts.core.sanitize.quoting import LONGEST, quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+
+def experiments(
+    services: Services, alias: str | None = None, limit: int = ROWS, *, after: str | None = None
+) -> list[shown.ExperimentSummary]:
+    """Experiments, newest first; ``after``: those that follow this one in the list."""
+    query = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit)
+    if alias is not None:
+        query = query.where(Experiment.alias == alias)
+    with services.sessions() as session:
+        if after is not None:
+            last = find(session, after)
+            same_moment = and_(Experiment.created_at == last.created_at, Experiment.id > last.id)
+            query = query.where(or_(Experiment.created_at < last.created_at, same_moment))
+        return [summary(row) for row in session.scalars(query)]
+
+
+def find(session: Session, experiment: str) -> Experiment:
+    """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
+    # SQLite takes no pattern of 50,000 bytes, and no id is as long as what is left of one.
+    alike = Experiment.id.startswith(experiment[:LONGEST], autoescape=True)
+    by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
+    if experiment and len(by_id) == 1:
+        return by_id[0]
+    named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
+    found = session.scalars(named).first()
+    if found is None and by_id and experiment:
+        raise Refused(f"experiment id {quoted(experiment)} fits several; give more of it")
+    if found is None:
+        raise Unknown(f"there is no experiment {quoted(experiment)}; `rollouts experiment list` shows them")
+    return found
+
+
+def summary(row: Experiment) -> shown.ExperimentSummary:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "alias": row.alias,
+        "status": str(row.status),
+        "message": row.message,
+        "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
+        "mode": row.spec.get("mode", MODE),
+        "looks_taken": row.looks,
+        "last_decision": row.decision.get("action"),
+        "deployment_id": row.deployment_id,
+        "actor": row.actor,
+        "created_at": iso(row.created_at),
+        "started_at": iso(row.started_at),
+        "finished_at": iso(row.finished_at),
+    }

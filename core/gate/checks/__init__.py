@@ -1,0 +1,265 @@
+"""The gate: what a new collection is checked for before the alias may move to it.
+
+Rule: only ``pass`` opens. A planned check without its evidence is ``inconclusive``, never a pass; one row that blocks
+blocks all. Whoever adds a check adds one file here, one line in ``CHECKS`` and tests for pass, block and cannot-tell.
+"""
+
+from qdrant_rollouts.core.gate.checks import capacity as room
+from qdrant_rollouts.core.gate.checks import (
+    collapse,
+    comparing,
+    counts,
+    floor,
+    judging,
+    models,
+    path,
+    payloads,
+    presence,
+    ready,
+    round_trip,
+    sanity,
+    schemas,
+    searching,
+    stamp,
+    twins,
+    unchanged,
+    zero,
+)
+from qdrant_rollouts.core.gate.checks import slices as parts
+from qdrant_rollouts.core.gate.checks.finding import SCORE, SHARE, Check, Reach, always, never
+from qdrant_rollouts.core.gate.checks.words import with_words
+from qdrant_rollouts.core.gate.evidence import titles
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.vectors import is_mute
+
+
+def _live(gate: GateContext) -> bool:
+    return gate.live is not None
+
+
+def _same_model(gate: GateContext) -> bool:
+    """One that has another model can be compared by texts only."""
+    return gate.live is not None and (gate.live.same_model or bool(titles.wanted(gate) or gate.judged))
+
+
+def _comparable(gate: GateContext) -> bool:
+    return _searchable(gate) and (_same_model(gate) or (gate.live is not None and bool(gate.live.same)))
+
+
+def _timed(gate: GateContext) -> bool:
+    return _searchable(gate) and _same_model(gate) and not gate.store.server().embedded
+
+
+def _source(gate: GateContext) -> bool:
+    return gate.source is not None
+
+
+def _stamped(gate: GateContext) -> bool:
+    """A stamp that a deployment of ours wrote and that is gone is missing evidence; somebody else wrote none."""
+    return not gate.unknown_green
+
+
+def _countable(gate: GateContext) -> bool:
+    return gate.counted
+
+
+def _counted(gate: GateContext) -> bool:
+    """Who filled it has counted the records: the source need not be read again for that."""
+    return "expected" in gate.filled
+
+
+def _presence(gate: GateContext) -> bool:
+    """Something has to say how many points should have each vector."""
+    return gate.live is not None or "by_vector" in gate.filled
+
+
+def _payload(gate: GateContext) -> bool:
+    return gate.live is not None or bool(gate.schema["payload_schema"])
+
+
+def _vectors(gate: GateContext) -> bool:
+    return bool(gate.kinds)
+
+
+def _searchable(gate: GateContext) -> bool:
+    return bool(gate.kinds) and not is_mute(gate)
+
+
+def _queries(gate: GateContext) -> bool:
+    return titles.wanted(gate)
+
+
+def _judged(gate: GateContext) -> bool:
+    return bool(gate.judged)
+
+
+def _judged_live(gate: GateContext) -> bool:
+    return bool(gate.judged) and gate.live is not None
+
+
+def _told(gate: GateContext) -> bool:
+    found = gate.store.capacity()
+    return bool(found.memory or found.disk)
+
+
+def _sliced(gate: GateContext) -> bool:
+    return bool(gate.spec.validation.slices) and gate.live is not None
+
+
+def _fused(gate: GateContext) -> bool:
+    """Several vectors, asked of both sides alike."""
+    theirs = gate.live.search if gate.live else None
+    asked = bool(titles.wanted(gate) or gate.judged)
+    return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
+
+
+_FUSION = "People who search by text see other results than today, or the same in another order."
+_LOOK = "Look at the worst queries below; where texts, models and vectors are the same, results should be too."
+_ASKED = ("vectors", "titles", "asked")
+#: What has left the source is nobody's loss.
+_JUDGED = ("vectors", "titles", "origin", "asked")
+_TIMED = ("vectors", "titles", "timed")
+#: Of results and of a ratio there may be any number.
+_COUNT: Reach = (1, float("inf"))
+_RATIO: Reach = (0, float("inf"))
+
+_CHECKS: dict[str, Check] = {
+    "ready": Check(ready.ready, ("ready",)),
+    "count": Check(counts.count, ("origin",), _countable, known=_counted, absent=counts.not_counted),
+    "vector_presence": Check(presence.vector_presence, when=_presence),
+    "vector_schema": Check(schemas.vector_schema),
+    "payload_schema": Check(schemas.payload_schema),
+    "payload_coverage": Check(
+        payloads.payload_coverage,
+        ("vectors", "payloads"),
+        _payload,
+        means="Filters by these fields find nothing, or much less than before, though every point is there.",
+        act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
+        "`collection.payload_indexes`; where it has another type now, declare that type there.",
+    ),
+    "model_stamp": Check(stamp.model_stamp, when=_stamped, absent=models.no_stamp),
+    "declared_model": Check(
+        models.declared_model,
+        when=models.can_be_embedded_again,
+        absent=models.not_embedded_again,
+        means="Searches in words would be embedded with another model than the collection was made with: their answers "
+        "are as good as random.",
+        act="Declare the model and the text template that made the collection, or build it from its source.",
+    ),
+    "live_model": Check(
+        models.live_model,
+        when=models.is_known,
+        absent=models.not_compared,
+        compares=always,
+        means="Applications that embed their own queries would search the new collection by vectors of another model.",
+        act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
+    ),
+    "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
+    "vector_sanity": Check(sanity.vector_sanity, ("vectors",), _vectors),
+    "twins": Check(
+        twins.twins,
+        ("vectors", "twins"),
+        _searchable,
+        twins.TWINS,
+        reach=SHARE,
+        means=twins.MEANS,
+        act=twins.ACT,
+    ),
+    "unchanged": Check(
+        unchanged.unchanged,
+        ("vectors", "unchanged"),
+        _live,
+        compares=always,
+        reach=SHARE,
+        means=unchanged.MEANS,
+        act=unchanged.ACT,
+    ),
+    "collapse": Check(
+        collapse.collapse,
+        ("vectors", "texts", "asked"),
+        _vectors,
+        collapse.CHANGED,
+        reach=SHARE,
+        soft=True,
+        means=collapse.MEANS,
+        act=collapse.ACT,
+    ),
+    "self_retrieval": Check(
+        searching.self_retrieval, _ASKED, _searchable, searching.self_wanted, reach=SHARE, quality=True
+    ),
+    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, searching.RECALL, reach=SHARE, quality=True),
+    "filtered_recall@10": Check(
+        searching.filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
+    ),
+    "zero_result": Check(
+        zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True, absent=sanity.not_asked
+    ),
+    "min_results": Check(
+        floor.min_results, _ASKED, _queries, floor.results_wanted, _COUNT, absent=floor.without_queries
+    ),
+    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, floor.score_wanted, SCORE),
+    "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
+    "judged_quality": Check(
+        judging.judged_quality,
+        _JUDGED,
+        _judged_live,
+        -0.01,
+        reach=SCORE,
+        quality=True,
+        compares=_judged,
+        asks_live=True,
+        absent=judging.without_judgments,
+    ),
+    "ndcg@10": Check(judging.ndcg, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "mrr@10": Check(judging.mrr, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "recall@100": Check(judging.recall, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "holes@10": Check(
+        judging.holes,
+        _JUDGED,
+        _judged_live,
+        judging.HOLES,
+        reach=SHARE,
+        soft=True,
+        compares=_judged,
+        asks_live=True,
+    ),
+    "regressions": Check(
+        judging.regressions,
+        _JUDGED,
+        _judged_live,
+        0.05,
+        soft=True,
+        reach=SHARE,
+        quality=True,
+        compares=_judged,
+        asks_live=True,
+    ),
+    "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
+    "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
+    "overlap": Check(
+        comparing.overlap, _ASKED, _comparable, shown=True, reach=SHARE, quality=True, compares=always, asks_live=True
+    ),
+    "fusion_overlap": Check(
+        comparing.fusion_overlap,
+        _ASKED,
+        _fused,
+        shown=True,
+        reach=SHARE,
+        compares=always,
+        asks_live=True,
+        means=_FUSION,
+        act=_LOOK,
+    ),
+    "score_shift": Check(
+        comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always, asks_live=True
+    ),
+    "latency_p50": Check(
+        comparing.latency_p50, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+    ),
+    "latency_p95": Check(
+        comparing.latency_p95, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+    ),
+    "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
+    "query_path": Check(path.query_path, ("vectors", "titles"), never),
+}
+CHECKS: dict[str, Check] = with_words(_CHECKS)

@@ -1,0 +1,24 @@
+"""Is there room for both collections?"""
+
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+
+
+def capacity(gate: GateContext, bound: float | None) -> Finding:
+    """Both collections stand and are counted already: the fuller of memory and disk, as a share. The numbers are those
+    of the node that answered; one in a container may tell those of its host."""
+    found = gate.store.capacity()
+    pairs = {"memory": (found.memory_used, found.memory), "disk": (found.disk_used, found.disk)}
+    shares = {what: used / total for what, (used, total) in pairs.items() if used is not None and total}
+    if not shares:
+        return cannot_tell("the server does not tell its memory or disk")
+    detail = ", ".join(f"{what} {share:.0%} of {_gib(pairs[what][1])}" for what, share in shares.items())
+    worst = max(shares.values())
+    fuller = max(shares, key=lambda what: shares[what])
+    said = f"With both collections in place, {worst:.0%} of the server's {fuller} is taken."
+    verdict = exact(bound is None or worst <= bound)
+    return Finding(verdict, worst, len(shares), f"at most; {detail}", found=said, facts={"shares": shares})
+
+
+def _gib(size: int | None) -> str:
+    return f"{(size or 0) / 2**30:.1f} GiB"

@@ -1,0 +1,201 @@
+"""The floor: does search answer at all, and well enough to be shown? It does not prove quality."""
+
+from dataclasses import replace
+from typing import Any
+
+from qdrant_rollouts.core.config.index_file import ValidationSpec
+from qdrant_rollouts.core.gate.checks.by_vector import rows_by_vector, searched_rows
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, ends, exact
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.titles import queries, wanted
+from qdrant_rollouts.core.gate.evidence.vectors import askable
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.statistics import intervals
+from qdrant_rollouts.core.statistics.intervals import side
+from qdrant_rollouts.core.statistics.shifts import mcnemar_greater
+
+NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
+#: A score of 0.7 is 0.699999988 as float32 (gRPC) and 0.7 as JSON.
+TOLERANCE = 1e-6
+#: Texts whose best answer may be as good as chance gives. Of records asked for by their beginning, 0.32 were so at most
+#: by models that are in use, 0.74 by the weakest (hashing into 32 numbers), and 0.9 and more where vectors were random
+#: or had collapsed (docs/validation.md).
+_MOST_UNDER = 0.8
+#: Up to this share of records that do not find themselves by their beginning, a model tells texts apart so well that
+#: queries without an answer are the data's fault, not the model's.
+_TOLD_APART = 0.2
+_SURE = 0.05
+#: Where records are all about one thing, a query that has no word in common with any of them has an answer if it comes
+#: nearer to it than this part of what the records come to each other.
+_STRANGE = 0.5
+
+
+def results_wanted(gate: GateContext) -> float:
+    """The bound of ``min_results``, which has a setting of its own, older than ``validation.checks``."""
+    return float(gate.spec.validation.min_results)
+
+
+def score_wanted(gate: GateContext) -> float | None:
+    """That of ``min_top_score``; None where it is calibrated, for then the share of queries has the bound."""
+    said = gate.spec.validation.min_top_score
+    return None if said == "calibrated" else float(said)
+
+
+def without_queries(gate: GateContext) -> str:
+    return "" if wanted(gate) or gate.judged else NO_QUERIES
+
+
+def min_results(gate: GateContext, bound: float | None) -> Finding:
+    """No query can find more points than there are: where ``validation.min_results`` is left at its
+    default, an index of fewer must give them all. Any other number is meant as it stands."""
+    rows = _queries(gate, searched_rows(gate))
+    if not rows:
+        return cannot_tell(_unanswered(gate))
+    bound, why = _no_more_than_there_are(gate, bound)
+    worst = min(rows, key=lambda row: int(row["n"]))
+    detail = f"at least{why}; worst: {quoted(worst['name'])}"
+    few = [row["name"] for row in rows if bound is not None and row["n"] < bound]
+    found = f"{len(few):,} of {len(rows):,} queries found fewer than {bound or 0:,.0f} records."
+    found = found if few else f"All {len(rows):,} queries found as many records as they should."
+    return Finding(exact(not few), float(worst["n"]), len(rows), detail, bound, found=found, facts={"too_few": few})
+
+
+def _no_more_than_there_are(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
+    """An empty index has answered nothing, so one result is wanted all the same."""
+    there, usual = askable(gate), ValidationSpec.model_fields["min_results"].default
+    said = gate.spec.validation.check("min_results")
+    chosen = gate.spec.validation.min_results != usual or (said is not None and said.bound is not None)
+    if bound is None or chosen or there is None or there >= bound:
+        return bound, ""
+    return float(max(1, there)), f", there are {there:,} points"
+
+
+def min_top_score(gate: GateContext, bound: float | None) -> Finding:
+    """A number is meant as it stands, for every query. Calibrated, the share of queries counts whose best
+    answer is no better than the best of as many unrelated documents, and not the worst query. So do the
+    beginnings of records, which have an answer for certain: where most of those do not find one either,
+    scores mean nothing. Where they do and the queries do not, live is asked whether it knew better."""
+    if bound is not None:
+        return _top_score(gate, bound, "")
+    rows, found = _scored(gate), gate.part("calibrated")
+    strange = {*found.get("strange", ())}
+    if rows and all(row["name"] in strange and _best(row) < _STRANGE * float(found["alike"]) for row in rows):
+        return _strangers(rows, float(found["alike"]))
+    if "floor" not in found:
+        return _not_calibrated(gate)
+    if not rows:
+        return cannot_tell(_unanswered(gate))
+    return _under_the_floor(gate, rows)
+
+
+def score_floor(gate: GateContext, bound: float | None) -> Finding:
+    """How good the best answer to each query is, beside documents that have nothing to do with it: the
+    floor is what the best of them would reach once in a hundred times. ``min_top_score: calibrated``, the
+    default, holds queries to it."""
+    found = gate.part("calibrated")
+    if "floor" not in found:
+        return _not_calibrated(gate) if bound is None else _top_score(gate, bound, "")
+    said = f"; of {found['n']:,} pairs of {found['of']}, half are below {found['q50']:.3f}"
+    said += f", 99 % below {found['q99']:.3f}; the floor is {found['floor']:.3f}"
+    return _top_score(gate, bound, said)
+
+
+_UNCALIBRATED = "no floor could be calibrated: it needs dense vectors, cosine or dot scores, and unlike texts"
+
+
+def _not_calibrated(gate: GateContext) -> Finding:
+    """By nature: there is nothing more that could be looked at."""
+    pairs = int(gate.part("calibrated").get("pairs", 0))
+    detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
+    found = "How good answers are could not be told from chance: the records are too few or too much alike."
+    return Finding("pass", None, len(_scored(gate)), detail, found=found, only_shown=True)
+
+
+def _strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
+    """However few queries there are: what is all about one thing has nothing to do with any of them."""
+    detail = f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records reach, at most"
+    found = (
+        f"None of the {len(rows):,} queries has anything to do with the records: no word in common with them, and not "
+    )
+    found += "half as near to any of them as they are to each other."
+    facts = {"alike": alike, "under": [{"query": row["name"], "score": row.get("top")} for row in rows]}
+    return Finding("block", 1.0, len(rows), detail, _MOST_UNDER, found=found, facts=facts)
+
+
+def _under_the_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
+    found = gate.part("calibrated")
+    floor, own, own_under = float(found["floor"]), int(found.get("own", 0)), int(found.get("own_under", 0))
+    under = [row for row in rows if _best(row) < floor - TOLERANCE]
+    theirs = intervals.share(len(under), len(rows))
+    ours = intervals.share(own_under, own) if own else theirs
+    verdict = side(ours, _MOST_UNDER, at_least=False) if ours.value > _MOST_UNDER else "pass"
+    if verdict == "pass" and own and ours.value <= _TOLD_APART and theirs.low > _MOST_UNDER:
+        verdict = "block" if _live_knew_better(gate, under) else "inconclusive" if gate.live is None else "pass"
+    words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
+    words += f"; so have {own_under:,} of {own:,} records that were asked for by their own beginning" if own else ""
+    detail = f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high <= bound"
+    detail += (
+        f"; of records' own beginnings {ours.value:.3f}, interval [{ours.low:.3f}, {ours.high:.3f}]" if own else ""
+    )
+    facts = {
+        "floor": floor,
+        "interval": ends(theirs),
+        "under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best)],
+        "own": {"n": own, "under": own_under, "interval": ends(ours)},
+    }
+    return Finding(verdict, theirs.value, len(rows), detail, _MOST_UNDER, found=f"{words}.", facts=facts)
+
+
+def _live_knew_better(gate: GateContext, under: list[dict[str, Any]]) -> bool:
+    """By the scores of one model; another model has scores of another scale."""
+    if gate.live is None or not gate.live.same_model:
+        return False
+    floor = float(gate.part("calibrated")["floor"])
+    fresh = sum(bool(row.get("live", {}).get("n")) and row["live"]["top"] >= floor - TOLERANCE for row in under)
+    return mcnemar_greater(fresh, 0) <= _SURE
+
+
+def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
+    rows = _scored(gate)
+    if not gate.rises(gate.scored):
+        distance = gate.params_of(gate.scored).get("distance")
+        why = f"scores of {distance} fall as results get better, a lowest score means nothing"
+        seen = cannot_tell(f"{why}: set validation.checks.min_top_score: false")
+        return replace(seen, found=f"A lowest score means nothing by {distance}: there, less is better.")
+    if not rows:
+        return cannot_tell(_unanswered(gate))
+    worst = min(rows, key=_best)
+    value = _best(worst) if worst["n"] else None
+    under = [row for row in rows if bound is not None and _best(row) < bound - TOLERANCE]
+    words = f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}" if under and bound else ""
+    words = words or f"The best answers to all {len(rows):,} queries score high enough"
+    return Finding(
+        exact(not under),
+        value,
+        len(rows),
+        f"at least; worst: {quoted(worst['name'])}{said}",
+        found=f"{words}; the worst is {quoted(worst['name'])}.",
+        facts={"under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best)]},
+    )
+
+
+def _unanswered(gate: GateContext) -> str:
+    if gate.spec.validation.titles and not queries(gate):
+        field = gate.spec.validation.titles
+        named = "title, name or heading" if field == "*" else field
+        return f"no record of the sample has text in a field {named} (validation.queries: titles)"
+    return "no validation query was answered"
+
+
+def _queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    wanted = set(queries(gate))
+    return [row for row in rows if row.get("text") and "n" in row and row["name"] in wanted]
+
+
+def _scored(gate: GateContext) -> list[dict[str, Any]]:
+    """The queries asked by the one vector whose scores say something."""
+    return _queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
+
+
+def _best(row: dict[str, Any]) -> float:
+    return float(row["top"]) if row["n"] else float("-inf")

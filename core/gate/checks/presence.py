@@ -1,0 +1,96 @@
+"""Does every point still have each of its vectors?"""
+
+from dataclasses import dataclass
+
+from qdrant_rollouts.core.collections.schema import vector_names
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+
+#: An optional vector that so many points of live have, and no more than this part of them here, is nearly gone.
+_ENOUGH, _NOTHING = 10, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Points of green and of live that have one vector; None where nothing says how many there should be."""
+
+    name: str
+    found: int
+    written: int | None
+    live: int | None
+
+    def __str__(self) -> str:
+        told = [f"{self.name or 'unnamed'} on {self.found:,} points"]
+        told += [f"{self.written:,} were written"] if self.written not in (None, self.found) else []
+        told += [f"live has it on {self.live:,}"] if self.live is not None else []
+        return ", ".join(told)
+
+
+def vector_presence(gate: GateContext, bound: float | None) -> Finding:
+    """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left. An
+    optional one may be on fewer, but not on hardly any at once."""
+    counted = [_count(gate, name) for name in _names(gate)]
+    if counted and all(one.written is None and one.live is None for one in counted):
+        return cannot_tell("nothing says how many points should have each vector")
+    faults = [fault for one in counted if (fault := _fault(gate, one))]
+    n = gate.store.count(gate.green)
+    if faults:
+        detail = f"vectors are missing: {'; '.join(faults)}"
+        found = f"Vectors are missing: {'; '.join(faults)}."
+        return Finding("block", float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
+    if gone := [str(one) for one in counted if _is_nearly_gone(gate, one)]:
+        detail = f"optional, and nearly gone at once: {'; '.join(gone)}"
+        found = f"A vector that may be missing is nearly gone at once: {'; '.join(gone)}."
+        return Finding("inconclusive", float(len(gone)), n, detail, 0.0, found=found, facts={"gone": gone})
+    dropped = [f"{name or 'unnamed'} was dropped, as declared" for name in sorted(gate.plan.dropped)]
+    detail = "; ".join([*map(str, counted), *dropped]) or "no vectors, as in the live collection"
+    return Finding("pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be.")
+
+
+def _names(gate: GateContext) -> list[str]:
+    """Of green and of live, but for those that the index file drops."""
+    live = vector_names(gate.store.schema(gate.live.collection)) if gate.live else []
+    return sorted({*vector_names(gate.schema), *live} - gate.plan.dropped)
+
+
+def _count(gate: GateContext, name: str) -> _Counted:
+    there = name in vector_names(gate.schema)
+    found = gate.store.count(gate.green, having=name) if there else 0
+    live = None
+    if gate.live is not None:
+        known = name in vector_names(gate.store.schema(gate.live.collection))
+        live = gate.store.count(gate.live.collection, having=name) if known else 0
+    return _Counted(name, found, _written(gate, name), live)
+
+
+def _written(gate: GateContext, name: str) -> int | None:
+    """By ``populate``; a copy or a snapshot counted points alone."""
+    by_vector = gate.filled.get("by_vector")
+    return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
+
+
+def _fault(gate: GateContext, one: _Counted) -> str:
+    if one.written is not None and one.found != one.written:
+        return str(one)
+    if one.live is None or one.name in _optional(gate):
+        return ""
+    assert gate.live is not None
+    left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
+    without = int(gate.filled.get("by_vector", {}).get(one.name, {}).get("not_carried", 0))
+    allowed = max(0, left) + (without if gate.plan.carried.get(one.name) == "drop" else 0)
+    return str(one) if one.live - one.found > allowed else ""
+
+
+def _is_nearly_gone(gate: GateContext, one: _Counted) -> bool:
+    """A record may lack an optional vector; that nearly all lack it that had it on live is for a person to see."""
+    if one.live is None or one.live < _ENOUGH or one.name not in _optional(gate) or gate.live is None:
+        return False
+    here, there = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    return one.found <= _NOTHING * one.live * min(1.0, here / there)
+
+
+def _optional(gate: GateContext) -> frozenset[str]:
+    """Of a collection that somebody else made, no plan says which of its vectors a point may lack."""
+    if not gate.elsewhere:
+        return gate.plan.optional
+    return frozenset(name for name, said in gate.spec.vectors.items() if said == "optional")

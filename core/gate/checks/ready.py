@@ -1,0 +1,20 @@
+"""Has the server finished the index?"""
+
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.readiness import LOOKS, PATIENCE
+
+
+def ready(gate: GateContext, bound: float | None) -> Finding:
+    """Unfinished and still getting on is no verdict; unfinished with nothing moving is."""
+    memory = gate.part("ready")
+    looks = int(memory.get("looks", 0))
+    wanted = 1 if gate.store.server().embedded else LOOKS
+    if memory.get("broken") or memory.get("still", 0) >= PATIENCE:
+        detail = f"nothing gets on: {memory['reason']}"
+        found = f"The server does not finish the index: {memory['reason']}."
+        return Finding("block", float(looks), looks, detail, float(wanted), found=found)
+    if looks < wanted:
+        return cannot_tell(f"not finished: {memory.get('reason', 'not looked')}", looks)
+    detail = f"ready in {looks} looks in a row"
+    return Finding(exact(met=True), float(looks), looks, detail, float(wanted), found="The index is finished.")

@@ -1,0 +1,80 @@
+"""Do points of unlike texts share one vector?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.twins import equal
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+TWINS = 0.02
+MEANS = "Searches find such points together or not at all, whatever is asked: nothing tells them apart."
+ACT = (
+    "Look at the two texts. Where a model reads only their beginning, cut them by `embedding.chunk`; other equal "
+    "vectors of unlike texts come from a fault of what made them. A number sets another bound."
+)
+#: One pair of texts that a model cannot tell apart is no fault of an index, unless it is all there is.
+_PAIR, _ALL = 2, 0.5
+#: A vector that more than half of the points have is no matter of texts that are nearly the same.
+_ONE_VECTOR = 0.5
+#: So many equal vectors without a text that explains them are no evidence of health, unless the index is small.
+_UNTOLD, _ENOUGH = 0.5, 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Of one vector: how many points were looked at, and the shares of those that have it in common with another text,
+    with any point, and with one whose text nobody knows."""
+
+    name: str
+    n: int
+    unlike: float
+    equal: float
+    untold: float
+
+    @property
+    def called(self) -> str:
+        return self.name or "the vector"
+
+    def over(self, bound: float) -> bool:
+        several = self.unlike * self.n > _PAIR + 0.5 or self.unlike > _ALL
+        return self.unlike > bound and several
+
+
+def twins(gate: GateContext, bound: float | None) -> Finding:
+    """The share of points whose vector is, number by number, that of a point with another text, whatever the model
+    makes of the two. Equal texts rightly share one, and so may those of a declared model, and small groups, that have
+    most of their words in common. While every vector is read, a sample of points is compared with
+    all that follow, so that 3 % in collections of any size are told from 2 %; a small collection is counted whole."""
+    assert bound is not None
+    found = [_shares(gate, name, one) for name, one in equal(gate).items()]
+    if not found:
+        return cannot_tell("the collection holds no vector to look at")
+    worst = max(found, key=lambda one: (one.over(bound), one.unlike))
+    facts = {"by_vector": {one.name: {"n": one.n, "unlike": one.unlike, "equal": one.equal} for one in found}}
+    detail = ", ".join(
+        f"{one.unlike:.1%} of {one.called} shared with another text, {one.equal:.1%} with any" for one in found
+    )
+    if worst.over(bound):
+        examples = gate.part("twins")[worst.name]["examples"]
+        first, second, one, other = examples[0]
+        said = f"{first} says {quoted(one)} and {second} says {quoted(other)}, and both have one vector"
+        return Finding(
+            "block", worst.unlike, worst.n, f"{detail}; {said}", found=said, facts={**facts, "pairs": examples}
+        )
+    blind = next((one for one in found if one.untold > _UNTOLD and one.n >= _ENOUGH), None)
+    if blind is not None:
+        said = f"{blind.untold:.0%} of the points share a vector ({blind.called}), and no payload says what they are of"
+        return Finding("inconclusive", blind.untold, blind.n, said, found=said, facts=facts)
+    said = f"{worst.unlike:.1%} of {worst.n:,} points share their vector with a point of another text"
+    return Finding("pass", worst.unlike, worst.n, detail, found=said, facts=facts)
+
+
+def _shares(gate: GateContext, name: str, one: Mapping[str, Any]) -> _Shares:
+    n, looked = int(one["of"]), gate.part("twins").get(name, {})
+    share = int(one["equal"]) / n
+    each = share / max(1, int(looked.get("looked", 0)))
+    unlike = int(looked.get("unlike", 0)) + (int(looked.get("near", 0)) if one["largest"] > _ONE_VECTOR * n else 0)
+    return _Shares(name, n, unlike * each, share, int(looked.get("untold", 0)) * each)

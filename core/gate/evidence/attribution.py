@@ -1,0 +1,167 @@
+"""Which of index, data and model changed the answers: four searches a query, live and green, exact and approximate.
+
+What a collection's own index loses is the difference of its exact and its approximate search. Exact against exact is
+data and model together; the same among documents that both sides have is the model alone, or, where both use one
+model, the documents' changed texts (validation-gate, section 7).
+"""
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
+from itertools import groupby, islice
+
+import numpy as np
+
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.gate.evidence.asking import (
+    comparable,
+    depth_of,
+    finds_itself,
+    ids_beside,
+    one_request,
+    recall_of,
+    search,
+    search_live,
+)
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from qdrant_rollouts.core.ports import Hit, PointId
+from qdrant_rollouts.core.statistics.ranking import ndcg, overlap
+
+#: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.
+_MOST, _FURTHER = 100, 40
+_CHUNK = 4
+
+Ids = list[PointId]
+
+
+def ask(gate: GateContext, over: Over) -> float | None:
+    if gate.live is None:
+        return None
+    memory = gate.part("attributed")
+    chosen = _chosen(gate)
+    rows: list[State] = memory.setdefault("rows", [])
+    at = int(memory.get("at", 0))
+    while at < len(chosen):
+        gate.breathe()
+        few = one_request(chosen[at : at + _CHUNK])
+        able = [one for one in with_vectors(gate, few) if one.live is not None]
+        rows += _rows(gate, [one for one in able if one.green is not None])
+        at = memory["at"] = at + len(few)
+        if over():
+            break
+    return None if at >= len(chosen) else 0.0
+
+
+def summary(gate: GateContext) -> State | None:
+    """Losses by index, data and model, as a difference of nDCG@10, or of the share of the top ten kept where nobody
+    has judged; and the one that did most."""
+    every = gate.memory.get("attributed", {}).get("rows") or []
+    rows = [row for row in every if not row.get("aside")] or every
+    if not rows or gate.live is None:
+        return None
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("index", "data", "common")}
+    both = "data" if gate.live.same_model and gate.live.same_texts else "model"
+    lost = {"index": mean["index"], "data": mean["data"]}
+    lost[both] = lost.get(both, 0.0) + mean["common"]
+    lost = {name: round(value, 4) for name, value in lost.items()}
+    measure = "nDCG@10" if _counted(gate) else "share of the live top ten that is kept"
+    worst = max(lost, key=lambda name: lost[name])
+    return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
+
+
+def _chosen(gate: GateContext) -> list[Probe]:
+    """Where live's rate is limited, no more than fit into a part of the time budget: each is two
+    searches of it.
+    """
+    every, counted = probes(gate), _counted(gate)
+    most = _MOST
+    if gate.live_reads is not None:
+        most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
+    judged = [replace(probe, grades=counted[probe.name]) for probe in every if _is_judged(probe, counted)]
+    main = [probe for probe in every if probe.vector in (None, gate.vector)]
+    others = [probe for probe in every if probe.vector not in (None, gate.vector)]
+    further = [probe for _, few in groupby(others, lambda probe: probe.vector) for probe in islice(few, _FURTHER)]
+    # Only what falls short of live's is asked of live by every name: judged queries are asked as people ask them.
+    return [*(judged or main)[:most], *([] if judged and not gate.asks_apart else further)][: 3 * most]
+
+
+def _is_judged(probe: Probe, counted: Container[str]) -> bool:
+    return probe.grades is not None and probe.name in counted
+
+
+def _counted(gate: GateContext) -> dict[str, dict[PointId, float]]:
+    """By query the judgments that a verdict is about."""
+    rows = gate.part("asked").get("rows", [])
+    return {row["name"]: dict(row["counted"]) for row in rows if "counted" in row}
+
+
+def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
+    """All of them ask one vector."""
+    if not asked:
+        return []
+    green, live = [one.green for one in asked if one.green is not None], [one.live for one in asked]
+    theirs = [vector for vector in live if vector is not None]
+    ours, other, depth = asked[0].using, asked[0].live_using, depth_of(gate, asked[0].probe)
+    found = [
+        search(gate, green, depth, using=ours),
+        search(gate, green, depth, using=ours, exact=True),
+        search_live(gate, theirs, depth, using=other, exact=True),
+        search_live(gate, theirs, depth, using=other),
+    ]
+    lists = [[_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
+    there = _existing(gate, gate.green, [ids[2] for ids in lists])
+    here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
+    rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
+    return [
+        {**row, **_both_sides(gate, one, [hits[at] for hits in found])}
+        for at, (row, one) in enumerate(zip(rows, asked, strict=True))
+    ]
+
+
+def _both_sides(gate: GateContext, asked: Asked, found: Sequence[Sequence[Hit]]) -> State:
+    """Recall, and whether a stored vector finds its point, in one search on each side: asked alike, they can be held
+    against each other."""
+    probe, (ours, our_truth, their_truth, theirs) = asked.probe, found
+    if probe.vector is None:
+        return {"vector": None}
+    told: State = {
+        "vector": probe.vector,
+        "recall": recall_of(gate, probe, ours, our_truth),
+        "live_recall": recall_of(gate, probe, theirs, their_truth),
+        "aside": probe.vector != gate.vector and gate.text_search.names != (probe.vector,),
+    }
+    if probe.point is not None and gate.same(probe.vector):
+        told |= {"self": finds_itself(gate, asked, ours), "live_self": finds_itself(gate, asked, theirs)}
+    return told
+
+
+def _ids(gate: GateContext, asked: Asked, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
+    """Judgments know each document; where only agreement is counted, a tie with the live collection's is one."""
+    same = comparable(gate, asked.probe) and asked.probe.grades is None
+    return ids_beside(others(hits, asked.probe), others(truth, asked.probe), same)
+
+
+def _existing(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:
+    """Those of the ids that the collection has."""
+    wanted = list({id for ids in lists for id in ids})
+    return {point.id for point in gate.store.fetch(collection, wanted, vectors=False)}
+
+
+def _row(asked: Asked, lists: Sequence[Ids], common: set[PointId]) -> State:
+    """Positive is a loss."""
+    green, green_exact, live_exact, live = lists
+    score = _score(asked, live_exact)
+    kept, were = ([id for id in ids if id in common] for ids in (green_exact, live_exact))
+    among_common = _score(asked, were)(were) - _score(asked, were)(kept)
+    return {
+        "index": (score(green_exact) - score(green)) - (score(live_exact) - score(live)),
+        "data": score(live_exact) - score(green_exact) - among_common,
+        "common": among_common,
+    }
+
+
+def _score(asked: Asked, truth: Ids) -> Callable[[Ids], float]:
+    grades = asked.probe.grades
+    if grades is not None:
+        return lambda ids: ndcg(ids, grades)
+    return lambda ids: overlap(ids[:SHALLOW], truth[:SHALLOW])

@@ -1,0 +1,267 @@
+"""What the gate is about, what it has found out so far, and how it asks."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Event
+from typing import Any
+
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.same_model import Relation
+from qdrant_rollouts.core.collections.schema import vector_names, vector_params
+from qdrant_rollouts.core.collections.stamps import MadeBy
+from qdrant_rollouts.core.collections.text_search import TextSearch, text_search
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.index_file import IndexSpec, RealSearchSpec
+from qdrant_rollouts.core.config.vector_kinds import Kind, kind_of
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
+
+#: The part of the time budget that one collector may spend on a live collection with a limited
+#: rate.
+_LIVE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A query people have judged: graded points, 0 for one that was looked at and is of no use. ``names`` are the
+    records' ids as they were written, ``others`` the points they would be as text instead of a number, or the other
+    way round."""
+
+    query: str
+    grades: Mapping[PointId, float]
+    names: Mapping[PointId, str] = field(default_factory=dict)
+    others: Mapping[PointId, PointId] = field(default_factory=dict)
+
+    @property
+    def every(self) -> set[PointId]:
+        """Each point that is meant, or may be."""
+        return {*self.grades, *self.others.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
+    vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too;
+    ``kinship`` how its model is to green's; ``known`` whether anybody knows what made it.
+
+    All these are of the main vector. ``same`` are the other names of which one vector may be asked of both, ``makers``
+    what makes each of live's vectors of a text, and ``search`` what a text asks there now."""
+
+    collection: str
+    vector: str
+    embedder: Embedder | None
+    same_model: bool
+    same_texts: bool
+    kinship: Relation = "same"
+    known: bool = True
+    same: frozenset[str] = frozenset()
+    makers: Mapping[str, Maker] = field(default_factory=dict)
+    search: TextSearch | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Can it be asked anything that green is asked too?"""
+        return self.same_model or self.embedder is not None
+
+
+class Pace:
+    """Lets no more than ``per_second`` searches (1 or more) through in any one second, also where each turn has a pace
+    of its own: a search is waited for before it is sent, not after.
+
+    What comes first in a second may have been waited for before it. So batches are small, ``most`` searches at once,
+    and the rate is lower by the rest of a batch."""
+
+    def __init__(self, per_second: float) -> None:
+        self.most = max(1, int(per_second) // 10)
+        self._seconds_each = 1 / (int(per_second) - self.most + 1)
+        self._free_at = time.monotonic()
+        self._never = Event()
+
+    def wait(self, searches: int) -> None:
+        """Returns when ``searches`` more, at most ``most``, may be sent."""
+        now = time.monotonic()
+        self._free_at = max(now, self._free_at) + searches * self._seconds_each
+        self._never.wait(self._free_at - now)
+
+
+@dataclass(frozen=True)
+class GateContext:
+    """``green`` is addressed by its own name, never through an alias. ``filled`` is what ``populate`` returned,
+    ``wanted`` the schema it was to be made with. ``memory`` is what the collectors have found, as JSON: it is saved
+    between turns, everything else is made anew in each. ``alone`` says that nothing serves beside green, as on a first
+    deployment; a live collection that is gone is missing evidence instead."""
+
+    store: VectorStore
+    green: str
+    spec: IndexSpec
+    live: Live | None = None
+    wanted: Schema | None = None
+    vector: str = ""
+    embedder: Embedder | None = None
+    plan: VectorPlan = field(default_factory=VectorPlan)
+    makers: Mapping[str, Maker] = field(default_factory=dict)
+    source: Source | None = None
+    filled: Mapping[str, Any] = field(default_factory=dict)
+    judged: tuple[Judged, ...] = ()
+    memory: State = field(default_factory=dict)
+    ready_look: float = 2.5
+    alone: bool = False
+    #: Is green's strict mode switched on after the gate, before it serves?
+    restricted_later: bool = False
+    #: The names that the index file speaks of; those that green lacks are left out of its search.
+    coming: frozenset[str] = frozenset()
+    #: Did somebody else fill green? Then nothing says how many points there should be.
+    elsewhere: bool = False
+    #: Is it written down what made green's vectors, or is it missing though we made them?
+    stamped: bool = True
+
+    @property
+    def real(self) -> RealSearchSpec:
+        """How people search."""
+        return self.spec.validation.search
+
+    @property
+    def unknown_green(self) -> bool:
+        """Made elsewhere, and nobody wrote down by what."""
+        return self.elsewhere and not self.stamped
+
+    @property
+    def counted(self) -> bool:
+        """Does anything but live say how many points there should be?"""
+        return not self.elsewhere or self.source is not None or "expected" in self.filled
+
+    def agreement(self, collection: str, vector: str) -> Mapping[str, Any] | None:
+        """What came of embedding a sample of a collection's texts again, where its model is not written down."""
+        found: Mapping[str, Any] | None = self.memory.get("models", {}).get("found", {}).get(collection, {}).get(vector)
+        return found
+
+    @property
+    def blue(self) -> str | None:
+        return self.live.collection if self.live else None
+
+    @cached_property
+    def schema(self) -> Schema:
+        return self.store.schema(self.green)
+
+    @cached_property
+    def kinds(self) -> dict[str, tuple[Kind, dict[str, Any]]]:
+        """Kind and settings of each vector of the new collection, by name."""
+        every = {name: vector_params(self.schema, name) for name in vector_names(self.schema)}
+        return {name: (kind_of(params), params) for name, params in every.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every vector name of green, the main one first."""
+        return tuple(sorted(self.kinds, key=lambda name: (name != self.vector, name)))
+
+    @cached_property
+    def text_makers(self) -> Mapping[str, Maker]:
+        """What makes a vector of a text, by its name."""
+        if self.makers or self.embedder is None:
+            return self.makers
+        return {self.vector: Maker(MadeBy(self.embedder.identity, embedding=self.spec.embedding), self.embedder)}
+
+    @cached_property
+    def text_search(self) -> TextSearch:
+        """What a text asks of green."""
+        return text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
+
+    @property
+    def asks_apart(self) -> bool:
+        """Is what a text asks something else than one vector that both sides have?"""
+        ours, theirs = self.text_search, self.live.search if self.live else None
+        if ours.fused or not ours.parts or theirs is None or not theirs.parts:
+            return ours.fused
+        return theirs.names != tuple(map(self.live_name, ours.names))
+
+    @property
+    def scored(self) -> str:
+        """The vector by which texts are asked for their scores: those of fused lists say nothing of a match."""
+        names = self.text_search.names
+        return names[0] if names and self.vector not in names else self.vector
+
+    def same(self, name: str) -> bool:
+        """May one vector of this name be asked of both sides?"""
+        if self.live is None:
+            return False
+        return self.live.same_model if name == self.vector else name in self.live.same
+
+    def live_name(self, name: str) -> str:
+        """What live calls it."""
+        return self.live.vector if self.live and name == self.vector else name
+
+    def live_maker(self, name: str) -> Maker | None:
+        if self.live is None:
+            return None
+        known = self.live.makers.get(self.live_name(name))
+        if known is None and name == self.vector and self.live.embedder is not None:
+            return Maker(MadeBy(self.live.embedder.identity), self.live.embedder)
+        return known
+
+    def params_of(self, name: str) -> dict[str, Any]:
+        return self.kinds[name][1] if name in self.kinds else {}
+
+    def rises(self, name: str | None) -> bool:
+        """Is a higher score of this vector better? Of fused lists it always is."""
+        if name is None:
+            return True
+        return name in self.kinds and self.kinds[name][0].rising(self.kinds[name][1])
+
+    @property
+    def kind(self) -> Kind | None:
+        """That of the vector that is searched; None where the collection has none of that name."""
+        return self.kinds[self.vector][0] if self.vector in self.kinds else None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The settings of the vector that is searched."""
+        return self.kinds[self.vector][1] if self.vector in self.kinds else {}
+
+    @cached_property
+    def judged_points(self) -> frozenset[PointId]:
+        return frozenset(id for one in self.judged for id in one.every)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Those of green: none before its strict mode is switched on."""
+        return self.store.limits(self.green)
+
+    @cached_property
+    def live_limits(self) -> Limits:
+        return self.store.limits(self.live.collection) if self.live else Limits()
+
+    @cached_property
+    def live_reads(self) -> int | None:
+        """How many searches of the live collection one collector may make where its rate is
+        limited; None for all.
+        """
+        return self.live_limits.reads(self.spec.validation.budget_seconds * _LIVE)
+
+    @property
+    def rising(self) -> bool:
+        """Is a higher score better?"""
+        return self.kind is not None and self.kind.rising(self.params)
+
+    @cached_property
+    def pace(self) -> Pace:
+        return Pace(self.spec.validation.live_searches_per_second)
+
+    def breathe(self) -> None:
+        """Before each piece of work. Raises Limited where a rate limit leaves no room for it
+        yet."""
+        self.store.pace(self.green)
+        if self.live:
+            self.store.pace(self.live.collection)
+
+    def part(self, name: str) -> State:
+        """One collector's own memory."""
+        found: State = self.memory.setdefault(name, {})
+        return found
+
+
+#: Called between pieces of work: is the turn's time over?
+Over = Callable[[], bool]
+#: Takes evidence until it is complete (None) or the turn is over (seconds until it wants to go on).
+Collector = Callable[[GateContext, Over], float | None]

@@ -1,0 +1,44 @@
+"""What strict mode kept the gate from, and what was done instead: lines of the report."""
+
+from collections.abc import Iterator
+
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.probes import DEEP, SHALLOW
+from qdrant_rollouts.core.ports import Limits
+
+
+def words(gate: GateContext) -> list[str]:
+    return [*_of_green(gate), *_of_live(gate)]
+
+
+def no_exact(collection: str) -> str:
+    return f"strict mode of {collection} allows no exact search (search_allow_exact false)"
+
+
+def _of_green(gate: GateContext) -> Iterator[str]:
+    if not gate.limits.exact:
+        yield f"{no_exact(gate.green)}: its recall was not measured, all else was"
+    yield from _pages(gate, gate.green, gate.limits)
+
+
+def _of_live(gate: GateContext) -> Iterator[str]:
+    if gate.live is None:
+        return
+    live, limits = gate.live.collection, gate.live_limits
+    yield from _pages(gate, live, limits)
+    if not limits.exact and gate.memory.get("attributed"):
+        yield f"{no_exact(live)}: what it lost by its index was told by searches with hnsw_ef {limits.wide['hnsw_ef']}"
+    left_out = int(gate.memory.get("asked", {}).get("live_left_out", 0))
+    if left_out:
+        asked = sum("live" in row for row in gate.part("asked").get("rows", []))
+        yield (
+            f"strict mode of {live} allows {limits.read_rate_limit} reads a minute (read_rate_limit), half of them are "
+            f"left to applications: {asked} probes were asked there too, {left_out} of {gate.green} alone"
+        )
+
+
+def _pages(gate: GateContext, collection: str, limits: Limits) -> Iterator[str]:
+    deepest = DEEP if gate.judged else max(SHALLOW, gate.real.limit)
+    if limits.page(deepest) < deepest:
+        most = limits.max_query_limit
+        yield f"strict mode of {collection} allows {most} results at once (max_query_limit): asked {most} at a time"

@@ -1,0 +1,320 @@
+"""Who is judged, and beside whom: a gate is opened anew in each turn from what is declared and what is stamped."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import select
+
+from qdrant_rollouts.core.collections.chunks import chunked
+from qdrant_rollouts.core.collections.makers import Maker, open_makers
+from qdrant_rollouts.core.collections.model_proof import measure, unknown_vectors
+from qdrant_rollouts.core.collections.records import RecordRules
+from qdrant_rollouts.core.collections.recovered import backup_of
+from qdrant_rollouts.core.collections.same_model import Made, declared_vectors, relation
+from qdrant_rollouts.core.collections.schema import NewVectors, declared, meant_vector, same_vectors, vector_names
+from qdrant_rollouts.core.collections.stamps import FACTS, Stamp, read_stamp
+from qdrant_rollouts.core.collections.text_search import TextSearch, declared_names, text_search
+from qdrant_rollouts.core.collections.vectors import VectorPlan
+from qdrant_rollouts.core.config.id_fields import identified
+from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
+from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.errors import Limited, Refused
+from qdrant_rollouts.core.gate.evidence import judged
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live
+from qdrant_rollouts.core.ports import PointId, Schema, Source
+from qdrant_rollouts.core.ports.naming import point_id
+from qdrant_rollouts.core.services import Services
+
+#: The steps that fill a collection.
+_FILLS = ("populate", "recover")
+#: Records of a source that are looked for in a collection that may come of it.
+_FIRST = 16
+
+#: By collection and vector, an ``Agreement`` as JSON.
+Measured = dict[str, dict[str, dict[str, Any]]]
+
+
+def open_gate(
+    services: Services,
+    green: str,
+    blue: str | None,
+    spec: IndexSpec,
+    *,
+    source: Source | None,
+    wanted: Schema | None,
+    vector: str,
+    plan: VectorPlan,
+    filled: Mapping[str, Any],
+    memory: State,
+    restricted_later: bool = True,
+    elsewhere: bool = False,
+) -> GateContext:
+    """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
+    names a vector that no text can ask."""
+    makers, names = open_makers(services, plan), vector_names(services.store.schema(green))
+    text_search(spec.search, tuple(makers), names, declared_names(spec))
+    main = makers.get(vector)
+    measured = _measured(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
+    records = _records(services, green, spec, plan, source, makers)
+    return GateContext(
+        store=services.store,
+        green=green,
+        spec=spec,
+        live=_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere) if blue else None,
+        wanted=wanted,
+        vector=vector,
+        embedder=main.embedder if main else None,
+        plan=plan,
+        makers=makers,
+        source=records if not elsewhere or _knows(services, green, records, memory) else None,
+        filled=filled,
+        judged=judged_queries(services, spec),
+        memory=memory,
+        ready_look=services.times.ready_look,
+        alone=blue in (None, green),
+        restricted_later=restricted_later,
+        coming=declared_names(spec),
+        elsewhere=elsewhere,
+        stamped=read_stamp(services.store, green) is not None,
+    )
+
+
+def open_existing(services: Services, green: str, blue: str | None, spec: IndexSpec, memory: State) -> GateContext:
+    """The gate of a collection that no deployment is building: what it should be is blue's schema, and what it was
+    filled from is what the deployment that made it wrote down, or what the index file says."""
+    store = services.store
+    stamp, schema = read_stamp(store, green), store.schema(green)
+    declared_name = next((model.vector for model in spec.models), "")
+    vector = meant_vector(schema, stamp.vector if stamp else declared_name)
+    model = store.schema(blue) if blue and blue != green else None
+    plan = existing_plan(services, green, spec)
+    sizes = {name: services.embedder(made).dimension for name, made in plan.made.items()}
+    return open_gate(
+        services,
+        green,
+        blue,
+        spec,
+        source=_source(services, _named(services, green) or spec.source, spec),
+        wanted=declared(model, spec.collection, NewVectors(sizes)) if model or sizes else schema,
+        vector=vector,
+        plan=plan,
+        filled=_filled(services, green),
+        memory=memory,
+        restricted_later=False,
+        elsewhere=is_made_elsewhere(services, green),
+    )
+
+
+def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan:
+    """What the collection's own stamp says of its vectors; where it has none, what the index file declares."""
+    stamp, schema = read_stamp(services.store, green), services.store.schema(green)
+    names = set(vector_names(schema))
+    if stamp is not None and stamp.made:
+        made = {name: by.embedding for name, by in stamp.made.items() if by.embedding}
+        server_made = {name: by.server for name, by in stamp.made.items() if by.server}
+        rest = names - made.keys() - server_made.keys()
+        return VectorPlan(made=made, server_made=server_made, optional=frozenset(rest))
+    made = {meant_vector(schema, model.vector): model for model in spec.models}
+    return VectorPlan(made=made, optional=frozenset(names - made.keys()))
+
+
+def is_made_elsewhere(services: Services, collection: str) -> bool:
+    """Did somebody else fill it? What a deployment of ours filled has a step or a fact that says so, whatever became of
+    its stamp."""
+    with services.sessions() as session:
+        row = session.get(Version, collection)
+        mine = row.deployment_id if row is not None else None
+        steps = select(StepRow.name).where(StepRow.deployment_id == mine, StepRow.name.in_(_FILLS))
+        if row is not None and ("way" in row.facts or session.scalars(steps).first() is not None):
+            return False
+    metadata = services.store.metadata(collection)
+    stamp = Stamp.of(metadata)
+    return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS) or {})
+
+
+def _records(
+    services: Services,
+    green: str,
+    spec: IndexSpec,
+    plan: VectorPlan,
+    source: Source | None,
+    makers: Mapping[str, Maker],
+) -> Source | None:
+    if source is None:
+        return None
+    rules = RecordRules.of(plan, services.store.schema(green), spec.vector_field)
+    return chunked(source, makers, rules)
+
+
+def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
+    """What makes the texts that are embedded."""
+    return (embedding.text, embedding.chunk) if embedding else None
+
+
+def _filled(services: Services, collection: str) -> State:
+    """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
+    with services.sessions() as session:
+        query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
+        found = session.scalars(query.where(Version.collection == collection, StepRow.name.in_(_FILLS))).first()
+    found = (found or {}).get("filled", found or {})
+    return {name: value for name, value in found.items() if name != "looks"}
+
+
+def _source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
+    """None for a backup too: reading it takes a server, a collection and hours, which is for a deployment to do."""
+    if not named or backup_of(named) is not None:
+        return None
+    source = services.source(named)
+    return identified(source, spec) if named.startswith(DOCUMENTS) else source
+
+
+def _named(services: Services, collection: str) -> str | None:
+    with services.sessions() as session:
+        query = select(Deployment.source).join(Version, Version.deployment_id == Deployment.id)
+        return session.scalars(query.where(Version.collection == collection)).first()
+
+
+def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:
+    path = spec.validation.judged
+    return judged.read(services.source(judged.source_text(path))) if path else ()
+
+
+def _live(
+    services: Services,
+    green: str,
+    blue: str,
+    spec: IndexSpec,
+    makers: Mapping[str, Maker],
+    vector: str,
+    measured: Measured,
+    *,
+    elsewhere: bool,
+) -> Live | None:
+    """None when blue is gone or is green itself: then there is nothing to compare with."""
+    store = services.store
+    if blue == green or blue not in store.collections():
+        return None
+    stamp, schema, ours = read_stamp(store, blue), store.schema(blue), store.schema(green)
+    names = vector_names(schema)
+    using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
+    theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
+    by_name = {
+        name: relation(
+            _made(services, green, name, makers.get(name), measured, elsewhere=elsewhere),
+            _made_of_live(stamp, schema, blue, using if name == vector else name, makers.get(name), measured),
+            declared=name in declared_vectors(spec.models, ours),
+        )
+        for name in {vector, *names}
+    }
+    movable = {name for name in names if same_vectors(schema, ours, name)} - ({vector} if using != vector else set())
+    same = frozenset(name for name in movable if by_name[name] in ("same", "own"))
+    main = makers.get(vector)
+    proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
+    if proven:
+        theirs = main.embedder if main else None
+    live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in same}
+    return Live(
+        blue,
+        using,
+        theirs,
+        same_model=vector in same,
+        same_texts=stamp is None or _texts(stamp.spec) == _texts(spec.embedding),
+        kinship=by_name[vector],
+        known=stamp is not None or proven,
+        same=same - {vector},
+        makers=live_makers,
+        search=_live_search(spec, live_makers, names),
+    )
+
+
+def _made_of_live(
+    stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Measured
+) -> Made:
+    """As the stamp says; where there is none, as a sample that was embedded again does."""
+    if stamp is None and maker is not None and _is_proven(measured, blue, name):
+        return Made(known=True, identity=maker.identity)
+    return Made.of(stamp, schema, name)
+
+
+def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Maker]:
+    """Without those whose model is away: then live is not asked by their names."""
+    found = {}
+    for name, by in stamp.made.items():
+        with suppress(Refused):
+            embedder = services.embedder(by.embedding) if by.embedding else None
+            found[using if name == stamp.vector else name] = Maker(by, embedder)
+    return found
+
+
+def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]) -> TextSearch | None:
+    """None where a text asks live nothing."""
+    try:
+        return text_search(spec.search, tuple(makers), names, declared_names(spec))
+    except Refused:
+        return None
+
+
+def _made(
+    services: Services, green: str, vector: str, main: Maker | None, measured: Measured, *, elsewhere: bool
+) -> Made:
+    """What is known of green's vector: by who made it here, by its stamp, or by a sample that was embedded again."""
+    if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
+        return Made()
+    return Made(known=True, identity=main.identity if main else None)
+
+
+# --- what nobody wrote down -------------------------------------------------------------------------------------
+
+
+def _measured(services: Services, memory: State, plan: VectorPlan, collections: Sequence[str | None]) -> Measured:
+    """By collection and vector, whether a sample of its texts is embedded again to what is stored; once for a gate."""
+    if "models" in memory:
+        kept: Measured = memory["models"]["found"]
+        return kept
+    there = services.store.collections() if plan.made else set()
+    found: Measured = {}
+    try:
+        for collection in collections:
+            if collection is not None and collection in there:
+                unknown = unknown_vectors(services.store, collection, plan.made)
+                seen = {name: measure(services, collection, name, spec) for name, spec in unknown.items()}
+                found[collection] = {
+                    name: {**asdict(one), "proven": one.proven, "words": str(one)} for name, one in seen.items()
+                }
+    except Limited:
+        return {}
+    memory["models"] = {"found": found, "complete": True}
+    return found
+
+
+def _is_proven(measured: Measured, collection: str, vector: str) -> bool:
+    return bool(measured.get(collection, {}).get(vector, {}).get("proven"))
+
+
+def _knows(services: Services, green: str, source: Source | None, memory: State) -> bool:
+    """Was a collection that somebody else made filled from this source? Where it has not even half of the first
+    records, the source says nothing of it."""
+    kept = memory.get("filled_from")
+    if source is None:
+        return False
+    if kept is None:
+        ids = _first_ids(services, source)
+        there = services.store.fetch(green, ids, vectors=False) if ids else []
+        kept = memory["filled_from"] = {"source": 2 * len(there) >= len(ids) > 0, "complete": True}
+    return bool(kept["source"])
+
+
+def _first_ids(services: Services, source: Source) -> list[PointId]:
+    if source.collection is not None:
+        points, _ = services.store.scroll(source.collection, None, _FIRST, vectors=False, payload=False)
+        return [point.id for point in points]
+    try:
+        rows = list(islice(source.read(None), _FIRST))
+    except Refused:
+        return []
+    ids = [(row.fields or {}).get("id") for row in rows]
+    return [point_id(id) for id in ids if isinstance(id, int | str) and not isinstance(id, bool)]

@@ -1,0 +1,109 @@
+"""Which fields points have: of a sample of green's points, of the same points of live, and of a source that is a
+collection. Filters find by them what no vector can tell."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.ports.payload_values import fields, is_held, is_there
+
+#: Points at once; fewer where each may count against a rate.
+_PAGE, _FEW = 100, 16
+#: Fields that are told of; who has more keeps data under their names.
+_MOST = 200
+_LONGEST = 60
+
+
+def look(gate: GateContext, over: Over) -> float | None:
+    memory = gate.part("payloads")
+    for side, collection in _sides(gate).items():
+        found = memory.setdefault(side, _empty())
+        ids = found.setdefault("ids", _ids(gate, side, collection))
+        size = _PAGE if gate.store.limits(collection).read_rate_limit is None else _FEW
+        while int(found["at"]) < len(ids):
+            gate.store.pace(collection)
+            page = gate.store.fetch(collection, ids[found["at"] : found["at"] + size], vectors=False)
+            _note(gate, side, found, page)
+            found["at"] += size
+            if over():
+                return 0.0
+        if side == "live" and found["n"] * 2 < len(ids) and not found.get("drawn"):
+            memory[side] = {**_empty(), "ids": _drawn(gate, collection), "drawn": True}
+            return 0.0
+    return None
+
+
+def indexes(gate: GateContext, side: str) -> dict[str, str]:
+    """The payload indexes that this side's points are to be held by: field and type."""
+    schema = gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
+    return {field: str(index["data_type"]) for field, index in schema["payload_schema"].items()}
+
+
+def tally(counts: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+    """Adds one payload: of each index, whether its field is there and whether the index would hold it."""
+    for field, data_type in wanted.items():
+        one = counts.setdefault(field, [0, 0])
+        if is_there(payload, field):
+            one[0] += 1
+            one[1] += is_held(payload, field, data_type)
+
+
+def _sides(gate: GateContext) -> dict[str, str]:
+    found = {"green": gate.green}
+    if gate.live is not None:
+        found["live"] = gate.live.collection
+    if gate.source is not None and gate.source.collection is not None:
+        found["source"] = gate.source.collection
+    return found
+
+
+def _empty() -> State:
+    return {"at": 0, "n": 0, "indexed": {}, "fields": {}, "examples": {}}
+
+
+def _ids(gate: GateContext, side: str, collection: str) -> list[PointId]:
+    sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.records]
+    ids = [id for _, id, _ in sample]
+    if not ids:
+        ids = [point.id for point in gate.store.scroll(gate.green, None, _PAGE, vectors=False, payload=False)[0]]
+    return ids[: gate.live_reads] if side == "live" else ids
+
+
+def _drawn(gate: GateContext, collection: str) -> list[PointId]:
+    """Points of live by themselves, where it has few of green's."""
+    assert gate.live is not None
+    size = gate.spec.validation.samples.records
+    try:
+        points = gate.store.sample(collection, gate.live.vector, size)
+    except Refused:
+        points = gate.store.scroll(collection, None, size, vectors=False, payload=False)[0]
+    return [point.id for point in points][: gate.live_reads]
+
+
+def _note(gate: GateContext, side: str, found: State, points: Sequence[Point]) -> None:
+    wanted = indexes(gate, side)
+    for point in points:
+        payload = {name: value for name, value in point.payload.items() if name != OURS}
+        found["n"] += 1
+        tally(found["indexed"], wanted, payload)
+        for field, word in dict(fields(payload)).items():
+            kinds = found["fields"].setdefault(field, {})
+            kinds[word] = int(kinds.get(word, 0)) + 1
+        _keep_examples(found["examples"], wanted, payload)
+    found["fields"] = dict(_largest(found["fields"].items()))
+
+
+def _keep_examples(examples: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+    """One value that each index does not hold."""
+    for field, data_type in wanted.items():
+        if field not in examples and is_there(payload, field) and not is_held(payload, field, data_type):
+            examples[field] = repr(payload.get(field.split(".")[0].removesuffix("[]")))[:_LONGEST]
+
+
+def _largest(found: Iterable[tuple[str, Mapping[str, int]]]) -> list[tuple[str, Mapping[str, int]]]:
+    return sorted(found, key=lambda one: -sum(Counter(one[1]).values()))[:_MOST]

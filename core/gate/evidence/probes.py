@@ -1,0 +1,176 @@
+"""What the gate asks: the queries people gave, and stored vectors of the new collection, by each of its vectors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_rollouts.core.collections.makers import Maker
+from qdrant_rollouts.core.collections.text_search import TextSearch
+from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.titles import queries
+from qdrant_rollouts.core.ports import Hit, Limits, OneQuery, PointId, QueryVector, ServerText
+
+#: How deep a judged query is looked into for ``recall@100``, and how many results checks count.
+DEEP, SHALLOW = 100, 10
+#: Probes of each kind for a vector beside the main one, which has ``validation.samples.queries``.
+FURTHER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Either a query's ``text`` or the ``point`` whose vector is asked; ``grades`` where people have judged.
+
+    ``vector`` is the name that is asked; None is the declared search, where that is more than one vector, or
+    another than live's. ``deep`` is how many results a second search gives, 0 where there is none."""
+
+    text: str | None = None
+    point: PointId | None = None
+    grades: Mapping[PointId, float] | None = None
+    vector: str | None = ""
+    deep: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"point {self.point}" if self.text is None else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A probe with its query for each side, and the vector name it asks there; None where that side cannot be
+    asked it."""
+
+    probe: Probe
+    green: QueryVector | None
+    live: QueryVector | None
+    using: str = ""
+    live_using: str = ""
+
+
+def probes(gate: GateContext) -> list[Probe]:
+    """Texts as people search them first, each once; then stored vectors of the main name, as many as the index file
+    wants; then a part of both by every other name. The same ones in every turn."""
+    return [*_searched(gate), *_texts(gate), *(probe for name in gate.names for probe in _points(gate, name))]
+
+
+def of_vector(gate: GateContext, name: str) -> list[Probe]:
+    return [probe for probe in probes(gate) if probe.vector == name]
+
+
+def vector_of(gate: GateContext, row: Mapping[str, Any]) -> str | None:
+    """The vector that a row of evidence is of. Those of a release that knew one vector do not say."""
+    found: str | None = row.get("vector", gate.vector)
+    return found
+
+
+def _searched(gate: GateContext) -> list[Probe]:
+    """Every text, asked as an application asks it."""
+    search = gate.text_search
+    if not search.parts:
+        return []
+    judged, given = {one.query: one.grades for one in gate.judged}, queries(gate)
+    vector = None if gate.asks_apart else search.names[0]
+    deepest = {text: _deep(gate, text in judged, text in given) for text in [*given, *judged]}
+    return [Probe(text, grades=judged.get(text), vector=vector, deep=deep) for text, deep in deepest.items()]
+
+
+def _deep(gate: GateContext, judged: bool, declared: bool) -> int:
+    """Beyond what people see: ``recall@100``, and ``min_results`` where it asks for more."""
+    deep = DEEP if judged else 0
+    wanted = _must_be_there(gate) if declared else 0
+    return max(deep, wanted) if max(deep, wanted) > gate.real.limit else 0
+
+
+def _texts(gate: GateContext) -> list[Probe]:
+    """Of a search of several vectors, each asked alone."""
+    if not gate.asks_apart:
+        return []
+    given = queries(gate)
+    return [
+        Probe(text, vector=name)
+        for name in gate.text_search.names
+        for text in (given if name == gate.scored else given[:FURTHER])
+    ]
+
+
+def _points(gate: GateContext, name: str) -> list[Probe]:
+    most = gate.spec.validation.samples.queries
+    ids = sampled_ids(gate, name)[: most if name == gate.vector else min(most, FURTHER)]
+    return [Probe(point=id, vector=name) for id in ids]
+
+
+def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
+    """Points drawn of those that have a vector of this name."""
+    memory = gate.part("vectors")
+    sample = memory.get("sample", []) if name == gate.vector else memory.get("samples", {}).get(name, [])
+    return [id for _, id, _ in sample]
+
+
+def _must_be_there(gate: GateContext) -> int:
+    """``min_results`` has a bound of its own, and as a check may have another."""
+    said = gate.spec.validation.check("min_results")
+    return math.ceil(said.bound) if said and said.bound is not None else gate.spec.validation.min_results
+
+
+def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[Asked]:
+    stored = _stored(gate, [probe.point for probe in chosen if probe.point is not None])
+    return [_of_point(gate, probe, stored) if probe.text is None else _of_text(gate, probe) for probe in chosen]
+
+
+def others(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
+    """Without the point whose own vector was asked."""
+    return [hit for hit in hits if hit.id != probe.point]
+
+
+def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, dict[str, Any]]:
+    points = gate.store.fetch(gate.green, list(dict.fromkeys(ids)), vectors=True) if ids else []
+    return {point.id: by_name(point.vector) for point in points}
+
+
+def _of_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]) -> Asked:
+    """What is not finite, or empty, finds nothing anywhere and is not asked."""
+    assert probe.vector is not None
+    assert probe.point is not None
+    name = probe.vector
+    vector = stored.get(probe.point, {}).get(name) if name in gate.kinds else None
+    if vector is not None and not gate.kinds[name][0].askable(vector):
+        vector = None
+    return Asked(probe, vector, vector if gate.same(name) else None, name, gate.live_name(name))
+
+
+def _of_text(gate: GateContext, probe: Probe) -> Asked:
+    assert probe.text is not None
+    if probe.vector is None:
+        return _of_search(gate, probe, probe.text)
+    name = probe.vector
+    made = _made(gate.text_makers.get(name), probe.text)
+    theirs = made if gate.same(name) else _made(gate.live_maker(name), probe.text)
+    return Asked(probe, made, theirs, name, gate.live_name(name))
+
+
+def _of_search(gate: GateContext, probe: Probe, text: str) -> Asked:
+    """Each side as its own users search it: where green has a vector that live lacks, that is what they will get."""
+    green, using = _query(gate, gate.text_search, gate.text_makers, text, gate.limits)
+    search = gate.live.search if gate.live else None
+    if search is None or not search.parts:
+        return Asked(probe, green, None, using)
+    makers = {name: gate.text_makers[name] if gate.same(name) else gate.live_maker(name) for name in search.names}
+    live, theirs = _query(gate, search, makers, text, gate.live_limits)
+    return Asked(probe, green, live, using, theirs)
+
+
+def _query(
+    gate: GateContext, search: TextSearch, makers: Mapping[str, Maker | None], text: str, limits: Limits
+) -> tuple[QueryVector | None, str]:
+    made = {name: vector for name in search.names if (vector := _made(makers.get(name), text)) is not None}
+    if len(made) < len(search.names):
+        return None, ""
+    return search.query(made.__getitem__, gate.real.limit, limits)
+
+
+def _made(maker: Maker | None, text: str) -> OneQuery | None:
+    if maker is None:
+        return None
+    made = maker.query(text)
+    return made if isinstance(made, ServerText) or KINDS["dense"].askable(made) else None

@@ -1,0 +1,41 @@
+"""Three looks, 2.5 s apart, that must find the index finished (qdrant-facts 7.2).
+
+Those with which ``populate`` has just ended count; then one more is enough.
+"""
+
+from qdrant_rollouts.core.collections import readiness
+from qdrant_rollouts.core.collections.readiness import Look
+from qdrant_rollouts.core.deployments.plan import State
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+
+LOOKS = 3
+#: Looks in which nothing got on: after so many an index that is not finished will not be.
+PATIENCE = 24
+
+
+def look(gate: GateContext, over: Over) -> float | None:
+    memory = gate.part("ready")
+    seen = _look(gate, memory)
+    memory["reason"], memory["broken"] = seen.reason, seen.broken
+    before = int(memory.get("looks", gate.filled.get("looks", 0)))
+    memory["looks"] = before + 1 if seen.ready else 0
+    enough = memory["looks"] >= LOOKS or (seen.ready and gate.store.server().embedded)
+    if enough or seen.broken or memory.get("still", 0) >= PATIENCE:
+        return None
+    return gate.ready_look
+
+
+def _look(gate: GateContext, memory: State) -> Look:
+    store = gate.store
+    if store.server().embedded:
+        return Look(ready=True)
+    health = store.health(gate.green)
+    work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
+    # A server that does not tell how far its optimizer is gets taken at its word while it is yellow.
+    at_work = work != memory.get("work") or (health.worked is None and health.status == "yellow")
+    memory["still"] = 0 if at_work else int(memory.get("still", 0)) + 1
+    memory["work"] = work
+    seen = readiness.examine(store, gate.green, gate.schema, health)
+    if seen.asleep:
+        store.wake(gate.green)
+    return seen

@@ -1,0 +1,132 @@
+"""Which of the records that people judged relevant a query can be held to: an index lives, and judgments grow old.
+
+Only records on both sides count for a verdict. What left the source is nobody's loss, and what is new nobody's merit;
+an id that no record has is a typing error. What green lacks and the source has is a loss and counts as one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged
+from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.sanitize.quoting import quoted
+
+#: Named in a line of the report.
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """``counted``: grades that both sides are held to, with 0 for what was looked at and is of no use. ``new``: grades
+    of what live has not got. ``gone``: what live has and green has not, where no source says whether it left."""
+
+    counted: Mapping[PointId, float]
+    new: Mapping[PointId, float] = field(default_factory=dict)
+    gone: Mapping[PointId, float] = field(default_factory=dict)
+    left: frozenset[PointId] = frozenset()
+    records: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def relevant(self) -> bool:
+        return any(grade > 0 for grade in self.counted.values())
+
+
+def sort_out(gate: GateContext, queries: Sequence[str]) -> dict[str, Sorted]:
+    """By query. Needs ``origin`` where there is a source."""
+    judged = {one.query: one for one in gate.judged}
+    chosen = [judged[query] for query in queries]
+    wanted = list({id for one in chosen for id in one.every})
+    green = _existing(gate, gate.green, wanted)
+    live = _existing(gate, gate.blue, wanted) if gate.blue else None
+    source = _in_source(gate)
+    return {one.query: _sorted(one, green, live, source) for one in chosen}
+
+
+def words(gate: GateContext) -> list[str]:
+    """Lines of the report: ids that no record has, and those that only another spelling finds."""
+    found = left_out(gate)
+    lines = []
+    if unknown := found.get("unknown"):
+        lines.append(f"no record has these ids of validation.judged: {_some(unknown)}; correct them, or leave them out")
+    if respelled := found.get("respelled"):
+        lines.append(f"ids of validation.judged that records have as the other of text and number: {_some(respelled)}")
+    return lines
+
+
+def left_out(gate: GateContext) -> dict[str, list[str]]:
+    """By kind the records that count for nothing, each once."""
+    found: dict[str, list[str]] = {}
+    for row in gate.memory.get("asked", {}).get("rows", []):
+        for kind, names in row.get("records", {}).items():
+            found[kind] = list(dict.fromkeys([*found.get(kind, []), *names]))
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
+    return ", ".join(map(quoted, names[:_EXAMPLES])) + more
+
+
+def _existing(gate: GateContext, collection: str | None, ids: Sequence[PointId]) -> set[PointId]:
+    if not ids or collection is None:
+        return set()
+    return {point.id for point in gate.store.fetch(collection, ids, vectors=False)}
+
+
+def _in_source(gate: GateContext) -> set[PointId] | None:
+    """None where nothing says what the source holds."""
+    memory = gate.memory.get("origin", {})
+    if gate.source is None or not memory.get("complete"):
+        return None
+    return set(memory.get("judged", ()))
+
+
+def _sorted(one: Judged, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> Sorted:
+    anywhere = green | (live or set()) | (source or set())
+    counted: dict[PointId, float] = {}
+    new: dict[PointId, float] = {}
+    gone: dict[PointId, float] = {}
+    records: dict[str, list[str]] = {}
+    left = set()
+    for written, grade in one.grades.items():
+        id = _spelled(one, written, anywhere)
+        kind = _kind(id, green, live, source)
+        if grade <= 0 or kind in ("both", "lost"):
+            counted[id] = grade
+        elif kind == "new":
+            new[id] = grade
+        elif kind == "gone":
+            gone[id] = grade
+        left |= {id} if kind in ("left", "gone") else set()
+        if grade > 0:
+            _note(records, one, written, id, kind)
+    return Sorted(counted, new, gone, frozenset(left), records)
+
+
+def _spelled(one: Judged, id: PointId, anywhere: Iterable[PointId]) -> PointId:
+    other = one.others.get(id)
+    return other if other is not None and id not in anywhere and other in anywhere else id
+
+
+def _kind(id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> str:
+    if id in green:
+        return "both" if live is None or id in live else "new"
+    if source is not None and id in source:
+        return "lost" if live is None or id in live else "unbuilt"
+    if live is None or id not in live:
+        return "unknown"
+    return "gone" if source is None else "left"
+
+
+def _note(records: dict[str, list[str]], one: Judged, written: PointId, id: PointId, kind: str) -> None:
+    name = one.names.get(written, str(written))
+    if kind != "both":
+        records.setdefault(kind, []).append(name)
+    if id != written:
+        records.setdefault("respelled", []).append(name)
+
+
+def as_rows(grades: Mapping[PointId, float]) -> list[list[Any]]:
+    """As JSON, which has no keys that are numbers."""
+    return [[id, grade] for id, grade in grades.items()]

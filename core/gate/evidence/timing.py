@@ -1,0 +1,61 @@
+"""How long both collections take over the same queries, asked in alternation: what slows one slows the other."""
+
+import time
+
+from qdrant_rollouts.core.gate.evidence.context import GateContext, Live, Over
+from qdrant_rollouts.core.gate.evidence.probes import Asked, Probe, probes, with_vectors
+from qdrant_rollouts.core.ports import QueryVector
+
+_CHUNK = 10
+#: Searches of each side before any is counted: caches and connections are cold.
+_WARM_UP = 5
+
+
+def measure(gate: GateContext, over: Over) -> float | None:
+    """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
+    memory, chosen = gate.part("timed"), _chosen(gate)
+    live = gate.live
+    if live is None:
+        return None
+    if gate.live_reads is not None:
+        chosen = chosen[: max(1, gate.live_reads // 2)]
+    _warm_up(gate, live, with_vectors(gate, chosen[:_WARM_UP]))
+    while int(memory.get("at", 0)) < len(chosen):
+        gate.breathe()
+        at = int(memory.get("at", 0))
+        pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _pair(gate, live, one))]
+        memory["green"] = [*memory.get("green", []), *(green for green, _ in pairs)]
+        memory["live"] = [*memory.get("live", []), *(blue for _, blue in pairs)]
+        memory["at"] = at + _CHUNK
+        if over():
+            break
+    return None if int(memory.get("at", 0)) >= len(chosen) else 0.0
+
+
+def _chosen(gate: GateContext) -> list[Probe]:
+    """What people search by: the declared search, and the main vector."""
+    every = [probe for probe in probes(gate) if probe.vector in (None, gate.vector)]
+    return every[: gate.spec.validation.samples.queries]
+
+
+def _warm_up(gate: GateContext, live: Live, asked: list[Asked]) -> None:
+    for one in asked:
+        _pair(gate, live, one)
+
+
+def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | None:
+    """Live, green, green, live: whatever drifts meanwhile falls on both alike."""
+    if asked.green is None or asked.live is None:
+        return None
+    gate.pace.wait(1)
+    first = _call(gate, live.collection, asked.live, asked.live_using)
+    green = sum(_call(gate, gate.green, asked.green, asked.using) for _ in range(2))
+    gate.pace.wait(1)
+    return green / 2, (first + _call(gate, live.collection, asked.live, asked.live_using)) / 2
+
+
+def _call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
+    started = time.perf_counter()
+    most = gate.limits.page(gate.live_limits.page(gate.real.limit))
+    gate.store.search(collection, vector, most, using=using, params=gate.real.params or None)
+    return (time.perf_counter() - started) * 1000

@@ -1,1 +1,0 @@
-"""Formulas of search quality and of what can be said about them: numbers in, numbers out."""

@@ -1,0 +1,17 @@
+"""What a schedule may do. An action is one function that takes a run up, and one line in ``ACTIONS``.
+
+Rule: an action may be called for a run as often as somebody likes, by several at once, and may die after any line.
+"""
+
+from collections.abc import Callable
+
+from qdrant_rollouts.core.operations.schedules import backups, rebuilds, verifications
+from qdrant_rollouts.core.operations.schedules.runs import Run
+from qdrant_rollouts.core.services import Services
+
+#: Takes the run up, or a piece further; a line for the log. The key is also the index file's, where a cron line stands.
+ACTIONS: dict[str, Callable[[Services, Run], str]] = {
+    "rebuild": rebuilds.begin,
+    "verify": verifications.carry_on,
+    "backup": backups.begin,
+}

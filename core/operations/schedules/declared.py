@@ -1,0 +1,76 @@
+"""What the index file says of schedules, beside what the rows know of them; nothing is written here."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from qdrant_rollouts.core.config import cron
+from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.stored_json import stored
+
+#: The keys of ``core.operations.schedules.actions.ACTIONS``, for those who only look and do nothing of it.
+NAMES = ("rebuild", "verify", "backup")
+
+Key = tuple[str, str]
+Said = dict[str, object] | None
+
+
+def news(indexes: Mapping[str, IndexSpec], known: Mapping[Key, Said]) -> dict[Key, Said]:
+    """What the file says of an alias and action that is not what it had said before, ``known``. A file that declares
+    nothing at all withdraws nothing: it may be one that this process does not see."""
+    if not indexes:
+        return {}
+    said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in NAMES}
+    before = {key: of_row(spec) for key, spec in known.items()}
+    return {key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)}
+
+
+def of_row(spec: Said) -> dict[str, Any] | None:
+    """What a row says, as this release would have written it: else two releases that run side by side would each take
+    the other's rows for something that the index file says anew."""
+    return stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+
+
+def overlaid(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
+    """The rows as they will be after the next sweep, by alias and action."""
+    found = {(row.alias, row.action): row for row in rows}
+    told = news(indexes, {key: row.declared for key, row in found.items()})
+    found |= {key: as_declared(found.get(key), key, said, now) for key, said in told.items()}
+    return [found[key] for key in sorted(found)]
+
+
+def as_declared(row: Schedule | None, key: Key, wanted: Said, now: datetime) -> Schedule:
+    """The row as the next sweep will write it down; this one belongs to no session."""
+    seen = Schedule(alias=key[0], action=key[1], spec=wanted, declared=wanted, reason="")
+    if row is not None:
+        seen.id, seen.paused_by, seen.reason = row.id, row.paused_by, row.reason
+    if row is not None and are_same_times(row.spec, wanted):
+        seen.next_at, seen.waiting_since = row.next_at, row.waiting_since
+    else:
+        begin_at(seen, now)
+    return seen
+
+
+def are_same_times(one: Said, other: Said) -> bool:
+    return bool(one and other and words_of(one) == words_of(other))
+
+
+def words_of(spec: Said) -> str:
+    found = of_row(spec)
+    return f"{found['cron']} in {found['zone']}" if found else "off"
+
+
+def begin_at(row: Schedule, now: datetime) -> None:
+    row.waiting_since = now
+    row.next_at = next_time(stored(ScheduleSpec, row.spec), now) if row.spec else None
+
+
+def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
+    """None if there is none in fifty years."""
+    return next(cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), after), None)
+
+
+def _said(spec: IndexSpec, action: str) -> Said:
+    found = getattr(spec, action)
+    return found.model_dump(mode="json") if found is not None else None

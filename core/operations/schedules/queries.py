@@ -1,0 +1,63 @@
+"""What people may look at of schedules: rows turned into plain data."""
+
+from typing import cast
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.answers import schedules as shown
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.lifecycle import SUCCESSES
+from qdrant_rollouts.core.operations.schedules import declared
+from qdrant_rollouts.core.operations.schedules.declared import of_row
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+
+def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
+    """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first.
+    What the index file has said since the last sweep is told as that sweep will take it over; nothing is written."""
+    indexes = services.indexes()
+    with services.sessions() as session:
+        rows = declared.overlaid(session.scalars(select(Schedule)), indexes, services.clock.now(session))
+        return [_schedule(session, row, limit) for row in rows if alias in (None, row.alias)]
+
+
+def run(services: Services, run_id: int) -> shown.Run:
+    with services.sessions() as session:
+        return _run(session.get_one(ScheduleRun, run_id))
+
+
+def _schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
+    mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
+    won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
+    status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    spec = of_row(row.spec)
+    seen = {
+        "alias": row.alias,
+        "action": row.action,
+        "status": status,
+        **(spec or {}),
+        "changed": spec != of_row(row.declared),
+        "paused_by": row.paused_by,
+        "reason": row.reason,
+        "next_at": iso(row.next_at) if status == "on" else None,
+        "last_success_at": iso(won.finished_at) if won else None,
+        "overdue_since": iso(row.told_at),
+        "runs": [_run(run) for run in session.scalars(mine.limit(limit))],
+    }
+    return cast("shown.Schedule", seen)
+
+
+def _run(row: ScheduleRun) -> shown.Run:
+    return {
+        "id": row.id,
+        "nominal_at": iso(row.nominal_at),
+        "status": str(row.status),
+        "message": row.message,
+        "actor": row.actor,
+        "deployment_id": row.deployment_id,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
+        "result": row.result,
+    }

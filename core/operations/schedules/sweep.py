@@ -1,0 +1,252 @@
+"""The sweep: what the index file says now, which times have come, what has ended, what has not succeeded for too long.
+
+Rule: beat decides nothing. A time that comes is a row, made in the transaction that moves its schedule on to the next
+one, so that any number of sweeps make one run of it; times that passed while nobody swept are found by the same look.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.config import cron
+from qdrant_rollouts.core.config.index_file import ScheduleSpec
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.errors import LeaseLost, Refused
+from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
+from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
+from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
+from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, next_time, of_row, words_of
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.core.services import Services
+
+#: Times are looked for from here on first: of a line that names many, the newest is near.
+_NEAR = timedelta(days=2)
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """``lines`` say what was done; ``open`` are the runs that somebody must take up, see ``take_up``."""
+
+    lines: list[str]
+    open: list[int]
+
+
+def sweep(services: Services) -> Swept:
+    """Everything but the work itself; short, and harmless however often it is done."""
+    lines = [_declared(services), *deployments.watch(services), *_fire(services), *_overdue(services)]
+    return Swept([line for line in lines if line], runs.unheld(services))
+
+
+def take_up(services: Services, run_id: int) -> str:
+    """Does a run's work, or a piece of it, in whatever process can load the index's model."""
+    run = runs.load(services, run_id)
+    if run is None:
+        return f"run {run_id} needs nobody"
+    try:
+        return ACTIONS[run.action](services, run) or f"{run.name} was ended by somebody else"
+    except LeaseLost as lost:
+        return str(lost)
+
+
+# --- what the index file says -------------------------------------------------------------------------------------
+
+
+def _declared(services: Services) -> str:
+    """A file that cannot be read stops no time that is known already; what its run says of that is told to people."""
+    try:
+        declare(services)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+def declare(services: Services) -> None:
+    """Takes over what the index file has said anew. What a person has said since holds until then.
+
+    A file that declares nothing at all withdraws nothing: it may be one that this process does not see.
+    """
+    with services.sessions() as session:
+        known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
+    for (alias, action), wanted in declared.news(services.indexes(), known).items():
+        with suppress(IntegrityError):  # somebody took it over in the same moment
+            _take_over(services, alias, action, wanted)
+
+
+def _take_over(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
+    with services.sessions.begin() as session:
+        row = locked(session, alias, action)
+        now = services.clock.now(session)
+        if row is None:
+            row = Schedule(alias=alias, action=action, waiting_since=now)
+            session.add(row)
+        elif of_row(row.declared) == wanted:
+            return
+        row.declared = wanted
+        put(session, row, wanted, now)
+        words = f"{action}: {words_of(wanted)}, says the index file"
+        events.record(session, now, "schedule.declared", words, alias=alias)
+
+
+def locked(session: Session, alias: str, action: str) -> Schedule | None:
+    query = select(Schedule).where(Schedule.alias == alias, Schedule.action == action)
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
+    """From now on ``spec`` holds; of other times than before, those before now are not owed."""
+    forget(session, row, now, "the schedule has changed")
+    same = are_same_times(row.spec, spec)
+    row.spec = spec
+    if not same:
+        begin_at(row, now)
+
+
+def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
+    """What was said of successes that did not come holds no longer; the next sweep says it anew if it still does."""
+    if row.told_at is not None:
+        row.told_at = None
+        alerts.over(session, now, row.alias, [runs.late(row.action)], reason, actor)
+
+
+# --- times that have come -----------------------------------------------------------------------------------------
+
+
+def _fire(services: Services) -> list[str]:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        seen = session.scalars(_running().where(Schedule.next_at <= now)).all()
+    return [_come(services, row, now) for row in seen]
+
+
+def _running() -> Select[Schedule]:
+    return select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))
+
+
+def _come(services: Services, seen: Schedule, now: datetime) -> str:
+    """Writes down the newest time that has come; it stands for those before it that nobody saw."""
+    assert seen.next_at is not None
+    spec = stored(ScheduleSpec, seen.spec)
+    newest, following = _newest(spec, seen.next_at, now), next_time(spec, now)
+    with services.sessions.begin() as session:
+        row = locked(session, seen.alias, seen.action)
+        if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):
+            return ""
+        row.next_at = following
+        return _write(session, row, spec, newest, since=seen.next_at, now=now)
+
+
+def _newest(spec: ScheduleSpec, first: datetime, now: datetime) -> datetime:
+    """The last time up to ``now``; ``first`` is one."""
+    for start in (max(first, now - _NEAR), first):
+        newest = None
+        for moment in cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), start - _INSTANT):
+            if moment > now:
+                break
+            newest = moment
+        if newest is not None:
+            return newest
+    return first
+
+
+def _write(
+    session: Session, row: Schedule, spec: ScheduleSpec, newest: datetime, *, since: datetime, now: datetime
+) -> str:
+    known = ScheduleRun.schedule_id == row.id, ScheduleRun.nominal_at == newest
+    if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
+        return ""
+    skipped = _missed(spec, newest, now) or _overlap(session, row)
+    run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor="schedule", created_at=now)
+    run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
+    if skipped:
+        run.status, run.finished_at = RunStatus.SKIPPED, now
+    session.add(run)
+    what = f"{row.action} due {newest:%Y-%m-%d %H:%M} UTC"
+    event = f"schedule.{RunStatus.SKIPPED if skipped else RunStatus.DUE}"
+    events.record(session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias)
+    return f"{row.alias}: {what}" + (f": {run.message}" if run.message else "")
+
+
+def _missed(spec: ScheduleSpec, newest: datetime, now: datetime) -> str:
+    late = (now - newest).total_seconds() / 60
+    if spec.misfire == "once" or late <= spec.late_after_minutes:
+        return ""
+    return f"{late:.0f} minutes late, {spec.late_after_minutes:g} are allowed (misfire: skip)"
+
+
+def _overlap(session: Session, row: Schedule) -> str:
+    open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
+    before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
+    if before is None:
+        return ""
+    what = f"deployment {before.deployment_id}" if before.deployment_id else before.status
+    return f"the run due {before.nominal_at:%Y-%m-%d %H:%M} UTC has not ended ({what})"
+
+
+# --- successes that have not come ---------------------------------------------------------------------------------
+
+
+def _overdue(services: Services) -> list[str]:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        rows = session.scalars(_running().where(Schedule.told_at.is_(None))).all()
+    late = [row for row in rows if _late(row, now)]
+    return [_tell(services, row) for row in late]
+
+
+def _late(row: Schedule, now: datetime) -> bool:
+    hours = stored(ScheduleSpec, row.spec).success_within_hours
+    return hours is not None and now - row.waiting_since > timedelta(hours=hours)
+
+
+def _tell(services: Services, seen: Schedule) -> str:
+    """While it lasts: until there is a success again."""
+    with services.sessions.begin() as session:
+        row = locked(session, seen.alias, seen.action)
+        now = services.clock.now(session)
+        if row is None or row.told_at is not None or row.paused_by or row.spec != seen.spec or not _late(row, now):
+            return ""
+        row.told_at = now
+        last = session.scalars(
+            select(ScheduleRun)
+            .where(ScheduleRun.schedule_id == row.id)
+            .order_by(ScheduleRun.nominal_at.desc())
+            .limit(1)
+        ).first()
+        text = _words(row, last)
+        events.record(session, now, "schedule.overdue", text, alias=row.alias)
+        alerts.tell(session, now, _overdue_alert(row, now, text))
+    return text
+
+
+def _overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
+    waited = (now - row.waiting_since).total_seconds() / 3600
+    return Alert(
+        row.alias,
+        runs.late(row.action),
+        text,
+        value=f"{waited:.4g} hours without a success",
+        bound=f"{stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
+        next=f"mend that, then rollouts schedule run {shell_word(row.alias)} {row.action}",
+    )
+
+
+def _words(row: Schedule, last: ScheduleRun | None) -> str:
+    hours = stored(ScheduleSpec, row.spec).success_within_hours
+    found = (
+        f"the last run, due {last.nominal_at:%Y-%m-%d %H:%M} UTC, is {last.status}: {last.message}"
+        if last
+        else "no run"
+    )
+    return (
+        f"no scheduled {row.action} of {row.alias} has succeeded since {row.waiting_since:%Y-%m-%d %H:%M} UTC, "
+        f"{hours:g} hours are allowed; {found}"
+    )

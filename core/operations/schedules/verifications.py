@@ -1,0 +1,79 @@
+"""Scheduled verifications: the gate, run on the collection that serves, in slices, and what it finds kept with the run.
+
+A slice is taken under a lease that outlives every time limit, so it needs no renewal. A worker that dies leaves the
+lease behind, and the slice is taken again from what was last saved. Nothing is changed but the run's own row.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.gate import verdict as gate
+from qdrant_rollouts.core.gate.evidence.context import GateContext
+from qdrant_rollouts.core.gate.evidence.opening import open_existing
+from qdrant_rollouts.core.lifecycle import RunStatus
+from qdrant_rollouts.core.operations.schedules import runs
+from qdrant_rollouts.core.operations.schedules.runs import Run
+from qdrant_rollouts.core.services import Services
+
+State = dict[str, Any]
+
+
+def carry_on(services: Services, run: Run) -> str:
+    """Takes one slice; the report ends the run. Only a pass is a success."""
+    held, state, crashes = _claim(services, run)
+    if crashes >= services.times.crashes:
+        return runs.end(services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times")
+    try:
+        opened = _opened(services, run.alias, state)
+        ends = time.monotonic() + services.times.slice
+        wait = gate.collect(opened, lambda: time.monotonic() >= ends)
+    except Refused as refused:
+        return runs.end(services, held, RunStatus.FAILED, str(refused))
+    except Unavailable as away:
+        return _let_go(services, held, state, f"tried again: {away}")
+    if wait is not None:
+        return _let_go(services, held, {"collection": opened.green, "memory": opened.memory}, gate.words(opened))
+    return _judge(services, held, gate.report(opened))
+
+
+def _claim(services: Services, run: Run) -> tuple[Run, State, int]:
+    with services.sessions.begin() as session:
+        row = session.get_one(ScheduleRun, run.id, with_for_update=True)
+        now, died = services.clock.now(session), row.lease_until is not None
+        state, crashes = dict(row.state), row.crashes + died
+        if died:
+            of = f"{crashes} of {services.times.crashes} without progress between them"
+            detail = f"{run.name}: its worker died or was stopped in the middle of a slice: {of}"
+            events.record(session, now, "schedule.worker_died", detail, alias=run.alias)
+        until = now + timedelta(seconds=services.times.longest_lease)
+        return runs.take(session, run, lease_until=until, crashes=crashes), state, crashes
+
+
+def _opened(services: Services, alias: str, state: State) -> GateContext:
+    """Begins anew when another collection serves than the one that was being looked at."""
+    live = services.store.aliases()
+    if alias not in live:
+        raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
+    memory = state.get("memory", {}) if state.get("collection") == live[alias] else {}
+    spec = commands.spec_of(services, alias, live)
+    return open_existing(services, live[alias], live[alias], spec, memory)
+
+
+def _let_go(services: Services, held: Run, state: State, message: str) -> str:
+    with services.sessions.begin() as session:
+        runs.take(session, held, lease_until=None, crashes=0, state=state, message=message)
+    return f"{held.name}: {message}"
+
+
+def _judge(services: Services, held: Run, report: State) -> str:
+    if report["verdict"] == "pass":
+        message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
+        return runs.end(services, held, RunStatus.DONE, message, report)
+    found = "does not pass the gate" if report["verdict"] == "block" else "cannot be told to pass the gate"
+    message = f"{report['collection']} {found}: {gate.reasons(report)}"
+    return runs.end(services, held, RunStatus.FAILED, message, report)

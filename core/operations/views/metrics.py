@@ -1,0 +1,327 @@
+"""How things stand, as numbers: what ``/metrics`` shows.
+
+Rule: every figure is one query on the database and nothing else, so that numbers come as fast while Qdrant is away, and
+any process can give them. A figure that names aliases names at most ``MOST`` of them and says how many it left out.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import numpy as np
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.alerts.outbox import TRIGGERS
+from qdrant_rollouts.core.collections.deletion.deletions import OPEN
+from qdrant_rollouts.core.config.alert_spec import Severity
+from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
+from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.models import (
+    Deletion,
+    Deployment,
+    RouteRow,
+    SearcherRow,
+    ServiceClock,
+    StepRow,
+    Version,
+)
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.gate.checks.finding import Verdict
+from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
+from qdrant_rollouts.core.routing.table import SILENT_AFTER, trying
+from qdrant_rollouts.core.services import Services
+
+MOST = 1000
+#: Durations are of the steps that ended in this time, and of no more than so many of them, the latest.
+WINDOW, STEPS = timedelta(days=7), 2000
+#: A deletion is carried out by a sweep every 30 s.
+OVERDUE = timedelta(minutes=2)
+_QUANTILES = (0.5, 0.95, 1.0)
+
+#: The values of the figure's labels, and its number.
+Sample = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``take`` asks the database, given its clock. A ``counter`` never falls: it counts rows that are never removed."""
+
+    help: str
+    labels: tuple[str, ...]
+    take: Callable[[Session, datetime], Iterable[Sample]]
+    counter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    samples: list[Sample] = field(default_factory=list)
+    left_out: int = 0
+
+
+def take(services: Services) -> dict[str, Taken]:
+    """Every figure by its name, of one moment. Raises what SQLAlchemy raises where the database does not answer."""
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        return {name: _bounded(figure.take(session, now)) for name, figure in FIGURES.items()}
+
+
+def sweep_age(session: Session, now: datetime) -> float:
+    """Seconds since somebody last swept for due turns; infinite if nobody ever did."""
+    last = session.scalar(select(ServiceClock.last))
+    return math.inf if last is None else _seconds(last, now)
+
+
+def _bounded(samples: Iterable[Sample]) -> Taken:
+    found = sorted(samples)
+    return Taken(found[:MOST], max(0, len(found) - MOST))
+
+
+def _counted(session: Session, column: Any, values: Iterable[str]) -> Iterator[Sample]:
+    """How many rows have each of ``values``, those with none named too: a number that is missing says nothing."""
+    found: dict[Any, int] = dict(session.execute(select(column, func.count()).group_by(column)).all())
+    for value in values:
+        yield (str(value),), found.get(value, 0)
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())
+
+
+# --- deployments --------------------------------------------------------------------------------------------------
+
+
+def _by_status(session: Session, now: datetime) -> Iterator[Sample]:
+    kinds = (Deployment.kind, Deployment.strategy, Deployment.status)
+    for *labels, count in session.execute(select(*kinds, func.count()).group_by(*kinds)):
+        yield tuple(map(str, labels)), count
+
+
+def _ended(session: Session, now: datetime) -> Iterator[Sample]:
+    """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones."""
+    outcome = case(
+        (and_(Deployment.status == Status.LIVE, _any(StepStatus.SKIPPED)), "fast_promoted"),
+        (Deployment.status == Status.LIVE, "promoted"),
+        (_any(StepStatus.FAILED), "failed"),
+        else_="aborted",
+    )
+    ended = select(Deployment.kind, Deployment.strategy, outcome.label("outcome")).where(Deployment.status.in_(FINAL))
+    rows = ended.subquery()
+    for *labels, count in session.execute(select(*rows.c, func.count()).group_by(*rows.c)):
+        yield tuple(map(str, labels)), count
+
+
+def _any(status: StepStatus) -> ColumnElement[bool]:
+    return Deployment.steps.any(StepRow.status == status)
+
+
+def _durations(session: Session, now: datetime) -> dict[str, list[float]]:
+    query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).order_by(StepRow.finished_at.desc())
+    lately = StepRow.status == StepStatus.DONE, StepRow.finished_at >= now - WINDOW
+    found: dict[str, list[float]] = defaultdict(list)
+    for name, started, finished in session.execute(query.where(*lately).limit(STEPS)):
+        if started is not None and finished is not None:
+            found[name].append(_seconds(started, finished))
+    return found
+
+
+def _step_seconds(session: Session, now: datetime) -> Iterator[Sample]:
+    for name, seconds in _durations(session, now).items():
+        for quantile, value in zip(_QUANTILES, np.quantile(seconds, _QUANTILES), strict=True):
+            yield (name, f"{quantile:g}"), float(value)
+
+
+def _last_live(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, finished in _last(session, "rollout").items():
+        yield (alias,), _seconds(finished, now)
+
+
+def _last(session: Session, kind: str) -> dict[str, datetime]:
+    """By alias, when the last run of this kind succeeded."""
+    mine = Deployment.kind == kind, Deployment.status == Status.LIVE
+    query = select(Deployment.alias, func.max(Deployment.finished_at)).where(*mine).group_by(Deployment.alias)
+    return {alias: finished for alias, finished in session.execute(query) if finished is not None}
+
+
+def _verdicts(session: Session, now: datetime) -> Iterator[Sample]:
+    return _counted(session, Version.facts["gate"]["verdict"].as_string(), get_args(Verdict))
+
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+def _set(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, share in _shares(session).items():
+        yield (alias,), share
+
+
+def _confirmed(session: Session, now: datetime) -> Iterator[Sample]:
+    """What part of the processes serves is known, and no share that follows from it; so it is all of it or nothing."""
+    searchers = _searchers(session, now)
+    for alias, share in _shares(session).items():
+        serving, behind = searchers.get(alias, (0, 0))
+        if serving and not behind:
+            yield (alias,), share
+
+
+def _serving(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, (serving, behind) in _searchers(session, now).items():
+        yield (alias, "serving"), serving
+        yield (alias, "behind"), behind
+
+
+def _shares(session: Session) -> dict[str, int]:
+    """By alias, basis points of the searches that go to collections on trial, at rest none."""
+    return {
+        route.alias: sum(end - start for arm in route.tried for start, end in arm.ranges) for route in trying(session)
+    }
+
+
+def _searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
+    """By alias, how many living search processes serve the newest version of its route, and how many an older one."""
+    newest = func.coalesce(RouteRow.version, 0)
+    behind = func.sum(case((SearcherRow.version < newest, 1), else_=0))
+    query = select(SearcherRow.alias, func.count(), behind).join(
+        RouteRow, RouteRow.alias == SearcherRow.alias, isouter=True
+    )
+    alive = SearcherRow.seen_at >= now - timedelta(seconds=SILENT_AFTER)
+    rows = session.execute(query.where(alive).group_by(SearcherRow.alias))
+    return {alias: (known - late, late) for alias, known, late in rows}
+
+
+# --- what is done by itself ---------------------------------------------------------------------------------------
+
+
+def _swept(session: Session, now: datetime) -> Iterator[Sample]:
+    yield (), sweep_age(session, now)
+
+
+def _deletions(session: Session, now: datetime) -> Iterator[Sample]:
+    state = case(
+        (Deletion.due_at <= now - OVERDUE, "overdue"), (Deletion.due_at <= now, "due"), else_="scheduled"
+    ).label("state")
+    rows = select(state).where(Deletion.status.in_(OPEN)).subquery()
+    yield from _counted(session, rows.c.state, ("scheduled", "due", "overdue"))
+
+
+def _backups(session: Session, now: datetime) -> Iterator[Sample]:
+    """Infinite for an index that serves and has none, so that a rule about old backups speaks of it too."""
+    made = _last(session, "backup")
+    for alias in {*made, *_last(session, "rollout")}:
+        yield (alias,), _seconds(made[alias], now) if alias in made else math.inf
+
+
+def _verified(session: Session, now: datetime) -> Iterator[Sample]:
+    verified = _last(session, "verification")
+    for alias in {*verified, *_last(session, "backup")}:
+        yield (alias,), _seconds(verified[alias], now) if alias in verified else math.inf
+
+
+def _successes(session: Session, now: datetime) -> Iterator[Sample]:
+    for row in _schedules(session):
+        yield (row.alias, row.action), _seconds(row.waiting_since, now)
+
+
+def _late(session: Session, now: datetime) -> Iterator[Sample]:
+    for row in _schedules(session):
+        yield (row.alias, row.action), float(row.told_at is not None)
+
+
+def _schedules(session: Session) -> Iterable[Schedule]:
+    return session.scalars(select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))).all()
+
+
+# --- what people are told, and asked ------------------------------------------------------------------------------
+
+
+def _firing(session: Session, now: datetime) -> Iterator[Sample]:
+    severities = [TRIGGERS[what].severity for what in session.scalars(select(ConditionRow.what))]
+    for severity in Severity:
+        yield (str(severity),), severities.count(severity)
+
+
+def _lasting(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, what, since in session.execute(select(ConditionRow.alias, ConditionRow.what, ConditionRow.since)):
+        yield (alias, what), _seconds(since, now)
+
+
+def _deliveries(session: Session, now: datetime) -> Iterator[Sample]:
+    kinds = (DeliveryRow.channel, DeliveryRow.status)
+    query = select(*kinds, func.count()).where(DeliveryRow.status != "sent").group_by(*kinds)
+    for channel, status, count in session.execute(query):
+        yield (channel, status), count
+
+
+def _experiments(session: Session, now: datetime) -> Iterator[Sample]:
+    return _counted(session, Experiment.status, ExperimentStatus)
+
+
+FIGURES: Mapping[str, Figure] = {
+    "deployments": Figure(
+        "Deployments, backups and verifications, by where they stand now.", ("kind", "strategy", "status"), _by_status
+    ),
+    "deployments_ended": Figure(
+        "Those that have ended: promoted, fast_promoted (promote --full), failed (a step did), aborted (a person did).",
+        ("kind", "strategy", "outcome"),
+        _ended,
+        counter=True,
+    ),
+    "step_duration_seconds": Figure(
+        f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} latest; 1 is the "
+        "longest.",
+        ("step", "quantile"),
+        _step_seconds,
+    ),
+    "last_live_age_seconds": Figure(
+        "Since the last version of an index went live by a deployment.", ("alias",), _last_live
+    ),
+    "gate_verdicts": Figure(
+        "Versions by their last verdict of the gate; a retry replaces one.", ("verdict",), _verdicts
+    ),
+    "route_set_basis_points": Figure(
+        "Share of an index's searches that its route sends to collections on trial (10000 is all); none at rest.",
+        ("alias",),
+        _set,
+    ),
+    "route_confirmed_basis_points": Figure(
+        "The same share, once every search process that lives says that it serves it; absent until then.",
+        ("alias",),
+        _confirmed,
+    ),
+    "route_searchers": Figure(
+        "Search processes heard of lately: serving the newest version of the route, or behind it.",
+        ("alias", "state"),
+        _serving,
+    ),
+    "sweep_age_seconds": Figure(
+        "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.", (), _swept
+    ),
+    "deletions": Figure(
+        f"Collections to be deleted: scheduled, due, or overdue by {OVERDUE.total_seconds():g} s.",
+        ("state",),
+        _deletions,
+    ),
+    "backup_age_seconds": Figure(
+        "Since the last backup of an index was made; +Inf for an index that serves and has none.", ("alias",), _backups
+    ),
+    "backup_verified_age_seconds": Figure(
+        "Since a backup of an index was last restored and compared well; +Inf where none ever was.",
+        ("alias",),
+        _verified,
+    ),
+    "schedule_success_age_seconds": Figure(
+        "Since a schedule that is on last succeeded, or was switched on.", ("alias", "action"), _successes
+    ),
+    "schedule_late": Figure(
+        "1 while a schedule's success has not come for longer than success_within_hours.", ("alias", "action"), _late
+    ),
+    "alerts_firing": Figure("What lasts now and people were told of.", ("severity",), _firing),
+    "alert_lasting_seconds": Figure("Since when each of it lasts.", ("alias", "what"), _lasting),
+    "alert_deliveries": Figure(
+        "Alerts that wait for their channel, or were given up after three days.", ("channel", "status"), _deliveries
+    ),
+    "experiments": Figure("Experiments, by where they stand now.", ("status",), _experiments),
+}

@@ -1,0 +1,255 @@
+"""What can be done with a deployment or an index now: each verb with why it cannot be, what it will do, and the command
+line that does the same. The refusals are those of the commands themselves.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.deployments import abort_notices
+from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.strategies import STRATEGIES
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import (
+    FINAL,
+    OPEN_RUNS,
+    Event,
+    ExperimentEvent,
+    ExperimentStatus,
+    StepStatus,
+    experiment_after,
+)
+from qdrant_rollouts.core.ports.naming import shell_word
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it; ``steps``
+    are those that follow, in their order."""
+
+    verb: str
+    label: str
+    says: str
+    command: str
+    refused: str = ""
+    grave: bool = False
+    must_say_why: bool = False
+    steps: Sequence[str] = ()
+
+
+_OPTIONS = {Event.PROMOTE_FULL: "promote {} --full", Event.ABORT_KEEP: "abort {} --keep"}
+_LABELS = {
+    Event.PROMOTE: "Promote",
+    Event.PROMOTE_FULL: "Promote past every stage",
+    Event.RETRY: "Retry",
+    Event.PAUSE: "Pause",
+    Event.RESUME: "Resume",
+    Event.ABORT_KEEP: "Abort, keep it serving",
+    Event.ABORT: "Abort",
+}
+_GRAVE = (Event.PROMOTE_FULL, Event.ABORT_KEEP, Event.ABORT)
+#: Shown where it can be done, for it is the way out of one case alone.
+_ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
+_GOES_ON = (Event.PROMOTE, Event.RESUME)
+
+
+def of_deployment(row: Deployment) -> list[Act]:
+    """Wishes in the order in which people need them; of one that has ended, none."""
+    if row.status in FINAL:
+        return []
+    acts = [_wish(row, event) for event in _LABELS]
+    return [act for act in acts if not act.refused or act.verb not in _ONLY_IF_POSSIBLE]
+
+
+def _wish(row: Deployment, event: Event) -> Act:
+    return Act(
+        verb=event.value,
+        label=_LABELS[event],
+        says=_says(row, event),
+        command=f"rollouts {_OPTIONS.get(event, event.value + ' {}').format(row.id)} --reason '…'",
+        refused=_refused(row, event),
+        grave=event in _GRAVE,
+        must_say_why=event is Event.PROMOTE_FULL,
+        steps=_undone(row) if event is Event.ABORT else _coming(row) if event in _GOES_ON else (),
+    )
+
+
+def _refused(row: Deployment, event: Event) -> str:
+    try:
+        wishes.check(row, event, "asked whether it can be")
+    except Refused as error:
+        return str(error)
+    return f"{row.requested} was asked for and comes first" if _outranked(row, event) else ""
+
+
+def _outranked(row: Deployment, event: Event) -> bool:
+    return row.requested is not None and wishes.RANK.index(Event(row.requested)) <= wishes.RANK.index(event)
+
+
+def _says(row: Deployment, event: Event) -> str:
+    coming = _coming(row)
+    said = {
+        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends what is left to wait for.",
+        Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
+        Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no more.",
+        Event.PAUSE: "Stops after the turn under way; a canary keeps its share and is still watched.",
+        Event.RESUME: "Lifts the pause.",
+        Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
+        Event.ABORT: _undoing(row),
+    }
+    return said[event]
+
+
+def _coming(row: Deployment) -> list[str]:
+    return [label(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
+
+
+def _undone(row: Deployment) -> list[str]:
+    """The steps an abort takes back, in the order it does."""
+    begun = [step for step in row.steps if step.started_at and step.undone_at is None]
+    names = [label(step.name, step.arguments) for step in reversed(begun) if STEPS[step.name].undo]
+    return [f"take back {name}" for name in names]
+
+
+def _undoing(row: Deployment) -> str:
+    answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
+    if row.kind != "rollout":
+        return "Stops it and cleans up what it made."
+    warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
+    return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}.{warning}"
+
+
+def label(name: str, arguments: Mapping[str, object]) -> str:
+    """A step's name, with its share of the searches where there are several of that name."""
+    share = arguments.get("percentage")
+    if share is None:
+        return name
+    return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
+
+
+def current(steps: Sequence[StepRow]) -> StepRow | None:
+    """The step a deployment stands at."""
+    ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
+    return next((step for step in steps if step.status not in ended), None)
+
+
+# --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
+
+
+def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]) -> list[Act]:
+    """``busy``: what has the index for itself, in words; ``back``: the conditions of a rollback."""
+    source = declared.source if declared else None
+    missing = "; ".join(one["said"] for one in back if one["state"] == "no")
+    unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
+    return [
+        Act(
+            "deploy",
+            "Deploy",
+            f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
+            f"rollouts deploy {shell_word(alias)}",
+            busy or unbuildable,
+            steps=_planned(declared) if declared else (),
+        ),
+        Act(
+            "rollback",
+            "Roll back",
+            f"Moves {alias} back to the version before, after looking at it; nothing is rebuilt.",
+            f"rollouts rollback --reason '…' {shell_word(alias)}",
+            missing,
+            grave=True,
+        ),
+    ]
+
+
+def _planned(spec: IndexSpec) -> list[str]:
+    """Nothing, where the strategy is none: the deployment would be refused."""
+    strategy = STRATEGIES.get(spec.strategy)
+    return [label(step.name, step.arguments) for step in strategy(spec)] if strategy else []
+
+
+def of_experiment(experiment: str, status: str, coverage: int) -> list[Act]:
+    widen = (
+        "" if status == "running" and coverage < 10_000 else f"it is {status} with {coverage / 100:g} % of the users"
+    )
+    return [
+        Act(
+            "start",
+            "Start",
+            "Splits the searches from now on.",
+            f"rollouts experiment start {experiment}",
+            _not_possible(status, ExperimentEvent.START),
+        ),
+        Act(
+            "widen",
+            "Widen",
+            "Enrols more of the users; nobody changes arm, and it cannot be taken back.",
+            f"rollouts experiment widen {experiment} --coverage PERCENT",
+            widen,
+        ),
+        Act(
+            "stop",
+            "Stop",
+            "Control answers everybody again; what was seen stays.",
+            f"rollouts experiment stop {experiment} --reason '…'",
+            _not_possible(status, ExperimentEvent.STOP),
+            grave=True,
+        ),
+    ]
+
+
+def _not_possible(status: str, event: ExperimentEvent) -> str:
+    try:
+        experiment_after(ExperimentStatus(status), event)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+def of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[Act]:
+    command, off = f"{shell_word(alias)} {action}", "it is off: the index file names no times for it"
+    run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
+    return [
+        Act("run", "Run now", f"Has the {action} of {alias} done now.", f"rollouts schedule run {command}", run),
+        Act(
+            "pause",
+            "Pause",
+            "Lets times pass without a run; one that is open goes on.",
+            f"rollouts schedule pause {command}",
+            off if status == "off" else "it is paused" if status == "paused" else "",
+        ),
+        Act(
+            "resume",
+            "Resume",
+            "Goes on with the next time; those that passed are not made up for.",
+            f"rollouts schedule resume {command}",
+            "" if status == "paused" else f"it is {status}, not paused",
+        ),
+    ]
+
+
+def of_backup(backup: str, alias: str | None, status: str, refused: str) -> list[Act]:
+    damaged = f"it is {status}" if status != "done" else ""
+    return [
+        Act(
+            "verify",
+            "Verify",
+            "Restores it into a collection of its own, compares, and drops that again.",
+            f"rollouts backup verify {backup}",
+            refused or damaged,
+        ),
+        Act(
+            "restore",
+            "Restore",
+            f"Makes a new collection of it; {alias} moves there if it passes the gate.",
+            f"rollouts backup restore {backup} --reason '…'",
+            refused or damaged,
+            grave=True,
+        ),
+    ]
+
+
+def making_a_backup(refused: str) -> Act:
+    says = "Takes a snapshot of the collection behind the index, with a sealed list of what is in it."
+    return Act("create", "Create a backup", says, "rollouts backup create ALIAS", refused)

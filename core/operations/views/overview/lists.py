@@ -1,0 +1,211 @@
+"""Lists that grow without end, a page at a time; and one index with everything of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import load_only
+
+from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.alerts.outbox import said
+from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
+from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.errors import Malformed, Unknown
+from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
+from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.core.operations.views.overview import acts, fallback
+from qdrant_rollouts.core.operations.views.overview.run import busy
+from qdrant_rollouts.core.operations.views.overview.sight import Seen
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+Shown = dict[str, Any]
+
+PAGE = 50
+OUTCOMES = {
+    "live": (Status.LIVE,),
+    "rolled_back": (Status.ROLLED_BACK,),
+    "running": tuple(status for status in Status if status not in FINAL),
+    "needs_operator": (Status.NEEDS_OPERATOR,),
+}
+
+
+def history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> Shown:
+    """Deployments of all kinds, newest first, ``PAGE`` at a time. Raises Malformed for an outcome nobody knows."""
+    chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
+    if outcome:
+        if outcome not in OUTCOMES:
+            raise Malformed(f"outcome {quoted(outcome)} is not known; known: {', '.join(OUTCOMES)}")
+        chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
+    query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
+    columns = (Deployment.id, Deployment.alias, Deployment.kind, Deployment.strategy, Deployment.status)
+    more = (Deployment.green, Deployment.actor, Deployment.message, Deployment.created_at, Deployment.finished_at)
+    query = query.options(load_only(*columns, *more))
+    with services.sessions() as session:
+        rows = session.scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
+        total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
+        steps = _steps(session.scalars(_open_steps([row.id for row in rows if row.status not in FINAL])))
+        aliases = list(session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias)))
+    listed = [{**_line(row), "step": steps.get(row.id, "")} for row in rows]
+    return {"deployments": listed, **_paged(page, total), "aliases": aliases, "outcomes": list(OUTCOMES)}
+
+
+def _open_steps(ids: Sequence[str]) -> Any:
+    return select(StepRow).where(StepRow.deployment_id.in_(ids)).order_by(StepRow.deployment_id, StepRow.position)
+
+
+def _steps(rows: Any) -> dict[str, str]:
+    """By deployment, the step it stands at."""
+    found: dict[str, list[StepRow]] = {}
+    for row in rows:
+        found.setdefault(row.deployment_id, []).append(row)
+    current = {id: acts.current(steps) for id, steps in found.items()}
+    return {id: acts.label(step.name, step.arguments) for id, step in current.items() if step is not None}
+
+
+def _line(row: Deployment) -> Shown:
+    return {
+        "id": row.id,
+        "alias": row.alias,
+        "kind": row.kind,
+        "strategy": row.strategy,
+        "status": str(row.status),
+        "green": row.green,
+        "actor": row.actor,
+        "message": row.message,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
+    }
+
+
+def _paged(page: int, total: int) -> Shown:
+    return {"page": page, "pages": max(1, -(-total // PAGE)), "total": total}
+
+
+def audit(services: Services, alias: str = "", before: int = 0) -> Shown:
+    """Events, newest first; ``next`` is what the following page is ``before``, 0 on the last."""
+    query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE + 1)
+    query = query.where(EventRow.alias == alias) if alias else query
+    query = query.where(EventRow.id < before) if before else query
+    with services.sessions() as session:
+        rows = session.scalars(query).all()
+    shown = rows[:PAGE]
+    return {"events": [_event(row) for row in shown], "next": shown[-1].id if len(rows) > PAGE else 0}
+
+
+def _event(row: EventRow) -> Shown:
+    return {
+        "at": iso(row.at),
+        "alias": row.alias,
+        "deployment_id": row.deployment_id,
+        "actor": row.actor,
+        "event": row.event,
+        "detail": row.detail,
+        "reason": row.reason,
+        "source": row.source,
+    }
+
+
+def alerts(services: Services, limit: int = PAGE) -> Shown:
+    """What lasts, the latest that was told and to whom, and how each channel fares."""
+    with services.sessions() as session:
+        open_ = session.scalars(select(ConditionRow).order_by(ConditionRow.since)).all()
+        counted = session.execute(
+            select(DeliveryRow.channel, DeliveryRow.status, func.count()).group_by(
+                DeliveryRow.channel, DeliveryRow.status
+            )
+        ).all()
+    channels: dict[str, dict[str, int]] = {}
+    for channel, status, count in counted:
+        channels.setdefault(channel, {})[status] = count
+    lasting = [{**said(row.message), "since": iso(row.since)} for row in open_]
+    return {"open": lasting, "notices": deliveries.listed(services, limit), "channels": channels}
+
+
+# --- one index ----------------------------------------------------------------------------------------------------
+
+
+def index(services: Services, alias: str, seen: Seen) -> Shown:
+    """What goes on on one index, its way back, and what can be done with it. Raises Unknown."""
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        state = session.get(AliasState, alias)
+        live = state.desired if state else (seen.aliases or {}).get(alias)
+        taken = busy(session, alias)
+        known = state is not None or live is not None or alias in seen.declared
+        if not known and not session.scalars(select(Deployment.id).where(Deployment.alias == alias).limit(1)).first():
+            raise Unknown(f"nothing is known of an index {alias}")
+        back = fallback.light(session, alias, live, taken, seen, embedded=services.store.embedded)
+        going = session.scalars(
+            select(Deletion)
+            .where(Deletion.alias == alias)
+            .order_by(Deletion.finished_at.is_not(None), Deletion.id.desc())
+        ).fetchmany(10)
+        deletions = queries.told_deletions(services, session, going)
+    declared = seen.declared.get(alias)
+    return {
+        "now": iso(now),
+        "alias": alias,
+        "live": live,
+        "rollback": back,
+        "deletions": deletions,
+        "acts": acts.of_index(alias, taken, declared, back["conditions"]),
+        "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
+    }
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+def schedules(services: Services, seen: Seen) -> list[Shown]:
+    """Every schedule with its latest run, in two queries; their history is ``core.operations.schedules.queries``'."""
+    with services.sessions() as session:
+        rows = overlaid(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
+        newest = select(func.max(ScheduleRun.id)).group_by(ScheduleRun.schedule_id)
+        runs = {run.schedule_id: run for run in session.scalars(select(ScheduleRun).where(ScheduleRun.id.in_(newest)))}
+    return [_schedule(row, runs.get(row.id)) for row in rows]
+
+
+def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
+    status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    spec: Mapping[str, Any] = of_row(row.spec) or {}
+    open_run = str(run.status) if run is not None and run.status in OPEN_RUNS else None
+    return {
+        "alias": row.alias,
+        "action": row.action,
+        "status": status,
+        "cron": spec.get("cron"),
+        "zone": spec.get("zone"),
+        "changed": of_row(row.spec) != of_row(row.declared),
+        "paused_by": row.paused_by,
+        "reason": row.reason,
+        "next_at": iso(row.next_at) if status == "on" else None,
+        "overdue_since": iso(row.told_at),
+        "run": _run(run) if run is not None else None,
+        "acts": acts.of_schedule(row.alias, row.action, status, open_run),
+    }
+
+
+def _run(run: ScheduleRun) -> Shown:
+    return {
+        "status": str(run.status),
+        "message": run.message,
+        "actor": run.actor,
+        "deployment_id": run.deployment_id,
+        "nominal_at": iso(run.nominal_at),
+        "finished_at": iso(run.finished_at),
+    }
+
+
+def stamp(services: Services) -> str:
+    """Another text whenever something that a page shows may have changed: the newest event, and every turn and saved
+    position of what is under way."""
+    query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(Deployment.steps)
+    query = query.where(Deployment.status.not_in(FINAL), StepRow.finished_at.is_(None), StepRow.started_at.is_not(None))
+    with services.sessions() as session:
+        newest = session.scalar(select(func.max(EventRow.id)))
+        moving = [(id, turn, asked, state.get("progress")) for id, turn, asked, state in session.execute(query)]
+    return f"{newest}:{hash(repr(sorted(map(repr, moving))))}"

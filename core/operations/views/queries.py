@@ -1,0 +1,229 @@
+"""What people may look at: rows turned into plain data for the command line, the pages and MCP."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
+from qdrant_rollouts.core.config.defaults import ROWS
+from qdrant_rollouts.core.database.events import WARNING
+from qdrant_rollouts.core.database.lookup import find
+from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.deployments import abort_notices
+from qdrant_rollouts.core.errors import Unknown
+from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
+from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+
+def deployment(services: Services, deployment_id: str) -> shown.Deployment:
+    """One deployment with steps, gate report and events (contract section 4)."""
+    full = find(services, deployment_id)
+    with services.sessions() as session:
+        row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
+        found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
+        return {
+            **_summary(row),
+            "number": row.number,
+            "source": row.source,
+            "requested": row.requested,
+            "abort_warning": abort_notices.warn_of_abort(row),
+            "turn": row.turn,
+            "wake_at": iso(row.wake_at),
+            "lease_owner": row.lease_owner,
+            "steps": [_step(step) for step in row.steps],
+            "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
+            "events": [_event(event) for event in found],
+            "deletions": _deletions_of(services, session, row),
+        }
+
+
+def _deletions_of(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
+    """Those it has led to or will lead to, and that of its blue."""
+    rules = deletion_notices.read_rules(services)
+    whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
+    query = select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
+    told = deletion_notices.announce(session, session.scalars(query).all(), rules)
+    coming = deletion_notices.foretell(session, services.clock.now(session), row, rules)
+    return [*told.values(), *coming]
+
+
+def deployments(
+    services: Services,
+    alias: str | None = None,
+    limit: int = ROWS,
+    *,
+    status: str | None = None,
+    after: str | None = None,
+) -> list[shown.ListedDeployment]:
+    """Deployments, newest first, with their steps; backups and their verifications have a list of their own.
+    ``after``: those that follow this one in the list. Raises Unknown if there is no such one."""
+    query = select(Deployment).where(Deployment.kind == "rollout").options(selectinload(Deployment.steps))
+    query = query.order_by(Deployment.created_at.desc(), Deployment.id).limit(limit)
+    if alias is not None:
+        query = query.where(Deployment.alias == alias)
+    if status is not None:
+        query = query.where(Deployment.status == status)
+    if after is not None:
+        query = query.where(_follows(services, find(services, after)))
+    with services.sessions() as session:
+        return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
+
+
+def started(services: Services, deployment_id: str) -> shown.Started:
+    """What a task that starts a deployment answers (contract section 3)."""
+    with services.sessions() as session:
+        row = session.get_one(Deployment, deployment_id)
+        said = select(EventRow.detail).where(EventRow.deployment_id == row.id, EventRow.event == WARNING)
+        warnings = list(session.scalars(said.order_by(EventRow.id)))
+    answer: shown.Started = {
+        "deployment_id": row.id,
+        "status": str(row.status),
+        "alias": row.alias,
+        "old_collection": row.blue,
+        "new_collection": row.green,
+    }
+    return {**answer, "warnings": warnings} if warnings else answer
+
+
+def deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
+    """Deletions still to come first, then the latest that ended."""
+    with services.sessions() as session:
+        rows = session.scalars(
+            select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
+        )
+        return told_deletions(services, session, rows.all())
+
+
+def told_deletions(services: Services, session: Session, rows: Sequence[Deletion]) -> list[shown.Deletion]:
+    told = deletion_notices.announce(session, rows, deletion_notices.read_rules(services))
+    return [_deletion(row, told.get(row.id)) for row in rows]
+
+
+def events(
+    services: Services,
+    alias: str | None = None,
+    limit: int = ROWS,
+    *,
+    deployment_id: str | None = None,
+    before: int | None = None,
+) -> list[shown.ToldEvent]:
+    """What happened, newest first; ``before`` is an event's id."""
+    query = _events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(EventRow.id < before)
+    with services.sessions() as session:
+        return [_told(row) for row in session.scalars(query)]
+
+
+def events_since(
+    services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
+) -> list[shown.ToldEvent]:
+    """What has happened after the event ``after``, the oldest first."""
+    query = _events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+    with services.sessions() as session:
+        return [_told(row) for row in session.scalars(query)]
+
+
+def newest_event(services: Services, last: int) -> tuple[int, int]:
+    """The id of the newest event, 0 if nothing has happened yet, and how many of the ``last`` ids up to it are there:
+    transactions that lasted longer may fill in some."""
+    with services.sessions() as session:
+        newest = session.scalar(select(func.max(EventRow.id))) or 0
+        there = select(func.count()).where(EventRow.id > newest - last)
+        return newest, session.scalar(there) or 0
+
+
+def _events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
+    query = select(EventRow)
+    if alias is not None:
+        query = query.where(EventRow.alias == alias)
+    return query if deployment_id is None else query.where(EventRow.deployment_id == deployment_id)
+
+
+def _follows(services: Services, deployment_id: str) -> ColumnElement[bool]:
+    with services.sessions() as session:
+        last = session.get_one(Deployment, deployment_id)
+    same_moment = and_(Deployment.created_at == last.created_at, Deployment.id > last.id)
+    return or_(Deployment.created_at < last.created_at, same_moment)
+
+
+def aliases(services: Services) -> dict[str, str]:
+    return dict(sorted(services.store.aliases().items()))
+
+
+def alias_exists(services: Services, alias: str) -> bool:
+    """Raises Unavailable when Qdrant cannot be asked; False only ever means that it is not there."""
+    return alias in services.store.aliases()
+
+
+def get_collection_for_alias(services: Services, alias: str) -> str:
+    """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
+    found = services.store.aliases()
+    if alias not in found:
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+    return found[alias]
+
+
+def _summary(row: Deployment) -> shown.DeploymentSummary:
+    return {
+        "id": row.id,
+        "alias": row.alias,
+        "kind": row.kind,
+        "strategy": row.strategy,
+        "status": str(row.status),
+        "blue": row.blue,
+        "green": row.green,
+        "message": row.message,
+        "created_at": iso(row.created_at),
+        "finished_at": iso(row.finished_at),
+        "actor": row.actor,
+    }
+
+
+def _step(step: StepRow) -> shown.Step:
+    return {
+        "name": step.name,
+        "arguments": step.arguments,
+        "status": str(step.status),
+        "attempt": step.attempt,
+        "tries": step.tries,
+        "crashes": step.crashes,
+        "started_at": iso(step.started_at),
+        "finished_at": iso(step.finished_at),
+        "message": step.message,
+        "output": step.output,
+        "progress": step.state.get("progress"),
+    }
+
+
+def _told(row: EventRow) -> shown.ToldEvent:
+    return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_event(row)}
+
+
+def _event(row: EventRow) -> shown.Event:
+    return {
+        "at": iso(row.at),
+        "actor": row.actor,
+        "event": row.event,
+        "detail": row.detail,
+        "reason": row.reason,
+        "source": row.source,
+    }
+
+
+def _deletion(row: Deletion, told: shown.Announced | None) -> shown.Deletion:
+    return {
+        "text": told["text"] if told else row.reason,
+        "keep": told["keep"] if told else None,
+        "collection": row.collection,
+        "alias": row.alias,
+        "status": row.status,
+        "delete_after": iso(row.due_at),
+        "finished_at": iso(row.finished_at),
+        "reason": row.reason,
+        "actor": row.actor,
+    }

@@ -1,0 +1,72 @@
+"""Interleaved lists that were served, the clicks on them, and what they add up to.
+
+Rule: a list is remembered as it was first served, and only for users who are exposed; a document of it is clicked once,
+however often it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database import upserts
+from qdrant_rollouts.core.database.experiment_rows import Click, ExposureRow, Impression
+from qdrant_rollouts.core.routing.exposures import Person, Served
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Users who prefer the treatment, the control, and neither; of those whose windows have ended."""
+
+    wins: int
+    losses: int
+    ties: int
+
+
+def write(session: Session, lists: Mapping[tuple[Person, str], Served]) -> None:
+    """Adds what was served; the exposures of these users are there."""
+    rows = []
+    for (person, query_id), served in lists.items():
+        exposed = session.get(ExposureRow, (person.experiment_id, person.unit))
+        if exposed is not None:
+            key = {"experiment_id": person.experiment_id, "query_id": query_id}
+            rows.append({**key, "unit": person.unit, "served": served, "closes_at": exposed.closes_at})
+    upserts.insert_new(session, Impression, rows)
+
+
+def find(session: Session, experiment_id: str, query_id: str) -> Impression | None:
+    return session.get(Impression, (experiment_id, query_id))
+
+
+def click(session: Session, seen: Impression, document: str) -> bool:
+    """Counts a click; False if this document of this list was clicked before. Raises KeyError for one not in it."""
+    credit = {str(shown): whose for shown, whose, *_ in seen.served}[document]
+    row = {
+        "experiment_id": seen.experiment_id,
+        "query_id": seen.query_id,
+        "document": document,
+        "unit": seen.unit,
+        "credit": credit,
+        "closes_at": seen.closes_at,
+    }
+    return upserts.is_new(session, Click, row)
+
+
+def votes(session: Session, experiment_id: str, at: datetime) -> Votes:
+    """A list's vote is the sign of its clicks' credits, a user's that of his lists' votes (section 10.6)."""
+    ended = Click.experiment_id == experiment_id, Click.closes_at <= at
+    lists = select(Click.unit, _sign(func.sum(Click.credit)).label("vote")).where(*ended)
+    by_list = lists.group_by(Click.unit, Click.query_id).subquery()
+    by_user = select(_sign(func.sum(by_list.c.vote)).label("vote")).group_by(by_list.c.unit).subquery()
+    query = select(by_user.c.vote, func.count()).group_by(by_user.c.vote)
+    found: dict[int, int] = {vote: users for vote, users in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+    exposed = ExposureRow.experiment_id == experiment_id, ExposureRow.closes_at <= at
+    users = session.scalar(select(func.count()).select_from(ExposureRow).where(*exposed)) or 0
+    wins, losses = found.get(1, 0), found.get(-1, 0)
+    return Votes(wins, losses, users - wins - losses)
+
+
+def _sign(number: ColumnElement[int]) -> ColumnElement[int]:
+    return case((number > 0, 1), (number < 0, -1), else_=0)

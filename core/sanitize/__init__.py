@@ -1,0 +1,1 @@
+"""What comes from outside is cut, cleaned of secrets and bounded before anybody sees it."""

@@ -1,0 +1,1 @@
+"""Pure functions on numbers: assignment, estimators, sequential tests, intervals, rankings, sketches."""

@@ -1,0 +1,66 @@
+"""Did the arms get the shares they should have (section 5)? Where they did not, nothing else can be believed."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics.moments import Floats
+
+#: A smallest p over all looks below this is a mismatch, once so many units are in.
+ALPHA, LEAST_UNITS = 0.001, 100
+
+
+def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | None:
+    """p of Pearson's test. Valid for one look, so it is shown and never decides. ``shares`` are expected ones, or
+    widths of ranges; arms of none are left out. None where fewer than two arms have a share, or nobody came."""
+    seen, expected, _ = _arms(counts, shares)
+    if len(seen) < 2 or not seen.sum():
+        return None
+    return float(scipy.stats.chisquare(seen, seen.sum() * expected).pvalue)
+
+
+def srm_sequential(
+    counts: Sequence[int], shares: Sequence[float], concentration: float | Sequence[float]
+) -> tuple[float, float]:
+    """ln of the Bayes factor against the expected shares, and p of this look: the smallest p over all looks is valid at
+    each of them (arXiv:2011.03567), and the caller keeps it.
+
+    ``concentration`` is that of a Dirichlet prior around the shares, see ``concentration_for``, or the prior's own
+    parameter for each arm. Raises Refused for shares or a concentration that are none.
+    """
+    seen, expected, kept = _arms(counts, shares)
+    prior = np.asarray(concentration, dtype=np.float64)
+    if prior.ndim and prior.shape != kept.shape:
+        raise Refused(f"a concentration of {concentration} for {len(kept)} arms: one number for all, or one for each")
+    a = prior * expected if prior.ndim == 0 else prior[kept]
+    if not (a > 0).all() or not np.isfinite(a).all():
+        raise Refused(f"a concentration of {concentration} is not positive; take 100, or 1000 for many units")
+    prior_and_seen = scipy.special.gammaln(a + seen).sum() - scipy.special.gammaln(a).sum()
+    together = scipy.special.gammaln(a.sum()) - scipy.special.gammaln(a.sum() + seen.sum())
+    log_factor = float(together + prior_and_seen - seen @ np.log(expected))
+    return log_factor, math.exp(min(0.0, -log_factor))
+
+
+def concentration_for(expected_units: float) -> float:
+    """The prior that finds small faults soonest, for so many units in all."""
+    return 1000.0 if expected_units > 10_000 else 100.0
+
+
+def mismatched(smallest_p: float, units: int) -> bool:
+    """Of the smallest p over all looks, and the units in all arms."""
+    return smallest_p < ALPHA and units >= LEAST_UNITS
+
+
+def _arms(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Counts and expected shares of the arms that have one, and which these are."""
+    seen, widths = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    if seen.shape != widths.shape or not (widths >= 0).all() or not 0 < widths.sum() < math.inf or (seen < 0).any():
+        raise Refused(
+            f"counts {list(counts)} with shares {list(shares)}: one share for each count, none below 0, not all 0"
+        )
+    kept = widths > 0
+    return seen[kept], widths[kept] / widths.sum(), kept

@@ -1,0 +1,212 @@
+"""Is the canary healthy? The rules of section 9, and circuit breakers that need no statistics.
+
+Rule: no data is never healthy. Healthy is a canary that is shown to be not worse than blue by more than a margin;
+unhealthy is one whose harm is certain and larger than the margin; everything else is not known yet.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qdrant_rollouts.core.config import defaults
+from qdrant_rollouts.core.statistics import moments, sequence
+from qdrant_rollouts.core.statistics.assignment import BASIS
+from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+
+#: Basis points: above one half there is no control as large as the canary.
+HALF = BASIS // 2
+
+Verdict = Literal["worse", "not_worse", "unclear"]
+Stages = Sequence[tuple[Tally, Tally]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates. ``alpha_worse`` bounds the
+    chance that a canary as good as blue is ever found worse, per metric and however often one looks."""
+
+    p95_margin: float = defaults.P95_MARGIN
+    error_rate_margin: float = defaults.ERROR_RATE_MARGIN
+    alpha: float = 0.05
+    alpha_worse: float = 0.01
+    n_star: int = 20_000
+    min_searches: int = defaults.MIN_SEARCHES
+    min_units: int = defaults.MIN_USERS
+
+
+@dataclass(frozen=True, slots=True)
+class Breakers:
+    error_rate: float = defaults.BREAKER_ERROR_RATE
+    calls: int = defaults.BREAKER_CALLS
+    errors: int = defaults.BREAKER_ERRORS
+    mean_seconds: float = defaults.BREAKER_MEAN_LATENCY_MS / 1000
+    looks: int = defaults.BREAKER_LOOKS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Green against blue: ``effect`` is the harm, its bounds hold at every look; None where there is no number, and
+    ``reason`` says why."""
+
+    metric: str
+    control: float | None
+    canary: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    margin: float
+    n: int
+    verdict: Verdict
+    harmful: bool
+    reason: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """``missing``: how many more searches of the canary the verdict wants, as far as that can be told."""
+
+    verdict: Literal["healthy", "unhealthy", "unknown"]
+    comparisons: tuple[Comparison, ...]
+    missing: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    name: str
+    margin: Callable[[Rules], float]
+    estimate: Callable[[Tally, Rules], Estimate]
+    effect: Callable[[Estimate, Estimate], Estimate]
+    shown: Callable[[float], str]
+    harm: Callable[[float], str]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+_METRICS = (
+    _Metric(
+        "p95",
+        margin=lambda rules: rules.p95_margin,
+        estimate=lambda tally, rules: moments.quantile(tally, 0.95, rules.min_units),
+        effect=moments.relative_difference,
+        shown=lambda seconds: f"{seconds * 1000:.1f} ms",
+        harm=lambda effect: f"{effect:+.0%}",
+    ),
+    _Metric(
+        "error rate",
+        margin=lambda rules: rules.error_rate_margin,
+        estimate=lambda tally, rules: moments.error_rate(tally, rules.min_units),
+        effect=moments.difference,
+        shown=_percent,
+        harm=lambda effect: f"{effect * 100:+.2f} points",
+    ),
+)
+
+
+def judge(stages: Stages, rules: Rules, share: int = HALF) -> Judgment:
+    """``stages``: the control's and the canary's searches of each stage, both drawn at the same time. A stage without a
+    control (above one half) says nothing here. ``share`` is the canary's now, in basis points: see ``tolerance``."""
+    compared = tuple(_compare(metric, stages, rules, tolerance(share)) for metric in _METRICS)
+    canary = sum(green.calls for _, green in stages)
+    harmful = [found for found in compared if found.harmful]
+    if harmful:
+        return Judgment("unhealthy", compared, 0, "; ".join(found.words for found in harmful))
+    short = max(rules.min_searches - canary, 0)
+    if not short and all(found.verdict == "not_worse" for found in compared):
+        return Judgment("healthy", compared, 0, "; ".join(found.words for found in compared))
+    missing = max([short, *(_more(found, canary) for found in compared)])
+    said = "; ".join(found.words for found in compared if found.verdict != "not_worse") or f"{canary} searches"
+    return Judgment("unknown", compared, missing, said + (f"; about {missing} more searches" if missing else ""))
+
+
+def tolerance(share: int) -> float:
+    """By how much the margins are widened for a canary of this share.
+
+    What is not yet excluded hurts no more users than the share: a twentieth of them needs less certainty than half.
+    Widths fall with the root of the sample, so this asks of each stage about what its traffic can tell.
+    """
+    return math.sqrt(HALF / min(max(share, 1), HALF))
+
+
+def tripped(tally: Tally, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
+    """Why the canary must go at once, or nothing. ``looks``: seconds and searches between two looks, oldest first;
+    those without searches do not count."""
+    calls, errors = tally.calls, tally.errors
+    if (calls >= limits.calls or errors >= limits.errors) and errors > limits.error_rate * calls:
+        return f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} are tolerated"
+    seen = [(seconds, count) for seconds, count in looks if count][-limits.looks :]
+    if len(seen) < limits.looks:
+        return ""
+    mean = sum(seconds for seconds, _ in seen) / sum(count for _, count in seen)
+    if mean > limits.mean_seconds:
+        spent, most = mean * 1000, limits.mean_seconds * 1000
+        return f"{spent:.0f} ms is the mean latency of the last {limits.looks} looks, {most:.0f} ms are tolerated"
+    return ""
+
+
+def _compare(metric: _Metric, stages: Stages, rules: Rules, widened: float) -> Comparison:
+    """Within each stage, then over the stages: traffic that drifts from stage to stage is no difference."""
+    pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
+    effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
+    found = moments.stratified(effects)
+    control, canary = _last(pairs, 0), _last(pairs, 1)
+    n = sum(blue.calls + green.calls for blue, green in stages)
+    margin = metric.margin(rules) * widened
+    if isinstance(found, Unclear):
+        words = f"{metric.name}: {_REASONS.get(found.reason, found.reason)}"
+        return Comparison(
+            metric.name, control, canary, None, None, None, margin, n, "unclear", False, found.reason, words
+        )
+    return _judged(metric, control, canary, found, margin, n, rules)
+
+
+def _judged(
+    metric: _Metric,
+    control: float | None,
+    canary: float | None,
+    found: moments.Moments,
+    margin: float,
+    n: int,
+    rules: Rules,
+) -> Comparison:
+    error = math.sqrt(found.variance)
+    low = found.estimate - sequence.half_one_sided(error, n, rules.n_star, rules.alpha_worse)
+    high = found.estimate + sequence.half_one_sided(error, n, rules.n_star, rules.alpha)
+    harmful = low > 0 and found.estimate >= metric.margin(rules)
+    verdict: Verdict = "not_worse" if high < margin else "worse" if low > 0 else "unclear"
+    words = (
+        f"{metric.name} {metric.shown(canary or 0.0)}, blue {metric.shown(control or 0.0)}: "
+        f"{metric.harm(found.estimate)} [{metric.harm(low)}, {metric.harm(high)}], "
+        f"{metric.harm(margin)} tolerated, n {n}"
+    )
+    return Comparison(metric.name, control, canary, found.estimate, low, high, margin, n, verdict, harmful, "", words)
+
+
+_REASONS = {
+    "no_data": "no searches to compare",
+    "too_few_units": "too few users in one of the arms",
+    "quantile_unresolved": "too few searches for a p95",
+    "control_not_positive": "blue's is not positive",
+    "control_too_noisy": "blue's is too noisy to compare with",
+}
+
+
+def _last(pairs: Sequence[tuple[Estimate, Estimate]], arm: int) -> float | None:
+    """What the newest stage with a number shows; the effect is over all of them."""
+    found = [pair[arm] for pair in pairs]
+    return next((one.estimate for one in reversed(found) if not isinstance(one, Unclear)), None)
+
+
+def _more(found: Comparison, canary: int) -> int:
+    """Searches until the upper bound would fall below the margin if the estimate stayed: width falls as 1/sqrt(n)."""
+    if found.effect is None or found.high is None or found.verdict == "not_worse":
+        return 0
+    room = found.margin - found.effect
+    if room <= 0:
+        return 0
+    return math.ceil(canary * (((found.high - found.effect) / room) ** 2 - 1))

@@ -1,0 +1,238 @@
+"""One metric of a treatment against control, over all stages, at one look (sections 3, 4, 6 and 9)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qdrant_rollouts.core.statistics import moments
+from qdrant_rollouts.core.statistics.metric import Kind, Metric, Role, Unit
+from qdrant_rollouts.core.statistics.moments import Estimate, Moments, Unclear
+from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
+from qdrant_rollouts.core.statistics.welch import Welch, welch_from_moments
+
+#: Units of each arm without which no interval is told: the sequence is an asymptotic one.
+LEAST_UNITS = 100
+
+Goal = Literal["superiority", "replacement"]
+Verdict = Literal["better", "worse", "not_worse", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """One stage. ``weight`` is its number of treatment units: a unit belongs to the stage of its first exposure."""
+
+    weight: float
+    control: Estimate
+    treatment: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """The difference as a share of control, with its two-sided interval that holds at every look, or why not."""
+
+    effect: float | None
+    low: float | None
+    high: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTest:
+    """Welch's t-test, for comparison. Looked at more than once it is wrong far too often; see docs/experiments.md."""
+
+    low: float
+    high: float
+    p: float
+    valid: str = "for one planned look only"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where there is no number there is None, and ``reason`` has its code. All numbers are finite.
+
+    ``control`` and ``treatment`` are in the metric's unit, each weighted over the stages alike; ``difference`` to
+    ``high`` and ``bound_low``, ``bound_high`` in ``scale``. ``low`` and ``high``: the two-sided interval at ``alpha``.
+    ``bound_low`` and ``bound_high`` are what the verdict is read from: each alone at ``alpha`` for guardrails, and for
+    primaries in a replacement; the same as the interval otherwise. ``p`` is that of this look. ``left_out``: number and
+    reason code of each stage that contributes nothing. ``worse`` and ``not_worse`` can hold together: certainly worse,
+    and certainly by less than the margin.
+    """
+
+    metric: str
+    role: Role
+    kind: Kind
+    variant: str
+    scale: Literal["absolute", "relative"]
+    units: tuple[int, int]
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    bound_low: float | None
+    bound_high: float | None
+    p: float | None
+    relative: Relative
+    t_test: FixedTest | None
+    alpha: float
+    margin: float
+    min_effect: float
+    better: bool
+    worse: bool
+    not_worse: bool
+    verdict: Verdict
+    reason: str
+    left_out: tuple[tuple[int, str], ...]
+    unit: Unit = "plain"
+
+
+def compare(
+    metric: Metric,
+    strata: Sequence[Stratum],
+    *,
+    units: tuple[int, int],
+    n_star: float,
+    alpha: float,
+    variant: str = "treatment",
+    goal: Goal = "superiority",
+) -> Comparison:
+    """``units``: those of control and treatment that the look reads, over all stages. ``alpha`` is the metric's own:
+    the experiment's, divided by the number of primaries (times that of treatments) for a primary of a superiority test.
+
+    Within each stage, then over the stages, weighted by the treatment's units: traffic that drifts from stage to stage
+    is no difference.
+    """
+    control, treatment, left_out = _arms(strata)
+    effect = _effect(control, treatment, relative=metric.relative)
+    reason = _without_interval(effect, control, treatment, units)
+    look = _Look(metric, sum(units), n_star, alpha, variant, goal)
+    shown = (
+        _shown(control, [one.control for one in strata]),
+        _shown(treatment, [one.treatment for one in strata]),
+    )
+    relative = _relative(control, treatment, units, look)
+    fixed = None if reason else _fixed(welch_from_moments(control, treatment, alpha, metric.relative))
+    return look.comparison(units, shown, effect, reason, relative, fixed, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    metric: Metric
+    n: int
+    n_star: float
+    alpha: float
+    variant: str
+    goal: Goal
+
+    def interval(self, effect: Moments, sided: Literal[1, 2] = 2) -> tuple[float, float]:
+        error = math.sqrt(effect.variance)
+        return confidence_sequence(effect.estimate, error, self.n, self.alpha, self.n_star, sided)
+
+    def bounds(self, effect: Moments) -> tuple[float, float]:
+        role = self.metric.role
+        one_sided = role == "guardrail" or (role == "primary" and self.goal == "replacement")
+        return self.interval(effect, 1 if one_sided else 2)
+
+    def p(self, effect: Moments) -> float:
+        return sequential_p(effect.estimate, math.sqrt(effect.variance), self.n, self.alpha, self.n_star)
+
+    def comparison(
+        self,
+        units: tuple[int, int],
+        shown: tuple[float | None, float | None],
+        effect: Estimate,
+        reason: str,
+        relative: Relative,
+        fixed: FixedTest | None,
+        left_out: tuple[tuple[int, str], ...],
+    ) -> Comparison:
+        metric, found = self.metric, effect if isinstance(effect, Moments) else None
+        sure = None if reason else found
+        low, high = self.interval(sure) if sure else (None, None)
+        bound_low, bound_high = self.bounds(sure) if sure else (None, None)
+        better, worse, not_worse = _flags(metric, bound_low, bound_high)
+        verdict: Verdict = "better" if better else "worse" if worse else "not_worse" if not_worse else "unclear"
+        return Comparison(
+            *(metric.name, metric.role, metric.kind, self.variant, "relative" if metric.relative else "absolute"),
+            units,
+            *shown,
+            found.estimate if found else None,
+            math.sqrt(found.variance) if found else None,
+            *(low, high, bound_low, bound_high),
+            self.p(sure) if sure else None,
+            relative,
+            fixed,
+            *(self.alpha, metric.margin, metric.harm),
+            *(better, worse, not_worse),
+            verdict,
+            reason,
+            left_out,
+            metric.unit,
+        )
+
+
+def _arms(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
+    """Both arms over the stages that have a number in both, weighted alike, and the stages that have not."""
+    reasons = [_useless(one) for one in strata]
+    left_out = tuple((place, reason) for place, reason in enumerate(reasons) if reason)
+    used = [one for one, reason in zip(strata, reasons, strict=True) if not reason]
+    if not used:
+        nothing = Unclear(left_out[-1][1] if left_out else "no_data")
+        return nothing, nothing, left_out
+    weights = [one.weight for one in used]
+    control, treatment = ([getattr(one, arm) for one in used] for arm in ("control", "treatment"))
+    return moments.weighted(weights, control), moments.weighted(weights, treatment), left_out
+
+
+def _useless(stratum: Stratum) -> str:
+    for arm in (stratum.control, stratum.treatment):
+        if isinstance(arm, Unclear):
+            return arm.reason
+        if arm.units < 2:
+            return "too_few_units"
+        if not (0 < arm.variance < math.inf and math.isfinite(arm.estimate)):
+            return "variance_not_positive"
+    return "" if stratum.weight > 0 else "no_data"
+
+
+def _effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
+    found = (moments.relative_difference if relative else moments.difference)(control, treatment)
+    if isinstance(found, Moments) and not (0 < found.variance < math.inf and math.isfinite(found.estimate)):
+        return Unclear("variance_not_positive")
+    return found
+
+
+def _without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
+    """Why there is none, or nothing."""
+    known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
+    if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
+        return "too_few_units"
+    return effect.reason if isinstance(effect, Unclear) else ""
+
+
+def _relative(control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look) -> Relative:
+    effect = _effect(control, treatment, relative=True)
+    reason = _without_interval(effect, control, treatment, units)
+    if reason or isinstance(effect, Unclear):
+        return Relative(None, None, None, reason)
+    return Relative(effect.estimate, *look.interval(effect, 2), "")
+
+
+def _flags(metric: Metric, low: float | None, high: float | None) -> tuple[bool, bool, bool]:
+    """Better, worse, not worse: of the benefit, which is the effect where more is better."""
+    if low is None or high is None:
+        return False, False, False
+    least, most = (low, high) if metric.direction > 0 else (-high, -low)
+    return least > 0, most < 0, least > -metric.margin
+
+
+def _fixed(found: Welch | Unclear) -> FixedTest | None:
+    return None if isinstance(found, Unclear) else FixedTest(found.low, found.high, found.p)
+
+
+def _shown(found: Estimate, stages: Sequence[Estimate]) -> float | None:
+    """Where an arm has no number over the stages, that of its newest stage which has one."""
+    known = [one.estimate for one in (*stages, found) if isinstance(one, Moments) and math.isfinite(one.estimate)]
+    return known[-1] if known else None

@@ -1,0 +1,281 @@
+"""What is to be done now (section 7): a list, and the first that fits.
+
+Rule: what is not known never ships. Evidence that is missing keeps the experiment running until its time is up; then
+control stays, since nothing found is no reason to ship.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.statistics import balance, spans
+from qdrant_rollouts.core.statistics.comparison import Comparison, Goal
+from qdrant_rollouts.core.statistics.metric import Metric
+
+#: More units in both arms, or observations of units never exposed, than this share invalidate.
+TOLERATED = 0.01
+
+Comparisons = Sequence[Comparison]
+
+
+class Action(StrEnum):
+    INVALID = "INVALID"
+    ROLLBACK = "ROLLBACK"
+    KEEP_RUNNING = "KEEP_RUNNING"
+    SHIP = "SHIP"
+    STOP_INCONCLUSIVE = "STOP_INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """``srm_p``: the smallest over all looks of ``srm_sequential``. ``crossover``: share of units seen in both arms;
+    ``orphans``: share of observations without exposure. ``changed`` names the collection or model stamp that is not the
+    frozen one any more, and is empty if all are as they were. None, or what is no finite number, is not known."""
+
+    srm_p: float | None
+    crossover: float | None
+    orphans: float | None
+    changed: str | None
+
+    def unknown(self) -> list[str]:
+        """What could invalidate and was not looked at."""
+        looked_at = {
+            "sample ratio": _finite(self.srm_p),
+            "units in both arms": _finite(self.crossover),
+            "observations without exposure": _finite(self.orphans),
+            "collections and models": self.changed,
+        }
+        return [name for name, found in looked_at.items() if found is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``min_units`` of each arm; ``min_conversions`` in at least one arm, 0 where nothing converts. ``target`` is the
+    effect to find as a share of control, for primaries that have none of their own. Raises Refused for bad ones."""
+
+    goal: Goal = "superiority"
+    min_days: float = 3
+    max_days: float = 28
+    min_units: int = 100
+    min_conversions: int = 150
+    target: float = 0.10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_days <= self.max_days < math.inf:
+            raise Refused(
+                f"{self.min_days} to {self.max_days} days: the most may not be below the least, nor either below 0"
+            )
+        if self.min_units < 0 or self.min_conversions < 0 or not 0 < self.target < math.inf:
+            raise Refused(
+                f"min_units {self.min_units}, min_conversions {self.min_conversions}, target {self.target}: "
+                "the first two are 0 or more, the target is above 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``variant`` is the treatment to ship, or that does harm. ``days_left``: of KEEP_RUNNING, if that can be told."""
+
+    action: Action
+    reason: str
+    days_left: float | None = None
+    variant: str | None = None
+
+
+def decide(
+    *,
+    metrics: Sequence[Metric],
+    quality: Quality,
+    now: Comparisons,
+    closed: Comparisons,
+    days: float | None,
+    units: Sequence[int] | None,
+    conversions: int | None,
+    limits: Limits,
+) -> Decision:
+    """``metrics`` are all of the experiment: one without a comparison is missing evidence. ``now`` has one comparison a
+    metric and treatment, open windows included; ``closed`` the same of closed windows only. ``days`` since the start,
+    ``units`` of each arm, ``conversions`` of the arm that has most. None is not known.
+    """
+    deciding = [metric for metric in metrics if metric.role != "secondary"]
+    days = _finite(days)
+    missing = [*quality.unknown(), *_missing(deciding, now, closed)]
+    return (
+        _invalid(quality, units)
+        or _rollback(now)
+        or _too_early(days, units, conversions, limits)
+        or (None if quality.unknown() else _ship(deciding, now, closed, limits.goal))
+        or _keep_running(_widest(deciding, closed, limits), missing, days or 0.0, limits)
+        or Decision(Action.STOP_INCONCLUSIVE, f"control stays after {spans.days(days or 0.0)}: {_all_told(closed)}")
+    )
+
+
+def _invalid(quality: Quality, units: Sequence[int] | None) -> Decision | None:
+    srm_p, crossover, orphans = _finite(quality.srm_p), _finite(quality.crossover), _finite(quality.orphans)
+    reason = ""
+    if srm_p is not None and balance.mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
+        seen = f", {' / '.join(map(str, units))} units," if units else ""
+        reason = f"the arms{seen} have not the shares they should have: p {srm_p:.2g} is below {balance.ALPHA}"
+    elif crossover is not None and crossover > TOLERATED:
+        reason = f"{crossover:.2%} of the units were seen in both arms, {TOLERATED:.0%} are tolerated"
+    elif orphans is not None and orphans > TOLERATED:
+        reason = f"{orphans:.2%} of the observations are of units never exposed, {TOLERATED:.0%} are tolerated"
+    elif quality.changed:
+        reason = f"{quality.changed} is not what the experiment began with"
+    return Decision(Action.INVALID, reason) if reason else None
+
+
+def _rollback(now: Comparisons) -> Decision | None:
+    for found in now:
+        harmful = found.worse and found.difference is not None and abs(found.difference) >= found.min_effect
+        if harmful and found.role != "secondary":
+            reason = f"{_told(found)}; harm of {_size(found, found.min_effect)} or more rolls back"
+            return Decision(Action.ROLLBACK, reason, variant=found.variant)
+    return None
+
+
+def _too_early(
+    days: float | None, units: Sequence[int] | None, conversions: int | None, limits: Limits
+) -> Decision | None:
+    if days is None or days < limits.min_days:
+        left = None if days is None else limits.min_days - days
+        so_far = "an unknown time" if days is None else spans.days(days)
+        return Decision(Action.KEEP_RUNNING, f"{so_far} of at least {spans.whole_days(limits.min_days)}", left)
+    for found, least, what in (
+        (min(units) if units else None, limits.min_units, "units in each arm"),
+        (conversions, limits.min_conversions, "conversions in one arm"),
+    ):
+        if least and (found is None or found < least):
+            left = days * (least / found - 1) if found else None
+            return Decision(Action.KEEP_RUNNING, f"{_count(found)} of at least {least} {what}", left)
+    return None
+
+
+def _ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal) -> Decision | None:
+    """Of several treatments that pass, the one that does best on the first primary."""
+    primaries = [metric for metric in deciding if metric.role == "primary"]
+    if not deciding or (goal == "superiority" and not primaries):
+        return None
+    variants = dict.fromkeys(found.variant for found in closed)
+    good = [
+        variant
+        for variant in variants
+        if all(_passes(metric, variant, closed, goal) and _seen(metric, variant, now) for metric in deciding)
+    ]
+    if not good:
+        return None
+    best = max(good, key=lambda variant: _benefit([*primaries, *deciding][0], variant, closed))
+    return Decision(
+        Action.SHIP, _all_told([one for metric in deciding for one in _of(metric, best, closed)]), None, best
+    )
+
+
+def _passes(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
+    superior, found = _is_superior(metric, goal), _of(metric, variant, closed)
+    return bool(found) and all(not one.reason and (one.better if superior else one.not_worse) for one in found)
+
+
+def _seen(metric: Metric, variant: str, now: Comparisons) -> bool:
+    """Without the open windows harm would go unseen."""
+    found = _of(metric, variant, now)
+    return bool(found) and all(not one.reason for one in found)
+
+
+def _benefit(metric: Metric, variant: str, closed: Comparisons) -> float:
+    return max(metric.direction * (one.difference or 0.0) for one in _of(metric, variant, closed))
+
+
+def _keep_running(
+    widest: tuple[float, str] | None, missing: Sequence[str], days: float, limits: Limits
+) -> Decision | None:
+    if days >= limits.max_days:
+        return None
+    if missing:
+        return Decision(Action.KEEP_RUNNING, f"not known yet: {', '.join(dict.fromkeys(missing))}")
+    if widest is None or widest[0] <= 1:
+        return None
+    (ratio, words), most = widest, limits.max_days - days
+    left = days * (ratio**2 - 1)
+    late = f", of which the experiment has {spans.days(most)}" if left > most else ""
+    return Decision(Action.KEEP_RUNNING, f"{words}: about {spans.days(left)} more{late}", left)
+
+
+def _widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
+    """How many times wider than wanted the widest half-interval is, of those that do not show yet what shipping needs:
+    time that would show it is not cut short."""
+    return max((found for metric in deciding for found in _widths(metric, closed, limits)), default=None)
+
+
+def _widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tuple[float, str]]:
+    superior = _is_superior(metric, limits.goal)
+    for found in closed:
+        shown = found.better if superior else found.not_worse
+        if found.metric != metric.name or shown or found.bound_low is None or found.bound_high is None:
+            continue
+        half, target = (found.bound_high - found.bound_low) / 2, _target(metric, found, limits)
+        words = f"{metric.name} of {found.variant} is known to ±{_size(found, half)}, {_size(found, target)} is wanted"
+        yield half / target, words
+
+
+def _target(metric: Metric, found: Comparison, limits: Limits) -> float:
+    """In the metric's scale. What is to be shown within its margin is wanted to half of it: an interval as wide as the
+    margin shows that of two equal arms in one of two cases only."""
+    if not _is_superior(metric, limits.goal):
+        return metric.margin / 2
+    if metric.target is not None:
+        return metric.target
+    return limits.target if metric.relative else limits.target * abs(found.control or 0.0) or metric.margin
+
+
+def _is_superior(metric: Metric, goal: Goal) -> bool:
+    """Whether it must be better to ship; otherwise it must not be worse."""
+    return metric.role == "primary" and goal == "superiority"
+
+
+def _missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) -> list[str]:
+    """The metrics that have no number, and why."""
+    lacking = [
+        f"{metric.name} ({next((one.reason for one in found if one.reason), 'no_data')})"
+        for metric in deciding
+        for read in (closed, now)
+        if not (found := [one for one in read if one.metric == metric.name]) or any(one.reason for one in found)
+    ]
+    return lacking if deciding else ["a metric that decides"]
+
+
+def _of(metric: Metric, variant: str, read: Comparisons) -> list[Comparison]:
+    return [one for one in read if (one.metric, one.variant) == (metric.name, variant)]
+
+
+def _all_told(read: Comparisons) -> str:
+    return "; ".join(_told(found) for found in read if found.role != "secondary") or "nothing was compared"
+
+
+def _told(found: Comparison) -> str:
+    if found.difference is None or found.bound_low is None or found.bound_high is None:
+        return f"{found.metric} of {found.variant} is unclear ({found.reason})"
+    effect, low, high = (_size(found, number, "+") for number in (found.difference, found.bound_low, found.bound_high))
+    return f"{found.metric} of {found.variant} is {found.verdict.replace('_', ' ')}: {effect} [{low}, {high}]"
+
+
+def _size(found: Comparison, number: float, sign: str = "") -> str:
+    if found.unit == "log_ms":
+        number = math.expm1(number)
+    if found.scale == "relative" or found.unit == "log_ms":
+        return f"{number:{sign}.2%}"
+    factor, unit, form = _UNITS.get(found.unit, (1.0, "", ".4g"))
+    return f"{number * factor:{sign}{form}}{unit}"
+
+
+#: How a difference in each unit is told: what it is multiplied by, the word for that, and the digits.
+_UNITS = {"seconds": (1000.0, " ms", ",.2f"), "share": (100.0, " points", ".2f")}
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _count(number: float | None) -> str:
+    return "an unknown number" if number is None else f"{number:g}"

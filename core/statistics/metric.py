@@ -1,0 +1,76 @@
+"""What is measured, and what a difference in it means (section 6)."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.statistics import sums
+from qdrant_rollouts.core.statistics.moments import EFFECTIVE, Estimate, Unclear
+from qdrant_rollouts.core.statistics.sums import Sums
+
+Kind = Literal["mean", "ratio", "proportion", "quantile"]
+Role = Literal["primary", "guardrail", "secondary"]
+#: What a metric's values are, for those who write them: ``log_ms`` is the mean logarithm of milliseconds.
+Unit = Literal["plain", "share", "seconds", "log_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """``direction`` 1: more is better; -1: less is. ``margin``, ``min_effect`` and ``target`` are in the metric's
+    scale, which is a share of control where ``relative``, else its unit.
+
+    ``margin`` is how much worse is tolerated; harm below ``min_effect`` (the margin, if not told) does not roll back;
+    ``target`` is the effect one wants to find (the experiment's limits say, if not told). ``binary``: each event of a
+    ratio counts 0 or 1, see ``delta_ratio``. ``level`` is a quantile's. Raises Refused for what makes no sense.
+    """
+
+    name: str
+    kind: Kind
+    role: Role
+    direction: int
+    margin: float
+    relative: bool = False
+    min_effect: float | None = None
+    level: float | None = None
+    binary: bool = False
+    target: float | None = None
+    unit: Unit = "plain"
+
+    def __post_init__(self) -> None:
+        _one_of(self.name, "kind", self.kind, get_args(Kind))
+        _one_of(self.name, "role", self.role, get_args(Role))
+        _one_of(self.name, "direction", self.direction, (1, -1))
+        for what, number in (("margin", self.margin), ("min_effect", self.min_effect), ("target", self.target)):
+            if number is not None and not 0 < number < math.inf:
+                raise Refused(
+                    f"metric {self.name}: a {what} of {number} is not above 0; give one in the metric's scale"
+                )
+        if (self.kind == "quantile") != (self.level is not None and 0 < self.level < 1):
+            raise Refused(
+                f"metric {self.name}: a {self.kind} with level {self.level}; quantiles have one between 0 and 1"
+            )
+
+    @property
+    def harm(self) -> float:
+        """The smallest harm that rolls back."""
+        return self.margin if self.min_effect is None else self.min_effect
+
+    def estimate(self, found: Sums) -> Estimate:
+        """Of one arm and stage, for every kind but quantiles, which have ``clustered_quantile`` and
+        ``moments.quantile``. A ratio that rests on a few units is ``too_few_units``, as in a canary."""
+        if self.kind == "mean":
+            return sums.mean(found)
+        if self.kind == "proportion":
+            return sums.mean(found, binary=True)
+        if self.kind == "quantile":
+            raise ValueError(f"{self.name} is a quantile: sums do not hold it")
+        ratio = sums.delta_ratio(found, binary=self.binary)
+        few = not isinstance(ratio, Unclear) and sums.effective(found) < EFFECTIVE
+        return Unclear("too_few_units") if few else ratio
+
+
+def _one_of(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise Refused(f"metric {name}: {what} {quoted(value)} is none of {', '.join(map(str, allowed))}")

@@ -1,0 +1,158 @@
+"""Estimates and the variances of the estimates (section 3), with a group of users as the unit."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qdrant_rollouts.core.statistics import histogram
+from qdrant_rollouts.core.statistics.groups import GROUPS
+from qdrant_rollouts.core.statistics.traffic_sketch import Columns, Grid, Tally
+
+#: Two-sided 95 %, for the order statistics that a quantile's density is read from.
+_Z = 1.959964
+#: A control estimate closer to 0 than this many standard errors has no relative difference.
+_STEADY = 5.0
+
+#: Below so many groups of equal weight the variance of their sums is a guess (docs/canary.md has the simulation).
+EFFECTIVE = 30.0
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """``variance`` is that of the estimate; ``units`` are what was drawn: users, or in a tally groups that searched."""
+
+    units: int
+    estimate: float
+    variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """No number, and why: ``no_data``, ``too_few_units``, ``variance_not_positive``, ``control_not_positive``,
+    ``control_too_noisy``, ``quantile_unresolved``."""
+
+    reason: str
+
+
+Estimate = Moments | Unclear
+
+
+def error_rate(tally: Tally, least_units: int = 100) -> Estimate:
+    """Errors per search, by the delta method over groups.
+
+    Where no search failed, or all, the groups show no variance, and the next error would come as a surprise. The
+    variance is then that of one error and one success more, the idea of Agresti and Coull; the estimate stays.
+    """
+    columns = tally.columns()
+    calls, errors = _searched(columns, columns.failed)
+    short = _too_few(calls, least_units)
+    if short:
+        return short
+    n, s = float(calls.sum()), float(errors.sum())
+    if 0 < s < n:
+        return Moments(len(calls), s / n, _ratio_variance(errors, calls))
+    smoothed = (s + 1) / (n + 2)
+    return Moments(len(calls), s / n, smoothed * (1 - smoothed) / n)
+
+
+def quantile(tally: Tally | Grid, level: float, least_units: int = 100) -> Estimate:
+    """The latency that ``level`` of the searches do not exceed, seconds.
+
+    The density is read from two order statistics beside it; that several searches are one group's widens the variance
+    (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
+    """
+    columns = tally.columns()
+    calls, _ = _searched(columns, columns.failed)
+    short = _too_few(calls, least_units)
+    if short:
+        return short
+    n = float(calls.sum())
+    if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
+        return Unclear("quantile_unresolved")
+    latencies = columns.latencies()
+    found, half = histogram.quantile(latencies, level), _Z * math.sqrt(level * (1 - level) / n)
+    low, high = (histogram.quantile(latencies, level + sign * half) for sign in (-1, 1))
+    if high <= low:
+        return Unclear("quantile_unresolved")
+    independent = (n - 1) / n * ((high - low) / (2 * _Z)) ** 2
+    return Moments(len(calls), found, independent * _clustering(columns, found, level))
+
+
+def difference(control: Estimate, treatment: Estimate) -> Estimate:
+    """Treatment less control."""
+    if isinstance(control, Unclear) or isinstance(treatment, Unclear):
+        return control if isinstance(control, Unclear) else treatment
+    return Moments(
+        control.units + treatment.units, treatment.estimate - control.estimate, control.variance + treatment.variance
+    )
+
+
+def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
+    """Treatment less control, as a share of control."""
+    if isinstance(control, Unclear) or isinstance(treatment, Unclear):
+        return control if isinstance(control, Unclear) else treatment
+    a, b = control.estimate, treatment.estimate
+    if a <= 0:
+        return Unclear("control_not_positive")
+    if a < _STEADY * math.sqrt(control.variance):
+        return Unclear("control_too_noisy")
+    ratio = b / a
+    variance = (treatment.variance + control.variance * ratio * ratio) / a / a
+    return Moments(control.units + treatment.units, (b - a) / a, variance)
+
+
+def stratified(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
+    """The effects of the stages, weighted by what the canary searched in each (section 9); a stage without a number
+    contributes nothing. With none at all, the reason of the last."""
+    known = [(weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0]
+    if not known:
+        return effects[-1][1] if effects and isinstance(effects[-1][1], Unclear) else Unclear("no_data")
+    return weighted(*zip(*known, strict=True))
+
+
+def weighted(weights: Sequence[float], stages: Sequence[Moments]) -> Moments:
+    """One arm over its stages; ``weights`` are scaled to sum to 1."""
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    return Moments(
+        sum(stage.units for stage in stages),
+        sum(share * stage.estimate for share, stage in zip(shares, stages, strict=True)),
+        sum(share**2 * stage.variance for share, stage in zip(shares, stages, strict=True)),
+    )
+
+
+def _searched(columns: Columns, sums: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Calls, and ``sums`` (by group), of the groups that searched at all."""
+    calls = columns.by_group()
+    seen = calls > 0
+    return calls[seen].astype(np.float64), sums[seen].astype(np.float64)
+
+
+def _too_few(calls: Floats, least: int) -> Unclear | None:
+    """A few groups that search much more than the rest are few, however many there are (Kish's effective size)."""
+    if not len(calls):
+        return Unclear("no_data")
+    effective = calls.sum() ** 2 / (calls**2).sum()
+    return Unclear("too_few_units") if len(calls) < max(2, least) or effective < EFFECTIVE else None
+
+
+def _ratio_variance(sums: Floats, counts: Floats) -> float:
+    units, ratio = len(counts), sums.sum() / counts.sum()
+    return float(np.var(sums - ratio * counts, ddof=1) / (units * counts.mean() ** 2))
+
+
+def _clustering(columns: Columns, found: float, level: float) -> float:
+    """How much wider than for independent searches: the variance of the share below ``found``, by groups, against the
+    binomial one. Never narrower: that would be chance."""
+    at = histogram.bucket(found)
+    low, high = histogram.bounds(at)
+    inside = (found - low) / (high - low)
+    share = np.where(columns.buckets < at, 1.0, np.where(columns.buckets == at, inside, 0.0))
+    calls, below = _searched(columns, np.bincount(columns.groups, weights=share * columns.calls, minlength=GROUPS))
+    return max(1.0, _ratio_variance(below, calls) / (level * (1 - level) / float(calls.sum())))

@@ -1,0 +1,228 @@
+"""How good a ranked list is, and how much two of them agree. An id counts once, at its first rank."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from qdrant_rollouts.core.ports import PointId
+
+Grades = Mapping[PointId, float]
+Scored = Sequence[tuple[PointId, float]]
+
+
+def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """Normalised discounted cumulative gain, linear gain (Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418); a
+    grade of 0 or less is not relevant. Raises ValueError when none is above 0."""
+    ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
+    if not ideal:
+        raise ValueError("no relevant document: nDCG has no ideal to compare with")
+    gains = [max(0.0, grades.get(id, 0.0)) for id in _top(found, k)]
+    return _discounted(gains) / _discounted(ideal[:k])
+
+
+def reciprocal_rank(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """1 / rank of the first relevant document, 0 when the top ``k`` holds none."""
+    ranks = (rank for rank, id in enumerate(_top(found, k), 1) if grades.get(id, 0.0) > 0)
+    return next((1 / rank for rank in ranks), 0.0)
+
+
+def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
+    """The share of all relevant documents. Raises ValueError when there is none."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: recall has nothing to find")
+    return len(relevant.intersection(_top(found, k))) / len(relevant)
+
+
+def precision(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """The share of the first ``k`` places that hold a relevant document."""
+    return sum(grades.get(id, 0.0) > 0 for id in _top(found, k)) / k
+
+
+def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
+    """The mean of the precision at each relevant document, 0 for one that is not found. Raises ValueError when there is
+    none."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: average precision has nothing to find")
+    ranks = [rank for rank, id in enumerate(_top(found, k), 1) if id in relevant]
+    return sum(number / rank for number, rank in enumerate(ranks, 1)) / len(relevant)
+
+
+def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+    """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
+    top = _top(found, k)
+    return sum(id not in grades for id in top) / len(top) if top else 0.0
+
+
+# --- expected values over ties ----------------------------------------------------------------------------------
+#
+# Equal scores have no order, and the one that a server answers them in is chance. So each measure is the mean over all
+# orders of what ties (McSherry & Najork 2008, «Computing Information Retrieval Performance Measures Efficiently in the
+# Presence of Tied Scores», doi:10.1007/978-3-540-78646-7_38, sections 2.2 to 2.6).
+
+
+def expected_ndcg(found: Scored, grades: Grades, k: int = 10) -> float:
+    """nDCG as above; each place of a tie has the mean gain of all that tie."""
+    ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
+    if not ideal:
+        raise ValueError("no relevant document: nDCG has no ideal to compare with")
+    gains: list[float] = []
+    for group in _ties(found):
+        mean = sum(max(0.0, grades.get(id, 0.0)) for id in group) / len(group)
+        gains += [mean] * len(group)
+    return _discounted(gains[:k]) / _discounted(ideal[:k])
+
+
+def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> float:
+    """Of the first tie with a relevant document: its first one comes at each place as often as the rest fills those
+    behind it in other ways."""
+    before = 0
+    for group in _ties(found):
+        relevant, size = sum(grades.get(id, 0.0) > 0 for id in group), len(group)
+        if relevant:
+            ways = math.comb(size, relevant)
+            return sum(
+                math.comb(size - 1 - at, relevant - 1) / ways / (before + at + 1)
+                for at in range(size - relevant + 1)
+                if before + at < k
+            )
+        before += size
+    return 0.0
+
+
+def expected_recall(found: Scored, grades: Grades, k: int = 100) -> float:
+    """A tie that the end of the list cuts counts by its share within the list."""
+    relevant = {id for id, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("no relevant document: recall has nothing to find")
+    return _expected_in(found, relevant.__contains__, k) / len(relevant)
+
+
+def expected_holes(found: Scored, grades: Grades, k: int = 10) -> float:
+    places = min(k, len({id for id, _ in found}))
+    return _expected_in(found, lambda id: id not in grades, k) / places if places else 0.0
+
+
+def _expected_in(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
+    expected, before = 0.0, 0
+    for group in _ties(found):
+        within = min(len(group), max(0, k - before))
+        expected += sum(map(counts, group)) * within / len(group)
+        before += len(group)
+    return expected
+
+
+def _ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
+    """Ids in groups of one score, which is that of the group's first; each id once."""
+    groups: list[list[PointId]] = []
+    seen: set[PointId] = set()
+    first = math.nan
+    for id, score in found:
+        if id in seen:
+            continue
+        seen.add(id)
+        if groups and _tie(score, first, tolerance):
+            groups[-1].append(id)
+        else:
+            groups.append([id])
+            first = score
+    return groups
+
+
+def agreeing(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:
+    """The ids of ``ours``, ties settled towards ``theirs``: equal scores have no order, and which of them stand at the
+    end of a list that was cut is chance. Both best first, scores of one scale."""
+    rank = {id: at for at, (id, _) in enumerate(theirs)}
+    ids = {id for id, _ in ours}
+    last = theirs[-1][1] if theirs else math.nan
+    spare = [id for id, score in theirs if id not in ids and _tie(score, last, tolerance)]
+    settled: list[PointId] = []
+    group: list[PointId] = []
+    for at, (id, score) in enumerate(ours):
+        if at and not _tie(score, ours[at - 1][1], tolerance):
+            settled += sorted(group, key=lambda one: rank.get(one, len(rank)))
+            group = []
+        cut_off = id not in rank and _tie(score, last, tolerance) and spare
+        group.append(spare.pop(0) if cut_off else id)
+    return settled + sorted(group, key=lambda one: rank.get(one, len(rank)))
+
+
+def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
+    """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
+    ours, theirs = _top(one, k), _top(other, k)
+    depth = max(len(ours), len(theirs))
+    return len(set(ours).intersection(theirs)) / depth if depth else 1.0
+
+
+def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: float = 0.9) -> float:
+    """Rank-biased overlap, extrapolated (Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, RBO_EXT): 1 for
+    equal lists, 0 for lists without a common item; early ranks weigh most. Two empty lists are equal. Raises ValueError
+    unless k >= 1 and 0 < p < 1."""
+    if k < 1 or not 0 < p < 1:
+        raise ValueError(f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either")
+    ours, theirs = _top(one, k), _top(other, k)
+    depth = max(len(ours), len(theirs))
+    if not depth:
+        return 1.0
+    common = [len(set(ours[:d]).intersection(theirs[:d])) for d in range(1, depth + 1)]
+    weighed = sum(x / d * p**d for d, x in enumerate(common, 1))
+    return common[-1] / depth * p**depth + (1 - p) / p * weighed
+
+
+def hits_at_least(
+    scores: Sequence[float], truth: Sequence[float], k: int = 10, *, rising: bool = True, tolerance: float = 1e-6
+) -> float:
+    """Recall by scores: how many of the first ``k`` reach the k-th score of exact search, so that ties count as found.
+    ``rising`` is False for distances, where less is better. Nothing to find is all found; a k-th score that is no
+    number says nothing, and NaN is the answer."""
+    wanted = min(k, len(truth))
+    if not wanted:
+        return 1.0
+    last = truth[wanted - 1]
+    if math.isnan(last):
+        return math.nan
+    slack = tolerance * max(1.0, abs(last))
+    reached = sum(score >= last - slack if rising else score <= last + slack for score in scores[:k])
+    return min(1.0, reached / wanted)
+
+
+def found_of_best(
+    found: Sequence[tuple[PointId, float]],
+    best: Sequence[tuple[PointId, float]],
+    k: int = 10,
+    *,
+    rising: bool = True,
+    tolerance: float = 1e-6,
+) -> float:
+    """Recall of exact search. By scores where both searches score alike, so that ties count as found. An index that
+    answers with the scores of quantized numbers is on another scale (Qdrant 1.16.3, binary without rescoring: 34 for a
+    cosine of 0.22), and there only points that exact search names are found."""
+    exact = dict(best)
+    shared = [(score, exact[id]) for id, score in found if id in exact]
+    if all(_tie(one, other, tolerance) for one, other in shared or _tops(found, best, rising)):
+        scores, truth = [score for _, score in found], [score for _, score in best]
+        return hits_at_least(scores, truth, k, rising=rising, tolerance=tolerance)
+    wanted = {id for id, _ in best[:k]}
+    return len(wanted & {id for id, _ in found[:k]}) / len(wanted)
+
+
+def _tops(
+    found: Sequence[tuple[PointId, float]], best: Sequence[tuple[PointId, float]], rising: bool
+) -> list[tuple[float, float]]:
+    """Of two lists without a common point: a score better than the best there is is of another scale."""
+    if not found or not best:
+        return []
+    one, other = found[0][1], best[0][1]
+    return [(one, other)] if (one > other if rising else one < other) else []
+
+
+def _tie(one: float, other: float, tolerance: float) -> bool:
+    return abs(one - other) <= tolerance * max(1.0, abs(other))
+
+
+def _top(found: Sequence[PointId], k: int) -> list[PointId]:
+    return list(dict.fromkeys(found))[:k]
+
+
+def _discounted(gains: Sequence[float]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))

@@ -1,0 +1,204 @@
+"""What searches experienced, as sums that add up over processes, flushes and time.
+
+Rule: the unit of every statistic is a **group of users**. Users are hashed into ``GROUPS`` groups, so a tally has one
+size whatever the traffic, and a group is a cluster like a single user is: the formulas of experiments section 3 hold
+with group for unit.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from qdrant_rollouts.core.statistics import histogram
+from qdrant_rollouts.core.statistics.groups import GROUPS
+
+_SUMS = ("seconds", "fallbacks", "anonymous", "pairs", "overlap", "overlap_squares", "log_ratio", "log_ratio_squares")
+_COUNTS = ("cells", "failed", "nothing")
+_NO_CELLS: tuple[Any, ...] = ((), (), ())
+_NO_COUNTS: tuple[Any, ...] = ((), ())
+
+
+class Tally:
+    """Not locked: whoever shares one guards it."""
+
+    __slots__ = ("cells", "failed", "nothing", "others", *_SUMS)
+
+    def __init__(self) -> None:
+        #: (group, bucket of the latency) -> calls, those that failed among them.
+        self.cells: Counter[tuple[int, int]] = Counter()
+        #: group -> calls that failed, and calls that found nothing.
+        self.failed: Counter[int] = Counter()
+        self.nothing: Counter[int] = Counter()
+        self.seconds = 0.0
+        self.fallbacks = self.anonymous = 0
+        #: Shadow: searches compared, sums of the overlap of both answers and of ln(green's latency / blue's).
+        self.pairs = 0
+        self.overlap = self.overlap_squares = self.log_ratio = self.log_ratio_squares = 0.0
+        #: Sums of another release, by name: whoever folds its rows must not lose them.
+        self.others: Counter[str] = Counter()
+
+    def add(
+        self,
+        group: int,
+        seconds: float,
+        *,
+        error: bool = False,
+        results: int = 1,
+        fallback: bool = False,
+        anonymous: bool = False,
+    ) -> None:
+        """One search of a user of ``group``, that took ``seconds``; one that failed is counted at its latency too."""
+        self.cells[group, histogram.bucket(seconds)] += 1
+        self.seconds += seconds
+        if error:
+            self.failed[group] += 1
+            self.fallbacks += fallback
+        elif not results:
+            self.nothing[group] += 1
+        self.anonymous += anonymous
+
+    def add_pair(self, overlap: float, log_ratio: float) -> None:
+        self.pairs += 1
+        self.overlap += overlap
+        self.overlap_squares += overlap * overlap
+        self.log_ratio += log_ratio
+        self.log_ratio_squares += log_ratio * log_ratio
+
+    def merge(self, other: "Tally") -> None:
+        self.cells.update(other.cells)
+        self.failed.update(other.failed)
+        self.nothing.update(other.nothing)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.others.update(other.others)
+
+    def condensed(self) -> "Tally":
+        """The same figures with all users in one group."""
+        found = Tally()
+        found.merge(self)
+        by_bucket = enumerate(self.columns().latencies().tolist())
+        found.cells = Counter({(0, bucket): calls for bucket, calls in by_bucket if calls})
+        found.failed, found.nothing = Counter({0: self.errors}), Counter({0: self.zeros})
+        return found
+
+    @property
+    def calls(self) -> int:
+        return self.cells.total()
+
+    @property
+    def errors(self) -> int:
+        return self.failed.total()
+
+    @property
+    def zeros(self) -> int:
+        return self.nothing.total()
+
+    @property
+    def units(self) -> int:
+        """Groups that searched at all."""
+        return len({group for group, _ in self.cells})
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.errors / self.calls if self.calls else None
+
+    @property
+    def zero_rate(self) -> float | None:
+        """Of the calls that did not fail."""
+        answered = self.calls - self.errors
+        return self.zeros / answered if answered else None
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds."""
+        return self.seconds / self.calls if self.calls else None
+
+    def columns(self) -> "Columns":
+        found = np.array(list(self.cells), dtype=np.int64).reshape(-1, 2)
+        calls = np.fromiter(self.cells.values(), np.int64, len(self.cells))
+        failed = np.zeros(GROUPS, dtype=np.int64)
+        for group, errors in self.failed.items():
+            failed[group] = errors
+        return Columns(found[:, 0], found[:, 1], calls, failed)
+
+    def quantile(self, level: float) -> float | None:
+        """Seconds; None without calls."""
+        return histogram.quantile(self.columns().latencies(), level) if self.cells else None
+
+    def to_json(self) -> dict[str, Any]:
+        groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())
+        return {
+            "cells": [list(groups), list(buckets), list(self.cells.values())],
+            "failed": [list(self.failed), list(self.failed.values())],
+            "nothing": [list(self.nothing), list(self.nothing.values())],
+            **self.others,
+            **{name: getattr(self, name) for name in _SUMS},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Of a row that another release may have written: what it does not have is nothing, and what only it has adds
+        up like everything here."""
+        tally = cls()
+        groups, buckets, calls = content.get("cells", _NO_CELLS)
+        tally.cells = Counter(dict(zip(zip(groups, buckets, strict=True), calls, strict=True)))
+        tally.failed = Counter(dict(zip(*content.get("failed", _NO_COUNTS), strict=True)))
+        tally.nothing = Counter(dict(zip(*content.get("nothing", _NO_COUNTS), strict=True)))
+        for name in _SUMS:
+            setattr(tally, name, content.get(name, 0))
+        unknown = content.keys() - {*_SUMS, *_COUNTS}
+        tally.others = Counter({name: content[name] for name in unknown if isinstance(content[name], int | float)})
+        return tally
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A tally's cells as columns of equal length, for the estimators; ``failed`` is int64[GROUPS]."""
+
+    groups: histogram.Counts
+    buckets: histogram.Counts
+    calls: histogram.Counts
+    failed: histogram.Counts
+
+    def latencies(self) -> histogram.Counts:
+        """Calls by bucket, int64[BUCKETS]."""
+        return _summed(self.buckets, self.calls, histogram.BUCKETS)
+
+    def by_group(self) -> histogram.Counts:
+        """Calls by group, int64[GROUPS]."""
+        return _summed(self.groups, self.calls, GROUPS)
+
+
+class Grid:
+    """The latencies of any number of tallies, added up in a size that never grows."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self) -> None:
+        self._cells = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
+
+    def add(self, content: Mapping[str, Any]) -> None:
+        """A tally as ``Tally.to_json`` wrote it."""
+        groups, buckets, calls = np.array(content.get("cells", _NO_CELLS), dtype=np.int64)
+        np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
+
+    def merge(self, other: "Grid") -> None:
+        self._cells += other._cells
+
+    @property
+    def calls(self) -> int:
+        return int(self._cells.sum())
+
+    def columns(self) -> "Columns":
+        """Of a tally in which nothing failed: failures of users are sums, not sketches."""
+        places = np.flatnonzero(self._cells)
+        groups, buckets = np.divmod(places, histogram.BUCKETS)
+        return Columns(groups, buckets, self._cells[places], np.zeros(GROUPS, dtype=np.int64))
+
+
+def _summed(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
+    # float64 holds every count below 2**53 exactly
+    return np.bincount(places, weights=counts, minlength=size).astype(np.int64)

@@ -1,1 +1,0 @@
-"""Experiments as people run them: created, started, looked at, decided."""

@@ -1,0 +1,137 @@
+"""Requests that start something and may be sent twice: under one key it is started once.
+
+Rule: what was started is written beside the key in the transaction that starts it (``Along``). So a process that dies
+between starting and answering has either started nothing, and the next try does, or left the id of what it started,
+from which the answer is put together again. A try that was given up for dead and comes back finds its claim taken, and
+its start is rolled back.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.caller_rows import OnceRow
+from qdrant_rollouts.core.deployments.commands import Along
+from qdrant_rollouts.core.errors import AppError, LeaseLost, Malformed, Unavailable
+from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.services import Services
+
+Answer = Mapping[str, Any]
+
+KEPT = timedelta(hours=24)
+#: Longer than starting anything takes; so long a key whose process died stays taken.
+LEASE = timedelta(seconds=30)
+LONGEST_KEY = 200
+
+
+class KeyReused(Malformed):
+    """The key was sent with another request before."""
+
+
+class KeyInUse(Unavailable):
+    """The first request with this key is being worked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``caller`` is who sent it: another's key of the same name is another one. ``digest`` is of the whole request."""
+
+    caller: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    claim: int
+    started: str | None
+    answer: Answer | None
+
+
+def key_of(caller: str, name: str, *request: Any) -> Key:
+    """Raises Malformed for a name that is none."""
+    if not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
+        raise Malformed(f"Idempotency-Key {quoted(name)}: expected 1 to {LONGEST_KEY} printable characters")
+    text = json.dumps(request, sort_keys=True, default=str)
+    return Key(caller, name, hashlib.sha256(text.encode()).hexdigest())
+
+
+def once(
+    services: Services, key: Key, start: Callable[[Along], Answer], told: Callable[[str], Answer]
+) -> tuple[Answer, bool]:
+    """What ``start`` answers, and whether it was answered before. ``told`` puts the answer together for what a process
+    started that died before it could answer. A refusal starts nothing and is not kept. Raises Malformed for another
+    request under the same key, Unavailable while the first one is being worked at."""
+    mine = _claimed(services, key)
+    if mine.answer is not None:
+        return mine.answer, True
+    if mine.started is not None:
+        return _kept(services, key, told(mine.started)), True
+    try:
+        return _kept(services, key, start(lambda session, id: _fence(session, key, mine.claim, id))), False
+    except AppError:
+        _let_go(services, key, mine.claim)
+        raise
+
+
+def _claimed(services: Services, key: Key) -> _Try:
+    try:
+        with services.sessions.begin() as session:
+            now = services.clock.now(session)
+            session.execute(delete(OnceRow).where(OnceRow.created_at < now - KEPT))
+            return _claim(session, key, now)
+    except IntegrityError as error:
+        raise _busy(key) from error
+
+
+def _claim(session: Session, key: Key, now: datetime) -> _Try:
+    row = session.get(OnceRow, (key.caller, key.name), with_for_update=True)
+    if row is None:
+        session.add(
+            OnceRow(caller=key.caller, key=key.name, digest=key.digest, lease_until=now + LEASE, created_at=now)
+        )
+        session.flush()
+        return _Try(1, None, None)
+    if row.digest != key.digest:
+        raise KeyReused(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
+    if row.answer is None and row.started is None:
+        if row.lease_until >= now:
+            raise _busy(key)
+        row.claim, row.lease_until = row.claim + 1, now + LEASE
+    return _Try(row.claim, row.started, row.answer)
+
+
+def _busy(key: Key) -> KeyInUse:
+    return KeyInUse(f"the first request with Idempotency-Key {quoted(key.name)} is being worked at; ask again")
+
+
+def _fence(session: Session, key: Key, claim: int, started: str) -> None:
+    mine = update(OnceRow).where(*_is(key), OnceRow.claim == claim, OnceRow.started.is_(None))
+    if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
+        raise LeaseLost(
+            f"Idempotency-Key {quoted(key.name)} took too long and was taken up by another process; ask again"
+        )
+
+
+def _kept(services: Services, key: Key, answer: Answer) -> Answer:
+    with services.sessions.begin() as session:
+        session.execute(update(OnceRow).where(*_is(key)).values(answer=dict(answer)))
+    return answer
+
+
+def _let_go(services: Services, key: Key, claim: int) -> None:
+    """Only of what started nothing."""
+    with services.sessions.begin() as session:
+        free = OnceRow.claim == claim, OnceRow.started.is_(None)
+        session.execute(delete(OnceRow).where(*_is(key), *free))
+
+
+def _is(key: Key) -> tuple[Any, ...]:
+    return OnceRow.caller == key.caller, OnceRow.key == key.name

@@ -1,0 +1,1 @@
+"""Blue-green rebuilds of Qdrant collections behind an alias."""
