@@ -5,6 +5,8 @@
 
 from typing import Any
 
+from qdrant_rollouts.checkout import stand_for
+
 SCHEDULE: dict[str, dict[str, Any]] = {
     "rouse": {"task": "deployments.rouse", "schedule": 5.0, "options": {"queue": "rouse", "expires": 15}},
     "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
@@ -13,3 +15,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": {"queue": "rouse", "expires": 20}},
     "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": {"queue": "rouse", "expires": 120}},
 }
+
+
+if __name__ == "beat_schedule":
+    stand_for(__name__)

@@ -24,6 +24,7 @@ from qdrant_rollouts.adapters.migrate import migrate, missing
 from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
 from qdrant_rollouts.adapters.qdrant import looked_at, open_store
 from qdrant_rollouts.adapters.shelf import open_shelf
+from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.errors import Interrupted, NothingHere
@@ -200,3 +201,7 @@ class PerProcess:
         if pid not in self._made:
             self._made = {pid: self._make()}
         return self._made[pid]
+
+
+if __name__ == "wiring":
+    stand_for(__name__)

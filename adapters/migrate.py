@@ -1,6 +1,6 @@
 """Bringing the database to the revision this code needs, once, whoever comes first.
 
-``python -m adapters.migrate`` does that and nothing else.
+``python -m qdrant_rollouts.adapters.migrate`` does that and nothing else.
 """
 
 from importlib import import_module

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from qdrant_rollouts.core.config.defaults import CALL_SECONDS
+from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
 

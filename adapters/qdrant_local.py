@@ -26,8 +26,8 @@ from qdrant_rollouts.adapters import private
 from qdrant_rollouts.adapters.qdrant_points import checked, from_json, to_bytes, to_json
 from qdrant_rollouts.adapters.qdrant_search import asked
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
-from qdrant_rollouts.core.config.defaults import CALL_SECONDS
 from qdrant_rollouts.core.config.vector_kinds import by_name, describe, kind_of
+from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.ports import (
     Capacity,

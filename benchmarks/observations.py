@@ -1,7 +1,7 @@
 """Ten searches of each of many users, written down as an experiment keeps them: by user, without the searches.
 
-The database makes the rows itself, from the users' numbers, in a minute: what a ledger (``core.routing.exposures``) would have
-written in many batches. Two thirds of the windows have closed; the others end at any hour of the next day,
+The database makes the rows itself, from the users' numbers, in a minute: what a ledger (``core.routing.exposures``)
+would have written in many batches. Two thirds of the windows have closed; the others end at any hour of the next day,
 as they do while an experiment runs. Sketches have as many latencies as there are searches, of no user in particular.
 """
 

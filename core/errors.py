@@ -14,8 +14,8 @@ AppError
 └── Interrupted    the turn was cut short from outside (time limit, shutdown); counts as a crash
 
 The class docstring is the default message. A message names the thing, the value, the bound and the next act; values are
-shown by ``core.sanitize.quoting``, and no message is longer than that allows. It often repeats what a library or a server said,
-so the secrets that this process knows are taken out of it here, once.
+shown by ``core.sanitize.quoting``, and no message is longer than that allows. It often repeats what a library or a
+server said, so the secrets that this process knows are taken out of it here, once.
 A failed validation is not an error: it is the outcome ``Reject``.
 """
 

@@ -7,20 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from docs.trials import ALPHA, DRAWS, LONGER, METRICS, Arm, detectable
-from qdrant_rollouts.core.experiments import (
-    Action,
-    Comparison,
-    Decision,
-    Goal,
-    Limits,
-    Metric,
-    Quality,
-    Stratum,
-    compare,
-    concentration_for,
-    decide,
-    srm_sequential,
-)
+from qdrant_rollouts.core.statistics.balance import concentration_for, srm_sequential
+from qdrant_rollouts.core.statistics.comparison import Comparison, Goal, Stratum, compare
+from qdrant_rollouts.core.statistics.decision import Action, Decision, Limits, Quality, decide
+from qdrant_rollouts.core.statistics.metric import Metric
 
 #: Users a day, in both arms together.
 DAILY = 200

@@ -12,7 +12,9 @@ import numpy as np
 from docs.courses import Course
 from docs.courses import run as run_course
 from docs.trials import LOOKS, METRICS, Trial, detectable, first_rejection, fixed_rejects, ramp
-from qdrant_rollouts.core.experiments import Action, Comparison, mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.balance import mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.comparison import Comparison
+from qdrant_rollouts.core.statistics.decision import Action
 
 PAGE = Path(__file__).with_name("experiments.md")
 RUNS = 1000

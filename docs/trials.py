@@ -12,17 +12,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from qdrant_rollouts.core.experiments import (
-    Comparison,
-    Estimate,
-    Kind,
-    Metric,
-    Moments,
-    Stratum,
-    Sums,
-    clustered_quantile,
-    compare,
-)
+from qdrant_rollouts.core.statistics.comparison import Comparison, Stratum, compare
+from qdrant_rollouts.core.statistics.metric import Kind, Metric
+from qdrant_rollouts.core.statistics.moments import Estimate, Moments
+from qdrant_rollouts.core.statistics.quantiles import clustered_quantile
+from qdrant_rollouts.core.statistics.sums import Sums
 
 #: z of 1 - alpha/2 and of power .80: the effect of this many standard errors is found by a fixed test in 80 %.
 DETECTABLE = 1.959964 + 0.841621

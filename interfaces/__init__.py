@@ -1,1 +1,7 @@
-"""Skins over ``core.deployments.commands`` and ``core.operations.views.queries``: what people and programs outside this code use."""
+"""Skins over ``core.deployments.commands`` and ``core.operations.views.queries``: what people and programs outside this
+code use."""
+
+from qdrant_rollouts.checkout import stand_for
+
+if __name__ == "interfaces":
+    stand_for(__name__)

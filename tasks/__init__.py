@@ -1,9 +1,13 @@
-"""The Celery app, ``tasks:app``: thin names over ``core.deployments.engine`` and ``core.deployments.commands``."""
+"""The Celery app: ``celery -A qdrant_rollouts.tasks``, or ``celery -A tasks`` from the root of the repository.
+
+Its tasks are thin names over ``core.deployments.engine`` and ``core.deployments.commands``.
+"""
 
 import os
 import sys
 
 from qdrant_rollouts.adapters import flower
+from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize.redaction import guard_process
@@ -19,9 +23,12 @@ def _prepare_flower() -> None:
         sys.exit(str(error))
 
 
-guard_process()
-if "flower" in sys.argv:
-    _prepare_flower()
-app = create_app(load_settings())
+if __name__ == "tasks":
+    stand_for(__name__)
+else:
+    guard_process()
+    if "flower" in sys.argv:
+        _prepare_flower()
+    app = create_app(load_settings())
 
 __all__ = ["app"]

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
-from qdrant_rollouts.core.config.defaults import SPLIT
+from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.experiments import commands, queries
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
 from qdrant_rollouts.core.services import Services

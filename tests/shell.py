@@ -46,7 +46,7 @@ class Shell:
         return subprocess.Popen(
             [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

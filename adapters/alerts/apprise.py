@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from qdrant_rollouts.adapters.alerts import secret
-from qdrant_rollouts.core.config.alert_spec import AppriseSpec, Severity
+from qdrant_rollouts.core.config.alert_spec import AppriseSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.times import iso
 
 _SECONDS = 20.0

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.answers import alerts as shown
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from qdrant_rollouts.core.errors import AppError, Unknown
 from qdrant_rollouts.core.ports import AlertChannel, Notice
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import iso

@@ -15,11 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, NoticeRow
 from qdrant_rollouts.core.database.stored_json import known
 from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.times import iso
 
 REPEAT = timedelta(hours=4)

@@ -20,8 +20,9 @@ from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.readiness import Look
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState
-from qdrant_rollouts.core.errors import Refused, Unavailable
+from qdrant_rollouts.core.errors import Refused, Unavailable, Unknown
 from qdrant_rollouts.core.ports import Schema, VectorStore
+from qdrant_rollouts.core.sanitize.quoting import cut
 from qdrant_rollouts.core.services import Services
 
 #: Twice the 5 s that the store's alias calls may take.
@@ -41,6 +42,19 @@ class _By:
     actor: str
     reason: str
     deployment_id: str | None
+
+
+def alias_exists(services: Services, alias: str) -> bool:
+    """Raises Unavailable when Qdrant cannot be asked; False only ever means that it is not there."""
+    return alias in services.store.aliases()
+
+
+def get_collection_for_alias(services: Services, alias: str) -> str:
+    """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
+    found = services.store.aliases()
+    if alias not in found:
+        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+    return found[alias]
 
 
 def move(

@@ -13,9 +13,9 @@ from qdrant_rollouts.core.collections.readiness import about
 from qdrant_rollouts.core.collections.records import OURS, mark
 from qdrant_rollouts.core.collections.schema import between, same_vectors, vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.defaults import COMPARED
 from qdrant_rollouts.core.config.vector_kinds import Kind, by_name
 from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.defaults import COMPARED
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, PointId, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import quoted

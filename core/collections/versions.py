@@ -25,15 +25,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import recovered
-from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.schema import dense_names, vector_params
 from qdrant_rollouts.core.collections.stamps import FACTS
 from qdrant_rollouts.core.collections.version_facts import plain
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
-from qdrant_rollouts.core.deployments.plan import State, StepContext
-from qdrant_rollouts.core.ports import Embedder, Schema
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.ports import Embedder, Schema, State
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 #: Facts and what ``populate`` calls them.
@@ -45,19 +42,6 @@ _COUNTS = {
     "embedded": "embedded",
     "truncated": "truncated",
 }
-
-
-def note(context: StepContext, facts: Mapping[str, Any]) -> None:
-    """Adds ``facts`` to green's row and metadata. Raises LeaseLost if the turn was taken away."""
-    services, green = context.services, context.deployment.green
-    with services.sessions.begin() as session:
-        context.turn.fence(session)
-        row = add(session, green, facts)
-        if row is None:
-            return
-        carried = metadata(row)
-    context.turn.check(ACT_SECONDS)
-    services.store.set_metadata(green, carried)
 
 
 def names(session: Session) -> set[str]:
@@ -119,19 +103,6 @@ def judged(report: Mapping[str, Any]) -> State:
     }
     whose = {name: report[name] for name in ("deployment", "attempt")}
     return {"gate": {"verdict": report["verdict"], **named, **whose}}
-
-
-def served(context: StepContext) -> State:
-    """A switch that is repeated keeps the time of the first."""
-    services, id = context.services, context.deployment.id
-    with services.sessions() as session:
-        row = session.get(Version, context.deployment.green)
-        before = row.facts.get("served", {}) if row else {}
-        now = iso(services.clock.now(session))
-    if before.get("deployment") == id:
-        return {"served": before}
-    approved_by = context.outputs.get("validate", {}).get("approved_by")
-    return {"served": {"deployment": id, "since": now, "approved_by": approved_by}}
 
 
 def schema_hash(schema: Schema) -> str:

@@ -4,22 +4,12 @@ Rule: what cannot be delivered to is refused here. A channel without an address 
 """
 
 import re
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize import hosts
-
-
-class Severity(StrEnum):
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-
-    def reaches(self, least: "Severity") -> bool:
-        order = list(Severity)
-        return order.index(self) >= order.index(least)
 
 
 def _url(text: str) -> str:

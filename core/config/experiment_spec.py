@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
-from qdrant_rollouts.core.config.defaults import MODE
 from qdrant_rollouts.core.config.index_file import AtLeastOne, Count, Positive, Seconds, validated
+from qdrant_rollouts.core.defaults import MODE
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports.naming import check_name
 from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, bucket_ranges

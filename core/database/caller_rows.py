@@ -39,8 +39,8 @@ class SessionRow(Base):
 
 
 class OnceRow(Base):
-    """A request that starts something, under a key that its caller chose; see ``interfaces.access.idempotency``. ``claim`` is the fence:
-    each try moves it by one."""
+    """A request that starts something, under a key that its caller chose; see ``interfaces.access.idempotency``.
+    ``claim`` is the fence: each try moves it by one."""
 
     __tablename__ = "once"
 

@@ -117,7 +117,8 @@ class StepRow(Base):
 
 
 class EventRow(Base):
-    """What happened, when, by whom and why; append-only. ``source`` is how it came here: see ``core.database.events``."""
+    """What happened, when, by whom and why; append-only. ``source`` is how it came here: see
+    ``core.database.events``."""
 
     __tablename__ = "events"
 
@@ -179,7 +180,8 @@ class Deletion(Base):
     deployment_id: Mapped[str | None] = mapped_column(ForeignKey("deployments.id"))
     #: The run of the final backup that was begun for it, see ``core.collections.deletion.final_backups``.
     backup_id: Mapped[str | None]
-    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see ``core.collections.deletion.retention_policy``
+    #: scheduled, deleting, deleted, cancelled; kept: cancelled by a person for good, see
+    #: ``core.collections.deletion.retention_policy``
     status: Mapped[str] = mapped_column(default="scheduled")
     due_at: Mapped[datetime]
     due_elapsed: Mapped[float]
@@ -235,7 +237,8 @@ class SearcherRow(Base):
 
 
 class TrafficRow(Base):
-    """What one process observed between two flushes, or several such rows folded into one; see ``core.routing.traffic``."""
+    """What one process observed between two flushes, or several such rows folded into one; see
+    ``core.routing.traffic``."""
 
     __tablename__ = "traffic"
     __table_args__ = (

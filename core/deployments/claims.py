@@ -20,11 +20,10 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import LeaseLost
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus, after
-from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.ports import Knock, State
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)

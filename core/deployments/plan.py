@@ -7,13 +7,10 @@ that was last saved.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.ports import Turn
+from qdrant_rollouts.core.ports import State, Turn
 from qdrant_rollouts.core.services import Services
-
-State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +97,11 @@ StepFunction = Callable[[StepContext], Outcome]
 class Step:
     """A row of a plan: the name people see, what to do, how to take it back, and which workers do it.
 
-    A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on (``core.deployments.steps.long``).
-    A ``soft`` step only watches: a person may end it early. ``guard`` is what it still looks at while the deployment is
-    paused in it; it answers ``Wait`` or ``Reject``. ``phase`` names what a turn with this state will be about, for
-    people; empty where a step has no phases. ``arguments`` are written into the row, so that two steps of one name can
-    differ.
+    A ``long`` step has an act that may last for hours, and prolongs its turn as that gets on
+    (``core.deployments.steps.long``). A ``soft`` step only watches: a person may end it early. ``guard`` is what it
+    still looks at while the deployment is paused in it; it answers ``Wait`` or ``Reject``. ``phase`` names what a turn
+    with this state will be about, for people; empty where a step has no phases. ``arguments`` are written into the row,
+    so that two steps of one name can differ.
     """
 
     name: str

@@ -15,23 +15,14 @@ from qdrant_rollouts.core.config.experiment_spec import INTERLEAVED, ArmSpec, Ex
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import (
-    Comparison,
-    Decision,
-    Limits,
-    Metric,
-    Quality,
-    adjust,
-    compare,
-    concentration_for,
-    decide,
-    preference,
-    srm_chi_square,
-    srm_sequential,
-)
+from qdrant_rollouts.core.experiments import preference
 from qdrant_rollouts.core.experiments.evidence import Evidence, Reading, counted, read
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.metric import Unit
+from qdrant_rollouts.core.statistics.balance import concentration_for, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.comparison import Comparison, compare
+from qdrant_rollouts.core.statistics.decision import Decision, Limits, Quality, decide
+from qdrant_rollouts.core.statistics.metric import Metric, Unit
+from qdrant_rollouts.core.statistics.multiplicity import adjust
 from qdrant_rollouts.core.times import iso
 
 Report = dict[str, Any]

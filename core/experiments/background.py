@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.experiments import Estimate, Moments, Sums
 from qdrant_rollouts.core.experiments.analysis import pure
 from qdrant_rollouts.core.experiments.evidence import Reading, read
 from qdrant_rollouts.core.routing import traffic
@@ -26,6 +25,8 @@ from qdrant_rollouts.core.statistics import moments as tallies
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.comparison import LEAST_UNITS
 from qdrant_rollouts.core.statistics.groups import GROUPS
+from qdrant_rollouts.core.statistics.moments import Estimate, Moments
+from qdrant_rollouts.core.statistics.sums import Sums
 from qdrant_rollouts.core.statistics.traffic_sketch import Grid, Tally
 
 _DAY = timedelta(days=1)

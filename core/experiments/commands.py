@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.defaults import SPLIT
 from qdrant_rollouts.core.config.experiment_spec import (
     CONTROL,
     DEFAULT_METRICS,
@@ -24,6 +23,7 @@ from qdrant_rollouts.core.config.index_file import validated
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments.commands import Along, alone
 from qdrant_rollouts.core.errors import Refused, Unavailable

@@ -10,8 +10,11 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database.experiment_rows import CountRow, ExposureRow, SketchRow, UnitSum
-from qdrant_rollouts.core.experiments import Estimate, Metric, Stratum, Sums, Unclear
 from qdrant_rollouts.core.statistics import moments as tallies
+from qdrant_rollouts.core.statistics.comparison import Stratum
+from qdrant_rollouts.core.statistics.metric import Metric
+from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
+from qdrant_rollouts.core.statistics.sums import Sums
 from qdrant_rollouts.core.statistics.traffic_sketch import Grid
 
 #: (variant, stage)

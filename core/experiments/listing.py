@@ -1,11 +1,12 @@
-"""Which experiments there are. Analysing them is another matter: it loads the statistics (``core.experiments.queries``)."""
+"""Which experiments there are. Analysing them is another matter: it loads the statistics
+(``core.experiments.queries``)."""
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers import experiments as shown
-from qdrant_rollouts.core.config.defaults import MODE, ROWS
 from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.defaults import MODE, ROWS
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.sanitize.quoting import LONGEST, quoted
 from qdrant_rollouts.core.services import Services

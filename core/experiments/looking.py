@@ -21,11 +21,12 @@ from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.experiments import Action, breakers
+from qdrant_rollouts.core.experiments import breakers
 from qdrant_rollouts.core.experiments.analysis import Report, analyse
 from qdrant_rollouts.core.experiments.commands import end, tell
 from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.decision import Action
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qdrant_rollouts.core.config.defaults import SPLIT
+from qdrant_rollouts.core.collections.aliases import get_collection_for_alias
 from qdrant_rollouts.core.config.experiment_spec import (
     CONTROL,
     DEFAULT_METRICS,
@@ -20,10 +20,10 @@ from qdrant_rollouts.core.config.experiment_spec import (
     metrics_of,
 )
 from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments.analysis import alpha_of
 from qdrant_rollouts.core.experiments.background import Background, Known, People, Unknown
-from qdrant_rollouts.core.operations.views.queries import get_collection_for_alias
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import planning, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import template_fields
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.asking import Row, search, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Probe, probes, vector_of, with_vectors
-from qdrant_rollouts.core.ports import Hit, PointId
+from qdrant_rollouts.core.ports import Hit, PointId, State
 
 _MOST = 5
 _LONGEST = 80

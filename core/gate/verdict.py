@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CheckSpec
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Check, Finding, Verdict, cannot_tell
 from qdrant_rollouts.core.gate.evidence import COLLECTORS, attribution, limited, relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.report import worst_answers
+from qdrant_rollouts.core.ports import State
 
 
 @dataclass(frozen=True, slots=True)

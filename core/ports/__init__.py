@@ -24,7 +24,7 @@ from qdrant_rollouts.core.ports.shapes import (
 from qdrant_rollouts.core.ports.shelf import Shelf
 from qdrant_rollouts.core.ports.source import Cursor, Row, Source
 from qdrant_rollouts.core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
-from qdrant_rollouts.core.ports.turn import Clock, Turn
+from qdrant_rollouts.core.ports.turn import Clock, State, Turn
 
 __all__ = [
     "AlertChannel",
@@ -55,6 +55,7 @@ __all__ = [
     "Shelf",
     "Snapshot",
     "Source",
+    "State",
     "Turn",
     "Vector",
     "VectorStore",

@@ -4,9 +4,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from qdrant_rollouts.core.config.alert_spec import Severity
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+    def reaches(self, least: "Severity") -> bool:
+        order = list(Severity)
+        return order.index(self) >= order.index(least)
 
 
 @dataclass(frozen=True, slots=True)

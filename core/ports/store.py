@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from qdrant_rollouts.core.config.defaults import CALL_SECONDS
+from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.ports.limits import Limits
 from qdrant_rollouts.core.ports.shapes import Hit, Point, PointId, QueryVector, Schema
 

@@ -5,6 +5,9 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+#: What a step keeps between its turns, and hands on: JSON.
+State = dict[str, Any]
+
 
 class Clock(Protocol):
     def now(self, session: Session) -> datetime:

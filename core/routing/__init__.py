@@ -2,7 +2,7 @@
 
 An application makes a router once in each process and searches through it::
 
-    from wiring import open_router
+    from qdrant_rollouts import open_router
 
     router = open_router()
     answer = router.search("documentation", "how do I gather tasks", user_id="anna")

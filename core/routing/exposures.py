@@ -42,7 +42,8 @@ class Person(NamedTuple):
 @dataclass(slots=True)
 class Seen:
     """What one user's searches came to since they were last written down. ``variant`` served them, in this ``stage``;
-    ``group`` is his cluster in a sketch (``core.statistics.traffic_sketch``), ``latencies`` counts buckets of the histogram."""
+    ``group`` is his cluster in a sketch (``core.statistics.traffic_sketch``), ``latencies`` counts buckets of the
+    histogram."""
 
     variant: str
     stage: int

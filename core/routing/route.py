@@ -41,8 +41,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``share`` and ``shadow`` in basis points; see ``core.database.models.RouteRow``. At rest, and for an alias nobody has ever
-    routed, the alias itself answers. An experiment gives its ``arms``; a canary's follow from its share."""
+    """``share`` and ``shadow`` in basis points; see ``core.database.models.RouteRow``. At rest, and for an alias nobody
+    has ever routed, the alias itself answers. An experiment gives its ``arms``; a canary's follow from its share."""
 
     alias: str
     version: int = 0

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self, Unpack
 
-from qdrant_rollouts.core.config.defaults import RESULTS
+from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit, Searches
 from qdrant_rollouts.core.routing.choice import BLUE

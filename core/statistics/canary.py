@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qdrant_rollouts.core.config import defaults
+from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.statistics import moments, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from docs.pages.markdown import first_sentence, joined, rows, table, told
+from qdrant_rollouts.core import errors
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.interfaces.cli.running import MEANINGS as EXITS
 from qdrant_rollouts.interfaces.http.problems import MEANINGS as STATUSES
@@ -17,7 +18,7 @@ changed nothing. Celery hands the class on to whoever reads the result; the HTTP
 
 
 def page() -> str:
-    found = [error for error in vars(core.errors).values() if isinstance(error, type) and issubclass(error, AppError)]
+    found = [error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, AppError)]
     rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), *_problem(one)] for one in found]
     return joined(
         _HEAD,

@@ -4,6 +4,7 @@ import inspect
 from types import ModuleType
 
 from docs.pages.markdown import fenced, joined, rows, told
+from qdrant_rollouts.adapters import sources
 from qdrant_rollouts.adapters.sources import SOURCES
 
 _HEAD = """# Sources, one by one
@@ -25,7 +26,7 @@ def _source(kind: str) -> str:
 def module(kind: str) -> ModuleType:
     """Where the kind is implemented: the module of what its factory calls."""
     names = SOURCES[kind].__code__.co_names
-    found = inspect.getmodule(getattr(adapters.sources, names[0]))
+    found = inspect.getmodule(getattr(sources, names[0]))
     assert found is not None
     return found
 

@@ -1,4 +1,4 @@
-"""``python -m interfaces.cli``."""
+"""``python -m qdrant_rollouts.interfaces.cli``."""
 
 from qdrant_rollouts.interfaces.cli import main
 

@@ -18,7 +18,7 @@ import click
 
 Command = Callable[..., Any]
 
-#: ``core.config.defaults``, read as the file it is: an import would bring the package around it in.
+#: ``core.defaults``, read as the file it is: an import would bring the package around it in.
 DEFAULTS = runpy.run_path(str(Path(__file__).parents[2] / "core" / "defaults.py"))
 
 

@@ -67,7 +67,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     log_to_the_terminal()
     try:
         with events.through("cli"):
-            called = getattr(importlib.import_module(f"interfaces.cli.{module}"), function)
+            called = getattr(importlib.import_module(f"qdrant_rollouts.interfaces.cli.{module}"), function)
             gc.freeze()
             gc.enable()
             return int(called(**given))

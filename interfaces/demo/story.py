@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from qdrant_rollouts.adapters import private
+from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
@@ -148,7 +149,7 @@ class Story:
         self._chapter("Version 3, damaged")
         self._say(f"The crawler was signed out: for each of {len(three.pages):,} pages it brought the login page.")
         self._say("No record is missing and none is malformed, so only the answers can tell.")
-        before = queries.get_collection_for_alias(self._services, ALIAS)
+        before = aliases.get_collection_for_alias(self._services, ALIAS)
         seen = self._deployed(three, crowd)
         report = seen["gate"] or {"verdict": "not asked", "checks": [], "warnings": []}
         self._console.print()
@@ -160,7 +161,7 @@ class Story:
         self._is_as_before(before, seen, crowd.answered[three.number])
 
     def _is_as_before(self, before: str, seen: Seen, answered: int) -> None:
-        behind = queries.get_collection_for_alias(self._services, ALIAS)
+        behind = aliases.get_collection_for_alias(self._services, ALIAS)
         switches = sum(event["event"] == "alias.switched" for event in seen["events"])
         left = sorted(self._services.store.collections() & {seen["green"]})
         words = f"it moved the alias {switches} times, answered {answered} searches and left {len(left)} collections"

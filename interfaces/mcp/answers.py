@@ -175,7 +175,8 @@ def _shortened(value: Any, most: int) -> Any:
 
 
 def seen(deployment: Mapping[str, Any]) -> Seen:
-    """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that passed."""
+    """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that
+    passed."""
     status = Status(deployment["status"])
     return Seen(
         id=deployment["id"],

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.config.defaults import RESULTS
+from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import home, sight

@@ -1,1 +1,33 @@
-"""Blue-green rebuilds of Qdrant collections behind an alias."""
+"""Blue-green rebuilds of Qdrant collections behind an alias: what an application imports.
+
+``open_router`` and ``open_async_router`` search by alias, through whatever is being rolled out; ``Refused`` and
+``Unavailable`` are the errors worth catching.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qdrant_rollouts.core.errors import Refused, Unavailable
+    from qdrant_rollouts.wiring import open_async_router, open_router
+
+    __version__: str
+
+__all__ = ["Refused", "Unavailable", "__version__", "open_async_router", "open_router"]
+
+_HOMES = {
+    "Refused": "core.errors",
+    "Unavailable": "core.errors",
+    "open_async_router": "wiring",
+    "open_router": "wiring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for, and nothing else: every module of ours imports this one first."""
+    if name == "__version__":
+        return version("qdrant-rollouts")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

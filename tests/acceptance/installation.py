@@ -33,8 +33,8 @@ from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
 ROOT = Path(__file__).parents[2]
-#: Short waits, for what does not measure them. No lease may be much shorter: ``core.collections.aliases.ACT_SECONDS`` of it must be
-#: left before an effect that a late repeat would spoil.
+#: Short waits, for what does not measure them. No lease may be much shorter: ``core.collections.aliases.ACT_SECONDS``
+#: of it must be left before an effect that a late repeat would spoil.
 BRISK = {
     "lease": 12.0,
     "renew_every": 1.0,

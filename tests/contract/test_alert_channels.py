@@ -12,9 +12,10 @@ import pytest
 
 from qdrant_rollouts.adapters.alerts import CHANNELS, open_channels
 from qdrant_rollouts.adapters.alerts.webhook import signature
-from qdrant_rollouts.core.config.alert_spec import AlertsSpec, Severity
+from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Notice
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.times import iso
 from tests.receivers import Receiver, http_receiver, smtp_receiver, told
 

@@ -10,11 +10,12 @@ from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.config.alert_spec import AlertsSpec, Severity
+from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import AlertChannel
+from qdrant_rollouts.core.ports.messages import Severity
 from tests.mortal import Killed
 from tests.receivers import http_receiver
 from tests.world import World, texts

@@ -124,7 +124,7 @@ def test_delete_removes_the_alias_once(two: World) -> None:
 def test_a_look_up_that_cannot_reach_qdrant_raises(two: World, look: str) -> None:
     two.over(Failing(two.store, "aliases"))
     with pytest.raises(Unavailable):
-        getattr(queries, look)(two.services, "docs")
+        getattr(aliases, look)(two.services, "docs")
     with pytest.raises(Unavailable):
         queries.aliases(two.services)
 

@@ -237,7 +237,8 @@ def test_a_folder_with_another_tokenizer_limit_or_weights_is_another_model(tmp_p
 
 def test_opening_a_model_loads_nothing():
     code = (
-        "import sys; from adapters.embeddings import open_embedder; from core.config.index_file import EmbeddingSpec\n"
+        "import sys; from qdrant_rollouts.adapters.embeddings import open_embedder\n"
+        "from qdrant_rollouts.core.config.index_file import EmbeddingSpec\n"
         f"open_embedder(EmbeddingSpec(model={MINILM!r}))\n"
         "sys.exit('torch' in sys.modules or 'sentence_transformers' in sys.modules)"
     )
@@ -389,7 +390,8 @@ def test_a_model_that_is_here_is_read_although_the_hub_is_in_trouble(hub):
 def test_a_model_is_fetched_once_and_then_read_from_this_machine(tmp_path, minilm):
     hub = Hub(200, packaged_model())
     code = (
-        "from adapters.embeddings import open_embedder; from core.config.index_file import EmbeddingSpec\n"
+        "from qdrant_rollouts.adapters.embeddings import open_embedder\n"
+        "from qdrant_rollouts.core.config.index_file import EmbeddingSpec\n"
         "print(open_embedder(EmbeddingSpec(model='acme/mini')).identity)"
     )
     surroundings = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path)}

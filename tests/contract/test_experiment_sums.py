@@ -14,13 +14,14 @@ from sqlalchemy import select
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, UnitSum
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import Sums, commands, evidence, folding
+from qdrant_rollouts.core.experiments import commands, evidence, folding
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
 from qdrant_rollouts.core.routing.feedback import Feedback, track
 from qdrant_rollouts.core.routing.recorder import Batch
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import group
+from qdrant_rollouts.core.statistics.sums import Sums
 from tests.world import DIMENSION, World
 
 SCHEMA = {"params": {"vectors": {"size": DIMENSION, "distance": "Cosine"}}, "payload_schema": {}}

@@ -17,7 +17,6 @@ from qdrant_rollouts.core.alerts.outbox import notice
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.stamps import KEY, Stamp
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
 from qdrant_rollouts.core.config.settings import Settings
@@ -31,6 +30,7 @@ from qdrant_rollouts.core.experiments import folding, looking
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.ports import AlertChannel
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.statistics.team_draft import Draft, Place
 from qdrant_rollouts.core.statistics.traffic_sketch import Grid, Tally

@@ -160,7 +160,7 @@ def test_nanoseconds_need_no_pandas(tmp_path):
         "        if name.partition('.')[0] == 'pandas': raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Nowhere())\n"
         "from pathlib import Path\n"
-        "from adapters.sources import open_source\n"
+        "from qdrant_rollouts.adapters.sources import open_source\n"
         f"rows = open_source('parquet:a.parquet', (Path({str(tmp_path)!r}),), None).read(None)\n"
         "print(next(rows).fields['x'])\n"
     )

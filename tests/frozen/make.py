@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.experiments import commands as trials
@@ -21,6 +20,7 @@ from qdrant_rollouts.core.experiments import looking
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.ports import AlertChannel
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import exposures, table, traffic
 from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
 from qdrant_rollouts.core.routing.traffic import Key

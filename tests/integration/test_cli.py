@@ -255,8 +255,8 @@ def distributed(shell, redis_url, qdrant_url, qdrant_grpc_port, postgres_url, mo
 
 @pytest.fixture
 def worker(distributed):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "celery", "-A", "tasks", *WORKER]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "celery", "-A", "qdrant_rollouts.tasks", *WORKER]
     log = (distributed.folder / "worker.log").open("w")
     with log, subprocess.Popen(
         command, cwd=distributed.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -442,7 +442,7 @@ def test_a_terminal_without_our_symbols_gets_their_numbers(story):
     done = subprocess.run(
         [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "list"],
         cwd=story.shell.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
         check=True,

@@ -127,8 +127,14 @@ def test_the_text_is_real_enough_and_each_has_a_name_of_its_own(known):
 def test_collecting_the_text_imports_nothing_that_acts(tmp_path):
     """No window, no browser, no word on the terminal; and no machine's warnings."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from interfaces.demo.texts import collected; collected()"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            "from qdrant_rollouts.interfaces.demo.texts import collected; collected()",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,

@@ -260,8 +260,9 @@ def test_without_a_broker_nobody_is_asked_for_flower(doctor):
 
 @pytest.mark.parametrize(("value", "found"), [(" anna:s3cret9\n", "anna:s3cret9"), ("s3cret9", None)])
 def test_the_process_of_flower_takes_the_password_without_white_space_or_ends(tmp_path, value, found):
-    program = "import sys; sys.argv.append('flower'); import tasks, os; print(os.environ['FLOWER_BASIC_AUTH'])"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), flower.VARIABLE: value}
+    program = "import os, sys; sys.argv.append('flower'); import qdrant_rollouts.tasks; "
+    program += "print(os.environ['FLOWER_BASIC_AUTH'])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), flower.VARIABLE: value}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

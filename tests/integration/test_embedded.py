@@ -23,7 +23,8 @@ from qdrant_rollouts.wiring import build
 ROOT = Path(__file__).parents[2]
 FAST = {"soak": {"seconds": 0.2, "interval_seconds": 0.1}}
 OTHER_RUNNER = (
-    "import sys; from interfaces.embedded import take_lock; held = take_lock(); print('has it', flush=True); input()"
+    "import sys; from qdrant_rollouts.interfaces.embedded import take_lock; held = take_lock(); "
+    "print('has it', flush=True); input()"
 )
 
 
@@ -126,7 +127,7 @@ def test_stopping_waits_for_the_turn_under_way(runner, tmp_path):
 
 
 def test_a_second_runner_of_the_folder_is_refused_and_told_who_runs(runner):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     other = subprocess.Popen(
         [sys.executable, "-c", OTHER_RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )

@@ -128,7 +128,7 @@ def test_many_listen_and_each_hears_everything_once(world, client):
 def test_the_web_process_says_where_it_is_and_ends_when_it_is_told(tmp_path, qdrant_url, sqlite_url):
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "src"),
         "ROLLOUTS_DATABASE_URL": sqlite_url,
         "ROLLOUTS_QDRANT_URL": qdrant_url,
     }

@@ -314,15 +314,16 @@ def test_what_is_no_such_file_is_left_to_the_store(tmp_path):
 def loaded_by(folder, arguments, **environment):
     """The packages that are loaded once ``rollouts ARGUMENTS`` has answered, and how it ended."""
     program = (
-        "import atexit, sys; from interfaces.cli import main;"
-        "atexit.register(lambda: print('\\nLOADED', *{name.split('.')[0] for name in sys.modules}));"
+        "import atexit, sys; from qdrant_rollouts.interfaces.cli import main;"
+        "tops = lambda: {name.removeprefix('qdrant_rollouts.').split('.')[0] for name in sys.modules};"
+        "atexit.register(lambda: print('\\nLOADED', *tops()));"
         f"main({list(arguments)!r}, prog_name='rollouts')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -344,11 +345,11 @@ def test_a_look_for_garbage_passes_over_what_was_imported(lived_in):
     """There are a hundred thousand objects of libraries, none of them garbage: to look through them once, as the first
     look would, takes a quarter of a short verb's time."""
     program = (
-        "import atexit, gc; from interfaces.cli import main;"
+        "import atexit, gc; from qdrant_rollouts.interfaces.cli import main;"
         "atexit.register(lambda: print('\\nGARBAGE', gc.isenabled(), gc.get_freeze_count()));"
         "main(['list'], prog_name='rollouts')"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     shown = subprocess.check_output(
         [sys.executable, "-c", program], cwd=lived_in.folder, env=environment, text=True, timeout=60
     )
@@ -420,7 +421,7 @@ def test_a_real_terminal_says_how_wide_it_is(lived_in):
     child = subprocess.Popen(
         [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "list"],
         cwd=lived_in.folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+        env={**environment, "PYTHONPATH": str(ROOT / "src"), "TERM": "xterm"},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

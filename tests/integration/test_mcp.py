@@ -493,7 +493,7 @@ def over_stdio(folder, what, **settings):
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "qdrant_rollouts.interfaces.cli", "mcp", "--folder", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **settings},
     )
 
     async def asked():
@@ -543,7 +543,7 @@ def test_over_stdio_and_by_default_nothing_can_be_changed_and_the_store_is_given
 
 def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_stdin_is_the_end(folder):
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROLLOUTS_SPELT_WRONG": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "ROLLOUTS_SPELT_WRONG": "1"}
     command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", "mcp"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:

@@ -46,7 +46,7 @@ def every_error():
         found.add(one)
         left += one.__subclasses__()
     return {
-        one for one in found if one.__module__.split(".")[0] in ("core", "interfaces") and "cli" not in one.__module__
+        one for one in found if one.__module__.split(".")[1] in ("core", "interfaces") and "cli" not in one.__module__
     }
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from qdrant_rollouts.adapters.alerts import alertmanager, apprise, email, webhook
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.config.alert_spec import EmailSpec, Severity
+from qdrant_rollouts.core.config.alert_spec import EmailSpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Unavailable
@@ -24,6 +24,7 @@ from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import AlertChannel, Notice
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.times import as_text, iso
 from qdrant_rollouts.interfaces.access.tokens import ALL, Caller

@@ -50,7 +50,7 @@ def process(folder, *arguments, descriptors=DESCRIPTORS, **environment):
     as_json = [] if "--http" in arguments else ["--json"]
     command = [sys.executable, "-m", "qdrant_rollouts.interfaces.cli", *arguments, "--port", "0", *as_json]
     limited = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
-    whole = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment}
+    whole = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200", **environment}
     said = folder / "stderr.txt"
     with (
         said.open("wb") as errors,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.config.index_file import IndexFile, validated
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.ports.messages import Severity
 
 HOOK = {"kind": "webhook", "url": "https://hooks.example.org/x", "secret": "KEY"}
 MAIL = {"kind": "email", "host": "mail", "sender": "a@example.org", "to": ["b@example.org"]}

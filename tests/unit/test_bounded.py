@@ -138,15 +138,16 @@ def test_it_takes_no_memory(tmp_path):
     """In a process of its own that may have a gigabyte, of which imports take most."""
     (tmp_path / "rollouts.yaml").write_text(bomb(levels=30))
     code = (
-        "import resource; from pathlib import Path; from core.config.index_file import load_index_file\n"
-        "from core.errors import Refused\n"
+        "import resource; from pathlib import Path\n"
+        "from qdrant_rollouts.core.config.index_file import load_index_file\n"
+        "from qdrant_rollouts.core.errors import Refused\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
         "try: load_index_file(Path('rollouts.yaml'))\nexcept Refused as error: print(str(error)[:60])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         timeout=60,

@@ -22,11 +22,12 @@ HEAVY = {"adapters", "celery", "core", "kombu", "numpy", "qdrant_client", "rich"
 def imported_by(*arguments):
     """The top-level packages that are loaded once ``rollouts ARGUMENTS`` has answered."""
     program = (
-        "import atexit, sys; from interfaces.cli import main;"
-        "atexit.register(lambda: print('\\nLOADED', *{name.split('.')[0] for name in sys.modules}));"
+        "import atexit, sys; from qdrant_rollouts.interfaces.cli import main;"
+        "tops = lambda: {name.removeprefix('qdrant_rollouts.').split('.')[0] for name in sys.modules};"
+        "atexit.register(lambda: print('\\nLOADED', *tops()));"
         f"main({list(arguments)!r}, prog_name='rollouts')"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=30
     )

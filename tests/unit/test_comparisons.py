@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 
 from docs.trials import METRICS, Arm, Trial, even_looks, first_rejection, fixed_rejects, ramp
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import (
-    Metric,
-    Moments,
-    Stratum,
-    Sums,
-    Unclear,
-    clustered_quantile,
-    compare,
-    difference,
-)
+from qdrant_rollouts.core.statistics.comparison import Stratum, compare
+from qdrant_rollouts.core.statistics.metric import Metric
+from qdrant_rollouts.core.statistics.moments import Moments, Unclear, difference
+from qdrant_rollouts.core.statistics.quantiles import clustered_quantile
 from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
+from qdrant_rollouts.core.statistics.sums import Sums
 
 #: Of 500 experiments at alpha .05: 25 and three standard errors.
 RUNS, MOST = 500, 39

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import Action, Limits, Metric, Moments, Quality, Stratum, Unclear, compare, decide
+from qdrant_rollouts.core.statistics.comparison import Stratum, compare
+from qdrant_rollouts.core.statistics.decision import Action, Limits, Quality, decide
+from qdrant_rollouts.core.statistics.metric import Metric
+from qdrant_rollouts.core.statistics.moments import Moments, Unclear
 
 CLICKS = Metric("clicks", "ratio", "primary", 1, 0.02, relative=True)
 LOG_LATENCY = Metric("latency", "ratio", "guardrail", -1, math.log(1.05), unit="log_ms")

@@ -13,7 +13,7 @@ from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, held
 from qdrant_rollouts.core.gate.verdict import Planned, reasons
 from qdrant_rollouts.core.statistics.intervals import Interval
 
-CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "checks"
+CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "gate" / "checks"
 #: What nobody should have to know.
 STATISTICS = re.compile(
     r"interval \[|\bn=|nDCG|\bMRR\b|\bRBO\b|quantile|p-value|McNemar|low >=|high <=|bootstrap", re.IGNORECASE

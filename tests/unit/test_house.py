@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+#: The top level of the repository. Everything importable is ``qdrant_rollouts.…``; see docs/architecture.md.
 OWN = {"core", "adapters", "tasks", "interfaces", "migrations", "wiring", "beat_schedule", "benchmarks", "docs"}
+PACKAGE = "qdrant_rollouts"
 #: What stands beside the product and is not installed with it.
 BESIDE = {"benchmarks", "docs"}
 LONGEST, MEDIAN = 60, 8
@@ -106,7 +108,7 @@ def uncut_values(tree: ast.Module) -> Offences:
 
 
 def patches_of_own_code(tree: ast.Module) -> Offences:
-    own = {name for name, module in imports(tree) if module.split(".")[0] in OWN}
+    own = {name for name, module in imports(tree) if _top(module) in OWN | {PACKAGE}}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and _replaces(ast.unparse(node.func)):
             targets = node.args[:1]
@@ -120,7 +122,7 @@ def patches_of_own_code(tree: ast.Module) -> Offences:
 
 def imports_of_users(tree: ast.Module) -> Offences:
     for _, module in imports(tree):
-        if module.split(".")[0] in {"interfaces", "tasks"}:
+        if _top(module) in {"interfaces", "tasks"}:
             yield f"imports {module}, which is made from it"
 
 
@@ -133,13 +135,18 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((alias.asname or alias.name, node.module or "") for alias in node.names)
 
 
+def _top(module: str) -> str:
+    """The folder of the repository that a module of ours is in; of a library, its name."""
+    return module.removeprefix(f"{PACKAGE}.").split(".")[0]
+
+
 def _replaces(function: str) -> bool:
     return bool(re.search(r"(^|\.)(patch(\.object|\.dict|\.multiple)?|setattr|setitem)$", function))
 
 
 def _is_own(target: ast.expr, own: set[str]) -> bool:
     if isinstance(target, ast.Constant):
-        return str(target.value).split(".")[0] in OWN
+        return _top(str(target.value)) in OWN | {PACKAGE}
     return bool(own & {part.id for part in ast.walk(target) if isinstance(part, ast.Name)})
 
 
@@ -202,7 +209,7 @@ def test_every_library_the_product_imports_is_declared():
         if path.relative_to(ROOT).parts[0] not in BESIDE
         for _, module in imports(ast.parse(path.read_text(encoding="utf-8")))
     }
-    libraries = found - OWN - sys.stdlib_module_names
+    libraries = found - OWN - {PACKAGE} - sys.stdlib_module_names
     undeclared = {name for name in libraries if not declared & {_normal(by) for by in providers.get(name, [])}}
     assert undeclared == set()
 
@@ -211,9 +218,14 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def test_the_wheel_carries_the_whole_product():
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
-    assert {name.removesuffix(".py") for name in build["targets"]["wheel"]["only-include"]} == OWN - BESIDE
+def test_the_package_holds_the_whole_product_and_nothing_else():
+    package = ROOT / "src" / PACKAGE
+    links = {path.name.removesuffix(".py"): path for path in package.iterdir() if path.is_symlink()}
+    assert set(links) == OWN - BESIDE
+    for path in links.values():
+        assert path.readlink() == Path("..", "..", path.name)
+    here = {path.name for path in package.iterdir() if not path.is_symlink() and path.name != "__pycache__"}
+    assert here == {"__init__.py", "checkout.py"}
 
 
 # --- the rules bite ---------------------------------------------------------------------------------------------
@@ -233,18 +245,25 @@ def test_the_wheel_carries_the_whole_product():
         (stubs, "def f():\n    raise NotImplementedError"),
         (stubs, "raise NotImplementedError('s3 comes later') from None"),
         (uncut_values, "raise Refused(f'alias {alias!r} is not known')"),
-        (patches_of_own_code, "monkeypatch.setattr('core.deployments.engine.advance', fake)"),
-        (patches_of_own_code, "from core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
-        (patches_of_own_code, "from adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')"),
-        (patches_of_own_code, "patch('wiring.services')"),
+        (patches_of_own_code, "monkeypatch.setattr('qdrant_rollouts.core.deployments.engine.advance', fake)"),
+        (patches_of_own_code, "from qdrant_rollouts.core import engine\nmonkeypatch.setattr(engine, 'advance', fake)"),
         (
             patches_of_own_code,
-            "import core.deployments.engine\nmonkeypatch.setattr(core.deployments.engine, 'advance', fake)",
+            "from qdrant_rollouts.adapters.qdrant import Qdrant as Q\nmock.patch.object(Q, 'aliases')",
         ),
-        (patches_of_own_code, "from core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)"),
-        (patches_of_own_code, "from core import engine\nengine.advance = fake"),
-        (imports_of_users, "def f():\n    from tasks.app import app"),
-        (imports_of_users, "import interfaces.cli as cli"),
+        (patches_of_own_code, "patch('qdrant_rollouts.wiring.services')"),
+        (
+            patches_of_own_code,
+            "import qdrant_rollouts.core.deployments.engine\n"
+            "monkeypatch.setattr(qdrant_rollouts.core.deployments.engine, 'advance', fake)",
+        ),
+        (
+            patches_of_own_code,
+            "from qdrant_rollouts.core.deployments.engine import TABLE\nmonkeypatch.setitem(TABLE, 'x', fake)",
+        ),
+        (patches_of_own_code, "from qdrant_rollouts.core import engine\nengine.advance = fake"),
+        (imports_of_users, "def f():\n    from qdrant_rollouts.tasks.app import app"),
+        (imports_of_users, "import qdrant_rollouts.interfaces.cli as cli"),
     ],
 )
 def test_a_breach_is_found(rule, code):
@@ -261,8 +280,8 @@ def test_a_breach_is_found(rule, code):
         (uncut_values, "f'alias {quoted(alias)}, field {FIELD!r}'"),
         (patches_of_own_code, "monkeypatch.setattr(socket.socket, 'connect', refuse)"),
         (patches_of_own_code, "monkeypatch.setenv('ROLLOUTS_CONFIG', 'x')"),
-        (patches_of_own_code, "from core import plan\nself.plan = plan.Step('create')"),
-        (imports_of_users, "import adapters.qdrant"),
+        (patches_of_own_code, "from qdrant_rollouts.core import plan\nself.plan = plan.Step('create')"),
+        (imports_of_users, "import qdrant_rollouts.adapters.qdrant"),
     ],
 )
 def test_good_code_is_left_alone(rule, code):

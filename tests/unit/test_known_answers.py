@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qdrant_rollouts.core.experiments import (
-    Moments,
-    Sums,
-    Unclear,
-    adjust,
-    confidence_sequence,
-    delta_ratio,
-    holm,
-    mean_from_sums,
-    relative_difference,
-    sequential_p,
-    srm_chi_square,
-    srm_sequential,
-    welch_from_moments,
-)
+from qdrant_rollouts.core.statistics.balance import srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.moments import Moments, Unclear, relative_difference
+from qdrant_rollouts.core.statistics.multiplicity import adjust, holm
+from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
+from qdrant_rollouts.core.statistics.sums import Sums, delta_ratio, mean_from_sums
+from qdrant_rollouts.core.statistics.welch import welch_from_moments
 
 
 def digits(text: str) -> object:

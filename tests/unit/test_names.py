@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.collections.manifests import file_name
-from qdrant_rollouts.core.config import defaults
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name, collection_name, shell_word

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdrant_rollouts.core.experiments import Metric, Moments, compare
-from qdrant_rollouts.core.statistics.comparison import Stratum
+from qdrant_rollouts.core.statistics.comparison import Stratum, compare
+from qdrant_rollouts.core.statistics.metric import Metric
+from qdrant_rollouts.core.statistics.moments import Moments
 from qdrant_rollouts.interfaces.pictures import canvas, experiment_svg, scales
 from qdrant_rollouts.interfaces.pictures.panel import LEFT, RIGHT
 from qdrant_rollouts.interfaces.pictures.style import DARK, LIGHT

@@ -228,7 +228,7 @@ def test_a_log_line_has_no_secret_in_it(level):
 @pytest.mark.parametrize("where", ["here", "in a thread"])
 def test_a_traceback_that_ends_a_process_has_no_secret_in_it(where):
     program = (
-        "import sys, threading; from core import redaction; redaction.guard_process();"
+        "import sys, threading; from qdrant_rollouts.core.sanitize import redaction; redaction.guard_process();"
         "redaction.remember(sys.argv[1])\n"
         "def fail(): raise ValueError(sys.argv[1])\n"
         + ("fail()" if where == "here" else "threading.Thread(target=fail).start()")

@@ -1,7 +1,5 @@
 """Laws of the estimators, of the sequence and of the sample-ratio check (docs/notes/experiments.md section 11)."""
 
-import ast
-import importlib
 import math
 import subprocess
 import sys
@@ -12,32 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qdrant_rollouts.core import experiments, statistics
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments import (
-    Metric,
-    Moments,
-    Sums,
-    Unclear,
-    assign,
-    bucket_ranges,
-    clustered_quantile,
-    clustered_quantile_difference,
-    concentration_for,
-    confidence_sequence,
-    delta_ratio,
-    difference,
-    mean,
-    mean_from_sums,
-    mismatched,
-    sequential_p,
-    srm_chi_square,
-    srm_sequential,
-    weights_of,
-    welch_from_moments,
-)
-from qdrant_rollouts.core.statistics import moments
-from qdrant_rollouts.core.statistics.assignment import BASIS
+from qdrant_rollouts.core.statistics import comparison, moments, ranking
+from qdrant_rollouts.core.statistics.assignment import BASIS, assign, bucket_ranges, weights_of
+from qdrant_rollouts.core.statistics.balance import concentration_for, mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.metric import Metric
+from qdrant_rollouts.core.statistics.moments import Moments, Unclear, difference
+from qdrant_rollouts.core.statistics.quantiles import clustered_quantile, clustered_quantile_difference
+from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
+from qdrant_rollouts.core.statistics.sums import Sums, delta_ratio, mean, mean_from_sums
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.statistics.welch import welch_from_moments
 
 coverages = st.integers(0, BASIS)
 splits = st.lists(st.integers(0, BASIS), min_size=1, max_size=4).map(
@@ -77,7 +61,8 @@ def test_growing_coverage_never_changes_an_enrolled_units_arm(weights, one, othe
 
 
 def test_another_process_puts_everybody_in_the_same_arm():
-    told = "from core.experiments import *; r = bucket_ranges((6000, 4000), 7000);"
+    told = "from qdrant_rollouts.core.statistics.assignment import assign, bucket_ranges; "
+    told += "r = bucket_ranges((6000, 4000), 7000); "
     told += "print([assign('exp-1', f'user-{n}', r) for n in range(50)])"
     answers = {
         subprocess.run(
@@ -86,7 +71,6 @@ def test_another_process_puts_everybody_in_the_same_arm():
             text=True,
             check=True,
             env={"PYTHONHASHSEED": seed},
-            cwd=core.experiments.__path__[0] + "/../..",
         ).stdout
         for seed in ("1", "2")
     }
@@ -442,25 +426,23 @@ def test_shares_that_are_none_are_refused(arguments):
 # --- the package ------------------------------------------------------------------------------------------------
 
 
-def test_every_name_leads_where_the_types_are_checked():
-    tree = ast.parse(Path(core.experiments.__file__).read_text(encoding="utf-8"))
-    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("core.")]
-    told = {alias.name: node.module for node in imported for alias in node.names}
-    assert told == core.experiments._HOME
-    assert sorted(told) == sorted(core.experiments.__all__)
-    for name, module in told.items():
-        assert getattr(core.experiments, name) is getattr(importlib.import_module(module), name)
+def test_every_statistic_may_be_imported_from_the_room_of_experiments():
+    folder = Path(statistics.__path__[0])
+    beside = {"canary", "groups", "histogram", "intervals", "sampling", "shifts", "spans", "traffic_sketch", "__init__"}
+    assert {path.stem for path in folder.glob("*.py")} - beside == set(experiments._STATISTICS)
+    assert experiments.compare is comparison.compare
+    assert experiments.rbo_ext is ranking.rbo_ext
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        core.experiments.nothing  # noqa: B018 - the access is the test
+        experiments.nothing  # noqa: B018 - the access is the test
 
 
 def test_whoever_only_assigns_users_loads_no_scipy():
-    told = "import sys, core.config.index_file; from core.experiments import assign; print('scipy' in sys.modules)"
+    told = "import sys, qdrant_rollouts.core.config.index_file; from qdrant_rollouts.core.experiments import assign; "
+    told += "print('scipy' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", told],
         capture_output=True,
         text=True,
         check=True,
-        cwd=core.experiments.__path__[0] + "/../..",
     )
     assert answer.stdout == "False\n"

@@ -136,7 +136,8 @@ def test_a_document_clicked_twice_votes_once_and_one_that_was_not_listed_never()
 
 
 def test_the_same_query_gets_the_same_list_in_another_process():
-    code = "from core.statistics.team_draft import *; print(draft('abcdef', 'fbdace', coins('exp-1', 'q-9'), 6))"
+    code = "from qdrant_rollouts.core.statistics.team_draft import *; "
+    code += "print(draft('abcdef', 'fbdace', coins('exp-1', 'q-9'), 6))"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert there.strip() == str(draft("abcdef", "fbdace", coins("exp-1", "q-9"), 6))
 

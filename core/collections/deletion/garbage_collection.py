@@ -24,9 +24,9 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.collections.readiness import about
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.defaults import ORPHANS_MINUTES
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.defaults import ORPHANS_MINUTES
 from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import iso

@@ -2,7 +2,8 @@
 
 Rule: a version is kept while it is one of the last ``retention.versions`` that served, the live one counted, and until
 ``retention.days`` have passed since it was replaced, at least for the grace period. What is over is written down as a
-deletion and looked at again when it is due (``core.collections.deletion.deletions``). What a person has said to keep stays.
+deletion and looked at again when it is due (``core.collections.deletion.deletions``). What a person has said to keep
+stays.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
-from qdrant_rollouts.core.config.defaults import GRACE_MINUTES
 from qdrant_rollouts.core.config.index_file.embedding import ChunkSpec, CollectionSpec, EmbeddingSpec, ProviderSpec
 from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, RetentionSpec, SoakSpec
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
@@ -18,6 +17,7 @@ from qdrant_rollouts.core.config.index_file.search import SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
 from qdrant_rollouts.core.config.index_file.values import Count, Positive, Seconds, Strict, validated
 from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
+from qdrant_rollouts.core.defaults import GRACE_MINUTES
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.bounded import BoundedLoader, read_yaml

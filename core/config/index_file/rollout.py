@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from qdrant_rollouts.core.config import defaults
+from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict
 from qdrant_rollouts.core.statistics.assignment import share_of
 
@@ -75,12 +75,14 @@ class CanarySpec(Strict):
 
 
 class RetentionSpec(Strict):
-    """What is kept: of versions, beyond the grace period (``core.collections.deletion.retention_policy``); of backups, the newest so many."""
+    """What is kept: of versions, beyond the grace period (``core.collections.deletion.retention_policy``); of backups,
+    the newest so many."""
 
     versions: AtLeastOne | None = None
     days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, strict=True)] | None = None
     backups: AtLeastOne | None = None
-    #: No collection of the index is deleted before there is a whole backup of it; see ``core.collections.deletion.final_backups``.
+    #: No collection of the index is deleted before there is a whole backup of it; see
+    #: ``core.collections.deletion.final_backups``.
     final_backup: StrictBool = False
     #: What becomes of a replaced collection that this program did not make: it is deleted once there is a
     #: whole backup of it, never, or like every other.

@@ -13,7 +13,7 @@ from qdrant_rollouts.core.sanitize.quoting import quoted
 
 if TYPE_CHECKING:
     from qdrant_rollouts.core.deployments.backups.commands import create, restore, verify
-    from qdrant_rollouts.core.operations.views.backups import listed, record, restored_from, verification
+    from qdrant_rollouts.core.deployments.backups.queries import listed, record, restored_from, verification
 
 _NAMES = {
     "commands": ("create", "restore", "verify"),

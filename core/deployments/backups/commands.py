@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.collections import restorable, versions
+from qdrant_rollouts.core.collections import aliases, restorable, versions
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.restorable import check_server
 from qdrant_rollouts.core.collections.stamps import Stamp
@@ -16,13 +16,12 @@ from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import claims, commands, engine
 from qdrant_rollouts.core.deployments.alias_lock import open_deployment
+from qdrant_rollouts.core.deployments.backups.queries import latest
 from qdrant_rollouts.core.deployments.commands import Along, alone
 from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inherited
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import backup as plans
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.operations.views.backups import latest
 from qdrant_rollouts.core.ports.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
 from qdrant_rollouts.core.sanitize.quoting import quoted
 from qdrant_rollouts.core.services import Services
@@ -36,7 +35,7 @@ def create(
     check_found_name("alias", alias)
     _check_keep(keep)
     check_server(services.store)
-    collection = queries.get_collection_for_alias(services, alias)
+    collection = aliases.get_collection_for_alias(services, alias)
     return begin(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
 
 

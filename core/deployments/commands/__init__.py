@@ -3,8 +3,7 @@
 Each command is one function here; the command line, Celery tasks and pages are skins over it.
 """
 
-from qdrant_rollouts.core.config.defaults import GRACE_MINUTES
-from qdrant_rollouts.core.database.lookup import find
+from qdrant_rollouts.core.defaults import GRACE_MINUTES
 from qdrant_rollouts.core.deployments.commands.aliases import (
     create_alias,
     delete_alias,
@@ -14,6 +13,7 @@ from qdrant_rollouts.core.deployments.commands.aliases import (
 from qdrant_rollouts.core.deployments.commands.beginning import Along, alone, begin
 from qdrant_rollouts.core.deployments.commands.deployments import deploy, rollback, wish
 from qdrant_rollouts.core.deployments.commands.specs import spec_of
+from qdrant_rollouts.core.deployments.lookup import find
 
 __all__ = [
     "GRACE_MINUTES",

@@ -18,9 +18,8 @@ from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused, Unknown
-from qdrant_rollouts.core.ports import Embedder, Schema
+from qdrant_rollouts.core.ports import Embedder, Schema, State
 from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.sanitize.quoting import cut
@@ -64,7 +63,8 @@ def adopt(
 
 
 def _of_ours(stamp: Stamp | None) -> Stamp | None:
-    """A stamp that only says which model was proven, see ``core.collections.model_proof``, is made anew with a version's number."""
+    """A stamp that only says which model was proven, see ``core.collections.model_proof``, is made anew with a
+    version's number."""
     return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
 
 

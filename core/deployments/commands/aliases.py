@@ -10,9 +10,9 @@ from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
-from qdrant_rollouts.core.config.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deletion
+from qdrant_rollouts.core.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments.commands.specs import check_alias, listed, serving
 from qdrant_rollouts.core.errors import Refused, Unknown

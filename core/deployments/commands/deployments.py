@@ -11,7 +11,6 @@ from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.stamps import theirs
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.lookup import find
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
@@ -31,6 +30,7 @@ from qdrant_rollouts.core.deployments.commands.specs import (
 from qdrant_rollouts.core.deployments.commands.strictness import check_limits
 from qdrant_rollouts.core.deployments.commands.unknown_models import check_existing_model, check_model
 from qdrant_rollouts.core.deployments.commands.vector_declarations import check_search, check_vectors
+from qdrant_rollouts.core.deployments.lookup import find
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.strategies import backup as backup_plans

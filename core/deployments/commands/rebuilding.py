@@ -16,8 +16,8 @@ from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import Along
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused, Unknown
+from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.services import Services
 
 #: The parts of an index's settings that decide what is in a collection.

@@ -6,11 +6,11 @@ from threading import Event
 from typing import Any
 
 from qdrant_rollouts.core.deployments.commands import spec_of
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import open_existing
+from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.quoting import cut
 from qdrant_rollouts.core.services import Services

@@ -16,11 +16,11 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.long import going
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL
-from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.ports import PointId, State
 from qdrant_rollouts.core.statistics.sampling import offer
 from qdrant_rollouts.core.times import iso
 

@@ -3,10 +3,10 @@
 import time
 
 from qdrant_rollouts.core.collections.readiness import about
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.ports import PointId, State
 
 _LOOK = 1.0
 

@@ -15,6 +15,7 @@ from qdrant_rollouts.core.collections.text_search import text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext
 from qdrant_rollouts.core.deployments.steps import limiting, reading, unused
+from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
 
@@ -46,7 +47,7 @@ def create(context: StepContext) -> Outcome:
     different += _lost(context)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
-    versions.note(context, _facts(makers, plan, store.schema(deployment.green), vector))
+    note_facts(context, _facts(makers, plan, store.schema(deployment.green), vector))
     changed = schemas.changes(model, wanted) if model else []
     summary = _summary(of, changed, plan)
     return Done({"summary": summary, "vector": vector, "vectors": plan.as_state(), "schema": wanted})

@@ -4,11 +4,13 @@ import time
 
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_existing, open_gate
+from qdrant_rollouts.core.ports import State
 
 
 def run(context: StepContext) -> Outcome:
@@ -21,7 +23,7 @@ def run(context: StepContext) -> Outcome:
         context.turn.save({"memory": memory, "progress": gate.progress(judged)})
         return Wait(wait, gate.words(judged))
     report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
-    versions.note(context, versions.judged(report))
+    note_facts(context, versions.judged(report))
     context.turn.save({})
     return _outcome(report)
 

@@ -11,11 +11,11 @@ from qdrant_rollouts.core.collections.makers import open_makers
 from qdrant_rollouts.core.collections.records import BadRecord, Record, RecordRules, mark, parse, payload, plain_vectors
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, open_live
 from qdrant_rollouts.core.errors import Limited
-from qdrant_rollouts.core.ports import Point, PointId, Row, Source
+from qdrant_rollouts.core.ports import Point, PointId, Row, Source, State
 from qdrant_rollouts.core.sanitize.quoting import quoted
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
-from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.ports import State
 
 #: Seconds between two notes of how far it is.
 _TELL = 1.0

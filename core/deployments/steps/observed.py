@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
-from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY, CONTROL, LIVE
 from qdrant_rollouts.core.routing.traffic import Key

@@ -8,9 +8,10 @@ from qdrant_rollouts.core.collections.model_proof import measure
 from qdrant_rollouts.core.collections.schema import difference, same_vectors, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
-from qdrant_rollouts.core.ports import Health, Schema
+from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
+from qdrant_rollouts.core.ports import Health, Schema, State
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
 LOOKS = 3
@@ -110,7 +111,7 @@ def _ready(context: StepContext) -> Outcome:
         return Reject(f"{context.deployment.green} is broken: {look.reason}")
     seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
     if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
-        versions.note(context, versions.filled(context.state))
+        note_facts(context, versions.filled(context.state))
         return Done(_summary(context.state))
     health = context.services.store.health(context.deployment.green)
     work = _work(health)

@@ -12,9 +12,9 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import State, StepContext
+from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, Schema, VectorStore
+from qdrant_rollouts.core.ports import Point, PointId, Schema, State, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import quoted
 
 Records = Mapping[PointId, Record]

@@ -15,12 +15,12 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.schema import difference, main_vector, unlimited
 from qdrant_rollouts.core.collections.stamps import Stamp, theirs
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, unused
 from qdrant_rollouts.core.deployments.steps.backing import PATIENCE
 from qdrant_rollouts.core.deployments.steps.long import going
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Snapshot
+from qdrant_rollouts.core.ports import Snapshot, State
 from qdrant_rollouts.core.sanitize.quoting import quoted
 
 _LOOK = 1.0

@@ -7,10 +7,11 @@ from qdrant_rollouts.core.collections.model_proof import unknown_vectors
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, State, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, probing
 from qdrant_rollouts.core.deployments.steps.gate import shut
 from qdrant_rollouts.core.deployments.steps.observed import Observed, observe, stage_name
+from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.statistics.assignment import share_of

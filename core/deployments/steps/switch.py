@@ -1,9 +1,10 @@
 """The switch: the alias moves from blue to green in one act; the undo moves it back."""
 
-from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.collections import aliases
 from qdrant_rollouts.core.deployments.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting
 from qdrant_rollouts.core.deployments.steps.gate import shut
+from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
 from qdrant_rollouts.core.routing import table
 
 _READY_AGAIN = 2.0
@@ -32,7 +33,7 @@ def switch(context: StepContext) -> Outcome:
         check=context.turn.check,
     )
     _unroute(context)
-    versions.note(context, versions.served(context))
+    note_facts(context, served_facts(context))
     return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
 
 

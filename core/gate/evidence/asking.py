@@ -7,13 +7,12 @@ from itertools import takewhile
 from typing import Any
 
 from qdrant_rollouts.core.config.vector_kinds import Kind
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence import relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
 from qdrant_rollouts.core.gate.evidence.relevant import Sorted
 from qdrant_rollouts.core.gate.evidence.vectors import askable
-from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector
+from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector, State
 from qdrant_rollouts.core.statistics.ranking import (
     agreeing,
     expected_holes,

@@ -11,7 +11,6 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.asking import (
     comparable,
     depth_of,
@@ -24,7 +23,7 @@ from qdrant_rollouts.core.gate.evidence.asking import (
 )
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
-from qdrant_rollouts.core.ports import Hit, PointId
+from qdrant_rollouts.core.ports import Hit, PointId, State
 from qdrant_rollouts.core.statistics.ranking import ndcg, overlap
 
 #: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.

@@ -17,12 +17,11 @@ import numpy as np
 
 from qdrant_rollouts.core.config.index_file import template_fields
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.asking import search
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, of_vector, sampled_ids, vector_of, with_vectors
 from qdrant_rollouts.core.gate.evidence.titles import queries
-from qdrant_rollouts.core.ports import FloatArray, Point, PointId
+from qdrant_rollouts.core.ports import FloatArray, Point, PointId, State
 from qdrant_rollouts.core.statistics.shifts import chance_floor
 
 #: Documents that are drawn; records of which each gives a text like a query; declared and judged queries beside them.

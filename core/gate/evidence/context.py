@@ -15,8 +15,7 @@ from qdrant_rollouts.core.collections.text_search import TextSearch, text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import IndexSpec, RealSearchSpec
 from qdrant_rollouts.core.config.vector_kinds import Kind, kind_of
-from qdrant_rollouts.core.deployments.plan import State
-from qdrant_rollouts.core.ports import Embedder, Limits, PointId, Schema, Source, VectorStore
+from qdrant_rollouts.core.ports import Embedder, Limits, PointId, Schema, Source, State, VectorStore
 
 #: The part of the time budget that one collector may spend on a live collection with a limited
 #: rate.

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.deployments.plan import State
-from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.ports import PointId, State
 from qdrant_rollouts.core.statistics.sampling import Sample, offer
 
 #: Points that are drawn. Of 100,000 points 3 % that share a vector come out as more than 2 % in 97 draws of 100 where

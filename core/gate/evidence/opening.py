@@ -21,11 +21,10 @@ from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.id_fields import identified
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live
-from qdrant_rollouts.core.ports import PointId, Schema, Source
+from qdrant_rollouts.core.ports import PointId, Schema, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.services import Services
 

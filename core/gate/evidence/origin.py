@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from qdrant_rollouts.core.collections.records import point_row
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.payloads import indexes, tally
-from qdrant_rollouts.core.ports import PointId, Row, Source
+from qdrant_rollouts.core.ports import PointId, Row, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.statistics.sampling import offer
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.collections.records import OURS
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.ports import Point, PointId, State
 from qdrant_rollouts.core.ports.payload_values import fields, is_held, is_there
 
 #: Points at once; fewer where each may count against a rate.

@@ -5,8 +5,8 @@ Those with which ``populate`` has just ended count; then one more is enough.
 
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.readiness import Look
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.ports import State
 
 LOOKS = 3
 #: Looks in which nothing got on: after so many an index that is not finished will not be.

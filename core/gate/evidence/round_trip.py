@@ -11,10 +11,9 @@ from qdrant_rollouts.core.collections.records import OURS, Record, RecordRules, 
 from qdrant_rollouts.core.collections.scratch import Scratch, scratch
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence import origin
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.ports import Point, PointId, Row, Vector
+from qdrant_rollouts.core.ports import Point, PointId, Row, State, Vector
 from qdrant_rollouts.core.sanitize.quoting import quoted
 
 _CHUNK, _CHUNK_SECONDS = 16, 5.0

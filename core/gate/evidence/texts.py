@@ -13,10 +13,9 @@ from typing import Any
 from qdrant_rollouts.core.collections.records import OURS
 from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
 from qdrant_rollouts.core.config.index_file import render_text
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
-from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.ports import Point, PointId, State
 
 _CHUNK = 64
 _EXAMPLES, _REPEATED = 3, 20

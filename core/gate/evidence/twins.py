@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.equals import weight
 from qdrant_rollouts.core.gate.evidence.texts import shown, text_of, words
-from qdrant_rollouts.core.ports import PointId
+from qdrant_rollouts.core.ports import PointId, State
 
 _CHUNK = 16
 _EXAMPLES = 3

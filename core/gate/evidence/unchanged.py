@@ -16,13 +16,12 @@ from qdrant_rollouts.core.collections.schema import same_vectors, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.config.index_file import render_text
 from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Live, Over
 from qdrant_rollouts.core.gate.evidence.round_trip import alike
 from qdrant_rollouts.core.gate.evidence.texts import text_of, words
 from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
-from qdrant_rollouts.core.ports import Point, PointId, Schema
+from qdrant_rollouts.core.ports import Point, PointId, Schema, State
 
 _CHUNK = 64
 _EXAMPLES = 5

@@ -5,12 +5,11 @@ from typing import Any
 
 from qdrant_rollouts.core.collections.schema import vector_names
 from qdrant_rollouts.core.config.vector_kinds import Kind, by_name
-from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
 from qdrant_rollouts.core.gate.evidence.equals import Equals, grouped
 from qdrant_rollouts.core.gate.evidence.probes import FURTHER
-from qdrant_rollouts.core.ports import Point, PointId
+from qdrant_rollouts.core.ports import Point, PointId, State
 from qdrant_rollouts.core.statistics.sampling import offer
 
 _PAGE = 512

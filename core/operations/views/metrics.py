@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN
-from qdrant_rollouts.core.config.alert_spec import Severity
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import (
@@ -32,6 +31,7 @@ from qdrant_rollouts.core.database.models import (
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
+from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.table import SILENT_AFTER, trying
 from qdrant_rollouts.core.services import Services
 

@@ -7,14 +7,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.answers import deployments as shown
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.config.defaults import ROWS
 from qdrant_rollouts.core.database.events import WARNING
-from qdrant_rollouts.core.database.lookup import find
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
+from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import abort_notices
-from qdrant_rollouts.core.errors import Unknown
+from qdrant_rollouts.core.deployments.lookup import find
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
-from qdrant_rollouts.core.sanitize.quoting import cut
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import iso
 
@@ -153,19 +151,6 @@ def _follows(services: Services, deployment_id: str) -> ColumnElement[bool]:
 
 def aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
-
-
-def alias_exists(services: Services, alias: str) -> bool:
-    """Raises Unavailable when Qdrant cannot be asked; False only ever means that it is not there."""
-    return alias in services.store.aliases()
-
-
-def get_collection_for_alias(services: Services, alias: str) -> str:
-    """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
-    found = services.store.aliases()
-    if alias not in found:
-        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
-    return found[alias]
 
 
 def _summary(row: Deployment) -> shown.DeploymentSummary:

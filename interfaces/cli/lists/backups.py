@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from qdrant_rollouts.core.operations.views import backups as queries
+from qdrant_rollouts.core.deployments.backups import queries
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, looked
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from qdrant_rollouts.core.config.defaults import (
+from qdrant_rollouts.core.defaults import (
     COMPARED,
     GRACE_MINUTES,
     LONGEST_GRACE_MINUTES,

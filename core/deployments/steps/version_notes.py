@@ -1,0 +1,37 @@
+"""What a step has learned of green is written into its version's row and into the collection's own metadata."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_rollouts.core.collections import versions
+from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
+from qdrant_rollouts.core.database.models import Version
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.ports import State
+from qdrant_rollouts.core.times import iso
+
+
+def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
+    """Adds ``facts`` to green's row and metadata. Raises LeaseLost if the turn was taken away."""
+    services, green = context.services, context.deployment.green
+    with services.sessions.begin() as session:
+        context.turn.fence(session)
+        row = versions.add(session, green, facts)
+        if row is None:
+            return
+        carried = versions.metadata(row)
+    context.turn.check(ACT_SECONDS)
+    services.store.set_metadata(green, carried)
+
+
+def served_facts(context: StepContext) -> State:
+    """A switch that is repeated keeps the time of the first."""
+    services, id = context.services, context.deployment.id
+    with services.sessions() as session:
+        row = session.get(Version, context.deployment.green)
+        before = row.facts.get("served", {}) if row else {}
+        now = iso(services.clock.now(session))
+    if before.get("deployment") == id:
+        return {"served": before}
+    approved_by = context.outputs.get("validate", {}).get("approved_by")
+    return {"served": {"deployment": id, "since": now, "approved_by": approved_by}}

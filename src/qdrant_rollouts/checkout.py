@@ -1,0 +1,43 @@
+"""The short names of the repository's top level, for who works in its root: ``celery -A tasks``, ``import wiring``.
+
+Everything importable is called ``qdrant_rollouts.…``. Python would read ``core/errors.py`` a second time for whoever
+imports ``core.errors``, and then there are two ``Refused`` of which ``except`` knows one. So a short name stands for
+the module of the full name, and no module is imported twice.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+def stand_for(name: str) -> ModuleType:
+    """Makes ``name``, a package or module of the top level, and all below it the ones of the full name."""
+    module = import_module(f"{__package__}.{name}")
+    sys.modules[name] = module
+    if not any(isinstance(finder, _FullNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _FullNames())
+    return module
+
+
+class _FullNames(MetaPathFinder):
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        if top == name or sys.modules.get(top) is not sys.modules.get(f"{__package__}.{top}", self):
+            return None  # another package of that name is none of ours
+        return ModuleSpec(name, _Given(import_module(f"{__package__}.{name}")))
+
+
+class _Given(Loader):
+    """Loads nothing: the module is there, and keeps the spec that it was made by."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
