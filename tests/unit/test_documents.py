@@ -1,5 +1,6 @@
 """What the documents name is there: commands, variables, keys, tasks, settings, make targets, files."""
 
+import ast
 import json
 import re
 import shlex
@@ -290,3 +291,17 @@ def test_pypi_shows_the_readme_and_the_image_is_built_with_it():
 def test_no_document_names_a_machine(page):
     """Neither somebody's folders nor somebody's package index."""
     assert re.findall(r"(?:/home/|/work/|/root/|/tmp/)\S*|https?://(?!localhost)[^\s)\"'`]+", text(page)) == []
+
+
+def test_every_room_of_the_core_is_on_the_map_with_its_sentence():
+    rows = table(text(ROOT / "docs" / "architecture.md"), "room of the core")
+    drawn = {name.strip("`/").removeprefix("core/"): sentence for name, sentence in rows}
+    assert drawn == {
+        path.name: _sentence(path) for path in (ROOT / "core").iterdir() if (path / "__init__.py").exists()
+    }
+
+
+def _sentence(room):
+    docstring = ast.get_docstring(ast.parse(text(room / "__init__.py")))
+    first = docstring.split("\n\n")[0].replace("\n", " ").removesuffix(".")
+    return first[0].lower() + first[1:]

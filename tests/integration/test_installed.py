@@ -1,0 +1,173 @@
+"""The package as an application has it: a wheel, in an environment of its own, beside the application's packages."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.shell import ROOT, declare
+
+INDEX = {
+    "source": "python:core.records:everything",
+    "embedding": {"model": "hashing:64"},
+    "soak": {"seconds": 0.2, "interval_seconds": 0.1},
+    "validation": {"queries": ["gardens"], "min_top_score": 0.1},
+}
+#: Who searches by alias, and has packages of the names that our folders have.
+APPLICATION = {
+    "core/__init__.py": "",
+    "core/records.py": """
+def everything():
+    return [{"id": number, "text": f"a page about gardens, number {number}"} for number in range(5)]
+""",
+    "tasks/__init__.py": """
+from celery import Celery
+
+app = Celery("shop", broker="memory://")
+
+
+@app.task(name="shop.restock")
+def restock():
+    return "restocked"
+""",
+    "shop.py": """
+import core.records
+import tasks
+import qdrant_rollouts
+from qdrant_rollouts import Refused, open_router
+
+assert len(core.records.everything()) == 5
+assert "shop.restock" in tasks.app.tasks
+with open_router() as router:
+    answer = router.search("docs", "a page about gardens", limit=3)
+    try:
+        router.search("no such alias", "gardens")
+    except Refused as refused:
+        print(refused)
+print(len(answer.results), qdrant_rollouts.__version__, core.__file__)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel, tmp_path_factory):
+    """An environment that has the wheel. The libraries it depends on are those of the tests' environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(packages),
+            str(wheel),
+        ],
+        check=True,
+    )
+    (packages / "libraries.pth").write_text(f"{Path(click.__file__).parents[1]}\n", encoding="utf-8")
+    return folder / "bin" / "python"
+
+
+@pytest.fixture
+def application(tmp_path):
+    for name, content in APPLICATION.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    declare(tmp_path, docs=INDEX)
+    return tmp_path
+
+
+def call(python, folder, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLOUTS_", "PYTHON"))}
+    done = subprocess.run(
+        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_takes_one_name(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"qdrant_rollouts"}
+    inside = {name.split("/")[1] for name in names if name.startswith("qdrant_rollouts/")}
+    assert inside >= {"core", "adapters", "tasks", "interfaces", "migrations", "wiring.py", "beat_schedule.py"}
+    assert any(name.endswith(".html") for name in names)
+    assert not any("tests" in name.split("/") for name in names)
+
+
+def test_an_application_that_has_a_core_and_tasks_keeps_them(fresh, application):
+    command = ["-m", "qdrant_rollouts.interfaces.cli", "deploy", "docs", "--wait", "--json"]
+    told = json.loads(call(fresh, application, *command))
+    assert told["status"] == "live"
+    said = call(fresh, application, "shop.py").splitlines()
+    assert "no such alias" in said[0]
+    hits, _, where = said[-1].split()
+    assert hits == "3"
+    assert Path(where) == application / "core" / "__init__.py"
+
+
+def test_the_celery_app_is_found_from_anywhere(fresh, application):
+    said = call(fresh, application, "-m", "celery", "-A", "qdrant_rollouts.tasks", "report")
+    assert "rollouts" in said or "software" in said
+    listed = call(
+        fresh, application, "-c", "from qdrant_rollouts.tasks import app; print('deployments.populate' in app.tasks)"
+    )
+    assert listed.strip() == "True"
+
+
+NAMES = "core core.errors core.experiments core.routing adapters tasks interfaces migrations wiring beat_schedule"
+
+
+def test_no_module_is_imported_under_two_names():
+    """From the root of the repository the short names work too, and mean the same modules."""
+    program = f"""
+import importlib, os, sys
+for name in {NAMES.split()!r}:
+    importlib.import_module(name)
+import qdrant_rollouts
+for name in {NAMES.split()!r}:
+    assert sys.modules[name] is importlib.import_module("qdrant_rollouts." + name), name
+from core.errors import Refused
+assert Refused is qdrant_rollouts.Refused
+from core.experiments import compare
+from wiring import open_router
+assert open_router is qdrant_rollouts.open_router
+files = {{}}
+for module in {{id(module): module for module in sys.modules.values()}}.values():
+    if getattr(module, "__file__", None):
+        files.setdefault(os.path.realpath(module.__file__), []).append(module.__name__)
+print([names for file, names in files.items() if len(names) > 1 and file.startswith(os.getcwd() + os.sep)])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
