@@ -1,0 +1,123 @@
+"""How the code reads, in figures: ``python -m tests.house`` prints them beside those that were written down last.
+
+Rule: a figure may get better at any time and worse never; ``python -m tests.house --write`` writes down what is there.
+What a figure cannot tell is whether a name is a good one: it counts names that leave out the object, or the verb.
+"""
+
+import ast
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = Path(__file__).with_name("house.json")
+FOLDERS = ("core", "adapters", "tasks", "interfaces", "migrations")
+FILES = ("wiring.py", "beat_schedule.py")
+#: Participles that do not end in "ed".
+IRREGULAR = {
+    "begun", "bound", "brought", "built", "chosen", "drawn", "fallen", "forgotten", "found", "given", "gone", "grown",
+    "held", "hidden", "kept", "known", "left", "lost", "made", "meant", "met", "paid", "said", "seen", "sent", "shown",
+    "spent", "taken", "thought", "told", "understood", "written",
+}  # fmt: skip
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def product_files(root: Path = ROOT) -> list[Path]:
+    folders = (path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+    return sorted([*folders, *(root / name for name in FILES)])
+
+
+def figures(files: Iterable[Path]) -> dict[str, float]:
+    """Each figure by its name; the smaller, the better. Shares are in percent."""
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    trees = [ast.parse(text) for text in texts]
+    lines = [line for text in texts for line in text.splitlines()]
+    names = [function.name for function in _functions(trees) if not _has_another_rule(function)]
+    assignments = list(_nodes(trees, ast.Assign))
+    lengths = sorted(_length(function) for function in _functions(trees))
+    conditionals = list(_nodes(trees, ast.IfExp))
+    return {
+        "lines": len(lines),
+        "function length, median": statistics.median(lengths),
+        "function length, 90 of 100": lengths[len(lengths) * 9 // 10],
+        "function length, longest": lengths[-1],
+        "function names of one word, %": _share(names, lambda name: "_" not in name.strip("_")),
+        "function names that are a bare participle, %": _share(names, is_participle),
+        "names defined in four or more files": len(_widespread(trees)),
+        "parallel assignments, %": _share(assignments, _is_parallel),
+        "conditional expressions in 1,000 lines": 1000 * len(conditionals) / len(lines),
+        "conditional expressions within one another": sum(map(_is_nested, conditionals)),
+        "lines over 100 characters, %": _share(lines, lambda line: len(line) > 100),
+    }
+
+
+def is_participle(name: str) -> bool:
+    name = name.strip("_")
+    return "_" not in name and (name in IRREGULAR or (name.endswith(("ed", "ing")) and len(name) > 4))
+
+
+def _functions(trees: Iterable[ast.Module]) -> Iterator[Function]:
+    for tree in trees:
+        yield from (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def _has_another_rule(function: Function) -> bool:
+    """A property is called as a thing is, ``__enter__`` as Python calls it."""
+    decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
+    return function.name.endswith("__") or bool(decorators & {"property", "cached_property", "override"})
+
+
+def _nodes(trees: Iterable[ast.Module], kind: type[ast.AST]) -> Iterator[ast.AST]:
+    for tree in trees:
+        yield from (node for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def _length(function: Function) -> int:
+    """Lines from ``def`` to the end, without the docstring."""
+    first = function.body[0]
+    docstring = 0
+    if ast.get_docstring(function, clean=False) is not None:
+        docstring = (first.end_lineno or 0) - first.lineno + 1
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def _share(found: list, fits: Callable) -> float:
+    return 100 * sum(map(fits, found)) / max(1, len(found))
+
+
+def _widespread(trees: Iterable[ast.Module]) -> set[str]:
+    """Names of functions and methods that four or more modules define."""
+    homes = defaultdict(set)
+    for number, tree in enumerate(trees):
+        for function in _functions([tree]):
+            if not _has_another_rule(function):
+                homes[function.name].add(number)
+    return {name for name, where in homes.items() if len(where) >= 4}
+
+
+def _is_parallel(node: ast.AST) -> bool:
+    """``a, b = x, y``; what a function returned may be taken apart."""
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+
+
+def _is_nested(node: ast.AST) -> bool:
+    return any(isinstance(child, ast.IfExp) for child in ast.walk(node) if child is not node)
+
+
+def main() -> int:
+    found = {name: round(value, 1) for name, value in figures(product_files()).items()}
+    if "--write" in sys.argv:
+        WRITTEN.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    written = json.loads(WRITTEN.read_text(encoding="utf-8"))
+    worse = {name for name in found if name != "lines" and found[name] > written.get(name, 0)}
+    if worse or sys.stdout.isatty():
+        for name, value in found.items():
+            sys.stdout.write(f"{name:<48} {value:>8} {written.get(name, 0):>8}{'  worse' if name in worse else ''}\n")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
