@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from docs.pages.markdown import first_sentence, joined, rows, table, told
+from docs.pages.markdown import first_sentence, joined, table, told
 from qdrant_rollouts.core import errors
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.interfaces.cli.running import MEANINGS as EXITS
@@ -17,6 +17,15 @@ changed nothing. Celery hands the class on to whoever reads the result; the HTTP
 """
 
 
+_EXIT_CODES = [
+    ["0", "done"],
+    ["1", "the deployment ended `rolled_back` or `needs_operator`"],
+    ["2", "refused: bad input, an unknown name, the wrong state; nothing was changed"],
+    ["3", "a server cannot be reached; it is named"],
+    ["4", "`--timeout` ran out; the deployment goes on"],
+]
+
+
 def page() -> str:
     found = [error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, AppError)]
     rows_of = [[f"`{one.__name__}`", first_sentence(told(one)), _of(EXITS, one), *_problem(one)] for one in found]
@@ -24,7 +33,7 @@ def page() -> str:
         _HEAD,
         table(["error", "says", "exit code", "HTTP", "problem"], rows_of),
         "## Exit codes",
-        table(["code", "meaning"], rows("../README.md", "code")),
+        table(["code", "meaning"], _EXIT_CODES),
     )
 
 

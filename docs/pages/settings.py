@@ -1,6 +1,6 @@
-"""Every setting: type and default are the code's, the meaning is the README's."""
+"""Every setting: its type and default are the code's."""
 
-from docs.pages.markdown import joined, rows, table
+from docs.pages.markdown import joined, table
 from qdrant_rollouts.core.config.settings import Settings
 
 _HEAD = """# Settings
@@ -11,13 +11,64 @@ all.
 """
 
 
+#: By field: its default as people write it, and what it means.
+MEANINGS = {
+    "database_url": (
+        "`sqlite:///.rollouts/state.db`",
+        "where deployments are written down; PostgreSQL when processes share the work",
+    ),
+    "broker_url": (
+        "`memory://`",
+        "the Celery broker, `redis://…`, `rediss://…`, `redis+socket://…` or `amqp://…` "
+        "([URLs](../scaling.md#redis)); without one everything runs in one process",
+    ),
+    "qdrant_url": (
+        "empty",
+        "a Qdrant server; empty: an embedded one under `.rollouts/qdrant`, for one process",
+    ),
+    "qdrant_api_key": (
+        "empty",
+        "never logged, never stored",
+    ),
+    "qdrant_grpc_port": (
+        "`6334`",
+        "used for bulk work when it can be reached",
+    ),
+    "qdrant_nodes": (
+        "empty",
+        "URLs of all nodes of a cluster, with commas between them; only [backups](../operations.md#clusters) need them",
+    ),
+    "config": (
+        "`rollouts.yaml`",
+        "the index file",
+    ),
+    "api_token": (
+        "empty",
+        "one more bearer token of the web process, with every scope; `rollouts token create` makes better ones",
+    ),
+    "web_hosts": (
+        "empty",
+        "names by which the web process is asked, besides `localhost` and addresses, separated by `,`",
+    ),
+    "mcp_deploy": (
+        "`false`",
+        "whether [agents](../mcp.md) may deploy declared indexes; else the tool for it is not there",
+    ),
+    "backup_dir": (
+        "`.rollouts/backups`",
+        "where backups stand: a directory that every worker reaches under this path, or a URL such as "
+        "`s3://bucket/backups` ([filesystems](../operations.md#other-filesystems))",
+    ),
+    "source_roots": (
+        "empty",
+        "folders that file sources may read besides the working directory and the index file's, separated by `:`",
+    ),
+}
+
+
 def page() -> str:
-    told = [[cell.replace("](docs/", "](../") for cell in row] for row in rows("../README.md", "variable")]
-    meanings = {row[0].strip("`"): row[1:] for row in told}
     schema = Settings.model_json_schema()["properties"]
-    found = [
-        [f"`{_variable(name)}`", _kind(schema[name]), *meanings[_variable(name)]] for name in Settings.model_fields
-    ]
+    found = [[f"`{_variable(name)}`", _kind(schema[name]), *MEANINGS[name]] for name in Settings.model_fields]
     return joined(_HEAD, table(["variable", "type", "default", "meaning"], found))
 
 

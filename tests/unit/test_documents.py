@@ -39,7 +39,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 #: Notes are of the time before the code, and say so.
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "notes")]
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        *(page for page in DOCS.rglob("*.md") if page.parent != DOCS / "notes"),
+    ]
 )
 TASKS = {
     *COMMANDS,
@@ -152,8 +157,9 @@ def test_every_variable_is_a_setting(page):
     assert set(re.findall(r"\bROLLOUTS_[A-Z_]+\b", text(page))) <= known
 
 
-def test_the_readme_has_every_setting_with_its_default():
-    listed = {name.strip("`"): default for name, default, _ in table(text(ROOT / "README.md"), "variable")}
+def test_the_page_has_every_setting_with_its_default():
+    rows = table(text(ROOT / "docs" / "reference" / "settings.md"), "variable")
+    listed = {name.strip("`"): default for name, _, default, _ in rows}
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     plain = {name: getattr(value, "get_secret_value", lambda value=value: value)() for name, value in defaults.items()}
     assert listed == {f"ROLLOUTS_{name.upper()}": told("" if value == () else value) for name, value in plain.items()}
