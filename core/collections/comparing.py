@@ -17,7 +17,7 @@ from qdrant_rollouts.core.config.vector_kinds import Kind, by_name
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.defaults import COMPARED
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, PointId, VectorStore
+from qdrant_rollouts.core.ports import CollectionStore, Point, PointId, PointStore, VectorStore
 from qdrant_rollouts.core.sanitize.quoting import quoted
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.sampling import Sample, offer
@@ -72,7 +72,7 @@ def _pairs(facts: Sequence[Mapping[str, Any]], names: Sequence[str], *, only_dif
     }
 
 
-def _schema(store: VectorStore, rows: Sequence[Version]) -> list[str]:
+def _schema(store: CollectionStore, rows: Sequence[Version]) -> list[str]:
     one, other = (store.schema(row.collection) for row in rows)
     return between(one, other)
 
@@ -116,7 +116,7 @@ def _sample(store: VectorStore, collection: str, size: int) -> tuple[list[PointI
     return [entry[1] for entry in sample], seen
 
 
-def _ids(store: VectorStore, collection: str) -> Iterator[PointId]:
+def _ids(store: PointStore, collection: str) -> Iterator[PointId]:
     after: PointId | None = None
     while True:
         page, following = store.scroll(collection, after, _PAGE, vectors=False, payload=False)
@@ -126,7 +126,7 @@ def _ids(store: VectorStore, collection: str) -> Iterator[PointId]:
         after = following
 
 
-def _records(store: VectorStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
+def _records(store: PointStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
     wanted = list(dict.fromkeys(ids))
     found: dict[PointId, Point] = {}
     for start in range(0, len(wanted), _FETCHED):
@@ -135,7 +135,7 @@ def _records(store: VectorStore, collection: str, ids: Sequence[PointId], *, vec
     return found
 
 
-def _kinds(store: VectorStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
+def _kinds(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
     """Kind and settings of the vectors that both collections keep alike."""
     ours, theirs = store.schema(one), store.schema(other)
     return {

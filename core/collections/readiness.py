@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from qdrant_rollouts.core.collections.schema import unindexed_bound, vector_kind, vector_names
 from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Health, Schema, VectorStore
+from qdrant_rollouts.core.ports import Health, PointStore, Schema, VectorStore
 from qdrant_rollouts.core.statistics.intervals import share
 
 #: Points that are looked at for empty sparse vectors, and the standard errors added to their share.
@@ -50,7 +50,7 @@ def examine(store: VectorStore, collection: str, schema: Schema, health: Health)
     return look(schema, health, vectors - sum(_empty(store, collection, name) for name in sparse))
 
 
-def _empty(store: VectorStore, collection: str, name: str) -> int:
+def _empty(store: PointStore, collection: str, name: str) -> int:
     """How many sparse vectors of this name are empty, at most."""
     sample, there = store.sample(collection, name, _SAMPLE), store.count(collection, having=name)
     empty = sum(KINDS["sparse"].empty(by_name(point.vector)[name]) for point in sample)

@@ -12,7 +12,7 @@ from typing import Any
 
 from qdrant_rollouts.core.config.vector_kinds import by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, Schema, ServerText, VectorStore
+from qdrant_rollouts.core.ports import CollectionStore, Point, Schema, ServerText, VectorStore
 
 _PREFIX = "rollouts_scratch_"
 _MARK = "rollouts_scratch"
@@ -66,7 +66,7 @@ def drop_old(store: VectorStore) -> list[str]:
     return [f"{name} was left over and is dropped" for name in left]
 
 
-def _is_old(store: VectorStore, name: str) -> bool:
+def _is_old(store: CollectionStore, name: str) -> bool:
     """One without the mark is somebody else's."""
     made = store.metadata(name).get(_MARK)
     return isinstance(made, int | float) and time.time() - made > _OLD

@@ -12,7 +12,7 @@ from typing import Any, Self
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ServerVectorSpec
 from qdrant_rollouts.core.database.stored_json import known, stored
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import VectorStore
+from qdrant_rollouts.core.ports import CollectionStore
 
 KEY = "rollouts"
 FACTS = "rollouts_version"
@@ -111,6 +111,6 @@ def theirs(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key not in (KEY, FACTS)}
 
 
-def read_stamp(store: VectorStore, collection: str) -> Stamp | None:
+def read_stamp(store: CollectionStore, collection: str) -> Stamp | None:
     """The stamp of ``collection``; None if it carries none. Raises Unavailable if that cannot be looked up."""
     return Stamp.of(store.metadata(collection))

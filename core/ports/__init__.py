@@ -23,13 +23,26 @@ from qdrant_rollouts.core.ports.shapes import (
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
 from qdrant_rollouts.core.ports.source import Cursor, Row, Source
-from qdrant_rollouts.core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
+from qdrant_rollouts.core.ports.store import (
+    AliasStore,
+    Capacity,
+    CollectionStore,
+    Health,
+    PointStore,
+    Searches,
+    Server,
+    Snapshot,
+    SnapshotStore,
+    VectorStore,
+)
 from qdrant_rollouts.core.ports.turn import Clock, State, Turn
 
 __all__ = [
     "AlertChannel",
+    "AliasStore",
     "Capacity",
     "Clock",
+    "CollectionStore",
     "Cursor",
     "Embedder",
     "FloatArray",
@@ -45,6 +58,7 @@ __all__ = [
     "Part",
     "Point",
     "PointId",
+    "PointStore",
     "QueryVector",
     "RouteChannel",
     "Row",
@@ -54,6 +68,7 @@ __all__ = [
     "ServerText",
     "Shelf",
     "Snapshot",
+    "SnapshotStore",
     "Source",
     "State",
     "Turn",

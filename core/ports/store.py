@@ -64,14 +64,8 @@ class Snapshot:
     shard: int | None = None
 
 
-class VectorStore(Protocol):
-    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s."""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it is inside this process: known without asking, where ``server`` may have to wait."""
-
-    def server(self) -> Server: ...
+class AliasStore(Protocol):
+    """Which collection stands behind which name."""
 
     def aliases(self) -> dict[str, str]:
         """Every alias and the collection it points to."""
@@ -81,6 +75,10 @@ class VectorStore(Protocol):
 
     def drop_alias(self, alias: str) -> None:
         """Removes the alias; an alias that is not there is no error."""
+
+
+class CollectionStore(Protocol):
+    """Collections as a whole: made, dropped, set, and how they are."""
 
     def collections(self) -> set[str]: ...
 
@@ -92,6 +90,9 @@ class VectorStore(Protocol):
 
     def drop(self, collection: str) -> None:
         """Deletes the collection **and, silently, its aliases** (qdrant-facts 2.7): guard each call. Gone is done."""
+
+    def schema(self, collection: str) -> Schema:
+        """The settings, without metadata. Raises Refused when there is no such collection."""
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
         """Merges ``settings`` into the collection's ``strict_mode_config``; no limit can be taken
@@ -107,9 +108,6 @@ class VectorStore(Protocol):
         than a few seconds; so it is asked before a piece is begun, never in the middle of one.
         """
 
-    def schema(self, collection: str) -> Schema:
-        """The settings, without metadata. Raises Refused when there is no such collection."""
-
     def index_counts(self, collection: str) -> dict[str, int]:
         """By field, how many points each payload index holds; empty where there are no such indexes or nobody counts,
         as in the embedded store."""
@@ -123,6 +121,10 @@ class VectorStore(Protocol):
 
     def wake(self, collection: str) -> None:
         """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
+
+
+class PointStore(Protocol):
+    """What is in a collection: written, read, counted and searched."""
 
     def count(self, collection: str, having: str | None = None) -> int:
         """Exact number of points, or of those that have the vector named ``having``. Where strict
@@ -147,6 +149,18 @@ class VectorStore(Protocol):
         mode may allow fewer than ``limit``.
 
         Dense vectors come as float32 arrays, by name or one alone. What is not asked for comes empty, and faster.
+        """
+
+    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
+        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
+
+        Returns how many were written **and acknowledged**, and where to go on (None: all copied).
+        """
+
+    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
+        """The most frequent values of an indexed payload field and their exact counts, most
+        frequent first. Raises Refused where the field has no index that can be counted, or where
+        strict mode forbids exact counts. It may allow fewer values than ``limit``.
         """
 
     def search(
@@ -190,19 +204,9 @@ class VectorStore(Protocol):
         ``seconds`` is how long it may take: exact searches of a large collection are slow.
         """
 
-    def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        """The most frequent values of an indexed payload field and their exact counts, most
-        frequent first. Raises Refused where the field has no index that can be counted, or where
-        strict mode forbids exact counts. It may allow fewer values than ``limit``.
-        """
 
-    def capacity(self) -> Capacity: ...
-
-    def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
-        """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
-
-        Returns how many were written **and acknowledged**, and where to go on (None: all copied).
-        """
+class SnapshotStore(Protocol):
+    """A collection as files."""
 
     def snapshots(self, collection: str) -> set[str]: ...
 
@@ -229,6 +233,20 @@ class VectorStore(Protocol):
         server then has nothing."""
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None: ...
+
+
+class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protocol):
+    """Qdrant, or what behaves like it. Calls time out within 10 s; ``point_alias``, ``drop_alias``, ``drop`` in 5 s.
+
+    Functions name the part that they need."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is inside this process: known without asking, where ``server`` may have to wait."""
+
+    def server(self) -> Server: ...
+
+    def capacity(self) -> Capacity: ...
 
     def close(self) -> None: ...
 
