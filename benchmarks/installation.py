@@ -60,8 +60,7 @@ class Installation:
         self._knocks.append(knock)
 
     def close(self) -> None:
-        self.services.store.close()
-        self.services.sessions.kw["bind"].dispose()
+        self.services.close()
 
     def deploy(self, alias: str) -> dict[str, float]:
         """Seconds spent in the turns of each step, from the deployment's start to its end, which must be ``live``."""

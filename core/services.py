@@ -13,6 +13,7 @@ from qdrant_rollouts.core.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session, sessionmaker
 
     from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
@@ -65,3 +66,14 @@ class Services:
     times: Times = field(default_factory=Times)
     #: Exceptions that mean "cut short from outside" to the library that runs the turns.
     interruptions: tuple[type[BaseException], ...] = (Interrupted,)
+
+    @property
+    def engine(self) -> Engine:
+        """The database that the sessions are bound to."""
+        engine: Engine = self.sessions.kw["bind"]
+        return engine
+
+    def close(self) -> None:
+        """Lets go of the vector store and of the database connections."""
+        self.store.close()
+        self.engine.dispose()

@@ -88,8 +88,7 @@ def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
         stack.enter_context(system)
         stack.enter_context(serving.beside(make_app(system.services, settings), door))
         yield system, serving.url(door)
-    system.services.store.close()
-    system.services.sessions.kw["bind"].dispose()
+    system.services.close()
 
 
 def _declare(known: Sequence[Text]) -> None:

@@ -295,8 +295,7 @@ def _inside(settings: Settings, *, rows: bool) -> list[Check]:
     try:
         return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
     finally:
-        services.store.close()
-        services.sessions.kw["bind"].dispose()
+        services.close()
 
 
 def _sweep(services: Services) -> Findings:

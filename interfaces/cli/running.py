@@ -155,8 +155,7 @@ def _closing(house: House) -> Iterator[None]:
     try:
         yield
     finally:
-        house.services.store.close()
-        house.services.sessions.kw["bind"].dispose()
+        house.services.close()
 
 
 def actor() -> str:

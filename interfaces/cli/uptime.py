@@ -69,7 +69,7 @@ def _announce(house: House, web: str, as_json: bool) -> None:
 def _facts(house: House) -> dict[str, str]:
     moving = [row for row in queries.deployments(house.services, limit=1000) if row["status"] in MOVING]
     return {
-        "database": database.address(house.services.sessions.kw["bind"]),
+        "database": database.address(house.services.engine),
         "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
         "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
         "worker": f"{WORKERS} threads",

@@ -62,8 +62,7 @@ def _services() -> Iterator[Services]:
         with runner:
             yield runner.services
     finally:
-        runner.services.store.close()
-        runner.services.sessions.kw["bind"].dispose()
+        runner.services.close()
 
 
 class Story:

@@ -60,7 +60,7 @@ class Readiness:
 def _looks(house: House) -> dict[str, Callable[[], Check]]:
     services = house.services
     looks: dict[str, Callable[[], Check]] = {
-        "database": partial(at_database, services.sessions.kw["bind"]),
+        "database": partial(at_database, services.engine),
         "qdrant": partial(at_qdrant, services.store),
         "sweep": partial(at_sweep, services),
     }

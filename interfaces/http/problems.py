@@ -160,7 +160,7 @@ def _ours(request: Request, error: Exception) -> Response:
 
 def _database(request: Request, error: Exception) -> Response:
     """The driver's words may name the whole URL; ours name the address."""
-    engine = of(request).services.sessions.kw["bind"]
+    engine = of(request).services.engine
     return answer(database.unavailable(engine, error))
 
 

@@ -206,8 +206,7 @@ def _services(house: Installation) -> Iterator[Services]:
     )
     services = build(settings)
     yield services
-    services.store.close()
-    services.sessions.kw["bind"].dispose()
+    services.close()
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -68,7 +68,7 @@ def system(tmp_path_factory):
         declare(folder)
         settings = Settings(_env_file=None)
         runner = Embedded(settings)
-        stack.callback(runner.services.sessions.kw["bind"].dispose)
+        stack.callback(runner.services.engine.dispose)
         stack.callback(runner.services.store.close)
         door = stack.enter_context(serving.bound(runner.services, settings, "127.0.0.1", 0))
         stack.enter_context(runner)

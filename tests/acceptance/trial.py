@@ -201,7 +201,7 @@ def _router(house: Installation) -> Iterator[Router]:
     services = build(_settings(house))
     with closing(services.store), Router(services) as router:
         yield router
-    services.sessions.kw["bind"].dispose()
+    services.engine.dispose()
 
 
 def _kill_while_reporting(house: Installation, experiment: str, told: dict[str, Any]) -> None:

@@ -187,8 +187,7 @@ def test_wiring_takes_providers_from_the_index_file(endpoint, tmp_path, monkeypa
     (tmp_path / "rollouts.yaml").write_text(f"providers: {{loop: {{url: '{endpoint.url}'}}}}\n")
     services = build(Settings(_env_file=None))
     assert services.embedder(EmbeddingSpec(model="loop:words-16")).dimension == 16
-    services.store.close()
-    services.sessions.kw["bind"].dispose()
+    services.close()
 
 
 # --- the index file -----------------------------------------------------------------------------------------------

@@ -49,8 +49,7 @@ def runner(settings):
 @contextmanager
 def closed_in_the_end(services):
     yield
-    services.store.close()
-    services.sessions.kw["bind"].dispose()
+    services.close()
 
 
 def deploy(runner, **arguments):

@@ -109,8 +109,7 @@ def here(both, monkeypatch):
     app = make_app(services, Settings())
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
         yield shell, client, services, live
-    services.store.close()
-    services.sessions.kw["bind"].dispose()
+    services.close()
 
 
 @pytest.mark.parametrize("case", REFUSED)

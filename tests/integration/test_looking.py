@@ -269,7 +269,7 @@ def test_without_a_database_there_is_nothing_to_build_on(tmp_path):
     assert "state.db" in lacks
     with services.sessions() as session:
         assert session.execute(text("SELECT count(*) FROM deployments")).scalar() == 0
-    services.sessions.kw["bind"].dispose()
+    services.engine.dispose()
     assert list(tmp_path.iterdir()) == []
 
 

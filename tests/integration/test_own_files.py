@@ -49,8 +49,7 @@ def services(tmp_path, monkeypatch):
     made = build(Settings(), knock=lambda knock: None)
     made.store.collections()
     yield made
-    made.store.close()
-    made.sessions.kw["bind"].dispose()
+    made.close()
 
 
 @pytest.fixture

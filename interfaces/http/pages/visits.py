@@ -120,7 +120,7 @@ class Visit:
     def failed(self, error: AppError | DBAPIError) -> Response:
         """In the words of the error; the driver's may name the whole URL, ours name the address."""
         if isinstance(error, DBAPIError):
-            error = database.unavailable(self.services.sessions.kw["bind"], error)
+            error = database.unavailable(self.services.engine, error)
         answer = problems.answer(error)
         title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
         return self.told(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
