@@ -27,6 +27,7 @@ from xdist.scheduler import LoadScopeScheduling
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.adapters.migrate import migrate
 from qdrant_rollouts.core.sanitize import redaction
+from tests.databases import DatabasePool
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
 
 pytest_plugins = ["tests.standstill"]
@@ -190,10 +191,10 @@ def ready_sqlite_url(ready_sqlite: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def ready_postgres_url(postgres_server: Postgres | Elsewhere, ready_postgres: str) -> Iterator[str]:
+def ready_postgres_url(postgres_pool: DatabasePool) -> Iterator[str]:
     """Its connections may stay idle in a transaction for a minute: on a busy machine a test may not get on for as long
     as a worker is given, and unlike a worker's turn it is not tried again."""
-    with fresh_database(postgres_server.url, like=ready_postgres) as url:
+    with postgres_pool.lend() as url:
         patient = make_url(url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=60000"})
         yield patient.render_as_string(hide_password=False)
 
@@ -206,9 +207,12 @@ def ready_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ready_postgres(postgres_server: Postgres | Elsewhere) -> Iterator[str]:
-    with fresh_database(postgres_server.url) as url:
-        yield _migrated(url)
+def postgres_pool(postgres_server: Postgres | Elsewhere) -> Iterator[DatabasePool]:
+    with (
+        fresh_database(postgres_server.url) as migrated,
+        DatabasePool(postgres_server.url, _migrated(migrated)) as pool,
+    ):
+        yield pool
 
 
 def _migrated(url: str) -> str:
