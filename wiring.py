@@ -63,7 +63,9 @@ def build(
         raise
     services = _services(settings, open_sessions(engine), vector_store(settings))
     knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
-    standing = partial(look, engine)
+    # SQLite's looks would else wait for whoever writes.
+    looking = open_to_look(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
+    standing = partial(look, looking)
     return replace(services, knock=knock, times=times or Times(), interruptions=interruptions, standing=standing)
 
 

@@ -163,7 +163,7 @@ def _skip(writer: Writer, steps: Iterable[StepRow], actor: str, reason: str) -> 
 
 
 def _soft(step: StepRow) -> bool:
-    return STEPS[step.name].soft
+    return step.name in STEPS and STEPS[step.name].soft
 
 
 def _to_come(row: Deployment) -> list[StepRow]:
