@@ -24,7 +24,6 @@ from qdrant_rollouts.core.deployments import claims
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
-from qdrant_rollouts.core.deployments.operator_requests import RANK
 from qdrant_rollouts.core.deployments.plan import Deployment as DeploymentView
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Reject, StepContext, StepFunction, Wait
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -246,9 +245,8 @@ def _check_wish(row: Deployment, wish: Event, reason: str) -> None:
     if _takes_back(row, wish):
         return
     wishes.check(row, wish, reason)
-    waiting = Event(row.requested) if row.requested else None
-    if waiting and RANK.index(waiting) < RANK.index(wish):
-        raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")
+    if row.requested and wishes.rank(row.requested) < wishes.rank(wish):
+        raise Refused(f"{row.requested} was asked for by {row.requested_by} and comes before {wish}")
 
 
 def _takes_back(row: Deployment, wish: Event) -> bool:

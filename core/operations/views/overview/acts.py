@@ -85,7 +85,7 @@ def _refused(row: Deployment, event: Event) -> str:
 
 
 def _outranked(row: Deployment, event: Event) -> bool:
-    return row.requested is not None and wishes.RANK.index(Event(row.requested)) <= wishes.RANK.index(event)
+    return row.requested is not None and wishes.rank(row.requested) <= wishes.rank(event)
 
 
 def _says(row: Deployment, event: Event) -> str:
