@@ -12,11 +12,10 @@ from inspect import signature
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
 from qdrant_rollouts.adapters import broker_url, database, redis_broker
 from qdrant_rollouts.adapters.late import late
@@ -44,8 +43,8 @@ class App(Celery):  # type: ignore[misc]  # Celery has no types
     standing: Callable[[], Standing] = staticmethod(Standing)
     #: Gives messages back; a worker's main process has one.
     giver: Any = None
-    #: Whether a worker takes messages; see ``tasks.fitting``.
-    watch: Any = None
+    #: Whether a worker takes messages; see ``tasks.fitting``. A main process has one.
+    taking: Any = None
 
 
 def open_knocker(settings: Settings) -> "CeleryKnocker":
@@ -78,8 +77,11 @@ class _Task(Task):  # type: ignore[misc]
             return self.run(*args, **kwargs)
         except OtherRelease as error:
             raise give_back(str(error)) from None
+        except TaskPredicate:
+            raise
         except Exception as error:
-            if isinstance(error, DBAPIError) and (unfit := _standing(self.app).unfit):
+            # Whatever it is called by now, it may come from a table that is not what this program knows.
+            if unfit := _standing(self.app).unfit:
                 raise give_back(unfit) from None
             # The task's boundary: whatever it is, it is told without the secrets that may be in it.
             if (safe := without_secrets(error)) is not None:

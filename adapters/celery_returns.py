@@ -35,7 +35,8 @@ _MOST = 500
 
 
 class GiveBack(Reject):  # type: ignore[misc]  # Celery has no types
-    """``counted``: nothing here says that any program will ever know it. Travels from a child to its worker."""
+    """``counted``: nothing here says that any program will ever know it; else this program can handle nothing now.
+    Travels from a child to its worker."""
 
     def __init__(self, reason: str, requeue: bool = True, counted: bool = False) -> None:
         super().__init__(reason, requeue)
@@ -63,6 +64,8 @@ class ReturningRequest(Request):  # type: ignore[misc]  # Celery has no types
         self.acknowledged = True  # from here on the message is looked after by who gives it back
         self.send_event("task-rejected", requeue=True)
         self._app.giver.take(self.message, self.id, self.name, str(error.reason), counted=error.counted)
+        if not error.counted:
+            self._app.taking.end(str(error.reason))
 
 
 class ReturningConsumer(Consumer):  # type: ignore[misc]

@@ -34,6 +34,14 @@ def find(connection: Connection) -> Found:
     return Found(revision, connection.scalar(select(WorksWith.oldest_program)))
 
 
+def find_for_others(connection: Connection) -> Found:
+    """With ``oldest_program`` in any case, for programs that are older than this one."""
+    found = find(connection)
+    if found.revision is None or not inspect(connection).has_table(WorksWith.__tablename__):
+        return found
+    return Found(found.revision, connection.scalar(select(WorksWith.oldest_program)))
+
+
 def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OLDEST) -> Standing:
     """How a program of ``head``, which works on ``oldest`` and newer, stands to what was found."""
     revision, program = found.revision, found.oldest_program

@@ -16,7 +16,7 @@ def create_app(settings: Settings, services: PerProcess | None = None) -> Celery
     app = make_app(settings)
     app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
     services = services or PerProcess(lambda: build(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
-    fitting_services = fitting.install(app, settings, services)
+    fitting_services = fitting.install(app, services)
     steps.register(app, fitting_services)
     commands.register(app, fitting_services)
     experiments.register_feedback(app, fitting_services)

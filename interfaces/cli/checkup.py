@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, cast
 from dotenv import dotenv_values
 from sqlalchemy import delete
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.adapters import broker, broker_url, database, flower, private
 from qdrant_rollouts.adapters.qdrant_http import Forbidden
+from qdrant_rollouts.adapters.releases import find_for_others, judge
 from qdrant_rollouts.adapters.route_channel import NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.beat_schedule import SCHEDULE
@@ -140,6 +142,31 @@ def _broker(settings: Settings) -> Findings:
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue in sorted(wanted):
         yield _queue(queue, listened.get(queue, []))
+    yield from _releases(settings)
+
+
+def _releases(settings: Settings) -> Findings:
+    """Workers whose program cannot work on the database as it is, be it that they have noticed or not."""
+    told = broker.releases(settings)
+    engine = database.open_to_look(settings.database_url.get_secret_value())
+    try:
+        with engine.connect() as connection:
+            found = find_for_others(connection)
+    except SQLAlchemyError:
+        return  # the database has a finding of its own
+    finally:
+        engine.dispose()
+    for worker, program in sorted(told.items()):
+        standing = judge(found, program["head"], program["oldest"])
+        if why := program["stopped"] or standing.unfit:
+            told_so = why if program["stopped"] else f"the database {why}"
+            advice = "see docs/upgrading.md"
+            yield Check(f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED)
+        elif standing.behind:
+            value = (
+                f"its program knows revision {program['head']}, the database is at {found.revision} and works with it"
+            )
+            yield Check(f"worker {worker}", "warn", value, "update it before the next release")
 
 
 def _certificate(settings: Settings) -> Findings:
