@@ -3,7 +3,7 @@
 Rule: what another release may know is never acknowledged and thrown away. It goes back to the end of its queue after a
 pause, so that others are asked too and nothing spins. A message about which this program only knows that it does not
 know it goes back a counted number of times: an application's mistake would otherwise go round for ever. No clock is
-asked; the pauses are at least an hour in all for a request, which nobody repeats, and half a minute for a knock, which
+asked; the pauses are at least an hour in all for a request, which nobody repeats, and a minute for a knock, which
 the sweep does. Then a request is refused in words, and a knock dropped.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 RETURNS = "rollouts_returns"
 #: Seconds a message rests where it cannot be handled now, and at most where nobody may ever know it.
 REST, LONGEST = 2.0, 30.0
-#: Returns before it is given up: with pauses of 1, 2, 4, 8, 16, 30, 30, … seconds an hour, and half a minute.
+#: Returns before it is given up: with pauses of 1, 2, 4, 8, 16, 30, 30, … seconds an hour, and a minute.
 REQUEST, KNOCK = 124, 5
 #: Messages that rest here beside those that are worked on; more than that, and this worker takes fewer.
 _MOST = 500

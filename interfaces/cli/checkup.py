@@ -163,9 +163,7 @@ def _releases(settings: Settings) -> Findings:
             advice = "see docs/upgrading.md"
             yield Check(f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED)
         elif standing.behind:
-            value = (
-                f"its program knows revision {program['head']}, the database is at {found.revision} and works with it"
-            )
+            value = f"it knows revision {program['head']}, the database is at {found.revision} and works with it"
             yield Check(f"worker {worker}", "warn", value, "update it before the next release")
 
 

@@ -174,8 +174,8 @@ def test_a_worker_that_cannot_work_on_the_database_stops_gives_back_and_says_so(
     found = json.loads(upgraded.rollouts(upgraded.after_next, "doctor", "--json").stdout)["checks"]
     bad = {check["name"]: check["value"] for check in found if check["name"].startswith("worker ")}
     assert sorted(name.split("@")[0] for name in bad) == ["worker bulk", "worker next-worker", "worker worker"]
-    for name in bad:
-        assert ("takes no messages" in bad[name]) == ("next" not in name), bad[name]
+    for name, value in bad.items():
+        assert ("takes no messages" in value) == ("next" not in name), value
     names = {name.removeprefix("worker ") for name in bad if "next" not in name}
     house.until(lambda: stopped(house) == names, 60, "an alert for each")
 
