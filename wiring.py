@@ -20,14 +20,15 @@ from qdrant_rollouts.adapters.database import (
     sqlite_files,
 )
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.migrate import migrate, missing
+from qdrant_rollouts.adapters.migrate import missing, prepare
 from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
 from qdrant_rollouts.adapters.qdrant import looked_at, open_store
+from qdrant_rollouts.adapters.releases import look
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.checkout import stand_for
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.database.models import Base
-from qdrant_rollouts.core.errors import Interrupted, NothingHere
+from qdrant_rollouts.core.errors import AppError, Interrupted, NothingHere
 from qdrant_rollouts.core.ports import AlertChannel, Knock, Knocker, RouteChannel, VectorStore
 from qdrant_rollouts.core.services import Services, Times
 
@@ -53,12 +54,20 @@ def build(
     times: Times | None = None,
     interruptions: tuple[type[BaseException], ...] = (Interrupted,),
 ) -> Services:
-    """Everything this process works with. The database is brought up to date; all else is met at first use."""
+    """Everything this process works with. An empty database gets its tables; all else is met at first use. Raises
+    OtherRelease where the database is of a release that this program cannot work on."""
     engine = open_engine(settings.database_url.get_secret_value())
-    migrate(engine)
+    try:
+        prepare(engine)
+    except AppError:
+        engine.dispose()
+        raise
     services = _services(settings, open_sessions(engine), vector_store(settings))
     knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
-    return replace(services, knock=knock, times=times or Times(), interruptions=interruptions)
+    # SQLite's looks would else wait for whoever writes.
+    looking = open_to_look(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
+    standing = partial(look, looking)
+    return replace(services, knock=knock, times=times or Times(), interruptions=interruptions, standing=standing)
 
 
 def build_to_look(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:

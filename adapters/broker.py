@@ -138,6 +138,16 @@ def listened_queues(settings: Settings) -> dict[str, list[str]]:
     return found
 
 
+def releases(settings: Settings) -> dict[str, dict[str, str]]:
+    """What each worker's program knows of the database, by the worker's name: ``head``, ``oldest``, and ``stopped``,
+    which says why it takes no messages. Workers of releases that were not asked this do not answer. Raises Unavailable
+    as ``ping``."""
+    with _explaining(settings):
+        control = _impatient(settings).control
+        answers = control.broadcast("release", reply=True, timeout=_SECONDS) or []
+    return {worker: told for answer in answers for worker, told in answer.items() if "head" in told}
+
+
 @contextmanager
 def _connected(settings: Settings) -> Iterator[Connection]:
     with (

@@ -6,20 +6,24 @@ docs/celery.md.
 
 import logging
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
 from qdrant_rollouts.adapters import broker_url, database, redis_broker
+from qdrant_rollouts.adapters.late import late
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.errors import Interrupted
+from qdrant_rollouts.core.errors import AppError, Interrupted, OtherRelease
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.sanitize.redaction import without_secrets
+from qdrant_rollouts.core.services import Standing
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +32,30 @@ INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
 
 #: What Celery raises when the broker is not there, or hangs up.
 BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
+#: In the headers of a message that somebody sends again if it comes to nothing.
+AGAIN = "rollouts_again"
 #: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
 _EXPIRES_AFTER = 30.0
+
+
+class App(Celery):  # type: ignore[misc]  # Celery has no types
+    #: How this program stands to the database now; set by who registers tasks that need it.
+    standing: Callable[[], Standing] = staticmethod(Standing)
+    #: Gives messages back; a worker's main process has one.
+    giver: Any = None
+    #: Whether a worker takes messages; see ``tasks.fitting``. A main process has one.
+    taking: Any = None
 
 
 def open_knocker(settings: Settings) -> "CeleryKnocker":
     return CeleryKnocker(make_app(settings))
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings) -> App:
     """The Celery app, without tasks. No connection is made. Raises Refused for a broker's URL that is of no use."""
     redis_broker.register()
     broker_url.check(settings.broker_url.get_secret_value())
-    app = Celery("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
+    app = App("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
     url = settings.database_url.get_secret_value()
     app.conf.update(
         SETTINGS,
@@ -50,20 +65,53 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-class _Task(Task):  # type: ignore[misc]  # Celery has no types
-    """What a task raises goes, with its causes, into the result backend, the worker's log and Flower."""
+class _Task(Task):  # type: ignore[misc]
+    """What a task raises goes, with its causes, into the result backend, the worker's log and Flower. Not so where the
+    database is of a release that this program cannot work on: then the message goes back to its queue."""
+
+    Request = "adapters.celery_returns:ReturningRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._check(args, kwargs)
         try:
             return self.run(*args, **kwargs)
+        except OtherRelease as error:
+            raise give_back(str(error)) from None
+        except TaskPredicate:
+            raise
         except Exception as error:
+            # Whatever it is called by now, it may come from a table that is not what this program knows.
+            if unfit := _standing(self.app).unfit:
+                raise give_back(unfit) from None
             # The task's boundary: whatever it is, it is told without the secrets that may be in it.
             if (safe := without_secrets(error)) is not None:
                 raise safe from None
             raise
 
+    def _check(self, args: Any, kwargs: Any) -> None:
+        """Arguments that this program does not take, where a newer one is about that may."""
+        try:
+            signature(self.run).bind(*args, **kwargs)
+        except TypeError as error:
+            if _standing(self.app).behind:
+                raise give_back(f"{self.name}: {error}", counted=True) from None
+
+
+def give_back(reason: str, *, counted: bool = False) -> Exception:
+    """What a task raises so that its message goes back to the queue, for a worker of another release."""
+    made: Exception = late("adapters.celery_returns", "GiveBack")(reason, counted=counted)
+    return made
+
+
+def _standing(app: App) -> Standing:
+    try:
+        return app.standing()
+    except AppError:
+        return Standing()
+
 
 SETTINGS: dict[str, Any] = {
+    "worker_consumer": "adapters.celery_returns:ReturningConsumer",
     "broker_transport_options": {
         "visibility_timeout": 900,  # three times the longest countdown; doubled knocks are declined (row 1)
         "unacked_restore_interval": 10,  # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
@@ -122,6 +170,7 @@ class CeleryKnocker:
                 ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
                 task_id=f"{knock.deployment_id[:8]}-t{knock.turn:03d}-{secrets.token_hex(2)}",
                 root_id=knock.deployment_id,
+                headers={AGAIN: True},
                 argsrepr=knock.label,
                 kwargsrepr=_due(knock),
             )

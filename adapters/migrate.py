@@ -1,75 +1,95 @@
-"""Bringing the database to the revision this code needs, once, whoever comes first.
+"""Bringing the database to the revision this program knows, once, whoever comes first.
 
-``python -m qdrant_rollouts.adapters.migrate`` does that and nothing else.
+Rule: a PostgreSQL that has tables is changed by ``rollouts migrate`` and by nobody else, for other processes, perhaps
+of another release, are at work on it. An empty one has no such processes, and SQLite is one machine's: there whoever
+comes first does it.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
-from qdrant_rollouts.adapters.database import address, file_of, open_engine, unavailable
-from qdrant_rollouts.core.config.settings import load_settings
-from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.adapters.database import file_of, unavailable
+from qdrant_rollouts.adapters.releases import Found, check, find, found_in, where
 
 #: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
 _LOCK = 7_246_105
+#: A change of a table waits so long for those who read it, and everybody else waits behind it.
+_PATIENCE = "10s"
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrades to HEAD under a lock; nothing to do when it is there. Raises Refused for a database that is newer."""
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """``before`` is None where there were no tables."""
+
+    before: str | None
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+
+def migrate(engine: Engine) -> Migrated:
+    """Upgrades to HEAD under a lock; nothing to do when it is there, or further and this program works on it. Raises
+    OtherRelease where it does not."""
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            found = revision(connection)
-            if found == migrations.HEAD:
-                return
-            _check_age(engine, found)
-            _upgrade(connection)
+                connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+            found = find(connection)
+            if _is_old(found):
+                _upgrade(connection)
+            return _outcome(engine, found)
     except SQLAlchemyError as error:
         raise unavailable(engine, error) from error
 
 
-def revision(connection: Connection) -> str | None:
-    """The revision the database is at; None when it is empty."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+def planned(engine: Engine) -> Migrated:
+    """What ``migrate`` would do; changes nothing. Raises as it does."""
+    return _outcome(engine, found_in(engine))
+
+
+def prepare(engine: Engine) -> None:
+    """What every process does at its start: makes the tables of an empty database, brings SQLite up to date, and looks
+    at any other. Raises OtherRelease where this program cannot work on it."""
+    if engine.dialect.name == "sqlite":
+        migrate(engine)
+        return
+    found = found_in(engine)
+    if found.revision is None:
+        migrate(engine)
+    check(engine, found)
 
 
 def missing(engine: Engine) -> str:
-    """What is not there for one who only looks, in words; nothing where he can. Raises Refused for a database of
-    another release, Unavailable if it does not answer."""
+    """What is not there for one who only looks, in words; nothing where he can. Raises OtherRelease for a database that
+    this program cannot work on, Unavailable if it does not answer."""
     file = file_of(engine.url)
     if file is not None and not file.exists():
         return f"there is no database at {file}"
-    try:
-        with engine.connect() as connection:
-            found = revision(connection)
-    except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
-    where = file or address(engine)
-    if found is None:
-        return f"the database at {where} has no tables"
-    _check_age(engine, found)
-    if found < migrations.HEAD:
-        raise Refused(
-            f"the database at {where} is at revision {found}, older than this program's {migrations.HEAD}, and looking "
-            "does not change it: `rollouts up`, a worker or any command that changes something brings it up to date"
-        )
+    found = found_in(engine)
+    if found.revision is None:
+        return f"the database at {where(engine)} has no tables"
+    check(engine, found)
     return ""
 
 
-def _check_age(engine: Engine, found: str | None) -> None:
-    if found is not None and found > migrations.HEAD:
-        raise Refused(
-            f"the database at {address(engine)} is at revision {found}, newer than this program's {migrations.HEAD}: "
-            "update the program"
-        )
+def _is_old(found: Found) -> bool:
+    return found.revision is None or found.revision < migrations.HEAD
+
+
+def _outcome(engine: Engine, found: Found) -> Migrated:
+    if _is_old(found):
+        return Migrated(found.revision, migrations.HEAD)
+    check(engine, found)
+    return Migrated(found.revision, str(found.revision))
 
 
 def _upgrade(connection: Connection) -> None:
@@ -78,7 +98,3 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes["connection"] = connection
     import_module("alembic.command").upgrade(config, "head")
-
-
-if __name__ == "__main__":
-    migrate(open_engine(load_settings().database_url.get_secret_value()))

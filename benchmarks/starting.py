@@ -36,7 +36,7 @@ def _looked(folder: Path, rounds: int) -> Result:
         **{name: value for name, value in os.environ.items() if not name.startswith("ROLLOUTS_")},
         **settings,
     }
-    subprocess.run([sys.executable, "-m", "qdrant_rollouts.adapters.migrate"], check=True, env=environment)
+    subprocess.run([_ROLLOUTS, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL)
     look = [_processor([_ROLLOUTS, "list"], environment) for _ in range(rounds)]
     database = [_processor([sys.executable, "-c", "import sqlalchemy.orm"], environment) for _ in range(rounds)]
     baseline = f"{_words(database)} to load SQLAlchemy alone"

@@ -8,6 +8,7 @@ AppError
 ├── Unavailable    the outside did not answer; tried again with growing waits
 │   ├── Busy       the embedded store belongs to another process on this machine
 │   ├── Misconfigured  it answered, and does not take what a setting says; a person is told to correct the setting
+│   ├── OtherRelease  the database is of a release that this program cannot work on; another program can
 │   └── Limited    a limit of the collection's owner allows no more for some seconds
 ├── Broken         our own impossible state; recorded with its trace, rejects, alerts
 ├── LeaseLost      this worker's turn belongs to somebody else now; whatever it holds is void
@@ -59,6 +60,10 @@ class Busy(Unavailable):
 
 class Misconfigured(Unavailable):
     """A setting does not fit the server that it names."""
+
+
+class OtherRelease(Unavailable):
+    """The database is of another release than this program."""
 
 
 class Limited(Unavailable):

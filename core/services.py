@@ -48,6 +48,15 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How this program stands to the database. ``unfit`` says why it cannot work on it, and is empty where it can;
+    ``behind`` is whether a newer release has changed it, so that other processes may know more."""
+
+    unfit: str = ""
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything concrete the core works with; made in ``wiring`` and nowhere else."""
 
@@ -64,6 +73,8 @@ class Services:
     channel: RouteChannel
     shelf: Shelf
     times: Times = field(default_factory=Times)
+    #: Looked at anew with each call.
+    standing: Callable[[], Standing] = Standing
     #: Exceptions that mean "cut short from outside" to the library that runs the turns.
     interruptions: tuple[type[BaseException], ...] = (Interrupted,)
 

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters import broker, database
-from qdrant_rollouts.adapters.migrate import revision
+from qdrant_rollouts.adapters.releases import check, found_in
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.errors import Busy, Refused
+from qdrant_rollouts.core.errors import Busy
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.ports import VectorStore
 from qdrant_rollouts.core.services import Services
@@ -30,16 +29,13 @@ class Check:
 
 
 def at_database(engine: Engine) -> Check:
-    """Raises Unavailable if it does not answer, Refused if this program is older than what is in it."""
-    where = database.address(engine)
-    try:
-        with engine.connect() as connection:
-            found = revision(connection)
-    except SQLAlchemyError as error:
-        raise database.unavailable(engine, error) from error
-    if found is not None and found > migrations.HEAD:
-        raise Refused(f"{where} is at revision {found}, this program knows {migrations.HEAD}: update this program")
-    return Check("database", "ok", f"{where}, {f'revision {found}' if found else EMPTY}")
+    """Raises Unavailable if it does not answer, OtherRelease if this program cannot work on it."""
+    found = found_in(engine)
+    check(engine, found)
+    revision = f"revision {found.revision}" if found.revision else EMPTY
+    if found.revision and found.revision > migrations.HEAD:
+        revision += f", newer than this program's {migrations.HEAD}, which works on it"
+    return Check("database", "ok", f"{database.address(engine)}, {revision}")
 
 
 EMPTY = "empty; the first command makes its tables"

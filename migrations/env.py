@@ -1,12 +1,18 @@
-"""Alembic's entry: runs on the connection it is handed, or on ROLLOUTS_DATABASE_URL from the command line."""
+"""Alembic's entry: runs on the connection it is handed, or on ROLLOUTS_DATABASE_URL from the command line.
+
+Beside each revision it writes down which programs still work on it.
+"""
+
+from collections.abc import Collection
+from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, insert, inspect
 
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.database import alert_rows, caller_rows, experiment_rows, schedule_rows
-from qdrant_rollouts.core.database.models import Base
+from qdrant_rollouts.core.database.models import Base, WorksWith
 
 #: All modules that add tables.
 _TABLES = (alert_rows.NoticeRow, caller_rows.TokenRow, experiment_rows.Experiment, schedule_rows.Schedule)
@@ -14,7 +20,17 @@ assert all(table.metadata is Base.metadata for table in _TABLES)
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+    def declare(ctx: Any, step: Any, heads: Collection[Any], run_args: Any) -> None:
+        """Alembic calls this when a migration has been done or undone, each argument by its name."""
+        if heads and inspect(connection).has_table(WorksWith.__tablename__):
+            module = context.script.get_revision(max(heads)).module
+            oldest = getattr(module, "oldest_program", max(heads))
+            connection.execute(delete(WorksWith))
+            connection.execute(insert(WorksWith).values(id=1, oldest_program=oldest))
+
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, render_as_batch=True, on_version_apply=declare
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -5,6 +5,8 @@ from alembic import op
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+#: The oldest program that still works on it; see this package's docstring.
+oldest_program = ${repr(up_revision)}
 
 
 def upgrade() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, create_model
 
+from qdrant_rollouts.adapters.celery import give_back
 from qdrant_rollouts.core.config.index_file.values import validated
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import rebuilding
-from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
+from qdrant_rollouts.core.errors import AppError, Malformed, OtherRelease, Refused, Unknown
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
@@ -35,15 +36,28 @@ def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> C
             takes.bind(None, **arguments)
         except TypeError as error:
             known = ", ".join(list(takes.parameters)[1:])
-            raise Refused(f"{error}; arguments are {known}") from None
+            raise _nonsense(services, f"{error}; arguments are {known}") from None
         try:
             validated(model, arguments, "arguments")
             with events.through("celery"):
                 return command(services(), **arguments)
-        except (Malformed, Unknown) as refused:  # an answer names its error by class, and that is the contract's
-            raise Refused(str(refused)) from None
+        except Malformed as refused:
+            raise _nonsense(services, str(refused)) from None
+        except Unknown as refused:
+            raise Refused(str(refused)) from None  # an answer names its error by class, and that is the contract's
 
     return run
+
+
+def _nonsense(services: Callable[[], Services], why: str) -> Exception:
+    """No state could make sense of it, says this program; where a newer one is about, that is asked first."""
+    try:
+        behind = services().standing().behind
+    except OtherRelease:
+        behind = True
+    except AppError:  # the database is away: nobody knows better now
+        behind = False
+    return give_back(why, counted=True) if behind else Refused(why)
 
 
 def _model(takes: Signature) -> type[BaseModel]:

@@ -1,22 +1,30 @@
 """Puts the app together: settings, one task per step, the commands, maintenance, and the schedule."""
 
+from typing import Any
+
 from celery import Celery
 
 from qdrant_rollouts import beat_schedule
-from qdrant_rollouts.adapters.celery import INTERRUPTIONS, CeleryKnocker, make_app
+from qdrant_rollouts.adapters.celery import AGAIN, INTERRUPTIONS, CeleryKnocker, make_app
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.tasks import commands, experiments, maintenance, pulse, steps
+from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, pulse, steps
 from qdrant_rollouts.wiring import PerProcess, build
 
 
 def create_app(settings: Settings, services: PerProcess | None = None) -> Celery:
     """``services`` is for tests that wire the outside differently; by default everything is as the settings say."""
     app = make_app(settings)
-    app.conf.beat_schedule = beat_schedule.SCHEDULE
+    app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
     services = services or PerProcess(lambda: build(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
-    steps.register(app, services)
-    commands.register(app, services)
-    experiments.register_feedback(app, services)
-    maintenance.register(app, services)
+    fitting_services = fitting.install(app, services)
+    steps.register(app, fitting_services)
+    commands.register(app, fitting_services)
+    experiments.register_feedback(app, fitting_services)
+    maintenance.register(app, fitting_services)
     pulse.install(app)
     return app
+
+
+def _again(entry: dict[str, Any]) -> dict[str, Any]:
+    """Marked as what comes again by itself."""
+    return {**entry, "options": {**entry["options"], "headers": {AGAIN: True}}}

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
 from qdrant_rollouts.beat_schedule import SCHEDULE
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,6 @@ def install(app: Celery) -> None:
 
 def _publish(app: Celery, entry: dict[str, Any]) -> None:
     try:
-        app.send_task(entry["task"], ignore_result=True, **entry["options"])
+        app.send_task(entry["task"], ignore_result=True, headers={AGAIN: True}, **entry["options"])
     except BROKER_AWAY as error:
         log.warning("%s was not published: %s", entry["task"], type(error).__name__)

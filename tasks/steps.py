@@ -8,7 +8,7 @@ from functools import partial
 
 from celery import Celery, Task
 
-from qdrant_rollouts.adapters.celery import BROKER_AWAY
+from qdrant_rollouts.adapters.celery import BROKER_AWAY, give_back
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -46,6 +46,8 @@ def _task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
                 written = engine.advance(services(), deployment_id, turn, owner(), partial(_tell, self))
         except LeaseLost as lost:
             return f"fenced: {lost}"
+        if written.foreign:
+            raise give_back(written.line, counted=True)
         if written.failed:
             raise Rejected(written.line)
         return written.line

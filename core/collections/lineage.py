@@ -32,7 +32,7 @@ class _Now:
     there: Container[str] | None
     due: Mapping[str, Deletion]
     told: Mapping[int, Announced]
-    brought: Mapping[str, Sequence[Status]]
+    brought: Mapping[str, Sequence[str]]
 
 
 def versions(services: Services, alias: str) -> shown.Versions:
@@ -93,11 +93,11 @@ def _due(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
     return {row.collection: row for row in session.scalars(query)}
 
 
-def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[Status]]:
-    found: dict[str, list[Status]] = {}
+def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     query = select(Deployment.green, Deployment.status).where(Deployment.green.in_(collections))
     for green, status in session.execute(query):
-        found.setdefault(green, []).append(Status(status))
+        found.setdefault(green, []).append(status)
     return found
 
 

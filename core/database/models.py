@@ -267,3 +267,15 @@ class BatchRow(Base):
     process: Mapped[str] = mapped_column(primary_key=True)
     sequence: Mapped[int]
     at: Mapped[datetime]
+
+
+class WorksWith(Base):
+    """Which programs work on the database as it is: the newest revision that the oldest of them knows. One row.
+
+    Programs read this that know nothing of the newest tables, so this table never changes.
+    """
+
+    __tablename__ = "works_with"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    oldest_program: Mapped[str]

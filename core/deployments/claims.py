@@ -8,7 +8,7 @@ A holder that dies leaves ``lease_until`` behind; who comes after it sees the le
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -18,10 +18,12 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.errors import LeaseLost
+from qdrant_rollouts.core.errors import LeaseLost, Unavailable
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus, after
 from qdrant_rollouts.core.ports import Knock, State
 from qdrant_rollouts.core.services import Services
@@ -48,10 +50,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A knock that won nothing, why, and the knock to send instead if it only came too early."""
+    """A knock that won nothing, why, and the knock to send instead if it only came too early. ``foreign``: the turn is
+    another release's, which knows what this program does not."""
 
     reason: str
     again: Knock | None = None
+    foreign: bool = False
 
 
 def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim | Declined:
@@ -64,6 +68,8 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
         refusal = _refusal(row, turn, now)
         if refusal:
             return Declined(refusal)
+        if unknown := _unknown(row):
+            return Declined(f"left to a newer program: {unknown}", foreign=True)
         if not row.requested and row.wake_at > now + _EARLY:
             return Declined("early", _rearmed(session, services, row, now))
         if row.status == Status.PENDING and not row.requested:
@@ -84,7 +90,8 @@ def moves(row: Deployment) -> bool:
 def guarded(row: Deployment) -> bool:
     """Whether it is paused in a step that has begun and is looked after all the same."""
     step = current_step(row) if row.status == Status.PAUSED else None
-    return step is not None and step.started_at is not None and STEPS[step.name].guard is not None
+    known = STEPS.get(step.name) if step is not None and step.started_at is not None else None
+    return known is not None and known.guard is not None
 
 
 def fence(session: Session, claim: Claim) -> None:
@@ -122,9 +129,39 @@ def _refusal(row: Deployment, turn: int, now: datetime) -> str:
         return f"stale turn {turn}, now {row.turn}"
     if row.lease_until is not None and row.lease_until >= now:
         return f"turn {turn} is under way at {row.lease_owner}"
-    if not moves(row):
+    if not moves(row) and row.status in set(Status):
         return f"nothing to do: {row.status}"
     return ""
+
+
+def _unknown(row: Deployment) -> str:
+    """What a turn would meet that this program does not know; a newer release may have written it."""
+    concerned = _concerned(row)
+    words: list[tuple[str, str, Collection[str]]] = [
+        ("status", row.status, list(Status)),
+        ("wish", row.requested or Event.ABORT, list(Event)),
+        *(("step", one.name, STEPS) for one in concerned),
+        *(("state of a step", one.status, list(StepStatus)) for one in concerned),
+    ]
+    for what, word, known in words:
+        if word not in known:
+            return f"{what} {word} of {row.id} is not known to this program"
+    try:
+        stored(IndexSpec, row.spec)
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def _concerned(row: Deployment) -> list[StepRow]:
+    """The steps that a turn deals with. To stop and to turn back it need know none that has not begun; other wishes
+    look at what is to come."""
+    if row.requested in (Event.ABORT, Event.PAUSE):
+        return []
+    if row.requested:
+        return list(row.steps)
+    step = current_step(row)
+    return [step] if step else []
 
 
 def _rearmed(session: Session, services: Services, row: Deployment, now: datetime) -> Knock | None:

@@ -24,7 +24,6 @@ from qdrant_rollouts.core.deployments import claims
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
-from qdrant_rollouts.core.deployments.operator_requests import RANK
 from qdrant_rollouts.core.deployments.plan import Deployment as DeploymentView
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Reject, StepContext, StepFunction, Wait
 from qdrant_rollouts.core.deployments.steps import STEPS
@@ -77,7 +76,7 @@ def advance(
     """
     claim = claims.take(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
-        return _deliver(services, Written(claim.reason, knock=claim.again))
+        return _deliver(services, Written(claim.reason, knock=claim.again, foreign=claim.foreign))
     phase = _phase(claim)
     with Lease(services, claim) as lease:
         if begun is not None and phase:
@@ -166,10 +165,25 @@ def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> T
         return Reject(str(error))
     except Exception as error:
         # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
-        if isinstance(error, DBAPIError) and hung_up(error):
-            return Later(str(explained(error)))
+        if elsewhere := _cause_elsewhere(services, error):
+            return Later(elsewhere)
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
         return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
+
+
+def _cause_elsewhere(services: Services, error: Exception) -> str:
+    """What ails the database rather than the step: it is away, or not the one that this program was made for."""
+    if isinstance(error, DBAPIError) and hung_up(error):
+        return str(explained(error))
+    return _unfit(services)
+
+
+def _unfit(services: Services) -> str:
+    """Why this program cannot work on the database any more, as when a newer release took away what it needs."""
+    try:
+        return services.standing().unfit
+    except Unavailable:
+        return ""
 
 
 def _redacted(outcome: Outcome) -> Outcome:
@@ -231,9 +245,8 @@ def _check_wish(row: Deployment, wish: Event, reason: str) -> None:
     if _takes_back(row, wish):
         return
     wishes.check(row, wish, reason)
-    waiting = Event(row.requested) if row.requested else None
-    if waiting and RANK.index(waiting) < RANK.index(wish):
-        raise Refused(f"{waiting} was asked for by {row.requested_by} and comes before {wish}")
+    if row.requested and wishes.rank(row.requested) < wishes.rank(wish):
+        raise Refused(f"{row.requested} was asked for by {row.requested_by} and comes before {wish}")
 
 
 def _takes_back(row: Deployment, wish: Event) -> bool:

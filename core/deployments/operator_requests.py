@@ -19,6 +19,11 @@ from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, after
 RANK = (Event.ABORT, Event.ABORT_KEEP, Event.PAUSE, Event.PROMOTE_FULL, Event.RETRY, Event.PROMOTE, Event.RESUME)
 
 
+def rank(wish: str) -> int:
+    """The lower, the sooner; one of a newer release first, for nobody else knows what it means."""
+    return RANK.index(Event(wish)) if wish in RANK else -1
+
+
 def check(row: Deployment, wish: Event, reason: str = "") -> None:
     """Raises Refused, in words, where the wish cannot be."""
     after(row.status, wish)
@@ -163,7 +168,7 @@ def _skip(writer: Writer, steps: Iterable[StepRow], actor: str, reason: str) -> 
 
 
 def _soft(step: StepRow) -> bool:
-    return STEPS[step.name].soft
+    return step.name in STEPS and STEPS[step.name].soft
 
 
 def _to_come(row: Deployment) -> list[StepRow]:

@@ -46,6 +46,17 @@ def up(**given: Any) -> None:
 
 
 @main.command()
+@click.option("--check", is_flag=True, help="Only say what there is to do; exit code 1 if there is anything.")
+@as_json
+def migrate(**given: Any) -> None:
+    """Brings the database up to date for this program.
+
+    Once for each new release, before its processes start. Safe to run twice, and by many at once.
+    """
+    verb("migrating.run", **given)
+
+
+@main.command()
 @click.argument("alias")
 @click.option(
     "--source",

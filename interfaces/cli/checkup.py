@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 from dotenv import dotenv_values
 from sqlalchemy import delete
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters import broker, broker_url, database, flower, private
 from qdrant_rollouts.adapters.qdrant_http import Forbidden
+from qdrant_rollouts.adapters.releases import find_for_others, judge
 from qdrant_rollouts.adapters.route_channel import NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.beat_schedule import SCHEDULE
@@ -27,7 +28,7 @@ from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.deployments.commands.specs import check_alias, live_aliases
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
-from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.errors import Misconfigured, OtherRelease, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.operations.schedules import queries as schedules
 from qdrant_rollouts.core.operations.views import queries
@@ -85,6 +86,8 @@ def _looked(name: str, look: Callable[[], Findings]) -> list[Check]:
         return list(look())
     except Refused as error:
         return [Check(name, "fail", str(error), code=REFUSED)]
+    except OtherRelease as error:
+        return [Check(name, "fail", str(error), "see docs/upgrading.md", REFUSED)]
     except Misconfigured as error:
         return [Check(name, "fail", str(error), "correct the setting, or what the server allows", REFUSED)]
     except Unavailable as error:
@@ -139,6 +142,29 @@ def _broker(settings: Settings) -> Findings:
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue in sorted(wanted):
         yield _queue(queue, listened.get(queue, []))
+    yield from _releases(settings)
+
+
+def _releases(settings: Settings) -> Findings:
+    """Workers whose program cannot work on the database as it is, be it that they have noticed or not."""
+    told = broker.releases(settings)
+    engine = database.open_to_look(settings.database_url.get_secret_value())
+    try:
+        with engine.connect() as connection:
+            found = find_for_others(connection)
+    except SQLAlchemyError:
+        return  # the database has a finding of its own
+    finally:
+        engine.dispose()
+    for worker, program in sorted(told.items()):
+        standing = judge(found, program["head"], program["oldest"])
+        if why := program["stopped"] or standing.unfit:
+            told_so = why if program["stopped"] else f"the database {why}"
+            advice = "see docs/upgrading.md"
+            yield Check(f"worker {worker}", "fail", f"takes no messages: {told_so}", advice, REFUSED)
+        elif standing.behind:
+            value = f"it knows revision {program['head']}, the database is at {found.revision} and works with it"
+            yield Check(f"worker {worker}", "warn", value, "update it before the next release")
 
 
 def _certificate(settings: Settings) -> Findings:
@@ -235,7 +261,7 @@ def _database(settings: Settings) -> Findings:
     engine = database.open_engine(url)
     try:
         found = at_database(engine)
-        database.check_writing(engine, _write if f"revision {migrations.HEAD}" in found.value else None)
+        database.check_writing(engine, _write if "revision" in found.value else None)
         yield found
     finally:
         engine.dispose()

@@ -19,7 +19,7 @@ from qdrant_rollouts.adapters.late import late
 from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import meaning
-from qdrant_rollouts.core.errors import AppError, Misconfigured, NothingHere, Refused, Unavailable
+from qdrant_rollouts.core.errors import AppError, Misconfigured, NothingHere, OtherRelease, Refused, Unavailable
 from qdrant_rollouts.core.sanitize.quoting import bounded
 from qdrant_rollouts.core.sanitize.redaction import guard_process, redact
 from qdrant_rollouts.core.services import Services
@@ -43,6 +43,7 @@ MEANINGS: dict[type[BaseException], tuple[str, int]] = {
     TimedOut: ("still under way", TIMED_OUT),
     Refused: ("refused", REFUSED),
     Misconfigured: ("refused", REFUSED),
+    OtherRelease: ("refused", REFUSED),
     Unavailable: ("unavailable", UNREACHABLE),
     AppError: ("failed", ENDED_BADLY),
     OSError: ("unavailable", UNREACHABLE),

@@ -1,11 +1,14 @@
 """``web``: what is asked by HTTP, beside workers that run elsewhere."""
 
 import logging
+import threading
 from collections.abc import Callable
 
 from rich.text import Text
 from starlette.types import ASGIApp
 
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.adapters.releases import is_older, look
 from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.services import Services
@@ -13,6 +16,9 @@ from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, log_to_the_terminal, opened
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
+
+#: Seconds.
+_LOOK = 1.0
 
 
 def web(host: str, port: int, as_json: bool) -> int:
@@ -29,6 +35,7 @@ def serve(
             "the embedded Qdrant belongs to one process: `rollouts up` runs deployments and serves the web in it; or "
             "name a server in ROLLOUTS_QDRANT_URL"
         )
+    _wait_for_migration(load_settings())
     with opened(needs="place") as house, serving.bound(house.services, house.settings, host, port) as door:
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
@@ -39,3 +46,18 @@ def serve(
             screen.console().print(Text(f"{url}  Ctrl-C ends it"))
         serving.serve(make(house.services, house.settings), door)
     return DONE
+
+
+def _wait_for_migration(settings: Settings) -> None:
+    """A process of a newer release may be started before the database was brought up to date, as all of a Procfile are
+    started at once; until then nobody is answered."""
+    engine = database.open_engine(settings.database_url.get_secret_value())
+    never, said = threading.Event(), False
+    try:
+        while engine.dialect.name != "sqlite" and is_older(standing := look(engine)):
+            if not said:
+                screen.note(f"waiting: {standing.unfit}")
+            said = True
+            never.wait(_LOOK)
+    finally:
+        engine.dispose()

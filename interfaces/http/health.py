@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from qdrant_rollouts.core.database.faults import explained
-from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.errors import AppError, OtherRelease
 from qdrant_rollouts.interfaces.http.house import House, of
 from qdrant_rollouts.interfaces.http.security import caller
 from qdrant_rollouts.interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep
@@ -70,6 +70,8 @@ def _looks(house: House) -> dict[str, Callable[[], Check]]:
 def _looked(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
+    except OtherRelease as error:
+        return Check(name, "fail", str(error), "see docs/upgrading.md")
     except AppError as error:
         return Check(name, "fail", str(error), _START)
     except SQLAlchemyError as error:

@@ -20,7 +20,7 @@ ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
 _CUT = " […]"
 
 #: What is to be done about a deployment, by its status.
-_NEXT = {
+_NEXT: dict[str, str] = {
     Status.PENDING: "call get_deployment again, with wait_seconds; if it stays pending, nothing runs deployments: tell "
     "a person",
     Status.RUNNING: "call get_deployment again, with wait_seconds",
@@ -177,7 +177,7 @@ def _shortened(value: Any, most: int) -> Any:
 def seen(deployment: Mapping[str, Any]) -> Seen:
     """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that
     passed."""
-    status = Status(deployment["status"])
+    status = deployment["status"]
     return Seen(
         id=deployment["id"],
         alias=deployment["alias"],
@@ -197,7 +197,7 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
 
 
 def next_act(status: str) -> str:
-    return _NEXT[Status(status)]
+    return _NEXT.get(status, "call get_deployment again, with wait_seconds: a newer release works on it")
 
 
 def done(seen: Seen) -> float:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,12 +76,24 @@ T = TypeVar("T")
 
 class Program:
     """A process of the Procfile, as it is written there but for the app, the number of children, the port and the
-    log."""
+    log. ``called`` is a name besides, for a second one of its kind; ``more`` are options besides."""
 
-    def __init__(self, entry: str, folder: Path, environment: Mapping[str, str], app: str, concurrency: int) -> None:
-        self.entry, self._folder = entry, folder
+    def __init__(
+        self,
+        entry: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        app: str,
+        concurrency: int,
+        *,
+        called: str = "",
+        more: Sequence[str] = (),
+    ) -> None:
+        self.entry, self._folder, self._called = entry, folder, called or entry
         (self._port,) = free_ports(1)
         variables, self._command = _procfile(entry, app, {"concurrency": concurrency, "port": self._port})
+        end = self._command.index("--") if "--" in self._command else len(self._command)
+        self._command[end:end] = [*([f"--hostname={called}@%h"] if called else []), *more]  # the last one counts
         self._environment = {**environment, **variables}
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
@@ -93,7 +105,7 @@ class Program:
 
     @property
     def log_file(self) -> Path:
-        return self._folder / f"{self.entry}.log"
+        return self._folder / f"{self._called}.log"
 
     @property
     def log(self) -> str:

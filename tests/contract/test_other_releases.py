@@ -25,6 +25,7 @@ from qdrant_rollouts.core.database.experiment_rows import SketchRow
 from qdrant_rollouts.core.database.models import Base, Deployment, RouteRow, TrafficRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import known, stored
+from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import folding, looking
 from qdrant_rollouts.core.operations.schedules import sweep
@@ -336,3 +337,36 @@ def test_a_route_of_the_next_release_still_leads_to_its_arms(database):
     route = table.current(world.services, "shop")
     assert {route.variant(bucket) for bucket in range(0, 10_000, 100)} == {"control", "treatment"}
     world.close()
+
+
+# --- words of the next release ------------------------------------------------------------------------------------
+
+
+#: Every column whose words this program has a list of.
+WORDS = [
+    *(("deployments", name) for name in ("status", "strategy", "kind", "paused_for", "requested")),
+    *(("steps", name) for name in ("name", "queue", "status")),
+    ("deletions", "status"),
+    ("experiments", "status"),
+    ("schedules", "action"),
+    ("schedule_runs", "status"),
+    ("alert_notices", "what"),
+    ("alert_conditions", "what"),
+    ("alert_deliveries", "status"),
+    ("events", "event"),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), WORDS, ids=".".join)
+def test_a_word_of_the_next_release_is_shown_and_stops_nothing(database, table, column):
+    """In the newest row alone, as when the next release has begun something."""
+    with sqlite3.connect(database) as connection:
+        newest = f"(SELECT max(rowid) FROM {table})"  # noqa: S608 - our own
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = {newest}", (NEW,))  # noqa: S608
+    connection.close()
+    world = opened(database)
+    try:
+        look_at_everything(world)
+        engine.overdue(world.services)
+    finally:
+        world.close()

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import migrate, revision
+from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.releases import find
 
 BEFORE = "0004"
 DEPLOYMENT = (
@@ -42,7 +43,7 @@ def moved(engine: Engine, to: str) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        before = revision(connection)
+        before = find(connection).revision
         (command.upgrade if before is None or before < to else command.downgrade)(config, to)
 
 

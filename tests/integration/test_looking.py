@@ -22,7 +22,7 @@ from qdrant_rollouts.adapters.qdrant import looked_at, open_store
 from qdrant_rollouts.adapters.qdrant_folder import LookedAt
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.core.errors import NothingHere, Refused
+from qdrant_rollouts.core.errors import NothingHere, OtherRelease, Refused
 from qdrant_rollouts.wiring import build_to_look
 from tests.shell import ROOT, Shell, declare, records, write
 
@@ -200,7 +200,7 @@ def test_a_database_of_an_older_release_is_left_as_it_is(tmp_path, ready_url):
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
     looking = open_to_look(ready_url)
-    with pytest.raises(Refused, match=r"revision 0009, older than .* does not change it"):
+    with pytest.raises(OtherRelease, match=r"revision 0009, older than .* `rollouts migrate`"):
         missing(looking)
     looking.dispose()
     with engine.connect() as connection:

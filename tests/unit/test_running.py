@@ -13,7 +13,9 @@ from qdrant_rollouts.core.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-PROCFILE = dict(re.findall(r"^([\w-]+):\s*(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.MULTILINE))
+LINES = dict(re.findall(r"^([\w-]+):\s*(.+)$", (ROOT / "Procfile").read_text(encoding="utf-8"), re.MULTILINE))
+#: Processes that stay.
+PROCFILE = {name: command for name, command in LINES.items() if name != "migrate"}
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 SERVICES = sorted(COMPOSE["services"].items())
 REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
@@ -30,11 +32,18 @@ def options(command):
 
 def test_the_procfile_and_compose_run_the_same_processes():
     ours = {name: service["command"] for name, service in SERVICES if service["image"] == "qdrant-rollouts"}
-    assert ours.pop("migrations")
+    assert ours.pop("migrations") == ["rollouts", "migrate"]
     assert sorted(ours) == sorted(PROCFILE) == ["beat", "flower", "mcp", "web", "worker", "worker-bulk"]
     assert {name: options(command) for name, command in ours.items()} == {
         name: options(command) for name, command in PROCFILE.items()
     }
+
+
+def test_the_database_is_brought_up_to_date_once_and_before_the_rest():
+    assert LINES["migrate"].startswith(".venv/bin/rollouts migrate && ")
+    waiting = [name for name, one in SERVICES if "migrations" in one.get("depends_on", {})]
+    assert waiting == ["beat", "flower", "mcp", "web", "worker", "worker-bulk"]
+    assert COMPOSE["services"]["migrations"]["restart"] == "no"
 
 
 def test_every_queue_has_a_worker():

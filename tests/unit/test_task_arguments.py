@@ -3,7 +3,9 @@
 import pytest
 from celery import Celery
 
+from qdrant_rollouts.adapters.celery_returns import GiveBack
 from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.services import Standing
 from qdrant_rollouts.tasks import commands
 
 OF = {
@@ -19,8 +21,29 @@ OF = {
 }
 
 
+class Untouched:
+    """No server is looked for but to know whether a newer release is about."""
+
+    def __init__(self):
+        self.behind = False
+
+    def standing(self):
+        return Standing(behind=self.behind)
+
+    def __getattr__(self, name):
+        raise AssertionError(f"a server was looked for: {name}")
+
+
+HOUSE = Untouched()
+
+
 def untouched():
-    raise AssertionError("a server was looked for")
+    return HOUSE
+
+
+@pytest.fixture
+def newer_about(monkeypatch):
+    monkeypatch.setattr(HOUSE, "behind", True)
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +75,17 @@ def test_an_argument_of_another_kind_is_refused_by_name_and_value(app, task, arg
 def test_arguments_of_the_right_kind_reach_the_command(app, task):
     with pytest.raises(AssertionError, match="looked for"):
         app.tasks[task].run(**OF[task])
+
+
+@pytest.mark.parametrize("task", sorted(OF))
+def test_what_only_a_newer_program_may_know_is_left_to_it(app, newer_about, task):
+    for unknown in ({"of_the_next_release": 1}, {"reason": {"more": 1}}):
+        with pytest.raises(GiveBack) as given:
+            app.tasks[task].run(**OF[task], **unknown)
+        assert given.value.counted
+
+
+@pytest.mark.parametrize("task", sorted(OF))
+def test_an_argument_that_nobody_knows_is_refused_at_once(app, task):
+    with pytest.raises(Refused, match="of_the_next_release"):
+        app.tasks[task].run(**OF[task], of_the_next_release=1)

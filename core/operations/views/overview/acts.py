@@ -85,7 +85,7 @@ def _refused(row: Deployment, event: Event) -> str:
 
 
 def _outranked(row: Deployment, event: Event) -> bool:
-    return row.requested is not None and wishes.RANK.index(Event(row.requested)) <= wishes.RANK.index(event)
+    return row.requested is not None and wishes.rank(row.requested) <= wishes.rank(event)
 
 
 def _says(row: Deployment, event: Event) -> str:
@@ -109,7 +109,9 @@ def _coming(row: Deployment) -> list[str]:
 def _undone(row: Deployment) -> list[str]:
     """The steps an abort takes back, in the order it does."""
     begun = [step for step in row.steps if step.started_at and step.undone_at is None]
-    names = [label(step.name, step.arguments) for step in reversed(begun) if STEPS[step.name].undo]
+    names = [
+        label(step.name, step.arguments) for step in reversed(begun) if step.name not in STEPS or STEPS[step.name].undo
+    ]
     return [f"take back {name}" for name in names]
 
 

@@ -51,7 +51,7 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
         left = eta.estimate(session, row, now) if row.status in _GOES_ON else None
         shown = {
             "now": iso(now),
-            "phase": _PHASES[row.status],
+            "phase": _PHASES.get(row.status, "progressing"),
             "paused_for": row.paused_for,
             "acts": acts.of_deployment(row),
             "eta": left,

@@ -1,0 +1,102 @@
+"""Whether this program can work on the database, which one of another release may have changed.
+
+Rule: a program works on every revision from ``migrations.OLDEST`` to its HEAD, and on a newer one for as long as the
+database itself says so (``works_with``). A database without tables is no hindrance: whoever comes first makes them.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters.database import address, file_of, unavailable
+from qdrant_rollouts.core.database.models import WorksWith
+from qdrant_rollouts.core.errors import OtherRelease
+from qdrant_rollouts.core.services import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in a database: ``revision`` is None where nothing is. ``oldest_program`` was only asked for where the
+    revision is newer than this program."""
+
+    revision: str | None
+    oldest_program: str | None = None
+
+
+def find(connection: Connection) -> Found:
+    if not inspect(connection).has_table("alembic_version"):
+        return Found(None)
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is None or revision <= migrations.HEAD:
+        return Found(revision)
+    return Found(revision, connection.scalar(select(WorksWith.oldest_program)))
+
+
+def find_for_others(connection: Connection) -> Found:
+    """With ``oldest_program`` in any case, for programs that are older than this one."""
+    found = find(connection)
+    if found.revision is None or not inspect(connection).has_table(WorksWith.__tablename__):
+        return found
+    return Found(found.revision, connection.scalar(select(WorksWith.oldest_program)))
+
+
+def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OLDEST) -> Standing:
+    """How a program of ``head``, which works on ``oldest`` and newer, stands to what was found."""
+    revision, program = found.revision, found.oldest_program
+    if revision is None:
+        return Standing()
+    if revision < oldest:
+        return Standing(
+            f"is at revision {revision}, older than {oldest}, which this program needs: bring it up to date with "
+            "`rollouts migrate`"
+        )
+    if revision <= head:
+        return Standing()
+    if program is not None and program <= head:
+        return Standing(behind=True)
+    return Standing(
+        f"is at revision {revision}, newer than this program's {head}, and works with programs from revision "
+        f"{program or revision} on: update the program",
+        behind=True,
+    )
+
+
+def found_in(engine: Engine) -> Found:
+    """Makes no file. Raises Unavailable if the database does not answer."""
+    file = file_of(engine.url)
+    if file is not None and not file.exists():
+        return Found(None)
+    try:
+        with engine.connect() as connection:
+            return find(connection)
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+
+
+def look(engine: Engine) -> Standing:
+    """Raises as ``found_in``."""
+    return told(engine, found_in(engine))
+
+
+def told(engine: Engine, found: Found) -> Standing:
+    """What ``judge`` says, with the address."""
+    standing = judge(found)
+    unfit = standing.unfit and f"the database at {where(engine)} {standing.unfit}"
+    return Standing(unfit, standing.behind)
+
+
+def is_older(standing: Standing) -> bool:
+    """Whether the database has to be brought up to date first, which ends by itself for those who wait."""
+    return bool(standing.unfit) and not standing.behind
+
+
+def where(engine: Engine) -> str:
+    return str(file_of(engine.url) or address(engine))
+
+
+def check(engine: Engine, found: Found) -> None:
+    """Raises OtherRelease where this program cannot work on what was found."""
+    if unfit := told(engine, found).unfit:
+        raise OtherRelease(unfit)

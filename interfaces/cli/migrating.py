@@ -1,0 +1,46 @@
+"""``migrate``: the database brought up to this program's revision, as a step of its own."""
+
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.adapters.migrate import Migrated, migrate, planned
+from qdrant_rollouts.adapters.releases import where
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY
+
+
+def run(check: bool, as_json: bool) -> int:
+    engine = database.open_engine(load_settings().database_url.get_secret_value())
+    try:
+        found = planned(engine) if check else migrate(engine)
+        place = where(engine)
+    finally:
+        engine.dispose()
+    if as_json:
+        screen.emit(
+            {
+                "database": place,
+                "from": found.before,
+                "to": found.after,
+                "needed": found.changed,
+                "changed": found.changed and not check,
+                "program": migrations.HEAD,
+            }
+        )
+    else:
+        screen.console().print(_words(place, found, check=check), soft_wrap=True, markup=False, highlight=False)
+    return ENDED_BADLY if check and found.changed else DONE
+
+
+def _words(place: str, found: Migrated, *, check: bool) -> str:
+    if not found.changed and found.after == migrations.HEAD:
+        return f"the database at {place} is at revision {found.after}, the newest this program knows: nothing to do"
+    if not found.changed:
+        return (
+            f"the database at {place} is at revision {found.after}, newer than this program's {migrations.HEAD}, which "
+            "works on it: nothing to do"
+        )
+    before = f"from revision {found.before}" if found.before else "from nothing"
+    if check:
+        return f"the database at {place} is to be brought {before} to {found.after}: `rollouts migrate` does it"
+    return f"the database at {place} was brought {before} to {found.after}"

@@ -1,0 +1,22 @@
+"""Which programs work on this database, for those that do not know its revision."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+#: Programs of before do not ask.
+oldest_program = "0013"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "works_with",
+        sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("oldest_program", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("works_with")

@@ -1,0 +1,176 @@
+"""Workers whose database is of a release that they cannot work on take no messages until it fits again.
+
+Rule: a child looks before it begins, at most every two seconds, and again when a task fails; what it was handed goes
+back to the queue, and its main process takes nothing more, so that nothing goes round. What cannot be looked at, for
+the database does not answer, is as it was.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.prefork import TaskPool
+from celery.worker.control import inspect_command
+from sqlalchemy.exc import SQLAlchemyError
+
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY, App
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.errors import AppError, OtherRelease
+from qdrant_rollouts.core.services import Services, Standing
+
+log = logging.getLogger(__name__)
+
+STOPPED = "releases.stopped"
+#: Seconds between two looks of a child that works, between two questions while nothing is taken, and for an answer.
+_CHILD, _ASKED, _ANSWERED = 2.0, 5.0, 30.0
+
+
+class Fitting:
+    """The services of a process whose program can work on the database as it is now."""
+
+    def __init__(self, services: Callable[[], Services]) -> None:
+        self._services = services
+        self._look_at, self._unfit = 0.0, ""
+
+    def __call__(self) -> Services:
+        """Raises OtherRelease where the program cannot work on the database."""
+        house = self._services()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _CHILD
+            try:
+                self._unfit = house.standing().unfit
+            except AppError:
+                log.debug("the database was not looked at")
+        if self._unfit:
+            raise OtherRelease(self._unfit)
+        return house
+
+    def standing(self) -> Standing:
+        """Looked at anew. Raises what the database's silence is."""
+        return self._services().standing()
+
+
+class TakingStep(bootsteps.StartStopStep):
+    """Ends and begins the taking of messages. The main process never asks the database itself: its event loop must not
+    wait, and a thread that asks while a child is forked leaves that child with locks that nobody opens (seen: a child
+    hung until its hard limit). A child that could not work says so; while nothing is taken, one is asked now and then.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        super().__init__(consumer)
+        self._consumer, self._entry = consumer, None
+        self._put_down: list[str] = []
+        self._asked = 0.0
+        self.unfit = ""
+        consumer.app.taking = self
+
+    def start(self, consumer: Any) -> None:
+        """Again after each lost connection; what was put down stays so."""
+        self._entry = consumer.timer.call_repeatedly(_ASKED, self._ask)
+
+    def stop(self, consumer: Any) -> None:
+        if self._entry is not None:
+            consumer.timer.cancel(self._entry)
+
+    def end(self, why: str) -> None:
+        """A child said that it cannot work on the database, and ``why``."""
+        if self.unfit:
+            return
+        self.unfit = why
+        self._put_down = list(self._consumer.app.amqp.queues.consume_from)
+        for queue in self._put_down:
+            self._consumer.cancel_task_queue(queue)
+        log.error("this worker takes no messages: %s", why)
+        _tell(self._consumer.app, self._consumer.hostname, why)
+
+    def _begin(self) -> None:
+        self.unfit = ""
+        queues, self._put_down = self._put_down, []
+        for queue in queues:
+            self._consumer.add_task_queue(queue)
+        log.warning("this worker takes messages again: the database fits")
+
+    def _ask(self) -> None:
+        """An answer that does not come, for the child died, is waited for no longer than a look may last."""
+        now = time.monotonic()
+        if not self.unfit or now - self._asked < _ANSWERED:
+            return
+        self._asked = now
+        pool, free = self._consumer.pool, self._consumer.controller.semaphore
+        if not isinstance(pool, TaskPool):
+            self._hear(ask())
+        elif free is None:
+            self._submit(pool)
+        else:
+            free.acquire(self._submit, pool)
+
+    def _submit(self, pool: Any) -> None:
+        pool.apply_async(ask, callback=self._hear, error_callback=lambda _: self._hear(None), timeout=_ANSWERED)
+
+    def _hear(self, unfit: str | None) -> None:
+        self._asked = 0.0
+        if unfit == "" and self.unfit:
+            self._begin()
+
+
+#: That of this process, for ``ask``.
+_fitting: list[Fitting] = []
+
+
+def ask() -> str | None:
+    """In a child: why this program cannot work on the database; None where that does not answer."""
+    try:
+        _fitting[-1]()
+    except OtherRelease as error:
+        return str(error)
+    except (AppError, SQLAlchemyError):
+        return None
+    return ""
+
+
+def _tell(app: App, worker: str, why: str) -> None:
+    """Somebody who can work on the database says it to people."""
+    given = {"worker": worker, "why": why}
+    try:
+        app.send_task(STOPPED, kwargs=given, queue="rouse", headers={AGAIN: True}, ignore_result=True)
+    except BROKER_AWAY as error:
+        log.warning("that this worker takes nothing was not told: %s", type(error).__name__)
+
+
+def install(app: App, services: Callable[[], Services]) -> Fitting:
+    fitting = Fitting(services)
+    _fitting.append(fitting)
+    app.standing = fitting.standing
+    app.steps["consumer"].add(TakingStep)
+    app.task(_stopped(fitting), name=STOPPED, ignore_result=True, send_events=False, shared=False)
+    return fitting
+
+
+@inspect_command(name="release")
+def release(state: Any, **_: Any) -> Mapping[str, str]:
+    """What a worker's program knows, and why it takes no messages, for ``rollouts doctor``."""
+    return {"head": migrations.HEAD, "oldest": migrations.OLDEST, "stopped": state.app.taking.unfit}
+
+
+def _stopped(services: Callable[[], Services]) -> Callable[[str, str], None]:
+    def tell(worker: str, why: str) -> None:
+        house = services()
+        with house.sessions.begin() as session:
+            alerts.tell(session, house.clock.now(session), _alert(worker, why))
+
+    return tell
+
+
+def _alert(worker: str, why: str) -> Alert:
+    return Alert(
+        worker,
+        "worker.stopped",
+        f"worker {worker} takes no messages: {why}",
+        next="update that worker, or bring the database up to date: docs/upgrading.md",
+    )
