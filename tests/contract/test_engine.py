@@ -48,7 +48,7 @@ class Failing:
 def knock_of(world: World, deployment_id: str) -> Knock:
     with world.services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
-        return claims.knock_for(world.services, row, world.clock.moment)
+        return claims.knock_for(row, world.clock.moment)
 
 
 def held(world: World, deployment_id: str) -> Claim:

@@ -123,8 +123,23 @@ def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: s
 def _fire(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
-        seen = session.scalars(_running().where(Schedule.next_at <= now)).all()
-    return [_come(services, row, now) for row in seen]
+        running = session.scalars(_running().where(Schedule.next_at.is_not(None))).all()
+    for row in running:
+        if row.next_at and row.next_at > now:
+            _bring_back(services, row, now)
+    return [_come(services, row, now) for row in running if row.next_at and row.next_at <= now]
+
+
+def _bring_back(services: Services, seen: Schedule, now: datetime) -> None:
+    """A time that has another before it was found by a clock that has been set back since. Those that were seen before
+    the clock was set have their runs and make no second."""
+    first = next_time(stored(ScheduleSpec, seen.spec), now)
+    if first == seen.next_at:
+        return
+    with services.sessions.begin() as session:
+        row = locked(session, seen.alias, seen.action)
+        if row is not None and (row.next_at, row.spec) == (seen.next_at, seen.spec):
+            row.next_at, row.waiting_since = first, min(row.waiting_since, now)
 
 
 def _running() -> Select[Schedule]:
