@@ -24,8 +24,8 @@ def mend(session: Session, now: datetime, times: Times) -> None:
     longest = now + timedelta(seconds=times.lease)
     held = Deployment.lease_until > longest + SLACK
     moved = Deployment.knocked_at > now + SLACK
-    enrolled = and_(Deployment.knocked_at.is_(None), Deployment.requested.is_(None), Deployment.wake_at > now + SLACK)
-    query = select(Deployment).where(Deployment.status.not_in(FINAL), or_(held, moved, enrolled))
+    made = and_(Deployment.knocked_at.is_(None), Deployment.created_at > now + SLACK, Deployment.wake_at > now + SLACK)
+    query = select(Deployment).where(Deployment.status.not_in(FINAL), or_(held, moved, made))
     for row in session.scalars(query.with_for_update(skip_locked=True)).all():
         mine = update(Deployment).where(Deployment.id == row.id, Deployment.turn == row.turn)
         session.execute(mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False})
@@ -37,7 +37,7 @@ def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {"wake_at": row.wake_at, "knocked_at": row.knocked_at}
     if row.lease_until is not None and row.lease_until > longest:
         found["lease_until"] = longest
-    if row.knocked_at is None and not row.requested:
+    if row.knocked_at is None and row.created_at > now + SLACK:
         found["wake_at"] = min(row.wake_at, now)
     elif row.knocked_at is not None and row.knocked_at > now + SLACK:
         found |= {"wake_at": now + max(timedelta(), row.wake_at - row.knocked_at), "knocked_at": now}

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.exc import DBAPIError
@@ -95,14 +94,9 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
         _check_wish(row, wish, reason)
-        wanted: dict[str, Any] = {
-            "requested": wish,
-            "requested_by": actor,
-            "requested_reason": reason,
-            "knocked_at": None,
-        }
+        wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
         if _takes_back(row, wish):
-            wanted |= {"requested": None, "knocked_at": row.knocked_at}
+            wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
         events.record(
