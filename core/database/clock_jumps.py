@@ -1,8 +1,8 @@
 """What a database whose clock was set back has left behind: times of turns that lie hours ahead.
 
 Rule: a time is measured against what it can be. No lease ends later than a whole lease from now, and nobody has knocked
-in the future; whatever says so was written by a clock that has been set back since. So nothing has to be seen at the
-moment of the jump, and it may come while nobody sweeps. A jump ahead needs no mending: what was waited for is due.
+in the future; whatever says so was written by a clock that has been set back since. So the jump may come while nobody
+sweeps. A jump ahead needs no mending: what was waited for is due.
 
 When a collection is deleted is left alone: it was told to people, and a deletion may be late but not early.
 """
@@ -13,8 +13,12 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.config.cron import next_time
+from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.services import Times
 
@@ -30,6 +34,16 @@ def mend(session: Session, now: datetime, times: Times) -> None:
         mine = update(Deployment).where(Deployment.id == row.id, Deployment.turn == row.turn)
         session.execute(mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False})
         session.expire(row)
+
+
+def bring_back(session: Session, now: datetime) -> None:
+    """Lets no schedule wait for a time that has another before it, once the clock was seen to be set back. Times that
+    were seen before have their runs, and make no second."""
+    running = select(Schedule).where(Schedule.spec.is_not(None), Schedule.next_at > now).order_by(Schedule.id)
+    for row in session.scalars(running.with_for_update()):
+        spec = stored(ScheduleSpec, row.spec)
+        row.next_at = next_time(spec.cron, spec.zone, now)
+        row.waiting_since = min(row.waiting_since, now)
 
 
 def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:

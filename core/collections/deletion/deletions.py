@@ -15,8 +15,9 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections import recovered
 from qdrant_rollouts.core.collections.deletion import final_backups
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, ExperimentStatus
@@ -39,6 +40,8 @@ def tick(session: Session, now: datetime) -> float:
         clock = ServiceClock(id=1, elapsed=0.0, last=now)
         session.add(clock)
     passed = (now - clock.last).total_seconds()
+    if passed < -SLACK.total_seconds():
+        clock_jumps.bring_back(session, now)
     clock.elapsed += max(passed, 0.0) if passed <= _LONGEST_TICK else _AFTER_A_JUMP
     clock.last = now
     return clock.elapsed

@@ -23,7 +23,7 @@ from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
-from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, next_time, of_row, words_of
+from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, of_row, words_of
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
@@ -123,23 +123,8 @@ def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: s
 def _fire(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
-        running = session.scalars(_running().where(Schedule.next_at.is_not(None))).all()
-    for row in running:
-        if row.next_at and row.next_at > now:
-            _bring_back(services, row, now)
-    return [_come(services, row, now) for row in running if row.next_at and row.next_at <= now]
-
-
-def _bring_back(services: Services, seen: Schedule, now: datetime) -> None:
-    """A time that has another before it was found by a clock that has been set back since. Those that were seen before
-    the clock was set have their runs and make no second."""
-    first = next_time(stored(ScheduleSpec, seen.spec), now)
-    if first == seen.next_at:
-        return
-    with services.sessions.begin() as session:
-        row = locked(session, seen.alias, seen.action)
-        if row is not None and (row.next_at, row.spec) == (seen.next_at, seen.spec):
-            row.next_at, row.waiting_since = first, min(row.waiting_since, now)
+        seen = session.scalars(_running().where(Schedule.next_at <= now)).all()
+    return [_come(services, row, now) for row in seen]
 
 
 def _running() -> Select[Schedule]:
@@ -150,7 +135,7 @@ def _come(services: Services, seen: Schedule, now: datetime) -> str:
     """Writes down the newest time that has come; it stands for those before it that nobody saw."""
     assert seen.next_at is not None
     spec = stored(ScheduleSpec, seen.spec)
-    newest, following = _newest(spec, seen.next_at, now), next_time(spec, now)
+    newest, following = _newest(spec, seen.next_at, now), cron.next_time(spec.cron, spec.zone, now)
     with services.sessions.begin() as session:
         row = locked(session, seen.alias, seen.action)
         if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):
