@@ -1,6 +1,7 @@
 """Messages that nobody takes: how many wait in a real Redis, of a day that is moved by hand."""
 
 import dataclasses
+import itertools
 import json
 import time
 from collections import Counter
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, Task
+from celery.contrib.testing.worker import start_worker
 
 from qdrant_rollouts.adapters.celery import CeleryKnocker, make_app
 from qdrant_rollouts.adapters.waiting import Queues, make_id
@@ -19,6 +21,7 @@ from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Times
+from qdrant_rollouts.tasks import resting
 from qdrant_rollouts.tasks.factory import create_app
 from qdrant_rollouts.tasks.ticks import Ticks
 from qdrant_rollouts.wiring import PerProcess
@@ -192,3 +195,24 @@ def test_where_a_queue_can_only_be_counted_knocks_become_rare(sqlite_url: str):
     assert 1 <= queues._count("rouse") <= 11
     assert queues._count("nobody asked for this one") == 0
     app.close()
+
+
+def test_a_message_that_rests_carries_no_time_and_is_taken_up_when_it_has_rested(
+    app: Celery, server: Redis, client: redis.Redis
+):
+    """Its receiver's clock need not be its sender's."""
+    ran: list[float] = []
+
+    def work(self: Task) -> None:
+        ran.append(time.monotonic())
+        if len(ran) < 3:
+            raise self.retry(max_retries=5, **resting.rest(0.5))
+
+    app.task(work, name="tired", bind=True, shared=False, Strategy="tasks.resting:strategy")
+    app.send_task("tired", ignore_result=True)
+    with start_worker(app, pool="solo", perform_ping_check=False, queues=["control"], loglevel="error"):
+        until = time.monotonic() + 60
+        while len(ran) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+    assert len(ran) == 3
+    assert all(later - before >= 0.5 for before, later in itertools.pairwise(ran))
