@@ -118,7 +118,7 @@ class CeleryKnocker:
             return
         thing = f"{knock.deployment_id[:8]}-t{knock.turn:03d}"
         try:
-            if knock.again and not self._queues.lacks(knock.queue, thing):
+            if knock.again and not self._queues.calls_for(knock.queue, thing):
                 return
             self._app.send_task(
                 f"deployments.{knock.step}",

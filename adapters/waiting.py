@@ -21,6 +21,9 @@ from qdrant_rollouts.adapters import redis_broker
 #: The id, in a message as kombu writes it: the first thing of that name in its headers.
 _ID = re.compile(rb'"headers": ?\{.*?"id": ?"([^"]*)"')
 
+#: Seconds within which whoever has found that a message is to be sent has sent it. Less than anybody waits before he
+#: sends it again.
+_SENDING = 5.0
 #: Things of a broker whose queues cannot be read.
 _MOST_ASKED = 10_000
 
@@ -49,6 +52,10 @@ class Queues:
                 return self._is_worth_a_try(thing) or self._count(queue) == 0
             seen = self._seen[queue] = time.monotonic(), found
         return thing not in seen[1]
+
+    def calls_for(self, queue: str, thing: str) -> bool:
+        """Whether a message about the thing is to be sent now: none waits, and nobody else is about to send it."""
+        return self.lacks(queue, thing) and self.is_first(thing, _SENDING)
 
     def sent(self, queue: str, thing: str) -> None:
         """Keeps the last look true."""

@@ -53,7 +53,7 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
 def _ask(app: Celery, queues: Queues, run_id: int) -> None:
     """To have a run taken up; every sweep does it anew until the run has ended."""
     thing = f"run-{run_id}"
-    if queues.lacks("bulk", thing):
+    if queues.calls_for("bulk", thing):
         app.send_task(TAKE_UP, args=(run_id,), queue="bulk", task_id=make_id(thing), ignore_result=True)
         queues.sent("bulk", thing)
 

@@ -103,7 +103,7 @@ def current_step(row: Deployment) -> StepRow | None:
 
 
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
-    """The knock that asks for the row's next turn when it is due."""
+    """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be knocking for it too."""
     step = current_step(row) or row.steps[-1]
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
     undoing = row.status == Status.ROLLING_BACK

@@ -10,9 +10,9 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import Installation
 from tests.acceptance.test_lost_messages import turns
 
-ALIASES = [f"unheard-{number}" for number in range(5)]
+ALIASES = [f"unheard-{number}" for number in range(3)]
 #: Seconds in which each is found overdue several times, with the short waits of these installations.
-WATCHED = 10
+WATCHED = 8
 
 
 def waiting(client: redis.Redis, queue: str) -> Counter[str]:
