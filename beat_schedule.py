@@ -1,19 +1,22 @@
-"""The beat schedule: data only, tasks named by string. Beat ticks and decides nothing; any number of beats is harmless.
+"""What is asked for by itself: data only, tasks named by string and the seconds between two.
 
-``expires`` keeps a broker that was away from handing out a heap of old ticks.
+Whoever asks decides nothing; any number of beats is harmless.
 """
 
 from typing import Any
 
 from qdrant_rollouts.checkout import stand_for
 
+_ROUSE = {"queue": "rouse"}
+
 SCHEDULE: dict[str, dict[str, Any]] = {
-    "rouse": {"task": "deployments.rouse", "schedule": 5.0, "options": {"queue": "rouse", "expires": 15}},
-    "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
-    "look": {"task": "experiments.look", "schedule": 30.0, "options": {"queue": "rouse", "expires": 60}},
-    "schedules": {"task": "schedules.sweep", "schedule": 10.0, "options": {"queue": "rouse", "expires": 30}},
-    "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": {"queue": "rouse", "expires": 20}},
-    "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": {"queue": "rouse", "expires": 120}},
+    "rouse": {"task": "deployments.rouse", "schedule": 1.0, "options": _ROUSE},
+    "delete-due": {"task": "collections.delete_due", "schedule": 30.0, "options": _ROUSE},
+    "look": {"task": "experiments.look", "schedule": 30.0, "options": _ROUSE},
+    "schedules": {"task": "schedules.sweep", "schedule": 10.0, "options": _ROUSE},
+    "deliver": {"task": "alerts.deliver", "schedule": 10.0, "options": _ROUSE},
+    "fold-traffic": {"task": "traffic.fold", "schedule": 60.0, "options": _ROUSE},
+    "forget-results": {"task": "celery.backend_cleanup", "schedule": 3600.0, "options": _ROUSE},
 }
 
 

@@ -5,9 +5,7 @@ docs/celery.md.
 """
 
 import logging
-import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from inspect import signature
 from typing import Any
 
@@ -19,6 +17,7 @@ from sqlalchemy.engine import make_url
 
 from qdrant_rollouts.adapters import broker_url, database, redis_broker
 from qdrant_rollouts.adapters.late import late
+from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import AppError, Interrupted, OtherRelease
 from qdrant_rollouts.core.ports import Knock
@@ -34,8 +33,6 @@ INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
 BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
 #: In the headers of a message that somebody sends again if it comes to nothing.
 AGAIN = "rollouts_again"
-#: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
-_EXPIRES_AFTER = 30.0
 
 
 class App(Celery):  # type: ignore[misc]  # Celery has no types
@@ -69,7 +66,7 @@ class _Task(Task):  # type: ignore[misc]
     """What a task raises goes, with its causes, into the result backend, the worker's log and Flower. Not so where the
     database is of a release that this program cannot work on: then the message goes back to its queue."""
 
-    Request = "adapters.celery_returns:ReturningRequest"
+    Request = "qdrant_rollouts.adapters.celery_returns:ReturningRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._check(args, kwargs)
@@ -111,9 +108,9 @@ def _standing(app: App) -> Standing:
 
 
 SETTINGS: dict[str, Any] = {
-    "worker_consumer": "adapters.celery_returns:ReturningConsumer",
+    "worker_consumer": "qdrant_rollouts.adapters.celery_returns:ReturningConsumer",
     "broker_transport_options": {
-        "visibility_timeout": 900,  # three times the longest countdown; doubled knocks are declined (row 1)
+        "visibility_timeout": 900,  # far beyond what a turn lasts; a doubled knock is declined (row 1)
         "unacked_restore_interval": 10,  # look for unacknowledged messages every 10 s, not every 100 (rows 1, 10)
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,  # a half-open Redis otherwise blocks for ever (row 10)
@@ -139,13 +136,14 @@ SETTINGS: dict[str, Any] = {
     "task_soft_time_limit": 60,  # soft + one HTTP timeout < hard
     "task_time_limit": 75,  # hard < the longest lease of 90 s (law 3); tasks.steps has more for long steps
     "worker_proc_alive_timeout": 120,  # a replaced child that loads a model is else killed after 4 s (row 22)
-    "worker_max_tasks_per_child": 500,  # embedding libraries leak
+    "worker_max_tasks_per_child": 5000,  # embedding libraries leak; the sweep alone is a task a second
     "worker_send_task_events": True,  # Flower
     "task_send_sent_event": False,  # lost and doubled knocks would show as PENDING for ever
     "task_serializer": "json",
     "result_serializer": "json",
     "accept_content": ["json"],  # payload is data, never code
     "task_default_queue": "control",
+    "beat_scheduler": "qdrant_rollouts.tasks.ticks:Scheduler",  # nothing on disk, and no clock that may be set
     "beat_max_loop_interval": 5,
     "beat_enable_remote_control": True,  # `celery inspect ping` on beat's node is its liveness probe
     "worker_hijack_root_logger": False,
@@ -154,31 +152,33 @@ SETTINGS: dict[str, Any] = {
 
 
 class CeleryKnocker:
-    """Sends knocks. Whatever the broker does, nothing is raised: the row is committed and the sweep knocks again."""
+    """Sends knocks that are due; of any other the sweep knocks when it is. A message carries no time, for its receiver
+    would compare that with a clock of its own.
+
+    Whatever the broker does, nothing is raised: the row is committed and the sweep knocks again.
+    """
 
     def __init__(self, app: Celery) -> None:
-        self._app = app
+        self._app, self._queues = app, Queues(app)
 
     def __call__(self, knock: Knock) -> None:
+        if knock.countdown > 0:
+            return
+        thing = f"{knock.deployment_id[:8]}-t{knock.turn:03d}"
         try:
+            if knock.again and not self._queues.calls_for(knock.queue, thing):
+                return
             self._app.send_task(
                 f"deployments.{knock.step}",
                 args=(knock.deployment_id, knock.turn),
                 queue=knock.queue,
-                countdown=knock.countdown or None,
-                expires=knock.countdown + _EXPIRES_AFTER,
                 ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
-                task_id=f"{knock.deployment_id[:8]}-t{knock.turn:03d}-{secrets.token_hex(2)}",
+                task_id=make_id(thing),
                 root_id=knock.deployment_id,
                 headers={AGAIN: True},
                 argsrepr=knock.label,
-                kwargsrepr=_due(knock),
+                kwargsrepr="",  # nothing is in them that a person would read
             )
+            self._queues.sent(knock.queue, thing)
         except BROKER_AWAY as error:
             log.warning("turn %s of %s was not knocked for: %s", knock.turn, knock.deployment_id, type(error).__name__)
-
-
-def _due(knock: Knock) -> str:
-    if not knock.countdown:
-        return "now"
-    return f"due {datetime.now(UTC) + timedelta(seconds=knock.countdown):%H:%M:%S}"

@@ -9,13 +9,15 @@ Whoever else needs a client of that Redis gets it here too, made by the transpor
 Celery and another to the Redis client: ``ssl_cert_reqs=CERT_NONE`` is an error to the latter, and so is a list of URLs.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kombu.connection import Connection
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as transport
+from kombu.utils.json import dumps
 from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionLost
 
@@ -46,7 +48,43 @@ def connected(url: str, **options: Any) -> Iterator[Redis]:
         yield connection.default_channel.plain_client()
 
 
+class QoS(transport.QoS):
+    """What workers have taken and not yet acknowledged is kept with the time of Redis, not of the worker that took it:
+    one whose clock is two hours ahead would else give everybody's messages out a second time, at once.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        where = message.delivery_info
+        taken = dumps([message._raw, where["exchange"], where["routing_key"]])  # type: ignore[no-untyped-call]
+        with self.channel.conn_or_acquire() as client:
+            pipe = client.pipeline()
+            pipe.zadd(self.unacked_index_key, {delivery_tag: _seconds(client)})
+            pipe.hset(self.unacked_key, delivery_tag, taken).execute()
+            virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]
+
+    @property
+    def visibility_timeout(self) -> float:
+        """What the transport takes from this process's clock to know what is too old."""
+        with self.channel.conn_or_acquire() as client:
+            return float(self.channel.visibility_timeout) + time.time() - _seconds(client)
+
+
+def _seconds(client: Redis) -> float:
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
 class Channel(transport.Channel):
+    QoS = QoS
+
+    def waiting(self, queue: str) -> Iterable[bytes]:
+        """The messages of a queue that nobody has taken, under each key that holds some."""
+        with self.plain_client().pipeline(transaction=False) as pipe:
+            for priority in self.priority_steps:
+                key = self._q_for_pri(queue, priority)  # type: ignore[no-untyped-call]
+                pipe.lrange(key, 0, -1)
+            return [message for found in pipe.execute() for message in found]
+
     def plain_client(self) -> Redis:
         """For commands of our own; the transport's other clients belong to its event loop."""
         client: Redis = self._create_client()  # type: ignore[no-untyped-call]  # kombu has few types

@@ -37,7 +37,8 @@ class Times:
     renew_every: float = 10.0
     longest_lease: float = 90.0
     knock_again_after: float = 15.0
-    longest_countdown: float = 300.0
+    #: Whether a knock that is not due yet is held by who sends it. Otherwise the sweep sends it when it is due.
+    holds_waits: bool = False
     first_retry: float = 1.0
     longest_retry: float = 60.0
     #: How long one turn of bulk work lasts before it saves and lets go.

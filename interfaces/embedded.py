@@ -43,7 +43,8 @@ LOCK_FILE = Path(EMBEDDED_STORE).with_name("runner.lock")
 WORKERS = 4
 #: Shorter turns than a worker's, since Ctrl-C waits for the turn under way; and a knock is looked after sooner, since
 #: it is lost with every process that ends and with nothing else.
-TIMES = Times(slice=5.0, knock_again_after=3.0)
+#: A knock that is not due yet is held here by a timer: there is one clock, and the sweep's second is not waited for.
+TIMES = Times(slice=5.0, knock_again_after=3.0, holds_waits=True)
 #: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
 _PULSE, _DELETIONS = 1.0, 10
 #: Seconds between two deliveries of alerts.

@@ -10,6 +10,7 @@ from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.experiments import commands, queries
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.tasks import resting
 
 Answer = dict[str, Any]
 ACTOR = "celery"
@@ -92,7 +93,10 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         document: str | int = "",
     ) -> Answer:
         given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id, query_id, document)
-        return {"recorded": track(services(), given, patient=self.request.retries < _PATIENCE)}
+        try:
+            return {"recorded": track(services(), given, patient=self.request.retries < _PATIENCE)}
+        except (Unexposed, DBAPIError) as error:
+            raise self.retry(exc=error, max_retries=_TRIES, **resting.rest(_AGAIN)) from error
 
     app.task(
         track_feedback,
@@ -101,6 +105,5 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
         ignore_result=False,
         shared=False,
         reject_on_worker_lost=True,  # nobody knocks again for feedback, and none of it can kill a worker
-        autoretry_for=(Unexposed, DBAPIError),
-        retry_kwargs={"countdown": _AGAIN, "max_retries": _TRIES},
+        Strategy="qdrant_rollouts.tasks.resting:strategy",
     )

@@ -89,7 +89,7 @@ class World:
             alerts=lambda: self.channels,
             channel=SilentChannel(),
             shelf=shelf,
-            times=Times(slice=5.0),
+            times=Times(slice=5.0, holds_waits=True),
         )
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.answers import alerts as shown
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from qdrant_rollouts.core.errors import AppError, Unknown
 from qdrant_rollouts.core.ports import AlertChannel, Notice
@@ -171,18 +171,28 @@ def _next(session: Session, now: datetime, channel: str) -> int | None:
     )
     waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == "waiting")
     rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP)).all()
-    if any(row.lease_until and row.lease_until >= now for row, _, _ in rows):
+    if any(leases.lasts(row.lease_until, now, _LEASE) for row, _, _ in rows):
         return None
     held = set()
     for row, alias, what in rows:
-        if row.due_at <= now and (alias, what) not in held:
+        if not _waits(row, now) and (alias, what) not in held:
             return row.number
         held.add((alias, what))
     return None
 
 
+def _waits(row: DeliveryRow, now: datetime) -> bool:
+    """For no longer than its tries so far make it, or another's on the same channel: the clock may have been set
+    back."""
+    return row.due_at > now and leases.lasts(row.due_at, now, max(timedelta(seconds=_CHANNEL_WAIT), _wait(row.tries)))
+
+
+def _wait(tries: int) -> timedelta:
+    return timedelta(seconds=min(_FIRST_WAIT * 2 ** min(max(tries, 1) - 1, 16), _LONGEST_WAIT))
+
+
 def _free(channel: str, now: datetime) -> tuple[Any, ...]:
-    free = DeliveryRow.lease_until.is_(None) | (DeliveryRow.lease_until < now)
+    free = leases.free(DeliveryRow.lease_until, now, _LEASE)
     return DeliveryRow.channel == channel, DeliveryRow.status == "waiting", free
 
 
@@ -211,7 +221,7 @@ def _marked(services: Services, claim: _Claim, error: str) -> None:
             values = {"status": "sent", "sent_at": now, "lease_until": None, "error": ""}
             session.execute(update(DeliveryRow).where(*mine).values(values))
             return
-        due = now + timedelta(seconds=min(_FIRST_WAIT * 2 ** min(claim.tries - 1, 16), _LONGEST_WAIT))
+        due = now + _wait(claim.tries)
         given_up = now - claim.notice.at > _PATIENCE
         status = "given_up" if given_up else "waiting"
         values = {"status": status, "due_at": due, "lease_until": None, "error": error}

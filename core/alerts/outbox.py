@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, NoticeRow
+from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.stored_json import known
 from qdrant_rollouts.core.ports import Notice
 from qdrant_rollouts.core.ports.messages import Severity
@@ -135,7 +136,8 @@ def over(
 
 def repeat_lasting(session: Session, now: datetime) -> int:
     """Says again what has lasted for four hours since it was last said; returns how much of it there was."""
-    query = select(ConditionRow).where(ConditionRow.repeat_at <= now).with_for_update(skip_locked=True)
+    come = or_(ConditionRow.repeat_at <= now, ConditionRow.repeat_at > now + REPEAT + SLACK)  # the clock was set back
+    query = select(ConditionRow).where(come).with_for_update(skip_locked=True)
     rows = session.scalars(query).all()
     for row in rows:
         row.repeat_at = now + REPEAT

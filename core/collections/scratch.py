@@ -16,8 +16,9 @@ from qdrant_rollouts.core.ports import CollectionStore, Point, Schema, ServerTex
 
 _PREFIX = "rollouts_scratch_"
 _MARK = "rollouts_scratch"
-#: Seconds after which nobody works with one any more: a turn's longest lease is shorter.
-_OLD = 900.0
+#: Seconds after which nobody works with one any more: a turn's longest lease is shorter, and so is what the clocks of
+#: two machines may be apart.
+_OLD = 86_400.0
 
 
 class Scratch:

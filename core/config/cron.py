@@ -127,3 +127,8 @@ def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
         if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
             yield moment
+
+
+def next_time(line: str, where: str, after: datetime) -> datetime | None:
+    """None if there is none in fifty years."""
+    return next(nominal_times(parse(line), zone(where), after), None)

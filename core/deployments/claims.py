@@ -50,11 +50,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A knock that won nothing, why, and the knock to send instead if it only came too early. ``foreign``: the turn is
-    another release's, which knows what this program does not."""
+    """A knock that won nothing, and why. ``foreign``: the turn is another release's, which knows what this program does
+    not."""
 
     reason: str
-    again: Knock | None = None
     foreign: bool = False
 
 
@@ -71,7 +70,7 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
         if unknown := _unknown(row):
             return Declined(f"left to a newer program: {unknown}", foreign=True)
         if not row.requested and row.wake_at > now + _EARLY:
-            return Declined("early", _rearmed(session, services, row, now))
+            return Declined("early")
         if row.status == Status.PENDING and not row.requested:
             row.status = after(row.status, Event.START)
             events.record(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
@@ -109,8 +108,8 @@ def current_step(row: Deployment) -> StepRow | None:
     return next((step for step in row.steps if step.status not in _OVER), None)
 
 
-def knock_for(services: Services, row: Deployment, now: datetime) -> Knock:
-    """The knock that asks for the row's next turn when it is due, never further off than the broker may hold it."""
+def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
+    """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be knocking for it too."""
     step = current_step(row) or row.steps[-1]
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
     undoing = row.status == Status.ROLLING_BACK
@@ -119,8 +118,9 @@ def knock_for(services: Services, row: Deployment, now: datetime) -> Knock:
         turn=row.turn,
         step=step.name,
         queue=step.queue,
-        countdown=min(ahead, services.times.longest_countdown),
+        countdown=ahead,
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
+        again=again,
     )
 
 
@@ -162,14 +162,6 @@ def _concerned(row: Deployment) -> list[StepRow]:
         return list(row.steps)
     step = current_step(row)
     return [step] if step else []
-
-
-def _rearmed(session: Session, services: Services, row: Deployment, now: datetime) -> Knock | None:
-    """A fresh wake-up call, unless one was sent lately: copies of an early knock must not multiply."""
-    if row.knocked_at and now - row.knocked_at < timedelta(seconds=services.times.knock_again_after):
-        return None
-    session.execute(update(Deployment).where(Deployment.id == row.id).values(knocked_at=now))
-    return knock_for(services, row, now)
 
 
 def _mark(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
@@ -216,7 +208,8 @@ def _claim(row: Deployment) -> Claim:
 class Lease:
     """Keeps a claim alive from a thread while the step works, and is the ``Turn`` the step sees.
 
-    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after ``prolong``. ``check``
+    Renewed every ``renew_every`` seconds, never past ``longest_lease`` after the claim, or after ``prolong``, by this
+    process's own count of seconds: the database's clock may be set while the step works. ``check``
     trusts a local monotonic deadline that is counted from **before** each renewal was asked for, so it is never later
     than the row's.
     """
@@ -282,13 +275,13 @@ class Lease:
     def _renew(self) -> bool:
         asked, times = time.monotonic(), self._services.times
         longest = self._prolonged + times.longest_lease
+        left = min(times.lease, self._started + longest - asked)
         with self._services.sessions.begin() as session:
             now = self._services.clock.now(session)
-            end = (self._claim.deployment.claimed_at or now) + timedelta(seconds=longest)
             statement = (
                 update(Deployment)
                 .where(Deployment.id == self._claim.deployment.id, Deployment.turn == self.number)
-                .values(lease_until=min(now + timedelta(seconds=times.lease), end))
+                .values(lease_until=now + timedelta(seconds=left))
                 .returning(Deployment.id)
             )
             if session.scalar(statement) is None:

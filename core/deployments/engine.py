@@ -16,7 +16,7 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
@@ -76,7 +76,7 @@ def advance(
     """
     claim = claims.take(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
-        return _deliver(services, Written(claim.reason, knock=claim.again, foreign=claim.foreign))
+        return Written(claim.reason, foreign=claim.foreign)
     phase = _phase(claim)
     with Lease(services, claim) as lease:
         if begun is not None and phase:
@@ -109,20 +109,24 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
             alias=row.alias,
         )
         session.refresh(row)
-        knock = claims.knock_for(services, row, now)
+        knock = claims.knock_for(row, now, again=True)
     services.knock(knock)
 
 
-def overdue(services: Services) -> list[Knock]:
-    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks.
+def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
+    """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last knock was not answered;
+    returns the knocks. Does nothing where somebody has swept less than ``rest`` seconds ago.
 
     Also counts the time the service has been running: whoever sweeps is alive.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
+        if retention.has_ticked(session, now, rest):
+            return []
         retention.tick(session, now)
+        clock_jumps.mend(session, now, services.times.lease)
         rows = session.scalars(_unanswered(services, now)).all()
-        knocks = [claims.knock_for(services, row, now) for row in rows]
+        knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
         for row in rows:
             if row.knocks + 1 == UNCLAIMED:
                 alerts.tell(session, now, _no_worker(row))
@@ -258,13 +262,20 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     late = now - timedelta(seconds=services.times.knock_again_after)
     free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
     quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
-    wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL))
-    fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
+    wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL), quiet)
+    fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
+    if not services.times.holds_waits:
+        fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
     begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
-    query = select(Deployment).where(free, quiet, or_(wished, due))
+    query = select(Deployment).where(free, or_(wished, due))
     return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
+
+
+def _is_first(row: Deployment) -> bool:
+    """Whether its wait has just ended: nobody can have knocked for its turn yet."""
+    return not row.requested and row.knocked_at is not None and row.knocked_at < row.wake_at
 
 
 def _created(row: Deployment, detail: str) -> Alert:

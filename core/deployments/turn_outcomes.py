@@ -69,7 +69,7 @@ def write(services: Services, claim: Claim, outcome: TurnOutcome) -> Written:
         row.claimed_at = row.lease_until = row.lease_owner = None
         row.knocked_at = writer.now
         session.flush()
-        written.knock = knock_for(services, row, writer.now) if moves(row) else None
+        written.knock = knock_for(row, writer.now) if moves(row) else None
         return written
 
 

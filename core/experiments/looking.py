@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
 from qdrant_rollouts.core.database.models import Deployment
@@ -68,7 +68,9 @@ def _seen(services: Services, row: Experiment, now: datetime) -> str:
     why = breakers.tripped(services, row, now)
     if why:
         return _break(services, row.id, why)
-    return _look(services, row) if row.next_look_at and row.next_look_at <= now else ""
+    wait = timedelta(minutes=stored(ExperimentSpec, row.spec).look_minutes)
+    waits = row.next_look_at is None or (row.next_look_at > now and leases.lasts(row.next_look_at, now, wait))
+    return "" if waits else _look(services, row)
 
 
 def _not_seen(services: Services, row: Experiment, error: Exception) -> str:

@@ -22,6 +22,7 @@ class Severity(StrEnum):
 class Knock:
     """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
 
+    ``countdown``: seconds until the turn is due. ``again``: somebody may have knocked for this turn before.
     ``label`` is for people who watch Flower (celery-facts section 5).
     """
 
@@ -31,11 +32,14 @@ class Knock:
     queue: str
     countdown: float = 0.0
     label: str = ""
+    again: bool = False
 
 
 class Knocker(Protocol):
     def __call__(self, knock: Knock) -> None:
-        """Sends the knock. A broker that does not answer is logged and forgotten: the sweep knocks again."""
+        """Sends the knock, unless it is ``again`` and one for the same turn still waits. A broker that does not answer
+        is logged and forgotten: the sweep knocks again. One that is not due yet is held where there is one clock, and
+        is not sent where there are several: the sweep knocks for it when it is due."""
 
 
 @dataclass(frozen=True, slots=True)

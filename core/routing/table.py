@@ -6,15 +6,16 @@ look at once, and they look by themselves twice a second.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.answers import indexes as seen
 from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import RouteRow, SearcherRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.routing.route import Arm, Route
@@ -157,10 +158,16 @@ def hold(services: Services, session: Session, alias: str) -> RouteRow:
 def confirmed(services: Services, route: Route) -> Confirmed:
     """Which living processes serve this version or a newer one."""
     with services.sessions() as session:
-        since = services.clock.now(session) - timedelta(seconds=SILENT_AFTER)
-        query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, SearcherRow.seen_at >= since)
+        living = alive(services.clock.now(session))
+        query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, living)
         versions = list(session.scalars(query))
     return Confirmed(sum(version >= route.version for version in versions), len(versions))
+
+
+def alive(now: datetime) -> ColumnElement[bool]:
+    """Of processes that search: heard of lately. None is heard of in the future: the clock was set back since."""
+    silent = timedelta(seconds=SILENT_AFTER)
+    return SearcherRow.seen_at.between(now - silent, now + max(silent, SLACK))
 
 
 def report(services: Services, process: str, served: dict[str, int]) -> None:

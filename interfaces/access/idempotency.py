@@ -17,6 +17,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.database.caller_rows import OnceRow
 from qdrant_rollouts.core.deployments.commands import Along
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Malformed, Unavailable
@@ -102,7 +103,7 @@ def _claim(session: Session, key: Key, now: datetime) -> _Try:
     if row.digest != key.digest:
         raise KeyReused(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
     if row.answer is None and row.started is None:
-        if row.lease_until >= now:
+        if leases.lasts(row.lease_until, now, LEASE):
             raise _busy(key)
         row.claim, row.lease_until = row.claim + 1, now + LEASE
     return _Try(row.claim, row.started, row.answer)

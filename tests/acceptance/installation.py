@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session, selectinload
 from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.traps import HOLD, Sprung, Traps
+from tests.clocks import FakeClock, MovedPostgres
 from tests.servers import FRESH, Postgres, Qdrant, Redis, free_ports
 from tests.world import DIMENSION, EMBEDDING, texts
 
@@ -158,7 +159,8 @@ class Program:
 
 class Installation:
     """``app`` is the product itself, or the product with traps; ``times`` are the engine's numbers and ``tick`` the
-    seconds between beat's ticks in the latter, where they differ from the product's."""
+    seconds between beat's ticks in the latter, where they differ from the product's. With ``clocks`` each process has
+    one that a test may set, and so has PostgreSQL."""
 
     def __init__(
         self,
@@ -169,8 +171,12 @@ class Installation:
         times: Mapping[str, float] | None = None,
         tick: float | None = None,
         children: int = 4,
+        clocks: bool = False,
     ) -> None:
         self.folder, self.database, self._app, self._children = folder, database, app, children
+        #: By entry of the Procfile, where a test may set them.
+        self.clocks: dict[str, FakeClock] = {}
+        self._has_clocks = clocks
         self._times, self._tick = times or {}, tick
         folder.mkdir()
         self._stack = ExitStack()
@@ -190,7 +196,8 @@ class Installation:
     def _start(self) -> None:
         self.redis = self._stack.enter_context(Redis())
         self.qdrant = self._stack.enter_context(Qdrant())
-        self.postgres = self._stack.enter_context(Postgres()) if self.database == "postgres" else None
+        server = MovedPostgres if self._has_clocks else Postgres
+        self.postgres = self._stack.enter_context(server()) if self.database == "postgres" else None
         self.database_url = self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'state.db'}"
         self.engine = create_engine(self.database_url, poolclass=NullPool)
         client = httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10, limits=FRESH)
@@ -203,9 +210,18 @@ class Installation:
         self._stack.callback(self.foreign.close)
 
     def _program(self, entry: str) -> Program:
-        program = Program(entry, self.folder, self.environment, self._app, self._children)
+        program = Program(entry, self.folder, self.environment | self._clock(entry), self._app, self._children)
         self._stack.callback(program.kill)
         return program
+
+    def _clock(self, entry: str) -> dict[str, str]:
+        if not self._has_clocks:
+            return {}
+        folder = self.folder / f"{entry}-clock"
+        folder.mkdir()
+        clock = self.clocks[entry] = FakeClock(folder)
+        clock.set(0)
+        return clock.environment
 
     @property
     def environment(self) -> dict[str, str]:

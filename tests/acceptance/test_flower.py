@@ -70,7 +70,7 @@ def test_each_stage_has_its_name_readable_arguments_and_what_came_of_it(turns: l
     assert {task["name"] for task in turns} == {f"deployments.{stage}" for stage in stages}
     for task in turns:
         assert re.fullmatch(rf"{ALIAS} turn {turn(task)} try \d+", task["args"])
-        assert re.fullmatch(r"now|due \d\d:\d\d:\d\d", task["kwargs"])
+        assert task["kwargs"] in {"", "{}"}
     results = "\n".join(task["result"] or "" for task in turns)
     for before, after in zip(stages, (*stages[1:], "finish"), strict=True):
         assert f"{before} done -> {after}" in results or after == "finish"

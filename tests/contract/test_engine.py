@@ -48,7 +48,7 @@ class Failing:
 def knock_of(world: World, deployment_id: str) -> Knock:
     with world.services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
-        return claims.knock_for(world.services, row, world.clock.moment)
+        return claims.knock_for(row, world.clock.moment)
 
 
 def held(world: World, deployment_id: str) -> Claim:
@@ -472,15 +472,15 @@ def test_of_many_deployments_at_once_one_is_accepted(world: World, docs: str) ->
     assert len([result for result in results if isinstance(result, str)]) == 1
 
 
-def test_an_early_knock_is_sent_again_for_its_time_once(world: World, docs: str) -> None:
+def test_an_early_knock_does_nothing(world: World, docs: str) -> None:
     deployment = world.deploy(docs, options={"soak": {"seconds": 2000, "interval_seconds": 1000}})
     world.run(until=lambda: world.step(deployment, "soak")["status"] == "waiting")
     knock = knock_of(world, deployment)
-    assert knock.countdown == 300
+    assert knock.countdown == 1000
     world.clock.move(20)
-    first, second = world.turn(knock), world.turn(knock)
-    assert first.knock is not None
-    assert second.knock is None
+    written = world.turn(knock)
+    assert (written.line, written.knock) == ("early", None)
+    assert knock_of(world, deployment).turn == knock.turn
 
 
 def test_a_queue_without_workers_is_noticed(world: World, docs: str) -> None:
@@ -493,28 +493,32 @@ def test_a_queue_without_workers_is_noticed(world: World, docs: str) -> None:
 
 def test_what_gets_on_may_be_renewed_for_longer_and_no_more_when_it_stands_still(world: World, docs: str) -> None:
     claim = held(world, world.deploy(docs))
-    lease = Lease(world.services, claim)
-    threading.Event().wait(0.02)
+    lease = begun(world, claim, 80)
+    assert left(world, claim, lease) <= 10
     lease.prolong()
-    for _ in range(20):
-        world.clock.move(10)
-        lease._renew()
-    with world.services.sessions() as session:
-        until = session.scalar(select(Deployment.lease_until).where(Deployment.id == claim.deployment.id))
-    assert until is not None
-    assert claim.deployment.claimed_at is not None
-    lasted = (until - claim.deployment.claimed_at).total_seconds() - world.services.times.longest_lease
-    assert 0.02 <= lasted < 10
+    assert left(world, claim, lease) == 30
+    lease._started -= 70
+    assert left(world, claim, lease) <= 20
 
 
 def test_the_lease_is_never_renewed_beyond_its_end(world: World, docs: str) -> None:
     claim = held(world, world.deploy(docs))
+    assert left(world, claim, begun(world, claim, 50)) == 30
+    assert 0 < left(world, claim, begun(world, claim, 80)) <= 10
+    assert left(world, claim, begun(world, claim, 91)) <= -1
+
+
+def begun(world: World, claim: Claim, seconds: float) -> Lease:
+    """The lease of a turn that was taken so long ago."""
     lease = Lease(world.services, claim)
-    for _ in range(20):
-        world.clock.move(10)
-        lease._renew()
+    lease._started -= seconds
+    return lease
+
+
+def left(world: World, claim: Claim, lease: Lease) -> float:
+    """What the row says of it once it was renewed."""
+    lease._renew()
     with world.services.sessions() as session:
         until = session.scalar(select(Deployment.lease_until).where(Deployment.id == claim.deployment.id))
     assert until is not None
-    assert claim.deployment.claimed_at is not None
-    assert (until - claim.deployment.claimed_at).total_seconds() == world.services.times.longest_lease
+    return (until - world.clock.moment).total_seconds()

@@ -116,7 +116,7 @@ def test_the_embedded_store_keeps_to_itself_what_it_makes_later(tmp_path):
     assert modes(tmp_path / "made") == {}
 
 
-@pytest.mark.parametrize("process", ["beat", "flower"])
+@pytest.mark.parametrize("process", ["flower"])
 def test_the_processes_that_keep_files_close_them(tmp_path, process):
     """The line of the Procfile, with a shell's command in the place of celery."""
     before, _, _ = PROCFILE[process].rpartition("&& .venv/bin/celery")

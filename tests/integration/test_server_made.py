@@ -90,7 +90,7 @@ def test_it_is_dropped_where_the_work_fails(world):
 
 
 def test_what_a_killed_process_has_left_is_dropped_by_the_sweep_once_nobody_can_be_using_it(world, monkeypatch):
-    world.store.create("rollouts_scratch_of_a_killed_one", SPARSE, {"rollouts_scratch": time.time() - 1000})
+    world.store.create("rollouts_scratch_of_a_killed_one", SPARSE, {"rollouts_scratch": time.time() - 90_000})
     world.store.create("rollouts_scratch_at_work", SPARSE, {"rollouts_scratch": time.time()})
     world.store.create("rollouts_scratch_of_somebody_else", SPARSE, {})
     assert scratch.drop_old(world.store) == ["rollouts_scratch_of_a_killed_one was left over and is dropped"]

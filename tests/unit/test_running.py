@@ -25,9 +25,7 @@ SECRET = re.compile(r"PASSWORD|API_KEY|TOKEN|AUTH")
 def options(command):
     """What a process is told, without where this machine keeps its files and which address it shows."""
     words = command if isinstance(command, list) else shlex.split(command)
-    return [
-        word for word in words if word.startswith("--") and not re.match(r"--(app|schedule|db|address|host)=", word)
-    ]
+    return [word for word in words if word.startswith("--") and not re.match(r"--(app|db|address|host)=", word)]
 
 
 def test_the_procfile_and_compose_run_the_same_processes():

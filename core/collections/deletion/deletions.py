@@ -15,8 +15,9 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections import recovered
 from qdrant_rollouts.core.collections.deletion import final_backups
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
+from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, ServiceClock
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, ExperimentStatus
@@ -26,8 +27,10 @@ from qdrant_rollouts.core.services import Services
 OPEN = OPEN_DELETIONS
 #: What is told while a deletion waits for a backup that does not come.
 NO_BACKUP = "deletion.no_final_backup"
-#: The most one sweep adds to the service's running time: a stopped system only delays, a jumping clock adds little.
-_LONGEST_TICK = 15.0
+#: The most one sweep adds to the service's running time. Sweeps are asked for every second; after a longer time than
+#: this nobody swept, or the clock was set ahead, and what a sweep then adds is no more than one surely lasts: a stopped
+#: system only delays, and a clock that jumps to and fro deletes nothing early.
+_LONGEST_TICK, _AFTER_A_JUMP = 15.0, 1.0
 
 
 def tick(session: Session, now: datetime) -> float:
@@ -37,9 +40,17 @@ def tick(session: Session, now: datetime) -> float:
         clock = ServiceClock(id=1, elapsed=0.0, last=now)
         session.add(clock)
     passed = (now - clock.last).total_seconds()
-    clock.elapsed += min(max(passed, 0.0), _LONGEST_TICK)
+    if passed < -SLACK.total_seconds():
+        clock_jumps.bring_back(session, now)
+    clock.elapsed += max(passed, 0.0) if passed <= _LONGEST_TICK else _AFTER_A_JUMP
     clock.last = now
     return clock.elapsed
+
+
+def has_ticked(session: Session, now: datetime, seconds: float) -> bool:
+    """Whether somebody has swept within ``seconds``. A last time in the future says that the clock was set back."""
+    last = session.scalar(select(ServiceClock.last)) if seconds else None
+    return last is not None and 0 <= (now - last).total_seconds() < seconds
 
 
 def schedule(

@@ -168,7 +168,7 @@ def _enroll(
             )
             engine.enroll(session, row, plan, now)
             along(session, row.id)
-            knock = claims.knock_for(services, row, now)
+            knock = claims.knock_for(row, now, again=True)
     except IntegrityError as error:
         with services.sessions() as session:
             _check_alone(session, alias, kind)

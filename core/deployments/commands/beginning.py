@@ -61,7 +61,7 @@ def begin(
             _name(session, now, row, taken, existing)
             engine.enroll(session, row, plan, now)
             along(session, row.id)
-            knock = claims.knock_for(services, row, row.created_at)
+            knock = claims.knock_for(row, row.created_at, again=True)
     except IntegrityError as error:
         with services.sessions() as session:
             occupancy.check_alone(session, alias)

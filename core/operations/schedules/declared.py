@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from qdrant_rollouts.core.config import cron
+from qdrant_rollouts.core.config.cron import next_time
 from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import stored
@@ -63,12 +63,8 @@ def words_of(spec: Said) -> str:
 
 def begin_at(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
-    row.next_at = next_time(stored(ScheduleSpec, row.spec), now) if row.spec else None
-
-
-def next_time(spec: ScheduleSpec, after: datetime) -> datetime | None:
-    """None if there is none in fifty years."""
-    return next(cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), after), None)
+    spec = stored(ScheduleSpec, row.spec) if row.spec else None
+    row.next_at = next_time(spec.cron, spec.zone, now) if spec else None
 
 
 def _said(spec: IndexSpec, action: str) -> Said:

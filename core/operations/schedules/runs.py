@@ -6,16 +6,16 @@ with. A run may be taken up any number of times at once: one of them changes it,
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
-from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.errors import LeaseLost
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, SUCCESSES, RunStatus
@@ -48,19 +48,20 @@ def load(services: Services, run_id: int) -> Run | None:
     """The run, if it is still one that somebody must take up."""
     with services.sessions() as session:
         query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.id == run_id)
-        found = session.execute(query.where(*_unheld(services.clock.now(session)))).first()
+        found = session.execute(query.where(*_unheld(services, session))).first()
     return _run(*found) if found is not None else None
 
 
 def unheld(services: Services) -> list[int]:
     """Open runs that somebody must take up: due ones, and those whose holder is done with a turn, or gone."""
     with services.sessions() as session:
-        query = select(ScheduleRun.id).where(*_unheld(services.clock.now(session)))
+        query = select(ScheduleRun.id).where(*_unheld(services, session))
         return list(session.scalars(query.order_by(ScheduleRun.nominal_at)))
 
 
-def _unheld(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    free = or_(ScheduleRun.lease_until.is_(None), ScheduleRun.lease_until < now)
+def _unheld(services: Services, session: Session) -> tuple[ColumnElement[bool], ...]:
+    longest = timedelta(seconds=services.times.longest_lease)
+    free = leases.free(ScheduleRun.lease_until, services.clock.now(session), longest)
     return ScheduleRun.status.in_(OPEN_RUNS), ScheduleRun.deployment_id.is_(None), free
 
 

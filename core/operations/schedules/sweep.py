@@ -23,7 +23,7 @@ from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
-from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, next_time, of_row, words_of
+from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, of_row, words_of
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
@@ -135,7 +135,7 @@ def _come(services: Services, seen: Schedule, now: datetime) -> str:
     """Writes down the newest time that has come; it stands for those before it that nobody saw."""
     assert seen.next_at is not None
     spec = stored(ScheduleSpec, seen.spec)
-    newest, following = _newest(spec, seen.next_at, now), next_time(spec, now)
+    newest, following = _newest(spec, seen.next_at, now), cron.next_time(spec.cron, spec.zone, now)
     with services.sessions.begin() as session:
         row = locked(session, seen.alias, seen.action)
         if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):

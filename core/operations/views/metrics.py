@@ -32,7 +32,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
-from qdrant_rollouts.core.routing.table import SILENT_AFTER, trying
+from qdrant_rollouts.core.routing.table import alive, trying
 from qdrant_rollouts.core.services import Services
 
 MOST = 1000
@@ -187,8 +187,7 @@ def _searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
     query = select(SearcherRow.alias, func.count(), behind).join(
         RouteRow, RouteRow.alias == SearcherRow.alias, isouter=True
     )
-    alive = SearcherRow.seen_at >= now - timedelta(seconds=SILENT_AFTER)
-    rows = session.execute(query.where(alive).group_by(SearcherRow.alias))
+    rows = session.execute(query.where(alive(now)).group_by(SearcherRow.alias))
     return {alias: (known - late, late) for alias, known, late in rows}
 
 

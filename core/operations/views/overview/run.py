@@ -98,7 +98,7 @@ def _route(session: Session, row: Deployment, now: Any) -> Shown | None:
     if route is None or route.deployment_id != row.id or route.green is None:
         return None
     serving = select(SearcherRow.version, SearcherRow.seen_at).where(SearcherRow.alias == row.alias)
-    alive = [(v, at) for v, at in session.execute(serving) if (now - at).total_seconds() <= SILENT_AFTER]
+    alive = [(v, at) for v, at in session.execute(serving) if abs((now - at).total_seconds()) <= SILENT_AFTER]
     return {
         "share": route.share / 100,
         "shadow": route.shadow / 100,

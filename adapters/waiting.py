@@ -1,0 +1,106 @@
+"""Messages that wait in a queue: whether one for a thing is there already, so that nobody sends a second.
+
+Rule: on Redis the queue is read. Another broker only counts: there a message is sent where nothing waits, and now and
+then all the same, less and less often for what nobody takes. Nothing here is compared with a clock of another process.
+"""
+
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+
+from qdrant_rollouts.adapters import redis_broker
+
+#: The id, in a message as kombu writes it: the first thing of that name in its headers.
+_ID = re.compile(rb'"headers": ?\{.*?"id": ?"([^"]*)"')
+
+#: Seconds within which whoever has found that a message is to be sent has sent it. Less than anybody waits before he
+#: sends it again.
+_SENDING = 5.0
+#: Things of a broker whose queues cannot be read.
+_MOST_ASKED = 10_000
+
+
+def make_id(thing: str) -> str:
+    """An id for a message about ``thing``, which may be told from the id again."""
+    return f"{thing}-{secrets.token_hex(2)}"
+
+
+class Queues:
+    """The queues of a broker as this process sees them. One look at a queue holds for ``fresh`` seconds, so that
+    whoever asks for hundreds of things reads it once."""
+
+    def __init__(self, app: Celery, fresh: float = 1.0) -> None:
+        self._app, self._fresh = app, fresh
+        self._seen: dict[str, tuple[float, set[str]]] = {}
+        self._asked: Counter[str] = Counter()
+
+    def lacks(self, queue: str, thing: str) -> bool:
+        """Whether no message about the thing waits, as far as that can be told. Raises what is in
+        ``adapters.celery.BROKER_AWAY``."""
+        seen = self._seen.get(queue)
+        if seen is None or time.monotonic() - seen[0] >= self._fresh:
+            found = self._read(queue)
+            if found is None:
+                return self._is_worth_a_try(thing) or self._count(queue) == 0
+            seen = self._seen[queue] = time.monotonic(), found
+        return thing not in seen[1]
+
+    def calls_for(self, queue: str, thing: str) -> bool:
+        """Whether a message about the thing is to be sent now: none waits, and nobody else is about to send it."""
+        return self.lacks(queue, thing) and self.is_first(thing, _SENDING)
+
+    def sent(self, queue: str, thing: str) -> None:
+        """Keeps the last look true."""
+        if queue in self._seen:
+            self._seen[queue][1].add(thing)
+
+    def is_first(self, thing: str, seconds: float) -> bool:
+        """Whether no process has asked this within so many seconds, by the broker's own count of them. Where the
+        broker has none, everybody is."""
+        with self._connected() as connection:
+            channel = connection.default_channel
+            if not isinstance(channel, redis_broker.Channel):
+                return True
+            return bool(channel.plain_client().set(f"rollouts.{thing}", 1, nx=True, px=max(1, int(seconds * 1000))))
+
+    def _read(self, queue: str) -> set[str] | None:
+        with self._connected() as connection:
+            channel = connection.default_channel
+            if not isinstance(channel, redis_broker.Channel):
+                return None
+            found = map(_ID.search, channel.waiting(queue))
+            return {match[1].decode().rpartition("-")[0] for match in found if match}
+
+    def _is_worth_a_try(self, thing: str) -> bool:
+        """At the first, second, fourth, eighth time that it is asked for, and so on."""
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[thing] += 1
+        return self._asked[thing].bit_count() == 1
+
+    def _count(self, queue: str) -> int:
+        with self._connected() as connection:
+            channel: Any = connection.channel()  # type: ignore[no-untyped-call]  # kombu has few types
+            try:
+                return int(channel.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:  # there is no such queue yet
+                return 0
+            finally:
+                channel.close()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with self._app.pool.acquire(block=True) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.1)
+            try:
+                yield connection
+            except connection.connection_errors as error:
+                raise OperationalError(str(error)) from error

@@ -1,0 +1,57 @@
+"""What a database whose clock was set back has left behind: times of turns that lie hours ahead.
+
+Rule: a time is measured against what it can be. No lease ends later than a whole lease from now, and nobody has knocked
+in the future; whatever says so was written by a clock that has been set back since. So the jump may come while nobody
+sweeps. A jump ahead needs no mending: what was waited for is due.
+
+When a collection is deleted is left alone: it was told to people, and a deletion may be late but not early.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.config.cron import next_time
+from qdrant_rollouts.core.config.index_file import ScheduleSpec
+from qdrant_rollouts.core.database.leases import SLACK
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.lifecycle import FINAL
+
+
+def mend(session: Session, now: datetime, lease: float) -> None:
+    """Lets no turn under way wait for a time that was meant by a clock that has been set back."""
+    longest = now + timedelta(seconds=lease)
+    held = Deployment.lease_until > longest + SLACK
+    moved = Deployment.knocked_at > now + SLACK
+    made = and_(Deployment.knocked_at.is_(None), Deployment.created_at > now + SLACK, Deployment.wake_at > now + SLACK)
+    query = select(Deployment).where(Deployment.status.not_in(FINAL), or_(held, moved, made))
+    for row in session.scalars(query.with_for_update(skip_locked=True)).all():
+        mine = update(Deployment).where(Deployment.id == row.id, Deployment.turn == row.turn)
+        session.execute(mine.values(_times(row, now, longest)), execution_options={"synchronize_session": False})
+        session.expire(row)
+
+
+def bring_back(session: Session, now: datetime) -> None:
+    """Lets no schedule wait for a time that has another before it, once the clock was seen to be set back. Times that
+    were seen before have their runs, and make no second."""
+    running = select(Schedule).where(Schedule.spec.is_not(None), Schedule.next_at > now).order_by(Schedule.id)
+    for row in session.scalars(running.with_for_update()):
+        spec = stored(ScheduleSpec, row.spec)
+        row.next_at = next_time(spec.cron, spec.zone, now)
+        row.waiting_since = min(row.waiting_since, now)
+
+
+def _times(row: Deployment, now: datetime, longest: datetime) -> dict[str, Any]:
+    """A holder that lives renews its lease; one that died has as long as any. A wait begins anew."""
+    found: dict[str, Any] = {"wake_at": row.wake_at, "knocked_at": row.knocked_at}
+    if row.lease_until is not None and row.lease_until > longest:
+        found["lease_until"] = longest
+    if row.knocked_at is None and row.created_at > now + SLACK:
+        found["wake_at"] = min(row.wake_at, now)
+    elif row.knocked_at is not None and row.knocked_at > now + SLACK:
+        found |= {"wake_at": now + max(timedelta(), row.wake_at - row.knocked_at), "knocked_at": now}
+    return found

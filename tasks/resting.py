@@ -1,0 +1,33 @@
+"""A message that rests before it is taken up again, by the count of the worker that has it.
+
+A time in a message would be compared with its receiver's clock, which need not be its sender's. So the message says how
+long, and its receiver reckons from when it came.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery.worker.strategy import default
+
+#: The message's header, in seconds.
+_REST = "rest_seconds"
+
+Handler = Callable[..., Any]
+
+
+def rest(seconds: float) -> dict[str, Any]:
+    """Options of ``Task.retry``."""
+    return {"countdown": 0, "headers": {_REST: seconds}}
+
+
+def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Handler:
+    """Celery's, for a task whose messages may rest."""
+    handle: Handler = default(task, app, consumer, **options)
+
+    def rested(message: Any, *received: Any, **more: Any) -> Any:
+        if seconds := message.headers.get(_REST):
+            message.headers["eta"] = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        return handle(message, *received, **more)
+
+    return rested

@@ -1,0 +1,170 @@
+"""Clocks that are wrong: a worker's, beat's, the database's; by seconds, by hours, once or again and again.
+
+On PostgreSQL, which has a clock of its own; with SQLite every process reads one and the same.
+"""
+
+import math
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import func, select
+
+from tests.acceptance.installation import BRISK, RECORDS, Installation
+from tests.acceptance.test_lost_messages import declined, turns
+from tests.clocks import FakeClock
+
+HOUR = 3600.0
+#: Seconds between two jumps.
+_JUMPS = 4.0
+#: What a wrong clock may cost, of the time without, and the second in which the sweep knocks.
+_COST, _SWEEP = 1.5, 2.0
+
+Wrong = dict[str, float | None]
+
+#: By name: how far whose clock is ahead; None jumps two hours to and fro. The first is how long it takes without.
+ALONE: dict[str, Wrong] = {
+    "none": {},
+    "bulk +40 s": {"worker-bulk": 40.0},
+    "worker +40 s": {"worker": 40.0},
+    "bulk +2 h": {"worker-bulk": 2 * HOUR},
+    "worker +2 h": {"worker": 2 * HOUR},
+    "bulk -2 h": {"worker-bulk": -2 * HOUR},
+    "worker -2 h": {"worker": -2 * HOUR},
+    "bulk jumps": {"worker-bulk": None},
+    "worker jumps": {"worker": None},
+    "beat +2 h": {"beat": 2 * HOUR},
+    "beat -2 h": {"beat": -2 * HOUR},
+    "beat jumps": {"beat": None},
+    "database +2 h": {"database": 2 * HOUR},
+    "database -2 h": {"database": -2 * HOUR},
+    "database jumps": {"database": None},
+}
+#: Several at once, which no agreement of two of them survives.
+TOGETHER: dict[str, Wrong] = {
+    "bulk +2 h, worker -2 h, beat jumps": {"worker-bulk": 2 * HOUR, "worker": -2 * HOUR, "beat": None},
+    "bulk jumps, worker +40 s, beat -2 h": {"worker-bulk": None, "worker": 40.0, "beat": -2 * HOUR},
+    "database jumps": {"database": None},
+}
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("clocks") / "house"
+    with Installation(folder, "postgres", times=BRISK, children=2, clocks=True) as house:
+        house.run()
+        house.make_live("warm")
+        house.deploy("warm")
+        house.ended("warm")
+        yield house
+
+
+@contextmanager
+def clocks(house: Installation, ahead: Wrong) -> Iterator[None]:
+    """They are set while everything runs, and right again in the end."""
+    stopped = threading.Event()
+    jumping = [clock_of(house, name) for name, seconds in ahead.items() if seconds is None]
+    thread = threading.Thread(target=_jump, args=(jumping, stopped))
+    for name, seconds in ahead.items():
+        clock_of(house, name).set(seconds or 0)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+        for name in ahead:
+            clock_of(house, name).set(0)
+
+
+def clock_of(house: Installation, name: str) -> FakeClock:
+    return house.postgres.clock if name == "database" else house.clocks[name]
+
+
+def ahead_of_us(house: Installation, name: str) -> float:
+    """What the database says, or the last line of a process's log."""
+    if name == "database":
+        with house.engine.connect() as connection:
+            told = connection.scalar(select(func.clock_timestamp()))
+    else:
+        log = {"worker": house.worker, "worker-bulk": house.bulk, "beat": house.beat}[name].log
+        (*_, last) = re.findall(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+: ", log)
+        told = datetime.fromisoformat(last).astimezone()
+    return (told - datetime.now(UTC)).total_seconds()
+
+
+def _jump(jumping: list[FakeClock], stopped: threading.Event) -> None:
+    seconds = 2 * HOUR
+    while not stopped.wait(_JUMPS):
+        for clock in jumping:
+            clock.set(seconds)
+        seconds = -seconds
+
+
+def took(house: Installation, alias: str, ahead: Wrong) -> float:
+    """Seconds until a deployment was live; what must be true of it besides is looked at here."""
+    house.make_live(alias)
+    with clocks(house, ahead):
+        started = time.monotonic()
+        deployment = house.deploy(alias)
+        row = house.ended(alias, 60)
+        seconds = time.monotonic() - started
+        for name in {"worker", "worker-bulk", "database"} & set(ahead):
+            if ahead[name] is not None:
+                assert abs(ahead_of_us(house, name) - ahead[name]) < 30, "the clock was not moved"
+    assert row.status == "live", row.message
+    assert house.count(row.green) == RECORDS
+    delivered = turns(house, deployment)
+    won = Counter(turn for turn, said in delivered if not declined(said))
+    assert set(won.values()) == {1}
+    return seconds
+
+
+def discarded(house: Installation) -> list[str]:
+    log = house.worker.log + house.bulk.log
+    return re.findall(r"Discarding revoked task.*|Task .* revoked.*", log)
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_no_message_waits_for_a_clock_or_is_thrown_away_by_one(wrong: Installation, name: str):
+    took(wrong, re.sub(r"\W+", "-", name), TOGETHER[name])
+    assert discarded(wrong) == []
+
+
+def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_is_ahead(wrong: Installation):
+    """Celery's transport compares the time of who took it with the clock of who looks."""
+    alias, place = "taken", "upsert.before"
+    wrong.make_live(alias)
+    wrong.traps.set(alias, place, "hold")
+    deployment = wrong.deploy(alias)
+    wrong.sprung(alias, place)
+    with redis.Redis.from_url(wrong.redis.url) as client, clocks(wrong, {"worker": 2 * HOUR}):
+        held = client.hlen("unacked")
+        time.sleep(13)  # the transport looks every ten seconds
+        assert client.llen("bulk") == 0
+        assert client.hlen("unacked") >= held
+    wrong.traps.release(alias, place)
+    assert wrong.ended(alias).status == "live"
+    assert "redelivered" not in wrong.worker.log
+    assert set(Counter(turn for turn, _ in turns(wrong, deployment)).values()) == {1}
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
+    wrong: Installation, effort: Callable[..., Any], figure: Callable[[str], None]
+):
+    """How long it takes is a matter of the long run; the short one sees that it ends."""
+    names, cost = effort(["none", "bulk +40 s"], list(ALONE)), effort(math.inf, _COST)
+    spent = {name: took(wrong, re.sub(r"\W+", "-", f"alone {name}"), ALONE[name]) for name in names}
+    for name, seconds in spent.items():
+        figure(f"clocks: {name}: live after {seconds:.1f} s")
+        assert seconds <= cost * spent["none"] + _SWEEP, (name, spent)
+    assert discarded(wrong) == []

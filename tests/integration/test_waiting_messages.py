@@ -1,0 +1,227 @@
+"""Messages that nobody takes: how many wait in a real Redis, of a day that is moved by hand."""
+
+import dataclasses
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery, Task
+from celery.contrib.testing.worker import start_worker
+
+from qdrant_rollouts.adapters.celery import CeleryKnocker, make_app
+from qdrant_rollouts.adapters.waiting import Queues, make_id
+from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.lifecycle import Event
+from qdrant_rollouts.core.ports import Knock
+from qdrant_rollouts.core.services import Times
+from qdrant_rollouts.tasks import resting
+from qdrant_rollouts.tasks.factory import create_app
+from qdrant_rollouts.tasks.ticks import Ticks
+from qdrant_rollouts.wiring import PerProcess
+from tests.servers import Redis
+from tests.world import World, texts
+
+DAY = 86_400
+SCHEDULES, RUNNING = 200, 50
+#: A look at a queue holds for a second, and a message is sent once in five.
+LOOK, SENT = 1.1, 5.1
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    with Redis() as made:
+        yield made
+
+
+@pytest.fixture
+def client(server: Redis) -> Iterator[redis.Redis]:
+    server.flushall()
+    with redis.Redis.from_url(server.url) as made:
+        yield made
+
+
+@pytest.fixture
+def app(server: Redis, sqlite_url: str) -> Iterator[Celery]:
+    made = make_app(Settings(_env_file=None, broker_url=server.url, database_url=sqlite_url))
+    made.conf.beat_schedule = SCHEDULE
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(server: Redis, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[World, Celery]]:
+    """The tasks as a worker has them, over the hand-moved clock; nobody takes a message."""
+    world = World(tmp_path, sqlite_url)
+    settings = Settings(_env_file=None, broker_url=server.url, database_url=sqlite_url)
+    app = create_app(settings, services=PerProcess(lambda: world.services))
+    world.services = dataclasses.replace(world.services, knock=CeleryKnocker(app), times=Times(slice=5.0))
+    yield world, app
+    app.close()
+    world.close()
+
+
+def things(client: redis.Redis, queue: str) -> Counter[str]:
+    """What each waiting message is about."""
+    ids = [json.loads(message)["headers"]["id"] for message in client.lrange(queue, 0, -1)]
+    return Counter(one.rpartition("-")[0] for one in ids)
+
+
+def sweep(app: Celery) -> None:
+    for name in ("deployments.rouse", "schedules.sweep"):
+        app.tasks[name]()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+def test_in_a_day_without_a_worker_one_message_waits_for_each_thing_that_is_due(
+    house: tuple[World, Celery], client: redis.Redis, effort: Callable[[int, int], int]
+):
+    """Of 200 schedules of which 50 have begun their deployment, and of what beat and three workers ask for."""
+    world, app = house
+    source = world.write("docs.jsonl", texts(3))
+    for number in range(SCHEDULES):
+        world.declare(f"docs{number}", source=source, rebuild="0 2 * * *")
+    sweep(app)
+    world.clock.move(DAY)
+    sweep(app)
+    assert sum(things(client, "bulk").values()) == SCHEDULES
+    for run in range(1, RUNNING + 1):
+        app.tasks["schedules.take_up"](run)
+    client.flushall()
+    time.sleep(LOOK)
+    asking = [Ticks(app) for _ in range(4)]
+    sweeps = effort(12, 1440)
+    for _ in range(sweeps):
+        world.clock.move(DAY / sweeps)
+        sweep(app)
+        for one in asking:
+            one.send_due()
+        assert max(things(client, "bulk").values()) == 1
+        assert max(things(client, "rouse").values()) == 1
+    due = things(client, "bulk")
+    assert len([thing for thing in due if thing.startswith("run-")]) == SCHEDULES - RUNNING
+    assert len(due) == SCHEDULES
+    assert set(things(client, "rouse")) == {f"tick-{entry['task']}" for entry in app.conf.beat_schedule.values()}
+
+
+def test_one_that_was_lost_among_others_that_wait_is_sent_again(house: tuple[World, Celery], client: redis.Redis):
+    world, app = house
+    for number in range(5):
+        world.declare(f"docs{number}", source=world.write("docs.jsonl", texts(3)))
+        world.deploy(f"docs{number}")
+    lost = client.lrange("bulk", 2, 2)[0]
+    client.lrem("bulk", 1, lost)
+    time.sleep(SENT)
+    world.clock.move(world.services.times.knock_again_after + 1)
+    sweep(app)
+    assert things(client, "bulk")[json.loads(lost)["headers"]["id"].rpartition("-")[0]] == 1
+    assert sum(things(client, "bulk").values()) == 5
+
+
+def test_a_person_who_asks_again_and_again_sends_no_heap(house: tuple[World, Celery], client: redis.Redis):
+    world, app = house
+    world.declare("docs", source=world.write("docs.jsonl", texts(3)))
+    deployment = world.deploy("docs")
+    for wish in (Event.PAUSE, Event.ABORT):
+        engine.request(world.services, deployment, wish, "anna")
+        sweep(app)
+        world.clock.move(1)
+    assert list(things(client, "bulk").values()) == [1]
+
+
+def test_of_two_who_find_it_missing_in_the_same_moment_one_sends(app: Celery, client: redis.Redis):
+    """As whoever writes a deployment down, and the sweep that finds it before he has knocked."""
+    both = CeleryKnocker(app), CeleryKnocker(app)
+    assert [one._queues.lacks("bulk", "00000001-t007") for one in both] == [True, True]
+    for one in both:
+        one(knock(1, again=True))
+    assert client.llen("bulk") == 1
+
+
+def knock(number: int, again: bool) -> Knock:
+    return Knock(f"{number:08d}abcd", 7, "populate", "bulk", label=f"docs turn {number}", again=again)
+
+
+def test_a_message_is_found_under_each_key_of_its_queue(app: Celery, client: redis.Redis):
+    """The transport keeps a queue by priority."""
+    for priority in (0, 3, 6, 9):
+        app.send_task("any", queue="bulk", task_id=make_id(f"of-{priority}"), priority=priority, ignore_result=True)
+    assert client.llen("bulk") == 1
+    queues = Queues(app)
+    assert [queues.lacks("bulk", f"of-{number}") for number in (0, 3, 6, 9, 1)] == [False] * 4 + [True]
+
+
+def test_what_others_put_into_a_queue_is_no_message_of_ours(app: Celery, client: redis.Redis):
+    client.lpush("bulk", "no JSON", json.dumps({"headers": {}, "body": "tick-a-1"}), b"\xff\x00")
+    app.send_task("any", queue="bulk", kwargs={"id": "tick-a-1"}, ignore_result=True)
+    assert Queues(app).lacks("bulk", "tick-a")
+
+
+def test_a_look_at_ten_thousand_messages_is_short(app: Celery, client: redis.Redis):
+    knocker = CeleryKnocker(app)
+    knocker(knock(1, again=False))
+    (message,) = client.lrange("bulk", 0, -1)
+    with client.pipeline() as pipe:
+        for _ in range(10_000):
+            pipe.lpush("bulk", message)
+        pipe.execute()
+    queues = Queues(app)
+    started = time.process_time()
+    assert not queues.lacks("bulk", "00000001-t007")
+    assert time.process_time() - started < 1.0
+    started = time.process_time()
+    assert [number for number in range(200) if not queues.lacks("bulk", f"{number:08d}-t007")] == [1]
+    assert time.process_time() - started < 0.1
+
+
+def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis, client: redis.Redis):
+    knocker, ticks = CeleryKnocker(app), Ticks(app)
+    with server.stopped():
+        knocker(knock(1, again=True))
+        assert ticks.send_due() == 1.0
+    knocker(knock(1, again=True))
+    assert client.llen("bulk") == 1
+    ticks.send_due()
+    assert len(things(client, "rouse")) == len(app.conf.beat_schedule)
+
+
+def test_where_a_queue_can_only_be_counted_knocks_become_rare(sqlite_url: str):
+    app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=sqlite_url))
+    app.conf.beat_schedule = {"rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}}
+    knocker, ticks, queues = CeleryKnocker(app), Ticks(app), Queues(app)
+    for _ in range(1000):
+        for number in range(3):
+            knocker(knock(number, again=True))
+        ticks.send_due()
+    assert 3 <= queues._count("bulk") <= 3 * 11
+    assert 1 <= queues._count("rouse") <= 11
+    assert queues._count("nobody asked for this one") == 0
+    app.close()
+
+
+def test_a_message_that_rests_carries_no_time_and_is_taken_up_when_it_has_rested(
+    app: Celery, server: Redis, client: redis.Redis
+):
+    """Its receiver's clock need not be its sender's."""
+    ran: list[float] = []
+
+    def work(self: Task) -> None:
+        ran.append(time.monotonic())
+        if len(ran) < 3:
+            raise self.retry(max_retries=5, **resting.rest(0.5))
+
+    app.task(work, name="tired", bind=True, shared=False, Strategy="tasks.resting:strategy")
+    app.send_task("tired", ignore_result=True)
+    with start_worker(app, pool="solo", perform_ping_check=False, queues=["control"], loglevel="error"):
+        until = time.monotonic() + 60
+        while len(ran) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+    assert len(ran) == 3
+    assert all(later - before >= 0.5 for before, later in itertools.pairwise(ran))
