@@ -76,6 +76,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "experiment.invalid": _WHILE_WARN,
     "experiment.unseen": _WHILE_WARN,
     "experiment.not_shipped": _WARN,
+    "worker.clock_off": _WHILE_WARN,
 }
 
 

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments import claims
+from qdrant_rollouts.core.deployments import claims, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
@@ -38,8 +38,6 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-#: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
-UNCLAIMED = 20
 _SWEEP = 200
 _GUARDED = [name for name, step in STEPS.items() if step.guard]
 
@@ -117,22 +115,20 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
 def overdue(services: Services) -> list[Knock]:
     """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks.
 
-    Also counts the time the service has been running: whoever sweeps is alive.
+    Also counts the time the service has been running, for whoever sweeps is alive, and tells of what nobody takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         retention.tick(session, now)
         rows = session.scalars(_unanswered(services, now)).all()
         knocks = [claims.knock_for(services, row, now) for row in rows]
-        for row in rows:
-            if row.knocks + 1 == UNCLAIMED:
-                alerts.tell(session, now, _no_worker(row))
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
             stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
         )
     for knock in knocks:
         services.knock(knock)
+    unclaimed.watch(services)
     return knocks
 
 
@@ -263,18 +259,5 @@ def _created(row: Deployment, detail: str) -> Alert:
         actor=row.actor,
         reason=row.message,
         next=f"watch it: rollouts status {row.id} --watch",
-        deployment_id=row.id,
-    )
-
-
-def _no_worker(row: Deployment) -> Alert:
-    step = claims.current_step(row) or row.steps[-1]
-    return Alert(
-        row.alias,
-        f"{alerts.run_word(row.kind)}.no_progress",
-        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}",
-        value=f"{UNCLAIMED} knocks without an answer",
-        bound=str(UNCLAIMED),
-        next=f"start a worker: celery -A tasks worker -Q {step.queue}",
         deployment_id=row.id,
     )

@@ -271,6 +271,13 @@ def test_alert(**given: Any) -> None:
 
 @main.command()
 @as_json
+def workers(**given: Any) -> None:
+    """Who takes turns: queues, what each does since when, its clock, and turns that wait."""
+    verb("lists.workers.list_", **given)
+
+
+@main.command()
+@as_json
 def doctor(**given: Any) -> None:
     """Checks settings and servers, and says what to do about faults."""
     verb("doctoring.doctor", **given)

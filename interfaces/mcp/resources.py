@@ -6,6 +6,7 @@ from typing import Any
 from mcp.server.mcpserver import Context, MCPServer
 
 from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
@@ -37,6 +38,12 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
         """The latest deployments of an index, newest first, with their steps."""
         with guard.asked(context, "read", IN_RESOURCES):
             return _text(queries.deployments(services, alias))
+
+    @server.resource("rollouts://workers", title="The workers", mime_type=_JSON)
+    def workers(context: Context) -> str:
+        """Who takes turns: queues, what each does since when, its clock; and turns that nobody takes, and why."""
+        with guard.asked(context, "read", IN_RESOURCES):
+            return _text(unclaimed.listed(services))
 
 
 _JSON = "application/json"
