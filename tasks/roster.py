@@ -4,6 +4,7 @@
 import atexit
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,35 +27,30 @@ def install(app: Celery, settings: Settings, wall: Callable[[], float] = time.ti
     _tell_of_workers(app, url, wall)
 
     def beat(**_: Any) -> None:
-        name = f"beat@{socket.gethostname()}"
-        presence = Presence(url, Process(name, "beat").said, wall)
-        presence.start()
-        atexit.register(presence.stop)
+        _begin(Presence(url, Process(f"beat@{socket.gethostname()}", "beat").said, wall))
 
     signals.beat_init.connect(beat, weak=False)
 
 
 def _tell_of_workers(app: Celery, url: str, wall: Callable[[], float]) -> None:
-    begun: list[Presence] = []
     counts = Counts()
     counts.connect()
-    stopping: list[str] = []
+    stopping = threading.Event()
 
     def start(sender: Any, **_: Any) -> None:
-        presence = Presence(url, Consuming(sender, counts, stopping).said, wall)
-        begun.append(presence)
-        presence.start()
+        _begin(Presence(url, Consuming(sender, counts, stopping).said, wall))
 
     def ask_to_stop(**_: Any) -> None:
-        stopping.append("asked")
-
-    def stop(**_: Any) -> None:
-        for presence in begun:
-            presence.stop()
+        stopping.set()
 
     signals.worker_ready.connect(start, weak=False)
     signals.worker_shutting_down.connect(ask_to_stop, weak=False)
-    signals.worker_shutdown.connect(stop, weak=False)
+
+
+def _begin(presence: Presence) -> None:
+    """Celery sends no signal at the end of a shutdown that is not warm."""
+    presence.start()
+    atexit.register(presence.stop)
 
 
 class Counts:
@@ -85,7 +81,7 @@ class Counts:
 class Consuming:
     """A Celery worker, asked from a thread beside it; ``consumer`` is its Consumer."""
 
-    def __init__(self, consumer: Any, counts: Counts, stopping: list[str]) -> None:
+    def __init__(self, consumer: Any, counts: Counts, stopping: threading.Event) -> None:
         self._consumer, self._counts, self._stopping = consumer, counts, stopping
         self._process = Process(str(consumer.hostname), "worker")
         self._idle_from: float | None = None
@@ -110,7 +106,7 @@ class Consuming:
     def _queues(self) -> tuple[str, ...]:
         """None while the broker is away, nor after it was told to end: then nothing is taken."""
         consuming = self._consumer.task_consumer
-        if self._stopping or consuming is None:
+        if self._stopping.is_set() or consuming is None:
             return ()
         return tuple(queue.name for queue in list(consuming.queues))
 

@@ -140,13 +140,14 @@ def forget(services: Services) -> int:
 
 def _read_clocks(session: Session, clock: Clock, wall: Callable[[], float]) -> tuple[datetime, float]:
     """The database's time, and how far ``wall`` is ahead of it. What the way there and back took is halved, and the
-    quickest of a few readings counts: a busy machine makes single ones wrong by half of what they took."""
+    quickest of a few readings counts: a busy machine makes single ones wrong by half of what they took, and one that
+    stands still in the middle knows of it by its wall clock alone."""
     clock.now(session)  # the first statement begins the transaction too
     readings = []
     for _ in range(_READINGS):
         asked, began = wall(), time.monotonic()
         now = clock.now(session)
-        took = time.monotonic() - began
+        took = max(time.monotonic() - began, abs(wall() - asked))
         readings.append((took, now, asked + took / 2 - now.timestamp()))
     took, _, offset = min(readings)
     return readings[-1][1], offset

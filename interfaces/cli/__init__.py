@@ -272,7 +272,11 @@ def test_alert(**given: Any) -> None:
 @main.command()
 @as_json
 def workers(**given: Any) -> None:
-    """Who takes turns: queues, what each does since when, its clock, and turns that wait."""
+    """Who takes turns, and what each does; which turns wait, and why.
+
+    A turn that is due waits because nobody takes its queue, because all who do are busy,
+    or because messages are lost.
+    """
     verb("lists.workers.list_", **given)
 
 

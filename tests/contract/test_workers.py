@@ -8,37 +8,20 @@ import pytest
 from sqlalchemy import select, update
 
 from qdrant_rollouts.adapters.database import DatabaseClock
+from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
 from qdrant_rollouts.core.deployments import engine, unclaimed, workers
-from qdrant_rollouts.core.deployments.workers import Said, Task
+from qdrant_rollouts.core.deployments.workers import Task
 from qdrant_rollouts.core.lifecycle import Event
+from tests.roster import BULK, CONTROL, pass_time, says
 from tests.world import World, texts
-
-CONTROL = Said("worker@one", "worker", "one", 7, "0.1.0", "0013", 60.0, ("control", "rouse", "celery"), 4, idle=60.0)
-BULK = Said("bulk@one", "worker", "one", 8, "0.1.0", "0013", 60.0, ("bulk",), 1, idle=60.0)
 
 
 @pytest.fixture
 def docs(world: World) -> str:
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     return "docs"
-
-
-def says(world, *said, ahead=0.0):
-    """Processes whose clock is the test's, or is ``ahead`` of it."""
-    wall = world.clock.moment.timestamp() + ahead
-    for one in said:
-        with world.services.sessions.begin() as session:
-            workers.announce(session, world.clock, one, lambda: wall)
-
-
-def pass_time(world, seconds, *said, ahead=0.0):
-    """Sweeps every ten seconds, beside workers that say what they do."""
-    for _ in range(int(seconds // 10)):
-        world.clock.move(10)
-        says(world, *said, ahead=ahead)
-        engine.overdue(world.services)
 
 
 def busy_with(deployment, seconds=600.0):
@@ -177,8 +160,6 @@ def test_the_cause_that_changes_is_one_stand_still_that_says_the_latest(world, d
 
 
 def lasting(session):
-    from qdrant_rollouts.core.database.alert_rows import ConditionRow
-
     return [row.message for row in session.scalars(select(ConditionRow))]
 
 
