@@ -30,6 +30,7 @@ from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Rej
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
@@ -39,7 +40,6 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 _SWEEP = 200
-_GUARDED = [name for name, step in STEPS.items() if step.guard]
 
 
 def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
@@ -243,7 +243,7 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
     wished = and_(Deployment.requested.is_not(None), Deployment.status.not_in(FINAL))
     fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
-    begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    begun = and_(StepRow.name.in_(GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, quiet, or_(wished, due))

@@ -23,7 +23,8 @@ from qdrant_rollouts.core.answers import workers as shown
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.models import Deployment, ServiceClock
 from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
-from qdrant_rollouts.core.deployments import claims, workers
+from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.deployments.workers import Worker
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.services import Services
@@ -227,7 +228,7 @@ def _judged(turns: Sequence[Turn], roster: Sequence[Worker], now: datetime) -> l
 
 def _may_be_late(row: Deployment, now: datetime) -> bool:
     free = row.lease_until is None or row.lease_until < now
-    return free and claims.moves(row) and bool(row.requested or (now - row.wake_at).total_seconds() >= LATE)
+    return free and moves(row) and bool(row.requested or (now - row.wake_at).total_seconds() >= LATE)
 
 
 def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
@@ -236,7 +237,7 @@ def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
     moving = or_(Deployment.status.in_((*MOVING, Status.PAUSED)), Deployment.requested.is_not(None))
     query = select(Deployment).where(free, due, moving).order_by(Deployment.wake_at).limit(_MOST)
     rows = session.scalars(query.options(selectinload(Deployment.steps)))
-    return [row for row in rows if claims.moves(row)]
+    return [row for row in rows if moves(row)]
 
 
 def _elapsed(session: Session) -> float:
@@ -244,7 +245,7 @@ def _elapsed(session: Session) -> float:
 
 
 def _turn(row: Deployment, late: float) -> Turn:
-    step = claims.current_step(row) or row.steps[-1]
+    step = current_step(row) or row.steps[-1]
     return Turn(row.id, row.alias, alerts.run_word(row.kind), step.name, step.queue, late)
 
 
