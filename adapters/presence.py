@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 EVERY, LOOK = 10.0, 1.0
 #: Seconds between two warnings; the first comes when the last row does not answer for this process any more.
 _WARN_EVERY = 60.0
-_FORK_WAITS = 2.0
+#: Longer than SQLite waits for a lock.
+_FORK_WAITS = 6.0
 
 
 class Process:
@@ -57,13 +58,19 @@ class Presence:
     """``look`` is asked every second, and must be quick: it keeps count of how long there has been room. ``wall`` is
     this machine's clock. The database's being away stops nothing."""
 
-    def __init__(self, url: str, look: Callable[[], Said], wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        look: Callable[[], Said],
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = database.open_engine(url, pooled=False)
         self._sessions = database.open_sessions(self._engine)
         self._clock = database.DatabaseClock()
-        self._look, self._wall = look, wall
+        self._look, self._wall, self._now = look, wall, now
         self._stopped = threading.Event()
-        self._written = self._warned = time.monotonic()
+        self._written, self._warned = now(), -_WARN_EVERY
         self._thread = threading.Thread(target=self._keep_telling, name="presence", daemon=True)
 
     def start(self) -> None:
@@ -91,17 +98,21 @@ class Presence:
             if self._stopped.wait(LOOK):
                 return
 
+    def tell(self) -> None:
+        """Writes the row now. Never raises for a database that does not answer."""
+        self._tell(self._look())
+
     def _tell(self, said: Said) -> None:
         try:
             with _TALKING, self._sessions.begin() as session:
                 workers.announce(session, self._clock, said, self._wall)
-            self._written = time.monotonic()
+            self._written = self._now()
         except (AppError, SQLAlchemyError) as error:
             self._warn(said.name, error)
 
     def _warn(self, name: str, error: Exception) -> None:
         """Until the row is too old nobody misses it: a database that is being made has no table yet."""
-        now = time.monotonic()
+        now = self._now()
         if now - self._written < workers.ANSWERS.total_seconds() or now - self._warned < _WARN_EVERY:
             return
         self._warned = now
