@@ -39,11 +39,15 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
         with guard.asked(context, "read", IN_RESOURCES):
             return _text(queries.deployments(services, alias))
 
-    @server.resource("rollouts://workers", title="The workers", mime_type=_JSON)
-    def workers(context: Context) -> str:
-        """Who takes turns: queues, what each does since when, its clock; and turns that nobody takes, and why."""
+    @server.resource("rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON)
+    def workers(context: Context, queue: str) -> str:
+        """Who takes from a queue, such as bulk or control: what each does since when, its clock; and turns that wait
+        for it, with the reason."""
         with guard.asked(context, "read", IN_RESOURCES):
-            return _text(unclaimed.listed(services))
+            found = unclaimed.listed(services)
+            takers = [one for one in found["workers"] if queue in one["queues"]]
+            waiting = [one for one in found["waiting"] if one["queue"] == queue]
+            return _text({"now": found["now"], "workers": takers, "waiting": waiting})
 
 
 _JSON = "application/json"
