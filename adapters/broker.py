@@ -1,4 +1,4 @@
-"""The broker and the workers behind it, asked whether they are there, and what they answer in our words."""
+"""The broker, asked whether it is there, and what it answers in our words."""
 
 import re
 import secrets
@@ -125,17 +125,6 @@ def check_announcing(settings: Settings) -> bool:
     with _explaining(settings):
         channel.publish("")
     return True
-
-
-def listened_queues(settings: Settings) -> dict[str, list[str]]:
-    """The queues that workers take from, each with its workers' names. Raises Unavailable as ``ping``."""
-    with _explaining(settings):
-        answers = _impatient(settings).control.inspect(timeout=_SECONDS).active_queues() or {}
-    found: dict[str, list[str]] = {}
-    for worker, queues in answers.items():
-        for queue in queues:
-            found.setdefault(queue["name"], []).append(worker)
-    return found
 
 
 def releases(settings: Settings) -> dict[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from sqlalchemy import Engine, MetaData, StaticPool, create_engine, event, func, select, text
+from sqlalchemy import Engine, MetaData, NullPool, StaticPool, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,12 +24,14 @@ _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_tr
 #: What the state may stand in; another one that is installed here by chance is no other.
 _SQLITE_DRIVERS, _POSTGRES_DRIVERS = {"sqlite", "sqlite+pysqlite"}, {"postgresql", "postgresql+psycopg"}
 _SQLITE: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
+_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
 #: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).
 _URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for ``url``. No connection is made yet. Raises Refused when it is no database URL."""
+def open_engine(url: str, *, pooled: bool = True) -> Engine:
+    """An engine for ``url``. No connection is made yet. One that is not ``pooled`` keeps none open. Raises Refused when
+    it is no database URL."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -37,11 +39,11 @@ def open_engine(url: str) -> Engine:
             "ROLLOUTS_DATABASE_URL is not a database URL; e.g. postgresql://user:password@host/name"
         ) from error
     if parsed.drivername in _SQLITE_DRIVERS:
-        return _sqlite(parsed)
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8, "hide_parameters": True}
+        return _sqlite(parsed, pooled=pooled)
+    options: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     if parsed.drivername not in _POSTGRES_DRIVERS:
         raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or sqlite")
-    engine = create_engine(parsed, connect_args=connecting(parsed), **options)
+    engine = create_engine(parsed, connect_args=connecting(parsed), hide_parameters=True, **options)
     _limit(engine)
     return engine
 
@@ -141,11 +143,12 @@ def sqlite_files(file: Path) -> tuple[Path, ...]:
     return tuple(file.with_name(file.name + ending) for ending in ("", "-wal", "-shm", "-journal"))
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, pooled: bool) -> Engine:
     """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
     (measured in libraries.md: 400 of 400 increments, 112 without)."""
     file = file_of(url)
-    engine = create_engine(url, connect_args=_SQLITE, hide_parameters=True)
+    options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    engine = create_engine(url, connect_args=_SQLITE, hide_parameters=True, **options)
 
     @event.listens_for(engine, "do_connect")
     def _keep_private(*_: Any) -> None:

@@ -43,6 +43,35 @@ ROWS: Mapping[str, list[Panel]] = {
         Panel("Deletions overdue", "stat", {'rollouts_deletions{state="overdue"}': ""}, warn=1),
         Panel("Schedules late", "stat", {"sum(rollouts_schedule_late) or vector(0)": ""}, bad=1),
     ],
+    "Who takes turns": [
+        Panel(
+            "Children of workers",
+            "timeseries",
+            {"sum by (queue, state) (rollouts_queue_places)": "{{queue}} {{state}}"},
+        ),
+        Panel(
+            "Clocks against the database's",
+            "timeseries",
+            {"abs(rollouts_worker_clock_offset_seconds)": "{{worker}}"},
+            unit="s",
+            warn=2,
+            help="How far each worker's clock is from the database's: told from two seconds on.",
+        ),
+        Panel(
+            "Since a worker was heard of",
+            "bargauge",
+            {"rollouts_worker_seen_age_seconds": "{{worker}}"},
+            unit="s",
+            warn=30,
+            bad=120,
+        ),
+        Panel(
+            "Messages thrown away",
+            "timeseries",
+            {'rollouts_worker_messages{what="discarded"}': "{{worker}}"},
+            warn=1,
+        ),
+    ],
     "Deployments": [
         Panel(
             "Ended, in a day",

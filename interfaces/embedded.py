@@ -10,8 +10,10 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -19,14 +21,17 @@ from typing import IO, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.adapters import private
+from qdrant_rollouts.adapters.presence import Presence, Process
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.collections import scratch
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import engine, workers
 from qdrant_rollouts.core.deployments.backups import final
+from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.deployments.workers import Said, Task
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
 from qdrant_rollouts.core.experiments import folding, looking
 from qdrant_rollouts.core.operations.schedules import runs
@@ -49,6 +54,8 @@ TIMES = Times(slice=5.0, knock_again_after=3.0, holds_waits=True)
 _PULSE, _DELETIONS = 1.0, 10
 #: Seconds between two deliveries of alerts.
 _ALERTS = 2.0
+#: There is no queue but the pool's own, which takes every step.
+_QUEUES = tuple(sorted({step.queue for step in STEPS.values()}))
 
 
 class Embedded:
@@ -69,6 +76,8 @@ class Embedded:
         self._work: Future[str] = Future()
         self._work.set_result("nothing yet")
         self._lends_store = settings.lends_store
+        self._database_url = settings.database_url.get_secret_value()
+        self._crew = Crew()
         self._through = events.source()
 
     def __enter__(self) -> Self:
@@ -88,6 +97,8 @@ class Embedded:
         self._pulse.start()
         self._telling = threading.Thread(target=self._tell, name="alerts", daemon=True)
         self._telling.start()
+        self._presence = Presence(self._database_url, self._crew.said)
+        self._presence.start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -101,6 +112,7 @@ class Embedded:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
             self._deliver()
+        self._presence.stop()
         if self._lock is not None:
             self._lock.close()
 
@@ -136,7 +148,7 @@ class Embedded:
         turn.add_done_callback(lambda done: _report(knock, done))
 
     def _advance(self, knock: Knock) -> Written:
-        with events.through(self._through):
+        with events.through(self._through), self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id):
             return engine.advance(self.services, knock.deployment_id, knock.turn, owner())
 
     def _tell(self) -> None:
@@ -178,6 +190,7 @@ class Embedded:
                 folding.fold(self.services)
                 traffic.prune(self.services)
                 runs.prune(self.services)
+                workers.forget(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
             log.warning("the sweep is tried again in %g s: %s", _PULSE, error)
@@ -191,7 +204,7 @@ class Embedded:
             self._work.add_done_callback(_told)
 
     def _work_off(self, wanted: Sequence[int]) -> str:
-        with events.through(self._through):
+        with events.through(self._through), self._crew.at_work("schedules.take_up"):
             return "; ".join(schedules.take_up(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
@@ -200,6 +213,40 @@ class Embedded:
             idle = not self._timers and all(turn.done() for turn in self._turns) and self._work.done()
         if idle and self._lends_store:
             self.services.store.close()
+
+
+class Crew:
+    """What the threads do, for whoever looks from outside."""
+
+    def __init__(self) -> None:
+        self._process = Process(f"embedded@{socket.gethostname()}", "embedded")
+        self._guard = threading.Lock()
+        self._tasks: dict[int, tuple[str, str | None, float]] = {}
+        self._begun = 0
+        self._idle_from: float | None = time.monotonic()
+
+    @contextmanager
+    def at_work(self, task: str, deployment_id: str | None = None) -> Iterator[None]:
+        me = threading.get_ident()
+        with self._guard:
+            self._begun += 1
+            self._tasks[me] = (task, deployment_id, time.monotonic())
+            if len(self._tasks) >= WORKERS:
+                self._idle_from = None
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._tasks[me]
+                self._idle_from = self._idle_from or time.monotonic()
+
+    def said(self) -> Said:
+        now = time.monotonic()
+        with self._guard:
+            busy = tuple(Task(name, deployment_id, now - since) for name, deployment_id, since in self._tasks.values())
+            idle = None if self._idle_from is None else now - self._idle_from
+            begun = self._begun
+        return self._process.said(queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun)
 
 
 def owner() -> str:

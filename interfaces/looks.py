@@ -8,6 +8,7 @@ from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters import broker, database
 from qdrant_rollouts.adapters.releases import check, found_in
 from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Busy
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.ports import VectorStore
@@ -65,3 +66,13 @@ def at_sweep(services: Services) -> Check:
         return Check("sweep", "ok", f"{age:.0f} s ago")
     found = "nobody has ever swept" if age == float("inf") else f"nobody has swept for {age:,.0f} s"
     return Check("sweep", "warn", found, "start `rollouts up`, or beat and the workers")
+
+
+def at_turns(services: Services) -> Check:
+    """Whether a turn stands still that no worker takes; one that waits for busy ones does not."""
+    with services.sessions() as session:
+        found = unclaimed.findings(services, session, services.clock.now(session))
+    still = [one for one in found if one.cause is not unclaimed.Cause.BUSY and one.turn.late > STILL_SECONDS]
+    if still:
+        return Check("turns", "warn", still[0].text, still[0].next)
+    return Check("turns", "ok", f"{len(found)} wait for workers that are busy" if found else "none waits")

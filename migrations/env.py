@@ -11,11 +11,17 @@ from sqlalchemy import Connection, delete, insert, inspect
 
 from qdrant_rollouts.adapters.database import open_engine
 from qdrant_rollouts.core.config.settings import load_settings
-from qdrant_rollouts.core.database import alert_rows, caller_rows, experiment_rows, schedule_rows
+from qdrant_rollouts.core.database import alert_rows, caller_rows, experiment_rows, schedule_rows, worker_rows
 from qdrant_rollouts.core.database.models import Base, WorksWith
 
 #: All modules that add tables.
-_TABLES = (alert_rows.NoticeRow, caller_rows.TokenRow, experiment_rows.Experiment, schedule_rows.Schedule)
+_TABLES = (
+    alert_rows.NoticeRow,
+    caller_rows.TokenRow,
+    experiment_rows.Experiment,
+    schedule_rows.Schedule,
+    worker_rows.WorkerRow,
+)
 assert all(table.metadata is Base.metadata for table in _TABLES)
 
 

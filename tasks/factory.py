@@ -1,5 +1,7 @@
 """Puts the app together: settings, one task per step, the commands, maintenance, and the schedule."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -7,12 +9,13 @@ from celery import Celery
 from qdrant_rollouts import beat_schedule
 from qdrant_rollouts.adapters.celery import AGAIN, INTERRUPTIONS, CeleryKnocker, make_app
 from qdrant_rollouts.core.config.settings import Settings
-from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, pulse, steps
+from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, pulse, roster, steps
 from qdrant_rollouts.wiring import PerProcess, build
 
 
-def create_app(settings: Settings, services: PerProcess | None = None) -> Celery:
-    """``services`` is for tests that wire the outside differently; by default everything is as the settings say."""
+def create_app(settings: Settings, services: PerProcess | None = None, wall: Callable[[], float] = time.time) -> Celery:
+    """``services`` and ``wall``, this machine's clock, are for tests that wire the outside differently; by default
+    everything is as the settings say."""
     app = make_app(settings)
     app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
     services = services or PerProcess(lambda: build(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
@@ -22,6 +25,7 @@ def create_app(settings: Settings, services: PerProcess | None = None) -> Celery
     experiments.register_feedback(app, fitting_services)
     maintenance.register(app, fitting_services)
     pulse.install(app)
+    roster.install(app, settings, wall)
     return app
 
 

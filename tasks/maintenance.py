@@ -12,7 +12,7 @@ from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.collections import scratch
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments import engine, workers
 from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.experiments import folding, looking
 from qdrant_rollouts.core.operations.schedules import runs
@@ -90,8 +90,9 @@ def _look(house: Services) -> str:
 
 def _fold(house: Services) -> str:
     folded, pruned = traffic.fold(house) + folding.fold(house), traffic.prune(house)
-    forgotten = runs.prune(house)
-    return f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
+    forgotten, gone = runs.prune(house), workers.forget(house)
+    told = f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
+    return f"{told}; {gone} workers forgotten" if gone else told
 
 
 def _deliver(house: Services) -> str:

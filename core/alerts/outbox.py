@@ -78,6 +78,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "experiment.unseen": _WHILE_WARN,
     "experiment.not_shipped": _WARN,
     "worker.stopped": _ERROR,
+    "worker.clock_off": _WHILE_WARN,
 }
 
 

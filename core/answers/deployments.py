@@ -9,6 +9,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from qdrant_rollouts.core.answers.words import Moment, StatusWord, StepWord, VerdictWord
+from qdrant_rollouts.core.answers.workers import Waits
 
 
 class Step(TypedDict):
@@ -100,7 +101,8 @@ class Announced(TypedDict):
 
 
 class Deployment(ListedDeployment):
-    """``abort_warning`` says what an abort would cost those who search; empty where it costs them nothing."""
+    """``abort_warning`` says what an abort would cost those who search; empty where it costs them nothing. ``waits``:
+    why nobody has taken its turn, which is due."""
 
     number: int
     source: str | None
@@ -109,6 +111,7 @@ class Deployment(ListedDeployment):
     turn: int
     wake_at: Moment | None
     lease_owner: str | None
+    waits: Waits | None
     gate: Gate | None
     events: list[Event]
     deletions: list[Announced]

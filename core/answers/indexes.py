@@ -43,9 +43,10 @@ class Ended(TypedDict):
 
 class UnderWay(Ended):
     """``share`` is how much of the step is done, from 0 to 1, and ``counted`` the same in words where enough is not the
-    end; ``set`` and ``confirmed`` are a canary's percentages."""
+    end; ``set`` and ``confirmed`` are a canary's percentages. ``waits``: why nobody takes its turn, which is due."""
 
     paused_for: str | None
+    waits: str
     step: str
     position: int
     steps: int

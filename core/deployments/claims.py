@@ -23,8 +23,9 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments.steps import STEPS
+from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus, after
+from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, after
 from qdrant_rollouts.core.ports import Knock, State
 from qdrant_rollouts.core.services import Services
 
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 #: A knock that comes this little early is let in; clocks and timers are not exact.
 _EARLY = timedelta(milliseconds=50)
-_OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +81,11 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
         return claim
 
 
-def moves(row: Deployment) -> bool:
-    """Whether there is anything to take a turn for."""
-    return row.status in MOVING or guarded(row) or bool(row.requested and row.status not in FINAL)
-
-
-def guarded(row: Deployment) -> bool:
-    """Whether it is paused in a step that has begun and is looked after all the same."""
-    step = current_step(row) if row.status == Status.PAUSED else None
-    known = STEPS.get(step.name) if step is not None and step.started_at is not None else None
-    return known is not None and known.guard is not None
-
-
 def fence(session: Session, claim: Claim) -> None:
     """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the claim's."""
     found = session.scalar(select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update())
     if found != claim.held:
         raise LeaseLost(f"turn {claim.held} of {claim.deployment.id} was taken over: it is at {found} now")
-
-
-def current_step(row: Deployment) -> StepRow | None:
-    """The step a turn would work on: the first unfinished one, or on the way back the last one begun."""
-    if row.status == Status.ROLLING_BACK:
-        begun = [step for step in row.steps if step.started_at and not step.undone_at]
-        return begun[-1] if begun else None
-    return next((step for step in row.steps if step.status not in _OVER), None)
 
 
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments import claims
+from qdrant_rollouts.core.deployments import claims, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
@@ -29,6 +29,7 @@ from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Rej
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
@@ -37,10 +38,7 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-#: Knocks for one turn that nobody answered: after so many, no worker listens to that step's queue.
-UNCLAIMED = 20
 _SWEEP = 200
-_GUARDED = [name for name, step in STEPS.items() if step.guard]
 
 
 def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
@@ -117,7 +115,7 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
     """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last knock was not answered;
     returns the knocks. Does nothing where somebody has swept less than ``rest`` seconds ago.
 
-    Also counts the time the service has been running: whoever sweeps is alive.
+    Also counts the time the service has been running, for whoever sweeps is alive, and tells of what nobody takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -127,15 +125,13 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
         clock_jumps.mend(session, now, services.times.lease)
         rows = session.scalars(_unanswered(services, now)).all()
         knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
-        for row in rows:
-            if row.knocks + 1 == UNCLAIMED:
-                alerts.tell(session, now, _no_worker(row))
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
             stamp.values(knocked_at=now, knocks=Deployment.knocks + 1), execution_options={"synchronize_session": False}
         )
     for knock in knocks:
         services.knock(knock)
+    unclaimed.watch(services)
     return knocks
 
 
@@ -266,7 +262,7 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     fresh = and_(quiet, or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late))
     if not services.times.holds_waits:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
-    begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
+    begun = and_(StepRow.name.in_(GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
     due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, or_(wished, due))
@@ -287,18 +283,5 @@ def _created(row: Deployment, detail: str) -> Alert:
         actor=row.actor,
         reason=row.message,
         next=f"watch it: rollouts status {row.id} --watch",
-        deployment_id=row.id,
-    )
-
-
-def _no_worker(row: Deployment) -> Alert:
-    step = claims.current_step(row) or row.steps[-1]
-    return Alert(
-        row.alias,
-        f"{alerts.run_word(row.kind)}.no_progress",
-        f"{UNCLAIMED} knocks for step {step.name} were not answered: no worker takes queue {step.queue}",
-        value=f"{UNCLAIMED} knocks without an answer",
-        bound=str(UNCLAIMED),
-        next=f"start a worker: celery -A tasks worker -Q {step.queue}",
         deployment_id=row.id,
     )

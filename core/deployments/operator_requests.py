@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
-from qdrant_rollouts.core.deployments.claims import current_step
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_record import Writer, Written
+from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, after
 

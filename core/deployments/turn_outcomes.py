@@ -17,9 +17,10 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import operator_requests as wishes
-from qdrant_rollouts.core.deployments.claims import Claim, current_step, fence, knock_for, moves
+from qdrant_rollouts.core.deployments.claims import Claim, fence, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_record import Writer, Written
+from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services

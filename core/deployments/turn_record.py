@@ -10,7 +10,7 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.deployments.claims import current_step
+from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.lifecycle import Event, StepStatus, after
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services

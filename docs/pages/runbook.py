@@ -34,9 +34,12 @@ _RUNS: dict[str, Entry] = {
         "`rollouts status ID` says what it waits for: mend that server or source; or let it be rolled back",
     ),
     "no_progress": (
-        "20 knocks were not answered: no worker takes the queue that the alert names",
-        "`rollouts doctor`; start the process that takes the queue (`worker`: control, celery, rouse; `worker-bulk`: "
-        "bulk)",
+        "nobody has taken a turn that has been due for 300 s, and the text says why: no worker takes its queue; or one "
+        "that has room does not take it, so that messages are lost or thrown away; or, after an hour, all who do are "
+        "busy",
+        "`rollouts workers`. None takes the queue: start the process that does (`worker`: control, celery, rouse; "
+        "`worker-bulk`: bulk). Lost: read the log of the worker that is named, set its clock, look at its broker and "
+        "release, restart it. Busy: wait, or start one more",
     ),
     "needs_operator": (
         "the {run} failed and was told not to roll back, or something could not be taken back; it keeps its place "
@@ -93,6 +96,11 @@ _OWN: dict[str, Entry] = {
     "schedule.backup_late": (
         "no backup has succeeded for `success_within_hours`: what is lost now was last kept so long ago",
         "`rollouts schedule list --alias ALIAS`; mend the cause, then `rollouts schedule run ALIAS backup`",
+    ),
+    "worker.clock_off": (
+        "a worker's clock is 2 s or more from the database's; no turn depends on it, but logs, Flower and whatever "
+        "else runs there do",
+        "set that machine's clock (NTP); if `rollouts workers` shows every worker off alike, it is the database's",
     ),
     "alias.moved_by_hand": ("a person or an application moved an alias by command", "nothing, if that was meant"),
     "deletion.scheduled": (

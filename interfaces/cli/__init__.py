@@ -282,6 +282,17 @@ def test_alert(**given: Any) -> None:
 
 @main.command()
 @as_json
+def workers(**given: Any) -> None:
+    """Who takes turns, and what each does; which turns wait, and why.
+
+    A turn that is due waits because nobody takes its queue, because all who do are busy,
+    or because messages are lost.
+    """
+    verb("lists.workers.list_", **given)
+
+
+@main.command()
+@as_json
 def doctor(**given: Any) -> None:
     """Checks settings and servers, and says what to do about faults."""
     verb("doctoring.doctor", **given)

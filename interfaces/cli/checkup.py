@@ -1,7 +1,7 @@
 """What ``doctor`` looks at. Each look yields findings; one that cannot look is a finding too, never a pass."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -21,13 +21,16 @@ from qdrant_rollouts.adapters.route_channel import NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts import deliveries
+from qdrant_rollouts.core.answers.deployments import Deployment
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import EventRow
+from qdrant_rollouts.core.deployments import unclaimed, workers
 from qdrant_rollouts.core.deployments.commands.specs import check_alias, live_aliases
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
+from qdrant_rollouts.core.deployments.workers import Worker
 from qdrant_rollouts.core.errors import Misconfigured, OtherRelease, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import MOVING, Status
 from qdrant_rollouts.core.operations.schedules import queries as schedules
@@ -138,10 +141,6 @@ def _broker(settings: Settings) -> Findings:
     yield found
     yield from _certificate(settings)
     yield from _announcements(settings)
-    listened = broker.listened_queues(settings)
-    wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
-    for queue in sorted(wanted):
-        yield _queue(queue, listened.get(queue, []))
     yield from _releases(settings)
 
 
@@ -188,13 +187,6 @@ def _runner() -> Check:
     if pid is None:
         return Check("runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait")
     return Check("runner", "ok", f"process {pid}")
-
-
-def _queue(queue: str, workers: list[str]) -> Check:
-    if workers:
-        return Check(f"queue {queue}", "ok", ", ".join(sorted(workers)))
-    advice = f"start one: celery -A tasks worker -Q {queue}"
-    return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
 
 
 def _qdrant(settings: Settings) -> Findings:
@@ -310,8 +302,11 @@ def _inside(settings: Settings, *, rows: bool) -> list[Check]:
         services, _ = build_to_look(settings, empty=not rows)
     except Refused as error:
         return [Check("database", "warn", str(error), "nothing in it was looked at")]
-    declared = {"sources": _sources, "models": _models}
+    declared: dict[str, Callable[[Services], Findings]] = {"sources": _sources, "models": _models}
+    if not settings.embedded:
+        declared["queues"] = _queues  # also where there is no row yet: whoever deploys needs them
     written = {
+        "clocks": _clocks,
         "deployments": _deployments,
         "deletions": _deletions,
         "schedules": _schedules,
@@ -326,6 +321,33 @@ def _inside(settings: Settings, *, rows: bool) -> list[Check]:
 
 def _sweep(services: Services) -> Findings:
     yield at_sweep(services)
+
+
+def _queues(services: Services) -> Findings:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        roster = workers.known(session, now)
+    wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
+    for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
+        yield _queue(queue, takers, now)
+
+
+def _queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
+    if takers:
+        told = ", ".join(f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name for one in takers)
+        return Check(f"queue {queue}", "ok", told)
+    advice = f"start one: celery -A tasks worker -Q {queue}"
+    return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
+
+
+def _clocks(services: Services) -> Findings:
+    """Of those that answer. Without a worker there is no clock to look at."""
+    with services.sessions() as session:
+        roster = workers.known(session, services.clock.now(session))
+    for worker in roster:
+        if worker.answers:
+            state, advice = ("warn", unclaimed.CLOCK_NEXT) if worker.clock_is_off else ("ok", "")
+            yield Check(f"clock {worker.name}", state, worker.clock_words, advice)
 
 
 def _sources(services: Services) -> Findings:
@@ -359,13 +381,13 @@ def _deployments(services: Services) -> Findings:
             yield _moving(queries.deployment(services, row["id"]))
 
 
-def _moving(seen: Mapping[str, object]) -> Check:
-    late = screen.seconds_since(str(seen["wake_at"]))
+def _moving(seen: Deployment) -> Check:
     name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
-    if late < STILL_SECONDS:
+    waits = seen["waits"]
+    if waits is None:
         return Check(name, "ok", where)
-    advice = "start `rollouts up` or the workers; Flower and the logs say why a turn does not end"
-    return Check(name, "warn", f"{where}, its turn is {screen.span(late)} late", advice)
+    state = "ok" if waits["cause"] == unclaimed.Cause.BUSY else "warn"
+    return Check(name, state, f"{where}; {waits['text']}", waits["next"])
 
 
 def _deletions(services: Services) -> Findings:

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.errors import AppError, OtherRelease
 from qdrant_rollouts.interfaces.http.house import House, of
 from qdrant_rollouts.interfaces.http.security import caller
-from qdrant_rollouts.interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep
+from qdrant_rollouts.interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep, at_turns
 
 #: Whoever asks waits no longer; a server that hangs keeps its look waiting for up to 10 s.
 SECONDS = 3.0
@@ -63,6 +63,7 @@ def _looks(house: House) -> dict[str, Callable[[], Check]]:
         "database": partial(at_database, services.engine),
         "qdrant": partial(at_qdrant, services.store),
         "sweep": partial(at_sweep, services),
+        "turns": partial(at_turns, services),
     }
     return looks if house.settings.embedded else {**looks, "broker": partial(at_broker, house.settings)}
 

@@ -6,6 +6,7 @@ from typing import Any
 from mcp.server.mcpserver import Context, MCPServer
 
 from qdrant_rollouts.core.answers import deployments as shown
+from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
@@ -37,6 +38,16 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
         """The latest deployments of an index, newest first, with their steps."""
         with guard.asked(context, "read", IN_RESOURCES):
             return _text(queries.deployments(services, alias))
+
+    @server.resource("rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON)
+    def workers(context: Context, queue: str) -> str:
+        """Who takes from a queue, such as bulk or control: what each does since when, its clock; and turns that wait
+        for it, with the reason."""
+        with guard.asked(context, "read", IN_RESOURCES):
+            found = unclaimed.listed(services)
+            takers = [one for one in found["workers"] if queue in one["queues"]]
+            waiting = [one for one in found["waiting"] if one["queue"] == queue]
+            return _text({"now": found["now"], "workers": takers, "waiting": waiting})
 
 
 _JSON = "application/json"

@@ -2,7 +2,8 @@
 
 Nothing is patched: this is another composition root, which hands the engine the real things in wrappers.
 ``ROLLOUTS_TEST_TRAPS`` is the traps' folder; ``ROLLOUTS_TEST_TIMES`` may hold other numbers for the engine, as JSON;
-``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks. A file ``clock`` in the working folder may hold seconds
+``ROLLOUTS_TEST_BEAT`` may be the seconds between beat's ticks, ``ROLLOUTS_TEST_WALL`` those by which this machine's
+clock is said to be ahead. A file ``clock`` in the working folder may hold seconds
 by which the database's clock is moved.
 """
 
@@ -116,7 +117,8 @@ def _services() -> Services:
 
 settings = load_settings()
 times = json.loads(os.environ.get("ROLLOUTS_TEST_TIMES", "{}"))
-app = create_app(settings, services=PerProcess(_services))
+ahead = float(os.environ.get("ROLLOUTS_TEST_WALL", "0"))
+app = create_app(settings, services=PerProcess(_services), wall=lambda: time.time() + ahead)
 if tick := os.environ.get("ROLLOUTS_TEST_BEAT"):
     ticks = {name: {**entry, "schedule": float(tick)} for name, entry in app.conf.beat_schedule.items()}
     app.conf.update(beat_schedule=ticks)

@@ -22,7 +22,7 @@ from tests.world import EMBEDDING, FEW, texts
 PATIENCE = 60_000
 VALIDATION = {"queries": ["text asyncio python"], "min_top_score": 0.1, "samples": FEW, "live_searches_per_second": 1e6}
 STAY = {"soak": {"seconds": 600, "interval_seconds": 0.5}}
-LISTS = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events")
+LISTS = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events", "/workers")
 
 
 class System:

@@ -11,7 +11,7 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
-from qdrant_rollouts.core.deployments import commands, engine
+from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import AlertChannel
@@ -131,17 +131,6 @@ def test_what_lasts_is_said_once_and_again_after_four_hours(world, inbox):
     assert [notice.state for notice in inbox.taken] == ["begun", "lasting", "resolved"]
     assert {notice.since for notice in inbox.taken} == {inbox.taken[0].at}
     assert len({notice.id for notice in inbox.taken}) == 3
-
-
-def test_a_queue_without_workers_is_told_until_one_comes(world, docs):
-    world.deploy(docs)
-    for _ in range(2 * engine.UNCLAIMED):
-        world.clock.move(16)
-        engine.overdue(world.services)
-    world.run()
-    told = [notice for notice in world.told() if notice.what == "deployment.no_progress"]
-    assert [(notice.state, notice.severity) for notice in told] == [("begun", "error"), ("resolved", "error")]
-    assert "celery -A tasks worker -Q" in told[0].next
 
 
 class Away:

@@ -483,14 +483,6 @@ def test_an_early_knock_does_nothing(world: World, docs: str) -> None:
     assert knock_of(world, deployment).turn == knock.turn
 
 
-def test_a_queue_without_workers_is_noticed(world: World, docs: str) -> None:
-    world.deploy(docs)
-    for _ in range(engine.UNCLAIMED):
-        world.clock.move(16)
-        engine.overdue(world.services)
-    assert [alert.text for alert in world.told() if "no worker takes queue bulk" in alert.text]
-
-
 def test_what_gets_on_may_be_renewed_for_longer_and_no_more_when_it_stands_still(world: World, docs: str) -> None:
     claim = held(world, world.deploy(docs))
     lease = begun(world, claim, 80)

@@ -8,6 +8,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.deployments import backups, commands, engine
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event
+from tests.roster import CONTROL, pass_time
 from tests.world import World, texts
 
 ENDS = ("live", "rolled_back", "needs_operator")
@@ -101,9 +102,7 @@ def test_a_backup_that_is_paused_and_aborted_is_told_with_who_did_it(world):
 
 def test_a_backup_that_nobody_takes_up_is_told_until_a_worker_comes(world):
     run = backup(world)
-    for _ in range(2 * engine.UNCLAIMED):
-        world.clock.move(16)
-        engine.overdue(world.services)
+    pass_time(world, 400, CONTROL)
     through(world, run)
     waited = [notice for notice in told(world, run) if notice.what == "backup.no_progress"]
     assert [(notice.state, notice.severity) for notice in waited] == [("begun", "error"), ("resolved", "error")]

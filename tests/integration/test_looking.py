@@ -68,6 +68,7 @@ ROWS = [
     ["experiment", "list"],
     ["alert", "list"],
     ["token", "list"],
+    ["workers"],
 ]
 LIGHT = [*ROWS, ["versions", "docs"], ["alias", "list"], ["backup", "list"], ["gc", "--dry-run"]]
 LOOKS = [
@@ -393,7 +394,9 @@ def without_commands(lines):
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
-@pytest.mark.parametrize("arguments", [*TABLES, ["status"], ["token", "list"], ["doctor"], ["gc"]], ids=name)
+@pytest.mark.parametrize(
+    "arguments", [*TABLES, ["status"], ["token", "list"], ["doctor"], ["gc"], ["workers"]], ids=name
+)
 def test_every_table_keeps_to_the_width_and_shows_what_the_next_command_needs(lived_in, arguments, width):
     live = next(row for row in lived_in.json("list")["deployments"] if row["status"] == "live")
     given = [*arguments, live["id"]] if arguments == ["status"] else arguments

@@ -39,6 +39,7 @@ from qdrant_rollouts.interfaces.mcp import answers
 from qdrant_rollouts.interfaces.mcp.guard import SCOPE_OF, Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 from qdrant_rollouts.interfaces.mcp.words import COMMAND, for_agents
+from tests.roster import BULK, CONTROL, says
 from tests.schedules import Failing
 from tests.shell import Shell
 from tests.world import EMBEDDING, World, texts
@@ -265,6 +266,8 @@ def test_resources_are_deployments_as_the_command_line_tells_them(world, agent):
     assert agent.read(f"rollouts://deployments/{started}") == json.loads(json.dumps(world.status(started)))
     assert [one["id"] for one in agent.read("rollouts://indexes/other/deployments")] == [started]
     templates = agent.ask(lambda client: client.list_resource_templates()).resource_templates
+    says(world, CONTROL, BULK)
+    assert [one["name"] for one in agent.read("rollouts://queues/bulk/workers")["workers"]] == ["bulk@one"]
     assert "rollouts://deployments/{id}/gate" in [template.uri_template for template in templates]
 
 

@@ -18,11 +18,13 @@ from docs import make_dashboard, make_metrics
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments import engine
+from qdrant_rollouts.core.deployments.workers import Task
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import health
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.http.metrics import METRICS, Scrape
+from tests.roster import BULK, CONTROL, pass_time, says
 from tests.schedules import Failing
 from tests.world import World, texts
 
@@ -52,6 +54,10 @@ def scraped(client, **headers):
     answer = client.get("/metrics", headers=headers)
     assert answer.status_code == 200, answer.text
     return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def by(family, *labels):
+    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
 
 
 def without_qdrant(world):
@@ -180,6 +186,26 @@ def fill(world, count):
         session.execute(insert(StepRow), steps)
 
 
+def test_a_workers_clock_work_and_silence_are_told(world):
+    says(world, BULK, ahead=40.0)
+    world.clock.move(5)
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    at_work = Task("deployments.populate", world.deploy("docs"), 30.0)
+    says(world, replace(CONTROL, received=40, discarded=3, busy=(at_work,)))
+    found = scraped(web(world))
+    offsets = by(found["rollouts_worker_clock_offset_seconds"], "worker")
+    assert offsets == {("bulk@one",): pytest.approx(40.0, abs=1.0), ("worker@one",): pytest.approx(0.0, abs=1.0)}
+    assert by(found["rollouts_worker_seen_age_seconds"], "worker") == {("bulk@one",): 5.0, ("worker@one",): 0.0}
+    places = by(found["rollouts_queue_places"], "queue", "state")
+    assert places["bulk", "free"] == 1
+    assert (places["control", "busy"], places["control", "free"]) == (1, 3)
+    messages = by(found["rollouts_worker_messages"], "worker", "what")
+    assert (messages["worker@one", "taken"], messages["worker@one", "discarded"]) == (37, 3)
+    world.clock.move(31)
+    found = scraped(web(world))
+    assert found["rollouts_worker_clock_offset_seconds"].samples == found["rollouts_queue_places"].samples == []
+
+
 # --- what is drawn from it --------------------------------------------------------------------------------------------
 
 
@@ -242,7 +268,7 @@ def test_what_works_is_ready_and_says_how_it_knows(world):
     found, checks = ready(web(world))
     assert found is True
     assert {name: check["state"] for name, check in checks.items()} == dict.fromkeys(
-        ("database", "qdrant", "sweep"), "ok"
+        ("database", "qdrant", "sweep", "turns"), "ok"
     )
     assert checks["sweep"]["value"] == "5 s ago"
 
@@ -255,6 +281,20 @@ def test_nobody_who_sweeps_is_not_ready_and_the_next_act_is_said(world):
     engine.overdue(world.services)
     world.clock.move(121)
     assert ready(web(world))[1]["sweep"]["value"] == "nobody has swept for 121 s"
+
+
+def test_a_turn_that_nobody_takes_is_not_ready_and_one_that_waits_for_busy_workers_is(world):
+    world.declare("docs", source=world.write("docs.jsonl", texts(20)))
+    deployment = world.deploy("docs")
+    pass_time(world, 130, replace(BULK, busy=(Task("deployments.populate", deployment, 200.0),), idle=None))
+    found, checks = ready(web(world))
+    assert found is True
+    assert checks["turns"]["value"] == "1 wait for workers that are busy"
+    pass_time(world, 40, CONTROL)
+    found, checks = ready(web(world))
+    assert found is False
+    assert "no worker takes queue bulk" in checks["turns"]["value"]
+    assert "celery -A tasks worker -Q bulk" in checks["turns"]["advice"]
 
 
 def test_a_qdrant_that_is_away_is_named_and_the_rest_is_still_told(world):
@@ -273,7 +313,7 @@ def test_a_database_that_is_away_leaves_the_process_alive_and_not_ready(world):
     (world.folder / "state.db").mkdir()
     found, checks = ready(client)
     assert found is False
-    assert {name for name, check in checks.items() if check["state"] == "fail"} == {"database", "sweep"}
+    assert {name for name, check in checks.items() if check["state"] == "fail"} == {"database", "sweep", "turns"}
     assert client.get("/livez").json() == {"status": "ok"}
 
 

@@ -24,7 +24,17 @@ from qdrant_rollouts.interfaces.http.security import COOKIE
 from tests.world import World, texts
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-PAGES = ("/", "/deployments", "/experiments", "/schedules", "/backups", "/alerts", "/events", "/indexes/docs")
+PAGES = (
+    "/",
+    "/deployments",
+    "/experiments",
+    "/schedules",
+    "/backups",
+    "/alerts",
+    "/events",
+    "/workers",
+    "/indexes/docs",
+)
 
 
 class Flaky(LocalStore):

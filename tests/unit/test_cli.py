@@ -99,7 +99,7 @@ def test_help_names_every_verb_and_exit_code():
     deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
     versions = ["versions", "diff", "adopt", "keep", "gc"]
     groups = ["experiment", "schedule", "backup", "web", "mcp", "token", "events", "alert"]
-    assert verbs == [*deployments.split(), "alias", "search", *versions, *groups, "doctor"]
+    assert verbs == [*deployments.split(), "alias", "search", *versions, *groups, "workers", "doctor"]
     assert "0 done, 1 the deployment ended rolled_back or needs_operator" in answer
 
 

@@ -29,6 +29,8 @@ from qdrant_rollouts.core.database.models import (
     Version,
 )
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.database.worker_rows import WorkerRow
+from qdrant_rollouts.core.deployments import workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
@@ -233,6 +235,40 @@ def _schedules(session: Session) -> Iterable[Schedule]:
     return session.scalars(select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))).all()
 
 
+# --- who does it --------------------------------------------------------------------------------------------------
+
+
+def _offsets(session: Session, now: datetime) -> Iterator[Sample]:
+    """Of those that are silent nothing is known."""
+    heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
+    for name, offset in session.execute(select(WorkerRow.name, WorkerRow.clock_offset).where(heard)):
+        yield (name,), offset
+
+
+def _silences(session: Session, now: datetime) -> Iterator[Sample]:
+    for name, seen_at in session.execute(select(WorkerRow.name, WorkerRow.seen_at)):
+        yield (name,), _seconds(seen_at, now)
+
+
+def _discarded(session: Session, now: datetime) -> Iterator[Sample]:
+    for name, received, discarded in session.execute(
+        select(WorkerRow.name, WorkerRow.received, WorkerRow.discarded).where(WorkerRow.kind != "beat")
+    ):
+        yield (name, "taken"), received - discarded
+        yield (name, "discarded"), discarded
+
+
+def _places(session: Session, now: datetime) -> Iterator[Sample]:
+    """Of each queue that anybody takes from."""
+    found: dict[tuple[str, str], float] = defaultdict(float)
+    heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
+    for row in session.scalars(select(WorkerRow).where(heard)):
+        for queue in row.queues:
+            found[queue, "busy"] += min(len(row.busy), row.concurrency)
+            found[queue, "free"] += max(0, row.concurrency - len(row.busy))
+    yield from found.items()
+
+
 # --- what people are told, and asked ------------------------------------------------------------------------------
 
 
@@ -299,6 +335,24 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "sweep_age_seconds": Figure(
         "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.", (), _swept
+    ),
+    "worker_clock_offset_seconds": Figure(
+        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it is told.",
+        ("worker",),
+        _offsets,
+    ),
+    "worker_seen_age_seconds": Figure(
+        f"Since a worker last said that it is there; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
+        ("worker",),
+        _silences,
+    ),
+    "worker_messages": Figure(
+        "Messages since a worker's start: taken, or discarded (too old, unknown, refused).",
+        ("worker", "what"),
+        _discarded,
+    ),
+    "queue_places": Figure(
+        "Children of the workers that take from a queue: busy, or free for one more.", ("queue", "state"), _places
     ),
     "deletions": Figure(
         f"Collections to be deleted: scheduled, due, or overdue by {OVERDUE.total_seconds():g} s.",

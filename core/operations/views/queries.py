@@ -10,7 +10,7 @@ from qdrant_rollouts.core.collections.deletion import notices as deletion_notice
 from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.defaults import ROWS
-from qdrant_rollouts.core.deployments import abort_notices
+from qdrant_rollouts.core.deployments import abort_notices, unclaimed
 from qdrant_rollouts.core.deployments.lookup import find
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
 from qdrant_rollouts.core.services import Services
@@ -32,6 +32,7 @@ def deployment(services: Services, deployment_id: str) -> shown.Deployment:
             "turn": row.turn,
             "wake_at": iso(row.wake_at),
             "lease_owner": row.lease_owner,
+            "waits": unclaimed.waits(services, session, services.clock.now(session), row),
             "steps": [_step(step) for step in row.steps],
             "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
             "events": [_event(event) for event in found],

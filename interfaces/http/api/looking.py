@@ -11,9 +11,11 @@ from qdrant_rollouts.core.answers import deployments as deployed
 from qdrant_rollouts.core.answers import experiments as tried
 from qdrant_rollouts.core.answers import indexes as served
 from qdrant_rollouts.core.answers import schedules as timed
+from qdrant_rollouts.core.answers import workers as working
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.collections.deletion import garbage_collection as collecting
 from qdrant_rollouts.core.deployments import backups as kept
+from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.experiments import planning
 from qdrant_rollouts.core.experiments import queries as trials
 from qdrant_rollouts.core.operations.schedules import queries as scheduled
@@ -112,6 +114,10 @@ def events(call: Call, given: requests.Events) -> deployed.EventPage:
 
 def alerts(call: Call, given: requests.Listed) -> told.Alerts:
     return {"alerts": deliveries.listed(call.services, given.limit, given.alias)}
+
+
+def workers(call: Call, given: NoQuery) -> working.Workers:
+    return unclaimed.listed(call.services)
 
 
 def _next(found: Sequence[Mapping[str, Any]], limit: int) -> Any:

@@ -79,5 +79,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
     get("/events", "read", looking.events, requests.Events, "What happened, newest first"),
     get("/alerts", "read", looking.alerts, requests.Listed, "What somebody was told, newest first"),
+    get("/workers", "read", looking.workers, NoQuery, "Who takes turns, their clocks, and turns that wait"),
     post("/alerts/test", "deploy", acting.test_alerts, requests.TestAlert, "Sends a test to the channels"),
 )

@@ -41,6 +41,7 @@ _LOOKS: dict[str, tuple[Look, str, bool]] = {
     "/backups": (looking.backed_up, "backups.html", True),
     "/alerts": (looking.alerts, "alerts.html", True),
     "/events": (looking.events, "events.html", True),
+    "/workers": (looking.workers, "workers.html", True),
 }
 _ACTS: dict[str, Do] = {
     "/indexes/{alias}": acting.on_index,

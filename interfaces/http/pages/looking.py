@@ -3,7 +3,7 @@
 from typing import Any
 
 from qdrant_rollouts.core.collections import comparing, lineage
-from qdrant_rollouts.core.deployments import backups
+from qdrant_rollouts.core.deployments import backups, unclaimed
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.experiments import queries as trials
 from qdrant_rollouts.core.operations.views.overview import acts, home, lists, run
@@ -143,6 +143,10 @@ def events(visit: Visit) -> Shown:
     alias, before = visit.asked("alias"), number(visit, "before", 0)
     listed = lists.audit(visit.services, alias, before)
     return {"title": "Events", "here": "/events", "listed": listed, "alias": alias, "before": before}
+
+
+def workers(visit: Visit) -> Shown:
+    return {"title": "Workers", "here": "/workers", "told": unclaimed.listed(visit.services)}
 
 
 def number(visit: Visit, name: str, default: int) -> int:

@@ -41,6 +41,7 @@ NAV = (
     ("/backups", "Backups"),
     ("/alerts", "Alerts"),
     ("/events", "Events"),
+    ("/workers", "Workers"),
 )
 #: What is said after an act, by its verb; nothing that an address says gets onto a page.
 DID = {

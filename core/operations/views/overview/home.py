@@ -20,6 +20,7 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlaid
@@ -49,6 +50,7 @@ def home(services: Services, seen: Seen) -> shown.Home:
     with services.sessions() as session:
         now = services.clock.now(session)
         known = _Known(session, Rules(seen.declared, services.store.embedded), now)
+        known.waits = {found.turn.deployment_id: found.text for found in unclaimed.findings(services, session, now)}
         meant = _meant(session)
         names = {*meant, *seen.declared, *(seen.aliases or {}), *known.running}
         indexes = [_index(alias, meant.get(alias), known, seen) for alias in names]
@@ -80,6 +82,8 @@ class _Known:
         open_ = session.scalars(select(Deletion).where(Deletion.status.in_(OPEN))).all()
         self.deletions = _grouped(open_)
         self.told = deletion_notices.announce(session, open_, rules)
+        #: By deployment, why nobody has taken its turn.
+        self.waits: dict[str, str] = {}
 
 
 def _meant(session: Session) -> dict[str, AliasState]:
@@ -127,7 +131,7 @@ def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> s
     return {
         "alias": alias,
         "live": _live(live, known.versions.get(live or ""), meant),
-        "running": _run(running) if running is not None else None,
+        "running": _run(running, known.waits.get(running.id, "")) if running is not None else None,
         "last": _ended(last) if last is not None else None,
         "rebuild": _schedule(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _experiment(known.experiments.get(alias)),
@@ -188,13 +192,14 @@ def _live(collection: str | None, version: Version | None, meant: AliasState | N
     }
 
 
-def _run(row: Deployment) -> shown.UnderWay:
+def _run(row: Deployment, waits: str) -> shown.UnderWay:
     step = acts.current(row.steps)
     progress = (step.state.get("progress") or {}) if step else {}
     size, done = progress.get("size") or 0, progress.get("done") or 0
     return {
         **_ended(row),
         "paused_for": row.paused_for,
+        "waits": waits,
         "step": acts.label(step.name, step.arguments) if step else "",
         "position": (step.position if step else len(row.steps)) + 1,
         "steps": len(row.steps),

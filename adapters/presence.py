@@ -1,0 +1,148 @@
+"""A process tells the database that it is there, from a thread of its own: see ``core.deployments.workers``.
+
+Rule: a worker's main process forks its children, and what a library holds at that moment (a lock of SQLite, half a
+message to PostgreSQL) a child would hold for ever. So this has an engine of its own that keeps no connection, and while
+it talks to the database no child is begun, for ``_FORK_WAITS`` at most: what waits for a server that does not answer
+holds nothing that a child could miss.
+"""
+
+import importlib.metadata
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments.workers import Said
+from qdrant_rollouts.core.errors import AppError
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two rows, and between two looks at whether there is room for one more.
+EVERY, LOOK = 10.0, 1.0
+#: Seconds between two warnings; the first comes when the last row does not answer for this process any more.
+_WARN_EVERY = 60.0
+#: Longer than SQLite waits for a lock.
+_FORK_WAITS = 6.0
+
+
+class Process:
+    """What any process can say of itself."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self.kind = name, kind
+        self._began = time.monotonic()
+        self._version = importlib.metadata.version("qdrant-rollouts")
+
+    def said(self, **more: Any) -> Said:
+        return Said(
+            name=self.name,
+            kind=self.kind,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=self._version,
+            revision=migrations.HEAD,
+            up=time.monotonic() - self._began,
+            **more,
+        )
+
+
+class Presence:
+    """``look`` is asked every second, and must be quick: it keeps count of how long there has been room. ``wall`` is
+    this machine's clock. The database's being away stops nothing."""
+
+    def __init__(
+        self,
+        url: str,
+        look: Callable[[], Said],
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = database.open_engine(url, pooled=False)
+        self._sessions = database.open_sessions(self._engine)
+        self._clock = database.DatabaseClock()
+        self._look, self._wall, self._now = look, wall, now
+        self._stopped = threading.Event()
+        self._written, self._warned = now(), -_WARN_EVERY
+        self._thread = threading.Thread(target=self._keep_telling, name="presence", daemon=True)
+
+    def start(self) -> None:
+        _guard_forks()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Takes the row away: who ends as he should is not missed."""
+        self._stopped.set()
+        self._thread.join(EVERY)
+        said = self._look()
+        try:
+            with _TALKING, self._sessions.begin() as session:
+                workers.withdraw(session, said.name, said.host, said.pid)
+        except (AppError, SQLAlchemyError) as error:
+            log.info("%s could not take its row away: %s", said.name, self._words(error))
+
+    def _keep_telling(self) -> None:
+        due = time.monotonic()
+        while True:
+            said = self._look()
+            if time.monotonic() >= due:
+                self._tell(said)
+                due = time.monotonic() + EVERY
+            if self._stopped.wait(LOOK):
+                return
+
+    def tell(self) -> None:
+        """Writes the row now. Never raises for a database that does not answer."""
+        self._tell(self._look())
+
+    def _tell(self, said: Said) -> None:
+        try:
+            with _TALKING, self._sessions.begin() as session:
+                workers.announce(session, self._clock, said, self._wall)
+            self._written = self._now()
+        except (AppError, SQLAlchemyError) as error:
+            self._warn(said.name, error)
+
+    def _warn(self, name: str, error: Exception) -> None:
+        """Until the row is too old nobody misses it: a database that is being made has no table yet."""
+        now = self._now()
+        if now - self._written < workers.ANSWERS.total_seconds() or now - self._warned < _WARN_EVERY:
+            return
+        self._warned = now
+        seconds = now - self._written
+        log.warning("%s could not say for %.0f s that it is there: %s", name, seconds, self._words(error))
+
+    def _words(self, error: Exception) -> str:
+        return str(error if isinstance(error, AppError) else database.unavailable(self._engine, error))
+
+
+# --- forks --------------------------------------------------------------------------------------------------------
+
+_TALKING = threading.Lock()
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    _forking.held = _TALKING.acquire(timeout=_FORK_WAITS)
+
+
+def _after_fork() -> None:
+    if _forking.held:
+        _TALKING.release()
+
+
+_guarded = threading.Event()
+
+
+def _guard_forks() -> None:
+    """Once in a process, from the first that is there on."""
+    if not _guarded.is_set():
+        _guarded.set()
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

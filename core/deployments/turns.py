@@ -1,0 +1,28 @@
+"""What a deployment's next turn would be, from its rows alone: no step is loaded for it, so that a look stays light."""
+
+from qdrant_rollouts.core.database.models import Deployment, StepRow
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Status, StepStatus
+
+#: Steps that are looked after also while their deployment is paused; those of ``core.deployments.steps`` that have a
+#: guard.
+GUARDED = frozenset({"shift"})
+_OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
+
+
+def moves(row: Deployment) -> bool:
+    """Whether there is anything to take a turn for."""
+    return row.status in MOVING or guarded(row) or bool(row.requested and row.status not in FINAL)
+
+
+def guarded(row: Deployment) -> bool:
+    """Whether it is paused in a step that has begun and is looked after all the same."""
+    step = current_step(row) if row.status == Status.PAUSED else None
+    return step is not None and step.started_at is not None and step.name in GUARDED
+
+
+def current_step(row: Deployment) -> StepRow | None:
+    """The step a turn would work on: the first unfinished one, or on the way back the last one begun."""
+    if row.status == Status.ROLLING_BACK:
+        begun = [step for step in row.steps if step.started_at and not step.undone_at]
+        return begun[-1] if begun else None
+    return next((step for step in row.steps if step.status not in _OVER), None)

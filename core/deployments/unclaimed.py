@@ -1,0 +1,339 @@
+"""Why nobody takes a turn that is due: the one place that judges it, for alerts, status, pages, doctor and metrics.
+
+A turn that waits has one of three causes, and each asks for something else. Nobody listens to its queue: start a
+worker. All that listen are busy: wait, or start one more. One listens, has room and does not take it: messages are lost
+or thrown away, and somebody has to look at that worker. ``judge`` tells them apart from the workers' rows alone.
+
+Rule: an alert counts the seconds in which the service was running (``ServiceClock``), so that no clock that jumps makes
+a turn late, and nothing but rows that are there: where no worker at all answers, the rows are what is late.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from qdrant_rollouts.core.alerts import outbox as alerts
+from qdrant_rollouts.core.alerts.outbox import Alert
+from qdrant_rollouts.core.answers import workers as shown
+from qdrant_rollouts.core.database.alert_rows import ConditionRow
+from qdrant_rollouts.core.database.models import Deployment, ServiceClock
+from qdrant_rollouts.core.database.worker_rows import UnclaimedRow
+from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments.turns import current_step, moves
+from qdrant_rollouts.core.deployments.workers import Worker
+from qdrant_rollouts.core.lifecycle import MOVING, Status
+from qdrant_rollouts.core.services import Services
+
+#: Seconds that a turn is due before anybody speaks of it: a knock that was lost is sent again in that time.
+LATE = 15.0
+#: Seconds until a turn that a worker with room does not take is called lost: it was knocked for again twice by then.
+LOST = 60.0
+#: A worker has room when it has had some for so long: between two turns it has for a moment.
+ROOM = timedelta(seconds=30)
+#: Seconds until somebody is told that nobody takes a turn; and until he is told that all have been busy.
+TELL, TELL_BUSY = 300.0, 3600.0
+CLOCK_OFF = "worker.clock_off"
+_NO_PROGRESS = "no_progress"
+_MOST = 2000
+#: Workers and tasks that are named in one sentence.
+_NAMED = 3
+
+
+class Cause(StrEnum):
+    UNLISTENED = "unlistened"
+    BUSY = "busy"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One that is due and free. ``late``: for how many seconds. ``run``: what its deployment is called."""
+
+    deployment_id: str
+    alias: str
+    run: str
+    step: str
+    queue: str
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``next`` is what a person can do."""
+
+    turn: Turn
+    cause: Cause
+    text: str
+    next: str
+
+    @property
+    def told_after(self) -> float:
+        return TELL_BUSY if self.cause is Cause.BUSY else TELL
+
+
+# --- judging: pure ------------------------------------------------------------------------------------------------
+
+
+def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> Finding | None:
+    """Why nobody has taken ``turn``, one of ``waiting`` for its queue; None while that says nothing yet."""
+    if turn.late < LATE:
+        return None
+    takers = [worker for worker in roster if turn.queue in worker.queues]
+    answering = [worker for worker in takers if worker.answers]
+    if not answering:
+        return _unlistened(turn, takers, now)
+    free = [worker for worker in answering if _has_room(worker)]
+    if not free:
+        return _busy(turn, answering, waiting, now)
+    return _lost(turn, free) if turn.late >= LOST else None
+
+
+def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str, list[Worker]]:
+    """Each queue with the workers that answer and take from it."""
+    return {queue: [one for one in roster if one.answers and queue in one.queues] for queue in queues}
+
+
+def start(queue: str) -> str:
+    """What a person does about a queue that nobody takes from."""
+    return f"start a worker: celery -A tasks worker -Q {queue}; without a broker: rollouts up"
+
+
+def occupation(worker: Worker, now: datetime) -> str:
+    """What a worker does, since when and for how long; since when it has room if it does nothing."""
+    if not worker.busy:
+        return f"with nothing since {_clock(worker.idle_since, now)}" if worker.idle_since else "between two tasks"
+    told = [_task(one.words, one.since, now) for one in worker.busy[:_NAMED]]
+    return f"with {', '.join(told)}{_more(worker.busy)}"
+
+
+def _has_room(worker: Worker) -> bool:
+    return worker.idle_since is not None and worker.seen_at - worker.idle_since >= ROOM
+
+
+def _unlistened(turn: Turn, silent: Sequence[Worker], now: datetime) -> Finding:
+    text = f"{_due(turn)}: no worker takes queue {turn.queue}"
+    if silent:
+        last = max(silent, key=lambda worker: worker.seen_at)
+        text += f"; {last.name} did, and was last heard of {_span((now - last.seen_at).total_seconds())} ago"
+    return Finding(turn, Cause.UNLISTENED, text, start(turn.queue))
+
+
+def _busy(turn: Turn, answering: Sequence[Worker], waiting: int, now: datetime) -> Finding:
+    count = len(answering)
+    who = f"all {count} workers of queue {turn.queue} are" if count > 1 else f"the only worker of queue {turn.queue} is"
+    doing = [f"worker {worker.name} {occupation(worker, now)}" for worker in answering[:_NAMED]]
+    others = f"{waiting} turns wait" if waiting > 1 else "no other turn waits"
+    text = f"{_due(turn)}: {who} busy: {'; '.join(doing)}{_more(answering)}; {others}"
+    return Finding(turn, Cause.BUSY, text, f"wait, or start one more: celery -A tasks worker -Q {turn.queue}")
+
+
+def _lost(turn: Turn, free: Sequence[Worker]) -> Finding:
+    text = f"{_due(turn)}: {_named(free)} takes queue {turn.queue}, has room and does not take it: its messages are "
+    text += "lost or thrown away. " + "; ".join(_evidence(worker) for worker in free[:_NAMED]) + _more(free)
+    look = "see its log for discarded, unknown or rejected messages, and whether it has this broker and this release"
+    if any(worker.clock_is_off for worker in free):
+        look = f"set its clock (NTP); {look}"
+    return Finding(turn, Cause.LOST, text, f"{look}; then restart it. `rollouts workers` shows all")
+
+
+def _evidence(worker: Worker) -> str:
+    counted = f"{worker.received:,} messages received, {worker.discarded:,} discarded"
+    return f"{worker.name}: version {worker.version}, clock {worker.clock_words}, {counted}"
+
+
+def _due(turn: Turn) -> str:
+    return f"{turn.step} of {turn.alias} has been due for {_span(turn.late)}"
+
+
+def _named(found: Sequence[Worker]) -> str:
+    return f"worker {found[0].name}" if len(found) == 1 else f"each of {len(found)} workers"
+
+
+def _more(found: Sequence[object]) -> str:
+    return f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+
+
+def _task(words: str, since: datetime, now: datetime) -> str:
+    return f"{words} since {_clock(since, now)} ({_span((now - since).total_seconds())})"
+
+
+def _clock(since: datetime, now: datetime) -> str:
+    return f"{since:%H:%M}" if since.date() == now.date() else f"{since:%Y-%m-%d %H:%M}"
+
+
+def _span(seconds: float) -> str:
+    return f"{max(0.0, seconds):,.0f} s"
+
+
+# --- what is there ------------------------------------------------------------------------------------------------
+
+
+def findings(services: Services, session: Session, now: datetime) -> list[Finding]:
+    """Of every turn that waits, the latest first, as it is to be shown: by the database's clock."""
+    rows = _due_and_free(session, now)
+    if not rows:
+        return []
+    elapsed = _elapsed(session)
+    noted = {row.deployment_id: row for row in session.scalars(select(UnclaimedRow))}
+    turns = [_turn(row, _shown_late(row, noted.get(row.id), elapsed, now)) for row in rows]
+    return _judged(turns, workers.known(session, now), now)
+
+
+def waits(services: Services, session: Session, now: datetime, row: Deployment) -> shown.Waits | None:
+    """Why nobody takes this deployment's turn; None while there is nothing to say."""
+    if not _may_be_late(row, now):
+        return None
+    mine = (found for found in findings(services, session, now) if found.turn.deployment_id == row.id)
+    return next((_waits(found) for found in mine), None)
+
+
+def listed(services: Services) -> shown.Workers:
+    """The workers, and the turns that wait for one."""
+    told = workers.listed(services)
+    with services.sessions() as session:
+        found = findings(services, session, services.clock.now(session))
+    return {**told, "waiting": [_waiting(one) for one in found]}
+
+
+def _waits(found: Finding) -> shown.Waits:
+    return {
+        "cause": str(found.cause),
+        "text": found.text,
+        "next": found.next,
+        "seconds": round(found.turn.late, 1),
+    }
+
+
+def _waiting(found: Finding) -> shown.WaitingTurn:
+    turn = found.turn
+    return {
+        **_waits(found),
+        "deployment_id": turn.deployment_id,
+        "alias": turn.alias,
+        "step": turn.step,
+        "queue": turn.queue,
+    }
+
+
+def _judged(turns: Sequence[Turn], roster: Sequence[Worker], now: datetime) -> list[Finding]:
+    waiting = Counter(turn.queue for turn in turns)
+    found = (judge(turn, roster, waiting[turn.queue], now) for turn in turns)
+    return sorted((one for one in found if one), key=lambda one: -one.turn.late)
+
+
+def _may_be_late(row: Deployment, now: datetime) -> bool:
+    free = row.lease_until is None or row.lease_until < now
+    return free and moves(row) and bool(row.requested or (now - row.wake_at).total_seconds() >= LATE)
+
+
+def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
+    free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
+    due = or_(Deployment.requested.is_not(None), Deployment.wake_at <= now - timedelta(seconds=LATE))
+    moving = or_(Deployment.status.in_((*MOVING, Status.PAUSED)), Deployment.requested.is_not(None))
+    query = select(Deployment).where(free, due, moving).order_by(Deployment.wake_at).limit(_MOST)
+    rows = session.scalars(query.options(selectinload(Deployment.steps)))
+    return [row for row in rows if moves(row)]
+
+
+def _elapsed(session: Session) -> float:
+    return session.scalar(select(ServiceClock.elapsed)) or 0.0
+
+
+def _turn(row: Deployment, late: float) -> Turn:
+    step = current_step(row) or row.steps[-1]
+    return Turn(row.id, row.alias, alerts.run_word(row.kind), step.name, step.queue, late)
+
+
+def _shown_late(row: Deployment, noted: UnclaimedRow | None, elapsed: float, now: datetime) -> float:
+    """A wish is due before its row's time; since when, only a sweep has noted."""
+    if row.wake_at <= now:
+        return (now - row.wake_at).total_seconds()
+    return elapsed - noted.since if noted is not None and noted.turn == row.turn else 0.0
+
+
+# --- what is told -------------------------------------------------------------------------------------------------
+
+
+def watch(services: Services) -> None:
+    """Tells of turns that nobody takes and of clocks that are wrong, once for as long as each lasts; and when it is
+    over. Every sweep does it; of those that meet, one."""
+    with services.sessions.begin() as session:
+        running = session.get(ServiceClock, 1, with_for_update={"skip_locked": True})
+        if running is None:
+            return
+        now = services.clock.now(session)
+        roster = workers.known(session, now)
+        turns = _note(session, now, running.elapsed)
+        if any(worker.answers for worker in roster):
+            for found in _judged(turns, roster, now):
+                if found.turn.late >= found.told_after:
+                    alerts.tell(session, now, _alert(found))
+        _watch_clocks(session, now, roster)
+
+
+def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
+    """Every turn that waits, with how long that has been in running time. What waits no more is noted no more."""
+    noted = {row.deployment_id: row for row in session.scalars(select(UnclaimedRow))}
+    turns = []
+    for row in _due_and_free(session, now):
+        known = noted.pop(row.id, None)
+        since = elapsed - min(LATE, max(0.0, (now - row.wake_at).total_seconds()))
+        if known is None:
+            session.add(UnclaimedRow(deployment_id=row.id, turn=row.turn, since=since))
+        elif known.turn != row.turn:
+            known.turn, known.since = row.turn, since
+        else:
+            since = known.since
+        turns.append(_turn(row, elapsed - since))
+    for known in noted.values():
+        _taken(session, now, known)
+    return turns
+
+
+def _taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
+    row = session.get_one(Deployment, known.deployment_id)
+    session.delete(known)
+    alerts.over(session, now, row.alias, (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",), "its turn was taken")
+
+
+def _alert(found: Finding) -> Alert:
+    turn = found.turn
+    return Alert(
+        turn.alias,
+        f"{turn.run}.{_NO_PROGRESS}",
+        found.text,
+        value=f"{turn.late:.0f} s without a worker",
+        bound=f"{found.told_after:.0f} s",
+        next=found.next,
+        deployment_id=turn.deployment_id,
+    )
+
+
+def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> None:
+    told = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == CLOCK_OFF)))
+    for worker in roster:
+        if worker.answers and worker.clock_is_off:
+            alerts.tell(session, now, _clock_alert(worker))
+        elif worker.answers and abs(worker.clock_offset) < workers.CLOCK_RIGHT and worker.name in told:
+            alerts.over(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
+    for name in told - {worker.name for worker in roster}:
+        alerts.over(session, now, name, (CLOCK_OFF,), "this worker is there no more")
+
+
+def _clock_alert(worker: Worker) -> Alert:
+    return Alert(
+        worker.name,
+        CLOCK_OFF,
+        f"the clock of {worker.name} is {worker.clock_words}",
+        value=f"{worker.clock_offset:.1f} s",
+        bound=f"{workers.CLOCK_OFF:g} s",
+        next=CLOCK_NEXT,
+    )
+
+
+CLOCK_NEXT = "set that machine's clock (NTP); if every worker is off alike, the database's"

@@ -1,0 +1,245 @@
+"""Who takes turns: what each worker process says of itself, kept in one row for each.
+
+Rule: a row is written by the worker's main process, so that it tells as much while every child is busy. It answers for
+its worker for ``ANSWERS`` after it was written, by the database's clock; whoever is silent for longer may be gone. The
+row also holds how far the worker's own clock is from the database's. Nothing that takes turns depends on that, but
+logs, Flower, schedules of other programs and people do.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.answers import workers as shown
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.worker_rows import WorkerRow
+from qdrant_rollouts.core.ports import Clock
+from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.times import iso
+
+#: A worker writes three times in this.
+ANSWERS = timedelta(seconds=30)
+#: Rows of workers that were not heard of for so long are deleted.
+FORGOTTEN = timedelta(hours=24)
+#: Seconds between a worker's clock and the database's: from here on it is told, and below the second it is right again.
+CLOCK_OFF, CLOCK_RIGHT = 2.0, 1.0
+#: The offset is read so often, and the quickest answer counts.
+_READINGS = 3
+_TURN = "deployments."
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a child does, and for how many seconds. ``deployment_id`` is None for what is no turn of a deployment."""
+
+    name: str
+    deployment_id: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process knows of itself. ``idle``: for how many seconds it has had room for one more without a break; None
+    while it has none. ``up``: for how many seconds it runs."""
+
+    name: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    revision: str
+    up: float
+    queues: tuple[str, ...] = ()
+    concurrency: int = 0
+    busy: tuple[Task, ...] = ()
+    idle: float | None = None
+    received: int = 0
+    discarded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """``alias`` is None for what is no turn of a deployment."""
+
+    task: str
+    deployment_id: str | None
+    alias: str | None
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        return f"{self.task.removeprefix(_TURN)} of {self.alias}" if self.alias else self.task
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A row as it is looked at. ``answers``: whether it was heard of lately."""
+
+    name: str
+    kind: str
+    queues: frozenset[str]
+    concurrency: int
+    busy: tuple[Busy, ...]
+    idle_since: datetime | None
+    received: int
+    discarded: int
+    version: str
+    clock_offset: float
+    seen_at: datetime
+    answers: bool
+
+    @property
+    def clock_words(self) -> str:
+        side = "ahead of" if self.clock_offset >= 0 else "behind"
+        return f"{abs(self.clock_offset):,.1f} s {side} the database's"
+
+    @property
+    def clock_is_off(self) -> bool:
+        return abs(self.clock_offset) >= CLOCK_OFF
+
+
+# --- what a process writes ----------------------------------------------------------------------------------------
+
+
+def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], float] = time.time) -> float:
+    """Writes down what a process says of itself; returns how far its clock, ``wall``, is ahead of the database's."""
+    now, offset = _read_clocks(session, clock, wall)
+    row = session.get(WorkerRow, said.name, with_for_update=True)
+    if row is None or (row.host, row.pid) != (said.host, said.pid):
+        row = session.merge(WorkerRow(name=said.name, started_at=_ago(now, said.up)))
+    row.kind, row.host, row.pid, row.version, row.revision = said.kind, said.host, said.pid, said.version, said.revision
+    row.queues, row.concurrency = sorted(said.queues), said.concurrency
+    row.busy = [
+        {"task": task.name, "deployment_id": task.deployment_id, "since": iso(_ago(now, task.seconds))}
+        for task in said.busy
+    ]
+    row.idle_since = None if said.idle is None else _ago(now, said.idle)
+    row.received, row.discarded = said.received, said.discarded
+    row.clock_offset, row.seen_at = offset, now
+    return offset
+
+
+def withdraw(session: Session, name: str, host: str, pid: int) -> None:
+    """Of a process that ends as it should. Whoever has its name by now keeps the row."""
+    mine = WorkerRow.name == name, WorkerRow.host == host, WorkerRow.pid == pid
+    session.execute(delete(WorkerRow).where(*mine))
+
+
+def forget(services: Services) -> int:
+    """Deletes the rows of those that were not heard of for a day; returns how many."""
+    with services.sessions.begin() as session:
+        long_ago = services.clock.now(session) - FORGOTTEN
+        gone = session.scalars(select(WorkerRow.name).where(WorkerRow.seen_at < long_ago)).all()
+        session.execute(delete(WorkerRow).where(WorkerRow.name.in_(gone), WorkerRow.seen_at < long_ago))
+    return len(gone)
+
+
+def _read_clocks(session: Session, clock: Clock, wall: Callable[[], float]) -> tuple[datetime, float]:
+    """The database's time, and how far ``wall`` is ahead of it. What the way there and back took is halved, and the
+    quickest of a few readings counts: a busy machine makes single ones wrong by half of what they took, and one that
+    stands still in the middle knows of it by its wall clock alone."""
+    clock.now(session)  # the first statement begins the transaction too
+    readings = []
+    for _ in range(_READINGS):
+        asked, began = wall(), time.monotonic()
+        now = clock.now(session)
+        took = max(time.monotonic() - began, abs(wall() - asked))
+        readings.append((took, now, asked + took / 2 - now.timestamp()))
+    took, _, offset = min(readings)
+    return readings[-1][1], offset
+
+
+def _ago(now: datetime, seconds: float) -> datetime:
+    return now - timedelta(seconds=max(0.0, seconds))
+
+
+# --- what others see ----------------------------------------------------------------------------------------------
+
+
+def known(session: Session, now: datetime) -> list[Worker]:
+    """Every worker that has a row, by name."""
+    rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
+    aliases = _aliases(session, rows)
+    return [_worker(row, aliases, now) for row in rows]
+
+
+def listed(services: Services) -> shown.Listed:
+    with services.sessions() as session:
+        now = services.clock.now(session)
+        rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
+        aliases = _aliases(session, rows)
+        return {"now": iso(now), "workers": [_shown(row, _worker(row, aliases, now), now) for row in rows]}
+
+
+def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
+    ids = {one["deployment_id"] for row in rows for one in row.busy} - {None}
+    if not ids:
+        return {}
+    return {
+        row.id: row.alias
+        for row in session.execute(select(Deployment.id, Deployment.alias).where(Deployment.id.in_(ids)))
+    }
+
+
+def _worker(row: WorkerRow, aliases: dict[str, str], now: datetime) -> Worker:
+    """A row of the future was written before the database's clock was put back, and says nothing of now."""
+    return Worker(
+        name=row.name,
+        kind=row.kind,
+        queues=frozenset(row.queues),
+        concurrency=row.concurrency,
+        busy=tuple(_busy(one, aliases) for one in row.busy),
+        idle_since=row.idle_since,
+        received=row.received,
+        discarded=row.discarded,
+        version=row.version,
+        clock_offset=row.clock_offset,
+        seen_at=row.seen_at,
+        answers=abs(now - row.seen_at) <= ANSWERS,
+    )
+
+
+def _busy(one: dict[str, str], aliases: dict[str, str]) -> Busy:
+    id = one["deployment_id"]
+    return Busy(one["task"], id, aliases.get(id), datetime.fromisoformat(one["since"]))
+
+
+def _shown(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
+    busy: list[shown.Busy] = [
+        {
+            "task": one.task,
+            "deployment_id": one.deployment_id,
+            "alias": one.alias,
+            "since": iso(one.since),
+            "seconds": _seconds(one.since, now),
+        }
+        for one in worker.busy
+    ]
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "host": row.host,
+        "pid": row.pid,
+        "queues": sorted(row.queues),
+        "concurrency": row.concurrency,
+        "busy": busy,
+        "idle_since": iso(row.idle_since),
+        "received": row.received,
+        "discarded": row.discarded,
+        "version": row.version,
+        "revision": row.revision,
+        "clock_offset_seconds": round(row.clock_offset, 3),
+        "clock_is_off": worker.clock_is_off,
+        "started_at": iso(row.started_at),
+        "seen_at": iso(row.seen_at),
+        "seen_seconds": _seconds(row.seen_at, now),
+        "answers": worker.answers,
+    }
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return round(max(0.0, (now - since).total_seconds()), 1)
