@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.plan import State
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import LeaseLost
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus, after
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus, after
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: A knock that comes this little early is let in; clocks and timers are not exact.
 _EARLY = timedelta(milliseconds=50)
+#: The queue of what is short. There a wish of what waits for a place is honoured too: those that build may be busy.
+WISHES = "control"
 _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
@@ -78,8 +80,10 @@ def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim
 
 
 def moves(row: Deployment) -> bool:
-    """Whether there is anything to take a turn for."""
-    return row.status in MOVING or guarded(row) or bool(row.requested and row.status not in FINAL)
+    """Whether there is anything to take a turn for. What waits for a place takes one for a wish alone."""
+    if row.requested:
+        return row.status not in FINAL
+    return row.place != Place.WAITING and (row.status in MOVING or guarded(row))
 
 
 def guarded(row: Deployment) -> bool:
@@ -106,16 +110,32 @@ def current_step(row: Deployment) -> StepRow | None:
 def knock_for(services: Services, row: Deployment, now: datetime) -> Knock:
     """The knock that asks for the row's next turn when it is due, never further off than the broker may hold it."""
     step = current_step(row) or row.steps[-1]
+    waits = row.place == Place.WAITING
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
     undoing = row.status == Status.ROLLING_BACK
     return Knock(
         deployment_id=row.id,
         turn=row.turn,
         step=step.name,
-        queue=step.queue,
+        queue=WISHES if waits else step.queue,
         countdown=min(ahead, services.times.longest_countdown),
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
+        rank=0 if undoing or row.requested else _rank(row, step.queue),
     )
+
+
+def _rank(row: Deployment, queue: str) -> int:
+    """How many of those that build took their place before this one: they are finished first. What is short is not made
+    to wait for them."""
+    session = object_session(row)
+    if row.place != Place.TAKEN or queue == WISHES or session is None:
+        return 0
+    earlier = or_(
+        Deployment.placed_at < row.placed_at,
+        and_(Deployment.placed_at == row.placed_at, Deployment.id < row.id),
+    )
+    before = select(func.count()).select_from(Deployment).where(Deployment.place == Place.TAKEN, earlier)
+    return session.scalar(before) or 0
 
 
 def _refusal(row: Deployment, turn: int, now: datetime) -> str:
@@ -124,7 +144,8 @@ def _refusal(row: Deployment, turn: int, now: datetime) -> str:
     if row.lease_until is not None and row.lease_until >= now:
         return f"turn {turn} is under way at {row.lease_owner}"
     if not moves(row):
-        return f"nothing to do: {row.status}"
+        waits = row.place == Place.WAITING
+        return f"nothing to do: {row.status}{', waits for a place among the rebuilds' if waits else ''}"
     return ""
 
 

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments import claims
+from qdrant_rollouts.core.deployments import claims, placing
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
@@ -31,7 +31,7 @@ from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Honour, Later, TurnOutcome
 from qdrant_rollouts.core.deployments.turn_record import Written
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
@@ -51,6 +51,7 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
         for position, step in enumerate(plan)
     ]
+    placing.enter(session, deployment, plan, stored(IndexSpec, deployment.spec))
     session.add(deployment)
     session.flush()
     detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
@@ -84,7 +85,10 @@ def advance(
             begun(phase)
         outcome = _outcome(services, claim, lease)
         written = outcomes.write(services, claim, outcome)
-    return _deliver(services, written)
+    delivered = _deliver(services, written)
+    if written.places:
+        placing.give(services)
+    return delivered
 
 
 def request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
@@ -115,7 +119,8 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
 
 
 def overdue(services: Services) -> list[Knock]:
-    """Knocks again for every deployment whose turn is due and whose last knock was not answered; returns the knocks.
+    """Knocks again for every deployment whose turn is due and whose last knock was not answered, and gives places that
+    have become free; returns the knocks.
 
     Also counts the time the service has been running: whoever sweeps is alive.
     """
@@ -133,7 +138,7 @@ def overdue(services: Services) -> list[Knock]:
         )
     for knock in knocks:
         services.knock(knock)
-    return knocks
+    return [*knocks, *placing.give(services)]
 
 
 def _phase(claim: Claim) -> str:
@@ -249,7 +254,8 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     fresh = or_(Deployment.knocked_at.is_(None), Deployment.wake_at <= late)
     begun = and_(StepRow.name.in_(_GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
-    due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
+    may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
+    due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, quiet, or_(wished, due))
     return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
 

@@ -21,11 +21,13 @@ _ENDED_BY_A_MOVE = ("paused", "approval_needed", "inconclusive", "needs_operator
 
 @dataclass(slots=True)
 class Written:
-    """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red."""
+    """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red.
+    ``places``: somebody may have to be given a place (``core.deployments.placing``)."""
 
     line: str
     failed: bool = False
     knock: Knock | None = None
+    places: bool = False
 
 
 @dataclass(slots=True)

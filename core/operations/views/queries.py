@@ -1,6 +1,6 @@
 """What people may look at: rows turned into plain data for the command line, the pages and MCP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -11,7 +11,7 @@ from qdrant_rollouts.core.config.defaults import ROWS
 from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.lookup import find
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
-from qdrant_rollouts.core.deployments import abort_notices
+from qdrant_rollouts.core.deployments import abort_notices, places
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
 from qdrant_rollouts.core.sanitize.quoting import cut
@@ -26,7 +26,7 @@ def deployment(services: Services, deployment_id: str) -> shown.Deployment:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
         found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
         return {
-            **_summary(row),
+            **_summary(row, places.queue(session)),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
@@ -70,7 +70,9 @@ def deployments(
     if after is not None:
         query = query.where(_follows(services, find(services, after)))
     with services.sessions() as session:
-        return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
+        waiting = places.queue(session)
+        rows = session.scalars(query)
+        return [{**_summary(row, waiting), "steps": [_step(step) for step in row.steps]} for row in rows]
 
 
 def started(services: Services, deployment_id: str) -> shown.Started:
@@ -168,7 +170,7 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     return found[alias]
 
 
-def _summary(row: Deployment) -> shown.DeploymentSummary:
+def _summary(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -181,6 +183,7 @@ def _summary(row: Deployment) -> shown.DeploymentSummary:
         "created_at": iso(row.created_at),
         "finished_at": iso(row.finished_at),
         "actor": row.actor,
+        "queue": waiting.get(row.id),
     }
 
 

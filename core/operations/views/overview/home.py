@@ -22,7 +22,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
-from qdrant_rollouts.core.operations.schedules.declared import overlaid
+from qdrant_rollouts.core.operations.schedules.declared import overlaid, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.sight import Seen
 from qdrant_rollouts.core.services import Services
@@ -225,7 +225,7 @@ def _schedule(rows: Iterable[Schedule], action: str) -> shown.Rebuild | None:
     return {
         "cron": spec.cron,
         "zone": spec.zone,
-        "next_at": None if row.paused_by else iso(row.next_at),
+        "next_at": None if row.paused_by else iso(start_of(row)),
         "paused_by": row.paused_by,
     }
 

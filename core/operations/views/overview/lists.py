@@ -13,7 +13,7 @@ from qdrant_rollouts.core.database.models import AliasState, Deletion, Deploymen
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
-from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid
+from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid, start_of
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import busy
@@ -182,7 +182,7 @@ def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
         "changed": of_row(row.spec) != of_row(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
-        "next_at": iso(row.next_at) if status == "on" else None,
+        "next_at": iso(start_of(row)) if status == "on" else None,
         "overdue_since": iso(row.told_at),
         "run": _run(run) if run is not None else None,
         "acts": acts.of_schedule(row.alias, row.action, status, open_run),
