@@ -76,7 +76,9 @@ def _foot(seen: Seen) -> list[Text]:
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
         lines.append(f"{seen['requested']} was asked for; it is honoured after the turn under way")
-    if seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
+    if seen["queue"]:
+        lines.append(f"waits for a place: {seen['queue']['text']}")
+    elif seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
         lines.append("nobody has taken it yet; `rollouts doctor` says whether anything runs")
     said = (deletion["text"] for deletion in seen.get("deletions", ()))
     lines += [text for text in said if text not in seen["message"]]

@@ -29,7 +29,7 @@ class ScheduleSpec(Strict):
     #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
     misfire: Literal["once", "skip"] = "once"
     late_after_minutes: Seconds = 60
-    #: The start is moved by up to so many minutes, by as many at each time for each index, so that not all begin at once.
+    #: The start is moved by up to so many minutes, for each index and time by others, so that not all begin at once.
     jitter_minutes: Jitter = 0
     #: What a time does that finds something under way on the index: left out, or its run begins after it.
     overlap: Literal["skip", "wait"] = "skip"

@@ -30,6 +30,7 @@ from qdrant_rollouts.core.database.models import (
     Version,
 )
 from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.routing.table import SILENT_AFTER, trying
@@ -98,6 +99,16 @@ def _by_status(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (Deployment.kind, Deployment.strategy, Deployment.status)
     for *labels, count in session.execute(select(*kinds, func.count()).group_by(*kinds)):
         yield tuple(map(str, labels)), count
+
+
+def _places(session: Session, now: datetime) -> Iterator[Sample]:
+    standing = places.look(session)
+    yield ("limit",), standing.limits.rebuilds
+    yield ("taken",), len(standing.taken)
+
+
+def _queue(session: Session, now: datetime) -> Iterator[Sample]:
+    yield (), len(places.look(session).waiting)
 
 
 def _ended(session: Session, now: datetime) -> Iterator[Sample]:
@@ -269,6 +280,8 @@ FIGURES: Mapping[str, Figure] = {
         _ended,
         counter=True,
     ),
+    "rebuild_places": Figure("How many deployments may build at once, and how many do.", ("state",), _places),
+    "rebuilds_waiting": Figure("Deployments that wait for a place to build.", (), _queue),
     "step_duration_seconds": Figure(
         f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} latest; 1 is the "
         "longest.",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, load_only, selectinload
 
 from qdrant_rollouts.core.alerts.outbox import said
 from qdrant_rollouts.core.answers import indexes as shown
-from qdrant_rollouts.core.answers.deployments import Announced
+from qdrant_rollouts.core.answers.deployments import Announced, Queued
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
 from qdrant_rollouts.core.collections.deletion.deletions import OPEN
 from qdrant_rollouts.core.collections.deletion.notices import Rules
@@ -20,6 +20,7 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.operations.schedules.declared import overlaid, start_of
@@ -41,6 +42,7 @@ _COLUMNS = (
     Deployment.paused_for,
     Deployment.created_at,
     Deployment.finished_at,
+    Deployment.place,
 )
 
 
@@ -72,6 +74,7 @@ class _Known:
     def __init__(self, session: Session, rules: Rules, now: datetime) -> None:
         self.versions = _versions(session)
         self.running = {row.alias: row for row in _running(session)}
+        self.queue = places.queue(session)
         self.last = {row.alias: row for row in _last(session)}
         self.schedules = _grouped(overlaid(session.scalars(select(Schedule)), rules.declared, now))
         self.conditions = _grouped(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
@@ -127,7 +130,7 @@ def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> s
     return {
         "alias": alias,
         "live": _live(live, known.versions.get(live or ""), meant),
-        "running": _run(running) if running is not None else None,
+        "running": _run(running, known.queue.get(running.id)) if running is not None else None,
         "last": _ended(last) if last is not None else None,
         "rebuild": _schedule(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _experiment(known.experiments.get(alias)),
@@ -188,7 +191,7 @@ def _live(collection: str | None, version: Version | None, meant: AliasState | N
     }
 
 
-def _run(row: Deployment) -> shown.UnderWay:
+def _run(row: Deployment, queued: Queued | None) -> shown.UnderWay:
     step = acts.current(row.steps)
     progress = (step.state.get("progress") or {}) if step else {}
     size, done = progress.get("size") or 0, progress.get("done") or 0
@@ -202,6 +205,7 @@ def _run(row: Deployment) -> shown.UnderWay:
         "counted": f"{done:,} of {size:,} searches" if progress.get("unit") == "searches" else "",
         "set": progress.get("set"),
         "confirmed": progress.get("confirmed"),
+        "queue": queued,
     }
 
 
