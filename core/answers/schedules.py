@@ -25,8 +25,8 @@ class Run(TypedDict):
 
 
 class Schedule(TypedDict):
-    """Without times where ``status`` is off. ``next_at`` is when the next run begins; ``next_nominal_at``, the time that
-    the cron line names, is earlier where there is a jitter."""
+    """Without times where ``status`` is off. ``next_at`` is when the next run begins; ``next_nominal_at`` is the time
+    that the cron line names, which is earlier where there is a jitter."""
 
     alias: str
     action: str
