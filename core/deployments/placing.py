@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 #: A place that was free at once is nothing to be told of.
 _TOLD = timedelta(seconds=1)
+_INSTANT = timedelta(microseconds=1)
 #: The first step of whatever builds a collection.
 _BUILDS = "create"
 #: What comes after the building: searches go to green, in part or all of them.
@@ -81,7 +82,8 @@ def _given(services: Services) -> list[Knock]:
     with services.sessions.begin() as session:
         _lock(session, said)
         now = services.clock.now(session)
-        given = [one for one in places.look(session).next_ones() if _give(session, one, now)]
+        chosen = enumerate(places.look(session).next_ones())
+        given = [one for number, one in chosen if _give(session, one, now, number * _INSTANT)]
         rows = [session.get_one(Deployment, one.id) for one in given]
         return [knock_for(services, row, now) for row in rows]
 
@@ -104,10 +106,11 @@ def _lock(session: Session, said: Limits | None) -> None:
     session.flush()
 
 
-def _give(session: Session, one: Rebuild, now: datetime) -> bool:
-    """False where it does not wait any more: a turn of its own, for a wish, may end while this looks."""
+def _give(session: Session, one: Rebuild, now: datetime, after: timedelta) -> bool:
+    """False where it does not wait any more: a turn of its own, for a wish, may end while this looks. ``after`` others
+    that are given one in the same moment."""
     waits = Deployment.id == one.id, Deployment.place == Place.WAITING
-    given = update(Deployment).where(*waits).values(place=Place.TAKEN, placed_at=now, knocked_at=None, knocks=0)
+    given = update(Deployment).where(*waits).values(place=Place.TAKEN, placed_at=now + after, knocked_at=None, knocks=0)
     if session.scalar(given.returning(Deployment.id)) is None:
         return False
     if now - one.asked_at >= _TOLD:
