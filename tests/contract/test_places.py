@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec
-from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.deployments import claims, commands, engine
+from qdrant_rollouts.core.database.models import Deployment, Places
+from qdrant_rollouts.core.deployments import claims, commands, engine, placing
 from qdrant_rollouts.core.deployments.commands import rollback
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import Event, Place
@@ -364,6 +364,36 @@ def test_an_older_releases_deployment_waits_for_nobody_and_goes_on(world: World)
 # --- many at once -----------------------------------------------------------------------------------------------------
 
 
+def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: World) -> None:
+    """He comes before the one who is given the last place in this moment, and does not see that yet."""
+    limit(world, 1)
+    deploy(world, "a")
+    world.declare("night", source="jsonl:8.jsonl")
+    commands.deploy(world.services, "night", actor="schedule")
+    limit(world, 2)
+    with world.services.sessions.begin() as session:
+        session.execute(update(Places).values(rebuilds=2))
+    giving, go_on = threading.Event(), threading.Event()
+
+    def hold(session: object) -> None:
+        if threading.current_thread() is giver:
+            giving.set()
+            go_on.wait(10)
+
+    event.listen(world.services.sessions, "before_commit", hold)
+    giver = threading.Thread(target=placing.give, args=(world.services,))
+    arriving = threading.Thread(target=deploy, args=(world, "b"))
+    giver.start()
+    assert giving.wait(10)
+    arriving.start()
+    arriving.join(1)
+    go_on.set()
+    giver.join()
+    arriving.join()
+    engine.overdue(world.services)
+    assert placed(world) == ["a", "night"]
+
+
 class Crowd:
     """Workers in threads, to whom every message comes twice. ``dies`` is asked at each turn's end and start whether the
     worker dies there: then its lease is left behind, and the clock moves on once nobody works."""
@@ -417,6 +447,7 @@ class Crowd:
                 self.take(knock)
             except BaseException as error:
                 self.failures.append(error)
+                raise
             finally:
                 self.add(-1)
 
