@@ -30,9 +30,6 @@ INTERRUPTIONS = (SoftTimeLimitExceeded, Interrupted)
 BROKER_AWAY = (KombuError, OperationalError, RedisError, OSError)
 #: A knock that nobody took this long after it was due is not worth taking: the sweep has knocked again.
 _EXPIRES_AFTER = 30.0
-#: By rank: what took its place first is finished first, and a new run of a schedule is begun before those behind it get
-#: on. 0 comes first. They are Celery's own steps over Redis: workers of any release look into them.
-_PRIORITIES, TAKE_UP_PRIORITY = (0, 6, 9), 3
 
 
 def open_knocker(settings: Settings) -> "CeleryKnocker":
@@ -122,7 +119,7 @@ class CeleryKnocker:
                 queue=knock.queue,
                 countdown=knock.countdown or None,
                 expires=knock.countdown + _EXPIRES_AFTER,
-                priority=_PRIORITIES[min(knock.rank, len(_PRIORITIES) - 1)],
+                headers=redis_broker.AT_THE_FRONT if knock.first else None,
                 ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
                 task_id=f"{knock.deployment_id[:8]}-t{knock.turn:03d}-{secrets.token_hex(2)}",
                 root_id=knock.deployment_id,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from qdrant_rollouts.adapters.celery import TAKE_UP_PRIORITY
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.collections import scratch
 from qdrant_rollouts.core.collections.deletion import deletions as retention
@@ -29,14 +28,7 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
     def sweep(house: Services) -> str:
         swept = schedules.sweep(house)
         for run_id in swept.open:
-            app.send_task(
-                TAKE_UP,
-                args=(run_id,),
-                queue="bulk",
-                priority=TAKE_UP_PRIORITY,
-                expires=_SOON,
-                ignore_result=True,
-            )
+            app.send_task(TAKE_UP, args=(run_id,), queue="bulk", expires=_SOON, ignore_result=True)
         return "; ".join(swept.lines) or "no time has come"
 
     def take_up(run_id: int) -> str:

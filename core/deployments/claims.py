@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, object_session
 
@@ -120,22 +120,17 @@ def knock_for(services: Services, row: Deployment, now: datetime) -> Knock:
         queue=WISHES if waits else step.queue,
         countdown=min(ahead, services.times.longest_countdown),
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
-        rank=0 if undoing or row.requested else _rank(row, step.queue),
+        first=_is_first(row),
     )
 
 
-def _rank(row: Deployment, queue: str) -> int:
-    """How many of those that build took their place before this one: they are finished first. What is short is not made
-    to wait for them."""
+def _is_first(row: Deployment) -> bool:
+    """Whether nobody who builds took a place before it: that one is finished before the others get on."""
     session = object_session(row)
-    if row.place != Place.TAKEN or queue == WISHES or session is None:
-        return 0
-    earlier = or_(
-        Deployment.placed_at < row.placed_at,
-        and_(Deployment.placed_at == row.placed_at, Deployment.id < row.id),
-    )
-    before = select(func.count()).select_from(Deployment).where(Deployment.place == Place.TAKEN, earlier)
-    return session.scalar(before) or 0
+    if row.place != Place.TAKEN or session is None:
+        return False
+    first = select(Deployment.id).where(Deployment.place == Place.TAKEN)
+    return session.scalar(first.order_by(Deployment.placed_at, Deployment.id).limit(1)) == row.id
 
 
 def _refusal(row: Deployment, turn: int, now: datetime) -> str:

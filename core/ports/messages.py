@@ -13,8 +13,8 @@ from qdrant_rollouts.core.config.alert_spec import Severity
 class Knock:
     """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
 
-    ``label`` is for people who watch Flower (celery-facts section 5). ``rank``: so many deployments shall be served
-    before this one, where the broker can tell them apart.
+    ``label`` is for people who watch Flower (celery-facts section 5). ``first``: before all that wait in its
+    queue, where the broker can do that.
     """
 
     deployment_id: str
@@ -23,7 +23,7 @@ class Knock:
     queue: str
     countdown: float = 0.0
     label: str = ""
-    rank: int = 0
+    first: bool = False
 
 
 class Knocker(Protocol):

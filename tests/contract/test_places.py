@@ -202,30 +202,18 @@ def test_one_of_another_model_passes_one_whose_model_is_taken(world: World) -> N
 
 
 def test_what_took_its_place_first_is_served_first(world: World) -> None:
-    limit(world, 1)
-    deploy(world, "first")
-    world.run()
-    deploy(world, "first", records=9)
-    ids = deploy(world, "a", "b", "c")
-    limit(world, 4)
+    limit(world, 3)
+    first, second, third = deploy(world, "a", "b", "c")
     world.broker.waiting.clear()
+    world.clock.move(60)
     engine.overdue(world.services)
-    ranks = {knock.deployment_id: knock.rank for _, knock in world.broker.waiting}
-    assert [ranks[id] for id in ids] == [1, 2, 3]
-
-
-def test_what_is_short_has_no_rank_and_neither_has_an_undo(world: World) -> None:
-    limit(world, 2)
-    _, second = deploy(world, "a", "b")
-    world.run(world.at(second, "switch"))
-    assert {knock.step: knock.rank for _, knock in world.broker.waiting if knock.deployment_id == second} == {
-        "switch": 0
-    }
-    _, fourth = deploy(world, "c", "d")
-    world.run(world.at(fourth, "validate"))
-    commands.wish(world.services, fourth, Event.ABORT, actor="anna")
-    world.run(lambda: world.status(fourth)["status"] == "rolling_back")
-    assert {knock.rank for _, knock in world.broker.waiting if knock.deployment_id == fourth} == {0}
+    served = {knock.deployment_id: knock.first for _, knock in world.broker.waiting}
+    assert served == {first: True, second: False, third: False}
+    world.run(world.at(first, "soak"))
+    with world.services.sessions() as session:
+        building = [session.get_one(Deployment, id) for id in (first, second, third)]
+        served = {row.alias: claims.knock_for(world.services, row, world.clock.moment).first for row in building}
+    assert [alias for alias, at_the_front in served.items() if at_the_front] == placed(world)[:1] != ["a"]
 
 
 # --- who has a place, and who needs none ------------------------------------------------------------------------------
