@@ -159,10 +159,9 @@ class Installation:
         times: Mapping[str, float] | None = None,
         tick: float | None = None,
         children: int = 4,
-        concurrency: Mapping[str, int] = UNLIMITED,
     ) -> None:
         self.folder, self.database, self._app, self._children = folder, database, app, children
-        self._times, self._tick, self._concurrency = times or {}, tick, dict(concurrency)
+        self._times, self._tick = times or {}, tick
         folder.mkdir()
         self._stack = ExitStack()
         self.traps = Traps(folder / "traps")
@@ -246,9 +245,9 @@ class Installation:
             options={**OPTIONS, **options},
         )
 
-    def declare(self, indexes: Mapping[str, Any]) -> None:
+    def declare(self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED) -> None:
         """The index file."""
-        content = {"concurrency": self._concurrency, "indexes": dict(indexes)}
+        content = {"concurrency": dict(concurrency), "indexes": dict(indexes)}
         (self.folder / "rollouts.yaml").write_text(json.dumps(content))
 
     def write_documents(self, name: str = "docs.jsonl", count: int = RECORDS) -> None:
