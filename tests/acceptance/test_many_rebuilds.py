@@ -137,7 +137,7 @@ def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first
     with house_of(tmp_path / "house", effort("sqlite", "postgres"), limit) as rebuilt:
         few = rebuilt.night(0, many, 1800)
         figure(
-            f"{len(many)} rebuilds due at once: at most {few.most} greens with {limit} places, {few.queued} in the queue"
+            f"{len(many)} rebuilds due at once, {limit} places: at most {few.most} greens, {few.queued} in the queue"
         )
         assert few.most == limit
         assert few.queued > limit
