@@ -35,7 +35,7 @@ from qdrant_rollouts.core.services import Services, Times
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from qdrant_rollouts.core.config.index_file import IndexFile, IndexSpec
+    from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec
     from qdrant_rollouts.core.routing import AsyncRouter, Router
 
 EMBEDDED_STORE = ".rollouts/qdrant"
@@ -110,6 +110,7 @@ def _services(settings: Settings, sessions: "sessionmaker[Session]", store: Vect
             own=own,
         ),
         indexes=index_file(settings),
+        concurrency=concurrency(settings),
         knock=_drop,
         alerts=alerts(settings),
         channel=cast("RouteChannel", channel),
@@ -157,6 +158,16 @@ def _file(settings: Settings) -> "IndexFile":
 
 def index_file(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
     return lambda: _file(settings).indexes
+
+
+def concurrency(settings: Settings) -> "Callable[[], ConcurrencySpec | None]":
+    """A file that declares neither them nor an index says nothing: it may be one that this process does not see."""
+
+    def said() -> "ConcurrencySpec | None":
+        file = _file(settings)
+        return file.concurrency if file.indexes or "concurrency" in file.model_fields_set else None
+
+    return said
 
 
 def alerts(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:

@@ -175,7 +175,7 @@ class CeleryKnocker:
                 ignore_result=True,  # send_task by name does not look at task_ignore_result (row 9)
                 task_id=make_id(thing),
                 root_id=knock.deployment_id,
-                headers={AGAIN: True},
+                headers={AGAIN: True, **(redis_broker.AT_THE_FRONT if knock.first else {})},
                 argsrepr=knock.label,
                 kwargsrepr="",  # nothing is in them that a person would read
             )

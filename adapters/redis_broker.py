@@ -21,6 +21,10 @@ from kombu.utils.json import dumps
 from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionLost
 
+#: The header of a message that is to be taken before all that wait in its queue. Only who sends it need know it: the
+#: queue stays one list, and workers take from the same end as ever.
+_FIRST = "rollouts_first"
+AT_THE_FRONT = {_FIRST: True}
 _SCHEMES = ("redis", "rediss")
 #: Schemes of URLs, with those of sockets.
 _URLS = ("redis://", "rediss://", "redis+socket://")
@@ -89,6 +93,13 @@ class Channel(transport.Channel):
         """For commands of our own; the transport's other clients belong to its event loop."""
         client: Redis = self._create_client()  # type: ignore[no-untyped-call]  # kombu has few types
         return client
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        if not message.get("headers", {}).get(_FIRST) or kwargs.get("_publish_batch") is not None:
+            super()._put(queue, message, **kwargs)  # type: ignore[no-untyped-call]  # kombu has few types
+            return
+        with self.conn_or_acquire() as client:
+            client.rpush(queue, dumps(message))  # type: ignore[no-untyped-call]
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.connection is None or self.connection.client is None:

@@ -11,6 +11,8 @@ GRACE_MINUTES: float = 60
 LONGEST_GRACE_MINUTES = 5_256_000.0
 #: How long an orphan can still be kept after a person has had all of them deleted.
 ORPHANS_MINUTES = 60.0
+#: How many rebuilds run at once, and how many of those with the same model: what one machine can do.
+REBUILDS, PER_MODEL = 4, 2
 #: Results of a search, rows of a list, and the most of either.
 RESULTS, ROWS, MOST = 10, 20, 1000
 #: Records of which two versions are compared.

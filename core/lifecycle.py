@@ -20,6 +20,14 @@ class Status(StrEnum):
     NEEDS_OPERATOR = "needs_operator"
 
 
+class Place(StrEnum):
+    """Of a deployment that builds: it waits for a place among the rebuilds, or it has one. Without either it needs
+    none; see ``core.deployments.placing``."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+
+
 class StepStatus(StrEnum):
     PENDING = "pending"
     RUNNING = "running"

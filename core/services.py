@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session, sessionmaker
 
-    from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
+    from qdrant_rollouts.core.config.index_file import ConcurrencySpec, EmbeddingSpec, IndexSpec
     from qdrant_rollouts.core.ports import (
         AlertChannel,
         Clock,
@@ -78,6 +78,8 @@ class Services:
     standing: Callable[[], Standing] = Standing
     #: Exceptions that mean "cut short from outside" to the library that runs the turns.
     interruptions: tuple[type[BaseException], ...] = (Interrupted,)
+    #: How many rebuilds may run at once, as the index file says now; None where this process sees none.
+    concurrency: Callable[[], ConcurrencySpec | None] = lambda: None
 
     @property
     def engine(self) -> Engine:

@@ -86,6 +86,12 @@ ROWS: Mapping[str, list[Panel]] = {
             },
         ),
         Panel(
+            "Rebuilds: places and queue",
+            "timeseries",
+            {"rollouts_rebuild_places": "{{state}}", "rollouts_rebuilds_waiting": "waiting"},
+            help="How many may build at once, how many do, and how many wait for a place.",
+        ),
+        Panel(
             "How long steps take: longest of the last days",
             "timeseries",
             {'rollouts_step_duration_seconds{quantile="1"}': "{{step}}"},

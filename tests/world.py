@@ -23,7 +23,7 @@ from qdrant_rollouts.adapters.route_channel import SilentChannel
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.core.alerts import outbox as alerts
-from qdrant_rollouts.core.config.index_file import IndexSpec
+from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexSpec
 from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.operations.views import queries
@@ -75,6 +75,7 @@ class World:
         self.clock = HandClock()
         self.broker = HandBroker(self.clock)
         self.indexes: dict[str, IndexSpec] = {}
+        self.concurrency: ConcurrencySpec | None = None
         self.channels: dict[str, AlertChannel] = {}
         self.store = store or LocalStore(":memory:")
         shelf = FolderShelf(folder / "backups")
@@ -90,6 +91,7 @@ class World:
             channel=SilentChannel(),
             shelf=shelf,
             times=Times(slice=5.0, holds_waits=True),
+            concurrency=lambda: self.concurrency,
         )
 
     def close(self) -> None:

@@ -72,7 +72,18 @@ class ToldEvent(Event):
     deployment_id: str | None
 
 
+class Queued(TypedDict):
+    """Where it stands among those that wait for a place among the rebuilds, and what for, in ``text``."""
+
+    place: int
+    of: int
+    since: Moment
+    text: str
+
+
 class DeploymentSummary(TypedDict):
+    """``queue`` is null unless it waits for a place."""
+
     id: str
     alias: str
     kind: str
@@ -84,6 +95,7 @@ class DeploymentSummary(TypedDict):
     created_at: Moment
     finished_at: Moment | None
     actor: str
+    queue: Queued | None
 
 
 class ListedDeployment(DeploymentSummary):

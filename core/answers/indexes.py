@@ -8,6 +8,7 @@ from typing import (
 from pydantic import with_config
 from typing_extensions import TypedDict
 
+from qdrant_rollouts.core.answers.deployments import Queued
 from qdrant_rollouts.core.answers.words import Moment, StatusWord
 
 
@@ -54,6 +55,7 @@ class UnderWay(Ended):
     counted: str
     set: float | None
     confirmed: Any
+    queue: Queued | None
 
 
 class Rebuild(TypedDict):

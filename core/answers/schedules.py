@@ -25,7 +25,8 @@ class Run(TypedDict):
 
 
 class Schedule(TypedDict):
-    """Without times where ``status`` is off."""
+    """Without times where ``status`` is off. ``next_at`` is when the next run begins; ``next_nominal_at`` is the time
+    that the cron line names, which is earlier where there is a jitter."""
 
     alias: str
     action: str
@@ -34,12 +35,14 @@ class Schedule(TypedDict):
     zone: NotRequired[str]
     misfire: NotRequired[str]
     late_after_minutes: NotRequired[float]
+    jitter_minutes: NotRequired[float]
     overlap: NotRequired[str]
     success_within_hours: NotRequired[float | None]
     changed: bool
     paused_by: str | None
     reason: str
     next_at: Moment | None
+    next_nominal_at: Moment | None
     last_success_at: Moment | None
     overdue_since: Moment | None
     runs: list[Run]

@@ -3,11 +3,23 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, Place, Status, StepStatus
 
+_PLACED = text("place IS NOT NULL")
 _OPEN = text("status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(FINAL))))
 
 
@@ -75,6 +87,13 @@ class Deployment(Base):
     requested_by: Mapped[str | None]
     requested_reason: Mapped[str | None]
 
+    #: Among the rebuilds that run at once, and since when; see ``core.deployments.placing``.
+    place: Mapped[Place | None] = mapped_column(Text)
+    placed_at: Mapped[datetime | None]
+    #: The models that it embeds with, and how many records served when it was asked for: what its place depends on.
+    models: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    records: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+
     steps: Mapped[list["StepRow"]] = relationship(order_by="StepRow.position", back_populates="deployment")
 
     __mapper_args__ = {"version_id_col": turn}
@@ -84,6 +103,7 @@ class Deployment(Base):
         ),
         Index("open_deployments_by_wake", "wake_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("deployments_by_alias", "alias", "created_at"),
+        Index("deployments_by_place", "place", sqlite_where=_PLACED, postgresql_where=_PLACED),
     )
 
 
@@ -131,6 +151,17 @@ class EventRow(Base):
     detail: Mapped[str] = mapped_column(default="")
     reason: Mapped[str] = mapped_column(default="", server_default="")
     source: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class Places(Base):
+    """How many rebuilds may run at once, as the index file was last seen to say. One row, which is also the lock under
+    which places are given."""
+
+    __tablename__ = "places"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    rebuilds: Mapped[int]
+    per_model: Mapped[int]
 
 
 class AliasState(Base):

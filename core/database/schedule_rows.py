@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from qdrant_rollouts.core.database.models import Base
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 
+#: Who asks for what a schedule begins.
+ACTOR = "schedule"
+
 _OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_RUNS))))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
@@ -25,7 +25,7 @@ from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
-from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, after
+from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, after
 from qdrant_rollouts.core.ports import Knock, State
 from qdrant_rollouts.core.services import Services
 
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: A knock that comes this little early is let in; clocks and timers are not exact.
 _EARLY = timedelta(milliseconds=50)
+#: The queue of what is short. There a wish of what waits for a place is honoured too: those that build may be busy.
+WISHES = "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,28 @@ def fence(session: Session, claim: Claim) -> None:
 def knock_for(row: Deployment, now: datetime, *, again: bool = False) -> Knock:
     """The knock that asks for the row's next turn when it is due. ``again``: the sweep may be knocking for it too."""
     step = current_step(row) or row.steps[-1]
+    waits = row.place == Place.WAITING
     ahead = 0.0 if row.requested else max(0.0, (row.wake_at - now).total_seconds())
     undoing = row.status == Status.ROLLING_BACK
     return Knock(
         deployment_id=row.id,
         turn=row.turn,
         step=step.name,
-        queue=step.queue,
+        queue=WISHES if waits else step.queue,
         countdown=ahead,
         label=f"{row.alias} turn {row.turn} try {step.tries + 1}{' undo' if undoing else ''}",
         again=again,
+        first=_is_first(row),
     )
+
+
+def _is_first(row: Deployment) -> bool:
+    """Whether nobody who builds took a place before it: that one is finished before the others get on."""
+    session = object_session(row)
+    if row.place != Place.TAKEN or session is None:
+        return False
+    first = select(Deployment.id).where(Deployment.place == Place.TAKEN)
+    return session.scalar(first.order_by(Deployment.placed_at, Deployment.id).limit(1)) == row.id
 
 
 def _refusal(row: Deployment, turn: int, now: datetime) -> str:
@@ -110,7 +123,8 @@ def _refusal(row: Deployment, turn: int, now: datetime) -> str:
     if row.lease_until is not None and row.lease_until >= now:
         return f"turn {turn} is under way at {row.lease_owner}"
     if not moves(row) and row.status in set(Status):
-        return f"nothing to do: {row.status}"
+        waits = row.place == Place.WAITING
+        return f"nothing to do: {row.status}{', waits for a place among the rebuilds' if waits else ''}"
     return ""
 
 

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.database import clock_jumps, events
 from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments import claims, unclaimed
+from qdrant_rollouts.core.deployments import claims, placing, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
@@ -31,7 +31,7 @@ from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Hono
 from qdrant_rollouts.core.deployments.turn_record import Written
 from qdrant_rollouts.core.deployments.turns import GUARDED
 from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
@@ -48,6 +48,7 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
         for position, step in enumerate(plan)
     ]
+    placing.enter(session, deployment, plan, stored(IndexSpec, deployment.spec))
     session.add(deployment)
     session.flush()
     detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
@@ -81,7 +82,10 @@ def advance(
             begun(phase)
         outcome = _outcome(services, claim, lease)
         written = outcomes.write(services, claim, outcome)
-    return _deliver(services, written)
+    delivered = _deliver(services, written)
+    if written.places:
+        placing.give(services)
+    return delivered
 
 
 def request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
@@ -115,7 +119,8 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
     """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last knock was not answered;
     returns the knocks. Does nothing where somebody has swept less than ``rest`` seconds ago.
 
-    Also counts the time the service has been running, for whoever sweeps is alive, and tells of what nobody takes.
+    Also gives places that have become free, counts the time the service has been running, for whoever sweeps is alive,
+    and tells of what nobody takes.
     """
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -132,7 +137,7 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
     for knock in knocks:
         services.knock(knock)
     unclaimed.watch(services)
-    return knocks
+    return [*knocks, *placing.give(services)]
 
 
 def _phase(claim: Claim) -> str:
@@ -264,7 +269,8 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
         fresh = or_(quiet, Deployment.knocked_at < Deployment.wake_at)
     begun = and_(StepRow.name.in_(GUARDED), StepRow.status.in_((StepStatus.RUNNING, StepStatus.WAITING)))
     guarded = and_(Deployment.status == Status.PAUSED, Deployment.steps.any(begun))
-    due = and_(or_(Deployment.status.in_(MOVING), guarded), Deployment.wake_at <= now, fresh)
+    may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
+    due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, or_(wished, due))
     return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
 

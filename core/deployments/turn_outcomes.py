@@ -17,6 +17,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.deployments import operator_requests as wishes
+from qdrant_rollouts.core.deployments import placing
 from qdrant_rollouts.core.deployments.claims import Claim, fence, knock_for
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, Wait
 from qdrant_rollouts.core.deployments.turn_record import Writer, Written
@@ -66,7 +67,9 @@ def write(services: Services, claim: Claim, outcome: TurnOutcome) -> Written:
         row = session.get_one(Deployment, claim.deployment.id)
         writer = Writer(services, session, row, services.clock.now(session))
         writer.over(("no_progress",), "a worker takes its turns again")
+        before = row.status
         written = _rule(row, claim, outcome)(writer, outcome)
+        written.places = placing.settle(row, before)
         row.claimed_at = row.lease_until = row.lease_owner = None
         row.knocked_at = writer.now
         session.flush()
@@ -284,6 +287,12 @@ def _rolled_back(writer: Writer, outcome: Finish) -> Written:
 
 
 def _as_before(row: Deployment) -> str:
+    if not any(step.started_at for step in row.steps):
+        return f"it had not begun and nothing was made; {_served(row)}"
+    return _served(row)
+
+
+def _served(row: Deployment) -> str:
     if row.kind != "rollout":
         return f"nothing is left of this {row.kind}"
     return f"{row.alias} is served by {row.blue}" if row.blue else f"{row.alias} has no collection, as before"

@@ -22,12 +22,14 @@ _ENDED_BY_A_MOVE = ("paused", "approval_needed", "inconclusive", "needs_operator
 @dataclass(slots=True)
 class Written:
     """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red.
-    ``foreign``: nothing was taken, for only another release knows how."""
+    ``foreign``: nothing was taken, for only another release knows how. ``places``: somebody may have to be given a
+    place (``core.deployments.placing``)."""
 
     line: str
     failed: bool = False
     knock: Knock | None = None
     foreign: bool = False
+    places: bool = False
 
 
 @dataclass(slots=True)

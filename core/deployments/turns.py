@@ -1,7 +1,7 @@
 """What a deployment's next turn would be, from its rows alone: no step is loaded for it, so that a look stays light."""
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Place, Status, StepStatus
 
 #: Steps that are looked after also while their deployment is paused; those of ``core.deployments.steps`` that have a
 #: guard.
@@ -10,8 +10,10 @@ _OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
 def moves(row: Deployment) -> bool:
-    """Whether there is anything to take a turn for."""
-    return row.status in MOVING or guarded(row) or bool(row.requested and row.status not in FINAL)
+    """Whether there is anything to take a turn for. What waits for a place takes one for a wish alone."""
+    if row.requested:
+        return row.status not in FINAL
+    return row.place != Place.WAITING and (row.status in MOVING or guarded(row))
 
 
 def guarded(row: Deployment) -> bool:

@@ -5,6 +5,7 @@ one of its names is asked for, so that whoever only assigns users loads no scipy
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from qdrant_rollouts.core.sanitize.quoting import quoted
@@ -17,7 +18,9 @@ _STATISTICS = (
 
 
 def __getattr__(name: str) -> Any:
-    for module in () if name.startswith("_") else _STATISTICS:
+    """A module of this room comes first: Python asks here before it looks for one."""
+    hidden = name.startswith("_") or (Path(__file__).parent / f"{name}.py").exists()
+    for module in () if hidden else _STATISTICS:
         found = vars(import_module(f"qdrant_rollouts.core.statistics.{module}"))
         if name in found:
             return found[name]

@@ -23,7 +23,8 @@ class Knock:
     """A message that asks for a turn. It may be lost, late, doubled or reordered without harm.
 
     ``countdown``: seconds until the turn is due. ``again``: somebody may have knocked for this turn before.
-    ``label`` is for people who watch Flower (celery-facts section 5).
+    ``first``: before all that wait in its queue, where the broker can do that. ``label`` is for people who watch Flower
+    (celery-facts section 5).
     """
 
     deployment_id: str
@@ -33,6 +34,7 @@ class Knock:
     countdown: float = 0.0
     label: str = ""
     again: bool = False
+    first: bool = False
 
 
 class Knocker(Protocol):

@@ -26,7 +26,7 @@ from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import EventRow
-from qdrant_rollouts.core.deployments import unclaimed, workers
+from qdrant_rollouts.core.deployments import places, unclaimed, workers
 from qdrant_rollouts.core.deployments.commands.specs import check_alias, live_aliases
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
@@ -371,14 +371,25 @@ def _models(services: Services) -> Findings:
 
 def _deployments(services: Services) -> Findings:
     rows = queries.deployments(services, limit=1000)
+    yield from _queue_of_rebuilds(services)
     for row in rows:
         if row["status"] == Status.NEEDS_OPERATOR:
             advice = f"mend it, then `rollouts abort {row['id']}`"
             yield Check(
                 f"deployment {row['id']}", "warn", f"{row['alias']} needs an operator: {row['message']}", advice
             )
-        elif row["status"] in MOVING:
+        elif row["status"] in MOVING and row["queue"] is None:
             yield _moving(queries.deployment(services, row["id"]))
+
+
+def _queue_of_rebuilds(services: Services) -> Findings:
+    """Whoever waits for a place is not late."""
+    with services.sessions() as session:
+        standing = places.look(session)
+    if standing.waiting:
+        taken = ", ".join(one.alias for one in standing.taken) or "none"
+        value = f"{len(standing.waiting)} wait; {len(standing.taken)} build: {taken}"
+        yield Check("rebuilds", "ok", value)
 
 
 def _moving(seen: Deployment) -> Check:

@@ -71,11 +71,10 @@ class _Lines:
     def __call__(self, seen: Seen) -> None:
         steps = [(picture.label(step), step) for step in picture.begun(seen)]
         told = [(name, f"{name} {step['status']}", step["message"]) for name, step in steps]
-        told.insert(
-            len(told) if ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", seen["message"])
-        )
-        for key, what, message in told:
-            self._tell(key, what, message)
+        message = seen["queue"]["text"] if seen["queue"] else seen["message"]
+        told.insert(len(told) if ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", message))
+        for key, what, said in told:
+            self._tell(key, what, said)
 
     def _tell(self, key: str, what: str, message: str) -> None:
         line = f"{what}: {message}" if message else what

@@ -78,6 +78,8 @@ def _foot(seen: Seen) -> list[Text]:
         lines.append(f"{seen['requested']} was asked for; it is honoured after the turn under way")
     if seen.get("waits"):
         lines.append(f"{seen['waits']['text']}. Next: {seen['waits']['next']}")
+    if seen["queue"]:
+        lines.append(f"waits for a place: {seen['queue']['text']}")
     elif seen["status"] == "pending" and seconds_since(seen["created_at"]) > _NOBODY_SECONDS:
         lines.append("nobody has taken it yet; `rollouts doctor` says whether anything runs")
     said = (deletion["text"] for deletion in seen.get("deletions", ()))

@@ -34,6 +34,8 @@ _NEXT: dict[str, str] = {
     "get_deployment again",
 }
 
+_QUEUED = "call get_deployment again, later: it waits for a place among the rebuilds, and begins by itself"
+
 _DONE, _AT = {"done", "skipped"}, {"running", "waiting"}
 
 
@@ -186,12 +188,12 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         moving=status in MOVING,
         old_collection=deployment["blue"],
         new_collection=deployment["green"],
-        message=for_agents(deployment["message"]),
+        message=for_agents(deployment["queue"]["text"] if deployment["queue"] else deployment["message"]),
         steps=[_step(step) for step in deployment["steps"]],
         gate=_verdict(deployment),
         created_at=deployment["created_at"],
         finished_at=deployment["finished_at"],
-        next=next_act(status),
+        next=_QUEUED if deployment["queue"] else next_act(status),
         deletions=deletions(deployment),
     )
 

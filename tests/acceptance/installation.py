@@ -46,6 +46,8 @@ BRISK = {
     "ready_look": 0.1,
 }
 RECORDS = 300
+#: No deployment waits for another, where that is not what is tried.
+UNLIMITED = {"rebuilds": 1000, "per_model": 1000}
 #: Who may look at Flower.
 WATCHER = ("night", "watch")
 QUERY = "text asyncio python"
@@ -203,6 +205,7 @@ class Installation:
         client = httpx.Client(base_url=self.qdrant.url, trust_env=False, timeout=10, limits=FRESH)
         self.web = self._stack.enter_context(client)
         self.write_documents()
+        self.declare({})
         (self.folder / ".rollouts").mkdir()
         entries = ("worker", "worker-bulk", "beat", "flower")
         self.worker, self.bulk, self.beat, self.flower = map(self._program, entries)
@@ -269,6 +272,11 @@ class Installation:
             validation_queries=[QUERY],
             options={**OPTIONS, **options},
         )
+
+    def declare(self, indexes: Mapping[str, Any], concurrency: Mapping[str, int] = UNLIMITED) -> None:
+        """The index file."""
+        content = {"concurrency": dict(concurrency), "indexes": dict(indexes)}
+        (self.folder / "rollouts.yaml").write_text(json.dumps(content))
 
     def write_documents(self, name: str = "docs.jsonl", count: int = RECORDS) -> None:
         lines = [json.dumps(record) for record in texts(count)]

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from qdrant_rollouts.core.lifecycle import Status
 from tests.acceptance.conftest import Houses
@@ -19,10 +18,9 @@ def declared(houses: Houses) -> Iterator[Installation]:
     house = houses["sqlite"]
     house.until(house.is_migrated, 60, "the tables of the database")
     house.make_live(ALIAS)
-    file = house.folder / "rollouts.yaml"
-    file.write_text(yaml.safe_dump({"indexes": {ALIAS: {"source": "jsonl:docs.jsonl", **OPTIONS}}}))
+    house.declare({ALIAS: {"source": "jsonl:docs.jsonl", **OPTIONS}})
     yield house
-    file.unlink()
+    house.declare({})
 
 
 @pytest.mark.parametrize("code", [CELERY, PLAIN], ids=["celery", "plain redis"])

@@ -4,7 +4,6 @@ Six indexes, each killed at another place of each: first a backup and a verifica
 collection is deleted and comes back by a restore.
 """
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with Installation(folder, "sqlite", times=BRISK, tick=1.0, children=6) as running:
         validation = {**OPTIONS["validation"], "queries": [QUERY]}
         index = {**OPTIONS, "source": "jsonl:docs.jsonl", "validation": validation}
-        (folder / "rollouts.yaml").write_text(json.dumps({"indexes": dict.fromkeys(ALIASES, index)}))
+        running.declare(dict.fromkeys(ALIASES, index))
         running.run()
         yield running
 

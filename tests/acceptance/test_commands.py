@@ -1,6 +1,5 @@
 """What an application gets that has nothing but ``celery``, the broker's address and the result backend's."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +47,7 @@ def test_a_deployment_asked_for_by_name_answers_what_the_contract_says_and_goes_
 
 def test_a_declared_index_is_rebuilt_by_name(house: Installation):
     index = {**OPTIONS, "source": "jsonl:docs.jsonl", "validation": {"queries": [QUERY], "min_top_score": 0.1}}
-    (house.folder / "rollouts.yaml").write_text(json.dumps({"indexes": {"declared": index}}))
+    house.declare({"declared": index})
     assert house.ask("indexes.rebuild", alias_name="declared")["old_collection"] is None
     row = house.ended("declared")
     assert row.status == "live", row.message

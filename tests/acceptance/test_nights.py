@@ -1,6 +1,5 @@
 """Nights that come one after the other over real workers, with three beats: the clock is moved, nothing else is."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ class Nights:
     def __init__(self, house: Installation) -> None:
         self.house = house
         index = {**OPTIONS, "source": "jsonl:docs.jsonl", "rebuild": "0 2 * * *"}
-        (house.folder / "rollouts.yaml").write_text(json.dumps({"indexes": {"docs": index}}))
+        house.declare({"docs": index})
         beats = [self._beat(house.folder / name) for name in ("second", "third")]
         self.programs = [house.worker, house.bulk, house.beat, *beats]
 

@@ -131,7 +131,7 @@ def _indexes(house: Installation) -> None:
     indexes = {
         alias: {**spec, "embedding": {"model": "hashing:384", "text": template}} for alias, template in TEXTS.items()
     }
-    (house.folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}))
+    house.declare(indexes)
     for alias in TEXTS:
         house.ask("deployments.deploy_new_version", alias_name=alias)
     for alias in TEXTS:

@@ -100,6 +100,8 @@ def change(database, how):
     """Every JSON value of the database, as ``how(table, column, value)`` makes it."""
     with sqlite3.connect(database) as connection:
         for name, column in json_columns():
+            if column not in [one[1] for one in connection.execute(f"PRAGMA table_info({name})")]:
+                continue  # which that release did not have yet
             found = connection.execute(f"SELECT DISTINCT {column} FROM {name}").fetchall()  # noqa: S608
             for (text,) in found:
                 if text is not None:

@@ -2,18 +2,21 @@
 
 import dataclasses
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
+from qdrant_rollouts.core.config.index_file import ScheduleSpec, validated
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
 from qdrant_rollouts.core.deployments import commands as deploying
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
-from qdrant_rollouts.core.operations.schedules import commands, queries, sweep
+from qdrant_rollouts.core.operations.schedules import commands, declared, queries, sweep
 from qdrant_rollouts.core.operations.schedules import runs as records
 from qdrant_rollouts.core.ports import Knock
 from tests.schedules import NIGHTLY, Died, Failing, at, declare, deployments, runs, swept, the_schedule
@@ -93,6 +96,99 @@ def test_the_times_are_those_of_the_zone(world: World) -> None:
     at(world, "2026-10-25T00:00")
     swept(world)
     assert the_schedule(world)["next_at"] == "2026-10-26T01:00:00.000Z"
+
+
+# --- starts that are spread -------------------------------------------------------------------------------------------
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+JITTER = {"cron": NIGHTLY, "jitter_minutes": 60}
+
+
+def planned(world: World, action: str = "rebuild") -> datetime:
+    return datetime.fromisoformat(the_schedule(world, action)["next_at"])
+
+
+@pytest.fixture
+def spread(world: World) -> World:
+    """``docs`` begins up to an hour after two."""
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild=JITTER)
+    sweep.sweep(world.services)
+    return world
+
+
+def test_a_start_is_moved_and_told_while_the_time_stays_the_runs_name(spread: World) -> None:
+    start, nominal = planned(spread), datetime(2026, 11, 2, 2, tzinfo=UTC)
+    assert nominal < start < nominal + timedelta(hours=1)
+    assert the_schedule(spread)["next_nominal_at"] == "2026-11-02T02:00:00.000Z"
+    spread.clock.moment = start - timedelta(seconds=1)
+    swept(spread)
+    assert (runs(spread), planned(spread)) == ([], start)
+    spread.clock.moment = start
+    swept(spread)
+    swept(spread)
+    assert (runs(spread), deployments(spread)) == ([("11-02T02:00", "done")], 1)
+    assert the_schedule(spread)["next_nominal_at"] == "2026-11-03T02:00:00.000Z"
+
+
+def test_starts_are_spread_over_indexes_and_nights_and_are_the_same_for_everybody() -> None:
+    spec = ScheduleSpec(cron=NIGHTLY, jitter_minutes=60)
+    nights = [datetime(2026, 11, 1 + number, 2, tzinfo=UTC) for number in range(20)]
+    starts = [(declared.begins(spec, f"index-{number}", night), night) for number in range(20) for night in nights]
+    moved = [(start - night).total_seconds() for start, night in starts]
+    assert all(0 <= seconds < 3600 for seconds in moved)
+    quarters = [sum(900 * quarter <= seconds < 900 * (quarter + 1) for seconds in moved) for quarter in range(4)]
+    assert min(quarters) > 60
+    assert declared.begins(spec, "docs", nights[0]) == declared.begins(spec, "docs", nights[0].astimezone(BERLIN))
+
+
+def test_without_a_jitter_a_time_is_a_start() -> None:
+    moment = datetime(2026, 11, 2, 2, tzinfo=UTC)
+    assert declared.begins(ScheduleSpec(cron=NIGHTLY), "docs", moment) == moment
+
+
+def test_a_spread_start_is_late_from_the_start_and_not_from_the_time(world: World) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, rebuild={**JITTER, "misfire": "skip", "late_after_minutes": 1})
+    sweep.sweep(world.services)
+    world.clock.moment = planned(world) + timedelta(seconds=50)
+    swept(world)
+    swept(world)
+    assert runs(world) == [("11-02T02:00", "done")]
+
+
+def test_nights_missed_with_a_jitter_are_made_up_by_the_last_that_should_have_begun(spread: World) -> None:
+    at(spread, "2026-11-05T12:00")
+    swept(spread)
+    swept(spread)
+    assert runs(spread) == [("11-05T02:00", "done")]
+    assert the_schedule(spread)["next_nominal_at"] == "2026-11-06T02:00:00.000Z"
+
+
+def test_times_nearer_to_each_other_than_the_jitter_have_one_run_each_at_most(world: World) -> None:
+    at(world, "2026-11-02T01:59:59")
+    declare(world, rebuild={"cron": "*/10 * * * *", "jitter_minutes": 60})
+    sweep.sweep(world.services)
+    for _ in range(3 * 360):
+        world.clock.move(10)
+        sweep.sweep(world.services)
+    names = [nominal for nominal, _ in runs(world)]
+    assert names == sorted(set(names))
+    assert len(names) >= 3
+
+
+def test_a_backup_is_spread_as_a_rebuild_is(world: World) -> None:
+    at(world, "2026-11-01T12:00")
+    declare(world, backup=JITTER)
+    sweep.sweep(world.services)
+    assert planned(world, "backup") > datetime(2026, 11, 2, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1441, "5", True])
+def test_a_jitter_that_makes_no_sense_is_refused(world: World, wrong: object) -> None:
+    with pytest.raises(Refused, match="jitter_minutes: found"):
+        validated(ScheduleSpec, {"cron": NIGHTLY, "jitter_minutes": wrong}, "rebuild")
 
 
 # --- nights that were missed ------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ import pytest
 import redis
 
 from qdrant_rollouts.adapters import broker, redis_broker
-from qdrant_rollouts.adapters.celery import make_app
+from qdrant_rollouts.adapters.celery import CeleryKnocker, make_app
 from qdrant_rollouts.adapters.route_channel import open_channel
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.interfaces.cli import running
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Redis
@@ -111,6 +112,18 @@ def test_every_part_reaches_the_redis_that_celery_means(url, server, sqlite_url,
         assert list(plain.scan_iter("*doctor*")) == []
     with redis_broker.connected(url(text)) as client:
         assert client.connection_pool.connection_kwargs["db"] == number
+
+
+def test_a_message_for_the_front_is_the_next_that_any_worker_takes(redis_url, sqlite_url):
+    """A worker of any release takes from the right end of the one list, as Celery has it."""
+    knock = CeleryKnocker(make_app(Settings(_env_file=None, broker_url=redis_url, database_url=sqlite_url)))
+    for number, first in enumerate((False, False, True, False)):
+        knock(Knock(f"d{number}", 0, "create", "bulk", first=first))
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.llen("bulk") == 4
+        taken = [json.loads(client.rpop("bulk")) for _ in range(4)]
+        assert client.keys("bulk*") == []
+    assert [message["headers"]["root_id"] for message in taken] == ["d2", "d0", "d1", "d3"]
 
 
 @pytest.mark.parametrize("text", WORK)

@@ -54,6 +54,7 @@ def seen(**changes):
         "created_at": "2026-11-02T02:00:00Z",
         "finished_at": None,
         "requested": None,
+        "queue": None,
         "steps": [step("create", status="done"), step("populate"), step("validate", status="pending")],
         "gate": None,
         "events": [],

@@ -22,7 +22,7 @@ from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
 from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
 from qdrant_rollouts.core.config.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
-from qdrant_rollouts.core.config.index_file import IndexFile, IndexSpec, validated
+from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec, validated
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import Refused
@@ -171,6 +171,13 @@ def test_the_page_has_every_key_of_the_index_file_with_its_default():
     assert listed.keys() == keys.keys()
     inwords = {"collection": "as blue", "embedding.vector": "empty", "canary.stages": "5 %, 25 %, 50 %, 100 %"}
     assert listed == {key: inwords.get(key, default) for key, default in keys.items()}
+
+
+def test_the_page_has_every_key_of_concurrency_with_its_default():
+    listed = {
+        name.strip("`"): default for name, default, _ in table(text(ROOT / "docs" / "index-file.md"), "concurrency key")
+    }
+    assert listed == dict(documented(ConcurrencySpec, "concurrency."))
 
 
 def test_the_page_has_every_key_of_every_alert_channel_with_its_default():

@@ -12,7 +12,13 @@ from qdrant_rollouts.core.config.index_file.embedding import (
     render_text,
     template_fields,
 )
-from qdrant_rollouts.core.config.index_file.file import DOCUMENTS, IndexFile, IndexSpec, load_index_file
+from qdrant_rollouts.core.config.index_file.file import (
+    DOCUMENTS,
+    ConcurrencySpec,
+    IndexFile,
+    IndexSpec,
+    load_index_file,
+)
 from qdrant_rollouts.core.config.index_file.rollout import (
     BreakersSpec,
     CanarySpec,
@@ -36,6 +42,7 @@ __all__ = [
     "CheckSpec",
     "ChunkSpec",
     "CollectionSpec",
+    "ConcurrencySpec",
     "Count",
     "EmbeddingSpec",
     "IndexFile",

@@ -15,9 +15,9 @@ from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, Retention
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
-from qdrant_rollouts.core.config.index_file.values import Count, Positive, Seconds, Strict, validated
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict, validated
 from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
-from qdrant_rollouts.core.defaults import GRACE_MINUTES
+from qdrant_rollouts.core.defaults import GRACE_MINUTES, PER_MODEL, REBUILDS
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.bounded import BoundedLoader, read_yaml
@@ -112,8 +112,17 @@ def _is_of_documents(source: str) -> bool:
     return source.strip().startswith(DOCUMENTS)
 
 
+class ConcurrencySpec(Strict):
+    """How many rebuilds run at once; the others wait. The defaults fit one machine."""
+
+    rebuilds: AtLeastOne = REBUILDS
+    #: Of those that embed with the same model.
+    per_model: AtLeastOne = PER_MODEL
+
+
 class IndexFile(Strict):
     indexes: dict[str, IndexSpec] = {}
+    concurrency: ConcurrencySpec = ConcurrencySpec()
     #: By the name that models are written with: ``NAME:model``.
     providers: dict[str, ProviderSpec] = {}
     alerts: AlertsSpec = AlertsSpec()

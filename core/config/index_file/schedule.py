@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from qdrant_rollouts.core.config import cron
 from qdrant_rollouts.core.config.index_file.values import Positive, Seconds, Strict
@@ -18,6 +18,9 @@ def _zone(name: str) -> str:
     return name
 
 
+Jitter = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False, strict=True)]
+
+
 class ScheduleSpec(Strict):
     """When something is done by itself: at the times that the cron line names in ``zone``."""
 
@@ -26,6 +29,8 @@ class ScheduleSpec(Strict):
     #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
     misfire: Literal["once", "skip"] = "once"
     late_after_minutes: Seconds = 60
+    #: The start is moved by up to so many minutes, for each index and time by others, so that not all begin at once.
+    jitter_minutes: Jitter = 0
     #: What a time does that finds something under way on the index: left out, or its run begins after it.
     overlap: Literal["skip", "wait"] = "skip"
     #: Somebody is told when no run has succeeded for so long.

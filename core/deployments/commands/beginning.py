@@ -1,4 +1,5 @@
-"""A run is written down: deployment, plan and version in one transaction, and then the first knock."""
+"""A run is written down: deployment, plan and version in one transaction, and then the first knock, or its place is
+waited for."""
 
 import secrets
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments import claims, engine
+from qdrant_rollouts.core.deployments import claims, engine, placing
 from qdrant_rollouts.core.deployments.plan import Plan
+from qdrant_rollouts.core.deployments.turns import moves
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.ports.naming import collection_name
 from qdrant_rollouts.core.routing import table
@@ -40,8 +42,8 @@ def begin(
     reason: str = "",
     along: Along = alone,
 ) -> str:
-    """Writes deployment, plan and version in one transaction, then knocks; returns the id. Raises Refused where the
-    alias is not free."""
+    """Writes deployment, plan and version in one transaction, then knocks, if there is a place for it; returns the id.
+    Raises Refused where the alias is not free."""
     taken = _collections(services, alias)
     try:
         with services.sessions.begin() as session:
@@ -61,12 +63,15 @@ def begin(
             _name(session, now, row, taken, existing)
             engine.enroll(session, row, plan, now)
             along(session, row.id)
-            knock = claims.knock_for(row, row.created_at, again=True)
+            knock = claims.knock_for(row, row.created_at, again=True) if moves(row) else None
     except IntegrityError as error:
         with services.sessions() as session:
             occupancy.check_alone(session, alias)
         raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
-    services.knock(knock)
+    if knock is not None:
+        services.knock(knock)
+    else:
+        placing.give(services)
     return row.id
 
 

@@ -1,7 +1,8 @@
 """What the index file says of schedules, beside what the rows know of them; nothing is written here."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qdrant_rollouts.core.config.cron import next_time
@@ -65,6 +66,22 @@ def begin_at(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
     spec = stored(ScheduleSpec, row.spec) if row.spec else None
     row.next_at = next_time(spec.cron, spec.zone, now) if spec else None
+
+
+def start_of(row: Schedule) -> datetime | None:
+    """When the next time is begun: after it by as much as the jitter says."""
+    if row.next_at is None or row.spec is None:
+        return None
+    return begins(stored(ScheduleSpec, row.spec), row.alias, row.next_at)
+
+
+def begins(spec: ScheduleSpec, alias: str, nominal: datetime) -> datetime:
+    """The start of a time: for the same index and time always the same, in whatever process; whole seconds."""
+    if not spec.jitter_minutes:
+        return nominal
+    drawn = hashlib.sha256(f"{alias} {nominal.astimezone(UTC):%Y-%m-%dT%H:%M:%S}".encode()).digest()
+    share = int.from_bytes(drawn[:8]) / 2**64
+    return nominal + timedelta(seconds=int(share * spec.jitter_minutes * 60))
 
 
 def _said(spec: IndexSpec, action: str) -> Said:

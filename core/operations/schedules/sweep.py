@@ -17,13 +17,19 @@ from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.config import cron
 from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.database.schedule_rows import ACTOR, Schedule, ScheduleRun
 from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
-from qdrant_rollouts.core.operations.schedules.declared import are_same_times, begin_at, of_row, words_of
+from qdrant_rollouts.core.operations.schedules.declared import (
+    are_same_times,
+    begin_at,
+    begins,
+    of_row,
+    words_of,
+)
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
@@ -124,7 +130,13 @@ def _fire(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
         seen = session.scalars(_running().where(Schedule.next_at <= now)).all()
-    return [_come(services, row, now) for row in seen]
+    return [_come(services, row, now) for row in seen if _begins(row) <= now]
+
+
+def _begins(row: Schedule) -> datetime:
+    start = declared.start_of(row)
+    assert start is not None
+    return start
 
 
 def _running() -> Select[Schedule]:
@@ -135,7 +147,8 @@ def _come(services: Services, seen: Schedule, now: datetime) -> str:
     """Writes down the newest time that has come; it stands for those before it that nobody saw."""
     assert seen.next_at is not None
     spec = stored(ScheduleSpec, seen.spec)
-    newest, following = _newest(spec, seen.next_at, now), cron.next_time(spec.cron, spec.zone, now)
+    newest = _newest(spec, seen.alias, seen.next_at, now)
+    following = cron.next_time(spec.cron, spec.zone, newest)
     with services.sessions.begin() as session:
         row = locked(session, seen.alias, seen.action)
         if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):
@@ -144,14 +157,15 @@ def _come(services: Services, seen: Schedule, now: datetime) -> str:
         return _write(session, row, spec, newest, since=seen.next_at, now=now)
 
 
-def _newest(spec: ScheduleSpec, first: datetime, now: datetime) -> datetime:
-    """The last time up to ``now``; ``first`` is one."""
+def _newest(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> datetime:
+    """The last time that begins up to ``now``; ``first`` is one."""
     for start in (max(first, now - _NEAR), first):
         newest = None
         for moment in cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), start - _INSTANT):
             if moment > now:
                 break
-            newest = moment
+            if begins(spec, alias, moment) <= now:
+                newest = moment
         if newest is not None:
             return newest
     return first
@@ -163,8 +177,8 @@ def _write(
     known = ScheduleRun.schedule_id == row.id, ScheduleRun.nominal_at == newest
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
-    skipped = _missed(spec, newest, now) or _overlap(session, row)
-    run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor="schedule", created_at=now)
+    skipped = _missed(spec, begins(spec, row.alias, newest), now) or _overlap(session, row)
+    run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
     run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
     if skipped:
         run.status, run.finished_at = RunStatus.SKIPPED, now
@@ -175,8 +189,8 @@ def _write(
     return f"{row.alias}: {what}" + (f": {run.message}" if run.message else "")
 
 
-def _missed(spec: ScheduleSpec, newest: datetime, now: datetime) -> str:
-    late = (now - newest).total_seconds() / 60
+def _missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:
+    late = (now - start).total_seconds() / 60
     if spec.misfire == "once" or late <= spec.late_after_minutes:
         return ""
     return f"{late:.0f} minutes late, {spec.late_after_minutes:g} are allowed (misfire: skip)"

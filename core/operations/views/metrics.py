@@ -30,7 +30,7 @@ from qdrant_rollouts.core.database.models import (
 )
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
-from qdrant_rollouts.core.deployments import workers
+from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
@@ -100,6 +100,16 @@ def _by_status(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (Deployment.kind, Deployment.strategy, Deployment.status)
     for *labels, count in session.execute(select(*kinds, func.count()).group_by(*kinds)):
         yield tuple(map(str, labels)), count
+
+
+def _places(session: Session, now: datetime) -> Iterator[Sample]:
+    standing = places.look(session)
+    yield ("limit",), standing.limits.rebuilds
+    yield ("taken",), len(standing.taken)
+
+
+def _queue(session: Session, now: datetime) -> Iterator[Sample]:
+    yield (), len(places.look(session).waiting)
 
 
 def _ended(session: Session, now: datetime) -> Iterator[Sample]:
@@ -258,7 +268,7 @@ def _discarded(session: Session, now: datetime) -> Iterator[Sample]:
         yield (name, "discarded"), discarded
 
 
-def _places(session: Session, now: datetime) -> Iterator[Sample]:
+def _room_of_queues(session: Session, now: datetime) -> Iterator[Sample]:
     """Of each queue that anybody takes from."""
     found: dict[tuple[str, str], float] = defaultdict(float)
     heard = WorkerRow.seen_at.between(now - workers.ANSWERS, now + workers.ANSWERS)
@@ -306,6 +316,8 @@ FIGURES: Mapping[str, Figure] = {
         _ended,
         counter=True,
     ),
+    "rebuild_places": Figure("How many deployments may build at once, and how many do.", ("state",), _places),
+    "rebuilds_waiting": Figure("Deployments that wait for a place to build.", (), _queue),
     "step_duration_seconds": Figure(
         f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} latest; 1 is the "
         "longest.",
@@ -352,7 +364,9 @@ FIGURES: Mapping[str, Figure] = {
         _discarded,
     ),
     "queue_places": Figure(
-        "Children of the workers that take from a queue: busy, or free for one more.", ("queue", "state"), _places
+        "Children of the workers that take from a queue: busy, or free for one more.",
+        ("queue", "state"),
+        _room_of_queues,
     ),
     "deletions": Figure(
         f"Collections to be deleted: scheduled, due, or overdue by {OVERDUE.total_seconds():g} s.",

@@ -1,6 +1,6 @@
 """What people may look at: rows turned into plain data for the command line, the pages and MCP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -10,7 +10,7 @@ from qdrant_rollouts.core.collections.deletion import notices as deletion_notice
 from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.defaults import ROWS
-from qdrant_rollouts.core.deployments import abort_notices, unclaimed
+from qdrant_rollouts.core.deployments import abort_notices, places, unclaimed
 from qdrant_rollouts.core.deployments.lookup import find
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
 from qdrant_rollouts.core.services import Services
@@ -24,7 +24,7 @@ def deployment(services: Services, deployment_id: str) -> shown.Deployment:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
         found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
         return {
-            **_summary(row),
+            **_summary(row, places.queue(session)),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
@@ -69,7 +69,9 @@ def deployments(
     if after is not None:
         query = query.where(_follows(services, find(services, after)))
     with services.sessions() as session:
-        return [{**_summary(row), "steps": [_step(step) for step in row.steps]} for row in session.scalars(query)]
+        waiting = places.queue(session)
+        rows = session.scalars(query)
+        return [{**_summary(row, waiting), "steps": [_step(step) for step in row.steps]} for row in rows]
 
 
 def started(services: Services, deployment_id: str) -> shown.Started:
@@ -154,7 +156,7 @@ def aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
 
 
-def _summary(row: Deployment) -> shown.DeploymentSummary:
+def _summary(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -167,6 +169,7 @@ def _summary(row: Deployment) -> shown.DeploymentSummary:
         "created_at": iso(row.created_at),
         "finished_at": iso(row.finished_at),
         "actor": row.actor,
+        "queue": waiting.get(row.id),
     }
 
 

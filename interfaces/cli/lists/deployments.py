@@ -45,7 +45,8 @@ def _print_deployments(deployments: Sequence[Mapping[str, Any]]) -> None:
         age = screen.age(screen.seconds_since(seen["created_at"]))
         state, step = screen.word(seen["status"]), picture.current(seen)
         names = (seen["alias"], seen["id"], seen["strategy"])
-        screen.row(rows, (*names, state, step, seen["green"], age, seen["actor"], seen["message"]))
+        said = seen["queue"]["text"] if seen["queue"] else seen["message"]
+        screen.row(rows, (*names, state, step, seen["green"], age, seen["actor"], said))
     screen.console().print(rows)
 
 

@@ -272,6 +272,7 @@ class Times(Reasoned):
     zone: Word | None = None
     misfire: Literal["once", "skip"] | None = None
     late_after_minutes: Annotated[Number, Field(ge=0)] | None = None
+    jitter_minutes: Annotated[Number, Field(ge=0, le=1440)] | None = None
     overlap: Literal["skip", "wait"] | None = None
     success_within_hours: Annotated[Number, Field(gt=0)] | None = None
 

@@ -20,10 +20,10 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, Version
 from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.deployments import unclaimed
+from qdrant_rollouts.core.deployments import places, unclaimed
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
-from qdrant_rollouts.core.operations.schedules.declared import overlaid
+from qdrant_rollouts.core.operations.schedules.declared import overlaid, start_of
 from qdrant_rollouts.core.operations.views.overview import acts
 from qdrant_rollouts.core.operations.views.overview.sight import Seen
 from qdrant_rollouts.core.services import Services
@@ -42,6 +42,7 @@ _COLUMNS = (
     Deployment.paused_for,
     Deployment.created_at,
     Deployment.finished_at,
+    Deployment.place,
 )
 
 
@@ -74,6 +75,7 @@ class _Known:
     def __init__(self, session: Session, rules: Rules, now: datetime) -> None:
         self.versions = _versions(session)
         self.running = {row.alias: row for row in _running(session)}
+        self.queue = places.queue(session)
         self.last = {row.alias: row for row in _last(session)}
         self.schedules = _grouped(overlaid(session.scalars(select(Schedule)), rules.declared, now))
         self.conditions = _grouped(session.scalars(select(ConditionRow).order_by(ConditionRow.since)))
@@ -131,7 +133,7 @@ def _index(alias: str, meant: AliasState | None, known: _Known, seen: Seen) -> s
     return {
         "alias": alias,
         "live": _live(live, known.versions.get(live or ""), meant),
-        "running": _run(running, known.waits.get(running.id, "")) if running is not None else None,
+        "running": _run(running, known) if running is not None else None,
         "last": _ended(last) if last is not None else None,
         "rebuild": _schedule(known.schedules.get(alias, ()), "rebuild"),
         "experiment": _experiment(known.experiments.get(alias)),
@@ -192,14 +194,14 @@ def _live(collection: str | None, version: Version | None, meant: AliasState | N
     }
 
 
-def _run(row: Deployment, waits: str) -> shown.UnderWay:
+def _run(row: Deployment, known: _Known) -> shown.UnderWay:
     step = acts.current(row.steps)
     progress = (step.state.get("progress") or {}) if step else {}
     size, done = progress.get("size") or 0, progress.get("done") or 0
     return {
         **_ended(row),
         "paused_for": row.paused_for,
-        "waits": waits,
+        "waits": known.waits.get(row.id, ""),
         "step": acts.label(step.name, step.arguments) if step else "",
         "position": (step.position if step else len(row.steps)) + 1,
         "steps": len(row.steps),
@@ -207,6 +209,7 @@ def _run(row: Deployment, waits: str) -> shown.UnderWay:
         "counted": f"{done:,} of {size:,} searches" if progress.get("unit") == "searches" else "",
         "set": progress.get("set"),
         "confirmed": progress.get("confirmed"),
+        "queue": known.queue.get(row.id),
     }
 
 
@@ -230,7 +233,7 @@ def _schedule(rows: Iterable[Schedule], action: str) -> shown.Rebuild | None:
     return {
         "cron": spec.cron,
         "zone": spec.zone,
-        "next_at": None if row.paused_by else iso(row.next_at),
+        "next_at": None if row.paused_by else iso(start_of(row)),
         "paused_by": row.paused_by,
     }
 

@@ -11,9 +11,10 @@ from qdrant_rollouts.core.alerts.outbox import said
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
+from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
-from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid
+from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid, start_of
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import busy
@@ -48,8 +49,9 @@ def history(services: Services, alias: str = "", outcome: str = "", page: int = 
         rows = session.scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
         steps = _steps(session.scalars(_open_steps([row.id for row in rows if row.status not in FINAL])))
+        queue = places.queue(session)
         aliases = list(session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias)))
-    listed = [{**_line(row), "step": steps.get(row.id, "")} for row in rows]
+    listed = [{**_line(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)} for row in rows]
     return {"deployments": listed, **_paged(page, total), "aliases": aliases, "outcomes": list(OUTCOMES)}
 
 
@@ -182,7 +184,7 @@ def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
         "changed": of_row(row.spec) != of_row(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
-        "next_at": iso(row.next_at) if status == "on" else None,
+        "next_at": iso(start_of(row)) if status == "on" else None,
         "overdue_since": iso(row.told_at),
         "run": _run(run) if run is not None else None,
         "acts": acts.of_schedule(row.alias, row.action, status, open_run),

@@ -12,7 +12,7 @@ from qdrant_rollouts.core.collections.deletion.notices import Rules
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
 from qdrant_rollouts.core.deployments.alias_lock import check_alone
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.lifecycle import Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
 from qdrant_rollouts.core.operations.views.overview.sight import Seen
@@ -48,7 +48,8 @@ def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
         live = session.scalars(select(AliasState.desired).where(AliasState.alias == row.alias)).first()
         rules = Rules(seen.declared, services.store.embedded)
-        left = eta.estimate(session, row, now) if row.status in _GOES_ON else None
+        goes_on = row.status in _GOES_ON and row.place != Place.WAITING
+        left = eta.estimate(session, row, now) if goes_on else None
         shown = {
             "now": iso(now),
             "phase": _PHASES.get(row.status, "progressing"),

@@ -1,0 +1,158 @@
+"""Many rebuilds due in one minute: never more of them build than the limit, and the first is live as soon as one alone.
+
+Greens are counted from outside, by asking Qdrant for its collections and aliases.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from qdrant_rollouts.core.database.models import Deployment
+from qdrant_rollouts.core.database.schedule_rows import Schedule
+from qdrant_rollouts.core.lifecycle import FINAL, Status
+from tests.acceptance.installation import BRISK, OPTIONS, Installation
+
+NIGHT = datetime(2031, 5, 5, 2, tzinfo=UTC)
+INDEX = {**OPTIONS, "source": "jsonl:docs.jsonl", "rebuild": "0 2 * * *"}
+RECORDS = 60
+_LOOK = 0.05
+
+
+@dataclass
+class Night:
+    """What was seen of a night: the most collections without an alias at once, and seconds until the first alias moved
+    and until all had ended."""
+
+    most: int
+    first: float
+    total: float
+    queued: int
+
+
+class Rebuilt:
+    """Indexes that are rebuilt at two, in one installation; ``limit`` of them at once."""
+
+    def __init__(self, house: Installation, limit: int) -> None:
+        self.house, self.limit = house, limit
+
+    def night(self, number: int, names: list[str], seconds: float) -> Night:
+        """``names`` are due, from records that have changed, and watched until all of them have ended."""
+        house, due = self.house, NIGHT + timedelta(days=number)
+        house.write_documents(count=RECORDS + number)
+        house.declare(dict.fromkeys(names, INDEX), {"rebuilds": self.limit, "per_model": self.limit})
+        self.move_to(due - timedelta(hours=1))
+        house.until(lambda: self.due(due) == len(names), 60, f"{len(names)} schedules that are known")
+        before, began = house.aliases(), time.monotonic()
+        with _greens(house, before) as seen:
+            self.move_to(due)
+            house.until(lambda: self.ended(number) == len(names), seconds, f"the end of {len(names)} rebuilds")
+        assert self.live(number) == len(names)
+        return Night(seen.most, seen.first - began, time.monotonic() - began, seen.queued)
+
+    def move_to(self, moment: datetime) -> None:
+        """In one act: a reader never finds half of it."""
+        wanted = (moment - datetime.now(UTC)).total_seconds()
+        (self.house.folder / "clock.new").write_text(str(wanted))
+        (self.house.folder / "clock.new").replace(self.house.folder / "clock")
+
+    def due(self, moment: datetime) -> int:
+        with Session(self.house.engine) as session:
+            query = select(func.count()).select_from(Schedule)
+            return session.scalar(query.where(Schedule.next_at == moment, Schedule.spec.is_not(None))) or 0
+
+    def ended(self, number: int) -> int:
+        return self.counted(number, *FINAL)
+
+    def live(self, number: int) -> int:
+        return self.counted(number, Status.LIVE)
+
+    def counted(self, number: int, *statuses: Status) -> int:
+        of = Deployment.created_at >= NIGHT + timedelta(days=number), Deployment.status.in_(statuses)
+        with Session(self.house.engine) as session:
+            return session.scalar(select(func.count()).select_from(Deployment).where(*of)) or 0
+
+
+class _Seen:
+    most, first, queued = 0, float("inf"), 0
+
+
+@contextmanager
+def _greens(house: Installation, before: Mapping[str, str]) -> Iterator[_Seen]:
+    """Collections are asked for before aliases: one that is switched in between is not counted."""
+    seen, over = _Seen(), threading.Event()
+    known = house.collections()
+
+    def look() -> None:
+        while not over.wait(_LOOK):
+            try:
+                collections, aliases = house.collections(), house.aliases()
+            except httpx.HTTPError:
+                continue
+            seen.most = max(seen.most, len(collections - known - set(aliases.values())))
+            if aliases != before:
+                seen.first = min(seen.first, time.monotonic())
+            with Session(house.engine) as session:
+                waiting = select(func.count()).select_from(Deployment).where(Deployment.place == "waiting")
+                seen.queued = max(seen.queued, session.scalar(waiting) or 0)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def house_of(folder: Path, database: str, limit: int) -> Iterator[Rebuilt]:
+    with Installation(folder, database, times=BRISK, tick=1.0) as house:
+        rebuilt = Rebuilt(house, limit)
+        rebuilt.move_to(NIGHT - timedelta(hours=2))
+        house.run()
+        yield rebuilt
+
+
+def named(count: int) -> list[str]:
+    return [f"many-{number:03d}" for number in range(count)]
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first_is_live_soon(
+    tmp_path: Path, effort: Callable[[Any, Any], Any], figure: Callable[[str], None]
+):
+    """How soon is only asked of the long form: it is compared with one alone, and with as many places as rebuilds."""
+    many, limit = named(effort(12, 150)), effort(2, 4)
+    with house_of(tmp_path / "house", effort("sqlite", "postgres"), limit) as rebuilt:
+        few = rebuilt.night(0, many, 1800)
+        figure(
+            f"{len(many)} rebuilds due at once, {limit} places: at most {few.most} greens, {few.queued} in the queue"
+        )
+        assert few.most == limit
+        assert few.queued > limit
+        if effort(False, True):
+            soon(rebuilt, many, figure)
+
+
+def soon(rebuilt: Rebuilt, many: list[str], figure: Callable[[str], None]) -> None:
+    alone = [rebuilt.night(number, many[:1], 60).first for number in range(1, 4)]
+    few = rebuilt.night(4, many, 1800)
+    rebuilt.limit = len(many)
+    breadth = rebuilt.night(5, many, 1800)
+    figure(
+        f"the first of {len(many)} live after {few.first:.1f} s, one alone after {min(alone):.1f} to {max(alone):.1f} s"
+    )
+    figure(f"all after {few.total:.1f} s; with {len(many)} places, {breadth.most} greens, after {breadth.total:.1f} s")
+    assert few.first <= 1.2 * max(alone)
+    assert few.total <= 1.2 * breadth.total
