@@ -218,6 +218,7 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         claim.attempts,
         dict(step.arguments),
         step.position,
+        step.waited,
     )
 
 
