@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-import threading
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -45,9 +45,16 @@ def settings(docs, tmp_path, monkeypatch):
     return made
 
 
+@contextmanager
+def opened(settings):
+    with wiring.open_router(settings) as router:
+        yield router
+    router._services.store.close()
+
+
 def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_come(settings):
     server = Postgres()
-    with wiring.open_router(settings(server.url)) as router:
+    with opened(settings(server.url)) as router:
         found = router.search("alone", VECTOR, "anna")
         assert (found.variant, found.results[0].payload) == ("unrouted", {"in": "alone-blue"})
         assert "did not answer" in router.stats.database
@@ -74,7 +81,9 @@ def test_the_async_router_too(settings):
             first = await router.search("alone", VECTOR, "anna")
             with server:
                 await asyncio.to_thread(wait_until, lambda: not router.stats.unrouted_aliases, 120)
-                return first.variant, (await router.search("alone", VECTOR, "anna")).variant
+                variants = first.variant, (await router.search("alone", VECTOR, "anna")).variant
+        router._services.store.close()
+        return variants
 
     assert asyncio.run(life()) == ("unrouted", "live")
 
@@ -82,8 +91,7 @@ def test_the_async_router_too(settings):
 def test_no_search_waits_for_a_database_that_takes_connections_and_is_silent(settings):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/postgres"
-        router = wiring.open_router(settings(url))
-        try:
+        with opened(settings(url)) as router:
             assert router.search("alone", VECTOR, "anna").variant == "unrouted"
             took = []
             for _ in range(5):
@@ -91,8 +99,6 @@ def test_no_search_waits_for_a_database_that_takes_connections_and_is_silent(set
                 router.search("alone", VECTOR, "anna")
                 took.append(time.monotonic() - started)
             assert max(took) < AT_ONCE
-        finally:
-            threading.Thread(target=router.close, daemon=True).start()
 
 
 def test_a_database_of_a_newer_program_is_told_of_and_searched_past(settings, tmp_path):
@@ -102,7 +108,7 @@ def test_a_database_of_a_newer_program_is_told_of_and_searched_past(settings, tm
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('9999')")
     engine.dispose()
-    with wiring.open_router(settings(url)) as router:
+    with opened(settings(url)) as router:
         assert router.search("alone", VECTOR, "anna").variant == "unrouted"
         assert "newer than this program's" in router.stats.database
 
@@ -110,7 +116,7 @@ def test_a_database_of_a_newer_program_is_told_of_and_searched_past(settings, tm
 def test_an_sqlite_database_whose_folder_cannot_be_made_is_joined_once_it_can(settings, tmp_path):
     blocked = tmp_path / "state"
     blocked.write_text("a file where the folder should be")
-    with wiring.open_router(settings(f"sqlite:///{blocked / 'state.db'}")) as router:
+    with opened(settings(f"sqlite:///{blocked / 'state.db'}")) as router:
         assert router.search("alone", VECTOR, "anna").variant == "unrouted"
         assert router.stats.database
         blocked.unlink()
