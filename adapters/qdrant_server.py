@@ -25,6 +25,7 @@ from qdrant_rollouts.core.ports import (
     Point,
     PointId,
     QueryVector,
+    Room,
     Schema,
     Server,
     Snapshot,
@@ -307,6 +308,17 @@ class ServerStore:
             disk_used=_disk_used(told.get("collections") or {}),
         )
 
+    def room(self) -> Room:
+        """1.16.3 tells how large the disk is on which it was installed, and no word of what is free there: at most what
+        the vectors and payloads that it holds leave of it. Of memory at most what its own process leaves."""
+        told = self._told(self._rest, _SHARDS)
+        system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
+        disk, ram, used = system.get("disk_size"), system.get("ram_size"), memory.get("resident_bytes")
+        return Room(
+            disk=None if disk is None else max(0, disk * 1024 - _raw(told.get("collections") or {})),
+            memory=None if ram is None or used is None else max(0, ram * 1024 - used),
+        )
+
     def _told(self, rest: Rest, level: str) -> dict[str, Any]:
         """Telemetry; nothing for a key without the right to ask."""
         try:
@@ -495,6 +507,12 @@ def _failed(told: Mapping[str, Any], collection: str) -> int | None:
     counts = [(shard.get("optimizations") or {}).get("optimizations") for shard in shards]
     known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]  # 0 is left out
     return sum(known) if known and len(known) == len(counts) else None
+
+
+def _raw(told: Mapping[str, Any]) -> int:
+    """Bytes of all vectors and payloads that the node holds, without their indexes."""
+    shards = [shard.get("local") or {} for one in told.get("collections") or [] for shard in one.get("shards") or []]
+    return sum(int(shard.get(kind) or 0) for shard in shards for kind in ("vectors_size_bytes", "payloads_size_bytes"))
 
 
 def _worked(stage: Mapping[str, Any]) -> int:

@@ -23,7 +23,7 @@ from qdrant_rollouts.core.ports.shapes import (
 )
 from qdrant_rollouts.core.ports.shelf import Shelf
 from qdrant_rollouts.core.ports.source import Cursor, Row, Source
-from qdrant_rollouts.core.ports.store import Capacity, Health, Searches, Server, Snapshot, VectorStore
+from qdrant_rollouts.core.ports.store import Capacity, Health, Room, Searches, Server, Snapshot, VectorStore
 from qdrant_rollouts.core.ports.turn import Clock, Turn
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Point",
     "PointId",
     "QueryVector",
+    "Room",
     "RouteChannel",
     "Row",
     "Schema",

@@ -59,6 +59,14 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that are free at most, on each node; None where nobody tells."""
+
+    disk: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A finished snapshot on the server: ``size`` in bytes, ``sha256`` in hex as the server tells it, of one ``shard``
     if it is on a cluster."""
@@ -203,6 +211,9 @@ class VectorStore(Protocol):
         """
 
     def capacity(self) -> Capacity: ...
+
+    def room(self) -> Room:
+        """What is free at most for another collection, as far as it is told."""
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Streams points unchanged from ``source`` to ``target`` for about ``seconds``.
