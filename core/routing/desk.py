@@ -226,7 +226,8 @@ class Desk:
             self.link.read(self.recorder.flush, at_once=True)
             self.link.read(partial(table.leave, self.services, self.process))
         except AppError as error:
-            log.warning("%s: its last %d observations are lost: %s", self.process, waiting, error)
+            if waiting:
+                log.warning("%s: its last %d observations are lost: %s", self.process, waiting, error)
 
     def _warm(self, alias: str, sight: Sight) -> None:
         if alias not in self._worded:
