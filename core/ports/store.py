@@ -16,9 +16,9 @@ class Health:
     ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4). ``worked`` is a number
     that changes while the optimizer gets on; ``indexed_vectors`` stands still until a whole segment is finished.
 
-    ``optimizer`` is "ok" or the first error since the server started, which may be over (qdrant-facts 7.6: 1.16.3 shows it
-    until it is restarted, also after everything was finished). ``failures`` is asked for only beside such an error: how
-    often work on the index has failed so far, on all nodes together; None where not all of them tell it.
+    ``optimizer`` is "ok" or the first error since the server started, which may be over (qdrant-facts 7.6): 1.16.3
+    shows it until it is restarted, also after everything was finished. ``failures`` is asked for only beside such an
+    error: how often work on the index has failed so far, on all nodes together; None where not all of them tell it.
     """
 
     status: str
