@@ -20,8 +20,8 @@ def work(context: StepContext, state: State, piece: Callable[[float], bool]) -> 
     told for how many seconds it may work, and leaves in ``state`` what it came to."""
     ends = time.monotonic() + context.services.times.slice
     seconds, more = float(state.get("piece", PIECE)), True
-    while more and time.monotonic() < ends:
+    while more:
         context.turn.save({**state, "piece": max(LEAST, seconds / _SMALLER)})
-        more = piece(min(seconds, context.services.times.slice))
+        more = piece(min(seconds, context.services.times.slice)) and time.monotonic() < ends
         seconds = state["piece"] = PIECE
         context.turn.save(state, progress=True)
