@@ -196,18 +196,28 @@ def own_files(settings: Settings) -> OwnFiles:
 
 
 def open_router(settings: Settings | None = None) -> "Router":
-    """A router for this process; ``close`` it in the end, so that its last observations are written down."""
-    router: Router = late("core.routing", "Router")(build(settings or load_settings()))
+    """A router for this process; ``close`` it in the end, so that its last observations are written down. It opens and
+    searches without the database, and joins when that is there."""
+    services, join = _to_search(settings or load_settings())
+    router: Router = late("core.routing", "Router")(services, join)
     return router
 
 
 def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     settings = settings or load_settings()
-    services = build(settings)
+    services, join = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
     searches = late("adapters.qdrant_async", "open_searches")(settings.qdrant_url, api_key, services.store)
-    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches)
+    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches, join)
     return router
+
+
+def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
+    """As ``build``; what that does to the database at once is left for when it answers."""
+    engine = open_engine(settings.database_url.get_secret_value())
+    services = _services(settings, open_sessions(engine), vector_store(settings))
+    knock = cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
+    return replace(services, knock=knock), partial(prepare, engine)
 
 
 class PerProcess:

@@ -6,6 +6,7 @@ use for, it still remembers: a collection's declared settings are compared and c
 
 import fcntl
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -39,6 +40,7 @@ from qdrant_rollouts.core.ports import (
     Point,
     PointId,
     QueryVector,
+    Room,
     Schema,
     Server,
     ServerText,
@@ -283,6 +285,13 @@ class LocalStore:
     def capacity(self) -> Capacity:
         """Its memory and disk are this process's own."""
         return Capacity()
+
+    def room(self) -> Room:
+        """The folder's disk is where it all goes; how much memory this process may take nobody tells."""
+        if self._folder is None:
+            return Room()
+        where = next((place for place in (self._folder, *self._folder.absolute().parents) if place.exists()), None)
+        return Room(disk=shutil.disk_usage(where).free) if where is not None else Room()
 
     # --- points -----------------------------------------------------------------------------------------------------
 

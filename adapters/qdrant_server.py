@@ -25,6 +25,7 @@ from qdrant_rollouts.core.ports import (
     Point,
     PointId,
     QueryVector,
+    Room,
     Schema,
     Server,
     Snapshot,
@@ -44,6 +45,8 @@ _METADATA = (1, 15, 4)
 _OPTIMIZATIONS = (1, 16, 3)
 #: The least ``details_level`` of telemetry that tells of segments, and so of their disk (measured on 1.16.3).
 _SEGMENTS = "4"
+#: That which tells of shards, and so of what failed in them.
+_SHARDS = "3"
 #: Seconds until a gRPC port that did not answer is tried again.
 _TRY_GRPC_AGAIN = 60.0
 #: A snapshot no server has, to see whether the server can fetch from itself at all.
@@ -164,7 +167,9 @@ class ServerStore:
     def health(self, collection: str) -> Health:
         info = self._info(collection)
         optimizer, queue = info["optimizer_status"], info.get("update_queue") or {}
-        running, waiting = self._optimizations(collection)
+        failing = info["status"] == "red" or optimizer != "ok"
+        nodes = self._every_node() if failing else [self._rest]
+        running, waiting = self._optimizations(collection, nodes)
         return Health(
             status=info["status"],
             optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
@@ -175,10 +180,24 @@ class ServerStore:
             worked=None if running is None else sum(_worked(one.get("progress", one)) for one in running),
             queued=queue.get("length"),
             deferred=queue.get("deferred_points"),
+            failures=self._failures(collection, nodes) if failing else None,
         )
 
+    def _every_node(self) -> list[Rest]:
+        """Each node tells of its own shards; none, where not every node can be asked one by one."""
+        peers = self.server().peers
+        if peers == 1:
+            return [self._rest]
+        return self._nodes if len(self._nodes) >= peers else []
+
+    def _failures(self, collection: str, nodes: Sequence[Rest]) -> int | None:
+        found = [_failed(self._told(node, _SHARDS).get("collections") or {}, collection) for node in nodes]
+        counted = [one for one in found if one is not None]
+        return sum(counted) if counted and len(counted) == len(found) else None
+
     def wake(self, collection: str) -> None:
-        """A change of nothing makes the server look for work again (7.3)."""
+        """A change of nothing makes the server look for work again (7.3): it starts its optimizers anew, and ends those
+        that run."""
         self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
 
     def count(self, collection: str, having: str | None = None) -> int:
@@ -280,10 +299,7 @@ class ServerStore:
 
     def capacity(self) -> Capacity:
         """A key without the right to ask is told nothing, as by a server that does not know."""
-        try:
-            told = self._rest.call("GET", "telemetry", params={"details_level": _SEGMENTS})
-        except Refused:
-            return Capacity()
+        told = self._told(self._rest, _SEGMENTS)
         system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
         return Capacity(
             memory=_kilobytes(system.get("ram_size")),
@@ -291,6 +307,25 @@ class ServerStore:
             disk=_kilobytes(system.get("disk_size")),
             disk_used=_disk_used(told.get("collections") or {}),
         )
+
+    def room(self) -> Room:
+        """1.16.3 tells how large the disk is on which it was installed, and no word of what is free there: at most what
+        the vectors and payloads that it holds leave of it. Of memory at most what its own process leaves."""
+        told = self._told(self._rest, _SHARDS)
+        system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
+        disk, ram, used = system.get("disk_size"), system.get("ram_size"), memory.get("resident_bytes")
+        return Room(
+            disk=None if disk is None else max(0, disk * 1024 - _raw(told.get("collections") or {})),
+            memory=None if ram is None or used is None else max(0, ram * 1024 - used),
+        )
+
+    def _told(self, rest: Rest, level: str) -> dict[str, Any]:
+        """Telemetry; nothing for a key without the right to ask."""
+        try:
+            told: dict[str, Any] = rest.call("GET", "telemetry", params={"details_level": level})
+        except Refused:
+            return {}
+        return told
 
     # --- points -----------------------------------------------------------------------------------------------------
 
@@ -426,13 +461,13 @@ class ServerStore:
         info: dict[str, Any] = self._rest.call("GET", "collections", collection)
         return info
 
-    def _optimizations(self, collection: str) -> tuple[list[dict[str, Any]] | None, int]:
-        """Those under way, and how many are queued; None from a server that does not tell."""
-        if self.server().version < _OPTIMIZATIONS:
+    def _optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
+        """Those under way, and how many are queued; None where no node can be asked, or a server does not tell."""
+        if not nodes or self.server().version < _OPTIMIZATIONS:
             return None, 0
-        found = self._rest.call("GET", "collections", collection, "optimizations")
-        running = found.get("running", found.get("ongoing")) or []
-        return running, int((found.get("summary") or {}).get("queued_optimizations", 0))
+        every = [node.call("GET", "collections", collection, "optimizations") for node in nodes]
+        running = [one for found in every for one in found.get("running", found.get("ongoing")) or []]
+        return running, sum(int((found.get("summary") or {}).get("queued_optimizations", 0)) for found in every)
 
     def _need(self, version: tuple[int, int, int], feature: str) -> None:
         server = self.server()
@@ -463,6 +498,21 @@ def _disk_used(told: Any) -> int | None:
         return own
     sizes = [size for part in told.values() if (size := _disk_used(part)) is not None]
     return sum(sizes) or None  # 1.16.3 says 0 for every segment, which is no size but "not counted"
+
+
+def _failed(told: Mapping[str, Any], collection: str) -> int | None:
+    """How many optimizations of this collection failed on the node that told this; None where it does not say."""
+    found = [one for one in told.get("collections") or [] if one.get("id") == collection]
+    shards = [shard["local"] for one in found for shard in one.get("shards") or [] if shard.get("local")]
+    counts = [(shard.get("optimizations") or {}).get("optimizations") for shard in shards]
+    known = [int(count.get("fail_count", 0)) for count in counts if isinstance(count, dict)]  # 0 is left out
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+def _raw(told: Mapping[str, Any]) -> int:
+    """Bytes of all vectors and payloads that the node holds, without their indexes."""
+    shards = [shard.get("local") or {} for one in told.get("collections") or [] for shard in one.get("shards") or []]
+    return sum(int(shard.get(kind) or 0) for shard in shards for kind in ("vectors_size_bytes", "payloads_size_bytes"))
 
 
 def _worked(stage: Mapping[str, Any]) -> int:

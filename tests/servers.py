@@ -246,6 +246,20 @@ class Qdrant(Server):
     def grpc_port(self) -> int:
         return self.ports[1]
 
+    def _process_options(self) -> dict[str, Any]:
+        return {"restore_signals": False}  # a file that may not grow is then an error, and no end (see ``full``)
+
+    @contextmanager
+    def full(self, most: int = 4_000_000) -> Iterator[None]:
+        """Inside the block no file of it may grow beyond so many bytes: writes and optimizations fail as on a disk that
+        is full, and nothing but this server is."""
+        unlimited = resource.RLIM_INFINITY
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most, unlimited))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+
     def start(self) -> Self:
         super().start()
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -91,25 +91,25 @@ def move(
     return _settled(services, alias, target, by)
 
 
-def look(services: Services, collection: str) -> Look:
+def look(services: Services, collection: str, failures: int | None = None) -> Look:
     """Is this collection fit to serve right now? An embedded store has no index to wait for; a server that sleeps on
-    unfinished work is woken."""
+    unfinished work is woken. ``failures``: how often work on its index had failed at the last look."""
     store = services.store
     if store.server().embedded:
         return Look(ready=True)
     schema = store.schema(collection)
-    seen = _examine(store, collection, schema)
+    seen = _examine(store, collection, schema, failures)
     if seen.asleep:
         store.wake(collection)
     return seen
 
 
-def _examine(store: VectorStore, collection: str, schema: Schema) -> Look:
+def _examine(store: VectorStore, collection: str, schema: Schema, failures: int | None) -> Look:
     """Where strict mode keeps vectors from being counted, those that are indexed stand for them: the optimizer's own
     words must do then, and the gate says that it could not tell."""
     health = store.health(collection)
     try:
-        return readiness.examine(store, collection, schema, health)
+        return readiness.watch(store, collection, schema, health, failures)
     except Refused:
         return readiness.look(schema, health, health.indexed_vectors)
 

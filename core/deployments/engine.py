@@ -152,8 +152,23 @@ def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
     if claim.step is None:
         return Finish()
     if claim.step.crashes >= services.times.crashes:
-        return Reject(f"its worker died or was stopped {claim.step.crashes} times in the middle of it")
+        died = f"its worker died or was stopped {claim.step.crashes} times in the middle of the same piece"
+        return Reject(f"{died}: {_piece(claim.step, undoing=claim.undoing)}")
     return _attempt(services, claim, claim.step, lease)
+
+
+def _piece(step: StepRow, *, undoing: bool) -> str:
+    """Where the work stood that no worker survived, as far as the step has saved it."""
+    if undoing:
+        return f"the undo of {step.name}"
+    state, phase = step.state, STEPS[step.name].phase(step.state)
+    told = f"{step.name} ({phase})" if phase else step.name
+    if "window" in state:
+        return f"{told}, from record {int(state.get('read', 0)) + 1:,} on, {state['window']:,} at a time"
+    progress = state.get("progress") or {}
+    if "done" in progress and "size" in progress:
+        return f"{told}, from {progress['done']:,} of {progress['size']:,} {progress.get('unit', '')} on".rstrip()
+    return f"{told}, before anything of it was saved"
 
 
 def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
@@ -237,6 +252,7 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         claim.attempts,
         dict(step.arguments),
         step.position,
+        step.waited,
     )
 
 

@@ -76,7 +76,7 @@ class StepContext:
     ``state`` is the step's own memory; ``turn.save(state)`` persists it in the middle of a turn, fenced by the turn.
     ``outputs`` holds what earlier steps returned and ``attempts`` which attempt that was, by step name; ``attempt`` is
     the step's own, from 1, one more whenever an operator has it run again. ``arguments`` and ``position`` are the
-    plan's: a plan may have several steps of one name.
+    plan's: a plan may have several steps of one name. ``waited``: seconds of its patience that are used up.
     """
 
     deployment: Deployment
@@ -88,6 +88,14 @@ class StepContext:
     attempts: Mapping[str, int] = field(default_factory=dict)
     arguments: State = field(default_factory=dict)
     position: int = 0
+    waited: float = 0.0
+
+    @property
+    def patience(self) -> str:
+        """Until when it is waited, in words."""
+        bound = self.deployment.spec.progress_deadline_seconds
+        gone = f"{self.waited:.0f} s of them are gone"
+        return f"waited for up to {bound:g} s without progress (progress_deadline_seconds), {gone}"
 
 
 StepFunction = Callable[[StepContext], Outcome]

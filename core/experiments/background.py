@@ -19,7 +19,7 @@ from qdrant_rollouts.core.database.stored_json import stored
 from qdrant_rollouts.core.experiments.analysis import pure
 from qdrant_rollouts.core.experiments.evidence import Reading, read
 from qdrant_rollouts.core.routing import traffic
-from qdrant_rollouts.core.routing.route import LIVE
+from qdrant_rollouts.core.routing.route import LIVE, UNROUTED
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics import moments as tallies
 from qdrant_rollouts.core.statistics.assignment import BASIS
@@ -128,7 +128,7 @@ class Background:
         found = Tally()
         for keys in traffic.stages(self._session, self._alias, since=self._at - _DAY).values():
             real = {key.variant: tally for key, tally in keys.items() if key.kind == "real"}
-            if set(real) == {LIVE}:
+            if real and real.keys() <= {LIVE, UNROUTED}:
                 for key, tally in keys.items():
                     if key.kind == "real":
                         found.merge(tally)

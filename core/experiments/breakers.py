@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.stored_json import stored
@@ -23,9 +24,9 @@ def tripped(services: Services, row: Experiment, now: datetime) -> str:
 def _arm(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
     if arm.collection not in services.store.collections():
         return f"{arm.variant}: {arm.collection} does not exist any more"
-    health = services.store.health(arm.collection)
-    if health.status == "red" or health.optimizer != "ok":
-        return f"{arm.variant}: {arm.collection} is {health.status}, optimizer: {health.optimizer}"
+    failure = readiness.failure(services.store, arm.collection)
+    if failure is not None and failure.broken:
+        return f"{arm.variant}: {arm.collection} is broken: {failure.reason}"
     why = over_limits(_recent(services, row, arm, now), [], Breakers())
     return f"{arm.variant}: {why}" if why else ""
 

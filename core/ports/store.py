@@ -15,6 +15,10 @@ class Health:
 
     ``points`` and ``indexed_vectors`` are the server's approximate counters (qdrant-facts 7.4). ``worked`` is a number
     that changes while the optimizer gets on; ``indexed_vectors`` stands still until a whole segment is finished.
+
+    ``optimizer`` is "ok" or the first error since the server started, which may be over (qdrant-facts 7.6): 1.16.3
+    shows it until it is restarted, also after everything was finished. ``failures`` is asked for only beside such an
+    error: how often work on the index has failed so far, on all nodes together; None where not all of them tell it.
     """
 
     status: str
@@ -26,6 +30,7 @@ class Health:
     worked: int | None = None
     queued: int | None = None
     deferred: int | None = None
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,14 @@ class Capacity:
     memory_used: int | None = None
     disk: int | None = None
     disk_used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that are free at most, on each node; None where nobody tells."""
+
+    disk: int | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,8 @@ class CollectionStore(Protocol):
     def health(self, collection: str) -> Health: ...
 
     def wake(self, collection: str) -> None:
-        """Makes a server that sleeps on unfinished work (status grey, after it was restarted) go on with it."""
+        """Makes a server go on with unfinished work that it sleeps on (status grey, after it was restarted), or that
+        has failed. Work that is under way is begun anew, so it is not called beside any."""
 
 
 class PointStore(Protocol):
@@ -247,6 +261,9 @@ class VectorStore(AliasStore, CollectionStore, PointStore, SnapshotStore, Protoc
     def server(self) -> Server: ...
 
     def capacity(self) -> Capacity: ...
+
+    def room(self) -> Room:
+        """What is free at most for another collection, as far as it is told."""
 
     def close(self) -> None: ...
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from qdrant_rollouts.core.routing.route import CONTROL, LIVE, Route
+from qdrant_rollouts.core.routing.route import CONTROL, LIVE, UNROUTED, Route
 from qdrant_rollouts.core.routing.sight import Target
 from qdrant_rollouts.core.routing.traffic import Key
 
 #: Variants that blue serves.
-BLUE = (LIVE, CONTROL)
+BLUE = (LIVE, CONTROL, UNROUTED)
 
 
 @dataclass(frozen=True, slots=True)

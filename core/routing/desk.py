@@ -11,22 +11,23 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.core.database.experiment_rows import Experiment
-from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.errors import AppError, Refused, Unknown
 from qdrant_rollouts.core.routing import enrolment, table
 from qdrant_rollouts.core.routing.choice import BLUE, Choice
 from qdrant_rollouts.core.routing.exposures import Served
 from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.routing.link import Link
 from qdrant_rollouts.core.routing.pace import Pace
 from qdrant_rollouts.core.routing.recorder import Recorder
-from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
+from qdrant_rollouts.core.routing.route import CANARY, LIVE, UNROUTED, Route
 from qdrant_rollouts.core.routing.shadow import Shadow
 from qdrant_rollouts.core.routing.sight import Sight, Target, load_models, look
 from qdrant_rollouts.core.routing.traffic import Key
@@ -46,10 +47,26 @@ FLUSH_EVERY = 1.0
 _REPORT_EVERY = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a search process knows of itself. ``database``: why it cannot be used, empty while it can; ``unrouted``: by
+    the alias alone, because no route was ever read; ``waiting``: searches that were observed and are not written down;
+    ``dropped``: observations of users that were left out because too many waited."""
+
+    database: str = ""
+    away_seconds: float = 0.0
+    unrouted_aliases: tuple[str, ...] = ()
+    unrouted_searches: int = 0
+    waiting: int = 0
+    dropped: int = 0
+
+
 class Desk:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
         self.services = services
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.link = Link(self.process, join)
+        self._unrouted = 0
         self.recorder = Recorder(services, self.process)
         self.shadow = Shadow(services, self.recorder)
         self.pace = Pace()
@@ -78,6 +95,7 @@ class Desk:
         route = sight.route
         place, cluster = _place(route, user)
         fits = words or sight.takes_one_vector(using)
+        self._unrouted += not sight.routed
         variant = self._variant(sight, place, cluster, user, fits)
         fallback = sight.live if variant not in BLUE else None
         shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, fits) else None
@@ -86,6 +104,8 @@ class Desk:
     def _variant(self, sight: Sight, place: int, cluster: int, user: str | None, fits: bool) -> str:
         """A vector made for blue is not asked of another model: blue answers, and it is counted apart, for control's
         users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
+        if not sight.routed:
+            return UNROUTED
         route, variant = sight.route, sight.route.variant(place)
         if variant == LIVE or (route.experiment_id and user is None):
             return LIVE
@@ -122,7 +142,20 @@ class Desk:
         sight = self.look(choice.route.alias)
         if sight.live is None or sight.live == choice.target:
             return None
-        return Choice(sight.route, LIVE, sight.live, None, None, choice.place, choice.group, choice.user)
+        variant = LIVE if sight.routed else UNROUTED
+        return Choice(sight.route, variant, sight.live, None, None, choice.place, choice.group, choice.user)
+
+    @property
+    def stats(self) -> Stats:
+        error = self.link.error
+        return Stats(
+            database=str(error) if error else "",
+            away_seconds=self.link.away_for,
+            unrouted_aliases=tuple(sorted(alias for alias, sight in dict(self._sights).items() if not sight.routed)),
+            unrouted_searches=self._unrouted,
+            waiting=self.recorder.waiting,
+            dropped=self.recorder.dropped,
+        )
 
     # --- experiments ----------------------------------------------------------------------------------------------
 
@@ -137,16 +170,21 @@ class Desk:
     def track(self, given: Feedback) -> bool:
         """The exposure may still be in this process's memory. Raises Unavailable where nothing is counted yet, as far
         as anybody knows: with its key it may be given again."""
-        with _database():
-            try:
-                return track(self.services, given, patient=True)
-            except Unexposed:
-                self.recorder.flush()
-                return track(self.services, given)
+        return self.link.read(partial(self._track, given))
+
+    def _track(self, given: Feedback) -> bool:
+        try:
+            return track(self.services, given, patient=True)
+        except Unexposed:
+            self.recorder.flush()
+            return track(self.services, given)
 
     def _experiment(self, experiment_id: str) -> tuple[str, str]:
-        with _database(), self.services.sessions() as session:
-            row = session.get(Experiment, experiment_id)
+        def read() -> Experiment | None:
+            with self.services.sessions() as session:
+                return session.get(Experiment, experiment_id)
+
+        row = self.link.ask(read)
         if row is None or row.started_at is None:
             begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
             raise Refused(f"experiment {quoted(experiment_id)} {begun}")
@@ -157,23 +195,39 @@ class Desk:
     # --- sights ---------------------------------------------------------------------------------------------------
 
     def look(self, alias: str) -> Sight:
-        """Looks now. The first look at an alias starts the threads."""
+        """Looks now, for a search. The first look at an alias starts the threads."""
+        return self._look(alias, self.link.ask)
+
+    def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> Sight:
+        """The database is asked before anybody else is kept waiting."""
+        route, stale = self._route(alias, ask)
         with self._looking:
-            sight = look(self.services, alias, self._sights.get(alias))
+            sight = look(self.services, alias, self._sights.get(alias), route, stale)
             self._warm(alias, sight)
             self._sights[alias] = sight
         self._start()
         return sight
 
+    def _route(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> tuple[Route | None, str]:
+        try:
+            return ask(partial(table.current, self.services, alias)), ""
+        except AppError as error:
+            return None, str(error)
+
     def close(self) -> None:
-        """Writes down what is left and says that this process serves no more."""
+        """Writes down what is left and says that this process serves no more; not to a database that is away."""
         self._stopped.set()
         self._heard.set()
         for thread in self._threads:
             thread.join()
         self.shadow.close()
-        self._quietly("its last observations are lost", self.recorder.flush)
-        self._quietly("it will be missed for a while", partial(table.leave, self.services, self.process))
+        waiting = self.recorder.waiting
+        try:
+            self.link.read(self.recorder.flush, at_once=True)
+            self.link.read(partial(table.leave, self.services, self.process))
+        except AppError as error:
+            if waiting:
+                log.warning("%s: its last %d observations are lost: %s", self.process, waiting, error)
 
     def _warm(self, alias: str, sight: Sight) -> None:
         if alias not in self._worded:
@@ -206,7 +260,7 @@ class Desk:
             known = dict(self._sights)  # searches add to it meanwhile
             news |= self._changed(known)
             for alias in sorted(known, key=lambda alias: alias not in news):
-                self.look(alias)
+                self._look(alias, self.link.read)
             served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
             if served and (served != self._served or looks % _REPORT_EVERY == 0):
                 self._report(served)
@@ -215,21 +269,27 @@ class Desk:
             self._heard.clear()
 
     def _changed(self, known: Mapping[str, Sight]) -> set[str]:
-        """Told by one query for all of them. A database that is away changes nothing."""
-        try:
+        """Told by one query for all of them. A database that is away changes nothing; here it is seen to be there
+        again."""
+
+        def read() -> set[str]:
             with self.services.sessions() as session:
                 return table.newer(session, {alias: sight.route.version for alias, sight in known.items()})
-        except SQLAlchemyError:
+
+        try:
+            return self.link.read(read)
+        except AppError:
             return set()
 
     def _report(self, served: dict[str, int]) -> None:
-        said = partial(table.report, self.services, self.process, served)
-        self._quietly("nobody knows what it serves", said)
+        with suppress(AppError):
+            self.link.read(partial(table.report, self.services, self.process, served))
         self._served = served
 
     def _flush(self) -> None:
         while not self._stopped.wait(FLUSH_EVERY):
-            self._quietly("observations wait", self.recorder.flush)
+            with suppress(AppError):  # they wait
+                self.link.read(self.recorder.flush)
 
     def _quietly(self, else_: str, act: Callable[[], object]) -> None:
         """Searches go on whatever becomes of the house-keeping."""
@@ -237,14 +297,6 @@ class Desk:
             act()
         except (AppError, SQLAlchemyError) as error:
             log.warning("%s: %s (%s)", self.process, else_, type(error).__name__)
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise explained(error) from error
 
 
 def _place(route: Route, user: str | None) -> tuple[int, int]:

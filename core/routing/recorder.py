@@ -17,7 +17,8 @@ from qdrant_rollouts.core.routing.traffic import Key
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.traffic_sketch import Tally
 
-#: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out.
+#: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out
+#: and counted.
 _PEOPLE = 50_000
 
 
@@ -39,6 +40,14 @@ class Recorder:
         self._open = Batch()
         self._closed: Batch | None = None
         self._sequence = 0
+        #: Observations of users and interleaved lists that were left out because too many waited.
+        self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """Searches that were observed and are not written down yet."""
+        with self._guard:
+            return sum(tally.calls for batch in (self._open, self._closed) if batch for tally in batch.tallies.values())
 
     def add(
         self,
@@ -68,12 +77,16 @@ class Recorder:
                 before.merge(seen)
             elif len(people) < _PEOPLE:
                 people[person] = seen
+            else:
+                self.dropped += 1
 
     def add_list(self, person: Person, query_id: str, served: Served) -> None:
         """What an interleaved list was made of."""
         with self._guard:
             if len(self._open.lists) < _PEOPLE:
                 self._open.lists.setdefault((person, query_id), served)
+            else:
+                self.dropped += 1
 
     def flush(self) -> None:
         """Writes what was not written yet. Raises SQLAlchemyError; nothing is lost then."""

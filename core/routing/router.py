@@ -1,6 +1,7 @@
 """Search through a route: for applications, the command line, the HTTP endpoint and the MCP tools alike."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -9,7 +10,7 @@ from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit, Searches
 from qdrant_rollouts.core.routing.choice import BLUE
 from qdrant_rollouts.core.routing.conversation import converse
-from qdrant_rollouts.core.routing.desk import Desk
+from qdrant_rollouts.core.routing.desk import Desk, Stats
 from qdrant_rollouts.core.routing.feedback import Feedback
 from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, arguments, question
 from qdrant_rollouts.core.routing.route import CONTROL
@@ -19,9 +20,10 @@ from qdrant_rollouts.core.services import Services
 class Router:
     """One for each process, made after a fork. Its threads start with the first search and end with ``close``."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
+        """``join`` is done once before the database is first asked, whenever that answers."""
         self._services = services
-        self._desk = Desk(services)
+        self._desk = Desk(services, join)
 
     def search(
         self,
@@ -87,6 +89,11 @@ class Router:
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return self._desk.track(given)
 
+    @property
+    def stats(self) -> Stats:
+        """Whether this process reaches the database, and what it did without it."""
+        return self._desk.stats
+
     def close(self) -> None:
         self._desk.close()
 
@@ -106,9 +113,10 @@ class Router:
 class AsyncRouter:
     """``Router`` for an event loop: a search awaits; what would block the loop is done in a thread."""
 
-    def __init__(self, services: Services, searches: Searches) -> None:
+    def __init__(self, services: Services, searches: Searches, join: Callable[[], object] = lambda: None) -> None:
+        """As ``Router``."""
         self._services, self._searches = services, searches
-        self._desk = Desk(services)
+        self._desk = Desk(services, join)
 
     async def search(
         self,
@@ -163,6 +171,11 @@ class AsyncRouter:
         """As ``Router.track_feedback``."""
         given = Feedback(experiment_id, metric, value, variant, user_id, key, query_id, document)
         return await asyncio.to_thread(self._desk.track, given)
+
+    @property
+    def stats(self) -> Stats:
+        """As ``Router.stats``."""
+        return self._desk.stats
 
     async def close(self) -> None:
         await asyncio.to_thread(self._desk.close)

@@ -1,22 +1,21 @@
 """What a search process knows of an alias: its route, and of each collection behind it the model to ask with."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.core.collections.same_model import Made, declared_vectors, relation, take_one_vector
 from qdrant_rollouts.core.collections.schema import meant_vector, vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.text_search import declared_names
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, SearchSpec, ServerVectorSpec
-from qdrant_rollouts.core.database.faults import explained
 from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.ports import Embedder, Limits, OneQuery, Schema, ServerText
 from qdrant_rollouts.core.routing.route import CANARY, LIVE, Route
-from qdrant_rollouts.core.routing.table import load
 from qdrant_rollouts.core.services import Services
+
+log = logging.getLogger(__name__)
 
 #: Vector names of which a sight keeps what it found.
 _KEPT = 64
@@ -76,6 +75,8 @@ class Sight:
     tried: Mapping[str, Target] = field(default_factory=dict)
     #: Why the route may be older than the database's, or nothing.
     stale: str = ""
+    #: Was the route ever read?
+    routed: bool = True
     #: The aliases there are, where this one was looked for and is none of them.
     others: tuple[str, ...] = ()
     #: What kind of error ``stale`` tells of.
@@ -101,9 +102,12 @@ class Sight:
         return self._taken[using]
 
 
-def look(services: Services, alias: str, last: Sight | None) -> Sight:
-    """The newest that can be known. What does not answer leaves the last known in place: searches go on by it."""
-    route, stale = _route(services, alias, last)
+def look(services: Services, alias: str, last: Sight | None, route: Route | None, stale: str) -> Sight:
+    """The newest that can be known. What does not answer leaves the last known in place: searches go on by it.
+    ``route``: as the database has it now; None where it could not be read, and ``stale`` says why."""
+    routed = route is not None or (last is not None and last.routed)
+    if route is None or (last is not None and last.routed and last.route.version > route.version):
+        route = last.route if last else Route(alias)
     known = _known(last, route)
     try:
         live, others = _live(services, route)
@@ -112,10 +116,11 @@ def look(services: Services, alias: str, last: Sight | None) -> Sight:
             _target(services, alias, live, known) if live else None,
             {arm.variant: _target(services, alias, arm.collection, known) for arm in route.tried},
             stale,
+            routed,
             others,
         )
     except AppError as error:
-        return replace(last or Sight(route), stale=str(error), fault=_kind(error))
+        return replace(last or Sight(route), stale=str(error), routed=routed, fault=_kind(error))
 
 
 def _kind(error: AppError) -> type[AppError]:
@@ -187,15 +192,6 @@ def _known(last: Sight | None, route: Route) -> dict[str, Target]:
     return {target.collection: target for target in last.targets if same or target.stamp is not None}
 
 
-def _route(services: Services, alias: str, last: Sight | None) -> tuple[Route, str]:
-    try:
-        with services.sessions() as session:
-            return load(session, alias), ""
-    except SQLAlchemyError as error:
-        stale = str(explained(error))
-        return (last.route if last else Route(alias)), stale
-
-
 def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
     if not route.at_rest:
         return route.collection(LIVE), ()
@@ -203,9 +199,19 @@ def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]
     return aliases.get(route.alias), () if route.alias in aliases else tuple(sorted(aliases))
 
 
+def _declared(services: Services, alias: str) -> IndexSpec | None:
+    """What the index file says of it. One that cannot be read says nothing: collections tell by their stamps what made
+    them, and searches go on."""
+    try:
+        return services.indexes().get(alias)
+    except Refused as error:
+        log.warning("the index file is left out of searches of %s: %s", alias, error)
+        return None
+
+
 def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
     """One that is gone is told apart by searching it."""
-    declared = services.indexes().get(alias)
+    declared = _declared(services, alias)
     search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
     if collection in known:
         return replace(known[collection], search=search, coming=coming)

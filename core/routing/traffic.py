@@ -40,8 +40,8 @@ _LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a tally is of. ``variant``: live, control, canary; ``kind``: real (users), synthetic (probes), shadow, or
-    bypassed (searches that could not be asked of green)."""
+    """What a tally is of. ``variant``: live, control, canary or unrouted; ``kind``: real (users), synthetic (probes),
+    shadow, or bypassed (searches that could not be asked of green)."""
 
     alias: str
     stage: str

@@ -32,6 +32,7 @@ class Storm:
             house.redis.flushall,
             self.restart_redis,
             self.restart_qdrant,
+            self.fill_the_disk,
             self.restart_the_database,
         ]
 
@@ -64,6 +65,10 @@ class Storm:
     def restart_qdrant(self) -> None:
         self.house.qdrant.kill()
         self.house.qdrant.start()
+
+    def fill_the_disk(self) -> None:
+        with self.house.qdrant.full():
+            time.sleep(self.random.uniform(1, 4))
 
     def restart_the_database(self) -> None:
         if self.house.postgres:

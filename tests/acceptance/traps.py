@@ -34,8 +34,11 @@ class Traps:
 
     # --- the test's side --------------------------------------------------------------------------------------------
 
-    def set(self, alias: str, place: str, act: str) -> None:
-        self._write(f"{alias}.{place}", act)
+    def set(self, alias: str, place: str, act: str, *, after: int = 0) -> None:
+        """``after`` so many have passed it unharmed. A trap that has sprung can be set again."""
+        for ending in ("sprung", "taken"):
+            (self._folder / f"{alias}.{place}.{ending}").unlink(missing_ok=True)
+        self._write(f"{alias}.{place}", f"{act} {after}" if after else act)
 
     def sprung(self, alias: str, place: str) -> Sprung | None:
         try:
@@ -59,7 +62,10 @@ class Traps:
             taken = trap.rename(f"{trap}.taken")
         except FileNotFoundError:
             return ""
-        act = taken.read_text()
+        act, _, passes = taken.read_text().partition(" ")
+        if passes:
+            self._write(trap.name, f"{act} {int(passes) - 1}" if int(passes) > 1 else act)
+            return ""
         self._write(f"{alias}.{place}.sprung", json.dumps({"pid": os.getpid(), "at": time.time(), "turn": turn}))
         if act in (KILL, STOP):
             os.kill(os.getpid(), signal.SIGKILL if act == KILL else signal.SIGSTOP)

@@ -11,7 +11,7 @@ from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database.models import StepRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.ports import Point, Server
+from qdrant_rollouts.core.ports import Point, Room, Server
 from qdrant_rollouts.core.routing import Router
 from tests.contract.test_engine import Failing
 from tests.world import DIMENSION, World, texts
@@ -286,3 +286,62 @@ def test_what_makes_no_sense_is_refused_before_anything_changes(world: World) ->
     world.store.create("taken", {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}}, {})
     world.declare("taken", source=source)
     refused(world, "taken", "collection's name")
+
+
+# --- room -------------------------------------------------------------------------------------------------------------
+
+
+class Tight:
+    """A store that says how much is free, and is as it is for all else."""
+
+    def __init__(self, store: Any, *rooms: Room) -> None:
+        self._store, self.rooms = store, list(rooms)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def room(self) -> Room:
+        return self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]
+
+
+def test_a_collection_that_clearly_does_not_fit_is_waited_for_and_never_made(world: World):
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)), progress_deadline_seconds=15)
+    world.over(Tight(world.store, Room(disk=100)))
+    id = world.deploy("docs")
+    world.run()
+
+    seen = world.status(id)
+    assert seen["status"] == "rolled_back"
+    assert "of disk for 50 points, and at most 0 KiB are free" in seen["message"]
+    assert "rollouts gc" in seen["message"]
+    assert "check_room: false" in seen["message"]
+    assert world.store.collections() == set()
+
+
+def test_it_goes_on_once_there_is_room(world: World):
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)))
+    world.over(Tight(world.store, Room(disk=100), Room(disk=10**9)))
+    id = world.deploy("docs")
+    world.run()
+
+    assert world.status(id)["status"] == "live"
+    assert "room: disk at least" in world.step(id, "create")["message"]
+
+
+def test_who_knows_better_has_it_made_all_the_same(world: World):
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)), check_room=False)
+    world.over(Tight(world.store, Room(disk=100)))
+    id = world.deploy("docs")
+    world.run()
+
+    assert world.status(id)["status"] == "live"
+
+
+def test_what_nobody_tells_stops_nobody_and_is_said(world: World):
+    world.declare("docs", source=world.write("docs.jsonl", texts(50)))
+    world.over(Tight(world.store, Room()))
+    id = world.deploy("docs")
+    world.run()
+
+    assert world.status(id)["status"] == "live"
+    assert "nobody tells what is free" in world.step(id, "create")["message"]

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
-from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, table, traffic
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
+from qdrant_rollouts.core.operations.views import metrics as census
+from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
 from qdrant_rollouts.core.routing.desk import LOOK_EVERY
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.statistics.assignment import bucket
@@ -237,13 +239,103 @@ def test_searches_go_on_by_the_last_known_route_when_the_database_is_gone(routed
     routed.services.sessions.configure(bind=routed.engine)
 
 
-def test_a_process_that_has_never_seen_the_database_searches_the_alias(routed):
+def test_a_process_that_has_never_seen_the_database_searches_the_alias_and_says_so(routed):
     blue, _ = names(routed)
     routed.services.sessions.configure(bind=Gone())
     with Router(routed.services) as router:
-        assert router.search("docs", vector(), user_on("canary")).variant == "live"
-        assert router.search("docs", "text 3", user_on("canary")).collection == blue
+        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+        found = router.search("docs", "text 3", user_on("canary"))
+        stats = router.stats
         routed.services.sessions.configure(bind=routed.engine)
+
+    assert (found.collection, found.variant) == (blue, "unrouted")
+    assert "did not answer" in stats.database
+    assert (stats.unrouted_aliases, stats.unrouted_searches, stats.waiting) == (("docs",), 2, 2)
+    assert written(routed) == {("unrouted", 2)}, "what it observed is written down in the end"
+    assert census.take(routed.services)["searches_unrouted"].samples == [(("docs",), 2)]
+
+
+def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):
+    _, green = names(routed)
+    routed.services.sessions.configure(bind=Gone())
+    with Router(routed.services) as router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+        routed.services.sessions.configure(bind=routed.engine)
+        until(lambda: not router.stats.unrouted_aliases)
+
+        assert router.search("docs", "text 3", user_on("canary")).collection == green
+        assert router.stats.database == ""
+
+
+def test_what_must_be_done_before_the_database_is_used_is_done_once_when_that_is_possible(routed):
+    """Such as to look whether its tables are this program's."""
+    allowed, done = threading.Event(), []
+
+    def join() -> None:
+        if not allowed.is_set():
+            raise Refused("the database is at revision 9999, newer than this program's: update the program")
+        done.append(1)
+
+    with Router(routed.services, join) as router:
+        assert router.search("docs", vector(), user_on("canary")).variant == "unrouted"
+        assert "update the program" in router.stats.database
+        allowed.set()
+        until(lambda: router.search("docs", vector(), user_on("canary")).variant == "canary")
+    assert done == [1]
+
+
+def test_no_search_waits_for_a_database_that_hangs(routed):
+    """It accepts connections, and answers nobody."""
+    hang = threading.Event()
+
+    def join() -> None:
+        hang.wait(60)
+
+    with Router(routed.services, join) as router:
+        took = []
+        for number in range(4):
+            started = time.monotonic()
+            assert router.search("docs", vector(), f"user {number}").variant == "unrouted"
+            took.append(time.monotonic() - started)
+        hang.set()
+    assert took[0] < link.PATIENCE + 2
+    assert max(took[1:]) < link.PATIENCE
+
+
+def test_the_log_says_why_and_what_is_to_be_done_once_a_minute(routed, caplog):
+    wrong = "the database refused the user or the password; correct ROLLOUTS_DATABASE_URL"
+
+    def join() -> None:
+        raise Misconfigured(wrong)
+
+    with Router(routed.services, join) as router:
+        router.search("docs", vector())
+        until(lambda: router.stats.away_seconds > 2.5)
+    said = [one for one in caplog.records if one.name == "qdrant_rollouts.core.routing.link"]
+    assert [one.levelname for one in said] == ["ERROR"]
+    assert wrong in said[0].getMessage()
+
+
+def test_an_index_file_that_cannot_be_read_fails_no_search(routed):
+    def broken() -> Any:
+        raise Refused("rollouts.yaml, line 3: there is no setting imbedding")
+
+    with Router(replace(routed.services, indexes=broken)) as router:
+        assert router.search("docs", vector()).results
+        assert router.search("docs", "text 3").results
+
+
+def written(world: World) -> set[tuple[str, int]]:
+    with world.services.sessions() as session:
+        found = traffic.read(session, "docs", "")
+    return {(key.variant, tally.calls) for key, tally in found.items()}
+
+
+def until(happens: Callable[[], object], seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < ends, f"{happens} did not happen"
+        threading.Event().wait(0.05)
 
 
 class Gone:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qdrant_rollouts.core.collections.readiness import Look, look, stored
+from qdrant_rollouts.core.collections.readiness import Look, failure, look, stored, watch
 from qdrant_rollouts.core.ports import Health
 
 SCHEMA = {
@@ -47,12 +47,101 @@ def test_a_collection_that_will_not_begin_by_itself_is_asleep():
     assert "not begun" in seen.reason
 
 
-@pytest.mark.parametrize("seen", [{"status": "red"}, {"optimizer": "disk full"}])
-def test_a_failed_collection_is_broken_and_says_why(seen):
+NO_ROOM = "Service internal error: Not enough space available for optimization, needed: 134 MiB, available: 9 MiB"
+
+
+@pytest.mark.parametrize("seen", [{"status": "red"}, {"optimizer": NO_ROOM}, {"optimizer": "what nobody has met yet"}])
+def test_a_collection_that_fails_may_mend_and_says_why(seen):
     found = look(SCHEMA, health(**seen), 5_000)
 
-    assert (found.ready, found.broken) == (False, True)
+    assert (found.ready, found.broken, found.failing) == (False, False, True)
     assert all(str(value) in found.reason for value in seen.values())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Optimization task panicked, collection may be in unstable state",
+        "Service internal error: Inconsistent storage: segment 3",
+        "CRC mismatch at offset 12",
+        "Read-only file system (os error 30)",
+    ],
+)
+def test_what_cannot_mend_by_itself_is_broken(said):
+    found = look(SCHEMA, health(status="red", optimizer=said), 5_000)
+
+    assert (found.ready, found.broken, found.failing) == (False, True, False)
+
+
+class Shows:
+    """A server that shows these, one after another; ``woken`` counts."""
+
+    def __init__(self, *healths):
+        self.healths, self.woken = list(healths), 0
+
+    def health(self, collection):
+        return self.healths.pop(0) if len(self.healths) > 1 else self.healths[0]
+
+    def schema(self, collection):
+        return SCHEMA
+
+    def count(self, collection, having=None):
+        return 5_000
+
+    def wake(self, collection):
+        self.woken += 1
+
+
+def failing(failures, **seen):
+    return health(**{"status": "red", "optimizer": NO_ROOM, "optimizing": 0, "failures": failures, **seen})
+
+
+def watched(server, failures=None):
+    return watch(server, "docs", SCHEMA, server.health("docs"), failures)
+
+
+def test_an_error_is_over_once_all_is_indexed_and_nothing_failed_anew():
+    server = Shows(failing(3), failing(3))
+
+    assert watched(server) == Look(ready=True)
+    assert server.woken == 1
+    assert failure(server, "docs") is None
+
+
+@pytest.mark.parametrize(
+    ("then", "before", "says"),
+    [
+        (failing(4), None, NO_ROOM),
+        (failing(3), 2, NO_ROOM),
+        (failing(3, indexed_vectors=0), None, "0 of 5,000 vectors indexed"),
+        (failing(3, optimizing=None), None, NO_ROOM),
+        (health(status="red", optimizer="ok", optimizing=0, failures=3), None, "status red"),
+    ],
+)
+def test_an_error_is_not_over_where_something_failed_anew_or_is_missing_or_nobody_tells(then, before, says):
+    found = watched(Shows(failing(3), then), before)
+
+    assert (found.ready, found.broken, found.failing) == (False, False, True)
+    assert says in found.reason
+
+
+def test_a_server_that_is_at_work_is_not_woken_and_does_not_fail():
+    server = Shows(failing(3, optimizing=1))
+
+    assert watched(server) == Look(ready=False, reason="1 optimizations running or queued")
+    assert failure(server, "docs") is None
+    assert server.woken == 0
+
+
+def test_a_server_that_forgets_its_error_when_it_is_woken_is_believed():
+    assert watched(Shows(failing(None), health(optimizing=0))) == Look(ready=True)
+
+
+def test_a_server_that_is_broken_is_not_woken():
+    server = Shows(failing(1, optimizer="Optimization task panicked"))
+
+    assert watched(server).broken
+    assert server.woken == 0
 
 
 def test_green_with_nothing_indexed_is_ready_only_if_no_index_is_wanted():

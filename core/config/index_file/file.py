@@ -65,6 +65,8 @@ class IndexSpec(Strict):
     rollback_on_failure: StrictBool = True
     #: How long a step may wait for the outside, or wait without progress, before the deployment is rolled back.
     progress_deadline_seconds: Positive = 600
+    #: Is a collection made only where the disk and memory that it needs are not known to be too little?
+    check_room: StrictBool = True
 
     @model_validator(mode="after")
     def _declared_once(self) -> Self:

@@ -17,6 +17,7 @@ from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import pieces
 from qdrant_rollouts.core.deployments.steps.long import going
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL
@@ -28,7 +29,7 @@ _LOOK = 1.0
 _PAGE = 4096
 _SAMPLE = 300
 #: Bytes written, and put on the disk, at once.
-_CHUNK = 8 << 20
+_CHUNK, _LEAST_CHUNK = 8 << 20, 64 << 10
 #: Looks at what may still come of a request that was cut short, before it is taken for lost.
 PATIENCE = 15
 
@@ -56,16 +57,22 @@ def drop_snapshot(context: StepContext) -> Outcome:
 def _scan(context: StepContext, state: State) -> Outcome:
     """Every id has the same chance to be remembered."""
     store, collection = context.services.store, context.deployment.green
-    ends, sample = time.monotonic() + context.services.times.slice, list(state.get("sample", []))
-    while not state.get("scanned"):
-        store.pace(collection)
-        points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
-        for point in points:
-            offer(sample, _SAMPLE, 0, point.id)
-        state.update(after=after, scanned=after is None, sample=sample)
-        if time.monotonic() >= ends:
-            break
-    context.turn.save({**state, "phase": "ask" if state["scanned"] else "scan"})
+    sample = list(state.get("sample", []))
+
+    def piece(seconds: float) -> bool:
+        ends = time.monotonic() + seconds
+        while not state.get("scanned"):
+            store.pace(collection)
+            points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
+            for point in points:
+                offer(sample, _SAMPLE, 0, point.id)
+            scanned = after is None
+            state.update(after=after, scanned=scanned, sample=sample, phase="ask" if scanned else "scan")
+            if time.monotonic() >= ends:
+                break
+        return not state["scanned"]
+
+    pieces.work(context, state, piece)
     return Wait(0, "choosing the points to remember")
 
 
@@ -173,9 +180,11 @@ def fetch(context: StepContext) -> Outcome:
     name, file = names[len(files)], manifests.file_name(names[len(files)], len(files))
     wanted = services.store.snapshot(context.deployment.green, name)
     started, begun_at = time.monotonic(), _position(context, file)
-    at = begun_at
+    at, chunk = begun_at, int(context.state.get("chunk", _CHUNK))
+    # Until a piece is written the next one is a smaller one: this may be too large for the time a worker has.
+    context.turn.save({**context.state, "chunk": max(_LEAST_CHUNK, chunk // 4)})
     while at < wanted.size:
-        at = _slice(context, name, file, at, started + services.times.slice)
+        at = _slice(context, name, file, at, started + services.times.slice, chunk)
         _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
@@ -196,13 +205,13 @@ def throw_away(context: StepContext) -> Outcome:
     return Done({"summary": "its files are removed"})
 
 
-def _slice(context: StepContext, name: str, file: str, at: int, ends: float) -> int:
+def _slice(context: StepContext, name: str, file: str, at: int, ends: float, chunk: int) -> int:
     """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
     stopped."""
     pieces, start = bytearray(), at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
         pieces += piece
-        if len(pieces) >= _CHUNK:
+        if len(pieces) >= chunk:
             at = _put(context, file, at, pieces)
         if time.monotonic() >= ends:
             break
@@ -219,7 +228,7 @@ def _put(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
         context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
         at += len(pieces)
         pieces.clear()
-        context.turn.save({**context.state, "done": at}, progress=True)
+        context.turn.save({**context.state, "chunk": _CHUNK, "done": at}, progress=True)
     return at
 
 
@@ -230,7 +239,7 @@ def _position(context: StepContext, file: str) -> int:
 
 def _note(context: StepContext, at: int, size: int, rate: float) -> None:
     progress = {"done": at, "size": size, "unit": "bytes", "rate": round(rate, 1)}
-    context.turn.save({**context.state, "done": at, "progress": progress})
+    context.turn.save({**context.state, "chunk": _CHUNK, "done": at, "progress": progress})
 
 
 # --- seal ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import time
 
 from qdrant_rollouts.core.collections.readiness import about
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import PointId, State
 
@@ -12,19 +12,22 @@ _LOOK = 1.0
 
 
 def copy(context: StepContext) -> Outcome:
-    """One slice of the stream. A slice repeated after a crash writes the same points again."""
+    """One slice of the stream, in pieces. A piece repeated after a crash writes the same points again."""
     deployment, services, state = context.deployment, context.services, dict(context.state)
     source = _collection(context)
-    size = about(services.store, source)
-    started = time.monotonic()
-    position: PointId | None = state.get("position")
-    copied, position = services.store.copy(source, deployment.green, position, services.times.slice)
-    state["written"] = state["expected"] = int(state.get("written", 0)) + copied
-    state["position"], state["filled"] = position, position is None
-    rate = copied / max(time.monotonic() - started, 1e-6)
-    state["progress"] = {"done": state["written"], "size": size, "unit": "points", "rate": round(rate, 1)}
-    context.turn.save(state)
-    return Wait(0, f"{state['written']:,} of {size:,} points copied, {rate:,.0f}/s")
+    size, before, started = about(services.store, source), int(state.get("written", 0)), time.monotonic()
+
+    def piece(seconds: float) -> bool:
+        position: PointId | None = state.get("position")
+        copied, position = services.store.copy(source, deployment.green, position, seconds)
+        state["written"] = state["expected"] = int(state.get("written", 0)) + copied
+        state["position"], state["filled"] = position, position is None
+        rate = (state["written"] - before) / max(time.monotonic() - started, 1e-6)
+        state["progress"] = {"done": state["written"], "size": size, "unit": "points", "rate": round(rate, 1)}
+        return position is not None
+
+    pieces.work(context, state, piece)
+    return Wait(0, f"{state['written']:,} of {size:,} points copied, {state['progress']['rate']:,.0f}/s")
 
 
 def snapshot(context: StepContext) -> Outcome:

@@ -13,8 +13,8 @@ from qdrant_rollouts.core.collections.recovered import STEP
 from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp, theirs
 from qdrant_rollouts.core.collections.text_search import text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext
-from qdrant_rollouts.core.deployments.steps import limiting, reading, unused
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
@@ -39,7 +39,11 @@ def create(context: StepContext) -> Outcome:
     barred = _barred(context, wanted)
     if barred:
         return Reject(barred)
-    if not _made_before(context, wanted):
+    made, needs = _made_before(context, wanted), ""
+    if not made:
+        needs, short = rooms.look(context, wanted)
+        if short:
+            return Wait(rooms.AGAIN, f"{short}; {context.patience}", progress=False)
         context.turn.check(ACT_SECONDS)
         metadata = {**_theirs(context), **_stamp(context, vector, makers).as_metadata()}
         store.create(deployment.green, schemas.unlimited(wanted), metadata)
@@ -49,7 +53,7 @@ def create(context: StepContext) -> Outcome:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
     note_facts(context, _facts(makers, plan, store.schema(deployment.green), vector))
     changed = schemas.changes(model, wanted) if model else []
-    summary = _summary(of, changed, plan)
+    summary = _summary(of, changed, plan) + (f"; {needs}" if needs else "")
     return Done({"summary": summary, "vector": vector, "vectors": plan.as_state(), "schema": wanted})
 
 

@@ -5,7 +5,7 @@ import time
 from qdrant_rollouts.core.collections import versions
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -17,11 +17,18 @@ def run(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
     deployment, memory = context.deployment, dict(context.state.get("memory", {}))
     judged = _opened(context, memory)
-    ends = time.monotonic() + context.services.times.slice
-    wait = gate.collect(judged, lambda: time.monotonic() >= ends)
-    if wait is not None:
-        context.turn.save({"memory": memory, "progress": gate.progress(judged)})
-        return Wait(wait, gate.words(judged))
+    state: State = {**context.state, "memory": memory}
+    waits: list[float | None] = []
+
+    def piece(seconds: float) -> bool:
+        ends = time.monotonic() + seconds
+        waits.append(gate.collect(judged, lambda: time.monotonic() >= ends))
+        state["progress"] = gate.progress(judged)
+        return waits[-1] == 0
+
+    pieces.work(context, state, piece)
+    if waits[-1] is not None:
+        return Wait(waits[-1], gate.words(judged))
     report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
     note_facts(context, versions.judged(report))
     context.turn.save({})

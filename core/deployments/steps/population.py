@@ -1,16 +1,19 @@
 """Filling green: which way, then until its index is really ready."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from qdrant_rollouts.core.collections import aliases, versions
+from qdrant_rollouts.core.collections import aliases, readiness, versions
 from qdrant_rollouts.core.collections.model_proof import measure
+from qdrant_rollouts.core.collections.readiness import Look
 from qdrant_rollouts.core.collections.schema import difference, same_vectors, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
-from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, StepFunction, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
+from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Health, Schema, State
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
@@ -26,7 +29,7 @@ def populate(context: StepContext) -> Outcome:
     if way is None:
         return _choose(context)
     if not context.state.get("filled"):
-        return _WAYS[way](context)
+        return _filled(context, _WAYS[way])
     return _ready(context)
 
 
@@ -105,8 +108,18 @@ def _settings(by: MadeBy) -> tuple[object, ...]:
     return by.identity, by.template, by.embedding.chunk if by.embedding else None
 
 
+def _filled(context: StepContext, way: StepFunction) -> Outcome:
+    """What did not answer may be a server that has no room; it is woken, so that it goes on once there is some."""
+    try:
+        return way(context)
+    except Unavailable:
+        with suppress(Unavailable, Refused):
+            readiness.rouse(context.services.store, context.deployment.green)
+        raise
+
+
 def _ready(context: StepContext) -> Outcome:
-    look = aliases.look(context.services, context.deployment.green)
+    look = aliases.look(context.services, context.deployment.green, context.state.get("failures"))
     if look.broken:
         return Reject(f"{context.deployment.green} is broken: {look.reason}")
     seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
@@ -114,10 +127,34 @@ def _ready(context: StepContext) -> Outcome:
         note_facts(context, versions.filled(context.state))
         return Done(_summary(context.state))
     health = context.services.store.health(context.deployment.green)
-    work = _work(health)
+    work, failing = _work(health), _failing(context, health)
+    saved = {**context.state, "ready": seen, "work": work, "failures": health.failures, "failing": failing}
+    if look.failing:
+        context.turn.save(saved)
+        return _failed(context, look, failing)
     moved = look.ready or work != context.state.get("work") or (health.worked is None and health.status == "yellow")
-    context.turn.save({**context.state, "ready": seen, "work": work})
+    context.turn.save(saved)
     return Wait(context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {LOOKS}'}", moved)
+
+
+def _failing(context: StepContext, health: Health) -> list[float]:
+    """For how long the server has shown an error while nothing more was indexed, and how much is: a build that runs for
+    minutes and fails each time moves something in every look."""
+    if not readiness.shows_error(health):
+        return []
+    seconds, indexed = context.state.get("failing") or [0.0, health.indexed_vectors]
+    grown = health.indexed_vectors > indexed
+    seconds = 0.0 if grown else seconds + context.services.times.ready_look
+    return [seconds, max(indexed, health.indexed_vectors)]
+
+
+def _failed(context: StepContext, look: Look, failing: list[float]) -> Outcome:
+    """Waited for: room may be made, and the server is asked to try again at each look."""
+    bound = context.deployment.spec.progress_deadline_seconds
+    if failing and failing[0] > bound:
+        return Reject(f"the server did not finish the index within {bound:g} s of trying again: {look.reason}")
+    reason = f"index: the server fails to build it and tries again: {look.reason}; {context.patience}"
+    return Wait(context.services.times.ready_look, reason, progress=False)
 
 
 def _work(health: Health) -> list[int | None]:

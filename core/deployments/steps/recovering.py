@@ -91,11 +91,11 @@ def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     if collection not in store.collections():
         if uploads >= _UPLOADS:
             return Reject(f"{collection} did not appear after {uploads} uploads; look into the server's log")
-        uploads += 1
         # Before it is sent: after a crash the server may be unpacking it, and refuses the same name again.
-        state.update(uploads=uploads, patience=PATIENCE + manifest.size // _SLOWEST, phase="look", looks=0)
+        state.update(patience=PATIENCE + manifest.size // _SLOWEST, phase="look", looks=0)
         context.turn.save(state)
         _send(context, state, manifest, manifest.files[0])
+        state["uploads"] = uploads + 1  # one that was cut short says nothing of the server
     context.turn.save({**state, "phase": "look", "looks": 0})
     return Wait(_LOOK, f"{manifest.size:,} bytes sent")
 

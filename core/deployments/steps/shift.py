@@ -3,7 +3,9 @@
 import math
 from dataclasses import asdict
 
+from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.model_proof import unknown_vectors
+from qdrant_rollouts.core.collections.readiness import Look
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
 from qdrant_rollouts.core.database.stored_json import stored
@@ -26,7 +28,8 @@ def shift(context: StepContext) -> Outcome:
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
     stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
-    barred = shut(context) or _unfit(context) or limiting.restrict(context)
+    failure = _failure(context)
+    barred = shut(context) or _unfit(context, failure) or limiting.restrict(context)
     if barred:
         return Reject(barred)
     route = _route(context, stage)
@@ -38,8 +41,12 @@ def shift(context: StepContext) -> Outcome:
     output = _output(seen, stage, shown)
     course = [*context.state.get("course", []), _effects(seen)][-_COURSE:]
     progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
-    context.turn.save({"looks": looks + 1, "windows": seen.windows, "course": course, "progress": progress})
+    looked = looks + (failure is None)
+    context.turn.save({"looks": looked, "windows": seen.windows, "course": course, "progress": progress})
     decided = _decide(seen, stage, spec, looks, {**output, "course": course})
+    if failure is not None and not isinstance(decided, Reject):  # its searches are judged, and the stage does not end
+        said = f"{context.deployment.green}: {failure.reason}; the server is asked to try again, {context.patience}"
+        return Wait(_pause(stage, spec), said, progress=False)
     waits_for = _unknown_model(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
     return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
@@ -48,7 +55,7 @@ def guard(context: StepContext) -> Outcome:
     """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
     comes of it. Safe to run twice, as every look."""
     stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
-    barred = _unfit(context)
+    barred = _unfit(context, _failure(context))
     if barred:
         return Reject(barred)
     seen = observe(context, stage)
@@ -125,15 +132,18 @@ def _named(stage: Stage) -> str:
     return "shadow" if stage.shadow else f"{stage.percentage:g} %"
 
 
-def _unfit(context: StepContext) -> str:
-    """Green must exist and be sound at every look, whatever the traffic says."""
+def _failure(context: StepContext) -> Look | None:
+    """What fails in the server's work on green; nothing can be said of one that is gone."""
     store, green = context.services.store, context.deployment.green
-    if green not in store.collections():
+    return readiness.failure(store, green) if green in store.collections() else None
+
+
+def _unfit(context: StepContext, failure: Look | None) -> str:
+    """Green must exist and be sound at every look, whatever the traffic says."""
+    green = context.deployment.green
+    if green not in context.services.store.collections():
         return f"{green} does not exist any more"
-    health = store.health(green)
-    if health.status == "red" or health.optimizer != "ok":
-        return f"{green} is {health.status}, optimizer: {health.optimizer}"
-    return ""
+    return f"{green} is broken: {failure.reason}" if failure is not None and failure.broken else ""
 
 
 def _route(context: StepContext, stage: Stage) -> Route:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from qdrant_rollouts.core.collections import aliases
+from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
 from qdrant_rollouts.core.config.index_file import SoakSpec
 from qdrant_rollouts.core.config.vector_kinds import by_name
@@ -28,9 +28,12 @@ def watch(context: StepContext) -> Outcome:
     seen = _traffic(context)
     from_here, traffic_fault = _judged(context, seen)
     try:
-        fault = _fault(context) or traffic_fault
+        fault, failing = _looked(context)
     except Limited as error:  # applications have used up the rate: that is no look, and no fault
         return Wait(spec.interval_seconds, str(error), progress=False)
+    fault = fault or traffic_fault
+    if failing and not fault:  # searches are answered: no fault, and no look that shows the index to be sound either
+        return Wait(spec.interval_seconds, failing, progress=False)
     looks, errors = looks + 1, errors + bool(fault)
     last = fault or str(context.state.get("last_error", ""))
     saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)}
@@ -83,14 +86,16 @@ def _progress(looks: int, wanted: int) -> dict[str, object]:
     return {"done": looks, "size": wanted, "unit": "looks"}
 
 
-def _fault(context: StepContext) -> str:
-    """What is wrong in this look, or nothing. An outside that does not answer is wrong too: users see it so."""
+def _looked(context: StepContext) -> tuple[str, str]:
+    """What is wrong in this look, and what may mend by itself; either may be nothing. An outside that does not answer
+    is wrong too: users see it so."""
     try:
-        return _alias_fault(context) or _health_fault(context) or _query_fault(context)
+        fault = _alias_fault(context) or _query_fault(context)
+        return (fault, "") if fault else _work_on_index(context)
     except Limited:
         raise
     except (Unavailable, Refused) as error:
-        return str(error)
+        return str(error), ""
 
 
 def _alias_fault(context: StepContext) -> str:
@@ -112,11 +117,15 @@ def _alias_fault(context: StepContext) -> str:
     return f"{deployment.alias} was on {found} and was put back on {deployment.green}"
 
 
-def _health_fault(context: StepContext) -> str:
-    health = context.services.store.health(context.deployment.green)
-    if health.status == "red" or health.optimizer != "ok":
-        return f"{context.deployment.green} is {health.status}, optimizer: {health.optimizer}"
-    return ""
+def _work_on_index(context: StepContext) -> tuple[str, str]:
+    """What the server says of work on the index that fails now: a fault where no waiting helps."""
+    green = context.deployment.green
+    seen = readiness.failure(context.services.store, green)
+    if seen is None:
+        return "", ""
+    if seen.broken:
+        return f"{green} is broken: {seen.reason}", ""
+    return "", f"{green}: {seen.reason}; the server is asked to try again, {context.patience}"
 
 
 def _query_fault(context: StepContext) -> str:

@@ -77,4 +77,5 @@ def _not_serving(context: StepContext) -> Outcome | None:
     look = aliases.look(context.services, green)
     if look.broken:
         return Reject(f"{green} is broken: {look.reason}")
-    return None if look.ready else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}", progress=False)
+    more = f"; the server is asked to try again, {context.patience}" if look.failing else ""
+    return None if look.ready else Wait(_READY_AGAIN, f"{green} is not ready: {look.reason}{more}", progress=False)

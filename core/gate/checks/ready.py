@@ -10,7 +10,7 @@ def ready(gate: GateContext, bound: float | None) -> Finding:
     memory = gate.part("ready")
     looks = int(memory.get("looks", 0))
     wanted = 1 if gate.store.server().embedded else LOOKS
-    if memory.get("broken") or memory.get("still", 0) >= PATIENCE:
+    if memory.get("broken") or memory.get("still", 0) >= memory.get("patience", PATIENCE):
         detail = f"nothing gets on: {memory['reason']}"
         found = f"The server does not finish the index: {memory['reason']}."
         return Finding("block", float(looks), looks, detail, float(wanted), found=found)

@@ -3,6 +3,8 @@
 Those with which ``populate`` has just ended count; then one more is enough.
 """
 
+import math
+
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.readiness import Look
 from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
@@ -17,12 +19,18 @@ def look(gate: GateContext, over: Over) -> float | None:
     memory = gate.part("ready")
     seen = _look(gate, memory)
     memory["reason"], memory["broken"] = seen.reason, seen.broken
+    memory["patience"] = _patience(gate) if seen.failing else PATIENCE
     before = int(memory.get("looks", gate.filled.get("looks", 0)))
     memory["looks"] = before + 1 if seen.ready else 0
     enough = memory["looks"] >= LOOKS or (seen.ready and gate.store.server().embedded)
-    if enough or seen.broken or memory.get("still", 0) >= PATIENCE:
+    if enough or seen.broken or memory.get("still", 0) >= memory["patience"]:
         return None
     return gate.ready_look
+
+
+def _patience(gate: GateContext) -> int:
+    """Looks in which the server tries again what failed: room may be made."""
+    return max(PATIENCE, math.ceil(gate.spec.progress_deadline_seconds / gate.ready_look))
 
 
 def _look(gate: GateContext, memory: State) -> Look:
@@ -35,7 +43,8 @@ def _look(gate: GateContext, memory: State) -> Look:
     at_work = work != memory.get("work") or (health.worked is None and health.status == "yellow")
     memory["still"] = 0 if at_work else int(memory.get("still", 0)) + 1
     memory["work"] = work
-    seen = readiness.examine(store, gate.green, gate.schema, health)
+    seen = readiness.watch(store, gate.green, gate.schema, health, memory.get("failures"))
+    memory["failures"] = health.failures
     if seen.asleep:
         store.wake(gate.green)
     return seen

@@ -26,6 +26,7 @@ from qdrant_rollouts.core.database.models import (
     SearcherRow,
     ServiceClock,
     StepRow,
+    TrafficRow,
     Version,
 )
 from qdrant_rollouts.core.database.schedule_rows import Schedule
@@ -34,14 +35,17 @@ from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
+from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, trying
 from qdrant_rollouts.core.services import Services
+from qdrant_rollouts.core.statistics.traffic_sketch import Tally
 
 MOST = 1000
 #: Durations are of the steps that ended in this time, and of no more than so many of them, the latest.
 WINDOW, STEPS = timedelta(days=7), 2000
 #: A deletion is carried out by a sweep every 30 s.
 OVERDUE = timedelta(minutes=2)
+_HOUR = timedelta(hours=1)
 _QUANTILES = (0.5, 0.95, 1.0)
 
 #: The values of the figure's labels, and its number.
@@ -279,6 +283,15 @@ def _room_of_queues(session: Session, now: datetime) -> Iterator[Sample]:
     yield from found.items()
 
 
+def _unrouted(session: Session, now: datetime) -> Iterator[Sample]:
+    query = select(TrafficRow).where(TrafficRow.at >= now - _HOUR, TrafficRow.variant == UNROUTED)
+    found: dict[str, int] = defaultdict(int)
+    for row in session.scalars(query):
+        found[row.alias] += Tally.from_json(row.tally).calls
+    for alias, calls in found.items():
+        yield (alias,), calls
+
+
 # --- what people are told, and asked ------------------------------------------------------------------------------
 
 
@@ -344,6 +357,12 @@ FIGURES: Mapping[str, Figure] = {
         "Search processes heard of lately: serving the newest version of the route, or behind it.",
         ("alias", "state"),
         _serving,
+    ),
+    "searches_unrouted": Figure(
+        "Searches of the last hour that went to the alias by its name, because the search process had not reached the "
+        "database since it began.",
+        ("alias",),
+        _unrouted,
     ),
     "sweep_age_seconds": Figure(
         "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.", (), _swept

@@ -1,0 +1,62 @@
+"""Before green is made: is what it will need of disk and memory known to be too little?"""
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from qdrant_rollouts.core.collections import room
+from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.deployments.plan import StepContext
+from qdrant_rollouts.core.deployments.steps import reading
+from qdrant_rollouts.core.errors import AppError
+from qdrant_rollouts.core.ports import Schema
+
+#: Seconds until it is looked again: others may make room.
+AGAIN = 10.0
+_SAMPLE, _SECONDS = 100, 1.0
+#: Sources that are files on this machine, whose first records cost nothing.
+_FILES = ("jsonl:", "csv:", "parquet:")
+
+
+def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
+    """What it needs, in words; and what is clearly too little, or nothing. What cannot be known stops nobody."""
+    deployment, store = context.deployment, context.services.store
+    if not deployment.spec.check_room:
+        return "", ""
+    try:
+        points, payloads = _expected(context)
+        if points is None:
+            return "room: nobody knows how many points there will be", ""
+        need, free = room.needed(wanted, points, room.payload_bytes(payloads), store.server()), store.room()
+    except AppError as error:
+        return f"room: not known, {error}", ""
+    short = room.lacks(need, free)
+    if short:
+        short = (
+            f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or set check_room: false "
+            f"for {deployment.alias} if you know better"
+        )
+    return f"room: {room.told(need, free)}", short
+
+
+def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
+    """How many points there will be, by the live collection, the source collection, or a file's first records; and
+    some payloads."""
+    store, source = context.services.store, reading.source(context)
+    like = context.deployment.blue or source.collection
+    if like is not None:
+        store.pace(like)
+        found, _ = store.scroll(like, None, _SAMPLE, vectors=False)
+        return about(store, like), [point.payload for point in found]
+    if not source.address.startswith(_FILES):
+        return None, []
+    ends, rows = time.monotonic() + _SECONDS, []
+    for row in islice(source.read(None), _SAMPLE):
+        rows.append(row)
+        if time.monotonic() >= ends:
+            break
+    done = int(rows[-1].cursor.get("done", 0)) if rows else 0
+    if not done:
+        return None, []
+    return round(len(rows) * source.size() / done), [row.fields or {} for row in rows]

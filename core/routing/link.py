@@ -1,0 +1,122 @@
+"""Whether the database answers this process, so that no search waits for one that does not.
+
+Rule: who serves users asks for at most ``PATIENCE`` seconds, once; after that only a thread in the background tries,
+with growing waits, and whatever it finds holds for all searches from then on.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable, hung_up
+
+log = logging.getLogger(__name__)
+
+#: Seconds; a connection alone may take 5 until it is given up.
+PATIENCE = 2.0
+_FIRST_RETRY, _LONGEST_RETRY = 0.5, 5.0
+#: Seconds between two lines in the log about the same trouble.
+_SAY_EVERY = 60.0
+_AWAY = (
+    "%s: no routes are read and nothing is written down: %s. Searches go by the last known route, or to the alias by "
+    "its name (variant unrouted). It is tried again at least every %g s"
+)
+T = TypeVar("T")
+
+
+class Link:
+    """``join`` is what has to be done once before the database can be used; it raises what ``wiring`` raises there."""
+
+    def __init__(self, process: str, join: Callable[[], object]) -> None:
+        self._process, self._join = process, join
+        self._joined = False
+        self._error: AppError | None = None
+        self._guard = threading.Lock()
+        self._retry, self._try_at, self._lost_at, self._said_at = 0.0, 0.0, 0.0, -_SAY_EVERY
+
+    @property
+    def error(self) -> AppError | None:
+        """Why the database cannot be used; None while it can, as far as anybody knows."""
+        return self._error
+
+    @property
+    def away_for(self) -> float:
+        return time.monotonic() - self._lost_at if self._error else 0.0
+
+    def ask(self, read: Callable[[], T]) -> T:
+        """For a search. Raises an AppError at once while the database is away, and soon where it does not answer."""
+        if self._error is not None:
+            raise self._error
+        found: list[T | AppError] = []
+        thread = threading.Thread(target=lambda: found.append(self._tried(read)), name="route", daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        if not found:
+            found.append(self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s")))
+        if isinstance(found[0], AppError):
+            raise found[0]
+        return found[0]
+
+    def read(self, read: Callable[[], T], *, at_once: bool = False) -> T:
+        """For the background: waits for as long as it takes. Raises an AppError; while the database is away without
+        trying again, unless that is due or must be ``at_once``."""
+        if self._error is not None and time.monotonic() < self._try_at and not at_once:
+            raise self._error
+        found = self._tried(read)
+        if isinstance(found, AppError):
+            raise found
+        return found
+
+    def _tried(self, read: Callable[[], T]) -> T | AppError:
+        try:
+            self._join_once()
+        except SQLAlchemyError as error:
+            return self._lose(explained(error))
+        except AppError as error:
+            return self._lose(error)
+        try:
+            found: T | AppError = read()
+        except SQLAlchemyError as error:
+            return self._lose(explained(error)) if _is_away(error) else explained(error)
+        except AppError as error:  # the database has answered, and what was asked makes no sense
+            found = error
+        self._find()
+        return found
+
+    def _join_once(self) -> None:
+        with self._guard:
+            if not self._joined:
+                self._join()
+                self._joined = True
+
+    def _find(self) -> None:
+        lost, self._error, self._retry = self._error, None, 0.0
+        if lost is not None:
+            log.warning("%s: the database is there again; searches follow their routes", self._process)
+            self._said_at = -_SAY_EVERY
+
+    def _lose(self, error: AppError) -> AppError:
+        now = time.monotonic()
+        if self._error is None:
+            self._lost_at = now
+        self._error = error
+        self._retry = min(max(2 * self._retry, _FIRST_RETRY), _LONGEST_RETRY)
+        self._try_at = now + self._retry
+        if now >= self._said_at + _SAY_EVERY:
+            self._said_at = now
+            level = logging.ERROR if isinstance(error, Misconfigured | Refused) else logging.WARNING
+            log.log(level, _AWAY, self._process, error, _LONGEST_RETRY)
+        return error
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    """It did not answer, or has not the tables that this program knows."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, ProgrammingError) or hung_up(error)
+    return isinstance(error, PoolTimeout)

@@ -1,0 +1,124 @@
+"""A router that is opened while the database is away, Redis too, and joins when they come: with real servers."""
+
+import asyncio
+import socket
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from sqlalchemy import create_engine
+
+from qdrant_rollouts import wiring
+from qdrant_rollouts.core.config.settings import Settings
+from qdrant_rollouts.core.routing import table
+from tests.qdrants import wait_until
+from tests.servers import FRESH, Postgres, free_ports
+
+VECTOR = [1.0, 0.0, 0.0, 0.0]
+#: Seconds; a search of a server on this machine takes milliseconds, also where other tests run beside.
+AT_ONCE = 1.5
+
+
+@pytest.fixture
+def docs(qdrant_url):
+    """An alias and another collection beside it; neither is this program's."""
+    with httpx.Client(base_url=qdrant_url, trust_env=False, timeout=30, limits=FRESH) as web:
+        for name in ("alone-blue", "alone-green"):
+            web.put(f"/collections/{name}", json={"vectors": {"size": 4, "distance": "Dot"}}).raise_for_status()
+            points = [{"id": 1, "vector": VECTOR, "payload": {"in": name}}]
+            where = f"/collections/{name}/points"
+            web.put(where, params={"wait": "true"}, json={"points": points}).raise_for_status()
+        alias = {"create_alias": {"alias_name": "alone", "collection_name": "alone-blue"}}
+        web.post("/collections/aliases", json={"actions": [alias]}).raise_for_status()
+    return qdrant_url
+
+
+@pytest.fixture
+def settings(docs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def made(database):
+        redis = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
+        return Settings(database_url=database, broker_url=redis, qdrant_url=docs, _env_file=None)
+
+    return made
+
+
+@contextmanager
+def opened(settings):
+    with wiring.open_router(settings) as router:
+        yield router
+    router._services.store.close()
+
+
+def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_come(settings):
+    server = Postgres()
+    with opened(settings(server.url)) as router:
+        found = router.search("alone", VECTOR, "anna")
+        assert (found.variant, found.results[0].payload) == ("unrouted", {"in": "alone-blue"})
+        assert "did not answer" in router.stats.database
+        with server:
+            wait_until(lambda: not router.stats.unrouted_aliases, 120)
+            services = router._services
+            table.put(services, "alone", blue="alone-blue", green="alone-green", share=10_000, salt="s", stage="d/1")
+
+            wait_until(lambda: router.search("alone", VECTOR, "anna").results[0].payload == {"in": "alone-green"})
+            with server.stopped():
+                started = time.monotonic()
+                answers = [router.search("alone", VECTOR, f"user {n}").variant for n in range(20)]
+                assert time.monotonic() - started < 20 * AT_ONCE
+                assert set(answers) == {"canary"}, "the last known route holds"
+                wait_until(lambda: router.stats.database)
+            wait_until(lambda: not router.stats.database, 120)
+
+
+def test_the_async_router_too(settings):
+    server = Postgres()
+
+    async def life():
+        async with wiring.open_async_router(settings(server.url)) as router:
+            first = await router.search("alone", VECTOR, "anna")
+            with server:
+                await asyncio.to_thread(wait_until, lambda: not router.stats.unrouted_aliases, 120)
+                variants = first.variant, (await router.search("alone", VECTOR, "anna")).variant
+        router._services.store.close()
+        return variants
+
+    assert asyncio.run(life()) == ("unrouted", "live")
+
+
+def test_no_search_waits_for_a_database_that_takes_connections_and_is_silent(settings):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/postgres"
+        with opened(settings(url)) as router:
+            assert router.search("alone", VECTOR, "anna").variant == "unrouted"
+            took = []
+            for _ in range(5):
+                started = time.monotonic()
+                router.search("alone", VECTOR, "anna")
+                took.append(time.monotonic() - started)
+            assert max(took) < AT_ONCE
+
+
+def test_a_database_of_a_newer_program_is_told_of_and_searched_past(settings, tmp_path):
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('9999')")
+    engine.dispose()
+    with opened(settings(url)) as router:
+        assert router.search("alone", VECTOR, "anna").variant == "unrouted"
+        assert "newer than this program's" in router.stats.database
+
+
+def test_an_sqlite_database_whose_folder_cannot_be_made_is_joined_once_it_can(settings, tmp_path):
+    blocked = tmp_path / "state"
+    blocked.write_text("a file where the folder should be")
+    with opened(settings(f"sqlite:///{blocked / 'state.db'}")) as router:
+        assert router.search("alone", VECTOR, "anna").variant == "unrouted"
+        assert router.stats.database
+        blocked.unlink()
+
+        wait_until(lambda: router.search("alone", VECTOR, "anna").variant == "live", 60)
