@@ -128,6 +128,13 @@ ROWS: Mapping[str, list[Panel]] = {
             {f'rollouts_route_searchers{{state="behind",{_OF_ALIAS}}}': "{{alias}}"},
             warn=1,
         ),
+        Panel(
+            "Searches without a route",
+            "timeseries",
+            {f"rollouts_searches_unrouted{{{_OF_ALIAS}}}": "{{alias}}"},
+            warn=1,
+            help="Of the last hour, by processes that had not reached the database since they began.",
+        ),
         Panel("Experiments", "timeseries", {"rollouts_experiments": "{{status}}"}),
         Panel("Deletions", "timeseries", {"rollouts_deletions": "{{state}}"}),
     ],

@@ -193,7 +193,14 @@ class Embedded:
                 workers.forget(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
-            log.warning("the sweep is tried again in %g s: %s", _PULSE, error)
+            log.warning("the sweep is tried again in %g s: %s", _PULSE, self._unfit() or error)
+
+    def _unfit(self) -> str:
+        """A newer program may have changed the database of this folder so that this one cannot work on it."""
+        try:
+            return self.services.standing().unfit
+        except AppError:
+            return ""
 
     def _take_up(self, wanted: Sequence[int]) -> None:
         """The work of schedules, one run after the other beside the turns: the rows know what is left."""

@@ -143,6 +143,10 @@ _OWN: dict[str, Entry] = {
         "a treatment won and another deployment was in its way for a day",
         "`rollouts deploy ALIAS --collection WINNER` when that one has ended",
     ),
+    "worker.stopped": (
+        "a worker takes no messages: the database is of a release that its program cannot work on",
+        "update that worker, or run `rollouts migrate`, whichever the text says; see [upgrading](upgrading.md)",
+    ),
 }
 
 

@@ -213,7 +213,11 @@ class Installation:
         self._stack.callback(self.foreign.close)
 
     def _program(self, entry: str) -> Program:
-        program = Program(entry, self.folder, self.environment | self._clock(entry), self._app, self._children)
+        environment = self.environment | self._clock(entry)
+        return self.keep(Program(entry, self.folder, environment, self._app, self._children))
+
+    def keep(self, program: Program) -> Program:
+        """Ends with the installation."""
         self._stack.callback(program.kill)
         return program
 

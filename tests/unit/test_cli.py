@@ -97,7 +97,7 @@ def test_help_loads_nothing_of_weight(arguments):
 def test_help_names_every_verb_and_exit_code():
     answer = CliRunner().invoke(main, ["--help"]).output
     verbs = re.findall(r"^  ([a-z]+)  ", answer.split("Commands:")[1], re.MULTILINE)
-    deployments = "demo up deploy status list promote retry pause resume abort rollback validate"
+    deployments = "demo up migrate deploy status list promote retry pause resume abort rollback validate"
     versions = ["versions", "diff", "adopt", "keep", "gc"]
     groups = ["experiment", "schedule", "backup", "web", "mcp", "token", "events", "alert"]
     assert verbs == [*deployments.split(), "alias", "search", *versions, *groups, "workers", "doctor"]
