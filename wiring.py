@@ -12,17 +12,17 @@ from sqlalchemy.engine import make_url
 
 from qdrant_rollouts.adapters.database import (
     DatabaseClock,
-    file_of,
+    absolute_sqlite_file,
     open_empty,
     open_engine,
+    open_read_only,
     open_sessions,
-    open_to_look,
     sqlite_files,
 )
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.migrate import missing, prepare
+from qdrant_rollouts.adapters.migrate import describe_missing_tables, prepare
 from qdrant_rollouts.adapters.own_files import OwnFiles, named_files
-from qdrant_rollouts.adapters.qdrant import looked_at, open_store
+from qdrant_rollouts.adapters.qdrant import inspection_store, open_store
 from qdrant_rollouts.adapters.releases import look
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.checkout import stand_for
@@ -49,7 +49,7 @@ _TABLES = (
 )
 
 
-def build(
+def build_services(
     settings: Settings,
     knock: Knocker | None = None,
     times: Times | None = None,
@@ -63,33 +63,33 @@ def build(
     except AppError:
         engine.dispose()
         raise
-    services = _services(settings, open_sessions(engine), vector_store(settings))
+    services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
     knock = knock or cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
     # SQLite's looks would else wait for whoever writes.
-    looking = open_to_look(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
+    looking = open_read_only(settings.database_url.get_secret_value()) if engine.dialect.name == "sqlite" else engine
     standing = partial(look, looking)
     return replace(services, knock=knock, times=times or Times(), interruptions=interruptions, standing=standing)
 
 
-def build_to_look(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:
+def build_read_only(settings: Settings, *, empty: bool = False) -> tuple[Services, str]:
     """What one works with who only looks: nothing is made, brought up to date or changed. Beside it, what there is not,
     in words. Raises NothingHere with them where there is no database, unless it may be taken for ``empty``."""
-    lacks = nothing_here(settings)
+    lacks = describe_missing_database(settings)
     if lacks and not empty:
         raise NothingHere(lacks)
     if lacks:
         for module in _TABLES:
             import_module(module)
     url = settings.database_url.get_secret_value()
-    engine = open_empty(Base.metadata) if lacks else open_to_look(url)
-    store = vector_store(settings)
+    engine = open_empty(Base.metadata) if lacks else open_read_only(url)
+    store = open_vector_store(settings)
     if settings.lends_store:
-        store = looked_at(store, EMBEDDED_STORE)
-    services = _services(settings, open_sessions(engine), store)
+        store = inspection_store(store, EMBEDDED_STORE)
+    services = _assemble_services(settings, open_sessions(engine), store)
     return services, lacks
 
 
-def _services(settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore) -> Services:
+def _assemble_services(settings: Settings, sessions: "sessionmaker[Session]", store: VectorStore) -> Services:
     """Without anybody who is knocked for."""
     shelf = open_shelf(settings.backup_dir)
     own = own_files(settings)
@@ -99,26 +99,28 @@ def _services(settings: Settings, sessions: "sessionmaker[Session]", store: Vect
         clock=DatabaseClock(),
         store=store,
         embedder=partial(
-            late("adapters.embeddings", "open_embedder"), providers=lambda: _file(settings).providers, own=own
+            late("adapters.embeddings", "open_embedder"),
+            providers=lambda: _load_index_file(settings).providers,
+            own=own,
         ),
         source=partial(
             late("adapters.sources", "open_source"),
-            roots=roots(settings),
+            roots=source_roots(settings),
             store=store,
-            crawl=lambda: _file(settings).crawl,
+            crawl=lambda: _load_index_file(settings).crawl,
             shelf=shelf,
             own=own,
         ),
-        indexes=index_file(settings),
+        indexes=index_reader(settings),
         concurrency=concurrency(settings),
-        knock=_drop,
-        alerts=alerts(settings),
+        knock=_ignore_knock,
+        alerts=alert_channels_reader(settings),
         channel=cast("RouteChannel", channel),
         shelf=shelf,
     )
 
 
-def vector_store(settings: Settings) -> VectorStore:
+def open_vector_store(settings: Settings) -> VectorStore:
     return open_store(
         settings.qdrant_url,
         settings.qdrant_api_key.get_secret_value(),
@@ -128,11 +130,11 @@ def vector_store(settings: Settings) -> VectorStore:
     )
 
 
-def nothing_here(settings: Settings) -> str:
+def describe_missing_database(settings: Settings) -> str:
     """What this folder has not, and what to do, in words; nothing where a database is there. Makes none."""
-    engine = open_to_look(settings.database_url.get_secret_value())
+    engine = open_read_only(settings.database_url.get_secret_value())
     try:
-        lacks = missing(engine)
+        lacks = describe_missing_tables(engine)
     finally:
         engine.dispose()
     if not lacks:
@@ -147,34 +149,34 @@ def nothing_here(settings: Settings) -> str:
     )
 
 
-def _drop(knock: Knock) -> None:
+def _ignore_knock(knock: Knock) -> None:
     """Who only looks has nothing done."""
 
 
-def _file(settings: Settings) -> "IndexFile":
+def _load_index_file(settings: Settings) -> "IndexFile":
     found: IndexFile = late("core.config.index_file", "load_index_file")(settings.config)
     return found
 
 
-def index_file(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
-    return lambda: _file(settings).indexes
+def index_reader(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
+    return lambda: _load_index_file(settings).indexes
 
 
 def concurrency(settings: Settings) -> "Callable[[], ConcurrencySpec | None]":
     """A file that declares neither them nor an index says nothing: it may be one that this process does not see."""
 
     def said() -> "ConcurrencySpec | None":
-        file = _file(settings)
+        file = _load_index_file(settings)
         return file.concurrency if file.indexes or "concurrency" in file.model_fields_set else None
 
     return said
 
 
-def alerts(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:
-    return lambda: late("adapters.alerts", "open_channels")(_file(settings).alerts)
+def alert_channels_reader(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:
+    return lambda: late("adapters.alerts", "open_channels")(_load_index_file(settings).alerts)
 
 
-def roots(settings: Settings) -> tuple[Path, ...]:
+def source_roots(settings: Settings) -> tuple[Path, ...]:
     """Folders file sources may be read from: the working directory, the index file's, and those named besides."""
     return (Path.cwd(), settings.config.resolve().parent, *settings.source_roots)
 
@@ -183,7 +185,7 @@ def own_files(settings: Settings) -> OwnFiles:
     """What this process owns on this machine, be it there or not: no request may have it opened."""
     here = Path.cwd()
     database_url = settings.database_url.get_secret_value()
-    database = file_of(make_url(database_url))
+    database = absolute_sqlite_file(make_url(database_url))
     files = {here / ".env": "the settings of this program", settings.config.absolute(): "the index file"}
     for path in sqlite_files(database) if database else ():
         files[path] = "the state database of this program"
@@ -213,9 +215,9 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
 
 
 def _to_search(settings: Settings) -> tuple[Services, Callable[[], None]]:
-    """As ``build``; what that does to the database at once is left for when it answers."""
+    """As ``build_services``; what that does to the database at once is left for when it answers."""
     engine = open_engine(settings.database_url.get_secret_value())
-    services = _services(settings, open_sessions(engine), vector_store(settings))
+    services = _assemble_services(settings, open_sessions(engine), open_vector_store(settings))
     knock = cast("Knocker", FirstUse(lambda: late("adapters.celery", "open_knocker")(settings)))
     return replace(services, knock=knock), partial(prepare, engine)
 

@@ -21,11 +21,11 @@ from qdrant_rollouts.adapters.route_channel import RedisChannel, open_channel
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 
-_SECONDS = 2.0
+_TIMEOUT = 2.0
 _SETTING = "correct ROLLOUTS_BROKER_URL"
-_PLAIN = "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
+_NO_TLS_ADVICE = "speaks no TLS; write redis:// instead of rediss://, or amqp:// instead of amqps://"
 #: A setting to be corrected, by what the Redis client or the AMQP client says; the first that fits.
-_WRONG: Iterable[tuple[str, str]] = (
+_WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     (
         r"Error -\d+ connecting|Name or service not known|name resolution|No address associated|nodename nor servname",
         f"has a host name that is not known; {_SETTING}",
@@ -40,7 +40,7 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE|UNEXPECTED_EOF|EOF occurred in violation",
-        _PLAIN,
+        _NO_TLS_ADVICE,
     ),
     (
         r"NOPERM|no permissions|no permission",
@@ -63,53 +63,53 @@ _WRONG: Iterable[tuple[str, str]] = (
     (r"Permission denied", f"may not be used by this process: correct the rights of its socket, or {_SETTING}"),
 )
 #: It answered, and will take us later.
-_LATER: Iterable[tuple[str, str]] = (
+_PASSING_FAULTS: Iterable[tuple[str, str]] = (
     (r"LOADING|BusyLoading", "is loading its data"),
     (r"OOM command not allowed|OutOfMemory", "has no memory left"),
     (r"MISCONF", "cannot write to its disk"),
     (r"max number of clients", "has no connection free"),
     (r"MASTERDOWN|MasterDownError", "waits for its master"),
 )
-_SILENT = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
+_SILENCE = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"
 _HUNG_UP = re.compile(r"closed by server|reset by peer|Broken pipe|closed the connection", re.IGNORECASE)
 
 
-def address(settings: Settings) -> str:
+def broker_address(settings: Settings) -> str:
     """Where the broker is, without credentials. Raises Refused when that is no URL."""
-    return broker_url.address(settings.broker_url.get_secret_value())
+    return broker_url.display_address(settings.broker_url.get_secret_value())
 
 
-def ping(settings: Settings) -> None:
+def ping_broker(settings: Settings) -> None:
     """Raises Unavailable, naming the address, if the broker does not answer within about 2 s, Misconfigured if it is
     there and refuses us."""
-    with _connected(settings):
+    with _connect_broker(settings):
         pass
 
 
 def check_publishing(settings: Settings) -> None:
-    """Sends a message to a queue of its own, takes it, and removes the queue. Raises as ``ping``."""
+    """Sends a message to a queue of its own, takes it, and removes the queue. Raises as ``ping_broker``."""
     name = f"rollouts.doctor.{secrets.token_hex(4)}"
-    with _connected(settings) as connection:
+    with _connect_broker(settings) as connection:
         channel: Any = connection.default_channel  # kombu has few types
-        queue = _queue(name, channel)
+        queue = _build_queue(name, channel)
         queue.queue_declare()
         try:
             producer: Any = Producer(channel)  # type: ignore[no-untyped-call]
             producer.publish({"from": "doctor"}, exchange="", routing_key=name, serializer="json")
-            if not _taken(queue):
-                raise Unavailable(f"the broker at {address(settings)} took a message and does not give it back")
+            if not _take_message(queue):
+                raise Unavailable(f"the broker at {broker_address(settings)} took a message and does not give it back")
         finally:
             queue.delete()
 
 
-def _queue(name: str, channel: Any) -> Any:
+def _build_queue(name: str, channel: Any) -> Any:
     exchange: Any = Exchange("")  # type: ignore[no-untyped-call]  # kombu has few types
     return Queue(name, exchange, routing_key=name, durable=False, expires=60)(channel)  # type: ignore[no-untyped-call]
 
 
-def _taken(queue: Any) -> bool:
+def _take_message(queue: Any) -> bool:
     """RabbitMQ takes a message before it can be asked for."""
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + _TIMEOUT
     while queue.get(no_ack=True) is None:
         if time.monotonic() > until:
             return False
@@ -122,7 +122,7 @@ def check_announcing(settings: Settings) -> bool:
     channel = open_channel(settings.broker_url.get_secret_value())
     if not isinstance(channel, RedisChannel):
         return False
-    with _explaining(settings):
+    with _explain_errors(settings):
         channel.publish("")
     return True
 
@@ -130,56 +130,56 @@ def check_announcing(settings: Settings) -> bool:
 def releases(settings: Settings) -> dict[str, dict[str, str]]:
     """What each worker's program knows of the database, by the worker's name: ``head``, ``oldest``, and ``stopped``,
     which says why it takes no messages. Workers of releases that were not asked this do not answer. Raises Unavailable
-    as ``ping``."""
-    with _explaining(settings):
-        control = _impatient(settings).control
-        answers = control.broadcast("release", reply=True, timeout=_SECONDS) or []
+    as ``ping_broker``."""
+    with _explain_errors(settings):
+        control = _make_impatient_app(settings).control
+        answers = control.broadcast("release", reply=True, timeout=_TIMEOUT) or []
     return {worker: told for answer in answers for worker, told in answer.items() if "head" in told}
 
 
 @contextmanager
-def _connected(settings: Settings) -> Iterator[Connection]:
+def _connect_broker(settings: Settings) -> Iterator[Connection]:
     with (
-        _explaining(settings),
-        _impatient(settings).connection_for_write(connect_timeout=_SECONDS) as connection,
+        _explain_errors(settings),
+        _make_impatient_app(settings).connection_for_write(connect_timeout=_TIMEOUT) as connection,
     ):
-        connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=_SECONDS)
+        connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=_TIMEOUT)
         yield connection
 
 
 @contextmanager
-def _explaining(settings: Settings) -> Iterator[None]:
-    with _impatient(settings).connection_for_write() as unused:  # RabbitMQ's client has errors of its own
+def _explain_errors(settings: Settings) -> Iterator[None]:
+    with _make_impatient_app(settings).connection_for_write() as unused:  # RabbitMQ's client has errors of its own
         known = (*BROKER_AWAY, *unused.connection_errors, *unused.channel_errors)
     try:
         yield
     except known as error:
-        kind, words = _meaning(settings, error)
-        raise kind(f"the broker at {address(settings)} {words}") from error
+        kind, words = _classify_error(settings, error)
+        raise kind(f"the broker at {broker_address(settings)} {words}") from error
 
 
-def _impatient(settings: Settings) -> Celery:
+def _make_impatient_app(settings: Settings) -> Celery:
     """An app for a person who waits: it gives up at once where a worker would go on trying."""
     app = make_app(settings)
-    app.conf.broker_transport_options = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
+    app.conf.broker_transport_options = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
     return app
 
 
-def _meaning(settings: Settings, error: BaseException) -> tuple[type[Unavailable], str]:
-    said = _said(error)
-    for kind, table in ((Unavailable, _LATER), (Misconfigured, _WRONG)):
+def _classify_error(settings: Settings, error: BaseException) -> tuple[type[Unavailable], str]:
+    said = _error_chain_text(error)
+    for kind, table in ((Unavailable, _PASSING_FAULTS), (Misconfigured, _WRONG_SETTINGS)):
         for pattern, words in table:
             if re.search(pattern, said):
                 return kind, words
     cause = error.__cause__ or error
-    if re.search(_SILENT, said) and (advice := _speaks_otherwise(settings)):
+    if re.search(_SILENCE, said) and (advice := _advise_on_tls(settings)):
         return Misconfigured, advice
     if _HUNG_UP.search(said):
         return Unavailable, f"ended the connection ({type(cause).__name__})"
     return Unavailable, f"did not answer ({type(cause).__name__}); is it running?"
 
 
-def _said(error: BaseException | None) -> str:
+def _error_chain_text(error: BaseException | None) -> str:
     """What the error and its causes say: kombu and the Redis client wrap what happened, once or twice."""
     words = []
     while error is not None:
@@ -188,7 +188,7 @@ def _said(error: BaseException | None) -> str:
     return " <- ".join(words)
 
 
-def _speaks_otherwise(settings: Settings) -> str:
+def _advise_on_tls(settings: Settings) -> str:
     """What to write instead, where a Redis waits for TLS on a plain connection, or for plain words on one with TLS:
     either is silence, or a connection that ends. Empty where neither is so."""
     url = settings.broker_url.get_secret_value()
@@ -196,17 +196,17 @@ def _speaks_otherwise(settings: Settings) -> str:
     if place is None:
         return ""
     try:
-        with socket.create_connection(place, _SECONDS) as plain:
+        with socket.create_connection(place, _TIMEOUT) as plain:
             if url.startswith("rediss://"):
                 plain.sendall(b"PING\r\n")
-                return _PLAIN if plain.recv(1) in {b"+", b"-"} else ""
-            with _trusting().wrap_socket(plain):
+                return _NO_TLS_ADVICE if plain.recv(1) in {b"+", b"-"} else ""
+            with _unverified_context().wrap_socket(plain):
                 return "wants TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
     except OSError:
         return ""
 
 
-def _trusting() -> ssl.SSLContext:
+def _unverified_context() -> ssl.SSLContext:
     """For a look at who is there: nothing is sent."""
     context = ssl.create_default_context()
     context.check_hostname = False

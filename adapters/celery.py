@@ -50,14 +50,14 @@ def open_knocker(settings: Settings) -> "CeleryKnocker":
 
 def make_app(settings: Settings) -> App:
     """The Celery app, without tasks. No connection is made. Raises Refused for a broker's URL that is of no use."""
-    redis_broker.register()
-    broker_url.check(settings.broker_url.get_secret_value())
+    redis_broker.register_transport()
+    broker_url.check_broker_url(settings.broker_url.get_secret_value())
     app = App("rollouts", broker=settings.broker_url.get_secret_value(), set_as_current=False, task_cls=_Task)
     url = settings.database_url.get_secret_value()
     app.conf.update(
         SETTINGS,
         result_backend=f"db+{url}",
-        database_engine_options={"connect_args": database.connecting(make_url(url)), "hide_parameters": True},
+        database_engine_options={"connect_args": database.connect_arguments(make_url(url)), "hide_parameters": True},
     )
     return app
 

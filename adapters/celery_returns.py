@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts.adapters.celery import AGAIN, BROKER_AWAY
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class ReturningConsumer(Consumer):  # type: ignore[misc]
         """``exc`` is a KeyError with the name."""
         content = message.headers if "task" in message.headers else message.payload
         name = str(content["task"])
-        why = f"no worker knows the task {quoted(name)}; docs/reference/tasks.md lists those of this release"
+        why = f"no worker knows the task {quote_value(name)}; docs/reference/tasks.md lists those of this release"
         self.app.giver.take(message, str(content["id"]), name, why, counted=True)
 
     def on_close(self) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from qdrant_rollouts.adapters import private
-from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import Refused, Unavailable
 
 #: Milliseconds. A stopped worker must not hold locks, and no turn may wait longer for one than its lease allows
@@ -23,7 +23,7 @@ _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_tr
 
 #: What the state may stand in; another one that is installed here by chance is no other.
 _SQLITE_DRIVERS, _POSTGRES_DRIVERS = {"sqlite", "sqlite+pysqlite"}, {"postgresql", "postgresql+psycopg"}
-_SQLITE: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
+_SQLITE_ARGUMENTS: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
 #: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).
 _URI_PARAMETERS = {"cache", "immutable", "nolock", "psow", "vfs"}
@@ -39,16 +39,16 @@ def open_engine(url: str, *, pooled: bool = True) -> Engine:
             "ROLLOUTS_DATABASE_URL is not a database URL; e.g. postgresql://user:password@host/name"
         ) from error
     if parsed.drivername in _SQLITE_DRIVERS:
-        return _sqlite(parsed, pooled=pooled)
+        return _open_sqlite(parsed, pooled=pooled)
     options: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     if parsed.drivername not in _POSTGRES_DRIVERS:
         raise Refused(f"ROLLOUTS_DATABASE_URL: there is no driver for {parsed.drivername}; use postgresql or sqlite")
-    engine = create_engine(parsed, connect_args=connecting(parsed), hide_parameters=True, **options)
-    _limit(engine)
+    engine = create_engine(parsed, connect_args=connect_arguments(parsed), hide_parameters=True, **options)
+    _limit_transactions(engine)
     return engine
 
 
-def connecting(url: URL) -> dict[str, Any]:
+def connect_arguments(url: URL) -> dict[str, Any]:
     """What the driver is told besides ``url``, so that a pooler may stand before the database: transaction pooling
     (PgBouncer) takes no startup parameters, and knows a prepared statement on one of its connections only."""
     if url.get_backend_name() != "postgresql":
@@ -65,7 +65,7 @@ def _own_options(url: URL) -> str:
     return " ".join(url.normalized_query.get("options", ()))
 
 
-def _limit(engine: Engine) -> None:
+def _limit_transactions(engine: Engine) -> None:
     """At the beginning of each transaction, and for it alone: what is set for a session is lost behind a pooler, or met
     by somebody else. What the URL's own ``options`` set holds."""
     own = _own_options(engine.url)
@@ -81,24 +81,24 @@ def open_sessions(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def address(engine: Engine) -> str:
+def database_address(engine: Engine) -> str:
     """Where the database is, without credentials."""
     url = engine.url
     return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def ping(engine: Engine) -> None:
+def ping_database(engine: Engine) -> None:
     """Raises Unavailable, naming the address, if the database does not answer, Misconfigured if it refuses us."""
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
+        raise unavailable_error(engine, error) from error
 
 
-def check_writing(engine: Engine, write: Callable[[Session], None] | None = None) -> None:
+def check_database_writable(engine: Engine, write: Callable[[Session], None] | None = None) -> None:
     """Whether rows can be written: ``write`` does it, in a transaction that is committed; without
-    it a table is made and taken back. Raises as ``ping``."""
+    it a table is made and taken back. Raises as ``ping_database``."""
     try:
         if write is not None:
             with open_sessions(engine).begin() as session:
@@ -109,12 +109,12 @@ def check_writing(engine: Engine, write: Callable[[Session], None] | None = None
             connection.execute(text("INSERT INTO rollouts_doctor VALUES (1)"))
             transaction.rollback()
     except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
+        raise unavailable_error(engine, error) from error
 
 
-def unavailable(engine: Engine, error: BaseException) -> Unavailable:
+def unavailable_error(engine: Engine, error: BaseException) -> Unavailable:
     """What ``error`` means, in our words and with the address; Misconfigured where a setting is wrong."""
-    return explained(error, f"the database at {address(engine)}")
+    return explain_error(error, f"the database at {database_address(engine)}")
 
 
 class DatabaseClock:
@@ -143,12 +143,12 @@ def sqlite_files(file: Path) -> tuple[Path, ...]:
     return tuple(file.with_name(file.name + ending) for ending in ("", "-wal", "-shm", "-journal"))
 
 
-def _sqlite(url: URL, *, pooled: bool) -> Engine:
+def _open_sqlite(url: URL, *, pooled: bool) -> Engine:
     """Writers queue up instead of overwriting each other: WAL, BEGIN IMMEDIATE, and the driver's own BEGIN off
     (measured in libraries.md: 400 of 400 increments, 112 without)."""
-    file = file_of(url)
+    file = absolute_sqlite_file(url)
     options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
-    engine = create_engine(url, connect_args=_SQLITE, hide_parameters=True, **options)
+    engine = create_engine(url, connect_args=_SQLITE_ARGUMENTS, hide_parameters=True, **options)
 
     @event.listens_for(engine, "do_connect")
     def _keep_private(*_: Any) -> None:
@@ -160,7 +160,7 @@ def _sqlite(url: URL, *, pooled: bool) -> Engine:
             with suppress(OSError):
                 private.make_file(file.resolve())
                 for beside in sqlite_files(file.resolve())[1:]:
-                    private.tighten(beside)
+                    private.tighten_mode(beside)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
@@ -187,17 +187,17 @@ def _make_folder(folder: Path) -> None:
 # --- for those who only look --------------------------------------------------------------------------------------
 
 
-def open_to_look(url: str) -> Engine:
+def open_read_only(url: str) -> Engine:
     """An engine whose connections can change nothing, and make no file. Raises Refused as ``open_engine`` does."""
     engine = open_engine(url)
     if engine.dialect.name == "postgresql":
         return engine.execution_options(postgresql_readonly=True)
-    file = file_of(engine.url)
+    file = absolute_sqlite_file(engine.url)
     if file is None:
         return engine
-    where = _uri_to_look(engine.url, file)
+    where = _read_only_uri(engine.url, file)
     looking = create_engine(
-        engine.url, creator=lambda: sqlite3.connect(where, uri=True, **_SQLITE), hide_parameters=True
+        engine.url, creator=lambda: sqlite3.connect(where, uri=True, **_SQLITE_ARGUMENTS), hide_parameters=True
     )
 
     @event.listens_for(looking, "connect")
@@ -212,7 +212,7 @@ def open_to_look(url: str) -> Engine:
     return looking
 
 
-def _uri_to_look(url: URL, file: Path) -> str:
+def _read_only_uri(url: URL, file: Path) -> str:
     """Not ``mode=ro``, by which nobody takes away the two files that reading beside writers needs (measured on 3.46),
     unless the database's own URL says so; what else that says to SQLite holds too."""
     said = {name: value for name, value in url.query.items() if name in _URI_PARAMETERS and isinstance(value, str)}
@@ -222,12 +222,12 @@ def _uri_to_look(url: URL, file: Path) -> str:
 
 def open_empty(tables: MetaData) -> Engine:
     """A database without a row, in memory: what there is to see where none was ever made."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE)
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=_SQLITE_ARGUMENTS)
     tables.create_all(engine)
     return engine
 
 
-def file_of(url: URL) -> Path | None:
+def absolute_sqlite_file(url: URL) -> Path | None:
     """``sqlite_file``, wherever it is named from."""
     file = sqlite_file(url)
     return None if file is None else file.absolute()

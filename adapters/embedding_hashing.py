@@ -13,21 +13,23 @@ from functools import lru_cache
 
 import numpy as np
 
-from qdrant_rollouts.adapters.splitting import by_count, room
+from qdrant_rollouts.adapters.splitting import remaining_tokens, split_by_count
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import FloatArray
 
 _WORD = re.compile(r"\w+")
 #: Qdrant's own limit on the size of a vector.
-_LARGEST = 65536
+_MOST_DIMENSIONS = 65536
 
 
-class Hashing:
+class HashingEmbedder:
     """Rows have unit length, whatever the text."""
 
     def __init__(self, size: str, revision: str | None, dtype: str) -> None:
-        if not re.fullmatch("[0-9]{1,5}", size) or not 8 <= int(size) <= _LARGEST:
-            raise Refused(f"embedding model hashing:{size} is not possible; expected hashing:N, N from 8 to {_LARGEST}")
+        if not re.fullmatch("[0-9]{1,5}", size) or not 8 <= int(size) <= _MOST_DIMENSIONS:
+            raise Refused(
+                f"embedding model hashing:{size} is not possible; expected hashing:N, N from 8 to {_MOST_DIMENSIONS}"
+            )
         if revision is not None or dtype != "float32":
             raise Refused(f"embedding model hashing:{size} has no revision and only dtype float32; remove these keys")
         self.dimension = int(size)
@@ -37,7 +39,7 @@ class Hashing:
     def documents(self, texts: Sequence[str]) -> FloatArray:
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
-            self._fill(row, text)
+            self._fill_row(row, text)
         return rows
 
     def query(self, text: str) -> FloatArray:
@@ -51,23 +53,23 @@ class Hashing:
         """Words are its tokens, and it reads any number of them."""
         if most is None:
             return [(0, text)] if text.strip() else []
-        return by_count(_words, text, room(most, _words(beside)), overlap)
+        return split_by_count(_count_words, text, remaining_tokens(most, _count_words(beside)), overlap)
 
-    def _fill(self, row: FloatArray, text: str) -> None:
+    def _fill_row(self, row: FloatArray, text: str) -> None:
         for word, count in Counter(_WORD.findall(text.casefold())).items():
-            slot, sign = _feature(word)
+            slot, sign = _hash_feature(word)
             row[slot % self.dimension] += sign * (1 + math.log(count))
         if not row.any():  # no word in it, or words that cancel out: the whole text is the feature
-            row[_feature(text)[0] % self.dimension] = 1
+            row[_hash_feature(text)[0] % self.dimension] = 1
         row /= np.linalg.norm(row)
 
 
-def _words(text: str) -> int:
+def _count_words(text: str) -> int:
     return len(_WORD.findall(text))
 
 
 @lru_cache(maxsize=1 << 16)
-def _feature(word: str) -> tuple[int, float]:
+def _hash_feature(word: str) -> tuple[int, float]:
     """Slot and sign, the same in every process; Python's own ``hash`` is not."""
     number = int.from_bytes(hashlib.blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest())
     return number >> 1, 1.0 if number & 1 else -1.0

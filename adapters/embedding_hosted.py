@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from qdrant_rollouts.adapters.environment import secret
-from qdrant_rollouts.adapters.splitting import by_count, room
+from qdrant_rollouts.adapters.environment import read_secret
+from qdrant_rollouts.adapters.splitting import remaining_tokens, split_by_count
 from qdrant_rollouts.core.config.index_file import ProviderSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import FloatArray
@@ -28,12 +28,12 @@ _PATIENCE, _READ, _CONNECT = 20.0, 30.0, 5.0
 #: A person waits for a query's vector.
 _QUERY_PATIENCE, _QUERY_READ = 2.0, 10.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
-_PASSING = {408, 409, 425, 429}
+_RETRY_STATUSES = {408, 409, 425, 429}
 #: Bytes of UTF-8 for each token, on the safe side for languages in Latin letters; tokenizers differ.
 _BYTES_PER_TOKEN = 3
 
 
-class Hosted:
+class HostedEmbedder:
     """``identity`` speaks for url and model name: what a vendor changes behind a name nobody can see.
 
     Raises Refused for what the endpoint refuses, Unavailable when it does not answer, is overloaded or asks for more
@@ -46,7 +46,7 @@ class Hosted:
 
     @cached_property
     def dimension(self) -> int:
-        [vector] = self._answered(["dimension"], _PATIENCE, _READ)
+        [vector] = self._request_with_retries(["dimension"], _PATIENCE, _READ)
         return len(vector)
 
     @property
@@ -59,11 +59,11 @@ class Hosted:
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), size):
             patience = until - time.monotonic()
-            made[start : start + size] = self._checked(list(texts[start : start + size]), patience, _READ)
+            made[start : start + size] = self._embed_texts(list(texts[start : start + size]), patience, _READ)
         return made
 
     def query(self, text: str) -> FloatArray:
-        row: FloatArray = self._checked([text], _QUERY_PATIENCE, _QUERY_READ)[0]
+        row: FloatArray = self._embed_texts([text], _QUERY_PATIENCE, _QUERY_READ)[0]
         return row
 
     def truncated(self, texts: Sequence[str]) -> int:
@@ -73,25 +73,25 @@ class Hosted:
     def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
         if most is None:
             raise Refused(f"{self._what} does not say how many tokens it reads; name embedding.chunk.max_tokens")
-        return by_count(_tokens, text, room(most, _tokens(beside)), overlap)
+        return split_by_count(_estimate_tokens, text, remaining_tokens(most, _estimate_tokens(beside)), overlap)
 
     @property
     def _what(self) -> str:
         return f"embedding model {self._name}:{self._model} at {self._provider.url}"
 
-    def _checked(self, texts: list[str], patience: float, read: float) -> FloatArray:
-        made = self._answered(texts, patience, read)
+    def _embed_texts(self, texts: list[str], patience: float, read: float) -> FloatArray:
+        made = self._request_with_retries(texts, patience, read)
         if made.shape[1] != self.dimension:
             raise Refused(f"{self._what} answers vectors of {made.shape[1]} numbers; before it was {self.dimension}")
         return made
 
-    def _answered(self, texts: list[str], patience: float, read: float) -> FloatArray:
+    def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
         """Asked again with growing waits while the trouble may pass, as long as ``patience`` lasts (seconds)."""
         until, wait = time.monotonic() + patience, _FIRST_WAIT
         with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
             while True:
                 try:
-                    return self._asked(client, texts)
+                    return self._request_once(client, texts)
                 except _PassingError as trouble:
                     pause = trouble.seconds if trouble.seconds is not None else wait * random.uniform(0.5, 1)  # noqa: S311
                     if time.monotonic() + pause > until:
@@ -99,8 +99,8 @@ class Hosted:
                     Event().wait(pause)
                     wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _asked(self, client: httpx.Client, texts: list[str]) -> FloatArray:
-        key = self._key()
+    def _request_once(self, client: httpx.Client, texts: list[str]) -> FloatArray:
+        key = self._read_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = f"{self._provider.url.rstrip('/')}/embeddings"
         readable = [text.encode(errors="replace").decode() for text in texts]  # half a surrogate pair is no JSON
@@ -108,18 +108,18 @@ class Hosted:
             answer = client.post(url, json={"model": self._model, "input": readable}, headers=headers)
         except httpx.RequestError as error:
             raise _PassingError(f"does not answer: {str(error) or type(error).__name__}") from error
-        if answer.status_code in _PASSING or answer.is_server_error:
+        if answer.status_code in _RETRY_STATUSES or answer.is_server_error:
             raise _PassingError(f"answers {answer.status_code}", _retry_after(answer))
         if not answer.is_success:
-            raise Refused(f"{self._what} answers {answer.status_code}: {_said(answer, key)}")
-        return self._vectors(answer, len(texts))
+            raise Refused(f"{self._what} answers {answer.status_code}: {_endpoint_error_text(answer, key)}")
+        return self._parse_vectors(answer, len(texts))
 
-    def _key(self) -> str:
+    def _read_key(self) -> str:
         if not self._provider.key:
             return ""
-        return secret(self._provider.key, f"providers.{self._name}.key", ascii_only=True)
+        return read_secret(self._provider.key, f"providers.{self._name}.key", ascii_only=True)
 
-    def _vectors(self, answer: httpx.Response, count: int) -> FloatArray:
+    def _parse_vectors(self, answer: httpx.Response, count: int) -> FloatArray:
         try:
             data = sorted(answer.json()["data"], key=lambda each: each["index"])
             made = np.array([each["embedding"] for each in data], dtype=np.float32)
@@ -154,7 +154,7 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return None
 
 
-def _said(answer: httpx.Response, key: str) -> str:
+def _endpoint_error_text(answer: httpx.Response, key: str) -> str:
     """What the endpoint says is wrong, never with our key in it."""
     said: Any = answer.text
     try:
@@ -166,5 +166,5 @@ def _said(answer: httpx.Response, key: str) -> str:
     return error_text(shown.replace(key, "***") if key else shown, 300)
 
 
-def _tokens(text: str) -> int:
+def _estimate_tokens(text: str) -> int:
     return -(-len(text.encode(errors="surrogatepass")) // _BYTES_PER_TOKEN)

@@ -22,10 +22,10 @@ import numpy as np
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from qdrant_rollouts.adapters.splitting import by_tokens, room
+from qdrant_rollouts.adapters.splitting import remaining_tokens, split_by_tokens
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import FloatArray
-from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 
 #: Throughput was best here, longest texts together (libraries.md, «Embedding speed»).
 _BATCH = 32
@@ -55,11 +55,13 @@ class SentenceTransformers:
     def __init__(self, model: str, revision: str | None, dtype: str) -> None:
         folder = Path(model).is_dir()
         if folder and revision is not None:
-            raise Refused(f"embedding.revision {quoted(revision)}: the folder {model} has no revisions; remove the key")
+            raise Refused(
+                f"embedding.revision {quote_value(revision)}: the folder {model} has no revisions; remove the key"
+            )
         self._model = model if folder or "/" in model else f"sentence-transformers/{model}"
         self._revision, self._dtype = revision, dtype
         self._loading = Lock()
-        self._ready: _Loaded | None = None
+        self._ready: _LoadedModel | None = None
 
     @property
     def identity(self) -> str:
@@ -73,10 +75,10 @@ class SentenceTransformers:
         loaded = self._loaded
         if not texts:  # the library would answer with the shape (0,)
             return np.empty((0, loaded.dimension), dtype=np.float32)
-        return _array(loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False))
+        return _as_float_array(loaded.model.encode_document(list(texts), batch_size=_BATCH, show_progress_bar=False))
 
     def query(self, text: str) -> FloatArray:
-        return _array(self._loaded.model.encode_query(text, show_progress_bar=False))
+        return _as_float_array(self._loaded.model.encode_query(text, show_progress_bar=False))
 
     @property
     def reads(self) -> int | None:
@@ -97,22 +99,22 @@ class SentenceTransformers:
         limit = min(number for number in (most, reads) if number) if most or reads else 0
         if loaded.tokenizer is None or not limit:
             raise Refused(
-                f"embedding model {quoted(self._model, PLACE)} counts no tokens or has no limit; "
+                f"embedding model {quote_value(self._model, LONGEST_PLACE)} counts no tokens or has no limit; "
                 "name embedding.chunk.max_tokens, or take a model with a tokenizer"
             )
         taken = loaded.tokenizer.encode((loaded.model.prompts.get("document") or "") + beside).ids
-        return by_tokens(loaded.tokenizer, text, room(limit, len(taken)), overlap)
+        return split_by_tokens(loaded.tokenizer, text, remaining_tokens(limit, len(taken)), overlap)
 
     @property
-    def _loaded(self) -> "_Loaded":
+    def _loaded(self) -> "_LoadedModel":
         with self._loading:
             if self._ready is None:
-                self._ready = _load(self._model, self._revision, self._dtype)
+                self._ready = _load_model(self._model, self._revision, self._dtype)
             return self._ready
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedModel:
     """``tokenizer`` is a copy without truncation: changing the model's own would disturb threads that are embedding."""
 
     model: Any
@@ -121,16 +123,16 @@ class _Loaded:
     identity: str
 
 
-def _load(name: str, revision: str | None, dtype: str) -> _Loaded:
-    model = _read(name, revision, dtype)
+def _load_model(name: str, revision: str | None, dtype: str) -> _LoadedModel:
+    model = _load_library_model(name, revision, dtype)
     # Embedding once sets the tokenizer's truncation, which must not change while several threads use it.
-    dimension = _array(model.encode_document(["x"], show_progress_bar=False)).shape[1]
-    tokenizer = _counting(getattr(model.tokenizer, "backend_tokenizer", model.tokenizer))
-    identity = f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest(model, tokenizer)}"
-    return _Loaded(model, tokenizer, dimension, identity)
+    dimension = _as_float_array(model.encode_document(["x"], show_progress_bar=False)).shape[1]
+    tokenizer = _tokenizer_without_limits(getattr(model.tokenizer, "backend_tokenizer", model.tokenizer))
+    identity = f"sentence-transformers|{dtype}|{model.max_seq_length}|{_digest_model(model, tokenizer)}"
+    return _LoadedModel(model, tokenizer, dimension, identity)
 
 
-def _counting(tokenizer: Any) -> Tokenizer | None:
+def _tokenizer_without_limits(tokenizer: Any) -> Tokenizer | None:
     if not isinstance(tokenizer, Tokenizer):
         return None
     copy = Tokenizer.from_str(tokenizer.to_str())
@@ -139,7 +141,7 @@ def _counting(tokenizer: Any) -> Tokenizer | None:
     return copy
 
 
-def _digest(model: Any, tokenizer: Tokenizer | None) -> str:
+def _digest_model(model: Any, tokenizer: Tokenizer | None) -> str:
     torch = importlib.import_module("torch")
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
@@ -150,46 +152,49 @@ def _digest(model: Any, tokenizer: Tokenizer | None) -> str:
     return digest.hexdigest()
 
 
-def _array(vectors: Any) -> FloatArray:
+def _as_float_array(vectors: Any) -> FloatArray:
     return np.asarray(vectors, dtype=np.float32)
 
 
 # --- where a model comes from -----------------------------------------------------------------------------------
 
 
-def _read(name: str, revision: str | None, dtype: str) -> Any:
+def _load_library_model(name: str, revision: str | None, dtype: str) -> Any:
     if Path(name).is_dir():
-        return _from_folder(name, dtype)
-    if name == _MINILM and revision in {None, _MINILM_REVISION} and (folder := _packaged()):
-        return _from_folder(str(folder), dtype)
+        return _load_from_folder(name, dtype)
+    if name == _MINILM and revision in {None, _MINILM_REVISION} and (folder := _packaged_folder()):
+        return _load_from_folder(str(folder), dtype)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise Refused(
-            f"embedding model {quoted(name, PLACE)}: there is no such folder, and names on the model hub are OWNER/NAME"
+            f"embedding model {quote_value(name, LONGEST_PLACE)}: there is no such folder, and names on the model hub "
+            "are OWNER/NAME"
         )
     try:
-        return _open(name, revision, dtype, local_files_only=True)
+        return _open_model(name, revision, dtype, local_files_only=True)
     except OSError:  # not in the cache, or only parts of it
         _ask_hub(name, revision)
-    return _fetch(name, revision, dtype)
+    return _load_from_hub(name, revision, dtype)
 
 
-def _from_folder(folder: str, dtype: str) -> Any:
+def _load_from_folder(folder: str, dtype: str) -> Any:
     try:
-        return _open(folder, None, dtype, local_files_only=True)
+        return _open_model(folder, None, dtype, local_files_only=True)
     except OSError as error:
-        raise Refused(f"embedding model {quoted(folder, PLACE)} cannot be read from this folder: {error}") from error
-
-
-def _fetch(name: str, revision: str | None, dtype: str) -> Any:
-    try:
-        return _open(name, revision, dtype, local_files_only=False)
-    except OSError as error:
-        raise Unavailable(
-            f"embedding model {quoted(name, PLACE)} could not be fetched from the model hub: {error}"
+        raise Refused(
+            f"embedding model {quote_value(folder, LONGEST_PLACE)} cannot be read from this folder: {error}"
         ) from error
 
 
-def _open(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
+def _load_from_hub(name: str, revision: str | None, dtype: str) -> Any:
+    try:
+        return _open_model(name, revision, dtype, local_files_only=False)
+    except OSError as error:
+        raise Unavailable(
+            f"embedding model {quote_value(name, LONGEST_PLACE)} could not be fetched from the model hub: {error}"
+        ) from error
+
+
+def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
     torch, library = importlib.import_module("torch"), importlib.import_module("sentence_transformers")
     importlib.import_module("transformers.utils.logging").disable_progress_bar()
     # Always said aloud: left to itself, a model saved as float16 would be loaded as that.
@@ -198,24 +203,24 @@ def _open(name: str, revision: str | None, dtype: str, *, local_files_only: bool
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise Refused(
-            f"embedding model {quoted(name, PLACE)} is none that sentence-transformers can read: {error}"
+            f"embedding model {quote_value(name, LONGEST_PLACE)} is none that sentence-transformers can read: {error}"
         ) from error
 
 
-def _packaged() -> Path | None:
+def _packaged_folder() -> Path | None:
     """The model's folder in the installed package. Raises Refused when its files are not the published ones."""
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "model"
     for name, expected in _MINILM_SHA256.items():
-        found = _sha256(folder / name)
+        found = _file_sha256(folder / name)
         if found != expected:
             raise Refused(f"{_MINILM_PACKAGE}: {name} has sha256 {found}; published is {expected}. Remove the package")
     return folder
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     if not path.is_file():
         return "of no file"
     with path.open("rb") as file:
@@ -224,7 +229,9 @@ def _sha256(path: Path) -> str:
 
 def _ask_hub(name: str, revision: str | None) -> None:
     hub = importlib.import_module("huggingface_hub")
-    what = f"embedding model {quoted(name, PLACE)}" + (f" at revision {quoted(revision)}" if revision else "")
+    what = f"embedding model {quote_value(name, LONGEST_PLACE)}" + (
+        f" at revision {quote_value(revision)}" if revision else ""
+    )
     if hub.is_offline_mode():
         raise Refused(
             f"{what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it; unset that, or give a folder"

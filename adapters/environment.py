@@ -11,7 +11,7 @@ from qdrant_rollouts.core.sanitize import redaction
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def secret(name: str, what: str, *, ascii_only: bool = False) -> str:
+def read_secret(name: str, what: str, *, ascii_only: bool = False) -> str:
     """The variable's value without surrounding white space, never to be shown: no text has it from now on.
 
     ``ascii_only`` is for what goes into a header of HTTP or SMTP. Raises Refused, saying ``what`` it is for, where the
@@ -22,7 +22,7 @@ def secret(name: str, what: str, *, ascii_only: bool = False) -> str:
     value = (os.environ.get(name) or dotenv_values(".env").get(name) or "").strip()
     if not value:
         raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")
-    redaction.remember(value)
+    redaction.remember_secret(value)
     redaction.remember_url(value)
     if not value.isprintable():
         raise Refused(f"{what}: {name} holds a line end or another character that cannot be seen; write it without")

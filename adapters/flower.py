@@ -6,7 +6,7 @@ from qdrant_rollouts.core.sanitize import redaction
 VARIABLE = "FLOWER_BASIC_AUTH"
 
 
-def logins(value: str) -> str:
+def normalize_logins(value: str) -> str:
     """``value`` without surrounding white space, with which nobody could log in. Raises Refused where it is no list of
     ``user:password`` with commas between them."""
     redaction.remember_environment({VARIABLE: value})

@@ -30,19 +30,19 @@ class FirstUse:
         self._made: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._opened(), name)
+        return getattr(self._open_once(), name)
 
     def __call__(self, *given: Any, **named: Any) -> Any:
-        return self._opened()(*given, **named)
+        return self._open_once()(*given, **named)
 
     def __str__(self) -> str:
-        return str(self._opened())
+        return str(self._open_once())
 
     def close(self) -> None:
         if self._made is not None:
             self._made.close()
 
-    def _opened(self) -> Any:
+    def _open_once(self) -> Any:
         if self._made is None:
             with self._guard:
                 if self._made is None:

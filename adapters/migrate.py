@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
-from qdrant_rollouts.adapters.database import file_of, unavailable
+from qdrant_rollouts.adapters.database import absolute_sqlite_file, unavailable_error
 from qdrant_rollouts.adapters.releases import Found, check, find, found_in, where
 
 #: Any number, the same in every process: PostgreSQL's lock for "one migrates, the others wait".
-_LOCK = 7_246_105
+_ADVISORY_LOCK = 7_246_105
 #: A change of a table waits so long for those who read it, and everybody else waits behind it.
 _PATIENCE = "10s"
 
@@ -34,25 +34,25 @@ class Migrated:
         return self.before != self.after
 
 
-def migrate(engine: Engine) -> Migrated:
+def migrate_database(engine: Engine) -> Migrated:
     """Upgrades to HEAD under a lock; nothing to do when it is there, or further and this program works on it. Raises
     OtherRelease where it does not."""
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
             found = find(connection)
             if _is_old(found):
-                _upgrade(connection)
+                _run_upgrade(connection)
             return _outcome(engine, found)
     except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
+        raise unavailable_error(engine, error) from error
 
 
 def planned(engine: Engine) -> Migrated:
-    """What ``migrate`` would do; changes nothing. Raises as it does."""
+    """What ``migrate_database`` would do; changes nothing. Raises as it does."""
     return _outcome(engine, found_in(engine))
 
 
@@ -60,18 +60,18 @@ def prepare(engine: Engine) -> None:
     """What every process does at its start: makes the tables of an empty database, brings SQLite up to date, and looks
     at any other. Raises OtherRelease where this program cannot work on it."""
     if engine.dialect.name == "sqlite":
-        migrate(engine)
+        migrate_database(engine)
         return
     found = found_in(engine)
     if found.revision is None:
-        migrate(engine)
+        migrate_database(engine)
     check(engine, found)
 
 
-def missing(engine: Engine) -> str:
+def describe_missing_tables(engine: Engine) -> str:
     """What is not there for one who only looks, in words; nothing where he can. Raises OtherRelease for a database that
     this program cannot work on, Unavailable if it does not answer."""
-    file = file_of(engine.url)
+    file = absolute_sqlite_file(engine.url)
     if file is not None and not file.exists():
         return f"there is no database at {file}"
     found = found_in(engine)
@@ -92,7 +92,7 @@ def _outcome(engine: Engine, found: Found) -> Migrated:
     return Migrated(found.revision, str(found.revision))
 
 
-def _upgrade(connection: Connection) -> None:
+def _run_upgrade(connection: Connection) -> None:
     """Alembic is loaded by the one process that has something to bring up to date."""
     config = import_module("alembic.config").Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))

@@ -91,9 +91,9 @@ class Watch:
             real = path.resolve()
         except (OSError, RuntimeError):  # a link that leads back to itself; the reader says so
             return ""
-        return self._by_path(real) or self._by_identity(real)
+        return self._match_path(real) or self._match_identity(real)
 
-    def _by_path(self, real: Path) -> str:
+    def _match_path(self, real: Path) -> str:
         for part in real.parts:
             if part.lower() in _FOLDERS:
                 return _FOLDERS[part.lower()]
@@ -102,10 +102,10 @@ class Watch:
                 return what
         return self._paths.get(real, "")
 
-    def _by_identity(self, real: Path) -> str:
+    def _match_identity(self, real: Path) -> str:
         """A hard link has another path, and so has a file below a folder that is mounted twice."""
         for place in (real, *real.parents):
-            if what := self._places.get(_identity(place) or (0, 0)):
+            if what := self._places.get(_file_identity(place) or (0, 0)):
                 return what
         try:
             about = real.stat()
@@ -123,13 +123,13 @@ class Watch:
     def _places(self) -> dict[_Identity, str]:
         """Of the files and folders by themselves."""
         named = {**self._own.folders, **self._own.files}
-        found = ((_identity(path), what) for path, what in named.items())
+        found = ((_file_identity(path), what) for path, what in named.items())
         return {identity: what for identity, what in found if identity is not None}
 
     @cached_property
     def _below(self) -> dict[_Identity, str]:
         """Of every file below the folders; looked for only where a file has a second name."""
-        found = ((_identity(path), what) for top, what in self._own.folders.items() for path in _files_below(top))
+        found = ((_file_identity(path), what) for top, what in self._own.folders.items() for path in _files_below(top))
         return {identity: what for identity, what in found if identity is not None}
 
 
@@ -152,7 +152,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
     return (Path(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
-def _identity(path: Path) -> _Identity | None:
+def _file_identity(path: Path) -> _Identity | None:
     """None where nothing is there, or nobody may look."""
     try:
         about = path.stat()

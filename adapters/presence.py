@@ -120,7 +120,7 @@ class Presence:
         log.warning("%s could not say for %.0f s that it is there: %s", name, seconds, self._words(error))
 
     def _words(self, error: Exception) -> str:
-        return str(error if isinstance(error, AppError) else database.unavailable(self._engine, error))
+        return str(error if isinstance(error, AppError) else database.unavailable_error(self._engine, error))
 
 
 # --- forks --------------------------------------------------------------------------------------------------------

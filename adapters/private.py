@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 _FOLDER, _FILE = 0o700, 0o600
-_OTHERS = 0o077
+_BITS_OF_OTHERS = 0o077
 #: The folder that this program makes for itself; of any other it only makes what is missing.
-_STATE = ".rollouts"
+_STATE_FOLDER = ".rollouts"
 _making = threading.Lock()
 
 
@@ -23,8 +23,8 @@ def make_folder(folder: Path) -> None:
     for place in reversed((folder, *folder.parents)):
         if not place.exists():
             place.mkdir(mode=_FOLDER, exist_ok=True)
-        elif place.name == _STATE:
-            tighten(place)
+        elif place.name == _STATE_FOLDER:
+            tighten_mode(place)
 
 
 def make_file(path: Path) -> None:
@@ -33,7 +33,7 @@ def make_file(path: Path) -> None:
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE))
         except FileExistsError:
-            tighten(path)
+            tighten_mode(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,35 +41,35 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def tighten(path: Path) -> None:
+def tighten_mode(path: Path) -> None:
     """Takes from others what they may do with it, where it is this user's; links are left alone."""
     with suppress(FileNotFoundError, PermissionError):
         about = path.lstat()
-        if about.st_mode & _OTHERS and not stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
-            path.chmod(stat.S_IMODE(about.st_mode) & ~_OTHERS)
+        if about.st_mode & _BITS_OF_OTHERS and not stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
+            path.chmod(stat.S_IMODE(about.st_mode) & ~_BITS_OF_OTHERS)
 
 
 def tighten_below(folder: Path) -> None:
-    for path in _all((folder,)):
-        tighten(path)
+    for path in _walk_all((folder,)):
+        tighten_mode(path)
 
 
-def open_to_others(paths: Iterable[Path]) -> list[Path]:
+def find_open_to_others(paths: Iterable[Path]) -> list[Path]:
     """Of the files, and of the folders with everything below them, what others may read, write or
     enter. What lies in a folder that they may not enter is closed to them too."""
     found = []
     for top in paths:
         closed: set[Path] = set()
-        for path in _all((top,)):
-            mode = _mode(path)
-            if path.parent in closed or (mode is not None and not mode & _OTHERS and path.is_dir()):
+        for path in _walk_all((top,)):
+            mode = _mode_bits(path)
+            if path.parent in closed or (mode is not None and not mode & _BITS_OF_OTHERS and path.is_dir()):
                 closed.add(path)
-            elif mode is not None and mode & _OTHERS:
+            elif mode is not None and mode & _BITS_OF_OTHERS:
                 found.append(path)
     return found
 
 
-def _all(tops: Iterable[Path]) -> Iterator[Path]:
+def _walk_all(tops: Iterable[Path]) -> Iterator[Path]:
     """From the top down; links are not followed."""
     for top in tops:
         yield top
@@ -77,7 +77,7 @@ def _all(tops: Iterable[Path]) -> Iterator[Path]:
             yield from (Path(at, name) for name in (*folders, *names))
 
 
-def _mode(path: Path) -> int | None:
+def _mode_bits(path: Path) -> int | None:
     try:
         about = path.lstat()
     except OSError:

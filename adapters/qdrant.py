@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.qdrant_folder import LookedAt
+from qdrant_rollouts.adapters.qdrant_folder import InspectionStore
 from qdrant_rollouts.core.ports import VectorStore
 
 
@@ -23,7 +23,7 @@ def open_store(
     return cast("VectorStore", made)
 
 
-def looked_at(store: VectorStore, local_path: str | Path) -> VectorStore:
+def inspection_store(store: VectorStore, local_path: str | Path) -> VectorStore:
     """The embedded ``store`` in ``local_path`` for one who only looks: nothing is made there, and which aliases and
     collections there are is read without opening it, also while another process has it open."""
-    return cast("VectorStore", LookedAt(store, Path(local_path)))
+    return cast("VectorStore", InspectionStore(store, Path(local_path)))

@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, path_of, patience
-from qdrant_rollouts.adapters.qdrant_search import hits, question
+from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, build_path, call_timeout
+from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
 from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, VectorStore
 
 
@@ -32,17 +32,17 @@ class ServerSearches:
         seconds: float = CALL,
         **options: Any,
     ) -> list[Hit]:
-        path, body = path_of("collections", collection, "points", "query"), question(vector, limit, **options)
+        path, body = build_path("collections", collection, "points", "query"), query_body(vector, limit, **options)
         with self._rest.answering():
-            response = await self._client().post(path, json=body, timeout=patience(seconds))
-        return hits(self._rest.result(response)["points"])
+            response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(seconds))
+        return parse_hits(self._rest.result(response)["points"])
 
     async def close(self) -> None:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
+    def _client_of_loop(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self._clients[loop] = httpx.AsyncClient(**self._rest.connection())

@@ -22,23 +22,23 @@ from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, rate_error
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
 from qdrant_rollouts.adapters.qdrant_messages import (
     EVERYTHING,
-    add,
-    decoded,
-    encoded,
-    following,
-    plain_id,
-    point_id,
-    rounded,
+    add_point,
+    decode_id,
+    decode_point,
+    encode_id,
+    encode_point,
+    find_rounded,
+    next_offset,
 )
-from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, batches, next_page
+from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, next_page_size, split_batches
 from qdrant_rollouts.adapters.qdrant_rest import FIRST_PAGE, RestPoints, may_go_on, most_copied
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.ports import Limits, Point, PointId
 from qdrant_rollouts.core.sanitize.quoting import error_text
 
-_PROBE = 2.0
+_PROBE_TIMEOUT = 2.0
 #: The metadata in which a rate limit says how long to wait.
-_WAIT = "retry-after"
+_RETRY_AFTER = "retry-after"
 #: Writes of a copy under way at once: the server takes them while the next page is read. More were not faster.
 _WRITERS = 2
 _OPTIONS = [
@@ -47,7 +47,7 @@ _OPTIONS = [
     ("grpc.compression_enabled_algorithms_bitset", 1),  # none but identity
     ("grpc.max_reconnect_backoff_ms", 1000),  # by default two minutes may pass before a server that is back is seen
 ]
-_SAID_NO = {
+_REFUSAL_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS,
@@ -60,7 +60,7 @@ _SAID_NO = {
 
 
 #: A setting to be corrected, by what the library says of the connection; the first that fits.
-_WRONG = (
+_WRONG_SETTINGS = (
     (r"http1\.x server|Failed parsing HTTP/2|Expected SETTINGS", "speaks no gRPC; correct ROLLOUTS_QDRANT_GRPC_PORT"),
     (
         r"WRONG_VERSION_NUMBER",
@@ -93,7 +93,7 @@ class GrpcPoints:
 
     def check(self, collections: Collection[str]) -> None:
         """Raises Unavailable, or Refused, where the port is of no use: silence, the key, TLS, another server."""
-        raw = self._call("Collections/List", pb.ListCollectionsRequest(), _PROBE)
+        raw = self._call_method("Collections/List", pb.ListCollectionsRequest(), _PROBE_TIMEOUT)
         if {found.name for found in pb.ListCollectionsResponse.FromString(raw).collections} != set(collections):
             raise Misconfigured(
                 f"gRPC port {self._port} has other collections than {self._rest}: another server answers there; "
@@ -102,30 +102,30 @@ class GrpcPoints:
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         try:
-            ready = [encoded(point) for point in points]
+            ready = [encode_point(point) for point in points]
         except (TypeError, ValueError, RecursionError):
             self._exact.upsert(collection, points)  # which can hold it, or says what is wrong with it
             return
-        self._limits.within(collection, lambda limits: self._write_all(collection, ready, limits))
+        self._limits.within(collection, lambda limits: self._write_batches(collection, ready, limits))
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
         request = pb.GetPoints(
             collection_name=collection,
-            ids=[point_id(one) for one in ids],
+            ids=[encode_id(one) for one in ids],
             with_payload=EVERYTHING,
             with_vectors=pb.WithVectorsSelector(enable=vectors),
         )
-        raw = self._call("Points/Get", request)
-        return self._decoded(collection, raw, pb.GetResponse.FromString(raw).result, vectors)
+        raw = self._call_method("Points/Get", request)
+        return self._decode_points(collection, raw, pb.GetResponse.FromString(raw).result, vectors)
 
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
-        raw = self._page(collection, after, limit, vectors=vectors, payload=payload)
+        raw = self._read_page(collection, after, limit, vectors=vectors, payload=payload)
         page = pb.ScrollResponse.FromString(raw)
         if not payload:  # there is no number in it that could have been rounded
-            return [decoded(point) for point in page.result], following(page)
-        return self._decoded(collection, raw, page.result, vectors), following(page)
+            return [decode_point(point) for point in page.result], next_offset(page)
+        return self._decode_points(collection, raw, page.result, vectors), next_offset(page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
@@ -137,91 +137,95 @@ class GrpcPoints:
             while True:
                 if not may_go_on(self._limits, source, copied + len(writes)):
                     return copied + sum(write.result() for write in writes), position
-                raw = self._next(source, position, min(limit, most))
+                raw = self._read_next_page(source, position, min(limit, most))
                 page = pb.ScrollResponse.FromString(raw)
-                writes.append(writers.submit(self._carry, source, target, raw, page.result))
-                position = following(page)
+                writes.append(writers.submit(self._copy_points, source, target, raw, page.result))
+                position = next_offset(page)
                 if position is None or time.monotonic() >= deadline:
                     return copied + sum(write.result() for write in writes), position
                 if len(writes) > _WRITERS:
                     copied += writes.popleft().result()
-                limit = next_page(len(page.result), len(raw), most)
+                limit = next_page_size(len(page.result), len(raw), most)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
         if opened and opened[0] == os.getpid():
             opened[1].close()
 
-    def _carry(self, source: str, target: str, raw: bytes, points: Sequence[Any]) -> int:
+    def _copy_points(self, source: str, target: str, raw: bytes, points: Sequence[Any]) -> int:
         """Writes points as they were read; those that gRPC cannot hold exactly go by REST."""
-        inexact = rounded(raw, points)
+        inexact = find_rounded(raw, points)
         request = pb.UpsertPoints(collection_name=target, wait=True)
         for point in points:
-            if not inexact or plain_id(point.id) not in inexact:
-                add(request, point)
+            if not inexact or decode_id(point.id) not in inexact:
+                add_point(request, point)
         if request.points:
-            self._write(request)
+            self._write_request(request)
         if inexact:
             self._exact.copy_these(source, target, list(inexact))
         return len(points)
 
-    def _decoded(self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool) -> list[Point]:
-        inexact = list(rounded(raw, points))
+    def _decode_points(self, collection: str, raw: bytes, points: Sequence[Any], vectors: bool) -> list[Point]:
+        inexact = list(find_rounded(raw, points))
         exact = {one.id: one for one in self._exact.fetch(collection, inexact, vectors=vectors)} if inexact else {}
-        return [exact.get(plain_id(point.id)) or decoded(point) for point in points]
+        return [exact.get(decode_id(point.id)) or decode_point(point) for point in points]
 
-    def _next(self, source: str, after: PointId | None, size: int) -> bytes:
-        return self._limits.within(source, lambda limits: self._page(source, after, limits.page(size)))
+    def _read_next_page(self, source: str, after: PointId | None, size: int) -> bytes:
+        return self._limits.within(source, lambda limits: self._read_page(source, after, limits.page(size)))
 
-    def _page(
+    def _read_page(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> bytes:
         request = pb.ScrollPoints(
             collection_name=collection,
-            offset=None if after is None else point_id(after),
+            offset=None if after is None else encode_id(after),
             limit=limit,
             with_payload=pb.WithPayloadSelector(enable=payload),
             with_vectors=pb.WithVectorsSelector(enable=vectors),
         )
-        return self._call("Points/Scroll", request)
+        return self._call_method("Points/Scroll", request)
 
-    def _write_all(self, collection: str, ready: list[Any], limits: Limits) -> None:
-        for batch in batches(ready, lambda point: int(point.ByteSize()), limits.written(MOST_POINTS)):
-            self._write(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
+    def _write_batches(self, collection: str, ready: list[Any], limits: Limits) -> None:
+        for batch in split_batches(ready, lambda point: int(point.ByteSize()), limits.written(MOST_POINTS)):
+            self._write_request(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
 
-    def _write(self, request: Any) -> None:
-        answer = pb.PointsOperationResponse.FromString(self._call("Points/Upsert", request))
+    def _write_request(self, request: Any) -> None:
+        answer = pb.PointsOperationResponse.FromString(self._call_method("Points/Upsert", request))
         if answer.result.status != pb.Completed:  # the server gave up waiting: unknown, not failed (qdrant-facts 5.2)
             status = pb.UpdateStatus.Name(answer.result.status)
             raise Unavailable(f"{self._rest} did not complete a write to {request.collection_name}: {status}")
 
-    def _call(self, method: str, request: Any, seconds: float = CALL) -> bytes:
-        call = self._channel().unary_unary(f"/qdrant.{method}", request_serializer=type(request).SerializeToString)
+    def _call_method(self, method: str, request: Any, seconds: float = CALL) -> bytes:
+        call = self._open_channel().unary_unary(f"/qdrant.{method}", request_serializer=type(request).SerializeToString)
         metadata = [("api-key", self._rest.api_key)] if self._rest.api_key else None
-        with self._meaning():
+        with self._translate_errors():
             answer: bytes = call(request, timeout=seconds, metadata=metadata)
         return answer
 
     @contextmanager
-    def _meaning(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except grpc.RpcError as error:
-            if error.code() in _SAID_NO:
+            if error.code() in _REFUSAL_CODES:
                 raise Refused(f"{self._rest} refused: {error_text(error.details() or '', 500)}") from error
-            if words := next((words for pattern, words in _WRONG if re.search(pattern, error.details() or "")), None):
+            if words := next(
+                (words for pattern, words in _WRONG_SETTINGS if re.search(pattern, error.details() or "")), None
+            ):
                 raise Misconfigured(f"{self._rest} (gRPC port {self._port}) {words}") from error
-            limited = rate_error(self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_WAIT))
+            limited = rate_error(
+                self._rest, str(error.details()), dict(error.trailing_metadata() or ()).get(_RETRY_AFTER)
+            )
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and limited is not None:
                 raise limited from error
             raise Unavailable(f"{self._rest} (gRPC port {self._port}) did not answer: {error.details()}") from error
 
-    def _channel(self) -> Any:
+    def _open_channel(self) -> Any:
         """A forked child must not use its parent's channel."""
         if self._opened is None or self._opened[0] != os.getpid():
             host = f"[{self._rest.host}]" if ":" in self._rest.host else self._rest.host
             target = f"{host}:{self._port}"
-            secure = grpc.ssl_channel_credentials(_authorities()) if self._rest.secure else None
+            secure = grpc.ssl_channel_credentials(_read_authorities()) if self._rest.secure else None
             channel = (
                 grpc.secure_channel(target, secure, _OPTIONS) if secure else grpc.insecure_channel(target, _OPTIONS)
             )
@@ -229,7 +233,7 @@ class GrpcPoints:
         return self._opened[1]
 
 
-def _authorities() -> bytes | None:
+def _read_authorities() -> bytes | None:
     """Whom REST trusts, gRPC trusts too; it does not read this variable by itself."""
     file = os.environ.get("SSL_CERT_FILE")
     return Path(file).read_bytes() if file and Path(file).is_file() else None

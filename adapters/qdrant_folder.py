@@ -13,10 +13,10 @@ from qdrant_rollouts.core.ports import VectorStore
 
 _META = "meta.json"
 #: Looks until a file that is just being written is whole.
-_LOOKS = 20
+_MOST_READS = 20
 
 
-class LookedAt:
+class InspectionStore:
     """``store`` answers what is asked of points. Where there is no folder yet, nothing is made."""
 
     def __init__(self, store: VectorStore, folder: Path) -> None:
@@ -33,22 +33,22 @@ class LookedAt:
         return f"the embedded Qdrant at {self._folder}"
 
     def aliases(self) -> dict[str, str]:
-        meta = self._meta()
+        meta = self._read_meta()
         return self._store.aliases() if meta is None else {str(k): str(v) for k, v in meta["aliases"].items()}
 
     def collections(self) -> set[str]:
-        meta = self._meta()
+        meta = self._read_meta()
         return self._store.collections() if meta is None else set(meta["collections"])
 
     def close(self) -> None:
         self._store.close()
 
-    def _meta(self) -> dict[str, Any] | None:
+    def _read_meta(self) -> dict[str, Any] | None:
         """None where the file cannot be read like this: then the store itself is asked."""
         file = self._folder / _META
         if not file.exists():
             return {"aliases": {}, "collections": {}}
-        for _ in range(_LOOKS):
+        for _ in range(_MOST_READS):
             try:
                 meta = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:  # half written

@@ -13,12 +13,12 @@ import httpx
 
 from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavailable
-from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
+from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
 CALL, ACT = CALL_SECONDS, 5.0
-_CONNECT = 2.0
-_PORT = 6333
+_CONNECT_TIMEOUT = 2.0
+_DEFAULT_PORT = 6333
 #: What a server says of a request that needs more tokens than its rate limit has in a minute.
 TOO_LARGE = "larger than rate limiter capacity"
 #: Qdrant closes connections that were idle for 5 s. One that is used at that very moment fails, so ours end before.
@@ -26,14 +26,14 @@ _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 #: A compressed answer comes in two pieces, of which the second waits for the first to be acknowledged: a search then
 #: takes 40 ms instead of 2 (measured on 1.16.3, loopback).
 #: Characters of what a server says.
-_SAID = 500
+_LONGEST_ANSWER = 500
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 _SETTING = "correct ROLLOUTS_QDRANT_URL"
-_LONGEST = 200
+_LONGEST_ERROR = 200
 #: A setting to be corrected, by what the network says; the first that fits.
-_WRONG = (
+_WRONG_SETTINGS = (
     (
         r"Name or service not known|name resolution|No address associated|nodename nor servname|Name does not resolve",
         f"has a host name that is not known; {_SETTING}",
@@ -58,7 +58,7 @@ class Rest:
 
     def __init__(self, url: str, api_key: str = "") -> None:
         """``url`` may carry a user and password for a proxy; ``address`` never does. Raises Refused if it is no URL."""
-        parsed = self._parsed = _parsed(url)
+        parsed = self._parsed = _parse_url(url)
         self._user = (parsed.username, parsed.password) if parsed.userinfo else None
         self._opened: tuple[int, httpx.Client] | None = None
         self.api_key = api_key
@@ -73,7 +73,7 @@ class Rest:
         """What the server says of itself at its root: ``title``, ``version``, ``commit``. A server that wants TLS hangs
         up without a word, so it is asked in that way too."""
         try:
-            answer = self._content(self._send("GET", "/"))
+            answer = self._parse_content(self._send_request("GET", "/"))
         except Unavailable as error:
             if type(error) is Unavailable and not self.secure and _speaks_tls(self._parsed):
                 raise Misconfigured(f"{self} wants TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
@@ -95,20 +95,22 @@ class Rest:
 
         ``body`` is sent as JSON; ``content`` is JSON already.
         """
-        return self.result(self._send(method, path_of(*path), seconds, json=body, content=content, params=params))
+        return self.result(
+            self._send_request(method, build_path(*path), seconds, json=body, content=content, params=params)
+        )
 
     @contextmanager
     def streaming(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
         """An answer that is read by the caller, piece by piece; ``seconds`` are for each piece, not for all of it."""
         with (
             self.answering(),
-            self._client().stream(method, path_of(*path), timeout=patience(seconds), **request) as response,
+            self._open_client().stream(method, build_path(*path), timeout=call_timeout(seconds), **request) as response,
         ):
             yield response
 
     def result(self, response: httpx.Response) -> Any:
         """What an answer means: its ``result``, Unavailable or Refused."""
-        answer = self._content(response)
+        answer = self._parse_content(response)
         if response.is_success:
             if "result" not in answer and "status" not in answer:
                 raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
@@ -119,12 +121,14 @@ class Rest:
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS and limited is not None:
             raise limited
         if response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise Unavailable(f"{self} did not answer: HTTP {response.status_code}, {error_text(said, _SAID)}")
-        raise Refused(f"{self} refused: {error_text(said, _SAID)}")
+            raise Unavailable(
+                f"{self} did not answer: HTTP {response.status_code}, {error_text(said, _LONGEST_ANSWER)}"
+            )
+        raise Refused(f"{self} refused: {error_text(said, _LONGEST_ANSWER)}")
 
     def url(self, *path: str) -> str:
         """The address of something on this server, for the server itself to fetch."""
-        return self.address + path_of(*path)
+        return self.address + build_path(*path)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
@@ -145,21 +149,21 @@ class Rest:
             yield
         except httpx.TransportError as error:
             said = str(error) or type(error).__name__
-            if words := next((words for pattern, words in _WRONG if re.search(pattern, said)), None):
-                raise Misconfigured(f"{self} {words} ({said[:_LONGEST]})") from error
+            if words := next((words for pattern, words in _WRONG_SETTINGS if re.search(pattern, said)), None):
+                raise Misconfigured(f"{self} {words} ({said[:_LONGEST_ERROR]})") from error
             raise Unavailable(f"{self} did not answer: {said}") from error
 
-    def _client(self) -> httpx.Client:
+    def _open_client(self) -> httpx.Client:
         """A forked child must not write into its parent's connections."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), httpx.Client(**self.connection())
         return self._opened[1]
 
-    def _send(self, method: str, path: str, seconds: float = CALL, **request: Any) -> httpx.Response:
+    def _send_request(self, method: str, path: str, seconds: float = CALL, **request: Any) -> httpx.Response:
         with self.answering():
-            return self._client().request(method, path, timeout=patience(seconds), **request)
+            return self._open_client().request(method, path, timeout=call_timeout(seconds), **request)
 
-    def _content(self, response: httpx.Response) -> dict[str, Any]:
+    def _parse_content(self, response: httpx.Response) -> dict[str, Any]:
         if response.status_code == httpx.codes.FORBIDDEN:
             why = "the key has no right to this; check ROLLOUTS_QDRANT_API_KEY"
             raise Forbidden(f"{self} refused access (HTTP 403): {why}")
@@ -188,32 +192,34 @@ def rate_error(rest: Rest, said: str, retry_after: str | bytes | None) -> Limite
     return Limited(f"{rest} did not answer: {said}", float(seconds))
 
 
-def patience(seconds: float) -> httpx.Timeout:
+def call_timeout(seconds: float) -> httpx.Timeout:
     """A whole call ends within ``seconds``, however few: a connection gets at most half of them."""
-    connect = min(_CONNECT, seconds / 2)
+    connect = min(_CONNECT_TIMEOUT, seconds / 2)
     return httpx.Timeout(seconds - connect, connect=connect)
 
 
-def path_of(*parts: str) -> str:
+def build_path(*parts: str) -> str:
     """Raises Refused for a name that would lead elsewhere: no quoting helps against "..", nor an empty one."""
     if wrong := [part for part in parts if part in ("", ".", "..")]:
-        raise Refused(f"Qdrant answers no request for the name {quoted(wrong[0])}")
+        raise Refused(f"Qdrant answers no request for the name {quote_value(wrong[0])}")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def _parsed(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     """The URL with its port; the message says nothing of what was given, for that may hold a password."""
     try:
         parsed, port = httpx.URL(url), urlsplit(url).port
     except (httpx.InvalidURL, ValueError):
         parsed, port = httpx.URL(), None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise Refused(f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_PORT} or https://HOST:{_PORT}")
+        raise Refused(
+            f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
+        )
     if parsed.query or parsed.fragment:  # paths would be written behind them
         raise Refused(
             "ROLLOUTS_QDRANT_URL has a query or a fragment; write it without, and a key in ROLLOUTS_QDRANT_API_KEY"
         )
-    return parsed if port else parsed.copy_with(port=_PORT)
+    return parsed if port else parsed.copy_with(port=_DEFAULT_PORT)
 
 
 def _speaks_tls(url: httpx.URL) -> bool:
@@ -222,7 +228,7 @@ def _speaks_tls(url: httpx.URL) -> bool:
     context.verify_mode = ssl.CERT_NONE  # nothing is sent
     try:
         with (
-            socket.create_connection((url.host, url.port or _PORT), _CONNECT) as plain,
+            socket.create_connection((url.host, url.port or _DEFAULT_PORT), _CONNECT_TIMEOUT) as plain,
             context.wrap_socket(plain),
         ):
             return True

@@ -14,9 +14,9 @@ from qdrant_rollouts.core.ports import Limits
 Answer = TypeVar("Answer")
 
 #: Seconds for which limits are believed. What is refused meanwhile has them looked up again.
-_FRESH = 5.0
+_FRESH_SECONDS = 5.0
 #: Seconds that ``pace`` waits by itself; and of unused time, those that may be made up for at once.
-_PATIENCE, _SAVED = 5.0, 10.0
+_PATIENCE, _SAVED_SECONDS = 5.0, 10.0
 
 
 class KnownLimits:
@@ -37,7 +37,7 @@ class KnownLimits:
     def look(self, collection: str, seconds: float = CALL) -> Limits:
         info = self._rest.call("GET", "collections", collection, seconds=seconds)
         found = Limits.of(info["config"].get("strict_mode_config"))
-        self._known[collection] = time.monotonic() + _FRESH, found
+        self._known[collection] = time.monotonic() + _FRESH_SECONDS, found
         return found
 
     def forget(self, collection: str) -> None:
@@ -62,7 +62,7 @@ class KnownLimits:
         if rate is None:
             return
         with self._lock:
-            begin = max(self._free_at.get(collection, 0.0), time.monotonic() - _SAVED)
+            begin = max(self._free_at.get(collection, 0.0), time.monotonic() - _SAVED_SECONDS)
             self._free_at[collection] = begin + reads / rate
 
     def pace(self, collection: str) -> None:

@@ -24,10 +24,10 @@ from qdrant_client import models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from qdrant_rollouts.adapters import private
-from qdrant_rollouts.adapters.qdrant_points import checked, from_json, to_bytes, to_json
-from qdrant_rollouts.adapters.qdrant_search import asked
+from qdrant_rollouts.adapters.qdrant_points import check_vectors, point_from_json, point_to_bytes, point_to_json
+from qdrant_rollouts.adapters.qdrant_search import query_vector_json
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
-from qdrant_rollouts.core.config.vector_kinds import by_name, describe, kind_of
+from qdrant_rollouts.core.config.vector_kinds import describe_vector, kind_of, vectors_by_name
 from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.ports import (
@@ -48,11 +48,11 @@ from qdrant_rollouts.core.ports import (
 )
 
 _MEMORY = ":memory:"
-_PAGE = 256
+_PAGE_POINTS = 256
 #: Where a collection's declared settings are kept among its metadata.
 _SCHEMA = "rollouts:schema"
 #: Indexes by which a server counts a field's values.
-_COUNTED = {"keyword", "integer", "uuid", "bool"}
+_FACET_TYPES = {"keyword", "integer", "uuid", "bool"}
 #: Local mode searches every vector each time, so an index is never wanted and never missing.
 _NO_INDEX = {"indexing_threshold": 0}
 
@@ -76,7 +76,7 @@ class LocalStore:
         return f"the embedded Qdrant at {self._folder}" if self._folder else "the embedded Qdrant in memory"
 
     def server(self) -> Server:
-        numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", self._do(lambda client: client.info().version))
+        numbered = re.match(r"(\d+)\.(\d+)\.(\d+)", self._run_client(lambda client: client.info().version))
         major, minor, patch = numbered.groups() if numbered else ("0", "0", "0")
         address = str(self._folder) if self._folder else _MEMORY
         return Server((int(major), int(minor), int(patch)), address, embedded=True)
@@ -92,7 +92,7 @@ class LocalStore:
     # --- aliases ----------------------------------------------------------------------------------------------------
 
     def aliases(self) -> dict[str, str]:
-        found = self._do(lambda client: client.get_aliases()).aliases
+        found = self._run_client(lambda client: client.get_aliases()).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
 
     def point_alias(self, alias: str, collection: str) -> None:
@@ -101,31 +101,33 @@ class LocalStore:
             self._check_exists(collection)
             if alias in self.collections():
                 raise Refused(f"{self} refused: {alias} is a collection's name")
-            self._do(lambda client: client.update_collection_aliases([models.CreateAliasOperation(create_alias=act)]))
+            self._run_client(
+                lambda client: client.update_collection_aliases([models.CreateAliasOperation(create_alias=act)])
+            )
 
     def drop_alias(self, alias: str) -> None:
         act = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-        self._do(lambda client: client.update_collection_aliases([act]))
+        self._run_client(lambda client: client.update_collection_aliases([act]))
 
     # --- collections ------------------------------------------------------------------------------------------------
 
     def collections(self) -> set[str]:
-        return {found.name for found in self._do(lambda client: client.get_collections()).collections}
+        return {found.name for found in self._run_client(lambda client: client.get_collections()).collections}
 
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         params = schema["params"]
         with self._lock:
             if collection in self.aliases():
                 raise Refused(f"{self} refused: an alias is named {collection}")
-            self._do(
+            self._run_client(
                 lambda client: client.create_collection(
                     collection,
                     vectors_config=_vectors_config(params.get("vectors") or {}),
                     sparse_vectors_config=_sparse_config(params.get("sparse_vectors") or {}),
-                    metadata={**metadata, _SCHEMA: _remembered(schema)},
+                    metadata={**metadata, _SCHEMA: _complete_schema(schema)},
                 )
             )
-            self._do(_hurry)
+            self._run_client(_speed_up_commits)
             if self._folder is not None:
                 private.tighten_below(self._folder)
 
@@ -133,7 +135,7 @@ class LocalStore:
         with self._lock:
             if collection in self.aliases():
                 raise Refused(f"{self}: {collection} is an alias, no collection; drop the collection by its own name")
-            self._do(lambda client: client.delete_collection(collection))
+            self._run_client(lambda client: client.delete_collection(collection))
 
     def set_strict_mode(self, collection: str, settings: Mapping[str, Any]) -> None:
         """Remembered as every setting is; local mode has nothing that would keep to it."""
@@ -150,10 +152,10 @@ class LocalStore:
         """There is no rate to keep to."""
 
     def schema(self, collection: str) -> Schema:
-        config = self._do(lambda client: client.get_collection(collection)).config
+        config = self._run_client(lambda client: client.get_collection(collection)).config
         declared: Schema | None = (config.metadata or {}).get(_SCHEMA)
         if declared is None:  # made by somebody else's client
-            declared = _remembered({"params": config.params.model_dump(mode="json", exclude_none=True)})
+            declared = _complete_schema({"params": config.params.model_dump(mode="json", exclude_none=True)})
         return deepcopy(declared)
 
     def index_counts(self, collection: str) -> dict[str, int]:
@@ -163,14 +165,14 @@ class LocalStore:
 
     def metadata(self, collection: str) -> dict[str, Any]:
         """Local mode keeps a key that was set to None; on a server it is gone."""
-        found = self._do(lambda client: client.get_collection(collection)).config.metadata or {}
+        found = self._run_client(lambda client: client.get_collection(collection)).config.metadata or {}
         return {key: value for key, value in found.items() if key != _SCHEMA and value is not None}
 
     def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
-        self._do(lambda client: client.update_collection(collection, metadata=dict(metadata)))
+        self._run_client(lambda client: client.update_collection(collection, metadata=dict(metadata)))
 
     def health(self, collection: str) -> Health:
-        info = self._do(lambda client: client.get_collection(collection))
+        info = self._run_client(lambda client: client.get_collection(collection))
         return Health("green", "ok", info.points_count or 0, info.indexed_vectors_count or 0, info.segments_count)
 
     def wake(self, collection: str) -> None:
@@ -178,10 +180,10 @@ class LocalStore:
 
     def count(self, collection: str, having: str | None = None) -> int:
         having_it = models.Filter(must=[models.HasVectorCondition(has_vector=having)]) if having is not None else None
-        return self._do(lambda client: client.count(collection, count_filter=having_it, exact=True)).count
+        return self._run_client(lambda client: client.count(collection, count_filter=having_it, exact=True)).count
 
     def sample(self, collection: str, having: str, size: int) -> list[Point]:
-        found = self._do(
+        found = self._run_client(
             lambda client: client.query_points(
                 collection,
                 query=models.SampleQuery(sample=models.Sample.RANDOM),
@@ -191,7 +193,7 @@ class LocalStore:
                 with_payload=False,
             )
         )
-        return _points(found.points)
+        return _parse_points(found.points)
 
     def search(
         self,
@@ -208,27 +210,27 @@ class LocalStore:
         seconds: float = CALL_SECONDS,
     ) -> list[Hit]:
         """Always exact, with or without ``exact``."""
-        within = _valid(models.Filter, filter) if filter else None
-        how = _valid(models.SearchParams, {"exact": exact, **(params or {})})
+        within = _validate_model(models.Filter, filter) if filter else None
+        how = _validate_model(models.SearchParams, {"exact": exact, **(params or {})})
         asking: dict[str, Any]
         if isinstance(vector, Fused):
-            asking = self._fused(collection, vector, within, how)
+            asking = self._fused_query(collection, vector, within, how)
         else:
-            query = models.NearestQuery(nearest=self._query(collection, using, vector))
+            query = models.NearestQuery(nearest=self._prepare_query(collection, using, vector))
             asking = {"query": query, "using": using or None, "query_filter": within, "search_params": how}
-        found = self._do(
+        found = self._run_client(
             lambda client: client.query_points(
                 collection, limit=limit, score_threshold=score_threshold, offset=offset, **asking
             )
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
-    def _fused(
+    def _fused_query(
         self, collection: str, query: Fused, within: models.Filter | None, how: models.SearchParams
     ) -> dict[str, Any]:
         parts = [
             models.Prefetch(
-                query=models.NearestQuery(nearest=self._query(collection, part.using, part.vector)),
+                query=models.NearestQuery(nearest=self._prepare_query(collection, part.using, part.vector)),
                 using=part.using or None,
                 limit=part.limit,
                 filter=within,
@@ -238,21 +240,21 @@ class LocalStore:
         ]
         return {"query": models.FusionQuery(fusion=models.Fusion(query.fusion)), "prefetch": parts}
 
-    def _query(self, collection: str, using: str, vector: OneQuery) -> Any:
+    def _prepare_query(self, collection: str, using: str, vector: OneQuery) -> Any:
         """As the client takes it. Local mode would multiply arrays that do not fit, or fail in
         words of its own."""
         named = self.aliases().get(collection, collection)
-        schema, query = self.schema(named), asked(vector)
+        schema, query = self.schema(named), query_vector_json(vector)
         if isinstance(query, dict):
             query = models.SparseVector(**query)
         if using not in vector_names(schema):
             return query
         kind, params = vector_kind(schema, using), vector_params(schema, using)
         if not kind.answers(params, vector):
-            raise Refused(f"{self} refused the query: {_misfit(schema, using, vector)}")
+            raise Refused(f"{self} refused the query: {_describe_misfit(schema, using, vector)}")
         if kind.name != "multi":
             return query
-        self._do(lambda client: _fill_gaps(client.collections[named].multivectors[using], params["size"]))
+        self._run_client(lambda client: _fill_gaps(client.collections[named].multivectors[using], params["size"]))
         return np.atleast_2d(query).tolist()
 
     def search_many(
@@ -274,10 +276,10 @@ class LocalStore:
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
         """Local mode would count any field; a server only one with an index of whole values."""
         index = self.schema(collection)["payload_schema"].get(field) or {}
-        if index.get("data_type") not in _COUNTED:
+        if index.get("data_type") not in _FACET_TYPES:
             raise Refused(f"{self} refused: {collection} has no payload index on {field} to count by")
         try:
-            found = self._do(lambda client: client.facet(collection, field, limit=limit)).hits
+            found = self._run_client(lambda client: client.facet(collection, field, limit=limit)).hits
         except TypeError as error:  # local mode sorts all values, where a server takes those of the index's type
             raise Refused(f"{self} cannot count {field} of {collection}: its values are of several types") from error
         return {str(hit.value): hit.count for hit in found}
@@ -299,32 +301,34 @@ class LocalStore:
         """Checked before anything is written: local mode takes what no server takes, and halves of what it refuses."""
         schema = self.schema(collection)
         for point in points:
-            to_bytes(point)
-            vectors = by_name(checked(point)).items()
-            if wrong := next(filter(None, (_misfit(schema, name, one) for name, one in vectors)), ""):
+            point_to_bytes(point)
+            vectors = vectors_by_name(check_vectors(point)).items()
+            if wrong := next(filter(None, (_describe_misfit(schema, name, one) for name, one in vectors)), ""):
                 raise Refused(f"{self} refused point {point.id}: {wrong}")
-        ready = [models.PointStruct(**to_json(point)) for point in points]
+        ready = [models.PointStruct(**point_to_json(point)) for point in points]
         if ready:
-            self._do(lambda client: client.upsert(collection, ready))
+            self._run_client(lambda client: client.upsert(collection, ready))
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
-        return _points(self._do(lambda client: client.retrieve(collection, list(ids), with_vectors=vectors)))
+        return _parse_points(
+            self._run_client(lambda client: client.retrieve(collection, list(ids), with_vectors=vectors))
+        )
 
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
-        found, following = self._do(
+        found, following = self._run_client(
             lambda client: client.scroll(
                 collection, offset=after, limit=limit, with_vectors=vectors, with_payload=payload
             )
         )
-        return _points(found), None if following is None else _plain_id(following)
+        return _parse_points(found), None if following is None else _plain_id(following)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
         copied, position = 0, after
         while True:
-            points, position = self.scroll(source, position, _PAGE)
+            points, position = self.scroll(source, position, _PAGE_POINTS)
             self.upsert(target, points)
             copied += len(points)
             if position is None or time.monotonic() >= deadline:
@@ -364,14 +368,14 @@ class LocalStore:
         if collection not in self.collections():
             raise Refused(f"{self} refused: there is no collection {collection}")
 
-    def _do(self, act: Callable[[QdrantLocal], Answer]) -> Answer:
-        with self._lock, self._meaning():
+    def _run_client(self, act: Callable[[QdrantLocal], Answer]) -> Answer:
+        with self._lock, self._translate_errors():
             if self._client is None:
-                self._client = self._open()
+                self._client = self._open_client()
             return act(self._client)
 
     @contextmanager
-    def _meaning(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (ValueError, ValidationError) as error:
@@ -379,7 +383,7 @@ class LocalStore:
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"{self} cannot be read or written: {error}") from error
 
-    def _open(self) -> QdrantLocal:
+    def _open_client(self) -> QdrantLocal:
         """Local mode reads the folder before it locks it: two processes at once could both read and one lose its
         changes. Our own claim is taken before anything is read."""
         warnings.filterwarnings("ignore", message="Local mode is not recommended", category=UserWarning)
@@ -399,11 +403,11 @@ class LocalStore:
             ) from error
         self._claim = claim
         private.tighten_below(self._folder)
-        _hurry(client)
+        _speed_up_commits(client)
         return client
 
 
-def _hurry(client: QdrantLocal) -> None:
+def _speed_up_commits(client: QdrantLocal) -> None:
     """Local mode commits each point: 200 a second by SQLite's defaults, 1,800 like this. A process that dies still
     loses nothing; a power cut may take the last seconds, which the count in ``validate`` would show."""
     for collection in client.collections.values():
@@ -421,7 +425,7 @@ def _fill_gaps(vectors: list[Any], size: int) -> None:
             vectors[at] = np.ones((1, size), dtype=np.float32)
 
 
-def _remembered(schema: Schema) -> Schema:
+def _complete_schema(schema: Schema) -> Schema:
     """The schema in the shape a server shows it."""
     empty: Schema = {"quantization_config": None, "strict_mode_config": None, "payload_schema": {}, "shard_keys": []}
     optimizers = {**(schema.get("optimizer_config") or {}), **_NO_INDEX}
@@ -438,7 +442,7 @@ def _sparse_config(vectors: Mapping[str, Any]) -> dict[str, models.SparseVectorP
     return {name: models.SparseVectorParams.model_validate(params or {}) for name, params in vectors.items()}
 
 
-def _misfit(schema: Schema, name: str, vector: OneQuery) -> str:
+def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
     """Why the collection has no room for the vector, or nothing that it could be searched by, in
     words."""
     if name not in vector_names(schema):
@@ -449,10 +453,10 @@ def _misfit(schema: Schema, name: str, vector: OneQuery) -> str:
     kind = kind_of(params)
     if kind.fits(params, vector):
         return ""
-    return f"vector {name or 'unnamed'}: expected {kind.called(params)}, found {describe(vector)}"
+    return f"vector {name or 'unnamed'}: expected {kind.called(params)}, found {describe_vector(vector)}"
 
 
-def _valid(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
+def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:
     """A server refuses what it cannot read; here the client's own model does."""
     try:
         return kind.model_validate(given)
@@ -465,5 +469,5 @@ def _plain_id(one: object) -> PointId:
     return one if isinstance(one, int) else str(one)
 
 
-def _points(records: Sequence[models.Record | models.ScoredPoint]) -> list[Point]:
-    return [from_json(record.model_dump(include={"id", "vector", "payload"})) for record in records]
+def _parse_points(records: Sequence[models.Record | models.ScoredPoint]) -> list[Point]:
+    return [point_from_json(record.model_dump(include={"id", "vector", "payload"})) for record in records]

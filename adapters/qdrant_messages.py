@@ -9,9 +9,9 @@ import numpy as np
 from qdrant_client import grpc as pb
 from qdrant_client.conversions.conversion import grpc_to_payload
 
-from qdrant_rollouts.adapters.qdrant_points import OneVector, checked
+from qdrant_rollouts.adapters.qdrant_points import OneVector, check_vectors
 from qdrant_rollouts.core.ports import FloatArray, Point, PointId, ServerText
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 EVERYTHING = pb.WithPayloadSelector(enable=True)
 _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
@@ -20,18 +20,18 @@ _SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str
 _ROUNDED = re.compile(rb"\x11.{6}[\xe0-\xf0]\x43", re.DOTALL)
 
 
-def rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
+def find_rounded(raw: bytes, points: Sequence[Any]) -> set[PointId]:
     """Those of the points in ``raw`` whose payload seems to hold an integer that came rounded."""
     if not _ROUNDED.search(raw):
         return set()
     return {
-        plain_id(point.id)
+        decode_id(point.id)
         for point in points
         if any(_ROUNDED.search(value.SerializeToString()) for value in point.payload.values())
     }
 
 
-def add(request: Any, point: Any) -> None:
+def add_point(request: Any, point: Any) -> None:
     """A point that was read, added to those to be written; they differ only in the number of the payload's field."""
     added = request.points.add()
     added.id.CopyFrom(point.id)
@@ -40,55 +40,55 @@ def add(request: Any, point: Any) -> None:
     added.vectors.MergeFromString(point.vectors.SerializeToString())
 
 
-def following(page: Any) -> PointId | None:
-    return plain_id(page.next_page_offset) if page.HasField("next_page_offset") else None
+def next_offset(page: Any) -> PointId | None:
+    return decode_id(page.next_page_offset) if page.HasField("next_page_offset") else None
 
 
-def point_id(one: PointId) -> Any:
+def encode_id(one: PointId) -> Any:
     return pb.PointId(num=one) if isinstance(one, int) else pb.PointId(uuid=one)
 
 
-def plain_id(one: Any) -> PointId:
+def decode_id(one: Any) -> PointId:
     identity: PointId = one.uuid if one.WhichOneof("point_id_options") == "uuid" else one.num
     return identity
 
 
-def encoded(point: Point) -> Any:
+def encode_point(point: Point) -> Any:
     """Raises Refused for a vector; ValueError, TypeError or RecursionError for a payload gRPC cannot hold."""
-    vectors = checked(point)
+    vectors = check_vectors(point)
     if isinstance(vectors, dict):
-        named = pb.NamedVectors(vectors={name: _vector(one) for name, one in vectors.items()})
+        named = pb.NamedVectors(vectors={name: _encode_vector(one) for name, one in vectors.items()})
         both = pb.Vectors(vectors=named)
     else:
-        both = pb.Vectors(vector=_vector(vectors))
-    payload = {field: _value(value) for field, value in point.payload.items()}
-    return pb.PointStruct(id=point_id(point.id), payload=payload, vectors=both)
+        both = pb.Vectors(vector=_encode_vector(vectors))
+    payload = {field: _encode_value(value) for field, value in point.payload.items()}
+    return pb.PointStruct(id=encode_id(point.id), payload=payload, vectors=both)
 
 
-def decoded(point: Any) -> Point:
+def decode_point(point: Any) -> Point:
     payload = grpc_to_payload(point.payload)
     if point.vectors.WhichOneof("vectors_options") == "vector":
-        return Point(plain_id(point.id), _array(point.vectors.vector), payload)
-    named = {name: _array(vector) for name, vector in point.vectors.vectors.vectors.items()}
-    return Point(plain_id(point.id), named, payload)
+        return Point(decode_id(point.id), _decode_vector(point.vectors.vector), payload)
+    named = {name: _decode_vector(vector) for name, vector in point.vectors.vectors.vectors.items()}
+    return Point(decode_id(point.id), named, payload)
 
 
-def _vector(vector: OneVector) -> Any:
+def _encode_vector(vector: OneVector) -> Any:
     if isinstance(vector, ServerText):
-        options = {key: _value(value) for key, value in vector.options.items()}
+        options = {key: _encode_value(value) for key, value in vector.options.items()}
         return pb.Vector(document=pb.Document(text=vector.text, model=vector.model, options=options))
     if isinstance(vector, dict):
         return pb.Vector(sparse=pb.SparseVector(**vector))
     if vector.ndim == 2:
-        return pb.Vector(multi_dense=pb.MultiDenseVector(vectors=[_dense(row) for row in vector]))
-    return pb.Vector(dense=_dense(vector))
+        return pb.Vector(multi_dense=pb.MultiDenseVector(vectors=[_encode_dense(row) for row in vector]))
+    return pb.Vector(dense=_encode_dense(vector))
 
 
-def _dense(row: FloatArray) -> Any:
+def _encode_dense(row: FloatArray) -> Any:
     return pb.DenseVector(data=row.tolist())  # a list is taken five times as fast as an array
 
 
-def _value(value: Any) -> Any:
+def _encode_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not JSON")
     if type(value) in _SCALARS:
@@ -96,13 +96,13 @@ def _value(value: Any) -> Any:
     if value is None:
         return pb.Value(null_value=pb.NULL_VALUE)
     if isinstance(value, dict):
-        return pb.Value(struct_value=pb.Struct(fields={key: _value(one) for key, one in value.items()}))
+        return pb.Value(struct_value=pb.Struct(fields={key: _encode_value(one) for key, one in value.items()}))
     if isinstance(value, list | tuple):
-        return pb.Value(list_value=pb.ListValue(values=[_value(one) for one in value]))
-    raise TypeError(f"{quoted(value)} is not JSON")
+        return pb.Value(list_value=pb.ListValue(values=[_encode_value(one) for one in value]))
+    raise TypeError(f"{quote_value(value)} is not JSON")
 
 
-def _array(vector: Any) -> FloatArray | dict[str, Any]:
+def _decode_vector(vector: Any) -> FloatArray | dict[str, Any]:
     """Servers say a vector in one of two ways: by its kind, or flat with its indices or its number of rows beside."""
     kind = vector.WhichOneof("vector")
     if kind == "sparse":

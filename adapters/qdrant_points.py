@@ -18,40 +18,46 @@ Item = TypeVar("Item")
 OneVector = FloatArray | dict[str, Any] | ServerText
 
 
-def checked(point: Point) -> OneVector | dict[str, OneVector]:
+def check_vectors(point: Point) -> OneVector | dict[str, OneVector]:
     """The point's vectors as arrays: one, or by name. Raises Refused if one is no array of finite numbers."""
     if isinstance(point.vector, Mapping):
-        return {name: one_vector(_where(point, name), vector) for name, vector in point.vector.items()}
-    return one_vector(_where(point, ""), point.vector)
+        return {name: as_vector(_vector_label(point, name), vector) for name, vector in point.vector.items()}
+    return as_vector(_vector_label(point, ""), point.vector)
 
 
-def to_json(point: Point) -> dict[str, Any]:
+def point_to_json(point: Point) -> dict[str, Any]:
     """The point as REST takes it.
 
     Numbers of a dense vector are floats even where they are whole: a multivector of two rows of which the first is all
     integers is read as a sparse vector by the server (measured on 1.16.3).
     """
-    vectors = checked(point)
-    found = {name: plain(one) for name, one in vectors.items()} if isinstance(vectors, dict) else plain(vectors)
+    vectors = check_vectors(point)
+    found = (
+        {name: vector_to_json(one) for name, one in vectors.items()}
+        if isinstance(vectors, dict)
+        else vector_to_json(vectors)
+    )
     return {"id": point.id, "vector": found, "payload": point.payload}
 
 
-def to_bytes(point: Point) -> bytes:
+def point_to_bytes(point: Point) -> bytes:
     """The point as JSON text. Raises Refused if its payload cannot be written as JSON."""
     try:
-        return json.dumps(to_json(point), ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(point_to_json(point), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise Refused(f"point {point.id}: its payload is not JSON: {error}") from error
 
 
-def from_json(record: Mapping[str, Any]) -> Point:
+def point_from_json(record: Mapping[str, Any]) -> Point:
     """A point as REST gives it."""
     vector: Any = record.get("vector") or {}
-    arrays: Vector = {name: _array(one) for name, one in vector.items()} if isinstance(vector, dict) else _array(vector)
+    arrays: Vector = (
+        {name: _as_array(one) for name, one in vector.items()} if isinstance(vector, dict) else _as_array(vector)
+    )
     return Point(record["id"], arrays, record.get("payload") or {})
 
 
-def batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS) -> Iterator[list[Item]]:
+def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST_POINTS) -> Iterator[list[Item]]:
     """``items`` in lists of at most ``most``, each of about ``MOST_BYTES`` at most unless one item alone is larger."""
     batch: list[Item] = []
     filled = 0
@@ -66,16 +72,16 @@ def batches(items: Iterable[Item], size: Callable[[Item], int], most: int = MOST
         yield batch
 
 
-def next_page(points: int, size: int, most: int) -> int:
+def next_page_size(points: int, size: int, most: int) -> int:
     """How many points the next page may have, judged by the ``size`` in bytes of the last one."""
     return max(1, min(most, MOST_BYTES * points // max(size, 1)))
 
 
-def _where(point: Point, name: str) -> str:
+def _vector_label(point: Point, name: str) -> str:
     return f"point {point.id}, vector {name or 'unnamed'}"
 
 
-def one_vector(where: str, vector: Any) -> OneVector:
+def as_vector(where: str, vector: Any) -> OneVector:
     """A vector of whatever kind. Raises Refused, beginning with ``where``, if it is none, or not of
     finite numbers."""
     if isinstance(vector, ServerText):
@@ -83,12 +89,12 @@ def one_vector(where: str, vector: Any) -> OneVector:
     if isinstance(vector, Mapping):
         if set(vector) != {"indices", "values"}:
             raise Refused(f"{where}: expected a list of numbers, or indices and values; found keys {sorted(vector)}")
-        values = numbers(where, vector["values"])
+        values = as_numbers(where, vector["values"])
         return {"indices": [int(index) for index in vector["indices"]], "values": values.tolist()}
-    return numbers(where, vector)
+    return as_numbers(where, vector)
 
 
-def numbers(where: str, vector: Any) -> FloatArray:
+def as_numbers(where: str, vector: Any) -> FloatArray:
     """float32[size] or float32[rows, size]. Raises Refused, beginning with ``where``, if they are not or not finite."""
     try:
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and that is refused below
@@ -100,11 +106,11 @@ def numbers(where: str, vector: Any) -> FloatArray:
     return array
 
 
-def plain(vector: OneVector) -> Any:
+def vector_to_json(vector: OneVector) -> Any:
     if isinstance(vector, ServerText):
         return {"text": vector.text, "model": vector.model, "options": dict(vector.options)}
     return vector if isinstance(vector, dict) else vector.tolist()
 
 
-def _array(vector: Any) -> Any:
+def _as_array(vector: Any) -> Any:
     return vector if isinstance(vector, dict) else np.asarray(vector, dtype=np.float32)

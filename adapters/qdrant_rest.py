@@ -7,14 +7,20 @@ from typing import Any, Protocol
 
 from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
-from qdrant_rollouts.adapters.qdrant_points import MOST_POINTS, batches, from_json, next_page, to_bytes
+from qdrant_rollouts.adapters.qdrant_points import (
+    MOST_POINTS,
+    next_page_size,
+    point_from_json,
+    point_to_bytes,
+    split_batches,
+)
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Limits, Point, PointId
 
 #: Points of the first page of a copy, when nobody knows yet how large they are.
 FIRST_PAGE = 32
 #: Points of a page, and pages, that are read at most to count them.
-_COUNTED, _MOST_PAGES = 4096, 500
+_COUNTING_PAGE, _MOST_PAGES = 4096, 500
 
 
 class Points(Protocol):
@@ -36,17 +42,17 @@ class RestPoints:
         self._rest, self._limits = rest, limits
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        ready = [to_bytes(point) for point in points]
-        self._limits.within(collection, lambda limits: self._write_all(collection, ready, limits))
+        ready = [point_to_bytes(point) for point in points]
+        self._limits.within(collection, lambda limits: self._write_batches(collection, ready, limits))
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
-        return [from_json(record) for record in self._fetch(collection, ids, vectors)]
+        return [point_from_json(record) for record in self._fetch_records(collection, ids, vectors)]
 
     def scroll(
         self, collection: str, after: PointId | None, limit: int, *, vectors: bool = True, payload: bool = True
     ) -> tuple[list[Point], PointId | None]:
-        records, following = self._scroll(collection, after, limit, vectors=vectors, payload=payload)
-        return [from_json(record) for record in records], following
+        records, following = self._scroll_records(collection, after, limit, vectors=vectors, payload=payload)
+        return [point_from_json(record) for record in records], following
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
@@ -55,62 +61,66 @@ class RestPoints:
         while True:
             if not may_go_on(self._limits, source, copied):
                 return copied, position
-            records, position = self._next(source, position, min(page, most))
-            size = self._put(target, records)
+            records, position = self._scroll_next(source, position, min(page, most))
+            size = self._write_records(target, records)
             copied += len(records)
             if position is None or time.monotonic() >= deadline:
                 return copied, position
-            page = next_page(len(records), size, MOST_POINTS)
+            page = next_page_size(len(records), size, MOST_POINTS)
 
     def copy_these(self, source: str, target: str, ids: Sequence[PointId]) -> None:
         """Copies single points, as they are."""
-        self._put(target, self._fetch(source, ids, vectors=True))
+        self._write_records(target, self._fetch_records(source, ids, vectors=True))
 
-    def _next(self, source: str, after: PointId | None, size: int) -> tuple[list[dict[str, Any]], PointId | None]:
-        return self._limits.within(source, lambda limits: self._scroll(source, after, limits.page(size)))
+    def _scroll_next(
+        self, source: str, after: PointId | None, size: int
+    ) -> tuple[list[dict[str, Any]], PointId | None]:
+        return self._limits.within(source, lambda limits: self._scroll_records(source, after, limits.page(size)))
 
-    def _put(self, target: str, records: list[dict[str, Any]]) -> int:
+    def _write_records(self, target: str, records: list[dict[str, Any]]) -> int:
         """Writes records as they were read and returns their size in bytes."""
-        encoded = [json.dumps(_written(record), ensure_ascii=False).encode() for record in records]
-        self._limits.within(target, lambda limits: self._write_all(target, encoded, limits))
+        encoded = [json.dumps(_writable_record(record), ensure_ascii=False).encode() for record in records]
+        self._limits.within(target, lambda limits: self._write_batches(target, encoded, limits))
         return sum(map(len, encoded))
 
-    def _write_all(self, collection: str, encoded: list[bytes], limits: Limits) -> None:
-        for batch in batches(encoded, len, limits.written(MOST_POINTS)):
-            self._write(collection, batch)
+    def _write_batches(self, collection: str, encoded: list[bytes], limits: Limits) -> None:
+        for batch in split_batches(encoded, len, limits.written(MOST_POINTS)):
+            self._write_batch(collection, batch)
 
-    def _write(self, collection: str, encoded: list[bytes]) -> None:
+    def _write_batch(self, collection: str, encoded: list[bytes]) -> None:
         content = b'{"points":[' + b",".join(encoded) + b"]}"
         result = self._rest.call("PUT", "collections", collection, "points", content=content, params={"wait": "true"})
         if result["status"] != "completed":  # the server gave up waiting; whether it was written is unknown (5.2)
             raise Unavailable(f"{self._rest} did not complete a write to {collection}: {result['status']}")
 
-    def _fetch(self, collection: str, ids: Sequence[PointId], vectors: bool) -> list[dict[str, Any]]:
+    def _fetch_records(self, collection: str, ids: Sequence[PointId], vectors: bool) -> list[dict[str, Any]]:
         """Each id counts as a read, a page of points that have one of the ids as two (measured on
         1.16.3): so where there is a rate limit, they are asked for as pages.
         """
         limits = self._limits.of(collection)
         if limits.read_rate_limit is not None and limits.filters:
-            return self._limits.within(collection, lambda found: self._pages_of(collection, ids, vectors, found))
+            return self._limits.within(collection, lambda found: self._fetch_by_pages(collection, ids, vectors, found))
         self._limits.note(collection, len(ids))
         body = {"ids": list(ids), "with_payload": True, "with_vector": vectors}
         records: list[dict[str, Any]] = self._rest.call("POST", "collections", collection, "points", body=body)
         return records
 
-    def _pages_of(self, collection: str, ids: Sequence[PointId], vectors: bool, limits: Limits) -> list[dict[str, Any]]:
+    def _fetch_by_pages(
+        self, collection: str, ids: Sequence[PointId], vectors: bool, limits: Limits
+    ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         size = limits.ids(max(1, len(ids)))
         for start in range(0, len(ids), size):
             few = list(ids[start : start + size])
             self._limits.note(collection, 2)
-            found += self._scroll(collection, None, len(few), vectors=vectors, where={"has_id": few})[0]
+            found += self._scroll_records(collection, None, len(few), vectors=vectors, where={"has_id": few})[0]
         return found
 
     def counted(self, collection: str, having: str | None, limits: Limits, about: int) -> int:
         """An exact count where strict mode forbids one: the points are read, ``about`` so many."""
         filtered = having is not None and limits.filters
         weighed = having is not None and not limits.filters
-        size = limits.page(MOST_POINTS if weighed else _COUNTED)
+        size = limits.page(MOST_POINTS if weighed else _COUNTING_PAGE)
         if about > size * _MOST_PAGES:
             raise Refused(
                 f"strict mode of {collection} allows no exact count ({limits.reading}), and about {about:,} points are "
@@ -120,12 +130,12 @@ class RestPoints:
         number, after = 0, None
         while True:
             self._limits.note(collection, 2 if filtered else 1)
-            page, after = self._scroll(collection, after, size, vectors=weighed, payload=False, where=where)
-            number += sum(not weighed or _has(record, having) for record in page)
+            page, after = self._scroll_records(collection, after, size, vectors=weighed, payload=False, where=where)
+            number += sum(not weighed or _has_vector(record, having) for record in page)
             if after is None:
                 return number
 
-    def _scroll(
+    def _scroll_records(
         self,
         collection: str,
         after: PointId | None,
@@ -142,11 +152,11 @@ class RestPoints:
         return page["points"], page["next_page_offset"]
 
 
-def _written(record: dict[str, Any]) -> dict[str, Any]:
+def _writable_record(record: dict[str, Any]) -> dict[str, Any]:
     return {"id": record["id"], "vector": record.get("vector") or {}, "payload": record.get("payload") or {}}
 
 
-def _has(record: dict[str, Any], name: str | None) -> bool:
+def _has_vector(record: dict[str, Any], name: str | None) -> bool:
     vector = record.get("vector") or {}
     return name in vector if isinstance(vector, dict) else name == ""
 

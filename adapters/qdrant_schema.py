@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qdrant_rollouts.adapters.qdrant_http import Rest
-from qdrant_rollouts.core.collections.schema import strict_mode_is_off
+from qdrant_rollouts.core.collections.schema import is_strict_mode_off
 from qdrant_rollouts.core.ports import Schema
 
 #: Read back in ``params``, ignored by create, set by PATCH only (3.3).
@@ -16,7 +16,7 @@ _BY_PATCH = ("read_fan_out_factor", "read_fan_out_delay_ms")
 _NOT_SETTINGS = ("metadata", "uuid")
 
 
-def read(rest: Rest, collection: str) -> Schema:
+def read_schema(rest: Rest, collection: str) -> Schema:
     """The settings; ``quantization_config`` and ``strict_mode_config`` are None where there is none."""
     info = rest.call("GET", "collections", collection)
     config = {key: value for key, value in info["config"].items() if key not in _NOT_SETTINGS}
@@ -29,16 +29,16 @@ def read(rest: Rest, collection: str) -> Schema:
     }
 
 
-def index_counts(rest: Rest, collection: str) -> dict[str, int]:
+def read_index_counts(rest: Rest, collection: str) -> dict[str, int]:
     """Points of each payload index: those whose value is of the index's type."""
     found = rest.call("GET", "collections", collection)["payload_schema"]
     return {field: int(index["points"]) for field, index in found.items() if index.get("points") is not None}
 
 
-def create(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
+def create_collection(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
     """Makes the collection, then what create leaves out, then its payload indexes: before any point (8.1)."""
-    rest.call("PUT", "collections", collection, body=_body(schema, metadata))
-    patch = _patch(schema, read(rest, collection))
+    rest.call("PUT", "collections", collection, body=_creation_body(schema, metadata))
+    patch = _corrective_patch(schema, read_schema(rest, collection))
     if patch:
         rest.call("PATCH", "collections", collection, body=patch)
     for key in schema.get("shard_keys") or []:
@@ -48,7 +48,7 @@ def create(rest: Rest, collection: str, schema: Schema, metadata: Mapping[str, A
         rest.call("PUT", "collections", collection, "index", body=body, params={"wait": "true"})
 
 
-def _body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _creation_body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Optimizers are read under another name than they are written (3.4)."""
     sections = {"params", "optimizer_config", "payload_schema", "shard_keys"}
     body = {key: value for key, value in schema.items() if key not in sections}
@@ -57,7 +57,7 @@ def _body(schema: Schema, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _patch(wanted: Schema, found: Schema) -> dict[str, Any]:
+def _corrective_patch(wanted: Schema, found: Schema) -> dict[str, Any]:
     """What create ignores, and what the server's own defaults switched on though it was off where we clone (3.6)."""
     patch: dict[str, Any] = {}
     fan_out = {key: wanted["params"][key] for key in _BY_PATCH if wanted["params"].get(key) is not None}
@@ -65,7 +65,7 @@ def _patch(wanted: Schema, found: Schema) -> dict[str, Any]:
         patch["params"] = fan_out
     if "quantization_config" in wanted and not wanted["quantization_config"] and found["quantization_config"]:
         patch["quantization_config"] = "Disabled"
-    if strict_mode_is_off(wanted) and not strict_mode_is_off(found):
+    if is_strict_mode_off(wanted) and not is_strict_mode_off(found):
         patch["strict_mode_config"] = {"enabled": False}
     return patch
 

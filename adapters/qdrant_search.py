@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qdrant_rollouts.adapters.qdrant_points import one_vector, plain
+from qdrant_rollouts.adapters.qdrant_points import as_vector, vector_to_json
 from qdrant_rollouts.core.ports import Fused, Hit, OneQuery, Part, QueryVector
 
 
-def question(
+def query_body(
     vector: QueryVector,
     limit: int,
     *,
@@ -24,24 +24,24 @@ def question(
     optional = {"score_threshold": score_threshold, "offset": offset or None}
     body = {"limit": limit, "with_payload": payload}
     if isinstance(vector, Fused):
-        parts = [_without_blanks(_prefetch(part) | how) for part in vector.parts]
-        return body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _without_blanks(optional)
-    return body | _without_blanks({"query": asked(vector), "using": using, **how, **optional})
+        parts = [_drop_blanks(_prefetch_body(part) | how) for part in vector.parts]
+        return body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _drop_blanks(optional)
+    return body | _drop_blanks({"query": query_vector_json(vector), "using": using, **how, **optional})
 
 
-def _prefetch(part: Part) -> dict[str, Any]:
-    return {"query": asked(part.vector), "using": part.using, "limit": part.limit}
+def _prefetch_body(part: Part) -> dict[str, Any]:
+    return {"query": query_vector_json(part.vector), "using": part.using, "limit": part.limit}
 
 
-def _without_blanks(content: dict[str, Any]) -> dict[str, Any]:
+def _drop_blanks(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value is not None and not (name == "using" and not value)}
 
 
-def asked(vector: OneQuery) -> Any:
+def query_vector_json(vector: OneQuery) -> Any:
     """The vector as JSON. Raises Refused for what is none."""
-    return plain(one_vector("the query's vector", vector))
+    return vector_to_json(as_vector("the query's vector", vector))
 
 
-def hits(found: list[dict[str, Any]]) -> list[Hit]:
+def parse_hits(found: list[dict[str, Any]]) -> list[Hit]:
     """A point whose vector is no number has no score, and the server returns it whatever is asked (seen on 1.16.3)."""
     return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]

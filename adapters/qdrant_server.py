@@ -15,7 +15,7 @@ from qdrant_rollouts.adapters import qdrant_schema, qdrant_snapshots
 from qdrant_rollouts.adapters.late import FirstUse, late
 from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
-from qdrant_rollouts.adapters.qdrant_snapshots import Place
+from qdrant_rollouts.adapters.qdrant_snapshots import SnapshotPlace
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import (
     Capacity,
@@ -30,21 +30,21 @@ from qdrant_rollouts.core.ports import (
     Server,
     Snapshot,
 )
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_bulk import GrpcPoints
-    from qdrant_rollouts.adapters.qdrant_points import from_json
+    from qdrant_rollouts.adapters.qdrant_points import point_from_json
     from qdrant_rollouts.adapters.qdrant_rest import Points, RestPoints
-    from qdrant_rollouts.adapters.qdrant_search import hits, question
+    from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
 else:  # points bring numpy, and gRPC; who looks at aliases needs neither
-    from_json = late("adapters.qdrant_points", "from_json")
-    hits, question = late("adapters.qdrant_search", "hits"), late("adapters.qdrant_search", "question")
+    point_from_json = late("adapters.qdrant_points", "point_from_json")
+    parse_hits, query_body = late("adapters.qdrant_search", "parse_hits"), late("adapters.qdrant_search", "query_body")
 
-_METADATA = (1, 15, 4)
-_OPTIMIZATIONS = (1, 16, 3)
+_METADATA_SINCE = (1, 15, 4)
+_OPTIMIZATIONS_SINCE = (1, 16, 3)
 #: The least ``details_level`` of telemetry that tells of segments, and so of their disk (measured on 1.16.3).
-_SEGMENTS = "4"
+_SEGMENT_DETAILS = "4"
 #: That which tells of shards, and so of what failed in them.
 _SHARDS = "3"
 #: Seconds until a gRPC port that did not answer is tried again.
@@ -79,7 +79,7 @@ class ServerStore:
         if self._known is None:
             version, peers = self._rest.about()["version"], self._rest.call("GET", "cluster").get("peers") or {}
             self._known = Server(
-                _version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
+                _parse_version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
             )
         return self._known
 
@@ -129,9 +129,9 @@ class ServerStore:
 
     def create(self, collection: str, schema: Schema, metadata: Mapping[str, Any]) -> None:
         if metadata:
-            self._need(_METADATA, "collection metadata")
+            self._require_version(_METADATA_SINCE, "collection metadata")
         self._limits.forget(collection)
-        qdrant_schema.create(self._rest, collection, schema, metadata)
+        qdrant_schema.create_collection(self._rest, collection, schema, metadata)
 
     def drop(self, collection: str) -> None:
         """The server answers 200 for an alias or a missing name too, and deletes nothing (2.6)."""
@@ -151,25 +151,25 @@ class ServerStore:
         self._limits.pace(collection)
 
     def schema(self, collection: str) -> Schema:
-        return qdrant_schema.read(self._rest, collection)
+        return qdrant_schema.read_schema(self._rest, collection)
 
     def index_counts(self, collection: str) -> dict[str, int]:
-        return qdrant_schema.index_counts(self._rest, collection)
+        return qdrant_schema.read_index_counts(self._rest, collection)
 
     def metadata(self, collection: str) -> dict[str, Any]:
-        self._need(_METADATA, "collection metadata")
-        return self._info(collection)["config"].get("metadata") or {}
+        self._require_version(_METADATA_SINCE, "collection metadata")
+        return self._collection_info(collection)["config"].get("metadata") or {}
 
     def set_metadata(self, collection: str, metadata: Mapping[str, Any]) -> None:
-        self._need(_METADATA, "collection metadata")
+        self._require_version(_METADATA_SINCE, "collection metadata")
         self._rest.call("PATCH", "collections", collection, body={"metadata": dict(metadata)})
 
     def health(self, collection: str) -> Health:
-        info = self._info(collection)
+        info = self._collection_info(collection)
         optimizer, queue = info["optimizer_status"], info.get("update_queue") or {}
         failing = info["status"] == "red" or optimizer != "ok"
         nodes = self._every_node() if failing else [self._rest]
-        running, waiting = self._optimizations(collection, nodes)
+        running, waiting = self._list_optimizations(collection, nodes)
         return Health(
             status=info["status"],
             optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
@@ -177,7 +177,7 @@ class ServerStore:
             indexed_vectors=info.get("indexed_vectors_count") or 0,
             segments=info["segments_count"],
             optimizing=None if running is None else len(running) + waiting,
-            worked=None if running is None else sum(_worked(one.get("progress", one)) for one in running),
+            worked=None if running is None else sum(_count_stages(one.get("progress", one)) for one in running),
             queued=queue.get("length"),
             deferred=queue.get("deferred_points"),
             failures=self._failures(collection, nodes) if failing else None,
@@ -201,9 +201,9 @@ class ServerStore:
         self._rest.call("PATCH", "collections", collection, body={"optimizers_config": {}})
 
     def count(self, collection: str, having: str | None = None) -> int:
-        return self._limits.within(collection, lambda limits: self._counted(collection, having, limits))
+        return self._limits.within(collection, lambda limits: self._count_exactly(collection, having, limits))
 
-    def _counted(self, collection: str, having: str | None, limits: Limits) -> int:
+    def _count_exactly(self, collection: str, having: str | None, limits: Limits) -> int:
         if not limits.exact or (having is not None and not limits.filters):
             return self._over_rest.counted(collection, having, limits, about=self.health(collection).points)
         body: dict[str, Any] = {"exact": True}
@@ -220,7 +220,7 @@ class ServerStore:
             "with_vector": [having],
         }
         found = self._rest.call("POST", "collections", collection, "points", "query", body=body)["points"]
-        return [from_json(record) for record in found]
+        return [point_from_json(record) for record in found]
 
     def search(
         self,
@@ -236,7 +236,7 @@ class ServerStore:
         offset: int = 0,
         seconds: float = CALL,
     ) -> list[Hit]:
-        body = question(
+        body = query_body(
             vector,
             limit,
             using=using,
@@ -247,7 +247,7 @@ class ServerStore:
             offset=offset,
         )
         path = ("collections", collection, "points", "query")
-        return hits(self._rest.call("POST", *path, body=body, seconds=seconds)["points"])
+        return parse_hits(self._rest.call("POST", *path, body=body, seconds=seconds)["points"])
 
     def search_many(
         self,
@@ -267,15 +267,15 @@ class ServerStore:
             found: list[list[Hit]] = [[] for _ in vectors]
             slices = limits.slices(limit)
             for start, size in slices:
-                searches = [question(vector, size, offset=start, payload=False, **options) for vector in vectors]
-                answers = self._answered(collection, searches, limits, seconds / len(slices))
+                searches = [query_body(vector, size, offset=start, payload=False, **options) for vector in vectors]
+                answers = self._search_batches(collection, searches, limits, seconds / len(slices))
                 for known, answer in zip(found, answers, strict=True):
-                    known.extend(hits(answer["points"]))
+                    known.extend(parse_hits(answer["points"]))
             return found
 
         return self._limits.within(collection, ask, seconds)
 
-    def _answered(
+    def _search_batches(
         self, collection: str, searches: list[dict[str, Any]], limits: Limits, seconds: float
     ) -> list[dict[str, Any]]:
         size = limits.search_max_batchsize or len(searches)
@@ -287,9 +287,9 @@ class ServerStore:
         return found
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:
-        return self._limits.within(collection, lambda limits: self._facet(collection, field, limit, limits))
+        return self._limits.within(collection, lambda limits: self._count_facet(collection, field, limit, limits))
 
-    def _facet(self, collection: str, field: str, limit: int, limits: Limits) -> dict[str, int]:
+    def _count_facet(self, collection: str, field: str, limit: int, limits: Limits) -> dict[str, int]:
         if not limits.exact:
             raise Refused(f"strict mode of {collection} allows no exact count of {field} (search_allow_exact false)")
         self._limits.note(collection, 1)
@@ -299,12 +299,12 @@ class ServerStore:
 
     def capacity(self) -> Capacity:
         """A key without the right to ask is told nothing, as by a server that does not know."""
-        told = self._told(self._rest, _SEGMENTS)
+        told = self._told(self._rest, _SEGMENT_DETAILS)
         system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
         return Capacity(
-            memory=_kilobytes(system.get("ram_size")),
+            memory=_kilobytes_to_bytes(system.get("ram_size")),
             memory_used=memory.get("resident_bytes"),
-            disk=_kilobytes(system.get("disk_size")),
+            disk=_kilobytes_to_bytes(system.get("disk_size")),
             disk_used=_disk_used(told.get("collections") or {}),
         )
 
@@ -330,7 +330,7 @@ class ServerStore:
     # --- points -----------------------------------------------------------------------------------------------------
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        with self._points() as way:
+        with self._choose_points() as way:
             way.upsert(collection, points)
 
     def fetch(self, collection: str, ids: Sequence[PointId], *, vectors: bool) -> list[Point]:
@@ -338,7 +338,7 @@ class ServerStore:
             limited = limits.read_rate_limit is not None
             return (self._over_rest if limited else way).fetch(collection, ids, vectors=vectors)
 
-        with self._points() as way:
+        with self._choose_points() as way:
             return self._limits.within(collection, found)
 
     def scroll(
@@ -348,19 +348,19 @@ class ServerStore:
             self._limits.note(collection, 1)
             return way.scroll(collection, after, limits.page(limit), vectors=vectors, payload=payload)
 
-        with self._points() as way:
+        with self._choose_points() as way:
             return self._limits.within(collection, page)
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Raises Refused for custom sharding: equal ids under different keys would be read as one (4.4)."""
         for collection in (source, target):
-            if self._info(collection)["config"]["params"].get("sharding_method") == "custom":
+            if self._collection_info(collection)["config"]["params"].get("sharding_method") == "custom":
                 raise Refused(f"{collection} has custom sharding and cannot be copied; rebuild it from its records")
-        with self._points() as way:
+        with self._choose_points() as way:
             return way.copy(source, target, after, seconds)
 
     @contextmanager
-    def _points(self) -> "Iterator[Points]":
+    def _choose_points(self) -> "Iterator[Points]":
         """gRPC where its port answers as this server, else REST; asked at the first use, after a failure, and from time
         to time while the answer was no."""
         if self._over_grpc and time.monotonic() >= self._choose_at:
@@ -377,17 +377,17 @@ class ServerStore:
 
     def snapshots(self, collection: str) -> set[str]:
         """Only those that are finished: the checksum is written last."""
-        return {name for name, checksum in self._snapshots(collection).items() if checksum}
+        return {name for name, checksum in self._list_snapshots(collection).items() if checksum}
 
     def parts(self, collection: str) -> int:
-        return len(self._places(collection))
+        return len(self._snapshot_places(collection))
 
     def start_snapshot(self, collection: str, besides: Collection[str] = ()) -> None:
-        self._info(collection)  # without waiting, the server accepts the name of what does not exist too
-        for place in self._places(collection):
-            finished = {name for name, checksum in qdrant_snapshots.listed(place).items() if checksum}
+        self._collection_info(collection)  # without waiting, the server accepts the name of what does not exist too
+        for place in self._snapshot_places(collection):
+            finished = {name for name, checksum in qdrant_snapshots.list_snapshots(place).items() if checksum}
             if not finished - set(besides):
-                qdrant_snapshots.start(place)
+                qdrant_snapshots.start_snapshot(place)
 
     def start_recovery(self, target: str, source: str, snapshot: str) -> None:
         """The server fetches the snapshot from its own address, and tells nobody if that fails later: so it is asked
@@ -396,49 +396,49 @@ class ServerStore:
         if target not in self.collections():
             raise Refused(f"{self._rest}: there is no collection {target} to recover {snapshot} into")
         self._check_own_address(target, source)
-        body = self._location(source, snapshot) | {"checksum": self._snapshots(source).get(snapshot)}
-        self._recover(target, body, wait="false")
+        body = self._snapshot_location(source, snapshot) | {"checksum": self._list_snapshots(source).get(snapshot)}
+        self._recover_from(target, body, wait="false")
 
     def snapshot(self, collection: str, snapshot: str) -> Snapshot:
-        return qdrant_snapshots.described(self._place(collection, snapshot), snapshot)
+        return qdrant_snapshots.describe_snapshot(self._place_of_snapshot(collection, snapshot), snapshot)
 
     def download_snapshot(self, collection: str, snapshot: str, start: int) -> Iterator[bytes]:
-        return qdrant_snapshots.download(self._place(collection, snapshot), snapshot, start)
+        return qdrant_snapshots.download_snapshot(self._place_of_snapshot(collection, snapshot), snapshot, start)
 
     def upload_snapshot(self, target: str, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         """An alias would let the live collection behind it be overwritten (2.9)."""
         if snapshot.shard is not None:
-            [place] = [place for place in self._places(target) if place.shard == snapshot.shard]
-            qdrant_snapshots.upload(place, snapshot, content)
+            [place] = [place for place in self._snapshot_places(target) if place.shard == snapshot.shard]
+            qdrant_snapshots.upload_snapshot(place, snapshot, content)
             return
         if target in self.collections() or target in self.aliases():
             raise Refused(f"{self._rest}: {target} exists; a snapshot is uploaded under a new name")
-        [place] = qdrant_snapshots.places(self._rest, (), target)
-        qdrant_snapshots.upload(place, snapshot, content)
+        [place] = qdrant_snapshots.find_places(self._rest, (), target)
+        qdrant_snapshots.upload_snapshot(place, snapshot, content)
 
     def drop_snapshot(self, collection: str, snapshot: str) -> None:
-        for place in self._places(collection):
-            if snapshot in qdrant_snapshots.listed(place):
-                qdrant_snapshots.drop(place, snapshot)
+        for place in self._snapshot_places(collection):
+            if snapshot in qdrant_snapshots.list_snapshots(place):
+                qdrant_snapshots.delete_snapshot(place, snapshot)
 
-    def _snapshots(self, collection: str) -> dict[str, str | None]:
-        listed = [qdrant_snapshots.listed(place) for place in self._places(collection)]
+    def _list_snapshots(self, collection: str) -> dict[str, str | None]:
+        listed = [qdrant_snapshots.list_snapshots(place) for place in self._snapshot_places(collection)]
         return {name: checksum for found in listed for name, checksum in found.items()}
 
-    def _places(self, collection: str) -> list[Place]:
-        return qdrant_snapshots.places(self._rest, self._nodes if self.server().peers > 1 else (), collection)
+    def _snapshot_places(self, collection: str) -> list[SnapshotPlace]:
+        return qdrant_snapshots.find_places(self._rest, self._nodes if self.server().peers > 1 else (), collection)
 
-    def _place(self, collection: str, snapshot: str) -> Place:
-        places = self._places(collection)
-        found = [place for place in places if len(places) == 1 or snapshot in qdrant_snapshots.listed(place)]
+    def _place_of_snapshot(self, collection: str, snapshot: str) -> SnapshotPlace:
+        places = self._snapshot_places(collection)
+        found = [place for place in places if len(places) == 1 or snapshot in qdrant_snapshots.list_snapshots(place)]
         if not found:
-            raise qdrant_snapshots.missing(places[0], snapshot)
+            raise qdrant_snapshots.missing_snapshot(places[0], snapshot)
         return found[0]
 
     def _check_own_address(self, target: str, source: str) -> None:
         problem: Refused | Unavailable
         try:
-            self._recover(target, self._location(source, _NO_SNAPSHOT), wait="true")
+            self._recover_from(target, self._snapshot_location(source, _NO_SNAPSHOT), wait="true")
         except Refused as said:
             if "404" in str(said):  # it asked itself, and knows no such snapshot
                 return
@@ -448,43 +448,43 @@ class ServerStore:
             problem = said
         raise Refused(f"{self._rest} cannot fetch its own snapshots from that address: {problem}") from problem
 
-    def _recover(self, target: str, body: dict[str, Any], wait: str) -> None:
+    def _recover_from(self, target: str, body: dict[str, Any], wait: str) -> None:
         self._rest.call("PUT", "collections", target, "snapshots", "recover", body=body, params={"wait": wait})
 
-    def _location(self, collection: str, snapshot: str) -> dict[str, Any]:
+    def _snapshot_location(self, collection: str, snapshot: str) -> dict[str, Any]:
         location = self._rest.url("collections", collection, "snapshots", snapshot)
         return {"location": location, "api_key": self._rest.api_key or None}
 
     # --- shared -----------------------------------------------------------------------------------------------------
 
-    def _info(self, collection: str) -> dict[str, Any]:
+    def _collection_info(self, collection: str) -> dict[str, Any]:
         info: dict[str, Any] = self._rest.call("GET", "collections", collection)
         return info
 
-    def _optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
+    def _list_optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
         """Those under way, and how many are queued; None where no node can be asked, or a server does not tell."""
-        if not nodes or self.server().version < _OPTIMIZATIONS:
+        if not nodes or self.server().version < _OPTIMIZATIONS_SINCE:
             return None, 0
         every = [node.call("GET", "collections", collection, "optimizations") for node in nodes]
         running = [one for found in every for one in found.get("running", found.get("ongoing")) or []]
         return running, sum(int((found.get("summary") or {}).get("queued_optimizations", 0)) for found in every)
 
-    def _need(self, version: tuple[int, int, int], feature: str) -> None:
+    def _require_version(self, version: tuple[int, int, int], feature: str) -> None:
         server = self.server()
         if server.version < version:
             wanted, found = ".".join(map(str, version)), ".".join(map(str, server.version))
             raise Refused(f"{feature} needs Qdrant {wanted} or newer, {self._rest} is {found}: upgrade the server")
 
 
-def _version(text: str) -> tuple[int, int, int]:
+def _parse_version(text: str) -> tuple[int, int, int]:
     """Of ``1.16.3`` and of ``1.17.0-dev`` alike."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
-        raise Refused(f"Qdrant told version {quoted(text)}; expected numbers such as 1.16.3")
+        raise Refused(f"Qdrant told version {quote_value(text)}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 
-def _kilobytes(number: int | None) -> int | None:
+def _kilobytes_to_bytes(number: int | None) -> int | None:
     return None if number is None else number * 1024
 
 
@@ -515,7 +515,7 @@ def _raw(told: Mapping[str, Any]) -> int:
     return sum(int(shard.get(kind) or 0) for shard in shards for kind in ("vectors_size_bytes", "payloads_size_bytes"))
 
 
-def _worked(stage: Mapping[str, Any]) -> int:
+def _count_stages(stage: Mapping[str, Any]) -> int:
     """One for each stage begun and each ended, and what a stage itself counts (``done`` of ``total``, on 1.16.3)."""
     own = int("started_at" in stage) + int("finished_at" in stage) + int(stage.get("done", 0))
-    return own + sum(map(_worked, stage.get("children", ())))
+    return own + sum(map(_count_stages, stage.get("children", ())))

@@ -16,14 +16,14 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Snapshot
 
 #: Seconds that a piece may take to come, or to be taken.
-_PIECE = 10.0
+_PIECE_TIMEOUT = 10.0
 _PIECE_BYTES = 1 << 20
 #: Seconds the server may take to answer when it has all bytes; it puts them on its disk meanwhile.
-_TAKEN = 60.0
+_UPLOAD_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SnapshotPlace:
     """Where the snapshots of a collection are, or those of one of its shards."""
 
     rest: Rest
@@ -31,12 +31,12 @@ class Place:
     shard: int | None = None
 
 
-def places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Place]:
+def find_places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[SnapshotPlace]:
     """The server's own place, or with ``nodes`` one for each shard, at the first of them that has it whole. Raises
     Refused where none has it."""
     if not nodes:
-        return [Place(rest, ("collections", collection, "snapshots"))]
-    found: dict[int, Place] = {}
+        return [SnapshotPlace(rest, ("collections", collection, "snapshots"))]
+    found: dict[int, SnapshotPlace] = {}
     shards = 0
     for node in nodes:
         told = node.call("GET", "collections", collection, "cluster")
@@ -45,7 +45,7 @@ def places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Place]:
             number = int(local["shard_id"])
             if local["state"] == "Active" and number not in found:
                 path = ("collections", collection, "shards", str(number), "snapshots")
-                found[number] = Place(node, path, number)
+                found[number] = SnapshotPlace(node, path, number)
     if len(found) < shards:
         missing = ", ".join(str(number) for number in range(shards) if number not in found)
         raise Refused(
@@ -54,35 +54,35 @@ def places(rest: Rest, nodes: Sequence[Rest], collection: str) -> list[Place]:
     return [found[number] for number in sorted(found)]
 
 
-def listed(place: Place) -> dict[str, str | None]:
+def list_snapshots(place: SnapshotPlace) -> dict[str, str | None]:
     """Names and checksums; a checksum is written last."""
     found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
     return {snapshot["name"]: snapshot.get("checksum") for snapshot in found}
 
 
-def start(place: Place) -> None:
+def start_snapshot(place: SnapshotPlace) -> None:
     place.rest.call("POST", *place.path, params={"wait": "false"})
 
 
-def drop(place: Place, name: str) -> None:
+def delete_snapshot(place: SnapshotPlace, name: str) -> None:
     place.rest.call("DELETE", *place.path, name)
 
 
-def described(place: Place, name: str) -> Snapshot:
+def describe_snapshot(place: SnapshotPlace, name: str) -> Snapshot:
     """Raises Refused if there is none of this name, or if it is not finished: the checksum is written last."""
     found: list[dict[str, Any]] = place.rest.call("GET", *place.path)
     for snapshot in found:
         if snapshot["name"] == name and snapshot.get("checksum"):
             return Snapshot(name, int(snapshot["size"]), str(snapshot["checksum"]), place.shard)
-    raise missing(place, name)
+    raise missing_snapshot(place, name)
 
 
-def download(place: Place, name: str, start: int) -> Iterator[bytes]:
+def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[bytes]:
     """A server that cannot begin in the middle sends all of it, and what was had before is thrown away."""
     wanted = {"range": f"bytes={start}-"} if start else {}
-    with place.rest.streaming("GET", *place.path, name, seconds=_PIECE, headers=wanted) as response:
+    with place.rest.streaming("GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted) as response:
         if response.status_code == httpx.codes.NOT_FOUND:
-            raise missing(place, name)
+            raise missing_snapshot(place, name)
         if not response.is_success:
             response.read()
             place.rest.result(response)
@@ -94,7 +94,7 @@ def download(place: Place, name: str, start: int) -> Iterator[bytes]:
                 yield rest_of_it
 
 
-def upload(place: Place, snapshot: Snapshot, content: Iterable[bytes]) -> None:
+def upload_snapshot(place: SnapshotPlace, snapshot: Snapshot, content: Iterable[bytes]) -> None:
     """One form of one file. The checksum is checked by the server too (10.4)."""
     boundary = uuid4().hex
     head = (
@@ -107,17 +107,17 @@ def upload(place: Place, snapshot: Snapshot, content: Iterable[bytes]) -> None:
         "content-length": str(len(head) + snapshot.size + len(tail)),
     }
     params = {"priority": "snapshot", "checksum": snapshot.sha256, "wait": "false"}
-    sent: dict[str, Any] = {"headers": headers, "params": params, "content": _around(head, content, tail)}
-    with place.rest.streaming("POST", *place.path, "upload", seconds=_TAKEN, **sent) as response:
+    sent: dict[str, Any] = {"headers": headers, "params": params, "content": _wrap_content(head, content, tail)}
+    with place.rest.streaming("POST", *place.path, "upload", seconds=_UPLOAD_TIMEOUT, **sent) as response:
         response.read()
     place.rest.result(response)
 
 
-def missing(place: Place, name: str) -> Refused:
+def missing_snapshot(place: SnapshotPlace, name: str) -> Refused:
     return Refused(f"{place.rest}: {place.path[1]} has no finished snapshot {name}; it was removed, or never made")
 
 
-def _around(head: bytes, content: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
+def _wrap_content(head: bytes, content: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
     yield head
     yield from content
     yield tail

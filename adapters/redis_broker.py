@@ -30,7 +30,7 @@ _SCHEMES = ("redis", "rediss")
 _URLS = ("redis://", "rediss://", "redis+socket://")
 
 
-def register() -> None:
+def register_transport() -> None:
     """From now on this process speaks to Redis over this transport; its URLs stay as they are."""
     TRANSPORT_ALIASES.update(dict.fromkeys(_SCHEMES, f"{__name__}:Transport"))
 
@@ -40,12 +40,12 @@ def is_redis(url: str) -> bool:
 
 
 @contextmanager
-def connected(url: str, **options: Any) -> Iterator[Redis]:
+def connect_redis(url: str, **options: Any) -> Iterator[Redis]:
     """A client of the Redis at the broker's URL; ``options`` are Celery's ``broker_transport_options``.
 
     Raises what is in ``adapters.celery.BROKER_AWAY`` where no Redis of the URL answers or it refuses us.
     """
-    register()
+    register_transport()
     made: Any = Connection(url, transport_options=options)  # type: ignore[no-untyped-call]  # kombu has few types
     with made as connection:
         connection.ensure_connection(max_retries=1, interval_start=0.1)

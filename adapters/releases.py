@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from qdrant_rollouts import migrations
-from qdrant_rollouts.adapters.database import address, file_of, unavailable
+from qdrant_rollouts.adapters.database import absolute_sqlite_file, database_address, unavailable_error
 from qdrant_rollouts.core.database.models import WorksWith
 from qdrant_rollouts.core.errors import OtherRelease
 from qdrant_rollouts.core.services import Standing
@@ -65,14 +65,14 @@ def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OL
 
 def found_in(engine: Engine) -> Found:
     """Makes no file. Raises Unavailable if the database does not answer."""
-    file = file_of(engine.url)
+    file = absolute_sqlite_file(engine.url)
     if file is not None and not file.exists():
         return Found(None)
     try:
         with engine.connect() as connection:
             return find(connection)
     except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
+        raise unavailable_error(engine, error) from error
 
 
 def look(engine: Engine) -> Standing:
@@ -93,7 +93,7 @@ def is_older(standing: Standing) -> bool:
 
 
 def where(engine: Engine) -> str:
-    return str(file_of(engine.url) or address(engine))
+    return str(absolute_sqlite_file(engine.url) or database_address(engine))
 
 
 def check(engine: Engine, found: Found) -> None:

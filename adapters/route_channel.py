@@ -18,8 +18,8 @@ from qdrant_rollouts.core.ports import RouteChannel
 log = logging.getLogger(__name__)
 
 #: The Redis channel.
-NAME = "rollouts.routes"
-_SECONDS = 1.0
+CHANNEL_NAME = "rollouts.routes"
+_TIMEOUT = 1.0
 _LONGEST_WAIT = 2.0
 
 
@@ -49,37 +49,39 @@ class RedisChannel:
 
     def publish(self, alias: str) -> None:
         """Raises what is in ``BROKER_AWAY`` where it cannot."""
-        with self._open() as redis:
-            redis.publish(NAME, alias)
+        with self._connect_redis() as redis:
+            redis.publish(CHANNEL_NAME, alias)
 
     def listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
-        threading.Thread(target=self._listen, args=(heard, stopped), name="route-channel", daemon=True).start()
+        threading.Thread(
+            target=self._listen_until_stopped, args=(heard, stopped), name="route-channel", daemon=True
+        ).start()
 
-    def _listen(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
+    def _listen_until_stopped(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         wait = 0.1
         while not stopped.is_set():
             try:
-                self._subscribed(heard, stopped)
+                self._hear_announcements(heard, stopped)
                 wait = 0.1
             except BROKER_AWAY as error:
                 log.info("route changes are not heard: %s", type(error).__name__)
                 wait = min(wait * 2, _LONGEST_WAIT)
             stopped.wait(wait)
 
-    def _subscribed(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
+    def _hear_announcements(self, heard: Callable[[str], None], stopped: threading.Event) -> None:
         """What was said before it listened it has missed, so it takes that as heard."""
-        with self._open() as redis, self._channel(redis) as channel:
-            channel.subscribe(NAME)
+        with self._connect_redis() as redis, self._open_pubsub(redis) as channel:
+            channel.subscribe(CHANNEL_NAME)
             heard("")
             while not stopped.is_set():
-                if message := channel.get_message(timeout=_SECONDS):
+                if message := channel.get_message(timeout=_TIMEOUT):
                     heard(message["data"].decode())
 
     @staticmethod
-    def _channel(redis: Redis) -> Any:
+    def _open_pubsub(redis: Redis) -> Any:
         return redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis has few types
 
-    def _open(self) -> AbstractContextManager[Redis]:
-        return redis_broker.connected(
-            self._url, socket_timeout=2 * _SECONDS, socket_connect_timeout=_SECONDS, health_check_interval=5
+    def _connect_redis(self) -> AbstractContextManager[Redis]:
+        return redis_broker.connect_redis(
+            self._url, socket_timeout=2 * _TIMEOUT, socket_connect_timeout=_TIMEOUT, health_check_interval=5
         )

@@ -12,10 +12,10 @@ from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Shelf
 from qdrant_rollouts.core.ports.naming import check_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _MANIFEST = "manifest.json"
-_PIECE = 1 << 20
+_PIECE_BYTES = 1 << 20
 
 
 def open_shelf(where: str) -> Shelf:
@@ -48,7 +48,7 @@ class FolderShelf:
         return sorted(path.parent.name for path in self._folder.glob(f"*/{_MANIFEST}"))
 
     def manifest(self, backup: str) -> str:
-        path = self._of(backup) / _MANIFEST
+        path = self._backup_folder(backup) / _MANIFEST
         try:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
@@ -59,7 +59,7 @@ class FolderShelf:
             raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
 
     def seal(self, backup: str, manifest: str) -> None:
-        path = self._of(backup) / _MANIFEST
+        path = self._backup_folder(backup) / _MANIFEST
         private.make_folder(path.parent)
         fresh = path.with_suffix(".part")
         private.make_file(fresh)
@@ -67,65 +67,65 @@ class FolderShelf:
             file.write(manifest.encode())
             os.fsync(file.fileno())
         fresh.replace(path)
-        self._settle(backup)
+        self._sync_folder(backup)
 
     def size(self, backup: str, name: str) -> int:
         try:
-            return self._file(backup, name).stat().st_size
+            return self._file_path(backup, name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return 0
 
     def write(self, backup: str, name: str, start: int, content: bytes) -> None:
-        path = self._file(backup, name)
+        path = self._file_path(backup, name)
         try:
             private.make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
         try:
-            self._fill(handle, start, content)
+            self._write_fully(handle, start, content)
         except OSError as error:
             raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
         finally:
             os.close(handle)
 
     def read(self, backup: str, name: str) -> Iterator[bytes]:
-        path = self._file(backup, name)
+        path = self._file_path(backup, name)
         try:
             with path.open("rb") as file:
-                while piece := file.read(_PIECE):
+                while piece := file.read(_PIECE_BYTES):
                     yield piece
         except FileNotFoundError as error:
             raise Refused(f"backup {backup} is damaged: {name} is missing") from error
 
     def unseal(self, backup: str) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
-            (self._of(backup) / _MANIFEST).unlink()
-            self._settle(backup)
+            (self._backup_folder(backup) / _MANIFEST).unlink()
+            self._sync_folder(backup)
 
     def drop(self, backup: str) -> None:
         self.unseal(backup)
         with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(self._of(backup))
+            shutil.rmtree(self._backup_folder(backup))
 
-    def _of(self, backup: str) -> Path:
+    def _backup_folder(self, backup: str) -> Path:
         return self._folder / check_name("backup", backup)
 
-    def _file(self, backup: str, name: str) -> Path:
+    def _file_path(self, backup: str, name: str) -> Path:
         """A name out of a manifest leads to no other folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
-            raise Refused(f"backup {backup} is damaged: {quoted(name)} is no file's name")
-        return self._of(backup) / name
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+        return self._backup_folder(backup) / name
 
-    def _fill(self, handle: int, start: int, content: bytes) -> None:
+    def _write_fully(self, handle: int, start: int, content: bytes) -> None:
         done = 0
         while done < len(content):
             done += os.pwrite(handle, content[done:], start + done)
         os.fsync(handle)
 
-    def _settle(self, backup: str) -> None:
+    def _sync_folder(self, backup: str) -> None:
         """A name is on the disk when its folder is."""
-        handle = os.open(self._of(backup), os.O_RDONLY)
+        handle = os.open(self._backup_folder(backup), os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

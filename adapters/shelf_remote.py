@@ -15,7 +15,7 @@ from typing import Any
 
 from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
 from qdrant_rollouts.core.ports.naming import check_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _MANIFEST = "manifest.json"
 
@@ -33,7 +33,7 @@ class RemoteShelf:
     def check_writing(self) -> None:
         """In a file whose name no backup has."""
         try:
-            with self._asked("be written"):
+            with self._translate_errors("be written"):
                 path = f"{self._root}/.doctor-{secrets.token_hex(8)}"
                 self._files.pipe_file(path, b"doctor")
                 self._files.rm_file(path)
@@ -41,14 +41,14 @@ class RemoteShelf:
             raise Refused(f"{self._url} is not there: make it, or correct ROLLOUTS_BACKUP_DIR") from error
 
     def backups(self) -> list[str]:
-        with self._asked("be listed"):
-            names = [name for name in self._listed(self._root) if not name.startswith(".")]
+        with self._translate_errors("be listed"):
+            names = [name for name in self._list_folder(self._root) if not name.startswith(".")]
             return sorted(name for name in names if self._files.exists(f"{self._root}/{name}/{_MANIFEST}"))
 
     def manifest(self, backup: str) -> str:
-        path = self._of(backup, _MANIFEST)
+        path = self._backup_path(backup, _MANIFEST)
         try:
-            with self._asked("be read"):
+            with self._translate_errors("be read"):
                 return bytes(self._files.cat_file(path)).decode()
         except FileNotFoundError as error:
             raise Refused(f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them") from error
@@ -57,40 +57,40 @@ class RemoteShelf:
 
     def seal(self, backup: str, manifest: str) -> None:
         """Written beside, then moved: not every filesystem shows a file only when it is whole."""
-        path = self._of(backup, _MANIFEST)
-        with self._asked("be written"):
+        path = self._backup_path(backup, _MANIFEST)
+        with self._translate_errors("be written"):
             if self._files.exists(path):
                 if bytes(self._files.cat_file(path)) == manifest.encode():
                     return
                 self._files.rm_file(path)
-            self._put(f"{path}.part", manifest.encode())
+            self._write_file(f"{path}.part", manifest.encode())
             self._files.mv(f"{path}.part", path)
 
     def size(self, backup: str, name: str) -> int:
-        return sum(length for _, length in self._chain(backup, name))
+        return sum(length for _, length in self._list_parts(backup, name))
 
     def write(self, backup: str, name: str, start: int, content: bytes) -> None:
-        with self._asked("be written"):
-            self._put(f"{self._file(backup, name)}/{start:020d}", content)
+        with self._translate_errors("be written"):
+            self._write_file(f"{self._parts_folder(backup, name)}/{start:020d}", content)
 
     def read(self, backup: str, name: str) -> Iterator[bytes]:
-        chain = self._chain(backup, name)
+        chain = self._list_parts(backup, name)
         if not chain:
             raise Refused(f"backup {backup} is damaged: {name} is missing")
         for start, _ in chain:
-            with self._asked("be read"):
-                piece = bytes(self._files.cat_file(f"{self._file(backup, name)}/{start:020d}"))
+            with self._translate_errors("be read"):
+                piece = bytes(self._files.cat_file(f"{self._parts_folder(backup, name)}/{start:020d}"))
             yield piece
 
     def unseal(self, backup: str) -> None:
-        path = self._of(backup, _MANIFEST)
-        with suppress(FileNotFoundError), self._asked("be removed"):
+        path = self._backup_path(backup, _MANIFEST)
+        with suppress(FileNotFoundError), self._translate_errors("be removed"):
             self._files.rm_file(path)
 
     def drop(self, backup: str) -> None:
         self.unseal(backup)
-        folder = self._of(backup)
-        with suppress(FileNotFoundError), self._asked("be removed"):
+        folder = self._backup_path(backup)
+        with suppress(FileNotFoundError), self._translate_errors("be removed"):
             self._files.invalidate_cache()
             self._files.rm(folder, recursive=True)
 
@@ -116,27 +116,27 @@ class RemoteShelf:
             ) from error
         return files, str(root).rstrip("/")
 
-    def _of(self, backup: str, *more: str) -> str:
+    def _backup_path(self, backup: str, *more: str) -> str:
         return "/".join([self._root, check_name("backup", backup), *more])
 
-    def _file(self, backup: str, name: str) -> str:
+    def _parts_folder(self, backup: str, name: str) -> str:
         """A name out of a manifest leads to no other folder."""
         if name in ("", ".", "..", _MANIFEST) or "/" in name or "\\" in name:
-            raise Refused(f"backup {backup} is damaged: {quoted(name)} is no file's name")
-        return self._of(backup, name)
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+        return self._backup_path(backup, name)
 
-    def _chain(self, backup: str, name: str) -> list[tuple[int, int]]:
+    def _list_parts(self, backup: str, name: str) -> list[tuple[int, int]]:
         """Start and length of each part that belongs to the file."""
-        path = self._file(backup, name)
-        with self._asked("be listed"):
-            lengths = {int(part): length for part, length in self._listed(path).items() if part.isdigit()}
+        path = self._parts_folder(backup, name)
+        with self._translate_errors("be listed"):
+            lengths = {int(part): length for part, length in self._list_folder(path).items() if part.isdigit()}
         chain, at = [], 0
         while length := lengths.get(at):
             chain.append((at, length))
             at += length
         return chain
 
-    def _listed(self, folder: str) -> dict[str, int]:
+    def _list_folder(self, folder: str) -> dict[str, int]:
         """Names and sizes of what is there now: other processes write too, so nothing remembered counts."""
         self._files.invalidate_cache()
         try:
@@ -145,7 +145,7 @@ class RemoteShelf:
             return {}
         return {str(one["name"]).rstrip("/").rpartition("/")[2]: int(one["size"] or 0) for one in found}
 
-    def _put(self, path: str, content: bytes) -> None:
+    def _write_file(self, path: str, content: bytes) -> None:
         """Folders are made where the filesystem has any and misses them, but never the one that a person named."""
         try:
             self._files.pipe_file(path, content)
@@ -157,7 +157,7 @@ class RemoteShelf:
             self._files.pipe_file(path, content)
 
     @contextmanager
-    def _asked(self, act: str) -> Iterator[None]:
+    def _translate_errors(self, act: str) -> Iterator[None]:
         try:
             yield
         except (AppError, FileNotFoundError, UnicodeDecodeError):

@@ -26,7 +26,7 @@ def main(*arguments: str) -> None:
     installation.services.store.collections()
     _RESET.write_text("5", encoding="ascii")
     before, started = _most(), time.perf_counter()
-    report = queries.report(installation.services, experiment)
+    report = queries.report_experiment(installation.services, experiment)
     taken = time.perf_counter() - started
     print(json.dumps({"seconds": taken, "units": report["units"], "before": before, "most": _most()}))
     installation.close()

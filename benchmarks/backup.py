@@ -41,17 +41,17 @@ class Ground:
         self.services = self.installation.services
 
     def back_up(self) -> float:
-        return self._timed(lambda: backups.create(self.services, ALIAS, actor="benchmark", keep=1))
+        return self._timed(lambda: backups.create_backup(self.services, ALIAS, actor="benchmark", keep=1))
 
     def verify(self) -> float:
-        return self._timed(lambda: backups.verify(self.services, alias=ALIAS, actor="benchmark"))
+        return self._timed(lambda: backups.verify_backup(self.services, alias=ALIAS, actor="benchmark"))
 
     def restore(self) -> tuple[float, float]:
         """Seconds of all, and of the turns of ``recover``."""
         spent: dict[str, float] = {}
 
         def work() -> None:
-            begun = backups.restore(self.services, alias=ALIAS, actor="benchmark")
+            begun = backups.restore_backup(self.services, alias=ALIAS, actor="benchmark")
             spent.update(self.installation.through(begun))
 
         return seconds(work), spent["recover"]
@@ -74,7 +74,7 @@ class Ground:
         return taken
 
     def size(self) -> int:
-        return int(backups.listed(self.services, ALIAS)[0]["bytes"])
+        return int(backups.list_backups(self.services, ALIAS)[0]["bytes"])
 
     def _stream(self) -> None:
         after = None

@@ -24,8 +24,8 @@ async def _answer(request: Request) -> JSONResponse:
 def main() -> None:
     app = Starlette(routes=[Route("/{path:path}", _answer, methods=["GET", "POST"])])
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as door:
-        print(serving.url(door), flush=True)
-        serving.serve(app, door)
+        print(serving.socket_url(door), flush=True)
+        serving.serve_until_signal(app, door)
 
 
 if __name__ == "__main__":

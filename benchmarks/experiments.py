@@ -27,7 +27,7 @@ from benchmarks.observations import SEARCHES, fill
 from benchmarks.results import Result, Size, seconds
 from qdrant_rollouts.core.experiments import commands
 from qdrant_rollouts.core.routing import exposures
-from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.services import Services
 from tests.servers import Postgres, Qdrant
 
@@ -75,7 +75,7 @@ def _database(name: str, folder: Path) -> Iterator[str]:
 def _filled(services: Services, name: str, users: int) -> str:
     for arm in ("a", "b"):
         services.store.create(f"{name}_{arm}", _SCHEMA, {})
-    experiment = commands.create(
+    experiment = commands.create_experiment(
         services, name, f"{name}_a", [f"{name}_b"], actor="benchmark", metrics=METRICS, options={"n_star": users}
     )
     with services.sessions() as session:
@@ -126,14 +126,14 @@ def _recording(services: Services, experiment: str) -> dict[str, list[float]]:
     }
 
 
-def _write(services: Services, batch: dict[Person, Seen]) -> None:
+def _write(services: Services, batch: dict[Person, UserSearches]) -> None:
     with services.sessions.begin() as session:
-        exposures.write(session, services.clock.now(session), batch)
+        exposures.write_exposures(session, services.clock.now(session), batch)
 
 
-def _batch(experiment: str, first: int) -> dict[Person, Seen]:
+def _batch(experiment: str, first: int) -> dict[Person, UserSearches]:
     return {
-        Person(experiment, unit_of(experiment, str(user))): Seen(
+        Person(experiment, unit_of_user(experiment, str(user))): UserSearches(
             ("control", "treatment")[user % 2],
             1,
             "a",

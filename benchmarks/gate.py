@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.installation import Installation, declare, settings
 from benchmarks.results import Result, Size
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.readiness import look, stored
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.collections.readiness import count_vectors, judge_readiness
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.ports import Point, VectorStore
 from tests.servers import Qdrant
 
@@ -42,7 +42,7 @@ def run(size: Size) -> list[Result]:
         declare(folder, {"texts": {"source": "collection:live"}})
         installation = Installation(settings(folder, server.url, server.grpc_port))
         started = time.perf_counter()
-        report = validate(installation.services, "texts", "rebuilt")
+        report = validate_collection(installation.services, "texts", "rebuilt")
         seconds = time.perf_counter() - started
         looked = _scrolled(store)
         installation.close()
@@ -76,8 +76,8 @@ def fill(store: VectorStore, collection: str, count: int) -> None:
 def until_ready(store: VectorStore, collection: str) -> None:
     pause = threading.Event()
     schema = store.schema(collection)
-    vectors = stored(schema, lambda name: store.count(collection, having=name))
-    while not look(schema, store.health(collection), vectors).ready:
+    vectors = count_vectors(schema, lambda name: store.count(collection, having=name))
+    while not judge_readiness(schema, store.health(collection), vectors).ready:
         pause.wait(1)
 
 

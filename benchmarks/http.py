@@ -91,7 +91,7 @@ def _prepared(folder: Path, qdrant: Qdrant, database: str, points: int) -> tuple
     configured = settings(folder, qdrant.url, qdrant.grpc_port).model_copy(update={"database_url": SecretStr(database)})
     installation = Installation(configured)
     commands.create_alias(installation.services, "texts", "texts_1", actor="benchmark")
-    made = tokens.create(installation.services, "benchmark", ("read", "search"), actor="benchmark")
+    made = tokens.create_token(installation.services, "benchmark", ("read", "search"), actor="benchmark")
     installation.close()
     environment = {
         "ROLLOUTS_DATABASE_URL": database,

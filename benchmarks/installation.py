@@ -17,7 +17,7 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands, engine
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import Knock
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.wiring import build_services
 
 _SHORT = {"seconds": 0, "interval_seconds": 0.1}
 
@@ -54,7 +54,7 @@ class Installation:
 
     def __init__(self, configured: Settings) -> None:
         self._knocks: deque[Knock] = deque()
-        self.services = build(configured, self)
+        self.services = build_services(configured, self)
 
     def __call__(self, knock: Knock) -> None:
         self._knocks.append(knock)
@@ -64,7 +64,7 @@ class Installation:
 
     def deploy(self, alias: str) -> dict[str, float]:
         """Seconds spent in the turns of each step, from the deployment's start to its end, which must be ``live``."""
-        return self.through(commands.deploy(self.services, alias, actor="benchmark"))
+        return self.through(commands.start_deployment(self.services, alias, actor="benchmark"))
 
     def through(self, run: str) -> dict[str, float]:
         """The same of a run of any kind that has begun."""
@@ -75,7 +75,7 @@ class Installation:
             started = time.perf_counter()
             engine.advance(self.services, knock.deployment_id, knock.turn, "benchmark")
             spent[knock.step] += time.perf_counter() - started
-        ended = queries.deployment(self.services, run)
+        ended = queries.get_deployment(self.services, run)
         if ended["status"] != "live":
             raise RuntimeError(f"{ended['strategy']} of {ended['alias']} ended {ended['status']}: {ended['message']}")
         return spent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.installation import Installation, declare, settings, write_records
 from benchmarks.results import Result, Size, rates, seconds
-from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild
+from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild_index
 from tests.servers import Qdrant
 
 RECORDS = {Size.FULL: 100_000, Size.CI: 10_000, Size.SMALLEST: 500}
@@ -50,7 +50,7 @@ def run(size: Size) -> list[Result]:
 
 
 def _nothing_to_do(installation: Installation) -> None:
-    found = rebuild(installation.services, ALIAS, actor="benchmark")
+    found = rebuild_index(installation.services, ALIAS, actor="benchmark")
     if not isinstance(found, Unchanged):
         raise TypeError(f"deployment {found} was begun, though nothing has changed")
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
 from qdrant_rollouts.core.database.models import UtcDateTime
 from qdrant_rollouts.core.statistics import histogram
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 
 #: Of a user, on average.
 SEARCHES = 10
@@ -95,10 +95,10 @@ def _sketches(experiment_id: str, searches: int, now: datetime) -> Iterator[dict
             }
 
 
-def _tally(rng: np.random.Generator, searches: int) -> Tally:
+def _tally(rng: np.random.Generator, searches: int) -> TrafficSketch:
     cells: Counter[tuple[int, int]] = Counter()
-    tally = Tally()
-    buckets = np.fromiter(map(histogram.bucket, rng.lognormal(-4.0, 0.6, 20_000)), np.int64, 20_000)
+    tally = TrafficSketch()
+    buckets = np.fromiter(map(histogram.bucket_index, rng.lognormal(-4.0, 0.6, 20_000)), np.int64, 20_000)
     places = rng.integers(0, GROUPS, searches) * histogram.BUCKETS + rng.choice(buckets, searches)
     for place, calls in zip(*(column.tolist() for column in np.unique(places, return_counts=True)), strict=True):
         cells[divmod(place, histogram.BUCKETS)] = calls

@@ -88,9 +88,9 @@ def _filled(url: str) -> Iterator[tuple[httpx.Client, str]]:
         world.clock.moment = _BEGUN + timedelta(days=60)
         settings = Settings(_env_file=None)
         with (
-            serving.bound(world.services, settings, "127.0.0.1", 0) as door,
-            serving.beside(make_app(world.services, settings), door),
-            httpx.Client(base_url=serving.url(door)) as client,
+            serving.bind_socket(world.services, settings, "127.0.0.1", 0) as door,
+            serving.serve_beside(make_app(world.services, settings), door),
+            httpx.Client(base_url=serving.socket_url(door)) as client,
         ):
             yield client, _id(DEPLOYMENTS)
         world.close()

@@ -39,7 +39,7 @@ def run(size: Size) -> list[Result]:
         store.point_alias("texts", "blue")
         declare(folder, {})
         installation = Installation(settings(folder, server.url, server.grpc_port))
-        table.put(installation.services, "texts", blue="blue", green="green", share=5000, salt="benchmark")
+        table.set_route(installation.services, "texts", blue="blue", green="green", share=5000, salt="benchmark")
         client = QdrantClient(url=server.url, grpc_port=server.grpc_port, trust_env=False)
         results = [_over(installation.services, client, ROUNDS[size]), _own(installation.services, ROUNDS[size])]
         client.close()

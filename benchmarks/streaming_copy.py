@@ -29,7 +29,7 @@ from qdrant_client import grpc as pb
 
 from benchmarks.results import Result, Size, median_ratio, rates, ratio_of_at_least, seconds
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.readiness import look, stored
+from qdrant_rollouts.core.collections.readiness import count_vectors, judge_readiness
 from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.ports import Point
 from tests.servers import Qdrant
@@ -260,8 +260,8 @@ def _payload(rng: np.random.Generator, number: int) -> dict[str, object]:
 
 def _ready(store: ServerStore, collection: str) -> bool:
     schema = store.schema(collection)
-    vectors = stored(schema, lambda name: store.count(collection, having=name))
-    return look(schema, store.health(collection), vectors).ready
+    vectors = count_vectors(schema, lambda name: store.count(collection, having=name))
+    return judge_readiness(schema, store.health(collection), vectors).ready
 
 
 def _recovered(store: ServerStore, target: str, points: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
-from qdrant_rollouts.interfaces.demo.texts import collected
+from qdrant_rollouts.interfaces.demo.texts import collect_texts
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDING = {"model": MODEL, "text": "{text}"}
@@ -15,7 +15,7 @@ EMBEDDING = {"model": MODEL, "text": "{text}"}
 
 def records(count: int) -> list[dict[str, Any]]:
     """Records of mixed length in no order; the same ones each time. Raises ValueError if there are not so many."""
-    found = [{"id": text.name, "text": text.body} for text in sorted(collected())]
+    found = [{"id": text.name, "text": text.body} for text in sorted(collect_texts())]
     return random.Random(7).sample(found, count)
 
 

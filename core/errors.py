@@ -22,7 +22,7 @@ A failed validation is not an error: it is the outcome ``Reject``.
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from qdrant_rollouts.core.sanitize.quoting import bounded
+from qdrant_rollouts.core.sanitize.quoting import shorten_message
 from qdrant_rollouts.core.sanitize.redaction import redact
 
 
@@ -31,7 +31,7 @@ class AppError(Exception):
 
     def __init__(self, message: str = "") -> None:
         # A secret is taken out before the text is cut: half of one would not be found.
-        super().__init__(bounded(redact(message) or (self.__doc__ or "").strip()))
+        super().__init__(shorten_message(redact(message) or (self.__doc__ or "").strip()))
 
 
 class Refused(AppError):
@@ -86,7 +86,7 @@ class Interrupted(AppError):
     """The turn was interrupted before it ended."""
 
 
-def hung_up(error: DBAPIError) -> bool:
+def is_connection_lost(error: DBAPIError) -> bool:
     """Whether the database did not answer or ended the connection, as against refusing a statement.
 
     PostgreSQL ends one that was idle in a transaction for too long, as a process that was stopped is, by an

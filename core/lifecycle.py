@@ -86,23 +86,25 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
 }
 
 
-def after(status: Status, event: Event) -> Status:
+def next_status(status: Status, event: Event) -> Status:
     """The status that ``event`` leads to. Raises Refused, naming what is possible instead, and changes nothing."""
     try:
         return TRANSITIONS[status, event]
     except KeyError:
-        raise Refused(f"{event} is not possible: the deployment is {status}; {_possible(status)}") from None
+        raise Refused(
+            f"{event} is not possible: the deployment is {status}; {_describe_possible_events(status)}"
+        ) from None
 
 
-def allowed(status: Status, event: Event) -> bool:
+def is_allowed(status: Status, event: Event) -> bool:
     return (status, event) in TRANSITIONS
 
 
-def _possible(status: Status) -> str:
+def _describe_possible_events(status: Status) -> str:
     if status in FINAL:
         return "it has ended"
     asked = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT)
-    return "possible now: " + ", ".join(event for event in asked if allowed(status, event))
+    return "possible now: " + ", ".join(event for event in asked if is_allowed(status, event))
 
 
 # --- experiments --------------------------------------------------------------------------------------------------
@@ -129,8 +131,8 @@ EXPERIMENT_TRANSITIONS: dict[tuple[ExperimentStatus, ExperimentEvent], Experimen
 }
 
 
-def experiment_after(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
-    """As ``after``, for an experiment."""
+def next_experiment_status(status: ExperimentStatus, event: ExperimentEvent) -> ExperimentStatus:
+    """As ``next_status``, for an experiment."""
     try:
         return EXPERIMENT_TRANSITIONS[status, event]
     except KeyError:

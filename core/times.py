@@ -5,10 +5,10 @@ from typing import Any, overload
 
 
 @overload
-def iso(moment: datetime) -> str: ...
+def as_iso(moment: datetime) -> str: ...
 @overload
-def iso(moment: datetime | None) -> str | None: ...
-def iso(moment: datetime | None) -> str | None:
+def as_iso(moment: datetime | None) -> str | None: ...
+def as_iso(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -16,4 +16,4 @@ def iso(moment: datetime | None) -> str | None:
 
 def as_text(value: Any) -> str:
     """For ``json.dumps``, of what JSON has no word for."""
-    return iso(value) if isinstance(value, datetime) else str(value)
+    return as_iso(value) if isinstance(value, datetime) else str(value)

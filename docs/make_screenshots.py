@@ -52,13 +52,13 @@ _LOGIN = "Your session has expired. Sign in to continue reading."
 def main(folder: Path) -> None:
     with _folder(), Qdrant() as qdrant:
         settings = Settings.model_construct(qdrant_url=qdrant.url, qdrant_grpc_port=qdrant.grpc_port)
-        known = texts.collected()[:700]
+        known = texts.collect_texts()[:700]
         _declare(known)
         with _running(settings) as (system, address), sync_playwright() as playwright:
             stage = Stage(system, known)
             shown = stage.set_up()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            token = tokens.create(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
+            token = tokens.create_token(system.services, "anna", ["deploy"], actor="ben@cli")["token"]
             camera = Camera(browser, address, token, folder)
             with stage.searched():
                 stage.canary()
@@ -84,10 +84,10 @@ def _running(settings: Settings) -> Iterator[tuple[Embedded, str]]:
     """What ``rollouts up`` starts."""
     system = Embedded(settings)
     with contextlib.ExitStack() as stack:
-        door = stack.enter_context(serving.bound(system.services, settings, "127.0.0.1", 0))
+        door = stack.enter_context(serving.bind_socket(system.services, settings, "127.0.0.1", 0))
         stack.enter_context(system)
-        stack.enter_context(serving.beside(make_app(system.services, settings), door))
-        yield system, serving.url(door)
+        stack.enter_context(serving.serve_beside(make_app(system.services, settings), door))
+        yield system, serving.socket_url(door)
     system.services.close()
 
 
@@ -126,9 +126,9 @@ class Stage:
         self._through("recipes")
         rejected = self._through("support", source="jsonl:crawled.jsonl", actor="nightly@beat")
         experiment = self._experiment()
-        first = backups.create(self._services, "documentation", actor="anna", reason="before the new encoder")
+        first = backups.create_backup(self._services, "documentation", actor="anna", reason="before the new encoder")
         self._until(first, "live")
-        checked = backups.verify(self._services, backup=first, actor="anna")
+        checked = backups.verify_backup(self._services, backup=first, actor="anna")
         self._until(checked, "live")
         return {
             "home": "/",
@@ -146,14 +146,16 @@ class Stage:
 
     def canary(self) -> None:
         """Under way, at its third stage; and another index paused by a person."""
-        held = commands.deploy(
+        held = commands.start_deployment(
             self._services, "releases", actor="ben@cli", options={"soak": {"seconds": 600, "interval_seconds": 5}}
         )
-        self.under_way = commands.deploy(
+        self.under_way = commands.start_deployment(
             self._services, "documentation", actor="anna@cli", strategy="canary", reason="release 3.14 of the manual"
         )
         _until(lambda: any(step["started_at"] for step in self._steps(held) if step["name"] == "soak"))
-        commands.wish(self._services, held, Event.PAUSE, actor="ben@cli", reason="the release notes are not out yet")
+        commands.request_action(
+            self._services, held, Event.PAUSE, actor="ben@cli", reason="the release notes are not out yet"
+        )
         _until(lambda: any((step["progress"] or {}).get("set") == 50 for step in self._steps(self.under_way)))
         threading.Event().wait(25)
 
@@ -179,25 +181,25 @@ class Stage:
             self._router.search("documentation", text.name, f"user-{drawn.randrange(2000)}", 5)
 
     def _through(self, alias: str, actor: str = "anna@cli", **arguments: Any) -> str:
-        started = commands.deploy(self._services, alias, actor=actor, **arguments)
+        started = commands.start_deployment(self._services, alias, actor=actor, **arguments)
         self._until(started, "live", "rolled_back")
         return started
 
     def _until(self, id: str, *ends: str) -> None:
-        _until(lambda: queries.deployment(self._services, id)["status"] in ends)
+        _until(lambda: queries.get_deployment(self._services, id)["status"] in ends)
 
     def _steps(self, id: str) -> list[dict[str, Any]]:
-        steps: list[dict[str, Any]] = queries.deployment(self._services, id)["steps"]
+        steps: list[dict[str, Any]] = queries.get_deployment(self._services, id)["steps"]
         return steps
 
     def _experiment(self) -> str:
         """The shorter recipes against the whole, by users who click a little more on the whole."""
-        control = queries.aliases(self._services)["recipes"]
+        control = queries.list_aliases(self._services)["recipes"]
         self._through("recipes", source="jsonl:manual.jsonl")
-        treatment = queries.aliases(self._services)["recipes"]
+        treatment = queries.list_aliases(self._services)["recipes"]
         commands.switch_alias(self._services, "recipes", control, actor="anna@cli", reason="to compare the two")
         options = {"look_minutes": 0.1, "n_star": 2000, "min_days": 0, "max_days": 1}
-        started = trials.create(
+        started = trials.create_experiment(
             self._services, "whole-manual", control, [treatment], actor="anna@cli", metrics=["clicks"], options=options
         )
         drawn, pace = random.Random(5), threading.Event()

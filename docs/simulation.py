@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.assignment import BASIS, canary_ranges
-from qdrant_rollouts.core.statistics.canary import Breakers, Rules, judge, tripped
+from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules, find_tripped_breaker, judge_canary
 from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Columns
 
 #: Share of all searches in basis points, and minutes: the default stages that have a control.
@@ -100,7 +100,7 @@ class Crowd:
         arm.add(self._group[who], seconds * (case.slower if green else 1.0), rng.random(searches) < failing)
 
 
-def run(case: Case, seed: int, rules: Rules = Rules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
+def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
     """One canary through the stages, as ``core.deployments.steps.shift`` takes it."""
     crowd, stages, minute = Crowd(case, seed), [], 0
     for share, minutes in STAGES:
@@ -114,8 +114,8 @@ def run(case: Case, seed: int, rules: Rules = Rules(), limits: Breakers = Breake
             minute += case.look_minutes
             looks.append((green.seconds - before[0], green.calls - before[1]))
             searched = sum(one.calls for _, one in stages)
-            found = judge(stages, rules, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
-            if found.verdict == "unhealthy" or tripped(green, looks, limits):  # type: ignore[arg-type]  # the same
+            found = judge_canary(stages, rules, share)  # type: ignore[arg-type]  # an Arm has of a Tally what is asked of it
+            if found.verdict == "unhealthy" or find_tripped_breaker(green, looks, limits):  # type: ignore[arg-type]  # the same
                 return Ending("rolled back", minute, searched)
             if spent >= minutes and found.verdict == "healthy" and green.calls >= rules.min_searches:
                 break
@@ -125,8 +125,8 @@ def run(case: Case, seed: int, rules: Rules = Rules(), limits: Breakers = Breake
 
 
 def _buckets(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """``histogram.bucket`` for many, read off its bounds."""
+    """``histogram.bucket_index`` for many, read off its bounds."""
     return np.searchsorted(_STARTS, seconds, side="right") - 1
 
 
-_STARTS = np.array([histogram.bounds(index)[0] for index in range(histogram.BUCKETS)])
+_STARTS = np.array([histogram.bucket_bounds(index)[0] for index in range(histogram.BUCKETS)])

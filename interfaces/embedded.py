@@ -30,7 +30,7 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import engine, workers
 from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.workers import Said, Task
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Refused
 from qdrant_rollouts.core.experiments import folding, looking
@@ -39,7 +39,7 @@ from qdrant_rollouts.core.operations.schedules import sweep as schedules
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.services import Times
-from qdrant_rollouts.wiring import EMBEDDED_STORE, build
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build_services
 
 log = logging.getLogger(__name__)
 
@@ -66,19 +66,19 @@ class Embedded:
     """
 
     def __init__(self, settings: Settings, times: Times = TIMES) -> None:
-        self.services = build(settings, self, times)
+        self.services = build_services(settings, self, times)
         self._guard = threading.Lock()
         self._stopped = threading.Event()
         self._lock: IO[str] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._timers: set[threading.Timer] = set()
-        self._turns: set[Future[Written]] = set()
+        self._turns: set[Future[TurnResult]] = set()
         self._work: Future[str] = Future()
         self._work.set_result("nothing yet")
         self._lends_store = settings.lends_store
         self._database_url = settings.database_url.get_secret_value()
         self._crew = Crew()
-        self._through = events.source()
+        self._through = events.current_source()
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,9 +93,9 @@ class Embedded:
         self._lock = take_lock()
         self._stopped.clear()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="turn")
-        self._pulse = threading.Thread(target=self._beat, name="pulse", daemon=True)
+        self._pulse = threading.Thread(target=self._run_sweeps, name="pulse", daemon=True)
         self._pulse.start()
-        self._telling = threading.Thread(target=self._tell, name="alerts", daemon=True)
+        self._telling = threading.Thread(target=self._run_alerts, name="alerts", daemon=True)
         self._telling.start()
         self._presence = Presence(self._database_url, self._crew.said)
         self._presence.start()
@@ -111,7 +111,7 @@ class Embedded:
         self._telling.join()
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
-            self._deliver()
+            self._deliver_alerts()
         self._presence.stop()
         if self._lock is not None:
             self._lock.close()
@@ -129,67 +129,67 @@ class Embedded:
             if self._pool is None:
                 return
             if knock.countdown <= 0:
-                self._submit(self._pool, knock)
+                self._submit_turn(self._pool, knock)
                 return
-            timer = threading.Timer(knock.countdown, self._ring, (knock,))
+            timer = threading.Timer(knock.countdown, self._pass_on_knock, (knock,))
             timer.daemon = True
             self._timers.add(timer)
             timer.start()
 
-    def _ring(self, knock: Knock) -> None:
+    def _pass_on_knock(self, knock: Knock) -> None:
         with self._guard:
             self._timers = {timer for timer in self._timers if timer is not threading.current_thread()}
             if self._pool is not None:
-                self._submit(self._pool, knock)
+                self._submit_turn(self._pool, knock)
 
-    def _submit(self, pool: ThreadPoolExecutor, knock: Knock) -> None:
-        turn = pool.submit(self._advance, knock)
+    def _submit_turn(self, pool: ThreadPoolExecutor, knock: Knock) -> None:
+        turn = pool.submit(self._advance_turn, knock)
         self._turns = {*(other for other in self._turns if not other.done()), turn}
-        turn.add_done_callback(lambda done: _report(knock, done))
+        turn.add_done_callback(lambda done: _log_turn(knock, done))
 
-    def _advance(self, knock: Knock) -> Written:
-        with events.through(self._through), self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id):
-            return engine.advance(self.services, knock.deployment_id, knock.turn, owner())
+    def _advance_turn(self, knock: Knock) -> TurnResult:
+        with events.use_source(self._through), self._crew.at_work(f"deployments.{knock.step}", knock.deployment_id):
+            return engine.advance(self.services, knock.deployment_id, knock.turn, process_owner())
 
-    def _tell(self) -> None:
+    def _run_alerts(self) -> None:
         """A thread of its own: a channel that does not answer must not hold up a turn."""
         while not self._stopped.wait(_ALERTS):
-            self._deliver()
+            self._deliver_alerts()
 
-    def _deliver(self) -> None:
+    def _deliver_alerts(self) -> None:
         try:
             deliveries.deliver_due(self.services)
         except (AppError, SQLAlchemyError) as error:
             log.warning("alerts are tried again in %g s: %s", _ALERTS, error)
 
-    def _beat(self) -> None:
+    def _run_sweeps(self) -> None:
         beats = 0
         try:
             while True:
-                self._sweep(with_deletions=beats % _DELETIONS == 0)
+                self._sweep_as_source(with_deletions=beats % _DELETIONS == 0)
                 beats += 1
                 if self._stopped.wait(_PULSE):
                     return
         finally:
             self._stopped.set()
 
-    def _sweep(self, *, with_deletions: bool) -> None:
-        with events.through(self._through):
-            self._swept(with_deletions=with_deletions)
+    def _sweep_as_source(self, *, with_deletions: bool) -> None:
+        with events.use_source(self._through):
+            self._sweep_once(with_deletions=with_deletions)
 
-    def _swept(self, *, with_deletions: bool) -> None:
+    def _sweep_once(self, *, with_deletions: bool) -> None:
         try:
-            engine.overdue(self.services)
+            engine.knock_overdue_turns(self.services)
             if with_deletions:
-                final.secure_due(self.services)
+                final.begin_final_backups(self.services)
                 retention.delete_due(self.services)
-                scratch.drop_old(self.services.store)
-                looking.look_due(self.services)
-                self._take_up(schedules.sweep(self.services).open)
-                traffic.fold(self.services)
-                folding.fold(self.services)
-                traffic.prune(self.services)
-                runs.prune(self.services)
+                scratch.drop_old_scratches(self.services.store)
+                looking.check_due_experiments(self.services)
+                self._take_up_runs(schedules.sweep_schedules(self.services).open)
+                traffic.fold_traffic(self.services)
+                folding.fold_sketches(self.services)
+                traffic.prune_traffic(self.services)
+                runs.prune_runs(self.services)
                 workers.forget(self.services)
             self._lend_store()
         except (AppError, SQLAlchemyError) as error:
@@ -202,17 +202,17 @@ class Embedded:
         except AppError:
             return ""
 
-    def _take_up(self, wanted: Sequence[int]) -> None:
+    def _take_up_runs(self, wanted: Sequence[int]) -> None:
         """The work of schedules, one run after the other beside the turns: the rows know what is left."""
         with self._guard:
             if self._pool is None or not wanted or not self._work.done():
                 return
-            self._work = self._pool.submit(self._work_off, wanted)
-            self._work.add_done_callback(_told)
+            self._work = self._pool.submit(self._work_off_runs, wanted)
+            self._work.add_done_callback(_log_run)
 
-    def _work_off(self, wanted: Sequence[int]) -> str:
-        with events.through(self._through), self._crew.at_work("schedules.take_up"):
-            return "; ".join(schedules.take_up(self.services, run_id) for run_id in wanted)
+    def _work_off_runs(self, wanted: Sequence[int]) -> str:
+        with events.use_source(self._through), self._crew.at_work("schedules.take_up"):
+            return "; ".join(schedules.take_up_run(self.services, run_id) for run_id in wanted)
 
     def _lend_store(self) -> None:
         """The embedded store is one process's: while nothing is to be done, others may search it and move aliases."""
@@ -256,7 +256,7 @@ class Crew:
         return self._process.said(queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun)
 
 
-def owner() -> str:
+def process_owner() -> str:
     """Who holds a lease: this process, on this machine."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -270,7 +270,7 @@ def take_lock() -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise Refused(f"process {_pid()} runs the deployments of this folder already ({LOCK_FILE})") from None
+        raise Refused(f"process {_pid_of_runner()} runs the deployments of this folder already ({LOCK_FILE})") from None
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
@@ -285,15 +285,15 @@ def running_elsewhere() -> str | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _pid()
+            return _pid_of_runner()
     return None
 
 
-def _pid() -> str:
+def _pid_of_runner() -> str:
     return LOCK_FILE.read_text(encoding="utf-8") or "unknown"
 
 
-def _told(done: "Future[str]") -> None:
+def _log_run(done: "Future[str]") -> None:
     try:
         log.info("%s", done.result())
     except CancelledError:
@@ -302,7 +302,7 @@ def _told(done: "Future[str]") -> None:
         log.warning("a scheduled run is taken up again by a later sweep: %s", error)
 
 
-def _report(knock: Knock, done: "Future[Written]") -> None:
+def _log_turn(knock: Knock, done: "Future[TurnResult]") -> None:
     try:
         log.info("%s: %s", knock.label, done.result().line)
     except CancelledError:

@@ -8,7 +8,7 @@ from typing import Any
 from qdrant_rollouts.core.statistics import spans
 
 #: Of experiments and of what they may last.
-days = spans.days
+days = spans.format_days
 
 Seen = Mapping[str, Any]
 #: Keeps a number with its unit, and an interval with itself, in one line.
@@ -36,16 +36,16 @@ class Unit:
     def between(self, control: float, treatment: float) -> str:
         """Treatment less control, in the unit of the value."""
         if self.logarithm:
-            return _milliseconds((math.exp(treatment) - math.exp(control)) / 1000, "+")
+            return _format_milliseconds((math.exp(treatment) - math.exp(control)) / 1000, "+")
         return self.change(treatment - control)
 
 
-def of_unit(name: str) -> Unit:
+def unit_by_name(name: str) -> Unit:
     """Of a comparison, which says what its numbers are."""
     return {"log_ms": _LOG_MS, "seconds": _DURATION, "share": _SHARE}.get(name, _PLAIN)
 
 
-def unit(metric: Seen) -> Unit:
+def unit_of_metric(metric: Seen) -> Unit:
     """Of a metric as the experiment's ``spec`` has it."""
     if metric["kind"] == "quantile":
         return _DURATION
@@ -54,27 +54,27 @@ def unit(metric: Seen) -> Unit:
     return _SHARE if metric["kind"] == "proportion" or metric["source"] in ("errors", "zero_results") else _PLAIN
 
 
-def percent(share: float, sign: str = "+") -> str:
+def format_percent(share: float, sign: str = "+") -> str:
     digits = 1 if abs(share) < 10 else 0
     return f"{share * 100:{sign},.{digits}f}{_SPACE}%"
 
 
-def points(basis: int) -> str:
+def format_basis_points(basis: int) -> str:
     """Basis points, in percent."""
     return f"{basis / 100:g}{_SPACE}%"
 
 
-def p(value: float | None) -> str:
+def format_p(value: float | None) -> str:
     if value is None:
         return ""
     return "<0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     return f"{math.ceil(number):,}"
 
 
-def interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:
+def format_interval(write: Callable[[float], str], middle: float, low: float | None, high: float | None) -> str:
     """The unit stands once where all three have the same."""
     if low is None or high is None:
         return write(middle)
@@ -85,20 +85,22 @@ def interval(write: Callable[[float], str], middle: float, low: float | None, hi
     return f"{told[0]} [{ends[0]},{_SPACE}{ends[1]}]"
 
 
-def why(reason: str) -> str:
+def explain_reason(reason: str) -> str:
     return REASONS.get(reason, reason)
 
 
-def _milliseconds(seconds: float, sign: str = "") -> str:
+def _format_milliseconds(seconds: float, sign: str = "") -> str:
     if abs(seconds) >= 1:
         return f"{seconds:{sign}.2f}{_SPACE}s"
     return f"{seconds * 1000:{sign}.{1 if abs(seconds) >= 0.01 else 2}f}{_SPACE}ms"
 
 
 _LOG_MS = Unit(
-    lambda mean: _milliseconds(math.exp(mean) / 1000), lambda change: percent(math.expm1(change)), logarithm=True
+    lambda mean: _format_milliseconds(math.exp(mean) / 1000),
+    lambda change: format_percent(math.expm1(change)),
+    logarithm=True,
 )
-_DURATION = Unit(_milliseconds, lambda change: _milliseconds(change, "+"))
+_DURATION = Unit(_format_milliseconds, lambda change: _format_milliseconds(change, "+"))
 _SHARE = Unit(
     lambda share: f"{share:.2%}".replace("%", f"{_SPACE}%"), lambda change: f"{change * 100:+.2f}{_SPACE}points"
 )

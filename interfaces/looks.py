@@ -29,20 +29,20 @@ class Check:
     code: int = 0
 
 
-def at_database(engine: Engine) -> Check:
+def inspect_database(engine: Engine) -> Check:
     """Raises Unavailable if it does not answer, OtherRelease if this program cannot work on it."""
     found = found_in(engine)
     check(engine, found)
     revision = f"revision {found.revision}" if found.revision else EMPTY
     if found.revision and found.revision > migrations.HEAD:
         revision += f", newer than this program's {migrations.HEAD}, which works on it"
-    return Check("database", "ok", f"{database.address(engine)}, {revision}")
+    return Check("database", "ok", f"{database.database_address(engine)}, {revision}")
 
 
 EMPTY = "empty; the first command makes its tables"
 
 
-def at_qdrant(store: VectorStore) -> Check:
+def inspect_qdrant(store: VectorStore) -> Check:
     """Raises Unavailable if it does not answer. An embedded one that another process has open is at work."""
     try:
         server, aliases = store.server(), store.aliases()
@@ -52,13 +52,13 @@ def at_qdrant(store: VectorStore) -> Check:
     return Check("qdrant", "ok", f"{server.address}, version {version}, {len(aliases)} aliases")
 
 
-def at_broker(settings: Settings) -> Check:
+def inspect_broker(settings: Settings) -> Check:
     """Raises Unavailable if it does not answer."""
-    broker.ping(settings)
-    return Check("broker", "ok", broker.address(settings))
+    broker.ping_broker(settings)
+    return Check("broker", "ok", broker.broker_address(settings))
 
 
-def at_sweep(services: Services) -> Check:
+def inspect_sweep(services: Services) -> Check:
     """Whether somebody looks for turns that are due: without that, nothing that stands still goes on."""
     with services.sessions() as session:
         age = census.sweep_age(session, services.clock.now(session))

@@ -4,7 +4,7 @@ import getpass
 import os
 
 
-def login(through: str) -> str:
+def login_name(through: str) -> str:
     """The user of this process, at what he uses; a container's may have a number and no name."""
     try:
         return f"{getpass.getuser()}@{through}"

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from types import TracebackType
 
 #: Seconds with one record of a kind, and kinds that are remembered.
-EVERY, _REMEMBERED = 1.0, 1000
+WINDOW_SECONDS, _MOST_REMEMBERED = 1.0, 1000
 #: What these say may quote a stranger.
-_TOLD_BY_STRANGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "qdrant_rollouts.interfaces.http")
+_FOREIGN_LOGGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "qdrant_rollouts.interfaces.http")
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Repeat:
     written: float
     left_out: int = 0
 
@@ -29,40 +29,40 @@ class OncePerSecond(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._seen: OrderedDict[object, _Seen] = OrderedDict()
+        self._seen: OrderedDict[object, _Repeat] = OrderedDict()
         self._guard = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        left_out = self._left_out(_kind(record))
+        left_out = self._count_left_out(_record_kind(record))
         if left_out:
             said = record.getMessage().rstrip()
             record.msg, record.args = f"{said} ({left_out} more like it were left out)", ()
         return left_out is not None
 
-    def _left_out(self, kind: object) -> int | None:
+    def _count_left_out(self, kind: object) -> int | None:
         """None for a record that is not to be written; else how many before it were not."""
         now = self._clock()
         with self._guard:
             seen = self._seen.get(kind)
-            if seen is not None and now - seen.written < EVERY:
+            if seen is not None and now - seen.written < WINDOW_SECONDS:
                 seen.left_out += 1
                 return None
-            self._seen[kind] = _Seen(now)
+            self._seen[kind] = _Repeat(now)
             self._seen.move_to_end(kind)
-            while len(self._seen) > _REMEMBERED:
+            while len(self._seen) > _MOST_REMEMBERED:
                 self._seen.popitem(last=False)
             return 0 if seen is None else seen.left_out
 
 
-def _kind(record: logging.LogRecord) -> object:
+def _record_kind(record: logging.LogRecord) -> object:
     line = record.pathname, record.lineno
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        return line, type(error), getattr(error, "errno", None), _place(error.__traceback__)
-    return line if record.name.startswith(_TOLD_BY_STRANGERS) else (line, record.getMessage())
+        return line, type(error), getattr(error, "errno", None), _raise_place(error.__traceback__)
+    return line if record.name.startswith(_FOREIGN_LOGGERS) else (line, record.getMessage())
 
 
-def _place(trace: TracebackType | None) -> tuple[str, int] | None:
+def _raise_place(trace: TracebackType | None) -> tuple[str, int] | None:
     """Where it was raised."""
     if trace is None:
         return None

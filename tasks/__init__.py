@@ -18,7 +18,7 @@ def _prepare_flower() -> None:
     """Flower reads the variable after this module was imported."""
     try:
         if value := os.environ.get(flower.VARIABLE):
-            os.environ[flower.VARIABLE] = flower.logins(value)
+            os.environ[flower.VARIABLE] = flower.normalize_logins(value)
     except Refused as error:
         sys.exit(str(error))
 

@@ -11,37 +11,37 @@ Answer = Mapping[str, Any]
 ACTOR = "celery"
 
 
-def create(
+def create_backup(
     services: Services, alias_name: str, keep: int | None = None, reason: str = "", actor: str = ACTOR
 ) -> Answer:
-    made = backups.create(services, alias_name, actor=actor, reason=reason, keep=keep)
-    return backups.record(services, made)
+    made = backups.create_backup(services, alias_name, actor=actor, reason=reason, keep=keep)
+    return backups.get_backup(services, made)
 
 
-def verify(
+def verify_backup(
     services: Services,
     alias_name: str | None = None,
     backup_id: str | None = None,
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    run = backups.verify(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
-    return backups.verification(services, run)
+    run = backups.verify_backup(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
+    return backups.get_verification(services, run)
 
 
-def restore(
+def restore_backup(
     services: Services,
     alias_name: str | None = None,
     backup_id: str | None = None,
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    started = backups.restore(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
-    return {**queries.started(services, started), "backup_id": backups.restored_from(services, started)}
+    started = backups.restore_backup(services, backup=backup_id, alias=alias_name, actor=actor, reason=reason)
+    return {**queries.describe_started(services, started), "backup_id": backups.get_restored_backup(services, started)}
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {
-    "backups.create": create,
-    "backups.verify": verify,
-    "backups.restore": restore,
+    "backups.create": create_backup,
+    "backups.verify": verify_backup,
+    "backups.restore": restore_backup,
 }

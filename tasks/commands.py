@@ -8,7 +8,7 @@ from celery import Celery
 from pydantic import BaseModel, ConfigDict, create_model
 
 from qdrant_rollouts.adapters.celery import give_back
-from qdrant_rollouts.core.config.index_file.values import validated
+from qdrant_rollouts.core.config.index_file.values import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import rebuilding
@@ -22,14 +22,14 @@ Answer = Mapping[str, Any]
 ACTOR = "celery"
 
 
-def register(app: Celery, services: Callable[[], Services]) -> None:
+def register_commands(app: Celery, services: Callable[[], Services]) -> None:
     for name, command in COMMANDS.items():
-        app.task(_task(command, services), name=name, ignore_result=False, shared=False)
+        app.task(_build_command_task(command, services), name=name, ignore_result=False, shared=False)
 
 
-def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
+def _build_command_task(command: Callable[..., Answer], services: Callable[[], Services]) -> Callable[..., Answer]:
     takes = signature(command)
-    model = _model(takes)
+    model = _build_arguments_model(takes)
 
     def run(**arguments: Any) -> Answer:
         try:
@@ -38,8 +38,8 @@ def _task(command: Callable[..., Answer], services: Callable[[], Services]) -> C
             known = ", ".join(list(takes.parameters)[1:])
             raise _nonsense(services, f"{error}; arguments are {known}") from None
         try:
-            validated(model, arguments, "arguments")
-            with events.through("celery"):
+            validate_as(model, arguments, "arguments")
+            with events.use_source("celery"):
                 return command(services(), **arguments)
         except Malformed as refused:
             raise _nonsense(services, str(refused)) from None
@@ -60,7 +60,7 @@ def _nonsense(services: Callable[[], Services], why: str) -> Exception:
     return give_back(why, counted=True) if behind else Refused(why)
 
 
-def _model(takes: Signature) -> type[BaseModel]:
+def _build_arguments_model(takes: Signature) -> type[BaseModel]:
     """Strict: a text such as "no" is true where Python asks, and would force what was not to be forced."""
     fields: dict[str, Any] = {
         name: (one.annotation, ... if one.default is one.empty else one.default)
@@ -79,7 +79,7 @@ def deploy_new_version(
     reason: str = "",
     actor: str = ACTOR,
 ) -> Answer:
-    started = commands.deploy(
+    started = commands.start_deployment(
         services,
         alias_name,
         reason=reason,
@@ -89,7 +89,7 @@ def deploy_new_version(
         options=options,
         actor=actor,
     )
-    return queries.started(services, started)
+    return queries.describe_started(services, started)
 
 
 def start_canary(
@@ -106,7 +106,7 @@ def start_canary(
     wanted = dict(options or {})
     if stages is not None:
         wanted["canary"] = {**wanted.get("canary", {}), "stages": list(stages)}
-    started = commands.deploy(
+    started = commands.start_deployment(
         services,
         alias_name,
         source=data_source,
@@ -117,19 +117,19 @@ def start_canary(
         reason=reason,
         actor=actor,
     )
-    return queries.started(services, started)
+    return queries.describe_started(services, started)
 
 
-def rebuild(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    found = rebuilding.rebuild(services, alias_name, actor=actor, reason=reason)
+def rebuild_index(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    found = rebuilding.rebuild_index(services, alias_name, actor=actor, reason=reason)
     if isinstance(found, str):
-        return queries.started(services, found)
+        return queries.describe_started(services, found)
     same = {"old_collection": found.collection, "new_collection": found.collection}
     return {"deployment_id": None, "status": "unchanged", "alias": alias_name, **same}
 
 
-def rollback(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return queries.started(services, commands.rollback(services, alias_name, reason=reason, actor=actor))
+def roll_back_alias(services: Services, alias_name: str, reason: str = "", actor: str = ACTOR) -> Answer:
+    return queries.describe_started(services, commands.start_rollback(services, alias_name, reason=reason, actor=actor))
 
 
 def create_alias(
@@ -172,33 +172,37 @@ def safe_delete_collection(
     )
 
 
-def _wish(event: Event) -> Callable[..., Answer]:
+def _build_request_command(event: Event) -> Callable[..., Answer]:
     def wish(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
-        found = commands.wish(services, deployment_id, event, actor=actor, reason=reason)
-        answer = queries.started(services, found)
+        found = commands.request_action(services, deployment_id, event, actor=actor, reason=reason)
+        answer = queries.describe_started(services, found)
         return {"deployment_id": answer["deployment_id"], "status": answer["status"]}
 
     return wish
 
 
-def promote(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, full: bool = False) -> Answer:
-    return _wish(Event.PROMOTE_FULL if full else Event.PROMOTE)(services, deployment_id, reason, actor)
+def promote_deployment(
+    services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, full: bool = False
+) -> Answer:
+    return _build_request_command(Event.PROMOTE_FULL if full else Event.PROMOTE)(services, deployment_id, reason, actor)
 
 
-def abort(services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, keep: bool = False) -> Answer:
-    return _wish(Event.ABORT_KEEP if keep else Event.ABORT)(services, deployment_id, reason, actor)
+def abort_deployment(
+    services: Services, deployment_id: str, reason: str = "", actor: str = ACTOR, keep: bool = False
+) -> Answer:
+    return _build_request_command(Event.ABORT_KEEP if keep else Event.ABORT)(services, deployment_id, reason, actor)
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {
     "deployments.deploy_new_version": deploy_new_version,
     "deployments.start_canary": start_canary,
-    "deployments.promote": promote,
-    "deployments.retry": _wish(Event.RETRY),
-    "deployments.pause": _wish(Event.PAUSE),
-    "deployments.resume": _wish(Event.RESUME),
-    "deployments.abort": abort,
-    "deployments.rollback": rollback,
-    "indexes.rebuild": rebuild,
+    "deployments.promote": promote_deployment,
+    "deployments.retry": _build_request_command(Event.RETRY),
+    "deployments.pause": _build_request_command(Event.PAUSE),
+    "deployments.resume": _build_request_command(Event.RESUME),
+    "deployments.abort": abort_deployment,
+    "deployments.rollback": roll_back_alias,
+    "indexes.rebuild": rebuild_index,
     "aliases.create_alias": create_alias,
     "aliases.switch_alias": switch_alias,
     "aliases.delete_alias": delete_alias,

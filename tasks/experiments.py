@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.experiments import commands, queries
-from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.tasks import resting
 
@@ -16,8 +16,8 @@ Answer = dict[str, Any]
 ACTOR = "celery"
 #: Seconds between tries, and how many: an exposure is written within two seconds of the search; a database that is away
 #: for a few minutes loses no feedback.
-_AGAIN, _TRIES = 3, 100
-_PATIENCE = 3
+_RETRY_SECONDS, _MOST_TRIES = 3, 100
+_PATIENT_TRIES = 3
 
 
 def create_experiment(
@@ -34,7 +34,7 @@ def create_experiment(
     actor: str = ACTOR,
 ) -> Answer:
     treatments = [treatment_collection] if isinstance(treatment_collection, str) else treatment_collection
-    created = commands.create(
+    created = commands.create_experiment(
         services,
         experiment_name,
         control_collection,
@@ -51,21 +51,21 @@ def create_experiment(
 
 
 def start_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.start(services, experiment_id, reason=reason, actor=actor)}
+    return {"experiment_id": commands.start_experiment(services, experiment_id, reason=reason, actor=actor)}
 
 
 def stop_experiment(services: Services, experiment_id: str, reason: str = "", actor: str = ACTOR) -> Answer:
-    return {"experiment_id": commands.stop(services, experiment_id, reason=reason, actor=actor)}
+    return {"experiment_id": commands.stop_experiment(services, experiment_id, reason=reason, actor=actor)}
 
 
 def widen_experiment(
     services: Services, experiment_id: str, coverage: int, reason: str = "", actor: str = ACTOR
 ) -> Answer:
-    return {"experiment_id": commands.widen(services, experiment_id, coverage, reason=reason, actor=actor)}
+    return {"experiment_id": commands.widen_experiment(services, experiment_id, coverage, reason=reason, actor=actor)}
 
 
 def analyze_experiment(services: Services, experiment_id: str) -> Answer:
-    return queries.report(services, experiment_id)
+    return queries.report_experiment(services, experiment_id)
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {
@@ -94,9 +94,9 @@ def register_feedback(app: Celery, services: Callable[[], Services]) -> None:
     ) -> Answer:
         given = Feedback(experiment_id, metric, value, variant, user_id, key or self.request.id, query_id, document)
         try:
-            return {"recorded": track(services(), given, patient=self.request.retries < _PATIENCE)}
+            return {"recorded": count_feedback(services(), given, patient=self.request.retries < _PATIENT_TRIES)}
         except (Unexposed, DBAPIError) as error:
-            raise self.retry(exc=error, max_retries=_TRIES, **resting.rest(_AGAIN)) from error
+            raise self.retry(exc=error, max_retries=_MOST_TRIES, **resting.rest(_RETRY_SECONDS)) from error
 
     app.task(
         track_feedback,

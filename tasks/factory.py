@@ -10,7 +10,7 @@ from qdrant_rollouts import beat_schedule
 from qdrant_rollouts.adapters.celery import AGAIN, INTERRUPTIONS, CeleryKnocker, make_app
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.tasks import commands, experiments, fitting, maintenance, pulse, roster, steps
-from qdrant_rollouts.wiring import PerProcess, build
+from qdrant_rollouts.wiring import PerProcess, build_services
 
 
 def create_app(settings: Settings, services: PerProcess | None = None, wall: Callable[[], float] = time.time) -> Celery:
@@ -18,13 +18,13 @@ def create_app(settings: Settings, services: PerProcess | None = None, wall: Cal
     everything is as the settings say."""
     app = make_app(settings)
     app.conf.beat_schedule = {name: _again(entry) for name, entry in beat_schedule.SCHEDULE.items()}
-    services = services or PerProcess(lambda: build(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
+    services = services or PerProcess(lambda: build_services(settings, CeleryKnocker(app), interruptions=INTERRUPTIONS))
     fitting_services = fitting.install(app, services)
-    steps.register(app, fitting_services)
-    commands.register(app, fitting_services)
+    steps.register_steps(app, fitting_services)
+    commands.register_commands(app, fitting_services)
     experiments.register_feedback(app, fitting_services)
-    maintenance.register(app, fitting_services)
-    pulse.install(app)
+    maintenance.register_sweeps(app, fitting_services)
+    pulse.install_pulse(app)
     roster.install(app, settings, wall)
     return app
 

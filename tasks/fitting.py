@@ -162,7 +162,7 @@ def _stopped(services: Callable[[], Services]) -> Callable[[str, str], None]:
     def tell(worker: str, why: str) -> None:
         house = services()
         with house.sessions.begin() as session:
-            alerts.tell(session, house.clock.now(session), _alert(worker, why))
+            alerts.record_alert(session, house.clock.now(session), _alert(worker, why))
 
     return tell
 

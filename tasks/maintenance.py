@@ -27,13 +27,13 @@ TAKE_UP = "schedules.take_up"
 _REST = 0.7
 
 
-def register(app: Celery, services: Callable[[], Services]) -> None:
+def register_sweeps(app: Celery, services: Callable[[], Services]) -> None:
     """Without events: they would be 17,280 rows a day in Flower."""
 
     queues = Queues(app)
 
     def sweep(house: Services) -> str:
-        swept = schedules.sweep(house)
+        swept = schedules.sweep_schedules(house)
         try:
             for run_id in swept.open:
                 _ask(app, queues, run_id)
@@ -42,11 +42,11 @@ def register(app: Celery, services: Callable[[], Services]) -> None:
         return "; ".join(swept.lines) or "no time has come"
 
     def take_up(run_id: int) -> str:
-        with events.through("beat"):
-            return schedules.take_up(services(), run_id)
+        with events.use_source("beat"):
+            return schedules.take_up_run(services(), run_id)
 
     for name, work in {**SWEEPS, "schedules.sweep": sweep}.items():
-        app.task(_by_beat(work, services), name=name, send_events=False, shared=False)
+        app.task(_run_by_beat(work, services), name=name, send_events=False, shared=False)
     app.task(take_up, name=TAKE_UP, ignore_result=True, shared=False)
 
 
@@ -65,44 +65,46 @@ def _ask(app: Celery, queues: Queues, run_id: int) -> None:
         queues.sent("bulk", thing)
 
 
-def _by_beat(work: Callable[[Services], str], services: Callable[[], Services]) -> Callable[[], str]:
+def _run_by_beat(work: Callable[[Services], str], services: Callable[[], Services]) -> Callable[[], str]:
     def run() -> str:
-        with events.through("beat"):
+        with events.use_source("beat"):
             return work(services())
 
     return run
 
 
-def _rouse(house: Services) -> str:
-    return f"{len(engine.overdue(house, rest=_REST))} knocked for"
+def _knock_overdue_turns(house: Services) -> str:
+    return f"{len(engine.knock_overdue_turns(house, rest=_REST))} knocked for"
 
 
-def _delete_due(house: Services) -> str:
+def _delete_due_collections(house: Services) -> str:
     return (
-        "; ".join([*final.secure_due(house), *retention.delete_due(house), *scratch.drop_old(house.store)])
+        "; ".join(
+            [*final.begin_final_backups(house), *retention.delete_due(house), *scratch.drop_old_scratches(house.store)]
+        )
         or "nothing due"
     )
 
 
-def _look(house: Services) -> str:
-    return "; ".join(looking.look_due(house)) or "no look due"
+def _check_due_experiments(house: Services) -> str:
+    return "; ".join(looking.check_due_experiments(house)) or "no look due"
 
 
-def _fold(house: Services) -> str:
-    folded, pruned = traffic.fold(house) + folding.fold(house), traffic.prune(house)
-    forgotten, gone = runs.prune(house), workers.forget(house)
+def _fold_observations(house: Services) -> str:
+    folded, pruned = traffic.fold_traffic(house) + folding.fold_sketches(house), traffic.prune_traffic(house)
+    forgotten, gone = runs.prune_runs(house), workers.forget(house)
     told = f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
     return f"{told}; {gone} workers forgotten" if gone else told
 
 
-def _deliver(house: Services) -> str:
+def _deliver_due_alerts(house: Services) -> str:
     return "; ".join(deliveries.deliver_due(house)) or "nothing to tell"
 
 
 SWEEPS: dict[str, Callable[[Services], str]] = {
-    "deployments.rouse": _rouse,
-    "collections.delete_due": _delete_due,
-    "experiments.look": _look,
-    "traffic.fold": _fold,
-    "alerts.deliver": _deliver,
+    "deployments.rouse": _knock_overdue_turns,
+    "collections.delete_due": _delete_due_collections,
+    "experiments.look": _check_due_experiments,
+    "traffic.fold": _fold_observations,
+    "alerts.deliver": _deliver_due_alerts,
 }

@@ -9,7 +9,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from qdrant_rollouts.tasks.ticks import Ticks
 
 
-def install(app: Celery) -> None:
+def install_pulse(app: Celery) -> None:
     stopped = threading.Event()
 
     def beat() -> None:

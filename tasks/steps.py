@@ -23,27 +23,34 @@ class Rejected(Exception):
 
 
 #: Seconds for a long step: its lease ends it long before, if it does not get on.
-_LONG = {"soft_time_limit": 86_400, "time_limit": 86_415}
+_LONG_LIMITS = {"soft_time_limit": 86_400, "time_limit": 86_415}
 
 
-def register(app: Celery, services: Callable[[], Services]) -> None:
+def register_steps(app: Celery, services: Callable[[], Services]) -> None:
     for step in STEPS.values():
-        limits = _LONG if step.long else {}
+        limits = _LONG_LIMITS if step.long else {}
         app.task(
-            _task(services), name=f"deployments.{step.name}", bind=True, ignore_result=True, shared=False, **limits
+            _build_step_task(services),
+            name=f"deployments.{step.name}",
+            bind=True,
+            ignore_result=True,
+            shared=False,
+            **limits,
         )
 
 
-def owner() -> str:
+def lease_owner() -> str:
     """Who holds a lease: this process, on this machine."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
+def _build_step_task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
     def take_turn(self: Task, deployment_id: str, turn: int) -> str:
         try:
-            with events.through("celery"):
-                written = engine.advance(services(), deployment_id, turn, owner(), partial(_tell, self))
+            with events.use_source("celery"):
+                written = engine.advance(
+                    services(), deployment_id, turn, lease_owner(), partial(_send_phase_event, self)
+                )
         except LeaseLost as lost:
             return f"fenced: {lost}"
         if written.foreign:
@@ -55,7 +62,7 @@ def _task(services: Callable[[], Services]) -> Callable[[Task, str, int], str]:
     return take_turn
 
 
-def _tell(task: Task, phase: str) -> None:
+def _send_phase_event(task: Task, phase: str) -> None:
     """A custom event, which Flower shows as the task's state while the turn lasts. Nothing depends on its coming."""
     try:
         task.send_event(f"task-{phase}", retry=False)

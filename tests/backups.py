@@ -20,7 +20,7 @@ def through(world, run, until="the end"):
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
+            engine.knock_overdue_turns(world.services)
             continue
         time.sleep(min(0.1, knock.countdown))
         world.turn(knock)
@@ -28,14 +28,14 @@ def through(world, run, until="the end"):
 
 
 def back_up(world, alias):
-    seen = through(world, backups.create(world.services, alias, actor="anna", reason="before the move"))
+    seen = through(world, backups.create_backup(world.services, alias, actor="anna", reason="before the move"))
     assert seen["status"] == "live", seen["message"]
     return seen["id"]
 
 
 def whole(world):
     """Ids of the whole backups, the newest first."""
-    return [record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"]
+    return [record["backup_id"] for record in backups.list_backups(world.services) if record["status"] == "done"]
 
 
 def manifest(backup="one", **settings):

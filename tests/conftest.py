@@ -25,7 +25,7 @@ from sqlalchemy import make_url
 from xdist.scheduler import LoadScopeScheduling
 
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.sanitize import redaction
 from tests.databases import DatabasePool
 from tests.servers import FRESH, Elsewhere, Postgres, Qdrant, Redis, fresh_database
@@ -86,7 +86,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_secrets_of_others() -> Iterator[None]:
     """A process knows the secrets of its settings; here many have lived in this one."""
     yield
-    redaction.forget()
+    redaction.forget_secrets()
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +217,7 @@ def postgres_pool(postgres_server: Postgres | Elsewhere) -> Iterator[DatabasePoo
 
 def _migrated(url: str) -> str:
     engine = open_engine(url)
-    migrate(engine)
+    migrate_database(engine)
     engine.dispose()  # SQLite writes its log into the file, and PostgreSQL copies only what nobody uses
     return url
 

@@ -6,12 +6,12 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
-from qdrant_rollouts.interfaces.http.api.document import document
+from qdrant_rollouts.interfaces.http.api.document import build_document
 
 
 class Documented:
     def __init__(self) -> None:
-        self._document = document(ENDPOINTS)
+        self._document = build_document(ENDPOINTS)
         for schema in self._document["components"]["schemas"].values():
             if "properties" in schema:
                 schema.setdefault("additionalProperties", False)

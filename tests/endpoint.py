@@ -6,7 +6,7 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from qdrant_rollouts.adapters.embedding_hashing import Hashing
+from qdrant_rollouts.adapters.embedding_hashing import HashingEmbedder
 
 
 class Endpoint:
@@ -42,7 +42,7 @@ class Endpoint:
 
     def embedded(self, body: dict[str, Any]) -> dict[str, Any]:
         """In any order: ``index`` says which text a vector is of."""
-        vectors = Hashing(body["model"].partition("-")[2], None, "float32").documents(body["input"])
+        vectors = HashingEmbedder(body["model"].partition("-")[2], None, "float32").documents(body["input"])
         data = [{"index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
         return {"object": "list", "model": body["model"], "data": data[::-1]}
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from qdrant_rollouts.core.collections.readiness import look, stored
+from qdrant_rollouts.core.collections.readiness import count_vectors, judge_readiness
 from qdrant_rollouts.core.ports import Point
 from tests.servers import free_ports
 
@@ -35,7 +35,9 @@ def wait_until(happens, seconds=30):
 
 def seen(store, collection):
     schema = store.schema(collection)
-    return look(schema, store.health(collection), stored(schema, lambda one: store.count(collection, having=one)))
+    return judge_readiness(
+        schema, store.health(collection), count_vectors(schema, lambda one: store.count(collection, having=one))
+    )
 
 
 # --- what stands between ----------------------------------------------------------------------------------------

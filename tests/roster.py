@@ -21,4 +21,4 @@ def pass_time(world: World, seconds: float, *said: Said, ahead: float = 0.0) -> 
     for _ in range(int(seconds // 10)):
         world.clock.move(10)
         says(world, *said, ahead=ahead)
-        engine.overdue(world.services)
+        engine.knock_overdue_turns(world.services)

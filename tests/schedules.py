@@ -19,8 +19,8 @@ def at(world: World, text: str) -> None:
 
 def swept(world: World) -> None:
     """One sweep, the work it finds, and every turn that comes of it."""
-    for run in sweep.sweep(world.services).open:
-        sweep.take_up(world.services, run)
+    for run in sweep.sweep_schedules(world.services).open:
+        sweep.take_up_run(world.services, run)
     world.run()
 
 
@@ -30,7 +30,7 @@ def declare(world: World, *, records: int = 8, **settings: Any) -> None:
 
 
 def the_schedule(world: World, action: str = "rebuild") -> dict[str, Any]:
-    found = queries.schedules(world.services, "docs", limit=50)
+    found = queries.list_schedules(world.services, "docs", limit=50)
     return next(one for one in found if one["action"] == action)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.adapters.database import open_engine, open_sessions
 from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.route_channel import SilentChannel
 from qdrant_rollouts.adapters.shelf import FolderShelf
@@ -71,7 +71,7 @@ class World:
     def __init__(self, folder: Path, database_url: str, store: VectorStore | None = None) -> None:
         self.folder = folder
         self.engine: Engine = open_engine(database_url)
-        migrate(self.engine)
+        migrate_database(self.engine)
         self.clock = HandClock()
         self.broker = HandBroker(self.clock)
         self.indexes: dict[str, IndexSpec] = {}
@@ -119,9 +119,9 @@ class World:
         return f"jsonl:{name}"
 
     def deploy(self, alias: str, **arguments: Any) -> str:
-        return commands.deploy(self.services, alias, actor="anna", **arguments)
+        return commands.start_deployment(self.services, alias, actor="anna", **arguments)
 
-    def turn(self, knock: Knock) -> engine.Written:
+    def turn(self, knock: Knock) -> engine.TurnResult:
         return engine.advance(self.services, knock.deployment_id, knock.turn, "hand")
 
     def run(self, until: Callable[[], bool] = lambda: False, turns: int = 200) -> None:
@@ -136,13 +136,13 @@ class World:
         raise AssertionError(f"still moving after {turns} turns: {self.broker.waiting}")
 
     def status(self, deployment_id: str) -> dict[str, Any]:
-        return queries.deployment(self.services, deployment_id)
+        return queries.get_deployment(self.services, deployment_id)
 
     def told(self) -> list[Notice]:
         """Every alert so far, in the order in which it was written down."""
         with self.services.sessions() as session:
             rows = session.scalars(select(NoticeRow).order_by(NoticeRow.number))
-            return [alerts.notice(row.message) for row in rows]
+            return [alerts.read_notice(row.message) for row in rows]
 
     def step(self, deployment_id: str, name: str) -> dict[str, Any]:
         return next(step for step in self.status(deployment_id)["steps"] if step["name"] == name)

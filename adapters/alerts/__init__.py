@@ -10,11 +10,11 @@ from qdrant_rollouts.core.ports import AlertChannel, Notice
 
 #: kind -> what sends a notice as that kind's section of the index file says.
 CHANNELS: Mapping[str, Callable[[Any, Notice], None]] = {
-    "log": log.send,
-    "webhook": webhook.send,
-    "alertmanager": alertmanager.send,
-    "email": email.send,
-    "apprise": apprise.send,
+    "log": log.log_alert,
+    "webhook": webhook.post_webhook,
+    "alertmanager": alertmanager.post_to_alertmanager,
+    "email": email.send_email,
+    "apprise": apprise.notify_by_apprise,
 }
 
 

@@ -14,9 +14,9 @@ from qdrant_rollouts.core.config.alert_spec import AppriseSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Notice
 from qdrant_rollouts.core.ports.messages import Severity
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
-_SECONDS = 20.0
+_TIMEOUT = 20.0
 SCHEMES = frozenset(
     {
         *("discord", "gchat", "gotify", "gotifys", "json", "jsons", "matrix", "matrixs", "mmost", "mmosts", "ntfy"),
@@ -25,32 +25,32 @@ SCHEMES = frozenset(
     }
 )
 #: What a URL may not ask for: to follow redirects, to trust any certificate, to read a file or a page.
-_FORBIDDEN = {"redirect", "template", "verify"}
-_TYPES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
+_FORBIDDEN_PARAMETERS = {"redirect", "template", "verify"}
+_NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
 _STATUS = re.compile(r"error=(\d{3})\b")
 
 
-def send(spec: AppriseSpec, notice: Notice) -> None:
-    apprise, url = _library(), secret.read(spec.secret)
-    scheme = _checked(spec, url)
-    service = apprise.Apprise.instantiate(url, asset=_asset(apprise), suppress_exceptions=True)
+def notify_by_apprise(spec: AppriseSpec, notice: Notice) -> None:
+    apprise, url = _import_apprise(), secret.read_channel_secret(spec.secret)
+    scheme = _check_scheme(spec, url)
+    service = apprise.Apprise.instantiate(url, asset=_build_asset(apprise), suppress_exceptions=True)
     if service is None:
         raise Refused(f"{spec.secret} holds no URL that apprise takes for {scheme}://; see its page of that service")
-    sender = apprise.Apprise(asset=_asset(apprise))
+    sender = apprise.Apprise(asset=_build_asset(apprise))
     sender.add(service)
-    kind = "success" if notice.state == "resolved" else _TYPES[notice.severity]
+    kind = "success" if notice.state == "resolved" else _NOTIFY_TYPES[notice.severity]
     taken = sender.notify(
-        body=_body(notice),
+        body=_format_body(notice),
         title=f"[{notice.severity}] {notice.subject}",
         notify_type=kind,
         body_format="text",
-        timeout=_SECONDS,
+        timeout=_TIMEOUT,
     )
     if not taken:
-        raise Unavailable(f"{spec.secret} ({scheme}://): the service did not take it{_why(taken)}")
+        raise Unavailable(f"{spec.secret} ({scheme}://): the service did not take it{_describe_failure(taken)}")
 
 
-def _library() -> Any:
+def _import_apprise() -> Any:
     try:
         return importlib.import_module("apprise")
     except ImportError:
@@ -59,30 +59,32 @@ def _library() -> Any:
         ) from None
 
 
-def _asset(apprise: Any) -> Any:
+def _build_asset(apprise: Any) -> Any:
     """Addresses in its log lines are masked; nothing is kept on disk."""
     asset = apprise.AppriseAsset(secure_logging=True, storage_mode="memory", allow_templates=False)
     asset.http_redirects = False
     return asset
 
 
-def _checked(spec: AppriseSpec, url: str) -> str:
+def _check_scheme(spec: AppriseSpec, url: str) -> str:
     """The URL's scheme; the rest of it is the service's token and is not shown."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
         shown = scheme if re.fullmatch(r"[a-z0-9]{1,20}", scheme) else "something else"
         raise Refused(f"{spec.secret} holds a URL of {shown}; expected one of {', '.join(sorted(SCHEMES))}")
-    asked = _FORBIDDEN & {name.lower().strip() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    asked = _FORBIDDEN_PARAMETERS & {
+        name.lower().strip() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    }
     if asked:
         raise Refused(f"{spec.secret} holds a URL with {', '.join(sorted(asked))}=, which is not allowed; remove it")
     return scheme
 
 
-def _body(notice: Notice) -> str:
-    facts = [*notice.lines, ("since", iso(notice.since)), ("state", notice.state), ("id", notice.id)]
+def _format_body(notice: Notice) -> str:
+    facts = [*notice.lines, ("since", as_iso(notice.since)), ("state", notice.state), ("id", notice.id)]
     return "\n".join(text if name == "text" else f"{name}: {text}" for name, text in facts)
 
 
-def _why(taken: Any) -> str:
+def _describe_failure(taken: Any) -> str:
     said = [found[1] for entry in taken.logs() if (found := _STATUS.search(str(entry.message)))]
     return f": it answered {said[-1]}" if said else ""

@@ -7,20 +7,20 @@ import httpx
 
 from qdrant_rollouts.core.errors import Refused, Unavailable
 
-_SECONDS = 10.0
+_TIMEOUT = 10.0
 #: Answers that may be others later.
-_LATER = (408, 425, 429)
+_RETRY_STATUSES = (408, 425, 429)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+def post_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     """Follows no redirect: a signed message goes where the index file says. Raises Unavailable for silence and server
     faults, Refused for every other answer than 2xx; neither names more of the address than its host."""
     host = urlsplit(url).netloc
     try:
-        answer = httpx.post(url, content=body, headers=dict(headers), timeout=_SECONDS, follow_redirects=False)
+        answer = httpx.post(url, content=body, headers=dict(headers), timeout=_TIMEOUT, follow_redirects=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(f"{host} did not answer: {type(error).__name__}") from error
     if answer.is_success:
         return
-    kind = Unavailable if answer.is_server_error or answer.status_code in _LATER else Refused
+    kind = Unavailable if answer.is_server_error or answer.status_code in _RETRY_STATUSES else Refused
     raise kind(f"{host} answered {answer.status_code}, expected 2xx")

@@ -3,6 +3,6 @@
 from qdrant_rollouts.adapters import environment
 
 
-def read(variable: str, *, ascii_only: bool = False) -> str:
+def read_channel_secret(variable: str, *, ascii_only: bool = False) -> str:
     """Its value in the environment, else in ``.env``. Raises Refused, naming the variable, where it is of no use."""
-    return environment.secret(variable, "the secret of a channel", ascii_only=ascii_only)
+    return environment.read_secret(variable, "the secret of a channel", ascii_only=ascii_only)

@@ -14,39 +14,39 @@ from qdrant_rollouts.adapters.alerts import posting, secret
 from qdrant_rollouts.core.config.alert_spec import WebhookSpec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Notice
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
-_ENCODED = "whsec_"
+_BASE64_PREFIX = "whsec_"
 
 
-def send(spec: WebhookSpec, notice: Notice) -> None:
+def post_webhook(spec: WebhookSpec, notice: Notice) -> None:
     """The body is the same at every attempt, and so is ``webhook-id``; the timestamp is the attempt's own."""
-    body, stamp = encoded(notice), str(int(time.time()))
+    body, stamp = encode_notice(notice), str(int(time.time()))
     headers = {
         "content-type": "application/json",
         "webhook-id": notice.id,
         "webhook-timestamp": stamp,
-        "webhook-signature": signature(secret.read(spec.secret), notice.id, stamp, body),
+        "webhook-signature": sign_body(secret.read_channel_secret(spec.secret), notice.id, stamp, body),
     }
-    posting.post(spec.url, body, headers)
+    posting.post_bytes(spec.url, body, headers)
 
 
-def encoded(notice: Notice) -> bytes:
-    times = {"at": iso(notice.at), "since": iso(notice.since)}
+def encode_notice(notice: Notice) -> bytes:
+    times = {"at": as_iso(notice.at), "since": as_iso(notice.since)}
     return json.dumps({**asdict(notice), **times}, ensure_ascii=False).encode()
 
 
-def signature(key: str, id: str, timestamp: str, body: bytes) -> str:
+def sign_body(key: str, id: str, timestamp: str, body: bytes) -> str:
     """A key that begins with ``whsec_`` is base64 after it; any other is taken as it stands."""
     signed = f"{id}.{timestamp}.".encode() + body
-    digest = hmac.new(_key(key), signed, hashlib.sha256).digest()
+    digest = hmac.new(_decode_key(key), signed, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
-def _key(key: str) -> bytes:
-    if not key.startswith(_ENCODED):
+def _decode_key(key: str) -> bytes:
+    if not key.startswith(_BASE64_PREFIX):
         return key.encode()
     try:
-        return base64.b64decode(key.removeprefix(_ENCODED), validate=True)
+        return base64.b64decode(key.removeprefix(_BASE64_PREFIX), validate=True)
     except binascii.Error as error:
-        raise Refused(f"the webhook's key begins with {_ENCODED} and is not base64 after it") from error
+        raise Refused(f"the webhook's key begins with {_BASE64_PREFIX} and is not base64 after it") from error

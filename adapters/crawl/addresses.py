@@ -18,10 +18,10 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 Resolve = Callable[..., list[Any]]
 
 _HOST = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
-_SCHEMES = {"http": 80, "https": 443}
+_PORTS_OF_SCHEMES = {"http": 80, "https": 443}
 
 
-def parsed(url: str) -> httpx.URL:
+def parse_address(url: str) -> httpx.URL:
     """``url`` without its fragment. Raises Refused, without showing it, for what is no plain http(s) address."""
     try:
         found = httpx.URL(url)
@@ -29,35 +29,36 @@ def parsed(url: str) -> httpx.URL:
         raise Refused("an address of a site is no URL; expected http(s)://HOST/PATH") from None
     if found.userinfo:
         raise Refused(f"the address of a page on {found.host} holds a user or a password; expected none")
-    if found.scheme not in _SCHEMES:
+    if found.scheme not in _PORTS_OF_SCHEMES:
         raise Refused(f"an address of a site begins with {found.scheme or 'nothing'}:; expected http(s)://HOST/PATH")
-    if not _HOST.fullmatch(found.raw_host) or not 0 < port(found) < 65536:
+    if not _HOST.fullmatch(found.raw_host) or not 0 < effective_port(found) < 65536:
         raise Refused("an address of a site has no host or port that could be one; expected http(s)://HOST/PATH")
     return found.copy_with(fragment=None)
 
 
-def port(url: httpx.URL) -> int:
-    return _SCHEMES[url.scheme] if url.port is None else url.port
+def effective_port(url: httpx.URL) -> int:
+    return _PORTS_OF_SCHEMES[url.scheme] if url.port is None else url.port
 
 
 def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
     """Raises Refused for another port than those of the web, unless it is allowed as ``HOST:PORT``."""
-    if port(url) not in _SCHEMES.values() and f"{url.host}:{port(url)}" not in allowed:
+    if effective_port(url) not in _PORTS_OF_SCHEMES.values() and f"{url.host}:{effective_port(url)}" not in allowed:
         raise Refused(
-            f"{url.host} is to be read on port {port(url)}; only 80 and 443 are, or name {url.host}:{port(url)} under "
+            f"{url.host} is to be read on port {effective_port(url)}; only 80 and 443 are, "
+            f"or name {url.host}:{effective_port(url)} under "
             "crawl.allow in the index file"
         )
 
 
-def chosen(url: httpx.URL, allowed: Collection[str], resolve: Resolve) -> str:
+def resolve_address(url: httpx.URL, allowed: Collection[str], resolve: Resolve) -> str:
     """The address to connect to. Raises Refused if one of those the name has is not public, Unavailable if it has
     none."""
     host = url.raw_host.decode("ascii")
     try:
-        found = [str(entry[4][0]) for entry in resolve(host, port(url), type=socket.SOCK_STREAM)]
+        found = [str(entry[4][0]) for entry in resolve(host, effective_port(url), type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"{url.host} has no address: {error}") from error
-    if {url.host, f"{url.host}:{port(url)}"}.isdisjoint(allowed):
+    if {url.host, f"{url.host}:{effective_port(url)}"}.isdisjoint(allowed):
         for address in found:
             _check_public(url, address)
     if not found:

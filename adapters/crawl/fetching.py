@@ -14,20 +14,20 @@ from typing import Self
 
 import httpx
 
-from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, chosen
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, resolve_address
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 
 AGENT = "qdrant-rollouts"
-_SECONDS = 10.0
-_PIECE = 1 << 16
-_LATER = (408, 425, 429)
+_TIMEOUT = 10.0
+_PIECE_BYTES = 1 << 16
+_RETRY_STATUSES = (408, 425, 429)
 
 
-class Bad(Exception):
+class BadPage(Exception):
     """This page cannot be read, whenever it is asked for."""
 
 
-class Failed(Exception):
+class FetchFailed(Exception):
     """This page did not come; it may another time. ``after``: seconds that the site asks to wait."""
 
     def __init__(self, why: str, after: float = 0.0) -> None:
@@ -37,7 +37,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``content`` raises Bad for more than was asked for, Failed when it does not come in time."""
+    """``content`` raises BadPage for more than was asked for, FetchFailed when it does not come in time."""
 
     url: httpx.URL
     status: int
@@ -49,7 +49,7 @@ class Answer:
         return self.headers.get("location") if self.status in {301, 302, 303, 307, 308} else None
 
 
-class Pace:
+class SiteRateLimiter:
     """Requests to one site are so many seconds apart, of whichever thread and source of this process they are."""
 
     _free_at: dict[str, float] = {}  # noqa: RUF012 - shared on purpose
@@ -76,9 +76,9 @@ class Fetcher:
     def __init__(self, allowed: Collection[str], resolve: Resolve) -> None:
         self._allowed = allowed
         self._client = httpx.Client(
-            transport=_Pinned(allowed, resolve),
+            transport=_PinnedTransport(allowed, resolve),
             headers={"user-agent": f"{AGENT}/{version(AGENT)}", "accept-encoding": "gzip"},
-            timeout=_SECONDS,
+            timeout=_TIMEOUT,
             follow_redirects=False,
             trust_env=False,
         )
@@ -93,28 +93,28 @@ class Fetcher:
 
     @contextmanager
     def asked(self, url: httpx.URL, most: int, until: float) -> Iterator[Answer]:
-        """At most ``most`` bytes, unpacked, by the monotonic time ``until``. Raises Failed for silence, for server
+        """At most ``most`` bytes, unpacked, by the monotonic time ``until``. Raises FetchFailed for silence, for server
         faults and for a site that is asked too much; Refused for an address that is not allowed."""
         check_port(url, self._allowed)
         try:
             with self._client.stream("GET", url) as answer:
-                if answer.is_server_error or answer.status_code in _LATER:
-                    raise Failed(f"answered {answer.status_code}", _after(answer))
-                content = _unpacked(_unpacked(_timed(_raw(answer), until), most), most)
+                if answer.is_server_error or answer.status_code in _RETRY_STATUSES:
+                    raise FetchFailed(f"answered {answer.status_code}", _retry_after_seconds(answer))
+                content = _unpack_pieces(_unpack_pieces(_enforce_deadline(_raw_pieces(answer), until), most), most)
                 yield Answer(url, answer.status_code, answer.headers, content)
         except httpx.HTTPError as error:
-            raise Failed(f"did not answer: {type(error).__name__}") from error
+            raise FetchFailed(f"did not answer: {type(error).__name__}") from error
 
 
-class _Pinned(httpx.BaseTransport):
+class _PinnedTransport(httpx.BaseTransport):
     """Looks a name up once for each request and connects to what was found; the name stays in ``Host`` and in TLS."""
 
     def __init__(self, allowed: Collection[str], resolve: Resolve) -> None:
         self._allowed, self._resolve = allowed, resolve
-        self._inner = httpx.HTTPTransport(verify=_authorities())
+        self._inner = httpx.HTTPTransport(verify=_load_authorities())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        address = chosen(request.url, self._allowed, self._resolve)
+        address = resolve_address(request.url, self._allowed, self._resolve)
         request.extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
         request.url = request.url.copy_with(host=address)
         return self._inner.handle_request(request)
@@ -124,58 +124,58 @@ class _Pinned(httpx.BaseTransport):
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def _load_authorities() -> ssl.SSLContext:
     """Reading them takes as long as some pages."""
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _raw(answer: httpx.Response) -> Iterator[bytes]:
+def _raw_pieces(answer: httpx.Response) -> Iterator[bytes]:
     coding = answer.headers.get("content-encoding", "identity").lower()
     if coding not in {"identity", "gzip", "x-gzip"}:
-        raise Bad(f"is packed as {cut(coding)}, and gzip was asked for")
-    return answer.iter_raw(_PIECE)
+        raise BadPage(f"is packed as {shorten_text(coding)}, and gzip was asked for")
+    return answer.iter_raw(_PIECE_BYTES)
 
 
-def _timed(pieces: Iterable[bytes], until: float) -> Iterator[bytes]:
+def _enforce_deadline(pieces: Iterable[bytes], until: float) -> Iterator[bytes]:
     for piece in pieces:
         if time.monotonic() > until:
-            raise Failed("takes too long")
+            raise FetchFailed("takes too long")
         yield piece
 
 
-def _unpacked(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+def _unpack_pieces(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     """What is gzip, unpacked, be it a file or the way it was sent; everything else as it is."""
     first = next(pieces, b"")
     packed = first.startswith(b"\x1f\x8b")
     total = 0
-    for piece in _inflated(first, pieces) if packed else _chained(first, pieces):
+    for piece in _inflate_pieces(first, pieces) if packed else _prepend_piece(first, pieces):
         total += len(piece)
         if total > most:
-            raise Bad(f"is longer than {most:,} bytes")
+            raise BadPage(f"is longer than {most:,} bytes")
         yield piece
 
 
-def _chained(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _prepend_piece(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from pieces
 
 
-def _inflated(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _inflate_pieces(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """In pieces of a bounded size, however much a few bytes may become."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        for piece in _chained(first, pieces):
+        for piece in _prepend_piece(first, pieces):
             rest = piece
             while rest and not unpacker.eof:
-                yield unpacker.decompress(rest, _PIECE)
+                yield unpacker.decompress(rest, _PIECE_BYTES)
                 rest = unpacker.unconsumed_tail
     except zlib.error as error:
-        raise Bad(f"is damaged: {error}") from error
+        raise BadPage(f"is damaged: {error}") from error
     if not unpacker.eof:
-        raise Bad("is damaged: its gzip ends too early")
+        raise BadPage("is damaged: its gzip ends too early")
 
 
-def _after(answer: httpx.Response) -> float:
+def _retry_after_seconds(answer: httpx.Response) -> float:
     """Seconds of ``Retry-After``; a date is taken for no wish."""
     said = answer.headers.get("retry-after", "").strip()
     return float(said) if said.isascii() and said.isdigit() else 0.0

@@ -13,15 +13,15 @@ from typing import Any
 from xml.parsers import expat
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 
 #: Characters; the protocol allows 2,048.
-_LONGEST = 8192
-_DEEPEST = 16
+_LONGEST_ADDRESS = 8192
+_DEEPEST_NESTING = 16
 #: They list the newest pages alone: whatever is older would be taken for gone.
 _FEEDS = {"rss", "feed", "RDF"}
 #: What is passed over before the first letter, however often it stands there.
-_BEFORE = re.compile(rb"\A(?:[ \t\r\n]|\xef\xbb\xbf)+")
+_LEADING_SPACE = re.compile(rb"\A(?:[ \t\r\n]|\xef\xbb\xbf)+")
 _PATHS: dict[tuple[str, ...], str] = {("urlset", "url", "loc"): "pages", ("sitemapindex", "sitemap", "loc"): "sitemaps"}
 
 
@@ -33,10 +33,10 @@ class Listing:
     sitemaps: list[str] = field(default_factory=list)
 
 
-def read(name: str, pieces: Iterable[bytes], most: int) -> Listing:
+def read_sitemap(name: str, pieces: Iterable[bytes], most: int) -> Listing:
     """Raises Refused for what is no sitemap, and for more than ``most`` addresses."""
-    reader = _Reader(name, most)
-    begun = _begun(pieces)
+    reader = _SitemapReader(name, most)
+    begun = _strip_beginning(pieces)
     first = next(begun, b"")
     if not first or first.startswith((b"<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         _read_xml(reader, name, chain([first], begun))
@@ -45,14 +45,14 @@ def read(name: str, pieces: Iterable[bytes], most: int) -> Listing:
     return reader.found
 
 
-def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _strip_beginning(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Without byte order marks and white space at the beginning, in whichever order they stand."""
     held = b""
     found = False
     for piece in pieces:
         held += piece
         if not found:
-            held = _BEFORE.sub(b"", held)
+            held = _LEADING_SPACE.sub(b"", held)
             found = len(held) >= len(codecs.BOM_UTF8)
         if found:
             yield held
@@ -61,7 +61,7 @@ def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield held
 
 
-def _read_xml(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
+def _read_xml(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> None:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = reader.opened
@@ -79,27 +79,27 @@ def _read_xml(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
         raise Refused(f"{name} is written in characters that are not read here ({error}); write it in UTF-8") from error
 
 
-def _read_lines(reader: "_Reader", name: str, pieces: Iterable[bytes]) -> None:
+def _read_lines(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> None:
     try:
-        for number, line in enumerate(_lines(pieces), 1):
+        for number, line in enumerate(_split_lines(pieces), 1):
             reader.line(number, line.strip())
     except UnicodeDecodeError as error:
         raise Refused(f"{name} is no sitemap: neither XML nor UTF-8: {error.reason}") from error
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+def _split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
     """The end of a line that is longer than any address is not waited for."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + decoder.decode(piece).replace("\r", "\n")).split("\n")
         yield from lines
-        if len(rest) > _LONGEST:
+        if len(rest) > _LONGEST_ADDRESS:
             yield rest
     yield rest + decoder.decode(b"", final=True)
 
 
-class _Reader:
+class _SitemapReader:
     def __init__(self, name: str, most: int) -> None:
         self.found = Listing()
         self._name, self._most = name, most
@@ -122,24 +122,24 @@ class _Reader:
                 "expected <urlset>, <sitemapindex>, or http(s)://HOST/PATH in each line"
             )
         if text:
-            self._list("pages", text)
+            self._add_address("pages", text)
 
     def check_length(self, text: str) -> None:
-        if len(text) > _LONGEST:
-            raise Refused(f"{self._name} has an address of more than {_LONGEST:,} characters")
+        if len(text) > _LONGEST_ADDRESS:
+            raise Refused(f"{self._name} has an address of more than {_LONGEST_ADDRESS:,} characters")
 
     def opened(self, name: str, _: Any) -> None:
         self._path.append(name.rpartition(" ")[2])
         self._text = ""
-        if len(self._path) > _DEEPEST:
-            raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST} elements")
+        if len(self._path) > _DEEPEST_NESTING:
+            raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
         if self._path[0] in _FEEDS:
             raise Refused(
                 f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; name "
                 "the sitemap, whose address often stands in robots.txt"
             )
         if self._path[0] not in {"urlset", "sitemapindex"}:
-            raise Refused(f"{self._name} is no sitemap: it begins with <{cut(self._path[0])}>")
+            raise Refused(f"{self._name} is no sitemap: it begins with <{shorten_text(self._path[0])}>")
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:
@@ -150,9 +150,9 @@ class _Reader:
         kind = _PATHS.get(tuple(self._path))
         self._path.pop()
         if kind is not None:
-            self._list(kind, self._text.strip())
+            self._add_address(kind, self._text.strip())
 
-    def _list(self, kind: str, address: str) -> None:
+    def _add_address(self, kind: str, address: str) -> None:
         listed: list[str] = getattr(self.found, kind)
         listed.append(address)
         if len(listed) > self._most:

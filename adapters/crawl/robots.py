@@ -30,13 +30,13 @@ class Robots:
         return self.read.can_fetch(f"http://site{path}", self.agent)
 
 
-def parse(text: str, agent: str) -> Robots:
+def parse_robots(text: str, agent: str) -> Robots:
     """The rules for ``agent``, a product token."""
-    lines = (_plain(line, agent) for line in text.removeprefix("\ufeff").splitlines())
+    lines = (_normalize_group_line(line, agent) for line in text.removeprefix("\ufeff").splitlines())
     return Robots(agent, Protego.parse("\n".join(lines)))
 
 
-def _plain(line: str, agent: str) -> str:
+def _normalize_group_line(line: str, agent: str) -> str:
     """The line; of one that begins a group, whether it is meant for us, for all, or for others."""
     found = _GROUP.match(line)
     if found is None:

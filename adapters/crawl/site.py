@@ -14,14 +14,14 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from qdrant_rollouts.adapters.crawl import listing, robots
-from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, parsed
-from qdrant_rollouts.adapters.crawl.fetching import AGENT, Answer, Bad, Failed, Fetcher, Pace
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, check_port, parse_address
+from qdrant_rollouts.adapters.crawl.fetching import AGENT, Answer, BadPage, Fetcher, FetchFailed, SiteRateLimiter
 from qdrant_rollouts.adapters.crawl.robots import Robots
 from qdrant_rollouts.adapters.sources import html, markdown
 from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_plain
 from qdrant_rollouts.core.config.crawl_spec import LONGEST_DELAY, CrawlSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
 #: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
 PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0
@@ -30,14 +30,14 @@ _REQUESTS = 3.5
 _PAGE_BYTES, _ROBOTS_BYTES = 5 * 2**20, 2**19
 #: The protocol's own limit of a sitemap, unpacked.
 _SITEMAP_BYTES = 50 * 2**20
-_HOPS = 5
+_MOST_REDIRECTS = 5
 #: Between tries of what did not come, so many times the site's pace is waited.
-_WAITS = (1, 2)
+_RETRY_WAITS = (1, 2)
 
 READERS: dict[str, Read] = {
-    "text/html": html.read,
+    "text/html": html.read_html,
     "application/xhtml+xml": html.read_xhtml,
-    "text/markdown": markdown.read,
+    "text/markdown": markdown.read_markdown,
     "text/plain": read_plain,
 }
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
@@ -45,7 +45,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 Found = TypeVar("Found")
 
 
-class Gone(Exception):
+class PageGone(Exception):
     """The site says that there is no such page."""
 
 
@@ -69,58 +69,58 @@ class Site:
         """The addresses of all pages, each once, in order. Raises Refused for what is no sitemap or may not be read,
         Unavailable when one does not come: none is left out."""
         until = time.monotonic() + LIST_SECONDS
-        top = self._listing(self._home, until)
+        top = self._fetch_listing(self._home, until)
         found = set(top.pages)
         for address in sorted(set(top.sitemaps)):
             self._check_time(until)
-            found.update(self._listing(parsed(address), until).pages)
+            found.update(self._fetch_listing(parse_address(address), until).pages)
             self._check_count(len(found))
         return sorted(found)
 
     def page(self, address: str) -> tuple[str, dict[str, Any]]:
-        """Where the page was found in the end, and its fields. Raises Bad for what cannot be read, Gone, Failed for a
-        page that did not come though the site answers, Unavailable when the site does not."""
+        """Where the page was found in the end, and its fields. Raises BadPage for what cannot be read, PageGone,
+        FetchFailed for a page that did not come though the site answers, Unavailable when the site does not."""
         try:
-            return self._patiently(address)
-        except Failed as failed:
-            self._must_answer()
-            raise Failed(f"{failed}, {len(_WAITS) + 1} times") from failed
+            return self._fetch_patiently(address)
+        except FetchFailed as failed:
+            self._check_site_answers()
+            raise FetchFailed(f"{failed}, {len(_RETRY_WAITS) + 1} times") from failed
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    def _patiently(self, address: str) -> tuple[str, dict[str, Any]]:
+    def _fetch_patiently(self, address: str) -> tuple[str, dict[str, Any]]:
         until = time.monotonic() + max(PAGE_SECONDS, _REQUESTS * self._delay)
-        url = _address(address)
-        for wait in _WAITS:
+        url = _parse_page_address(address)
+        for wait in _RETRY_WAITS:
             try:
-                return self._followed(url, _PAGE_BYTES, until, _read)
-            except Failed as failed:
+                return self._follow_redirects(url, _PAGE_BYTES, until, _read_page)
+            except FetchFailed as failed:
                 pause = max(wait * self._delay, failed.after)
                 if time.monotonic() + pause > until:
                     raise
-            Pace.pause(pause)
-        return self._followed(url, _PAGE_BYTES, until, _read)
+            SiteRateLimiter.pause(pause)
+        return self._follow_redirects(url, _PAGE_BYTES, until, _read_page)
 
-    def _must_answer(self) -> None:
+    def _check_site_answers(self) -> None:
         """What else asks for robots.txt asks for less."""
         try:
-            self._fetched_robots()
-        except Failed as failed:
+            self._fetch_robots()
+        except FetchFailed as failed:
             raise Unavailable(f"{self._home.host} does not answer: robots.txt {failed}") from failed
 
-    def _listing(self, url: httpx.URL, until: float) -> listing.Listing:
+    def _fetch_listing(self, url: httpx.URL, until: float) -> listing.Listing:
         name = str(url)
 
         def read(answer: Answer) -> listing.Listing:
             if answer.status != 200:
                 raise Refused(f"{name} answered {answer.status}; expected a sitemap")
-            return listing.read(name, answer.content, self._spec.max_pages)
+            return listing.read_sitemap(name, answer.content, self._spec.max_pages)
 
         try:
-            found = self._followed(url, _SITEMAP_BYTES, until, read)
-        except Bad as bad:
+            found = self._follow_redirects(url, _SITEMAP_BYTES, until, read)
+        except BadPage as bad:
             raise Refused(f"{name} {bad}") from bad
-        except Failed as failed:
+        except FetchFailed as failed:
             raise Unavailable(f"{name} {failed}") from failed
         if found.sitemaps and url != self._home:
             raise Refused(f"{name} is an index of sitemaps within another; name one of them")
@@ -140,25 +140,27 @@ class Site:
                 "crawl.max_pages in the index file"
             )
 
-    def _followed(self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]) -> Found:
+    def _follow_redirects(self, url: httpx.URL, most: int, until: float, read: Callable[[Answer], Found]) -> Found:
         """Each hop is looked at as the first was."""
         seen: list[httpx.URL] = []
-        while len(seen) <= _HOPS:
-            self._check(url)
+        while len(seen) <= _MOST_REDIRECTS:
+            self._check_allowed(url)
             if url in seen:
-                raise Bad(f"redirects in a circle, by way of {cut(str(url), PLACE)}")
+                raise BadPage(f"redirects in a circle, by way of {shorten_text(str(url), LONGEST_PLACE)}")
             seen.append(url)
-            Pace.wait(self._home.host, self._delay)
+            SiteRateLimiter.wait(self._home.host, self._delay)
             with self._fetcher.asked(url, most, until) as answer:
                 if answer.moved_to is None:
                     return read(answer)
-                url = _target(url, answer.moved_to)
-        raise Bad(f"redirects more than {_HOPS} times")
+                url = _redirect_target(url, answer.moved_to)
+        raise BadPage(f"redirects more than {_MOST_REDIRECTS} times")
 
-    def _check(self, url: httpx.URL) -> None:
-        self._on_site(url)
+    def _check_allowed(self, url: httpx.URL) -> None:
+        self._check_on_site(url)
         if not self.robots.allows(url.raw_path.decode("ascii")):
-            raise Bad(f"is not for {AGENT}: robots.txt of {url.host} disallows {cut(url.path, PLACE)}")
+            raise BadPage(
+                f"is not for {AGENT}: robots.txt of {url.host} disallows {shorten_text(url.path, LONGEST_PLACE)}"
+            )
 
     @property
     def _delay(self) -> float:
@@ -171,8 +173,8 @@ class Site:
             return self._known
         check_port(self._home, self._spec.allow)
         try:
-            found = self._fetched_robots()
-        except Failed as failed:
+            found = self._fetch_robots()
+        except FetchFailed as failed:
             raise Unavailable(f"robots.txt of {self._home.host} {failed}; without it nothing is read") from failed
         if found.delay > LONGEST_DELAY:
             raise Refused(
@@ -182,64 +184,66 @@ class Site:
             )
         return found
 
-    def _fetched_robots(self) -> Robots:
+    def _fetch_robots(self) -> Robots:
         """No robots.txt (4xx) allows everything; one that does not come allows nothing (RFC 9309, 2.3.1)."""
         url, until = self._home.copy_with(raw_path=b"/robots.txt"), time.monotonic() + PAGE_SECONDS
         try:
-            for _ in range(_HOPS + 1):
-                Pace.wait(self._home.host, self._spec.delay_seconds)
+            for _ in range(_MOST_REDIRECTS + 1):
+                SiteRateLimiter.wait(self._home.host, self._spec.delay_seconds)
                 with self._fetcher.asked(url, _ROBOTS_BYTES, until) as answer:
                     if answer.moved_to is None:
-                        return _rules(answer)
-                    url = self._on_site(_target(url, answer.moved_to))
-        except Bad as bad:
+                        return _robots_from_answer(answer)
+                    url = self._check_on_site(_redirect_target(url, answer.moved_to))
+        except BadPage as bad:
             raise Refused(f"robots.txt of {self._home.host} {bad}; without it nothing is read") from bad
-        raise Refused(f"robots.txt of {self._home.host} redirects more than {_HOPS} times; without it nothing is read")
+        raise Refused(
+            f"robots.txt of {self._home.host} redirects more than {_MOST_REDIRECTS} times; without it nothing is read"
+        )
 
-    def _on_site(self, url: httpx.URL) -> httpx.URL:
-        """The same, if it is on this site and on a port that may be read. Raises Bad."""
+    def _check_on_site(self, url: httpx.URL) -> httpx.URL:
+        """The same, if it is on this site and on a port that may be read. Raises BadPage."""
         if url.host != self._home.host:
-            raise Bad(f"leads to {url.host}, another site than {self._home.host}")
+            raise BadPage(f"leads to {url.host}, another site than {self._home.host}")
         try:
             check_port(url, self._spec.allow)
         except Refused as refused:
-            raise Bad(str(refused)) from refused
+            raise BadPage(str(refused)) from refused
         return url
 
 
-def _address(text: str) -> httpx.URL:
+def _parse_page_address(text: str) -> httpx.URL:
     try:
-        return parsed(text)
+        return parse_address(text)
     except Refused as refused:
-        raise Bad(str(refused)) from refused
+        raise BadPage(str(refused)) from refused
 
 
-def _target(url: httpx.URL, location: str) -> httpx.URL:
+def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     try:
-        return parsed(str(url.join(location)))
+        return parse_address(str(url.join(location)))
     except Refused as refused:
-        raise Bad(f"redirects to what is none: {refused}") from refused
+        raise BadPage(f"redirects to what is none: {refused}") from refused
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise Bad("redirects to what is no address") from None
+        raise BadPage("redirects to what is no address") from None
 
 
-def _rules(answer: Answer) -> Robots:
+def _robots_from_answer(answer: Answer) -> Robots:
     if answer.status != 200:
         return Robots()
-    return robots.parse(b"".join(answer.content).decode(errors="replace"), AGENT)
+    return robots.parse_robots(b"".join(answer.content).decode(errors="replace"), AGENT)
 
 
-def _read(answer: Answer) -> tuple[str, dict[str, Any]]:
+def _read_page(answer: Answer) -> tuple[str, dict[str, Any]]:
     if answer.status in {404, 410}:
-        raise Gone
+        raise PageGone
     if answer.status != 200:
-        raise Bad(f"answered {answer.status}")
+        raise BadPage(f"answered {answer.status}")
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in READERS:
-        raise Bad(f"is {cut(kind) or 'of no declared type'}; expected one of {', '.join(READERS)}")
+        raise BadPage(f"is {shorten_text(kind) or 'of no declared type'}; expected one of {', '.join(READERS)}")
     said = _CHARSET.search(answer.headers.get("content-type", ""))
     content = b"".join(answer.content)
     try:
         return str(answer.url), read_document(READERS[kind], content, said[1] if said else "")
     except ValueError as error:
-        raise Bad(str(error)) from error
+        raise BadPage(str(error)) from error

@@ -17,14 +17,14 @@ from qdrant_rollouts.adapters.sources.sql import SqlSource
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Shelf, Source, VectorStore
-from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 
 #: How sites are read, as the index file says now.
 Crawl = Callable[[], CrawlSpec]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SourceContext:
     """What sources are made of besides their own words."""
 
     roots: Sequence[Path]
@@ -34,7 +34,7 @@ class Surroundings:
     own: OwnFiles
 
 
-Factory = Callable[[str, Surroundings], Source]
+Factory = Callable[[str, SourceContext], Source]
 
 SOURCES: dict[str, Factory] = {
     "jsonl": lambda where, given: jsonl_files(where, given.roots, given.own),
@@ -49,7 +49,7 @@ SOURCES: dict[str, Factory] = {
 }
 
 #: Without settings there is no state of ours; what is ours by its name stays so.
-_NOTHING_MORE = OwnFiles()
+_NO_OWN_FILES = OwnFiles()
 
 
 def open_source(
@@ -58,7 +58,7 @@ def open_source(
     store: VectorStore,
     crawl: Crawl = CrawlSpec,
     shelf: Shelf | None = None,
-    own: OwnFiles = _NOTHING_MORE,
+    own: OwnFiles = _NO_OWN_FILES,
 ) -> Source:
     """The source that ``text`` names; nothing is looked at yet, ``check`` does that.
 
@@ -69,14 +69,15 @@ def open_source(
     known = ", ".join(f"{name}:" for name in SOURCES)
     if "://" in text and kind not in {"sql", "sitemap"}:
         raise Refused(
-            f"source {quoted(text, PLACE)} is a URL; records are read from local files, tables and "
+            f"source {quote_value(text, LONGEST_PLACE)} is a URL; records are read from local files, tables and "
             f"collections ({known})"
         )
     if not colon or kind not in SOURCES:
         raise Refused(
-            f"source {quoted(text, PLACE)} has no known kind; expected one of {known} as in jsonl:docs/*.jsonl"
+            f"source {quote_value(text, LONGEST_PLACE)} has no known kind; expected one of {known} as in "
+            "jsonl:docs/*.jsonl"
         )
     if not where.strip():
-        raise Refused(f"source {quoted(text, PLACE)} names nothing after {kind}:")
+        raise Refused(f"source {quote_value(text, LONGEST_PLACE)} names nothing after {kind}:")
     where = where if kind == "collection" else where.strip()
-    return SOURCES[kind](where, Surroundings(roots, store, crawl, shelf, own))
+    return SOURCES[kind](where, SourceContext(roots, store, crawl, shelf, own))

@@ -8,13 +8,13 @@ import importlib
 from typing import Any
 
 from qdrant_rollouts.adapters.sources.values import Unreadable, duration_text
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 # An extra: whoever imports this module has Arrow arrays at hand.
 pa: Any = importlib.import_module("pyarrow")
 types: Any = importlib.import_module("pyarrow.types")
 
-_LISTS = (
+_LIST_TESTS = (
     types.is_list,
     types.is_large_list,
     types.is_fixed_size_list,
@@ -22,8 +22,8 @@ _LISTS = (
     types.is_large_list_view,
 )
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_MOMENT = "0000-00-00T00:00:00.000000"
-_TIME = "00:00:00.000000"
+_MOMENT_FORM = "0000-00-00T00:00:00.000000"
+_TIME_FORM = "00:00:00.000000"
 #: Raised by pyarrow for a value that is no text or out of range; KeyError is an unknown time zone.
 _UNREADABLE = (ValueError, OverflowError, KeyError, NotImplementedError)
 
@@ -35,7 +35,7 @@ def read_column(array: Any) -> list[Any]:
             return list(array.to_pylist())
         except _UNREADABLE:
             pass  # one of them; value by value tells which
-    return [_value(scalar) for scalar in array]
+    return [_read_value(scalar) for scalar in array]
 
 
 def _needs_care(kind: Any) -> bool:
@@ -56,42 +56,42 @@ def _inner_types(kind: Any) -> list[Any]:
 
 
 def _is_list(kind: Any) -> bool:
-    return any(test(kind) for test in _LISTS)
+    return any(test(kind) for test in _LIST_TESTS)
 
 
-def _value(scalar: Any) -> Any:
+def _read_value(scalar: Any) -> Any:
     if not scalar.is_valid:
         return None
     kind = scalar.type
     if types.is_dictionary(kind):
-        return _value(scalar.value)
+        return _read_value(scalar.value)
     if _is_list(kind):
-        return [_value(inner) for inner in scalar.values]
+        return [_read_value(inner) for inner in scalar.values]
     if types.is_struct(kind) or types.is_map(kind):
-        return _object(_entries(scalar))
+        return _build_object(_read_entries(scalar))
     try:
-        return _leaf(scalar)
+        return _read_leaf(scalar)
     except _UNREADABLE as error:
         return Unreadable(f"cannot be read as {kind}: {error}")
 
 
-def _entries(scalar: Any) -> list[tuple[Any, Any]]:
+def _read_entries(scalar: Any) -> list[tuple[Any, Any]]:
     if types.is_map(scalar.type):
-        return [(_key(pair[0]), pair[1]) for pair in scalar.values]
+        return [(_object_key(pair[0]), pair[1]) for pair in scalar.values]
     return [(scalar.type.field(at).name, scalar[at]) for at in range(scalar.type.num_fields)]
 
 
-def _leaf(scalar: Any) -> Any:
+def _read_leaf(scalar: Any) -> Any:
     if types.is_duration(scalar.type):
         return duration_text(scalar.value * _NANOSECONDS[scalar.type.unit])
     if types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
-        return _exact(scalar.value, pa.timestamp("us", scalar.type.tz), _MOMENT)
+        return _format_nanoseconds(scalar.value, pa.timestamp("us", scalar.type.tz), _MOMENT_FORM)
     if types.is_time64(scalar.type) and scalar.type.unit == "ns":
-        return _exact(scalar.value, pa.time64("us"), _TIME)
+        return _format_nanoseconds(scalar.value, pa.time64("us"), _TIME_FORM)
     return scalar.as_py()
 
 
-def _exact(nanoseconds: int, coarse: Any, form: str) -> str:
+def _format_nanoseconds(nanoseconds: int, coarse: Any, form: str) -> str:
     """ISO 8601, nine digits where the last three are not all zero. ``form`` ends at the sixth."""
     microseconds, rest = divmod(nanoseconds, 1000)
     value = pa.scalar(microseconds, coarse).as_py()
@@ -101,9 +101,9 @@ def _exact(nanoseconds: int, coarse: Any, form: str) -> str:
     return f"{text[: len(form)]}{rest:03}{text[len(form) :]}"
 
 
-def _key(scalar: Any) -> Any:
+def _object_key(scalar: Any) -> Any:
     """JSON's objects have text for keys; numbers and dates are written as it."""
-    key = _value(scalar)
+    key = _read_value(scalar)
     if isinstance(key, bool | bytes | list | dict):
         found = type(key).__name__
         return Unreadable(f"has a key that is a {found}; expected text, numbers or dates")
@@ -114,13 +114,13 @@ def _key_text(key: Any) -> str:
     return str(key.isoformat()) if hasattr(key, "isoformat") else str(key)
 
 
-def _object(entries: list[tuple[Any, Any]]) -> Any:
+def _build_object(entries: list[tuple[Any, Any]]) -> Any:
     """JSON has no object with one key twice; Python's would keep the last value alone."""
     found: dict[str, Any] = {}
     for key, scalar in entries:
         if isinstance(key, Unreadable):
             return key
         if key in found:
-            return Unreadable(f"has the key {quoted(key)} twice")
-        found[key] = _value(scalar)
+            return Unreadable(f"has the key {quote_value(key)} twice")
+        found[key] = _read_value(scalar)
     return found

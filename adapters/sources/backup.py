@@ -27,13 +27,13 @@ class BackupSource:
         return f"backup:{self._backup}"
 
     def check(self) -> None:
-        restorable.whole(self._store, self._shelf, self._backup)
+        restorable.read_whole_manifest(self._store, self._shelf, self._backup)
 
     def fingerprint(self) -> str:
-        return f"{self.address} {manifests.sha256([self._shelf.manifest(self._backup).encode()])}"
+        return f"{self.address} {manifests.hash_pieces([self._shelf.manifest(self._backup).encode()])}"
 
     def size(self) -> int:
-        return manifests.read(self._shelf, self._backup).high
+        return manifests.read_manifest(self._shelf, self._backup).high
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         raise Refused(f"{self.address} is read by a deployment alone, which recovers it first")

@@ -6,13 +6,13 @@ A collection is live: what is written behind the cursor is not seen, and its fin
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import point_row
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Point, PointId, Row, VectorStore
 from qdrant_rollouts.core.ports.naming import check_found_name
 
-_PAGE = 256
+_PAGE_POINTS = 256
 
 
 class CollectionSource:
@@ -57,19 +57,19 @@ class CollectionSource:
         return self.address
 
     def size(self) -> int:
-        return about(self._store, self._name)
+        return estimate_points(self._store, self._name)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         seen, after = (cursor["n"], cursor["after"]) if cursor else (0, None)
-        for number, point in enumerate(self._points(after), seen + 1):
+        for number, point in enumerate(self._scroll_points(after), seen + 1):
             at = {"after": point.id, "n": number, "done": number}
             yield point_row(point, f"collection {self._name}, point {point.id}", at)
 
-    def _points(self, after: PointId | None) -> Iterator[Point]:
+    def _scroll_points(self, after: PointId | None) -> Iterator[Point]:
         start = after
         while True:
             self._store.pace(self._name)
-            page, start = self._store.scroll(self._name, start, _PAGE)
+            page, start = self._store.scroll(self._name, start, _PAGE_POINTS)
             # A page starts **at** the id it is asked for.
             yield from (point for point in page if point.id != after)
             if start is None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from qdrant_rollouts.adapters.own_files import OwnFiles
-from qdrant_rollouts.adapters.sources.lines import LONGEST, BadLine, FileSource, Lines, Parsed
+from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE, BadLine, FileSource, Lines, Parsed
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import are_names, error_text, header_names, quoted
+from qdrant_rollouts.core.sanitize.quoting import describe_header, error_text, look_like_names, quote_value
 
 #: Between columns, where people write no commas.
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -27,15 +27,15 @@ _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 # The library's limit of 128 KiB per cell is for the whole process; long texts are what sources are made of.
-csv.field_size_limit(LONGEST)
+csv.field_size_limit(LONGEST_LINE)
 
 
 def csv_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
-    return FileSource("csv", patterns, roots, _parse, own, written=True)
+    return FileSource("csv", patterns, roots, _parse_csv, own, written=True)
 
 
-def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
-    header, spaced = _header(lines)
+def _parse_csv(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
+    header, spaced = _read_header(lines)
     if offset:
         lines.skip_to(offset, line)
     # The reader takes a line only when the record needs it, so ``lines`` always stands behind the last record.
@@ -50,10 +50,10 @@ def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
         if cells is None:
             return
         if len(cells) > 1 or "".join(cells).strip():  # else a blank line
-            yield _record(first, header, cells, spaced=spaced)
+            yield _parse_record(first, header, cells, spaced=spaced)
 
 
-def _header(lines: Lines) -> tuple[list[str], bool]:
+def _read_header(lines: Lines) -> tuple[list[str], bool]:
     """The names, without the space around them, and whether space follows the commas: then it does
     in the records too, and belongs to no cell.
 
@@ -65,10 +65,12 @@ def _header(lines: Lines) -> tuple[list[str], bool]:
         spaced = any(name.startswith(" ") for name in next(csv.reader([first]), [])[1:])
         header = next(csv.reader(chain([first], lines), strict=True, skipinitialspace=spaced), [])
     except (csv.Error, BadLine) as error:
-        raise Refused(f"{_place(lines)}: the header is not CSV: {error_text(error)}{_ends(error)}") from error
+        raise Refused(
+            f"{_describe_place(lines)}: the header is not CSV: {error_text(error)}{_advise_line_ends(error)}"
+        ) from error
     names = [name.strip() for name in header]
-    if first and (fault := _fault(names)):
-        raise Refused(f"{_place(lines)}: the header has {fault}")
+    if first and (fault := _describe_header_fault(names)):
+        raise Refused(f"{_describe_place(lines)}: the header has {fault}")
     return names, spaced
 
 
@@ -77,35 +79,37 @@ def _check_commas(lines: Lines, line: str) -> None:
     found = [word for mark, word in _MARKS.items() if _names_id(line, mark)]
     if found and not _names_id(line, ","):
         said = f"no id: its columns are separated by {found[0]}; write commas"
-        raise Refused(f"{_place(lines)}: the header has {said}")
+        raise Refused(f"{_describe_place(lines)}: the header has {said}")
 
 
 def _names_id(line: str, mark: str) -> bool:
     return mark in line and "id" in [name.strip().strip('"') for name in line.split(mark)]
 
 
-def _place(lines: Lines) -> str:
+def _describe_place(lines: Lines) -> str:
     return f"{lines.file.name}:{lines.line}"
 
 
-def _ends(error: Exception) -> str:
+def _advise_line_ends(error: Exception) -> str:
     return "; end lines with LF or CR LF" if "new-line character" in str(error) else ""
 
 
-def _fault(names: list[str]) -> str:
+def _describe_header_fault(names: list[str]) -> str:
     """Nothing of a first line is shown that is no header: a file that is no table may hold anything there."""
     expected = "expected different names, id among them, with commas between them"
     twice = sorted({name for name in names if names.count(name) > 1 and name})
-    known = header_names([name for name in names if name])
+    known = describe_header([name for name in names if name])
     if twice:
-        return f"{f'column {quoted(twice[0])}' if are_names(names) else 'a column'} twice: {known}; {expected}"
+        return (
+            f"{f'column {quote_value(twice[0])}' if look_like_names(names) else 'a column'} twice: {known}; {expected}"
+        )
     if "" in names:
         place = f"column {names.index('') + 1} of {len(names)}"
         return f"an empty name, in {place}: {known}; {expected}"
     return "" if "id" in names else f"no id: {known}; {expected}"
 
 
-def _record(line: int, header: list[str], cells: list[str], *, spaced: bool) -> Parsed:
+def _parse_record(line: int, header: list[str], cells: list[str], *, spaced: bool) -> Parsed:
     if len(cells) != len(header):
         return Parsed(line, None, f"has {len(cells)} cells; the header names {len(header)} columns")
     fields: dict[str, Any] = dict(zip(header, cells, strict=True))

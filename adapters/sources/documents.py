@@ -15,20 +15,20 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_META = re.compile(
+_DECLARED_CHARSET = re.compile(
     rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w-]{1,40})"
     rb"|^\s*<\?xml[^>]{0,100}encoding\s*=\s*[\"']([\w-]{1,40})",
     re.IGNORECASE,
 )
 #: Where a page says what it is written in (WHATWG).
-_HEAD = 1024
+_HEAD_BYTES = 1024
 #: Character sets of the web; Python knows others that only take long.
 _CHARSETS = re.compile(
     r"utf-8|utf-16(-[bl]e)?|cp(125\d|866|874|932|949)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)"
     r"|iso2022_jp|gb.+|big5|tis-620|ascii"
 )
 #: What a name means on the web (WHATWG, Encoding): mostly the same with more characters.
-_MEANT = {
+_MEANT_CHARSETS = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -49,24 +49,24 @@ def read_plain(text: str) -> dict[str, Any]:
 def read_html_file(content: str) -> dict[str, Any]:
     """A page in a folder may be one that a generator of sites is still to make; then it begins with
     front matter, as Markdown does."""
-    front, page = markdown.parted(content)
+    front, page = markdown.split_front_matter(content)
     if not front.get("title"):
         front.pop("title", None)
-    found = html.read(page)
+    found = html.read_html(page)
     return {**found, **front, "text": found["text"]}
 
 
 #: Readers of pages, which may name their own character set.
-_PAGES = (html.read, html.read_xhtml, read_html_file)
+_HTML_READERS = (html.read_html, html.read_xhtml, read_html_file)
 
 
 def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, Any]:
     """What ``read`` makes of it. ``declared`` is the character set that the sender names; without
     one a page may name its own, and UTF-8 is meant otherwise. Raises ValueError for bytes that are
     no such characters, and for a document that is not empty and gives no text."""
-    if not declared and read in _PAGES:
-        declared = _said_within(content)
-    fields = read(_decode(content, declared or "utf-8"))
+    if not declared and read in _HTML_READERS:
+        declared = _find_charset(content)
+    fields = read(_decode_content(content, declared or "utf-8"))
     if content.strip() and not fields["text"]:
         raise ValueError(
             f"holds {len(content):,} bytes and no text that a reader sees, only scripts, markup, "
@@ -75,28 +75,28 @@ def read_document(read: Read, content: bytes, declared: str = "") -> dict[str, A
     return fields
 
 
-def _said_within(content: bytes) -> str:
-    found = _META.search(content[:_HEAD])
+def _find_charset(content: bytes) -> str:
+    found = _DECLARED_CHARSET.search(content[:_HEAD_BYTES])
     name = (found[1] or found[2]).decode() if found else ""
     # Whoever can read these letters byte by byte does not read UTF-16.
     return "utf-8" if name.lower().startswith("utf-16") else name
 
 
-def _decode(content: bytes, name: str) -> str:
+def _decode_content(content: bytes, name: str) -> str:
     """By its first bytes, else as it is named."""
     for mark, codec in _BOMS.items():
         if content.startswith(mark) and content != mark:
-            return _characters(content[len(mark) :], codec, codec)
+            return _decode_characters(content[len(mark) :], codec, codec)
     try:
         codec = codecs.lookup(name).name
     except LookupError:
         codec = ""
     if not _CHARSETS.fullmatch(codec):
         raise ValueError(f"is written in {name}, which is not known; write it in UTF-8")
-    return _characters(content, _MEANT.get(codec, codec), name)
+    return _decode_characters(content, _MEANT_CHARSETS.get(codec, codec), name)
 
 
-def _characters(content: bytes, codec: str, name: str) -> str:
+def _decode_characters(content: bytes, codec: str, name: str) -> str:
     try:
         return content.decode(codec)
     except UnicodeDecodeError as error:

@@ -14,16 +14,22 @@ from typing import Any
 from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
 from qdrant_rollouts.adapters.sources import markdown
 from qdrant_rollouts.adapters.sources.documents import Read, read_document, read_html_file, read_plain
-from qdrant_rollouts.adapters.sources.files import File, below, fingerprint, must_be_as_found, translated
-from qdrant_rollouts.adapters.sources.lines import LONGEST
+from qdrant_rollouts.adapters.sources.files import (
+    File,
+    check_unchanged,
+    find_below,
+    fingerprint_files,
+    translate_errors,
+)
+from qdrant_rollouts.adapters.sources.lines import LONGEST_LINE
 from qdrant_rollouts.core.config.id_fields import FRONT_MATTER_ID
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
 
 #: What a file's ending says of its content. A reader raises ValueError for what it cannot read.
 READERS: dict[str, Read] = {
-    ".md": markdown.read,
-    ".markdown": markdown.read,
+    ".md": markdown.read_markdown,
+    ".markdown": markdown.read_markdown,
     ".txt": read_plain,
     ".html": read_html_file,
     ".htm": read_html_file,
@@ -44,7 +50,7 @@ class FolderSource:
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return below(self._folder, self._roots, READERS, self._watch)
+        return find_below(self._folder, self._roots, READERS, self._watch)
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -55,12 +61,12 @@ class FolderSource:
         if not self._files:
             raise Refused(f"{self._folder} holds no document; expected files that end in {', '.join(READERS)}")
         for file in self._files:
-            with translated(file.name), file.path.open("rb"):
+            with translate_errors(file.name), file.path.open("rb"):
                 pass
 
     @cached_property
     def _print(self) -> str:
-        return fingerprint(self._files)
+        return fingerprint_files(self._files)
 
     def fingerprint(self) -> str:
         return self._print
@@ -72,21 +78,21 @@ class FolderSource:
         """Raises Refused when the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self._print:
             raise Refused(f"{self._folder} changed since it was read up to file {cursor['n']}; start again")
-        return self._rows(cursor["n"] if cursor else 0)
+        return self._rows_of_documents(cursor["n"] if cursor else 0)
 
-    def _rows(self, after: int) -> Iterator[Row]:
+    def _rows_of_documents(self, after: int) -> Iterator[Row]:
         for number, file in enumerate(self._files[after:], after + 1):
-            fields, problem = _document(file)
+            fields, problem = _read_file(file)
             cursor = {"n": number, "done": number, "print": self._print}
             yield Row(f"{self._folder}/{file.name}", fields, cursor, problem)
 
 
-def _document(file: File) -> tuple[dict[str, Any] | None, str]:
-    with translated(file.name), file.path.open("rb") as opened:
-        content = opened.read(LONGEST + 1)
-        must_be_as_found(file)
-    if len(content) > LONGEST:
-        return None, f"longer than {LONGEST} bytes"
+def _read_file(file: File) -> tuple[dict[str, Any] | None, str]:
+    with translate_errors(file.name), file.path.open("rb") as opened:
+        content = opened.read(LONGEST_LINE + 1)
+        check_unchanged(file)
+    if len(content) > LONGEST_LINE:
+        return None, f"longer than {LONGEST_LINE} bytes"
     read = READERS[file.path.suffix.lower()]
     try:
         found = read_document(read, content, "" if read is read_html_file else "UTF-8")

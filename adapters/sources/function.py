@@ -11,7 +11,7 @@ from typing import Any
 
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Cursor, Row
-from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
+from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 
 class FunctionSource:
@@ -50,22 +50,22 @@ class FunctionSource:
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         """Raises Refused when the record at the cursor is another than it was; what the function raises is its own."""
         read = cursor["n"] if cursor else 0
-        for number, record in enumerate(self._records(), 1):
-            row = self._row(number, record)
+        for number, record in enumerate(self._call_function(), 1):
+            row = self._row_of_record(number, record)
             if number > read:
                 yield row
             elif cursor and number == read and row.cursor["id"] != cursor["id"]:
                 raise Refused(
-                    f"{row.where} was {quoted(cursor['id'])} before; the function must give the same records again"
+                    f"{row.where} was {quote_value(cursor['id'])} before; the function must give the same records again"
                 )
 
-    def _records(self) -> Iterator[Any]:
-        records = self._function()()
+    def _call_function(self) -> Iterator[Any]:
+        records = self._import_function()()
         if not hasattr(records, "__iter__") or isinstance(records, str | bytes | Mapping):
             raise Refused(f"{self.address} gives a {type(records).__name__}; expected records one after the other")
         return iter(records)
 
-    def _function(self) -> Callable[[], Any]:
+    def _import_function(self) -> Callable[[], Any]:
         try:
             found: Callable[[], Any] | None = getattr(importlib.import_module(self._module), self._name, None)
         except ImportError as error:
@@ -76,7 +76,7 @@ class FunctionSource:
             raise Refused(f"{self.address}: the module has no function {self._name}")
         return found
 
-    def _row(self, number: int, record: Any) -> Row:
+    def _row_of_record(self, number: int, record: Any) -> Row:
         where = f"{self.address}, record {number}"
         if not isinstance(record, Mapping):
             problem = f"is a {type(record).__name__}; expected a mapping of fields"

@@ -14,60 +14,60 @@ from typing import Any
 
 from turbohtml import Document, Element, IncrementalParser, Node, Text
 
-_UNSEEN = {"iframe", "nav", "noembed", "noframes", "script", "style", "svg", "template"}
-_INLINE = {
+_UNSEEN_ELEMENTS = {"iframe", "nav", "noembed", "noframes", "script", "style", "svg", "template"}
+_INLINE_ELEMENTS = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img"),
     *("ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup"),
     *("time", "tt", "u", "var", "wbr"),
 }
-_VOID = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr"
+_VOID_ELEMENTS = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr"
 #: A tag of XHTML that closes itself, which HTML takes for an open one.
-_CLOSED = re.compile(
-    rf"<(?!(?:{_VOID})[\s/])([a-z][a-z0-9]*)"
+_SELF_CLOSED = re.compile(
+    rf"<(?!(?:{_VOID_ELEMENTS})[\s/])([a-z][a-z0-9]*)"
     r"""((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'))?)*)\s*/>""",
     re.IGNORECASE,
 )
 _NOSCRIPT = re.compile(r"(</?)noscript(?=[\s/>])", re.IGNORECASE)
 #: Characters that are parsed at a time.
-_PIECE = 1 << 13
+_PIECE_LENGTH = 1 << 13
 #: Bytes of memory that a page may take meanwhile.
 _MOST_MEMORY = 1 << 30
 
 
-def read(content: str) -> dict[str, Any]:
+def read_html(content: str) -> dict[str, Any]:
     """``text``, and ``title`` where there is one. Raises ValueError for a page that fills memory."""
     page = _Page()
     html = _as_html(content) if content.lstrip().startswith("<?xml") else content
-    page.walk(_parse(html))
-    title = next(filter(None, map(_line, (*page.titles, *page.headings))), "")
-    return {**({"title": title} if title else {}), "text": _text(page.main) or _text(page.body)}
+    page.walk(_parse_html(html))
+    title = next(filter(None, map(_join_line, (*page.titles, *page.headings))), "")
+    return {**({"title": title} if title else {}), "text": _tidy_text(page.main) or _tidy_text(page.body)}
 
 
 def read_xhtml(content: str) -> dict[str, Any]:
-    return read(_as_html(content))
+    return read_html(_as_html(content))
 
 
 def _as_html(content: str) -> str:
     """XHTML as HTML writes it; in HTML ``<script/>`` makes the rest of the page a script."""
-    return _CLOSED.sub(r"<\1\2></\1>", content)
+    return _SELF_CLOSED.sub(r"<\1\2></\1>", content)
 
 
-def _parse(content: str) -> Document:
+def _parse_html(content: str) -> Document:
     """Elements that are left open, such as ``<b>``, are opened again in each block by the
     standard's rules, and so a few bytes can become gigabytes; the parser has no bound for that.
 
     The parser takes what stands in ``<noscript>`` for markup, as a browser without scripts does,
     and out of ``<head>`` for a part of the page; ``<iframe>`` holds text that nobody sees."""
     html = _NOSCRIPT.sub(r"\1iframe", content)
-    parser, before = IncrementalParser(positions=False), _memory()
-    for start in range(0, len(html), _PIECE):
-        parser.feed(html[start : start + _PIECE])
-        if _memory() - before > _MOST_MEMORY:
+    parser, before = IncrementalParser(positions=False), _memory_in_use()
+    for start in range(0, len(html), _PIECE_LENGTH):
+        parser.feed(html[start : start + _PIECE_LENGTH])
+        if _memory_in_use() - before > _MOST_MEMORY:
             raise ValueError(f"takes more than {_MOST_MEMORY:,} bytes of memory to read")
     return parser.close()
 
 
-def _memory() -> int:
+def _memory_in_use() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * getpagesize()
 
 
@@ -87,39 +87,39 @@ class _Page:
         while pile:
             node = pile.pop()
             if isinstance(node, str):
-                self._end(node)
+                self._close_element(node)
             elif isinstance(node, Text):
-                self._say(node.data)
+                self._add_text_node(node.data)
             elif not isinstance(node, Element):
                 pile.extend(reversed(node.children))
-            elif node.tag not in _UNSEEN:
-                self._begin(node)
+            elif node.tag not in _UNSEEN_ELEMENTS:
+                self._open_element(node)
                 pile.append(node.tag)
                 pile.extend(reversed(node.children))
 
-    def _begin(self, element: Element) -> None:
+    def _open_element(self, element: Element) -> None:
         if element.tag == "title":
             self.titles.append("")
         if element.tag == "h1":
             self.headings.append("")
         self._open[element.tag] += 1
-        self._break(element.tag)
+        self._break_line(element.tag)
 
-    def _end(self, tag: str) -> None:
+    def _close_element(self, tag: str) -> None:
         self._open[tag] -= 1
-        self._break(tag)
+        self._break_line(tag)
 
-    def _say(self, text: str) -> None:
+    def _add_text_node(self, text: str) -> None:
         if self._open["title"]:
             self.titles[-1] += text
         else:
-            self._add(text if self._open["pre"] else re.sub(r"\s+", " ", text))
+            self._add_text(text if self._open["pre"] else re.sub(r"\s+", " ", text))
 
-    def _break(self, tag: str) -> None:
-        if tag not in _INLINE:
-            self._add("\n")
+    def _break_line(self, tag: str) -> None:
+        if tag not in _INLINE_ELEMENTS:
+            self._add_text("\n")
 
-    def _add(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         self.body.append(text)
         if self._open["main"]:
             self.main.append(text)
@@ -127,10 +127,10 @@ class _Page:
             self.headings[-1] += text
 
 
-def _line(text: str) -> str:
+def _join_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _text(pieces: list[str]) -> str:
+def _tidy_text(pieces: list[str]) -> str:
     """Without blank lines and without space at the ends of lines; the indents of ``<pre>`` go too."""
     return re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", "".join(pieces))).strip()

@@ -10,10 +10,10 @@ from qdrant_rollouts.core.sanitize.quoting import error_text
 
 
 def jsonl_files(patterns: str, roots: Sequence[Path], own: OwnFiles) -> FileSource:
-    return FileSource("jsonl", patterns, roots, _parse, own)
+    return FileSource("jsonl", patterns, roots, _parse_json_lines, own)
 
 
-def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
+def _parse_json_lines(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
     lines.skip_to(offset, line)
     while True:
         try:
@@ -24,15 +24,15 @@ def _parse(lines: Lines, offset: int, line: int) -> Iterator[Parsed]:
         if text is None:
             return
         if text.strip(" \t\r\n"):
-            yield _record(lines.line, text)
+            yield _parse_line(lines.line, text)
 
 
-def _record(line: int, text: str) -> Parsed:
+def _parse_line(line: int, text: str) -> Parsed:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         said = f"not JSON: {error.msg} at column {error.colno}"
-        return Parsed(line, None, f"{said}{_way(text)}")
+        return Parsed(line, None, f"{said}{_advise_on_layout(text)}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
         return Parsed(line, None, f"not readable as JSON: {error_text(error)}")
     if not isinstance(value, dict):
@@ -41,7 +41,7 @@ def _record(line: int, text: str) -> Parsed:
     return Parsed(line, value)
 
 
-def _way(text: str) -> str:
+def _advise_on_layout(text: str) -> str:
     """What people write who mean a list of objects."""
     bare = text.strip()
     if bare.startswith("{") and bare.endswith("},"):

@@ -14,12 +14,19 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
 from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
-from qdrant_rollouts.adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
+from qdrant_rollouts.adapters.sources.files import (
+    File,
+    check_unchanged,
+    find_files,
+    fingerprint_files,
+    make_absolute,
+    translate_errors,
+)
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
 
 #: Bytes. No larger record could be written: Qdrant refuses a request of more (qdrant-facts 5.7).
-LONGEST = 32 * 1024 * 1024
+LONGEST_LINE = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -39,7 +46,7 @@ class Parsed(NamedTuple):
 class Lines:
     """The lines of one file, with their ends; ``line`` counts those taken, ``offset`` is where the next one begins (in
     bytes, decompressed). ``next`` raises BadLine for one that is no UTF-8 or longer than
-    ``LONGEST``, and goes on; Refused for a file of UTF-16."""
+    ``LONGEST_LINE``, and goes on; Refused for a file of UTF-16."""
 
     def __init__(self, file: File) -> None:
         self.file, self.line, self.offset = file, 0, 0
@@ -78,9 +85,9 @@ class Lines:
         self.line += 1
         if self.line == 1 and raw.startswith(_UTF_16):
             raise Refused(f"{self.file.name} is written in UTF-16; write it in UTF-8")
-        if len(raw) == LONGEST and not raw.endswith(b"\n"):
+        if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
             self._finish_line()
-            raise BadLine(f"longer than {LONGEST} bytes")
+            raise BadLine(f"longer than {LONGEST_LINE} bytes")
         try:
             return (raw.removeprefix(_BOM) if self.line == 1 else raw).decode()
         except UnicodeDecodeError as error:
@@ -88,7 +95,7 @@ class Lines:
             raise BadLine(f"not UTF-8: {error.reason} {at}; write the file in UTF-8") from None
 
     def _readline(self) -> bytes:
-        raw: bytes = self._stream.readline(LONGEST)
+        raw: bytes = self._stream.readline(LONGEST_LINE)
         self.offset += len(raw)
         return raw
 
@@ -122,11 +129,11 @@ class FileSource:
 
     @property
     def address(self) -> str:
-        return f"{self._kind}:{absolute(self._patterns, self._roots[0])}"
+        return f"{self._kind}:{make_absolute(self._patterns, self._roots[0])}"
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return find(self._patterns, self._roots, self._watch)
+        return find_files(self._patterns, self._roots, self._watch)
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -135,12 +142,12 @@ class FileSource:
 
     def check(self) -> None:
         """Opens every file and reads its first record, so that headers and rights are known before anything starts."""
-        found = [next(self._records(file, 0, 0), None) for file in self._files]
+        found = [next(self._parse_file(file, 0, 0), None) for file in self._files]
         if not any(found):
             raise Refused(f"{self._patterns} holds no record: {', '.join(file.name for file in self._files)[:500]}")
 
     def fingerprint(self) -> str:
-        return fingerprint(self._files)
+        return fingerprint_files(self._files)
 
     def size(self) -> int:
         return sum(file.size for file in self._files)
@@ -149,29 +156,29 @@ class FileSource:
         """Raises Refused when the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self.fingerprint():
             raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
-        return _ending_at(self.size(), self._rows(cursor))
+        return _finish_at(self.size(), self._rows_of_files(cursor))
 
-    def _rows(self, cursor: Cursor | None) -> Iterator[Row]:
+    def _rows_of_files(self, cursor: Cursor | None) -> Iterator[Row]:
         at = cursor or {"file": 0, "offset": 0, "line": 0, "n": 0}
         numbers, mark = count(at["n"] + 1), self.fingerprint()
         before = list(accumulate((file.size for file in self._files), initial=0))
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
             offset, line = (at["offset"], at["line"]) if index == at["file"] else (0, 0)
-            for parsed, lines in self._records(file, offset, line):
+            for parsed, lines in self._parse_file(file, offset, line):
                 position = {"file": index, "offset": lines.offset, "line": lines.line, "n": next(numbers)}
                 done = before[index] + lines.done
                 where = f"{file.name}:{parsed.line}"
                 cursor = {**position, "done": done, "print": mark}
                 yield Row(where, parsed.fields, cursor, parsed.problem, written=self._written)
 
-    def _records(self, file: File, offset: int, line: int) -> Iterator[tuple[Parsed, Lines]]:
-        with translated(file.name), Lines(file) as lines:
+    def _parse_file(self, file: File, offset: int, line: int) -> Iterator[tuple[Parsed, Lines]]:
+        with translate_errors(file.name), Lines(file) as lines:
             for parsed in self._parse(lines, offset, line):
                 yield parsed, lines
-            must_be_as_found(file)
+            check_unchanged(file)
 
 
-def _ending_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:
+def _finish_at(size: int, rows: Iterator[Row]) -> Iterator[Row]:
     """The same rows; behind the last one everything is done, blank lines and the rest of a compressed file included."""
     held: list[Row] = []
     for row in rows:

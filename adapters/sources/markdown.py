@@ -17,7 +17,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from qdrant_rollouts.core.sanitize.bounded import BoundedTexts, read_yaml
-from qdrant_rollouts.core.sanitize.quoting import error_text, yaml_problem
+from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error, error_text
 
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 #: Characters. What has no heading by then is no longer looked through for one.
@@ -27,19 +27,19 @@ _YAML = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL 
 _TOML = re.compile(r"\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def read(content: str) -> dict[str, Any]:
+def read_markdown(content: str) -> dict[str, Any]:
     """``text``, ``title`` where there is one, and the front matter's fields, every scalar of them a
     string.
 
     Raises ValueError for front matter that cannot be read.
     """
-    fields, body = parted(content)
+    fields, body = split_front_matter(content)
     if not fields.get("title"):
         fields.pop("title", None)
-    return {**_title(body), **fields, "text": body.strip()}
+    return {**_find_title(body), **fields, "text": body.strip()}
 
 
-def parted(content: str) -> tuple[dict[str, Any], str]:
+def split_front_matter(content: str) -> tuple[dict[str, Any], str]:
     """The front matter's fields and the text behind it, whose lines end with LF. Raises ValueError
     for front matter that cannot be read."""
     text = content.replace("\r\n", "\n").replace("\r", "\n")
@@ -51,7 +51,7 @@ def parted(content: str) -> tuple[dict[str, Any], str]:
     return {}, text
 
 
-def _title(text: str) -> dict[str, str]:
+def _find_title(text: str) -> dict[str, str]:
     tokens = _BLOCKS.parse(text[:_TITLE_WITHIN])
     titles = (inline.content for opened, inline in pairwise(tokens) if opened.type == "heading_open")
     title = next((title for title in titles if title), "")
@@ -63,7 +63,7 @@ def _yaml_fields(front: str) -> dict[str, Any] | None:
     behind a blank line."""
     spaced = front.startswith("\n")
     try:
-        fields = _yaml(front)
+        fields = _parse_yaml(front)
     except ValueError:
         if spaced:
             return None
@@ -77,7 +77,7 @@ def _yaml_fields(front: str) -> dict[str, Any] | None:
     return {}
 
 
-def _yaml(front: str) -> Any:
+def _parse_yaml(front: str) -> Any:
     """``BaseLoader`` knows strings, lists and mappings only: nothing that JSON has no word for."""
     if len(front) > _LONGEST_FRONT:
         raise ValueError(f"front matter has {len(front):,} characters; at most {_LONGEST_FRONT:,} are read")
@@ -85,7 +85,7 @@ def _yaml(front: str) -> Any:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, Loader=yaml.BaseLoader)):
             raise ValueError("front matter repeats itself by an alias (*NAME), which could make a few bytes gigabytes")
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"front matter is not YAML: {yaml_problem(error)}") from None
+        raise ValueError(f"front matter is not YAML: {describe_yaml_error(error)}") from None
     try:
         return read_yaml(front, BoundedTexts)
     except ValueError as error:

@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from qdrant_rollouts.adapters.own_files import OwnFiles, Watch
-from qdrant_rollouts.adapters.sources.files import File, absolute, find, fingerprint, must_be_as_found, translated
+from qdrant_rollouts.adapters.sources.files import (
+    File,
+    check_unchanged,
+    find_files,
+    fingerprint_files,
+    make_absolute,
+    translate_errors,
+)
 from qdrant_rollouts.adapters.sources.values import make_row
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
-from qdrant_rollouts.core.sanitize.quoting import column_names, error_text
+from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text
 
 _BATCH = 256
 
@@ -34,11 +41,11 @@ class ParquetSource:
 
     @property
     def address(self) -> str:
-        return f"parquet:{absolute(self._patterns, self._roots[0])}"
+        return f"parquet:{make_absolute(self._patterns, self._roots[0])}"
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        return find(self._patterns, self._roots, self._watch)
+        return find_files(self._patterns, self._roots, self._watch)
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -47,21 +54,21 @@ class ParquetSource:
 
     @cached_property
     def _print(self) -> str:
-        return fingerprint(self._files)
+        return fingerprint_files(self._files)
 
     @cached_property
     def _size(self) -> int:
-        return sum(self._opened(file).metadata.num_rows for file in self._files)
+        return sum(self._open_parquet(file).metadata.num_rows for file in self._files)
 
     def check(self) -> None:
         for file in self._files:
-            with _translated(file):
-                names = self._opened(file).schema_arrow.names
+            with _translate_arrow_errors(file):
+                names = self._open_parquet(file).schema_arrow.names
             if "id" not in names:
-                raise Refused(f"{file.name} has the columns {column_names(names)}; one must be named id")
+                raise Refused(f"{file.name} has the columns {describe_columns(names)}; one must be named id")
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise Refused(f"{file.name} has more than one column {column_names(twice)}; rename all but one")
+                raise Refused(f"{file.name} has more than one column {describe_columns(twice)}; rename all but one")
         if not self._size:
             raise Refused(f"{self._patterns} holds no row: {', '.join(file.name for file in self._files)[:500]}")
 
@@ -75,40 +82,40 @@ class ParquetSource:
         """Raises Refused when the files are not those of the cursor, or change while they are read."""
         if cursor and cursor["print"] != self._print:
             raise Refused(f"{self._patterns} changed since it was read up to row {cursor['n']}; start again")
-        return self._rows(cursor or {"file": 0, "group": 0, "row": 0, "n": 0})
+        return self._rows_of_groups(cursor or {"file": 0, "group": 0, "row": 0, "n": 0})
 
-    def _rows(self, at: Cursor) -> Iterator[Row]:
+    def _rows_of_groups(self, at: Cursor) -> Iterator[Row]:
         number = at["n"]
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
             begin = (at["group"], at["row"]) if index == at["file"] else (0, 0)
-            for group, row, columns in self._of(file, *begin):
+            for group, row, columns in self._read_groups(file, *begin):
                 number += 1
                 place = {"file": index, "group": group, "row": row, "n": number, "done": number}
                 where = f"{file.name}, row group {group + 1}, row {row}"
                 yield make_row(where, columns, {**place, "print": self._print})
 
-    def _of(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    def _read_groups(self, file: File, group: int, row: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Group (from 0), row in it (from 1) and values by column, behind the given ones."""
-        opened = self._opened(file)
+        opened = self._open_parquet(file)
         for index in range(group, opened.num_row_groups):
             start = row if index == group else 0
-            with _translated(file):
+            with _translate_arrow_errors(file):
                 batches = opened.iter_batches(_BATCH, row_groups=[index])
-                rows = (columns for batch in batches for columns in _rows_of(batch))
+                rows = (columns for batch in batches for columns in _rows_of_batch(batch))
                 for number, columns in enumerate(islice(rows, start, None), start + 1):
                     yield index, number, columns
-        must_be_as_found(file)
+        check_unchanged(file)
 
-    def _opened(self, file: File) -> Any:
+    def _open_parquet(self, file: File) -> Any:
         try:
             library = importlib.import_module("pyarrow.parquet")
         except ImportError:
             raise Refused("parquet: needs pyarrow; install it with pip install 'qdrant-rollouts[parquet]'") from None
-        with _translated(file):
+        with _translate_arrow_errors(file):
             return library.ParquetFile(file.path, coerce_int96_timestamp_unit="us")
 
 
-def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:
+def _rows_of_batch(batch: Any) -> Iterator[dict[str, Any]]:
     """Values by column. ``adapters.sources.arrow`` needs pyarrow, which is an extra."""
     read_column = importlib.import_module("qdrant_rollouts.adapters.sources.arrow").read_column
     columns = [read_column(column) for column in batch.columns]
@@ -117,10 +124,10 @@ def _rows_of(batch: Any) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _translated(file: File) -> Iterator[None]:
+def _translate_arrow_errors(file: File) -> Iterator[None]:
     """Arrow's errors for a damaged file are ValueErrors, or OSErrors without a number; for what it
     cannot read yet, such as a codec, NotImplementedErrors."""
-    with translated(file.name):
+    with translate_errors(file.name):
         try:
             yield
         except (ValueError, OSError, NotImplementedError) as error:

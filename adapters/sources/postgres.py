@@ -15,7 +15,7 @@ from psycopg.types.string import TextLoader
 from sqlalchemy import Connection
 
 from qdrant_rollouts.adapters.sources.values import Unreadable
-from qdrant_rollouts.core.sanitize.quoting import error_text, quoted
+from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 _LOADERS: dict[str, type[Loader]] = {
     "date": times.DateLoader,
@@ -36,19 +36,19 @@ def read_every_value(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL intervalstyle = 'iso_8601'")
     adapters = cast(Any, connection.connection.driver_connection).adapters
     for name, loader in _LOADERS.items():
-        adapters.register_loader(name, _forgiving(loader))
+        adapters.register_loader(name, _make_forgiving(loader))
     for name in _AS_TEXT:
         adapters.register_loader(name, TextLoader)
 
 
-def _forgiving(loader: type[Loader]) -> type[Loader]:
+def _make_forgiving(loader: type[Loader]) -> type[Loader]:
     class Forgiving(loader):  # type: ignore[misc, valid-type]
         def load(self, data: Buffer) -> Any:
             try:
                 return super().load(data)
             except (DataError, ValueError, OverflowError, RecursionError) as error:
                 shown = bytes(data[:40]).decode(errors="replace")
-                why = f"is {quoted(shown)}, which cannot be read: {error_text(error)}"
+                why = f"is {quote_value(shown)}, which cannot be read: {error_text(error)}"
                 return Unreadable(f"{why}; select it as text, CAST(… AS TEXT)")
 
     return Forgiving

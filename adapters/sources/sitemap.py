@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from qdrant_rollouts.adapters.crawl.addresses import Resolve, parsed
-from qdrant_rollouts.adapters.crawl.fetching import Bad, Failed
+from qdrant_rollouts.adapters.crawl.addresses import Resolve, parse_address
+from qdrant_rollouts.adapters.crawl.fetching import BadPage, FetchFailed
 from qdrant_rollouts.adapters.crawl.robots import Robots
-from qdrant_rollouts.adapters.crawl.site import Gone, Site
+from qdrant_rollouts.adapters.crawl.site import PageGone, Site
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Cursor, Row
-from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
 #: One page in so many may fail to come. More would be holes that nobody sees, however many bad records are allowed.
 _ONE_IN = 20
@@ -33,7 +33,7 @@ class SitemapSource:
     left_out: Sequence[str] = ()
 
     def __init__(self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo) -> None:
-        self._home, self._crawl, self._resolve = parsed(url), crawl, resolve
+        self._home, self._crawl, self._resolve = parse_address(url), crawl, resolve
 
     @property
     def address(self) -> str:
@@ -65,21 +65,24 @@ class SitemapSource:
         number, failed = at["n"], at["failed"]
         with Site(self._home, self._crawl(), self._resolve, self._listed[0]) as site:
             for address in self._pages[begin:]:
-                fields, problem, came = self._page(site, address)
+                fields, problem, came = self._fetch_fields(site, address)
                 number, failed = number + 1, failed + (not came)
-                where, position = _shown(address), {"after": address, "n": number, "done": number, "failed": failed}
+                where, position = (
+                    _mask_credentials(address),
+                    {"after": address, "n": number, "done": number, "failed": failed},
+                )
                 self._check_failed(failed, where, problem)
                 yield Row(where, fields, position, problem)
 
-    def _page(self, site: Site, address: str) -> tuple[dict[str, Any] | None, str, bool]:
+    def _fetch_fields(self, site: Site, address: str) -> tuple[dict[str, Any] | None, str, bool]:
         """Fields or the problem, neither for what is gone; and whether the page came."""
         try:
             found, fields = site.page(address)
-        except Gone:
+        except PageGone:
             return None, "", True
-        except Failed as failed:
+        except FetchFailed as failed:
             return None, str(failed), False
-        except Bad as bad:
+        except BadPage as bad:
             return None, str(bad), True
         if found != address and self._is_listed(found):
             return None, "", True
@@ -97,6 +100,6 @@ class SitemapSource:
             )
 
 
-def _shown(address: str) -> str:
+def _mask_credentials(address: str) -> str:
     """A sitemap is written by others: a password in it is not shown."""
-    return cut(_CREDENTIALS.sub("//***@", address), PLACE)
+    return shorten_text(_CREDENTIALS.sub("//***@", address), LONGEST_PLACE)

@@ -16,18 +16,18 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from qdrant_rollouts.adapters.database import connecting, sqlite_file, sqlite_files
-from qdrant_rollouts.adapters.environment import secret
+from qdrant_rollouts.adapters.database import connect_arguments, sqlite_file, sqlite_files
+from qdrant_rollouts.adapters.environment import read_secret
 from qdrant_rollouts.adapters.own_files import OwnFiles
 from qdrant_rollouts.adapters.sources import postgres
 from qdrant_rollouts.adapters.sources.values import make_row
-from qdrant_rollouts.core.database.faults import explained, meaning
-from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, hung_up
+from qdrant_rollouts.core.database.faults import explain_error, find_meaning
+from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable, is_connection_lost
 from qdrant_rollouts.core.ports import Cursor, Row
 from qdrant_rollouts.core.sanitize import hosts
-from qdrant_rollouts.core.sanitize.quoting import column_names, cut, error_text
+from qdrant_rollouts.core.sanitize.quoting import describe_columns, error_text, shorten_text
 
-_PAGE = 1000
+_PAGE_ROWS = 1000
 #: Nothing that is read here has to write; the first statement of a transaction says so where a database can be told.
 _READ_ONLY = {"postgresql": "SET TRANSACTION READ ONLY", "sqlite": "PRAGMA query_only = ON"}
 #: SQLite calls a mistake in a query an operational error too.
@@ -57,11 +57,11 @@ class SqlSource:
         return f"database {self._variable}"
 
     def check(self) -> None:
-        with self._connected() as connection:
-            columns = list(connection.execute(self._around("q.*", "WHERE 1 = 0")).keys())
+        with self._connect_database() as connection:
+            columns = list(connection.execute(self._wrap_query("q.*", "WHERE 1 = 0")).keys())
             if "id" not in columns:
-                raise Refused(f"{self._name}: the query gives {column_names(columns)}; one column must be named id")
-            without = connection.scalar(self._around("count(*) - count(q.id)"))
+                raise Refused(f"{self._name}: the query gives {describe_columns(columns)}; one column must be named id")
+            without = connection.scalar(self._wrap_query("count(*) - count(q.id)"))
         if not self.size():
             raise Refused(f"{self._name}: the query gives no row")
         if without:
@@ -75,13 +75,13 @@ class SqlSource:
 
     @cached_property
     def _size(self) -> int:
-        with self._connected() as connection:
-            return int(connection.scalar(self._around("count(*)")) or 0)
+        with self._connect_database() as connection:
+            return int(connection.scalar(self._wrap_query("count(*)")) or 0)
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         after, same, number = (cursor["after"], cursor["same"], cursor["n"]) if cursor else (None, 0, 0)
         left_out = same
-        for columns in self._rows(after):
+        for columns in self._rows_of_query(after):
             if left_out and columns["id"] == after:
                 left_out -= 1
                 continue
@@ -89,14 +89,14 @@ class SqlSource:
             same = same + 1 if columns["id"] == after else 1
             after = columns["id"]
             at = {"after": after, "same": same, "n": number, "done": number}
-            yield make_row(f"{self._name}, row {number}, id {cut(str(after))}", dict(columns), at)
+            yield make_row(f"{self._name}, row {number}, id {shorten_text(str(after))}", dict(columns), at)
 
-    def _rows(self, after: int | str | None) -> Iterator[RowMapping]:
+    def _rows_of_query(self, after: int | str | None) -> Iterator[RowMapping]:
         """From the rows with the id ``after`` on, those included."""
         behind = "ORDER BY q.id" if after is None else "WHERE q.id >= :after ORDER BY q.id"
-        query = self._around("q.*", behind)
-        with self._connected() as connection:
-            found = connection.execution_options(yield_per=_PAGE).execute(
+        query = self._wrap_query("q.*", behind)
+        with self._connect_database() as connection:
+            found = connection.execution_options(yield_per=_PAGE_ROWS).execute(
                 query, {} if after is None else {"after": after}
             )
             for row in found.mappings():
@@ -115,16 +115,16 @@ class SqlSource:
                 shown = ascii(id)[:80]
                 raise Refused(f"{self._name}: an id is {shown}, which is no Unicode text") from None
 
-    def _around(self, columns: str, behind: str = "") -> TextClause:
+    def _wrap_query(self, columns: str, behind: str = "") -> TextClause:
         """The colons of the query are its own; SQLAlchemy would take them for parameters."""
         query = self._query.replace(":", "\\:")
         return text(f"SELECT {columns} FROM (\n{query}\n) AS q {behind}")  # noqa: S608 - the operator's own query
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        url = self._url()
+    def _connect_database(self) -> Iterator[Connection]:
+        url = self._read_url()
         try:
-            with self._engine(url).connect() as connection:
+            with self._create_engine(url).connect() as connection:
                 if url.get_backend_name() in _READ_ONLY:
                     connection.exec_driver_sql(_READ_ONLY[url.get_backend_name()])
                 _read_every_value(connection)
@@ -135,17 +135,17 @@ class SqlSource:
             ) from None
         except DBAPIError as error:
             if _wrong_setting(error):
-                raise explained(error, self._name, self._variable) from None
-            said = _said(error).replace(url.password or "\0", "***")
+                raise explain_error(error, self._name, self._variable) from None
+            said = _database_message(error).replace(url.password or "\0", "***")
             kind = Unavailable if _may_pass(error) else Refused
             raise kind(f"{self._name}: {error_text(said)}") from None
 
-    def _engine(self, url: URL) -> Engine:
+    def _create_engine(self, url: URL) -> Engine:
         backend = url.get_backend_name()
         if backend == "sqlite":
             self._check_file(sqlite_file(url))
         try:
-            return create_engine(url, poolclass=NullPool, connect_args=connecting(url), hide_parameters=True)
+            return create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url), hide_parameters=True)
         except (ArgumentError, ImportError):
             raise Refused(
                 f"{self._name}: there is no driver for {url.drivername}; install it beside this program"
@@ -157,21 +157,21 @@ class SqlSource:
         for beside in sqlite_files(file):  # SQLite opens and closes these too
             self._own.refuse(beside, self._name)
 
-    def _url(self) -> URL:
+    def _read_url(self) -> URL:
         try:
-            url = make_url(secret(self._variable, f"source sql:{self._variable}:…"))
+            url = make_url(read_secret(self._variable, f"source sql:{self._variable}:…"))
         except (ArgumentError, ValueError):
             raise Refused(
                 f"{self._variable} is no SQLAlchemy URL such as postgresql://USER:PASSWORD@HOST/NAME"
             ) from None
-        if hosts.is_impossible(url.host):
-            raise Refused(f"{self._variable}: {hosts.IMPOSSIBLE}")
+        if hosts.is_impossible_host(url.host):
+            raise Refused(f"{self._variable}: {hosts.IMPOSSIBLE_HOST}")
         return url
 
 
 def _wrong_setting(error: DBAPIError) -> bool:
     """While it connects, the driver has words and no code; later, what is refused is the query."""
-    known = meaning(error)
+    known = find_meaning(error)
     return (
         not hasattr(error.orig, "sqlite_errorcode")
         and not getattr(error.orig, "sqlstate", None)
@@ -193,7 +193,7 @@ def _text_or_surrogates(data: bytes) -> str:
     return data.decode(errors="surrogateescape")
 
 
-def _said(error: DBAPIError) -> str:
+def _database_message(error: DBAPIError) -> str:
     """The message and what the database advises; its details and context repeat rows and the query."""
     about = getattr(error.orig, "diag", None)
     primary = getattr(about, "message_primary", None)
@@ -203,4 +203,4 @@ def _said(error: DBAPIError) -> str:
 def _may_pass(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_ERROR:
         return False
-    return hung_up(error)
+    return is_connection_lost(error)

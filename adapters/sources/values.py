@@ -49,19 +49,19 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def _refuse(value: Unreadable) -> None:
+def _refuse_value(value: Unreadable) -> None:
     raise ValueError(value.why)
 
 
-def _object(value: dict[Any, Any]) -> dict[Any, Any]:
+def _object_as_json(value: dict[Any, Any]) -> dict[Any, Any]:
     return {name: as_json(inner) for name, inner in value.items()}
 
 
-def _list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
+def _list_as_json(value: list[Any] | tuple[Any, ...]) -> list[Any]:
     return [as_json(inner) for inner in value]
 
 
-def _duration(value: timedelta) -> str:
+def _duration_as_text(value: timedelta) -> str:
     return duration_text(value // timedelta(microseconds=1) * 1000)
 
 
@@ -79,7 +79,7 @@ def duration_text(nanoseconds: int) -> str:
     return f"-P{text}" if nanoseconds < 0 else f"P{text}"
 
 
-def _number(value: Decimal) -> int | float:
+def _decimal_as_number(value: Decimal) -> int | float:
     if not value.is_finite():  # then the record's rules say what is wrong with it
         return float(value)
     if value.adjusted() > _MOST_DIGITS:
@@ -90,11 +90,11 @@ def _number(value: Decimal) -> int | float:
 
 _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((str, bool, int, float), lambda value: value),
-    (dict, _object),
-    ((list, tuple), _list),
+    (dict, _object_as_json),
+    ((list, tuple), _list_as_json),
     ((date, datetime, time), lambda value: value.isoformat()),
-    (timedelta, _duration),
-    (Decimal, _number),
+    (timedelta, _duration_as_text),
+    (Decimal, _decimal_as_number),
     (_AS_TEXT, str),
-    (Unreadable, _refuse),
+    (Unreadable, _refuse_value),
 )

@@ -24,7 +24,7 @@ from qdrant_rollouts.core.ports import AlertChannel, Notice
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize.redaction import redact
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ _FIRST_WAIT, _LONGEST_WAIT = 10.0, 1800.0
 #: So long nothing else is tried on a channel that has just failed.
 _CHANNEL_WAIT = 60.0
 #: What could not be told for so long is given up, and stays in the list as that.
-_PATIENCE = timedelta(days=3)
-_KEPT = timedelta(days=90)
-_SWEEP = 500
+_GIVE_UP_AFTER = timedelta(days=3)
+_PRUNE_AFTER = timedelta(days=90)
+_SWEEP_LIMIT = 500
 #: Seconds after which a sweep leaves the rest to the next.
-_BUDGET = 20.0
+_SWEEP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ def deliver_due(services: Services) -> list[str]:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         alerts.repeat_lasting(session, now)
-        _spread(session, now, channels)
-        _prune(session, now)
-    ends = time.monotonic() + _BUDGET
-    return [line for name in channels for line in _served(services, name, channels[name], ends)]
+        _queue_deliveries(session, now, channels)
+        _prune_notices(session, now)
+    ends = time.monotonic() + _SWEEP_SECONDS
+    return [line for name in channels for line in _deliver_on_channel(services, name, channels[name], ends)]
 
 
 def try_channels(services: Services, name: str | None, *, actor: str, reason: str = "") -> dict[str, str]:
@@ -72,12 +72,12 @@ def try_channels(services: Services, name: str | None, *, actor: str, reason: st
     chosen = [name] if name is not None else list(channels)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record(session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason)
-        notice = _test(now, actor, reason)
-    return {chosen_name: _sent(channels[chosen_name], notice) for chosen_name in chosen}
+        events.record_event(session, now, "alert.tested", ", ".join(chosen), actor=actor, reason=reason)
+        notice = _build_test_notice(now, actor, reason)
+    return {chosen_name: _send_notice(channels[chosen_name], notice) for chosen_name in chosen}
 
 
-def _test(now: datetime, actor: str, reason: str) -> Notice:
+def _build_test_notice(now: datetime, actor: str, reason: str) -> Notice:
     text = "this is a test: alerts reach this channel"
     stamp = f"test-{now:%Y%m%d%H%M%S%f}"
     return Notice(
@@ -98,7 +98,7 @@ def _test(now: datetime, actor: str, reason: str) -> Notice:
     )
 
 
-def listed(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
+def list_alerts(services: Services, limit: int, alias: str | None = None) -> list[shown.Alert]:
     """Notices, newest first, each with what every channel was told and what went wrong."""
     query = select(NoticeRow).order_by(NoticeRow.number.desc()).limit(limit)
     if alias is not None:
@@ -107,7 +107,10 @@ def listed(services: Services, limit: int, alias: str | None = None) -> list[sho
         rows = session.scalars(query).all()
         sent = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_([row.number for row in rows]))).all()
     told = (
-        {**alerts.said(row.message), "deliveries": [_shown(one) for one in sent if one.number == row.number]}
+        {
+            **alerts.read_message(row.message),
+            "deliveries": [_describe_delivery(one) for one in sent if one.number == row.number],
+        }
         for row in rows
     )
     return [cast("shown.Alert", one) for one in told]
@@ -116,9 +119,9 @@ def listed(services: Services, limit: int, alias: str | None = None) -> list[sho
 # --- how ----------------------------------------------------------------------------------------------------------
 
 
-def _spread(session: Session, now: datetime, channels: Mapping[str, AlertChannel]) -> None:
+def _queue_deliveries(session: Session, now: datetime, channels: Mapping[str, AlertChannel]) -> None:
     """A delivery of each new notice for every channel that wants it, written once."""
-    query = select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP)
+    query = select(NoticeRow).where(~NoticeRow.spread).order_by(NoticeRow.number).limit(_SWEEP_LIMIT)
     for row in session.scalars(query.with_for_update(skip_locked=True)).all():
         mine = update(NoticeRow).where(NoticeRow.number == row.number, ~NoticeRow.spread).values(spread=True)
         if session.execute(mine.returning(NoticeRow.number)).first() is None:
@@ -127,50 +130,50 @@ def _spread(session: Session, now: datetime, channels: Mapping[str, AlertChannel
         session.add_all(DeliveryRow(number=row.number, channel=name, due_at=now) for name in wanting)
 
 
-def _prune(session: Session, now: datetime) -> None:
-    old = select(NoticeRow.number).where(NoticeRow.at < now - _KEPT, NoticeRow.spread)
+def _prune_notices(session: Session, now: datetime) -> None:
+    old = select(NoticeRow.number).where(NoticeRow.at < now - _PRUNE_AFTER, NoticeRow.spread)
     waiting = exists().where(DeliveryRow.number == NoticeRow.number, DeliveryRow.status == "waiting")
-    numbers = list(session.scalars(old.where(~waiting).limit(_SWEEP)))
+    numbers = list(session.scalars(old.where(~waiting).limit(_SWEEP_LIMIT)))
     if numbers:
         session.execute(delete(DeliveryRow).where(DeliveryRow.number.in_(numbers)))
         session.execute(delete(NoticeRow).where(NoticeRow.number.in_(numbers)))
 
 
-def _served(services: Services, name: str, channel: AlertChannel, ends: float) -> Iterator[str]:
+def _deliver_on_channel(services: Services, name: str, channel: AlertChannel, ends: float) -> Iterator[str]:
     """Sends until nothing is due, somebody else sends, the channel fails or the sweep's time is up."""
     while time.monotonic() < ends:
-        claim = _claimed(services, name)
+        claim = _claim_delivery(services, name)
         if claim is None:
             return
-        error = _sent(channel, claim.notice)
-        _marked(services, claim, error)
+        error = _send_notice(channel, claim.notice)
+        _mark_delivery(services, claim, error)
         yield f"{name}: {claim.notice.subject}: {error or 'sent'}"
         if error:
             return
 
 
-def _claimed(services: Services, channel: str) -> _Claim | None:
+def _claim_delivery(services: Services, channel: str) -> _Claim | None:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        number = _next(session, now, channel)
+        number = _find_next_notice(session, now, channel)
         if number is None:
             return None
-        mine = update(DeliveryRow).where(DeliveryRow.number == number, *_free(channel, now))
+        mine = update(DeliveryRow).where(DeliveryRow.number == number, *_claimable_conditions(channel, now))
         values = {"lease_until": now + _LEASE, "turn": DeliveryRow.turn + 1, "tries": DeliveryRow.tries + 1}
         won = session.execute(mine.values(values).returning(DeliveryRow.turn, DeliveryRow.tries)).first()
         if won is None:
             return None
         row = session.get_one(NoticeRow, number)
-        return _Claim(number, channel, won.turn, won.tries, alerts.notice(row.message))
+        return _Claim(number, channel, won.turn, won.tries, alerts.read_notice(row.message))
 
 
-def _next(session: Session, now: datetime, channel: str) -> int | None:
+def _find_next_notice(session: Session, now: datetime, channel: str) -> int | None:
     """The first that is due, and has nothing waiting before it that tells of the same; none while one is being sent."""
     waiting = select(DeliveryRow, NoticeRow.alias, NoticeRow.what).join(
         NoticeRow, NoticeRow.number == DeliveryRow.number
     )
     waiting = waiting.where(DeliveryRow.channel == channel, DeliveryRow.status == "waiting")
-    rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP)).all()
+    rows = session.execute(waiting.order_by(DeliveryRow.number).limit(_SWEEP_LIMIT)).all()
     if any(leases.lasts(row.lease_until, now, _LEASE) for row, _, _ in rows):
         return None
     held = set()
@@ -191,12 +194,12 @@ def _wait(tries: int) -> timedelta:
     return timedelta(seconds=min(_FIRST_WAIT * 2 ** min(max(tries, 1) - 1, 16), _LONGEST_WAIT))
 
 
-def _free(channel: str, now: datetime) -> tuple[Any, ...]:
+def _claimable_conditions(channel: str, now: datetime) -> tuple[Any, ...]:
     free = leases.free(DeliveryRow.lease_until, now, _LEASE)
     return DeliveryRow.channel == channel, DeliveryRow.status == "waiting", free
 
 
-def _sent(channel: AlertChannel, notice: Notice) -> str:
+def _send_notice(channel: AlertChannel, notice: Notice) -> str:
     """What went wrong, empty if nothing did."""
     try:
         channel.send(notice)
@@ -209,7 +212,7 @@ def _sent(channel: AlertChannel, notice: Notice) -> str:
     return ""
 
 
-def _marked(services: Services, claim: _Claim, error: str) -> None:
+def _mark_delivery(services: Services, claim: _Claim, error: str) -> None:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         mine = (
@@ -222,7 +225,7 @@ def _marked(services: Services, claim: _Claim, error: str) -> None:
             session.execute(update(DeliveryRow).where(*mine).values(values))
             return
         due = now + _wait(claim.tries)
-        given_up = now - claim.notice.at > _PATIENCE
+        given_up = now - claim.notice.at > _GIVE_UP_AFTER
         status = "given_up" if given_up else "waiting"
         values = {"status": status, "due_at": due, "lease_until": None, "error": error}
         session.execute(update(DeliveryRow).where(*mine).values(values))
@@ -233,12 +236,12 @@ def _marked(services: Services, claim: _Claim, error: str) -> None:
         log.error("alert %s was given up for channel %s: %s", claim.notice.subject, claim.channel, error)
 
 
-def _shown(row: DeliveryRow) -> shown.Delivery:
+def _describe_delivery(row: DeliveryRow) -> shown.Delivery:
     return {
         "channel": row.channel,
         "status": row.status,
         "tries": row.tries,
         "error": row.error,
-        "sent_at": iso(row.sent_at),
-        "due_at": iso(row.due_at) if row.status == "waiting" else None,
+        "sent_at": as_iso(row.sent_at),
+        "due_at": as_iso(row.due_at) if row.status == "waiting" else None,
     }

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, NoticeRow
 from qdrant_rollouts.core.database.leases import SLACK
-from qdrant_rollouts.core.database.stored_json import known
+from qdrant_rollouts.core.database.stored_json import read_stored_dataclass
 from qdrant_rollouts.core.ports import Notice
 from qdrant_rollouts.core.ports.messages import Severity
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 REPEAT = timedelta(hours=4)
 
@@ -36,7 +36,7 @@ _INFO, _WARN, _ERROR = Trigger(Severity.INFO), Trigger(Severity.WARN), Trigger(S
 _WHILE_WARN, _WHILE_ERROR = Trigger(Severity.WARN, lasts=True), Trigger(Severity.ERROR, lasts=True)
 
 #: Of a deployment, and of a backup or its verification, which have names of their own: they run beside one.
-_OF_RUNS: Mapping[str, Trigger] = {
+_RUN_TRIGGERS: Mapping[str, Trigger] = {
     "created": _INFO,
     "stage_completed": _INFO,
     "completed": _INFO,
@@ -54,7 +54,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     **{
         f"{run}.{what}": trigger
         for run in ("deployment", "backup", "verification")
-        for what, trigger in _OF_RUNS.items()
+        for what, trigger in _RUN_TRIGGERS.items()
     },
     "deployment.approval_needed": _WHILE_WARN,
     "deployment.inconclusive": _WHILE_WARN,
@@ -103,15 +103,15 @@ def run_word(kind: str) -> str:
     return "deployment" if kind == "rollout" else kind
 
 
-def tell(session: Session, now: datetime, alert: Alert) -> None:
+def record_alert(session: Session, now: datetime, alert: Alert) -> None:
     """Says it, with the commit of ``session``. What lasts already is not said again, but its repetition says the
     latest."""
     trigger = TRIGGERS[alert.what]
     if not trigger.lasts:
-        _note(session, now, _message(alert, trigger, now, now, "moment"))
+        _add_notice(session, now, _build_message(alert, trigger, now, now, "moment"))
         return
-    message = _message(alert, trigger, now, now, "begun")
-    row = _condition(session, alert.alias, alert.what)
+    message = _build_message(alert, trigger, now, now, "begun")
+    row = _lock_condition(session, alert.alias, alert.what)
     if row is None:
         row = ConditionRow(alias=alert.alias, what=alert.what, since=now, repeat_at=now + REPEAT, message=message)
         try:
@@ -119,20 +119,20 @@ def tell(session: Session, now: datetime, alert: Alert) -> None:
                 session.add(row)
         except IntegrityError:  # somebody wrote it down in the same moment, and says it
             return
-        _note(session, now, message)
+        _add_notice(session, now, message)
         return
     row.message = {**message, "since": row.message["since"]}
 
 
-def over(
+def resolve_alerts(
     session: Session, now: datetime, alias: str, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM
 ) -> None:
     """Says of each of ``kinds`` that lasts for ``alias`` that it is over."""
     query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what.in_(list(kinds)))
     for row in session.scalars(query.with_for_update()).all():
-        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": iso(now), "next": "nothing to do"}
+        ended = {"state": "resolved", "reason": reason, "actor": actor, "at": as_iso(now), "next": "nothing to do"}
         session.delete(row)
-        _note(session, now, {**row.message, **ended})
+        _add_notice(session, now, {**row.message, **ended})
 
 
 def repeat_lasting(session: Session, now: datetime) -> int:
@@ -142,41 +142,43 @@ def repeat_lasting(session: Session, now: datetime) -> int:
     rows = session.scalars(query).all()
     for row in rows:
         row.repeat_at = now + REPEAT
-        _note(session, now, {**row.message, "state": "lasting", "at": iso(now)})
+        _add_notice(session, now, {**row.message, "state": "lasting", "at": as_iso(now)})
     return len(rows)
 
 
-def said(message: Mapping[str, Any]) -> dict[str, Any]:
+def read_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """A stored message with the keys of this release, whichever has written it."""
-    whole = {**_NOTHING_SAID, **message}
+    whole = {**_MESSAGE_DEFAULTS, **message}
     return {one.name: whole[one.name] for one in fields(Notice) if one.name in whole}
 
 
-def notice(message: Mapping[str, Any]) -> Notice:
+def read_notice(message: Mapping[str, Any]) -> Notice:
     """A stored message, as channels get it."""
     times = {name: datetime.fromisoformat(message[name]) for name in ("at", "since")}
-    return known(Notice, {**said(message), **times, "severity": _severity(message["severity"])})
+    return read_stored_dataclass(
+        Notice, {**read_message(message), **times, "severity": _read_severity(message["severity"])}
+    )
 
 
 #: What a message of a release that knew less does not say.
-_NOTHING_SAID = {
+_MESSAGE_DEFAULTS = {
     **dict.fromkeys(("text", "value", "bound", "actor", "reason", "next"), ""),
     "state": "moment",
     "deployment_id": None,
 }
 
 
-def _severity(text: str) -> Severity:
+def _read_severity(text: str) -> Severity:
     """One that is not known is told to everybody."""
     return Severity(text) if text in set(Severity) else Severity.ERROR
 
 
-def _condition(session: Session, alias: str, what: str) -> ConditionRow | None:
+def _lock_condition(session: Session, alias: str, what: str) -> ConditionRow | None:
     query = select(ConditionRow).where(ConditionRow.alias == alias, ConditionRow.what == what)
     return session.scalars(query.with_for_update()).one_or_none()
 
 
-def _message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, state: str) -> dict[str, Any]:
+def _build_message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, state: str) -> dict[str, Any]:
     stated = asdict(alert)
     index = stated.pop("alias")
     return {
@@ -184,12 +186,12 @@ def _message(alert: Alert, trigger: Trigger, now: datetime, since: datetime, sta
         "index": index,
         "severity": trigger.severity,
         "state": state,
-        "at": iso(now),
-        "since": iso(since),
+        "at": as_iso(now),
+        "since": as_iso(since),
     }
 
 
-def _note(session: Session, now: datetime, message: dict[str, Any]) -> None:
+def _add_notice(session: Session, now: datetime, message: dict[str, Any]) -> None:
     id = secrets.token_hex(8)
     session.add(
         NoticeRow(

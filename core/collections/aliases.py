@@ -17,12 +17,12 @@ from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.readiness import Look
+from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState
 from qdrant_rollouts.core.errors import Refused, Unavailable, Unknown
 from qdrant_rollouts.core.ports import Schema, VectorStore
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
 #: Twice the 5 s that the store's alias calls may take.
@@ -38,7 +38,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class _By:
+class _Requester:
     actor: str
     reason: str
     deployment_id: str | None
@@ -53,11 +53,11 @@ def get_collection_for_alias(services: Services, alias: str) -> str:
     """Raises Unknown for an alias that does not exist, Unavailable when that cannot be told."""
     found = services.store.aliases()
     if alias not in found:
-        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
+        raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {', '.join(sorted(found)) or 'none'}")
     return found[alias]
 
 
-def move(
+def move_alias(
     services: Services,
     alias: str,
     target: str | None,
@@ -73,45 +73,45 @@ def move(
     ``check`` is asked for time right before Qdrant is told. Raises Refused when the alias is anywhere else, Unavailable
     when Qdrant did not answer or does not show the change; call again then.
     """
-    seen = _seen(services, alias)
+    seen = _read_intent(services, alias)
     found = services.store.aliases().get(alias)
-    by = _By(actor, reason, deployment_id)
+    by = _Requester(actor, reason, deployment_id)
     if found == target:
-        return _settled(services, alias, target, by)
+        return _settle_intent(services, alias, target, by)
     if found not in expected:
         raise Refused(
-            f"alias {alias} points to {found}, expected {_words(expected)}: somebody moved it; look, then decide"
+            f"alias {alias} points to {found}, expected {_name_targets(expected)}: somebody moved it; look, then decide"
         )
-    if _intend(services, alias, target, found, seen):
+    if _commit_intent(services, alias, target, found, seen):
         check(ACT_SECONDS)
-        _tell(services, alias, target)
+        _tell_store(services, alias, target)
     shown = services.store.aliases().get(alias)
     if shown != target:
         raise Unavailable(f"alias {alias} still shows {shown} after it was pointed to {target}")
-    return _settled(services, alias, target, by)
+    return _settle_intent(services, alias, target, by)
 
 
-def look(services: Services, collection: str, failures: int | None = None) -> Look:
+def inspect_and_wake(services: Services, collection: str, failures: int | None = None) -> Readiness:
     """Is this collection fit to serve right now? An embedded store has no index to wait for; a server that sleeps on
     unfinished work is woken. ``failures``: how often work on its index had failed at the last look."""
     store = services.store
     if store.server().embedded:
-        return Look(ready=True)
+        return Readiness(ready=True)
     schema = store.schema(collection)
-    seen = _examine(store, collection, schema, failures)
+    seen = _inspect_readiness(store, collection, schema, failures)
     if seen.asleep:
         store.wake(collection)
     return seen
 
 
-def _examine(store: VectorStore, collection: str, schema: Schema, failures: int | None) -> Look:
+def _inspect_readiness(store: VectorStore, collection: str, schema: Schema, failures: int | None) -> Readiness:
     """Where strict mode keeps vectors from being counted, those that are indexed stand for them: the optimizer's own
     words must do then, and the gate says that it could not tell."""
     health = store.health(collection)
     try:
         return readiness.watch(store, collection, schema, health, failures)
     except Refused:
-        return readiness.look(schema, health, health.indexed_vectors)
+        return readiness.judge_readiness(schema, health, health.indexed_vectors)
 
 
 def check_target(services: Services, collection: str) -> None:
@@ -119,35 +119,39 @@ def check_target(services: Services, collection: str) -> None:
     if collection not in services.store.collections():
         address = services.store.server().address
         raise Refused(f"collection {collection} does not exist at {address}; nothing was switched")
-    seen = look(services, collection)
+    seen = inspect_and_wake(services, collection)
     if not seen.ready:
         raise Refused(f"collection {collection} is not ready: {seen.reason}; nothing was switched, try again later")
 
 
-def keep(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
+def keep_target(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
     """Cancels the deletion of a collection that is about to serve. Raises Refused once the deletion has begun."""
-    retention.cancel(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
+    retention.cancel_deletion(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
 
 
-def _seen(services: Services, alias: str) -> tuple[int, bool]:
+def _read_intent(services: Services, alias: str) -> tuple[int, bool]:
     """The alias's last intent and whether it was settled, read before Qdrant is looked at."""
     with services.sessions() as session:
         row = session.get(AliasState, alias)
         return (row.revision, row.settled) if row else (0, True)
 
 
-def _intend(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
+def _commit_intent(
+    services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]
+) -> bool:
     """Commits the intent; False if somebody else has just carried out the same one.
 
     Raises Unavailable if somebody has begun another since ``found`` was looked up: what was seen is void then.
     """
     try:
-        return _written(services, alias, target, found, seen)
+        return _write_intent(services, alias, target, found, seen)
     except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
-        return _written(services, alias, target, found, seen)
+        return _write_intent(services, alias, target, found, seen)
 
 
-def _written(services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]) -> bool:
+def _write_intent(
+    services: Services, alias: str, target: str | None, found: str | None, seen: tuple[int, bool]
+) -> bool:
     with services.sessions.begin() as session:
         row = session.get(AliasState, alias, with_for_update=True)
         if row is None:
@@ -156,26 +160,26 @@ def _written(services: Services, alias: str, target: str | None, found: str | No
         elif row.desired == target and not row.settled:
             return True
         elif (row.revision, row.settled) != seen:
-            return _overtaken(row, target)
+            return _check_overtaken(row, target)
         row.desired, row.previous, row.settled = target, found, False
         row.revision, row.changed_at = row.revision + 1, services.clock.now(session)
         return True
 
 
-def _overtaken(row: AliasState, target: str | None) -> bool:
+def _check_overtaken(row: AliasState, target: str | None) -> bool:
     if row.desired == target:
         return False
     raise Unavailable(f"alias {row.alias} is being pointed to {row.desired} at this moment; look, then try again")
 
 
-def _tell(services: Services, alias: str, target: str | None) -> None:
+def _tell_store(services: Services, alias: str, target: str | None) -> None:
     if target is None:
         services.store.drop_alias(alias)
     else:
         services.store.point_alias(alias, target)
 
 
-def _settled(services: Services, alias: str, target: str | None, by: _By) -> Moved:
+def _settle_intent(services: Services, alias: str, target: str | None, by: _Requester) -> Moved:
     """Marks the intent as carried out; only the one whose update finds it unsettled has moved the alias."""
     with services.sessions.begin() as session:
         mine = session.execute(
@@ -187,13 +191,13 @@ def _settled(services: Services, alias: str, target: str | None, by: _By) -> Mov
         row = session.get(AliasState, alias)
         if mine is None or row is None:
             return Moved(target, moved=False)
-        _write_down(session, services.clock.now(session), row, by)
+        _record_move(session, services.clock.now(session), row, by)
         return Moved(row.previous, moved=True)
 
 
-def _write_down(session: Session, now: datetime, row: AliasState, by: _By) -> None:
+def _record_move(session: Session, now: datetime, row: AliasState, by: _Requester) -> None:
     detail = f"{row.previous or 'nothing'} -> {row.desired or 'nothing'}"
-    events.record(
+    events.record_event(
         session,
         now,
         "alias.switched",
@@ -205,8 +209,8 @@ def _write_down(session: Session, now: datetime, row: AliasState, by: _By) -> No
     )
     if by.deployment_id is None:
         alert = Alert(row.alias, "alias.moved_by_hand", f"{detail}, by hand", actor=by.actor, reason=by.reason)
-        alerts.tell(session, now, alert)
+        alerts.record_alert(session, now, alert)
 
 
-def _words(expected: Collection[str | None]) -> str:
+def _name_targets(expected: Collection[str | None]) -> str:
     return " or ".join(str(name) if name else "no alias" for name in expected)

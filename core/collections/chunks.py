@@ -15,13 +15,13 @@ from qdrant_rollouts.core.ports import Cursor, Embedder, Row, Source
 from qdrant_rollouts.core.ports.naming import chunk_id
 
 #: The field that says of a chunk: document, number (from 0), of, start and end (characters of the field).
-FIELD = "chunk"
+CHUNK_FIELD = "chunk"
 #: Characters. Splitting takes about as long as embedding a tenth of it, and a turn has 20 s.
 _LONGEST = 1_000_000
 _NO_RULES = RecordRules(dense={})
 
 
-def chunked(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES) -> Source:
+def chunk_source(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _NO_RULES) -> Source:
     """The source's chunks where the index asks for them. Of a collection the points stay as they are.
 
     Chunks fit the model that reads least."""
@@ -32,13 +32,13 @@ def chunked(source: Source, makers: Mapping[str, Maker], rules: RecordRules = _N
     ]
     if not cutting or source.collection is not None:
         return source
-    embedding, embedder = min(cutting, key=_reads)
+    embedding, embedder = min(cutting, key=_reading_limit)
     assert embedder is not None
     assert embedding.chunk is not None
     return ChunkedSource(source, embedding, embedding.chunk, embedder, rules)
 
 
-def _reads(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
+def _reading_limit(one: tuple[EmbeddingSpec, Embedder | None]) -> float:
     embedder = one[1]
     reads = embedder.reads if embedder is not None else None
     return float("inf") if reads is None else reads
@@ -79,7 +79,7 @@ class ChunkedSource:
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
         before, skip, number = (cursor["source"], cursor["skip"], cursor["n"]) if cursor else (None, 0, 0)
         for row in self._source.read(before):
-            chunks = self._chunks(row)
+            chunks = self._cut_document(row)
             for at, (where, fields, problem) in enumerate(chunks[skip:], skip + 1):
                 number += 1
                 position = {"source": before, "skip": at} if at < len(chunks) else {"source": row.cursor, "skip": 0}
@@ -87,7 +87,7 @@ class ChunkedSource:
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
             before, skip = row.cursor, 0
 
-    def _chunks(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
+    def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Where, fields and problem of each. A row that is no good document stays as it is, for the record's rules to
         say why; one that brings its vector, because nothing of it is embedded."""
         fields, given = row.fields, brought_names(row, self._rules)
@@ -96,17 +96,17 @@ class ChunkedSource:
         if given:
             told = ", ".join(name or "unnamed" for name in sorted(given))
             return [(row.where, None, f"brings vectors ({told}) of the whole document, which no chunk can have")]
-        if FIELD in fields:
-            return [(row.where, None, f"has a field {FIELD!r} of its own; embedding.chunk needs that name")]
+        if CHUNK_FIELD in fields:
+            return [(row.where, None, f"has a field {CHUNK_FIELD!r} of its own; embedding.chunk needs that name")]
         text = fields[self._field]
         if len(text) > _LONGEST:
             problem = (
                 f"{self._field} has {len(text):,} characters, at most {_LONGEST:,} can be chunked; split it before"
             )
             return [(row.where, None, problem)]
-        pieces = self._embedder.pieces(text, self._beside(fields), self._spec.max_tokens, self._spec.overlap)
+        pieces = self._embedder.pieces(text, self._text_beside(fields), self._spec.max_tokens, self._spec.overlap)
         return [
-            (f"{row.where}, chunk {number + 1}", self._chunk(fields, number, len(pieces), *piece), "")
+            (f"{row.where}, chunk {number + 1}", self._build_chunk(fields, number, len(pieces), *piece), "")
             for number, piece in enumerate(pieces)
         ] or [(row.where, fields, row.problem)]
 
@@ -115,13 +115,13 @@ class ChunkedSource:
         known = isinstance(id, int | str) and not isinstance(id, bool) and id != ""
         return known and isinstance(fields.get(self._field), str)
 
-    def _beside(self, fields: dict[str, Any]) -> str:
+    def _text_beside(self, fields: dict[str, Any]) -> str:
         """What the template says besides the piece; it is part of every chunk's text."""
         names = template_fields(self._template)
         return self._template.format_map(
             {name: "" if name == self._field else str(fields.get(name, "")) for name in names}
         )
 
-    def _chunk(self, fields: dict[str, Any], number: int, of: int, start: int, piece: str) -> dict[str, Any]:
+    def _build_chunk(self, fields: dict[str, Any], number: int, of: int, start: int, piece: str) -> dict[str, Any]:
         place = {"document": fields["id"], "number": number, "of": of, "start": start, "end": start + len(piece)}
-        return {**fields, "id": chunk_id(fields["id"], number), self._field: piece, FIELD: place}
+        return {**fields, "id": chunk_id(fields["id"], number), self._field: piece, CHUNK_FIELD: place}

@@ -9,18 +9,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.collections.readiness import about
-from qdrant_rollouts.core.collections.records import OURS, mark
-from qdrant_rollouts.core.collections.schema import between, same_vectors, vector_kind, vector_names, vector_params
+from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.records import MARK_KEY, read_mark
+from qdrant_rollouts.core.collections.schema import (
+    are_same_vectors,
+    list_changes_of_both,
+    vector_kind,
+    vector_names,
+    vector_params,
+)
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.config.vector_kinds import Kind, by_name
+from qdrant_rollouts.core.config.vector_kinds import Kind, vectors_by_name
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.defaults import COMPARED
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import CollectionStore, Point, PointId, PointStore, VectorStore
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.sampling import Sample, offer
+from qdrant_rollouts.core.statistics.sampling import Sample, offer_id
 
 _SEED = 7
 _PAGE, _FETCHED, _EXAMPLES = 1000, 256, 5
@@ -28,33 +34,33 @@ _MODEL = ("model", "revision", "dtype", "template", "chunk", "vector", "dimensio
 _COUNTS = ("records", "points", "bad", "reused", "embedded", "truncated")
 
 
-def diff(services: Services, alias: str, one: str, other: str, sample: int = COMPARED) -> dict[str, Any]:
+def diff_versions(services: Services, alias: str, one: str, other: str, sample: int = COMPARED) -> dict[str, Any]:
     """What is different in version ``other`` of ``alias``, seen from ``one``; each by number or collection. Records
     cannot be compared where a collection is gone: then ``content`` is None."""
-    rows = [lineage.find(services, alias, named) for named in (one, other)]
+    rows = [lineage.find_version(services, alias, named) for named in (one, other)]
     if rows[0].collection == rows[1].collection:
-        raise Refused(f"{quoted(one)} and {quoted(other)} are the same version of {alias}; name two")
+        raise Refused(f"{quote_value(one)} and {quote_value(other)} are the same version of {alias}; name two")
     there = services.store.collections()
     gone = [row.collection for row in rows if row.collection not in there]
-    facts = [_facts(services.store, row, there) for row in rows]
+    facts = [_facts_of_version(services.store, row, there) for row in rows]
     return {
         "alias": alias,
         "from": {"number": rows[0].number, "collection": rows[0].collection},
         "to": {"number": rows[1].number, "collection": rows[1].collection},
         "gone": gone,
-        "schema": _schema_by_hash(facts) if gone else _schema(services.store, rows),
-        "model": _pairs(facts, _MODEL, only_different=True),
-        "counts": _pairs(facts, _COUNTS, only_different=False),
-        "content": None if gone else _content(services.store, rows, facts, sample),
+        "schema": _compare_schema_hashes(facts) if gone else _compare_schemas(services.store, rows),
+        "model": _pair_facts(facts, _MODEL, only_different=True),
+        "counts": _pair_facts(facts, _COUNTS, only_different=False),
+        "content": None if gone else _compare_content(services.store, rows, facts, sample),
     }
 
 
-def _facts(store: VectorStore, row: Version, there: set[str]) -> dict[str, Any]:
+def _facts_of_version(store: VectorStore, row: Version, there: set[str]) -> dict[str, Any]:
     """What the row knows. Of a collection that is there the points are counted now, and a row that was written before
     rows knew the model leaves that to the stamp."""
     if row.collection not in there:
         return dict(row.facts)
-    stamp, counted = read_stamp(store, row.collection), {"points": about(store, row.collection)}
+    stamp, counted = read_stamp(store, row.collection), {"points": estimate_points(store, row.collection)}
     if "identity" in row.facts or stamp is None:
         return {**row.facts, **counted}
     spec = stamp.embedding or {}
@@ -63,7 +69,9 @@ def _facts(store: VectorStore, row: Version, there: set[str]) -> dict[str, Any]:
     return {**told, **rest, "identity": stamp.identity, **row.facts, **counted}
 
 
-def _pairs(facts: Sequence[Mapping[str, Any]], names: Sequence[str], *, only_different: bool) -> dict[str, list[Any]]:
+def _pair_facts(
+    facts: Sequence[Mapping[str, Any]], names: Sequence[str], *, only_different: bool
+) -> dict[str, list[Any]]:
     one, other = facts
     return {
         name: [one.get(name), other.get(name)]
@@ -72,12 +80,12 @@ def _pairs(facts: Sequence[Mapping[str, Any]], names: Sequence[str], *, only_dif
     }
 
 
-def _schema(store: CollectionStore, rows: Sequence[Version]) -> list[str]:
+def _compare_schemas(store: CollectionStore, rows: Sequence[Version]) -> list[str]:
     one, other = (store.schema(row.collection) for row in rows)
-    return between(one, other)
+    return list_changes_of_both(one, other)
 
 
-def _schema_by_hash(facts: Sequence[Mapping[str, Any]]) -> list[str]:
+def _compare_schema_hashes(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     one, other = (each.get("schema") for each in facts)
     if one is None or other is None:
         return ["unknown: a collection is gone, and its settings were not written down"]
@@ -87,36 +95,36 @@ def _schema_by_hash(facts: Sequence[Mapping[str, Any]]) -> list[str]:
 # --- records ----------------------------------------------------------------------------------------------------
 
 
-def _content(
+def _compare_content(
     store: VectorStore, rows: Sequence[Version], facts: Sequence[Mapping[str, Any]], size: int
 ) -> dict[str, Any]:
     one, other = (row.collection for row in rows)
-    (ours, seen), (theirs, seen_there) = (_sample(store, name, size) for name in (one, other))
+    (ours, seen), (theirs, seen_there) = (_sample_ids(store, name, size) for name in (one, other))
     same_model = facts[0].get("identity") == facts[1].get("identity")
     given = same_model and facts[0].get("identity") is None
-    in_one, in_other = (_records(store, name, [*ours, *theirs], vectors=given) for name in (one, other))
+    in_one, in_other = (_fetch_points(store, name, [*ours, *theirs], vectors=given) for name in (one, other))
     common = [id for id in ours if id in in_other]
-    kinds = _kinds(store, one, other) if given else {}
-    changed = [id for id in common if id in in_one and _changed(in_one[id], in_other[id], same_model, kinds)]
+    kinds = _kinds_in_both(store, one, other) if given else {}
+    changed = [id for id in common if id in in_one and _has_changed(in_one[id], in_other[id], same_model, kinds)]
     return {
         "complete": seen <= size and seen_there <= size,
-        "added": _told([in_other[id] for id in theirs if id in in_other and id not in in_one], len(theirs)),
-        "removed": _told([in_one[id] for id in ours if id in in_one and id not in in_other], len(ours)),
-        "changed": _told([in_other[id] for id in changed], len(common)),
+        "added": _summarize_points([in_other[id] for id in theirs if id in in_other and id not in in_one], len(theirs)),
+        "removed": _summarize_points([in_one[id] for id in ours if id in in_one and id not in in_other], len(ours)),
+        "changed": _summarize_points([in_other[id] for id in changed], len(common)),
     }
 
 
-def _sample(store: VectorStore, collection: str, size: int) -> tuple[list[PointId], int]:
+def _sample_ids(store: VectorStore, collection: str, size: int) -> tuple[list[PointId], int]:
     """The ids with the smallest hashes, and how many there are in all."""
     sample: Sample = []
     seen = 0
-    for id in _ids(store, collection):
-        offer(sample, size, _SEED, id)
+    for id in _scroll_ids(store, collection):
+        offer_id(sample, size, _SEED, id)
         seen += 1
     return [entry[1] for entry in sample], seen
 
 
-def _ids(store: PointStore, collection: str) -> Iterator[PointId]:
+def _scroll_ids(store: PointStore, collection: str) -> Iterator[PointId]:
     after: PointId | None = None
     while True:
         page, following = store.scroll(collection, after, _PAGE, vectors=False, payload=False)
@@ -126,7 +134,7 @@ def _ids(store: PointStore, collection: str) -> Iterator[PointId]:
         after = following
 
 
-def _records(store: PointStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
+def _fetch_points(store: PointStore, collection: str, ids: Sequence[PointId], *, vectors: bool) -> dict[PointId, Point]:
     wanted = list(dict.fromkeys(ids))
     found: dict[PointId, Point] = {}
     for start in range(0, len(wanted), _FETCHED):
@@ -135,30 +143,30 @@ def _records(store: PointStore, collection: str, ids: Sequence[PointId], *, vect
     return found
 
 
-def _kinds(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
+def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
     """Kind and settings of the vectors that both collections keep alike."""
     ours, theirs = store.schema(one), store.schema(other)
     return {
         name: (vector_kind(ours, name), vector_params(ours, name))
         for name in vector_names(ours)
-        if same_vectors(ours, theirs, name)
+        if are_same_vectors(ours, theirs, name)
     }
 
 
-def _changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
+def _has_changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
     """Other fields, or another text from the same fields: the content hash is of the text **and**
     the model, so with another model every hash is another one and says nothing. Where no text was
     embedded, another vector."""
-    if _fields(one) != _fields(other):
+    if _fields_of_point(one) != _fields_of_point(other):
         return True
-    hashes = [mark(point.payload).get("hash") for point in (one, other)]
+    hashes = [read_mark(point.payload).get("hash") for point in (one, other)]
     if same_model and hashes == [None, None]:
-        return _other_vectors(one, other, kinds)
+        return _has_other_vectors(one, other, kinds)
     return same_model and hashes[0] != hashes[1]
 
 
-def _other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
-    ours, theirs = by_name(one.vector), by_name(other.vector)
+def _has_other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
+    ours, theirs = vectors_by_name(one.vector), vectors_by_name(other.vector)
     common = {name: kind for name, kind in kinds.items() if name in ours or name in theirs}
     return any(
         name not in ours or name not in theirs or not kind.same(params, ours[name], theirs[name])
@@ -166,10 +174,10 @@ def _other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dic
     )
 
 
-def _fields(point: Point) -> dict[str, Any]:
-    return {name: value for name, value in point.payload.items() if name != OURS}
+def _fields_of_point(point: Point) -> dict[str, Any]:
+    return {name: value for name, value in point.payload.items() if name != MARK_KEY}
 
 
-def _told(points: Sequence[Point], of: int) -> dict[str, Any]:
+def _summarize_points(points: Sequence[Point], of: int) -> dict[str, Any]:
     ids = [point.payload.get("id", point.id) for point in points]
     return {"count": len(points), "of": of, "examples": ids[:_EXAMPLES]}

@@ -6,33 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from qdrant_rollouts.core.collections.manifests import written
+from qdrant_rollouts.core.collections.manifests import canonical_json
 from qdrant_rollouts.core.ports import Point, PointId
 
 
-def digests(points: list[Point]) -> dict[PointId, str]:
+def digest_points(points: list[Point]) -> dict[PointId, str]:
     """A digest of each point's vectors and payload, whichever way they came: numbers of vectors as float32, those of
     payloads to 12 digits, for a server's own last digits differ between its ways."""
     return {
-        point.id: hashlib.sha256(written([_vectors(point.vector), _payload(point.payload)])).hexdigest()
+        point.id: hashlib.sha256(
+            canonical_json([_normalize_vectors(point.vector), _normalize_payload(point.payload)])
+        ).hexdigest()
         for point in points
     }
 
 
-def _vectors(value: Any) -> Any:
+def _normalize_vectors(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return _sparse(value) if set(value) == {"indices", "values"} else {k: _vectors(v) for k, v in value.items()}
+        return (
+            _normalize_sparse(value)
+            if set(value) == {"indices", "values"}
+            else {k: _normalize_vectors(v) for k, v in value.items()}
+        )
     return np.asarray(value, dtype=np.float32).tolist()
 
 
-def _sparse(value: Mapping[str, Any]) -> list[Any]:
+def _normalize_sparse(value: Mapping[str, Any]) -> list[Any]:
     numbers = np.asarray(value["values"], dtype=np.float32).tolist()
     return sorted(zip(map(int, value["indices"]), numbers, strict=True))
 
 
-def _payload(value: Any) -> Any:
+def _normalize_payload(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _payload(inner) for key, inner in value.items()}
+        return {key: _normalize_payload(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_payload(inner) for inner in value]
+        return [_normalize_payload(inner) for inner in value]
     return float(f"{value:.12g}") if isinstance(value, float) else value

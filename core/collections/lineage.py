@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.answers import indexes as shown
 from qdrant_rollouts.core.answers.deployments import Announced
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.version_facts import plain
+from qdrant_rollouts.core.collections.version_facts import version_as_dict
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.errors import Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, Status
 from qdrant_rollouts.core.ports.naming import check_found_name
-from qdrant_rollouts.core.sanitize.quoting import cut, quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 #: Statuses of a deployment that did not bring its version to serve.
 _FAILED = (Status.ROLLED_BACK, Status.NEEDS_OPERATOR)
@@ -35,42 +35,44 @@ class _Now:
     brought: Mapping[str, Sequence[str]]
 
 
-def versions(services: Services, alias: str) -> shown.Versions:
+def list_versions(services: Services, alias: str) -> shown.Versions:
     """Every version of ``alias``, newest first (contract section 4). Raises Unknown for an alias nobody knows,
     Unavailable when Qdrant cannot be asked what is there."""
     check_found_name("alias", alias)
     aliases = services.store.aliases()
-    return listed(services, alias, aliases, services.store.collections())
+    return describe_versions(services, alias, aliases, services.store.collections())
 
 
-def listed(services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None) -> shown.Versions:
+def describe_versions(
+    services: Services, alias: str, aliases: Mapping[str, str], there: Container[str] | None
+) -> shown.Versions:
     """The same, of aliases and collections that were seen before; None where nobody knows which collections there are:
     then the state of one that does not serve is ``unknown``."""
     live = aliases.get(alias)
     with services.sessions() as session:
-        rows = _rows(session, alias, live)
+        rows = _rows_of_versions(session, alias, live)
         if not rows and live is None:
             raise Unknown(
-                f"there are no versions of {cut(alias)}; known aliases: {', '.join(sorted(aliases)) or 'none'}"
+                f"there are no versions of {shorten_text(alias)}; known aliases: {', '.join(sorted(aliases)) or 'none'}"
             )
         names = [row.collection for row in rows]
-        due = _due(session, names)
+        due = _deletions_by_collection(session, names)
         rules = deletion_notices.read_rules(services)
-        told = deletion_notices.announce(session, list(due.values()), rules)
-        now = _Now(live, there, due, told, _brought(session, names))
-        listed = [_listed(row, now) for row in rows]
+        told = deletion_notices.describe_open_deletions(session, list(due.values()), rules)
+        now = _Now(live, there, due, told, _statuses_by_collection(session, names))
+        listed = [_describe_version(row, now) for row in rows]
     if live is not None and live not in names:
         listed.insert(0, {"collection": live, "number": None, "live": True, "state": "live"})
     return {"alias": alias, "versions": listed}
 
 
-def number_of(services: Services, collection: str) -> int | None:
+def find_number(services: Services, collection: str) -> int | None:
     """The version that a collection is; None if somebody else made it."""
     with services.sessions() as session:
         return session.scalar(select(Version.number).where(Version.collection == collection))
 
 
-def find(services: Services, alias: str, named: str) -> Version:
+def find_version(services: Services, alias: str, named: str) -> Version:
     """The version of ``alias`` that a number or a collection's name means. Raises Unknown, naming those there are."""
     check_found_name("alias", alias)
     with services.sessions() as session:
@@ -78,22 +80,22 @@ def find(services: Services, alias: str, named: str) -> Version:
     found = next((row for row in rows if named in (str(row.number), row.collection)), None)
     if found is None:
         known = ", ".join(f"{row.number} ({row.collection})" for row in rows[-5:]) or "none"
-        raise Unknown(f"{alias} has no version {quoted(named)}; the latest: {known}")
+        raise Unknown(f"{alias} has no version {quote_value(named)}; the latest: {known}")
     return found
 
 
-def _rows(session: Session, alias: str, live: str | None) -> list[Version]:
+def _rows_of_versions(session: Session, alias: str, live: str | None) -> list[Version]:
     """A collection may serve an alias that it was not made for."""
     query = select(Version).where(or_(Version.alias == alias, Version.collection == live))
     return list(session.scalars(query.order_by(Version.created_at.desc(), Version.number.desc())))
 
 
-def _due(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
+def _deletions_by_collection(session: Session, collections: Sequence[str]) -> dict[str, Deletion]:
     query = select(Deletion).where(Deletion.collection.in_(collections), Deletion.status.in_(OPEN_DELETIONS))
     return {row.collection: row for row in session.scalars(query)}
 
 
-def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[str]]:
+def _statuses_by_collection(session: Session, collections: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     query = select(Deployment.green, Deployment.status).where(Deployment.green.in_(collections))
     for green, status in session.execute(query):
@@ -101,21 +103,21 @@ def _brought(session: Session, collections: Sequence[str]) -> dict[str, list[str
     return found
 
 
-def _listed(row: Version, now: _Now) -> shown.Version:
+def _describe_version(row: Version, now: _Now) -> shown.Version:
     due = now.due.get(row.collection)
     seen = {
         "collection": row.collection,
         "number": row.number,
         "live": row.collection == now.live,
-        "state": _state(row.collection, now),
-        "delete_after": iso(due.due_at) if due else None,
+        "state": _state_of_version(row.collection, now),
+        "delete_after": as_iso(due.due_at) if due else None,
         "deletion": now.told[due.id]["text"] if due else None,
-        **plain(row),
+        **version_as_dict(row),
     }
     return cast("shown.Version", seen)
 
 
-def _state(collection: str, now: _Now) -> str:
+def _state_of_version(collection: str, now: _Now) -> str:
     brought = now.brought.get(collection, ())
     failed = Status.LIVE not in brought and any(status in _FAILED for status in brought)
     if collection == now.live:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from qdrant_rollouts.core.database.stored_json import known
+from qdrant_rollouts.core.database.stored_json import read_stored_dataclass
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Schema, Shelf
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: What every filesystem and every form of an upload takes as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -59,18 +59,20 @@ class Manifest:
 
     def text(self) -> str:
         content = asdict(self)
-        return json.dumps({**content, _SEAL: _sealed(content)}, indent=1, sort_keys=True)
+        return json.dumps({**content, _SEAL: _seal_of(content)}, indent=1, sort_keys=True)
 
     @classmethod
     def of(cls, text: str, backup: str) -> Self:
         """Raises Refused for one that is damaged, or that belongs to another backup."""
-        content = _content(text, backup)
-        if content.pop(_SEAL, None) != _sealed(content):
+        content = _parse_content(text, backup)
+        if content.pop(_SEAL, None) != _seal_of(content):
             raise Refused(f"backup {backup} is damaged: its manifest is not as it was sealed; take another one")
         if content.get("format") != _FORMAT:
-            raise Refused(f"backup {backup} has format {quoted(content.get('format'))}, this version reads {_FORMAT}")
+            raise Refused(
+                f"backup {backup} has format {quote_value(content.get('format'))}, this version reads {_FORMAT}"
+            )
         try:
-            manifest = known(cls, content)
+            manifest = read_stored_dataclass(cls, content)
         except Unavailable as error:
             raise Refused(f"backup {backup}: {error}") from error
         if manifest.id != backup:
@@ -84,12 +86,12 @@ def file_name(snapshot: str, number: int) -> str:
     return snapshot if _PLAIN.fullmatch(snapshot) else f"part-{number}.snapshot"
 
 
-def read(shelf: Shelf, backup: str) -> Manifest:
+def read_manifest(shelf: Shelf, backup: str) -> Manifest:
     """Raises Refused if there is none, or if it is damaged."""
     return Manifest.of(shelf.manifest(backup), backup)
 
 
-def absent(shelf: Shelf, manifest: Manifest) -> str:
+def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
     """What of the files is not there in its length, in words, or nothing."""
     for file in manifest.files:
         name, wanted = str(file["name"]), int(file["size"])
@@ -99,18 +101,18 @@ def absent(shelf: Shelf, manifest: Manifest) -> str:
     return ""
 
 
-def damage(shelf: Shelf, manifest: Manifest, watched: Watched = iter) -> str:
+def find_damage(shelf: Shelf, manifest: Manifest, watched: Watched = iter) -> str:
     """The same, and what of the files is not as it was written. Reads all of them, through ``watched``."""
-    lost = absent(shelf, manifest)
+    lost = find_absent_file(shelf, manifest)
     if lost:
         return lost
     for file in manifest.files:
-        if sha256(watched(shelf.read(manifest.id, str(file["name"])))) != file["sha256"]:
+        if hash_pieces(watched(shelf.read(manifest.id, str(file["name"])))) != file["sha256"]:
             return f"{file['name']} has another checksum than when it was written"
     return ""
 
 
-def sha256(pieces: Iterable[bytes]) -> str:
+def hash_pieces(pieces: Iterable[bytes]) -> str:
     """In hex."""
     found = hashlib.sha256()
     for piece in pieces:
@@ -118,7 +120,7 @@ def sha256(pieces: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _content(text: str, backup: str) -> dict[str, Any]:
+def _parse_content(text: str, backup: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -128,10 +130,10 @@ def _content(text: str, backup: str) -> dict[str, Any]:
     return content
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(written(content)).hexdigest()
+def _seal_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def written(content: Any) -> bytes:
+def canonical_json(content: Any) -> bytes:
     """Equal for equal content, in whatever order its keys stand."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from qdrant_rollouts.core.collections.schema import meant_vector, vector_names, vector_params
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, render_text
-from qdrant_rollouts.core.config.vector_kinds import by_name, kind_of
+from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.late import Library
 from qdrant_rollouts.core.ports import Embedder, FloatArray, Point, VectorStore
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 if TYPE_CHECKING:
@@ -49,24 +49,24 @@ class Agreement:
         return self.why or f"of {self.of} stored texts that were embedded again {self.alike} agree"
 
 
-def measure(services: Services, collection: str, vector: str, embedding: EmbeddingSpec) -> Agreement:
+def measure_agreement(services: Services, collection: str, vector: str, embedding: EmbeddingSpec) -> Agreement:
     """A model that cannot be asked proves nothing. Raises Limited where the collection's rate leaves no room for it
     now, and Busy as the store does."""
     params = vector_params(services.store.schema(collection), vector)
     if not kind_of(params).made:
         return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).called(params)}")
-    points = draw(services.store, collection, vector)
+    points = draw_points(services.store, collection, vector)
     try:
         embedder = services.embedder(embedding)
         size = embedder.dimension
         if params["size"] != size:
             return Agreement(why=f"its vectors have {params['size']} numbers, and {embedding.model} makes {size}")
-        return compare(embedder, embedding, vector, params, points)
+        return compare_embeddings(embedder, embedding, vector, params, points)
     except (Refused, Unavailable) as error:
         return Agreement(why=f"{embedding.model} could not be asked: {error}")
 
 
-def draw(store: VectorStore, collection: str, vector: str) -> list[Point]:
+def draw_points(store: VectorStore, collection: str, vector: str) -> list[Point]:
     """Points drawn at random; where the server or its strict mode does not draw, the first ones."""
     store.pace(collection)
     try:
@@ -76,20 +76,24 @@ def draw(store: VectorStore, collection: str, vector: str) -> list[Point]:
     return store.fetch(collection, ids, vectors=True)
 
 
-def compare(
+def compare_embeddings(
     embedder: Embedder, embedding: EmbeddingSpec, vector: str, params: Mapping[str, Any], points: Sequence[Point]
 ) -> Agreement:
     """Embeds the texts of those points that have one, and a vector, again. Raises what the model's endpoint does."""
-    stored = [(render_text(embedding.text, point.payload), by_name(point.vector).get(vector)) for point in points]
+    stored = [
+        (render_text(embedding.text, point.payload), vectors_by_name(point.vector).get(vector)) for point in points
+    ]
     known = [(text, np.asarray(one, dtype=np.float32)) for text, one in stored if text and one is not None]
     if not known:
-        return Agreement(why=f"no point has the texts of the template {quoted(embedding.text)} stored")
+        return Agreement(why=f"no point has the texts of the template {quote_value(embedding.text)} stored")
     made = embedder.documents([text for text, _ in known])
-    alike = sum(_alike(one, other, params["distance"]) for one, (_, other) in zip(made, known, strict=True))
+    alike = sum(_are_alike(one, other, params["distance"]) for one, (_, other) in zip(made, known, strict=True))
     return Agreement(len(known), alike)
 
 
-def unknown_vectors(store: VectorStore, collection: str, made: Mapping[str, EmbeddingSpec]) -> dict[str, EmbeddingSpec]:
+def find_unknown_vectors(
+    store: VectorStore, collection: str, made: Mapping[str, EmbeddingSpec]
+) -> dict[str, EmbeddingSpec]:
     """Those of ``made`` that the collection has too, on some point, and says nothing of; none where it is stamped."""
     if read_stamp(store, collection) is not None:
         return {}
@@ -102,17 +106,19 @@ def unknown_vectors(store: VectorStore, collection: str, made: Mapping[str, Embe
     }
 
 
-def settle(services: Services, alias: str, collection: str, made: Mapping[str, EmbeddingSpec]) -> dict[str, Agreement]:
+def settle_models(
+    services: Services, alias: str, collection: str, made: Mapping[str, EmbeddingSpec]
+) -> dict[str, Agreement]:
     """What of each vector that nobody knows the maker of came of measuring it; where all are proven, that is written
     down. Safe to run twice."""
-    unknown = unknown_vectors(services.store, collection, made)
-    found = {name: measure(services, collection, name, embedding) for name, embedding in unknown.items()}
+    unknown = find_unknown_vectors(services.store, collection, made)
+    found = {name: measure_agreement(services, collection, name, embedding) for name, embedding in unknown.items()}
     if found and all(one.proven for one in found.values()):
-        services.store.set_metadata(collection, _stamp(services, alias, unknown).as_metadata())
+        services.store.set_metadata(collection, _build_stamp(services, alias, unknown).as_metadata())
     return found
 
 
-def _stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:
+def _build_stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) -> Stamp:
     """Documents that somebody else has stored were not cut by us."""
     specs = {name: spec.model_copy(update={"chunk": None, "vector": name}) for name, spec in proven.items()}
     made = {name: MadeBy(services.embedder(spec).identity, embedding=spec) for name, spec in specs.items()}
@@ -128,7 +134,9 @@ def _stamp(services: Services, alias: str, proven: Mapping[str, EmbeddingSpec]) 
     )
 
 
-def refusal(alias: str, collection: str, made: Mapping[str, EmbeddingSpec], found: Mapping[str, Agreement]) -> str:
+def describe_refusal(
+    alias: str, collection: str, made: Mapping[str, EmbeddingSpec], found: Mapping[str, Agreement]
+) -> str:
     """Why a deployment does not go on by itself, or nothing: what was measured, and the lines to write."""
     doubtful = {name: one for name, one in found.items() if not one.proven}
     if not doubtful:
@@ -145,7 +153,7 @@ def refusal(alias: str, collection: str, made: Mapping[str, EmbeddingSpec], foun
     )
 
 
-def _alike(one: FloatArray, other: FloatArray, distance: str) -> bool:
+def _are_alike(one: FloatArray, other: FloatArray, distance: str) -> bool:
     """By cosine the length of a vector is nothing; by any other distance it is part of it."""
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
     if not all(lengths):

@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from threading import Event
 
 from qdrant_rollouts.core.collections.schema import unindexed_bound, vector_kind, vector_names
-from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name
+from qdrant_rollouts.core.config.vector_kinds import KINDS, vectors_by_name
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Health, PointStore, Schema, VectorStore
-from qdrant_rollouts.core.statistics.intervals import share
+from qdrant_rollouts.core.statistics.intervals import share_interval
 
 #: Points that are looked at for empty sparse vectors, and the standard errors added to their share.
 _SAMPLE, _SURE = 1000, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Readiness:
     """``reason`` says why not ready, in words; ``broken`` that waiting will not help; ``failing`` that work on the
     index fails, which may mend; ``asleep`` that the server has work to do and will not begin until
     ``VectorStore.wake``."""
@@ -48,33 +48,36 @@ _TRY = 0.5
 _never = Event()
 
 
-def look(schema: Schema, health: Health, vectors: int) -> Look:
-    """``vectors``: how many are stored, see ``stored``; the number of points does for a collection of one vector."""
+def judge_readiness(schema: Schema, health: Health, vectors: int) -> Readiness:
+    """``vectors``: how many are stored, see ``count_vectors``; the number of points does for a collection of one
+    vector."""
     if shows_error(health):
         return _failed(health)
-    reason = _unfinished(health) or _unindexed(schema, health, vectors)
-    return Look(ready=not reason, reason=reason, asleep=health.status == "grey")
+    reason = _describe_unfinished(health) or _describe_unindexed(schema, health, vectors)
+    return Readiness(ready=not reason, reason=reason, asleep=health.status == "grey")
 
 
-def watch(store: VectorStore, collection: str, schema: Schema, health: Health, failures: int | None = None) -> Look:
-    """``examine``, where an error that the server shows may be over: it is asked to try again, unless it is at work.
-    Over is an error after which all is indexed, nothing is under way and no failure was counted anew. ``failures``: how
-    many were counted at the last look."""
+def watch(
+    store: VectorStore, collection: str, schema: Schema, health: Health, failures: int | None = None
+) -> Readiness:
+    """``inspect_readiness``, where an error that the server shows may be over: it is asked to try again, unless it is
+    at work. Over is an error after which all is indexed, nothing is under way and no failure was counted anew.
+    ``failures``: how many were counted at the last look."""
     if not shows_error(health) or _failed(health).broken:
-        return examine(store, collection, schema, health)
+        return inspect_readiness(store, collection, schema, health)
     now = _woken(store, collection, health)
     if not shows_error(now):
-        return examine(store, collection, schema, now)
+        return inspect_readiness(store, collection, schema, now)
     known = health.failures if failures is None else failures
     if now.optimizer == "ok" or now.optimizing is None or now.failures != known:
         return _failed(now)
-    seen = examine(store, collection, schema, replace(now, status="green", optimizer="ok"))
+    seen = inspect_readiness(store, collection, schema, replace(now, status="green", optimizer="ok"))
     if seen.ready or now.optimizing:
         return seen
     return _failed(now, f"; {seen.reason}")
 
 
-def failure(store: VectorStore, collection: str) -> Look | None:
+def failure(store: VectorStore, collection: str) -> Readiness | None:
     """What fails in the server's work on this collection; None where nothing does, also where it is not finished."""
     health = store.health(collection)
     if not shows_error(health):
@@ -105,36 +108,38 @@ def _woken(store: VectorStore, collection: str, health: Health) -> Health:
     return store.health(collection)
 
 
-def _failed(health: Health, more: str = "") -> Look:
+def _failed(health: Health, more: str = "") -> Readiness:
     hopeless = bool(_HOPELESS.search(health.optimizer))
     reason = f"status {health.status}, optimizer: {health.optimizer}{more}"
-    return Look(ready=False, broken=hopeless, failing=not hopeless, reason=reason)
+    return Readiness(ready=False, broken=hopeless, failing=not hopeless, reason=reason)
 
 
-def examine(store: VectorStore, collection: str, schema: Schema, health: Health) -> Look:
-    """``look``, with what is stored counted by ``store``. An empty sparse vector is stored and
+def inspect_readiness(store: VectorStore, collection: str, schema: Schema, health: Health) -> Readiness:
+    """``judge_readiness``, with what is stored counted by ``store``. An empty sparse vector is stored and
     never indexed (measured on 1.16.3); nobody counts those, so a random sample says how many there
     may be."""
-    vectors = stored(schema, lambda name: store.count(collection, having=name))
-    seen = look(schema, health, vectors)
+    vectors = count_vectors(schema, lambda name: store.count(collection, having=name))
+    seen = judge_readiness(schema, health, vectors)
     sparse = [name for name in vector_names(schema) if not vector_kind(schema, name).lazily]
-    if seen.ready or not sparse or not look(schema, health, 0).ready:
+    if seen.ready or not sparse or not judge_readiness(schema, health, 0).ready:
         return seen
     if len(sparse) == len(vector_names(schema)):
-        return look(schema, health, 0)
-    return look(schema, health, vectors - sum(_empty(store, collection, name) for name in sparse))
+        return judge_readiness(schema, health, 0)
+    return judge_readiness(
+        schema, health, vectors - sum(_estimate_empty_vectors(store, collection, name) for name in sparse)
+    )
 
 
-def _empty(store: PointStore, collection: str, name: str) -> int:
+def _estimate_empty_vectors(store: PointStore, collection: str, name: str) -> int:
     """How many sparse vectors of this name are empty, at most."""
     sample, there = store.sample(collection, name, _SAMPLE), store.count(collection, having=name)
-    empty = sum(KINDS["sparse"].empty(by_name(point.vector)[name]) for point in sample)
+    empty = sum(KINDS["sparse"].empty(vectors_by_name(point.vector)[name]) for point in sample)
     if not sample or not empty or len(sample) >= there:
         return empty
-    return math.ceil(there * share(empty, len(sample), _SURE).high)
+    return math.ceil(there * share_interval(empty, len(sample), _SURE).high)
 
 
-def stored(schema: Schema, count: Callable[[str], int]) -> int:
+def count_vectors(schema: Schema, count: Callable[[str], int]) -> int:
     """How many vectors the index must hold: the server counts them over all names, and a point need not have each.
 
     ``count`` gives the exact number of points that have the vector of a name.
@@ -142,7 +147,7 @@ def stored(schema: Schema, count: Callable[[str], int]) -> int:
     return sum(count(name) for name in vector_names(schema))
 
 
-def about(store: VectorStore, collection: str) -> int:
+def estimate_points(store: VectorStore, collection: str) -> int:
     """How many points there are; what the server says of it by itself where strict mode allows no
     exact count.
     """
@@ -152,7 +157,7 @@ def about(store: VectorStore, collection: str) -> int:
         return store.health(collection).points
 
 
-def _unfinished(health: Health) -> str:
+def _describe_unfinished(health: Health) -> str:
     if health.status == "grey":
         return "status grey: the server has not begun to optimize"
     if health.status != "green":
@@ -167,7 +172,7 @@ def _unfinished(health: Health) -> str:
     return ""
 
 
-def _unindexed(schema: Schema, health: Health, vectors: int) -> str:
+def _describe_unindexed(schema: Schema, health: Health, vectors: int) -> str:
     needed = vectors - unindexed_bound(schema, health)
     if health.indexed_vectors >= needed:
         return ""

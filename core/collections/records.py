@@ -24,16 +24,16 @@ import numpy as np
 from qdrant_rollouts.core.collections.schema import dense_names, vector_names, vector_params
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import render_text, template_fields
-from qdrant_rollouts.core.config.vector_kinds import by_name, kind_of
+from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
 from qdrant_rollouts.core.ports import Cursor, FloatArray, Point, PointId, Row, Schema, Vector
 from qdrant_rollouts.core.ports.naming import point_id
-from qdrant_rollouts.core.sanitize.quoting import cut, error_text, quoted
+from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value, shorten_text
 
 #: The payload key that is this product's own; what it has written there itself is dropped when it
 #: is read again.
-OURS = "_rollouts"
+MARK_KEY = "_rollouts"
 #: The field in which a record brings its vector, unless the index file names another.
-VECTOR = "vector"
+VECTOR_FIELD = "vector"
 
 #: Qdrant's integers are int64 and uint64, over gRPC int64 alone; what does not fit there goes by REST.
 _INT64 = 2**63
@@ -91,13 +91,13 @@ class RecordRules:
     templates: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     #: None: no field is looked into for a vector.
-    vector_field: str | None = VECTOR
+    vector_field: str | None = VECTOR_FIELD
 
     @classmethod
-    def of(cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR) -> "RecordRules":
+    def of(cls, plan: VectorPlan, schema: Schema, vector_field: str | None = VECTOR_FIELD) -> "RecordRules":
         dense = dense_names(schema)
         return cls(
-            dense={name: _vector_rule(vector_params(schema, name)) for name in dense},
+            dense={name: _build_vector_rule(vector_params(schema, name)) for name in dense},
             sparse=frozenset(vector_names(schema)) - frozenset(dense),
             templates=plan.templates,
             required=plan.given,
@@ -109,23 +109,23 @@ class RecordRules:
         return self.sparse | self.dense.keys()
 
 
-def _vector_rule(params: Mapping[str, Any]) -> VectorRule:
+def _build_vector_rule(params: Mapping[str, Any]) -> VectorRule:
     return VectorRule(params["size"], params["distance"] == "Cosine", kind_of(params).name == "multi")
 
 
-def parse(row: Row, rules: RecordRules) -> Record | BadRecord:
+def parse_row(row: Row, rules: RecordRules) -> Record | BadRecord:
     """The record in ``row``, or what is wrong with it."""
     try:
-        return _record(row, rules)
-    except _Bad as bad:
-        return BadRecord(row.where, cut(_printable(bad.field)), _printable(bad.why))
+        return _build_record(row, rules)
+    except _BadField as bad:
+        return BadRecord(row.where, shorten_text(_as_printable(bad.field)), _as_printable(bad.why))
 
 
 def brought_names(row: Row, rules: RecordRules) -> set[str]:
     """Names of the vectors in the row, be they good ones or not."""
     try:
-        given = parted(row, rules)[1]
-    except _Bad:
+        given = split_row(row, rules)[1]
+    except _BadField:
         return set(rules.names)
     if isinstance(given, Mapping):
         return set(given)
@@ -135,10 +135,10 @@ def brought_names(row: Row, rules: RecordRules) -> set[str]:
 def brought_vectors(row: Row, field: str | None, names: Collection[str]) -> dict[str, Any]:
     """The row's vectors by name as they stand there, unchecked; a list without a name is the unnamed one's."""
     try:
-        given = parted(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[1]
-    except _Bad:
+        given = split_row(row, RecordRules(dense={}, sparse=frozenset(names), vector_field=field))[1]
+    except _BadField:
         return {}
-    return by_name(given)
+    return vectors_by_name(given)
 
 
 def point_row(point: Point, where: str, cursor: Cursor) -> Row:
@@ -148,11 +148,11 @@ def point_row(point: Point, where: str, cursor: Cursor) -> Row:
     return Row(where, fields, cursor, point_id=point.id, vector=vector, lent_id="id" not in point.payload)
 
 
-def mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What ``payload`` has written of the record; empty where it is somebody else's, or there is
+def read_mark(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ``build_payload`` has written of the record; empty where it is somebody else's, or there is
     none.
     """
-    found: Any = stored.get(OURS)
+    found: Any = stored.get(MARK_KEY)
     return dict(found) if _is_mark(found) else {}
 
 
@@ -168,14 +168,14 @@ def content_hash(identity: str, text: str) -> str:
     return hashlib.blake2b(f"{identity}\0{text}".encode(), digest_size=16).hexdigest()
 
 
-def payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str, Any]:
+def build_payload(record: Record, hashes: Mapping[str, str], ordinal: int) -> dict[str, Any]:
     """What is stored with the point: the record's fields and our own mark.
 
     ``hashes`` are the ``content_hash`` of each made vector, by its name; ``ordinal`` is the record's
     number in the source.
     """
     stored = dict(record.fields)
-    stored[OURS] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
+    stored[MARK_KEY] = {"n": ordinal, "hash": dict(hashes)} if hashes else {"n": ordinal}
     return stored
 
 
@@ -185,7 +185,7 @@ def stored_hashes(payload: Mapping[str, Any], embedded: str = "") -> dict[str, s
     Points written by a release that knew one made vector only have one hash: it is that of the
     vector named ``embedded``.
     """
-    found = mark(payload).get("hash")
+    found = read_mark(payload).get("hash")
     if isinstance(found, str):
         return {embedded: found}
     return dict(found) if isinstance(found, Mapping) else {}
@@ -199,31 +199,31 @@ def plain_vectors(vectors: Mapping[str, Any]) -> Vector:
     return vectors
 
 
-def _printable(text: str) -> str:
+def _as_printable(text: str) -> str:
     """A report must be writable as UTF-8 even when it speaks of text that is not."""
     return text.encode(errors="backslashreplace").decode()
 
 
-class _Bad(Exception):
+class _BadField(Exception):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
         self.field, self.why = field, why
 
 
-def _record(row: Row, rules: RecordRules) -> Record:
+def _build_record(row: Row, rules: RecordRules) -> Record:
     if row.fields is None:
-        raise _Bad("", row.problem or "cannot be read")
-    fields, given = parted(row, rules)
-    if OURS in fields and not _is_mark(fields.pop(OURS)):
-        raise _Bad(OURS, "is a payload key of this program; call the field something else")
-    record_id = _id(fields) if row.point_id is None else row.point_id
-    _must_be_storable(fields)
-    path, bare = rules.vector_field or VECTOR, row.point_id is not None
-    vectors = {} if given is None else _given_vectors(path, given, rules, bare=bare)
+        raise _BadField("", row.problem or "cannot be read")
+    fields, given = split_row(row, rules)
+    if MARK_KEY in fields and not _is_mark(fields.pop(MARK_KEY)):
+        raise _BadField(MARK_KEY, "is a payload key of this program; call the field something else")
+    record_id = _read_id(fields) if row.point_id is None else row.point_id
+    _check_storable(fields)
+    path, bare = rules.vector_field or VECTOR_FIELD, row.point_id is not None
+    vectors = {} if given is None else _check_given_vectors(path, given, rules, bare=bare)
     for name in sorted(rules.required - vectors.keys()):
-        raise _Bad(*_missing_vector(path, name, fields, rules))
+        raise _BadField(*_describe_missing_vector(path, name, fields, rules))
     texts = {
-        name: _text({**row.fields, **fields}, template)
+        name: _render_template({**row.fields, **fields}, template)
         for name, template in rules.templates.items()
         if name not in vectors
     }
@@ -231,10 +231,10 @@ def _record(row: Row, rules: RecordRules) -> Record:
     return Record(record_id, own, fields, texts, vectors, row.where)
 
 
-def _missing_vector(path: str, name: str, fields: Mapping[str, Any], rules: RecordRules) -> tuple[str, str]:
+def _describe_missing_vector(path: str, name: str, fields: Mapping[str, Any], rules: RecordRules) -> tuple[str, str]:
     if not rules.templates and len(rules.required) == 1:
-        there = f"is {quoted(fields[path])}" if path in fields else "missing"
-        wanted = f"a list of numbers or an object of {_names(rules)}"
+        there = f"is {quote_value(fields[path])}" if path in fields else "missing"
+        wanted = f"a list of numbers or an object of {_name_vectors(rules)}"
         return path, f"{there}; expected {wanted}, for the index declares no embedding.model"
     return (
         f"{path}.{name}" if name else path,
@@ -242,8 +242,8 @@ def _missing_vector(path: str, name: str, fields: Mapping[str, Any], rules: Reco
     )
 
 
-def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
-    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_Bad``
+def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
+    """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_BadField``
     where that cannot be told.
     """
     fields, field = dict(row.fields or {}), rules.vector_field
@@ -253,16 +253,16 @@ def parted(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
         return fields, row.vector
     if field is None or field not in fields:
         return fields, None
-    value = _unwritten(field, fields[field]) if row.written else fields[field]
+    value = _parse_written_vector(field, fields[field]) if row.written else fields[field]
     if value is None or _is_vector(value, rules.names):
         del fields[field]
         return fields, value
-    if field != VECTOR:
-        raise _Bad(field, f"is {quoted(value)}; expected a vector, for vector_field names it")
+    if field != VECTOR_FIELD:
+        raise _BadField(field, f"is {quote_value(value)}; expected a vector, for vector_field names it")
     return fields, None
 
 
-def _unwritten(field: str, value: Any) -> Any:
+def _parse_written_vector(field: str, value: Any) -> Any:
     """A vector that is written as JSON, in a cell or a column; text that is no JSON stays text, and
     none is nothing.
     """
@@ -276,7 +276,7 @@ def _unwritten(field: str, value: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _Bad(field, f"begins as JSON and is none: {error_text(error)}") from None
+        raise _BadField(field, f"begins as JSON and is none: {error_text(error)}") from None
 
 
 def _is_vector(value: Any, names: frozenset[str]) -> bool:
@@ -294,107 +294,109 @@ def _is_of_numbers(value: Any) -> bool:
     return not value or any(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
 
 
-def _id(fields: Mapping[str, Any]) -> int | str:
+def _read_id(fields: Mapping[str, Any]) -> int | str:
     value = fields.get("id")
     if value is None:
-        raise _Bad("id", "missing; every record needs its own string or integer id")
+        raise _BadField("id", "missing; every record needs its own string or integer id")
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise _Bad("id", f"is {cut(reprlib.repr(value))}; expected a non-empty string or an integer")
+        raise _BadField("id", f"is {shorten_text(reprlib.repr(value))}; expected a non-empty string or an integer")
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
-        raise _Bad("id", f"is {quoted(value)}, beyond 64 bits; write it as a string")
+        raise _BadField("id", f"is {quote_value(value)}, beyond 64 bits; write it as a string")
     return value
 
 
-def _text(fields: Mapping[str, Any], template: str) -> str:
+def _render_template(fields: Mapping[str, Any], template: str) -> str:
     names = template_fields(template)
     for name in names:
         if fields.get(name) is None:
-            raise _Bad(name, f"missing; the text template {quoted(template)} needs it")
+            raise _BadField(name, f"missing; the text template {quote_value(template)} needs it")
     text = render_text(template, fields)
     if text is None:
-        raise _Bad(", ".join(names), f"empty; the text template {quoted(template)} gives no text to embed")
+        raise _BadField(", ".join(names), f"empty; the text template {quote_value(template)} gives no text to embed")
     return text
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------
 
 
-def _given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
+def _check_given_vectors(path: str, given: Any, rules: RecordRules, *, bare: bool) -> dict[str, Any]:
     """By vector name; empty where the record brings none. ``bare``: it comes from a collection, where a point may have
     no vector at all."""
     if isinstance(given, Mapping):
         if not given and not bare:
-            raise _Bad(path, f"is empty; expected some of {_names(rules)}")
-        return {name: _one(f"{path}.{name}", name, value, rules) for name, value in given.items()}
+            raise _BadField(path, f"is empty; expected some of {_name_vectors(rules)}")
+        return {name: _check_vector(f"{path}.{name}", name, value, rules) for name, value in given.items()}
     if len(rules.dense) != 1:
-        raise _Bad(path, f"names no vector; expected an object with some of {_names(rules)}")
+        raise _BadField(path, f"names no vector; expected an object with some of {_name_vectors(rules)}")
     (name, rule), *_ = rules.dense.items()
-    return {name: _dense(path, given, rule)}
+    return {name: _check_dense(path, given, rule)}
 
 
-def _one(path: str, name: str, value: Any, rules: RecordRules) -> Any:
+def _check_vector(path: str, name: str, value: Any, rules: RecordRules) -> Any:
     if name in rules.dense:
-        return _dense(path, value, rules.dense[name])
+        return _check_dense(path, value, rules.dense[name])
     if name in rules.sparse:
-        return _sparse(path, value)
-    raise _Bad(path, f"is no vector of the collection; expected some of {_names(rules)}")
+        return _check_sparse(path, value)
+    raise _BadField(path, f"is no vector of the collection; expected some of {_name_vectors(rules)}")
 
 
-def _names(rules: RecordRules) -> str:
+def _name_vectors(rules: RecordRules) -> str:
     return ", ".join(repr(name) for name in (*rules.dense, *sorted(rules.sparse)))
 
 
-def _dense(path: str, value: Any, rule: VectorRule) -> FloatArray:
+def _check_dense(path: str, value: Any, rule: VectorRule) -> FloatArray:
     if not rule.rows:
-        return _numbers(path, value, rule)
+        return _check_numbers(path, value, rule)
     if not isinstance(value, list | np.ndarray) or len(value) == 0:
-        raise _Bad(path, f"expected a list of vectors of {rule.size} numbers each")
-    return np.stack([_numbers(f"{path}[{at}]", row, rule) for at, row in enumerate(value)])
+        raise _BadField(path, f"expected a list of vectors of {rule.size} numbers each")
+    return np.stack([_check_numbers(f"{path}[{at}]", row, rule) for at, row in enumerate(value)])
 
 
-def _numbers(path: str, value: Any, rule: VectorRule) -> FloatArray:
-    array = _finite(path, value)
+def _check_numbers(path: str, value: Any, rule: VectorRule) -> FloatArray:
+    array = _check_finite(path, value)
     if len(array) != rule.size:
-        raise _Bad(path, f"has {len(array)} numbers; the collection's vectors have {rule.size}")
+        raise _BadField(path, f"has {len(array)} numbers; the collection's vectors have {rule.size}")
     if rule.cosine and not array.any():
-        raise _Bad(path, "is all zeros: without a direction there is no cosine")
+        raise _BadField(path, "is all zeros: without a direction there is no cosine")
     return array
 
 
-def _finite(path: str, value: Any) -> FloatArray:
+def _check_finite(path: str, value: Any) -> FloatArray:
     if not isinstance(value, list) and not (isinstance(value, np.ndarray) and value.ndim == 1):
-        raise _Bad(path, f"is a {type(value).__name__}; expected a list of numbers")
+        raise _BadField(path, f"is a {type(value).__name__}; expected a list of numbers")
     if isinstance(value, list) and not {float, int}.issuperset(map(type, value)):
         at = next(at for at, number in enumerate(value) if type(number) not in {float, int})
-        raise _Bad(f"{path}[{at}]", f"is {cut(reprlib.repr(value[at]))}; expected a number")
+        raise _BadField(f"{path}[{at}]", f"is {shorten_text(reprlib.repr(value[at]))}; expected a number")
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and that is refused below
             array = np.asarray(value, dtype=np.float32)
     except OverflowError:
-        raise _Bad(path, "holds an integer beyond float32") from None
+        raise _BadField(path, "holds an integer beyond float32") from None
     if not np.isfinite(array).all():
         at = int(np.isfinite(array).argmin())
-        raise _Bad(f"{path}[{at}]", f"is {quoted(value[at])}; expected a finite float32")
+        raise _BadField(f"{path}[{at}]", f"is {quote_value(value[at])}; expected a finite float32")
     return array
 
 
-def _sparse(path: str, value: Any) -> dict[str, Any]:
+def _check_sparse(path: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or value.keys() != {"indices", "values"}:
-        raise _Bad(path, 'expected a sparse vector: {"indices": [...], "values": [...]}')
-    indices, values = value["indices"], _finite(f"{path}.values", value["values"])
+        raise _BadField(path, 'expected a sparse vector: {"indices": [...], "values": [...]}')
+    indices, values = value["indices"], _check_finite(f"{path}.values", value["values"])
     if isinstance(indices, np.ndarray):
         indices = indices.tolist()
     if not isinstance(indices, list) or not all(type(index) is int and 0 <= index < 2**32 for index in indices):
-        raise _Bad(f"{path}.indices", "expected a list of integers from 0 to 4294967295")
+        raise _BadField(f"{path}.indices", "expected a list of integers from 0 to 4294967295")
     if len(set(indices)) != len(indices) or len(indices) != len(values):
-        raise _Bad(path, f"expected as many values as different indices, found {len(values)} and {len(set(indices))}")
+        raise _BadField(
+            path, f"expected as many values as different indices, found {len(values)} and {len(set(indices))}"
+        )
     return {"indices": indices, "values": values}
 
 
 # --- payload ----------------------------------------------------------------------------------------------------
 
 
-def _must_be_storable(fields: Mapping[str, Any]) -> None:
+def _check_storable(fields: Mapping[str, Any]) -> None:
     """Encoding once in C tells the good record; only a suspicious one is walked to name the field."""
     try:
         text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
@@ -403,32 +405,34 @@ def _must_be_storable(fields: Mapping[str, Any]) -> None:
     except (ValueError, TypeError, RecursionError):
         suspicious = True
     if suspicious:
-        for field, why in _faults("", fields, 0):
-            raise _Bad(field, why)
+        for field, why in _find_faults("", fields, 0):
+            raise _BadField(field, why)
 
 
-def _faults(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
+def _find_faults(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     if depth > _DEEPEST:
         yield path[:80], f"is nested deeper than {_DEEPEST} levels"
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _faults(path, name, depth)
-            yield from _faults(f"{path}.{name}" if path else name, inner, depth + 1)
+            yield from _find_faults(path, name, depth)
+            yield from _find_faults(f"{path}.{name}" if path else name, inner, depth + 1)
     elif isinstance(value, list):
         for at, inner in enumerate(value):
-            yield from _faults(f"{path}[{at}]", inner, depth + 1)
-    elif why := _unfit(value):
+            yield from _find_faults(f"{path}[{at}]", inner, depth + 1)
+    elif why := _describe_unfit(value):
         yield path, why
 
 
-def _unfit(value: Any) -> str:
+def _describe_unfit(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"is {value}, and JSON has no such number"
     if isinstance(value, int):
         fits = -_INT64 <= value < 2 * _INT64
-        return "" if fits else f"is {quoted(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
+        return (
+            "" if fits else f"is {quote_value(value)}, beyond the 64-bit integers Qdrant stores; write it as a string"
+        )
     if isinstance(value, str):
         return "" if _is_text(value) else "holds half of a surrogate pair, so it is no Unicode text"
     kind = f"is a {type(value).__name__}; expected JSON"

@@ -15,8 +15,8 @@ from qdrant_rollouts.core.ports import Cursor, Row, Source
 
 _KIND = "backup:"
 #: The step that recovers it, whose row names the collection.
-STEP = "unpack"
-_named = StepRow.arguments["collection"].as_string()
+UNPACK_STEP = "unpack"
+_target_argument = StepRow.arguments["collection"].as_string()
 
 
 def backup_of(source: str | None) -> str | None:
@@ -30,14 +30,14 @@ def reads_collection(source: str | None, collection: str) -> bool:
     return kind == "collection" and collection in (name, name.strip())
 
 
-def collections(session: Session) -> set[str]:
+def recovered_collections(session: Session) -> set[str]:
     """Those that any deployment has, or had, a backup recovered into."""
-    return set(session.scalars(select(_named).where(StepRow.name == STEP)))
+    return set(session.scalars(select(_target_argument).where(StepRow.name == UNPACK_STEP)))
 
 
-def read_from(collection: str) -> ColumnElement[bool]:
+def is_reading_backup_from(collection: str) -> ColumnElement[bool]:
     """Of a deployment: does it, or did it, read a backup there?"""
-    return Deployment.steps.any(and_(StepRow.name == STEP, _named == collection))
+    return Deployment.steps.any(and_(StepRow.name == UNPACK_STEP, _target_argument == collection))
 
 
 class RecoveredSource:

@@ -22,19 +22,19 @@ def check_server(store: VectorStore) -> None:
         raise Refused(f"Qdrant at {server.address} is older than {wanted}: upgrade it")
 
 
-def fitting(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
+def read_fitting_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
     """Raises Refused if there is none, if its manifest is damaged, or if this server cannot recover it."""
-    manifest = manifests.read(shelf, backup)
+    manifest = manifests.read_manifest(shelf, backup)
     _check_newer(store, manifest)
     _check_kind(store, manifest)
     return manifest
 
 
-def whole(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
+def read_whole_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manifest:
     """The same, and if a file is missing or has another length. Reading every byte is left to the run itself."""
     check_server(store)
-    manifest = fitting(store, shelf, backup)
-    missing = manifests.absent(shelf, manifest)
+    manifest = read_fitting_manifest(store, shelf, backup)
+    missing = manifests.find_absent_file(shelf, manifest)
     if missing:
         raise Refused(f"backup {manifest.id} is damaged: {missing}. Take another one: `rollouts backup list`")
     return manifest

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from qdrant_rollouts.core.collections.schema import asked_alike, meant_vector
+from qdrant_rollouts.core.collections.schema import are_asked_alike, meant_vector
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.ports import Schema
@@ -19,7 +19,7 @@ Relation = Literal["same", "other", "unknown", "own"]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class VectorOrigin:
     """What is known of what made one vector of a collection. ``known``: the collection, or a sample of it that was
     embedded again, says what; without an ``identity`` it came with the records."""
 
@@ -34,7 +34,7 @@ class Made:
         return cls(known=True, identity=made.get(vector))
 
 
-def relation(one: Made, other: Made, *, declared: bool) -> Relation:
+def relate_origins(one: VectorOrigin, other: VectorOrigin, *, declared: bool) -> Relation:
     """``declared``: the index file says that a model makes this vector."""
     if one.identity is None and other.identity is None:
         return "unknown" if declared and not (one.known or other.known) else "own"
@@ -43,9 +43,9 @@ def relation(one: Made, other: Made, *, declared: bool) -> Relation:
     return "other" if all(made.known for made in (one, other)) else "unknown"
 
 
-def take_one_vector(found: Relation, one: Schema, other: Schema, vector: str) -> bool:
+def can_share_vectors(found: Relation, one: Schema, other: Schema, vector: str) -> bool:
     """Does a vector mean the same to both, so that a search by it may go to either?"""
-    return found == "same" or (found == "own" and asked_alike(one, other, vector))
+    return found == "same" or (found == "own" and are_asked_alike(one, other, vector))
 
 
 def declared_vectors(models: Iterable[EmbeddingSpec], schema: Schema) -> frozenset[str]:

@@ -33,19 +33,19 @@ _INDEXING_THRESHOLD = 20_000
 
 def dense_names(schema: Schema) -> list[str]:
     """Names of the dense vectors, multivectors among them, sorted; ``""`` is the unnamed one."""
-    return sorted(_dense(schema))
+    return sorted(_dense_params(schema))
 
 
 def vector_names(schema: Schema) -> list[str]:
     """Names of all vectors, dense and sparse, sorted."""
-    return sorted({**_dense(schema), **_sparse(schema)})
+    return sorted({**_dense_params(schema), **_sparse_params(schema)})
 
 
 def vector_params(schema: Schema, name: str) -> dict[str, Any]:
     """The settings of one vector. Raises Refused, naming those there are, if there is none of this name."""
-    every = {**_dense(schema), **_sparse(schema)}
+    every = {**_dense_params(schema), **_sparse_params(schema)}
     if name not in every:
-        raise Refused(f"there is no vector {_called(name)}; the collection has {_list(every)}")
+        raise Refused(f"there is no vector {_label_vector(name)}; the collection has {_join_names(every)}")
     return dict(every[name])
 
 
@@ -67,10 +67,10 @@ def embedded_vector(schema: Schema, named: str, of: str) -> str:
         raise Refused(f"{of} has vectors {', '.join(names)}; say which in embedding.vector")
     if named in vector_names(schema) and named not in names:
         takes = vector_kind(schema, named).called(vector_params(schema, named))
-        may_be = f"embedding.vector may be {_list(names)}"
-        raise Refused(f"{of}: vector {_called(named)} takes {takes}, and a model makes numbers: {may_be}")
+        may_be = f"embedding.vector may be {_join_names(names)}"
+        raise Refused(f"{of}: vector {_label_vector(named)} takes {takes}, and a model makes numbers: {may_be}")
     if not named and not names:
-        found = _list(vector_names(schema))
+        found = _join_names(vector_names(schema))
         raise Refused(f"{of} has no vector of numbers, as a model makes, but {found}: declare no embedding")
     return named or names[0]
 
@@ -87,78 +87,86 @@ def meant_vector(schema: Schema, named: str) -> str:
     return named if named or "" in vector_names(schema) else main_vector(schema)
 
 
-def same_vectors(one: Schema, other: Schema, name: str) -> bool:
+def are_same_vectors(one: Schema, other: Schema, name: str) -> bool:
     """Can stored vectors of this name be moved from one collection to the other without being changed?"""
-    if name in _sparse(one) or name in _sparse(other):
-        return name in _sparse(one) and name in _sparse(other)
-    return name in _dense(one) and name in _dense(other) and _stored_as(one, name) == _stored_as(other, name)
+    if name in _sparse_params(one) or name in _sparse_params(other):
+        return name in _sparse_params(one) and name in _sparse_params(other)
+    return (
+        name in _dense_params(one)
+        and name in _dense_params(other)
+        and _storage_settings(one, name) == _storage_settings(other, name)
+    )
 
 
-def asked_alike(one: Schema, other: Schema, name: str) -> bool:
+def are_asked_alike(one: Schema, other: Schema, name: str) -> bool:
     """Can a search by this vector be asked of both, and do scores mean the same?"""
-    if name in _sparse(one) or name in _sparse(other):
-        return name in _sparse(one) and name in _sparse(other)
-    return name in _dense(one) and name in _dense(other) and _asked_by(one, name) == _asked_by(other, name)
+    if name in _sparse_params(one) or name in _sparse_params(other):
+        return name in _sparse_params(one) and name in _sparse_params(other)
+    return (
+        name in _dense_params(one)
+        and name in _dense_params(other)
+        and _search_settings(one, name) == _search_settings(other, name)
+    )
 
 
-def _asked_by(schema: Schema, name: str) -> tuple[Any, ...]:
-    params = _dense(schema)[name]
+def _search_settings(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense_params(schema)[name]
     return params["size"], params["distance"], bool(params.get("multivector_config"))
 
 
-def _stored_as(schema: Schema, name: str) -> tuple[Any, ...]:
-    params = _dense(schema)[name]
+def _storage_settings(schema: Schema, name: str) -> tuple[Any, ...]:
+    params = _dense_params(schema)[name]
     datatype = params.get("datatype") or "float32"
     return params["size"], params["distance"], datatype, bool(params.get("multivector_config"))
 
 
-def _dense(schema: Schema) -> dict[str, dict[str, Any]]:
+def _dense_params(schema: Schema) -> dict[str, dict[str, Any]]:
     vectors = schema["params"].get("vectors") or {}
     return {"": vectors} if isinstance(vectors.get("size"), int) else vectors
 
 
-def _sparse(schema: Schema) -> dict[str, dict[str, Any]]:
+def _sparse_params(schema: Schema) -> dict[str, dict[str, Any]]:
     return {name: params or {} for name, params in (schema["params"].get("sparse_vectors") or {}).items()}
 
 
 # --- comparing --------------------------------------------------------------------------------------------------
 
 
-def difference(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
+def list_differences(wanted: Schema, found: Schema, *, waiting: bool = False) -> list[str]:
     """Each setting of ``wanted`` that is otherwise in ``found``: ``hnsw_config.m: wanted 16, found
     32``. With ``waiting`` the wanted strict mode is still to be set, and only what it cannot take
     away counts.
     """
-    if waiting and not strict_mode_is_off(wanted) and strict_mode_is_off(found):
+    if waiting and not is_strict_mode_off(wanted) and is_strict_mode_off(found):
         strict = {**(found.get("strict_mode_config") or {}), **wanted["strict_mode_config"]}
         found = {**found, "strict_mode_config": strict}
     return [
-        f"{path}: wanted {_word(one)}, found {_word(other)}"
-        for path, one, other in _differences("", _comparable(wanted), _comparable(found), closed=False)
+        f"{path}: wanted {_format_setting(one)}, found {_format_setting(other)}"
+        for path, one, other in _walk_differences("", _as_comparable(wanted), _as_comparable(found), closed=False)
     ]
 
 
-def changes(before: Schema, now: Schema) -> list[str]:
+def list_changes(before: Schema, now: Schema) -> list[str]:
     """Each setting that ``now`` names and ``before`` has otherwise: ``hnsw_config.m 16 -> 32``."""
-    found = _differences("", _comparable(now), _comparable(before), closed=False)
-    return [f"{path} {_word(old)} -> {_word(new)}" for path, new, old in found]
+    found = _walk_differences("", _as_comparable(now), _as_comparable(before), closed=False)
+    return [f"{path} {_format_setting(old)} -> {_format_setting(new)}" for path, new, old in found]
 
 
-def between(one: Schema, other: Schema) -> list[str]:
+def list_changes_of_both(one: Schema, other: Schema) -> list[str]:
     """Each setting of either that the other has otherwise or not at all: ``hnsw_config.m 16 -> 32``."""
-    found = _differences("", _comparable(one), _comparable(other), closed=True)
-    return [f"{path} {_word(old)} -> {_word(new)}" for path, old, new in found]
+    found = _walk_differences("", _as_comparable(one), _as_comparable(other), closed=True)
+    return [f"{path} {_format_setting(old)} -> {_format_setting(new)}" for path, old, new in found]
 
 
-def strict_mode_is_off(schema: Schema) -> bool:
+def is_strict_mode_off(schema: Schema) -> bool:
     return not (schema.get("strict_mode_config") or {}).get("enabled")
 
 
-def unlimited(schema: Schema) -> Schema:
+def without_strict_mode(schema: Schema) -> Schema:
     """The same without a strict mode. Rate limits count though it is off, until it is changed and
     after each restart (measured on 1.16.3), so none may be left in it.
     """
-    if strict_mode_is_off(schema):
+    if is_strict_mode_off(schema):
         return schema
     return {**schema, "strict_mode_config": {"enabled": False}}
 
@@ -166,30 +174,31 @@ def unlimited(schema: Schema) -> Schema:
 def vector_bytes(schema: Schema, points: int) -> int:
     """What the dense vectors of so many points take at least."""
     each = (
-        int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1) for params in _dense(schema).values()
+        int(params["size"]) * _BYTES.get(params.get("datatype") or "float32", 1)
+        for params in _dense_params(schema).values()
     )
     return points * sum(each)
 
 
-def _comparable(schema: Schema) -> Schema:
+def _as_comparable(schema: Schema) -> Schema:
     """Limits of a strict mode that is off bind nobody, and a sparse vector without settings is one all the same."""
-    sparse = {name: {"index": None, **params} for name, params in _sparse(schema).items()}
+    sparse = {name: {"index": None, **params} for name, params in _sparse_params(schema).items()}
     comparable = {**schema, "params": {**schema["params"], "sparse_vectors": sparse}}
-    if "strict_mode_config" in schema and strict_mode_is_off(schema):
+    if "strict_mode_config" in schema and is_strict_mode_off(schema):
         comparable["strict_mode_config"] = None
     return comparable
 
 
-def _differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[tuple[str, Any, Any]]:
+def _walk_differences(path: str, wanted: Any, found: Any, *, closed: bool) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for key in sorted({*wanted, *(found if closed else ())}):
             inner = f"{path}.{key}" if path else str(key)
-            yield from _differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
+            yield from _walk_differences(inner, wanted.get(key), found.get(key), closed=closed or key in _CLOSED)
     elif wanted != found and not (wanted in _NOTHING and found in _NOTHING):
         yield path, wanted, found
 
 
-def _word(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
@@ -211,29 +220,29 @@ class NewVectors:
     dropped: frozenset[str] = frozenset()
 
 
-def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Schema:
+def build_schema(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Schema:
     """Blue's schema with the index file's settings and the vectors of ``new``; without blue, those alone.
 
     The vector settings of the index file are those of the vectors that a model makes. Raises Refused
     where a name is sparse on one side and dense on the other.
     """
     schema = deepcopy(blue) if blue else {"params": {}}
-    dense = {name: one for name, one in _dense(schema).items() if name not in new.dropped}
-    sparse = {name: one for name, one in _sparse(schema).items() if name not in new.dropped}
+    dense = {name: one for name, one in _dense_params(schema).items() if name not in new.dropped}
+    sparse = {name: one for name, one in _sparse_params(schema).items() if name not in new.dropped}
     _check_kinds(new, dense, sparse)
     for name, size in new.sizes.items():
         dense.setdefault(name, {"distance": "Cosine"})
-        dense[name] |= {"size": size, **_given(spec, _VECTOR)}
+        dense[name] |= {"size": size, **_given_settings(spec, _VECTOR)}
     for name in new.server_made:
         sparse[name] = {**sparse.get(name, {}), "modifier": "idf"}
     for name, shape in new.shapes.items():
         (dense if "size" in shape else sparse).setdefault(name, dict(shape))
     _set_vectors(schema["params"], dense, sparse)
-    schema["params"] |= _given(spec, _PARAMS)
+    schema["params"] |= _given_settings(spec, _PARAMS)
     made = [dense[name] for name in new.sizes]
     _lay_over(schema, made, "hnsw_config", spec.hnsw)
     _lay_over(schema, made, "quantization_config", spec.quantization)
-    kept = {**(schema.get("payload_schema") or {}), **_indexes(spec)}
+    kept = {**(schema.get("payload_schema") or {}), **_build_indexes(spec)}
     schema["payload_schema"] = {field: index for field, index in kept.items() if field not in spec.dropped_indexes}
     return schema
 
@@ -241,10 +250,14 @@ def declared(blue: Schema | None, spec: "CollectionSpec", new: NewVectors) -> Sc
 def _check_kinds(new: NewVectors, dense: Mapping[str, Any], sparse: Mapping[str, Any]) -> None:
     for name in new.sizes:
         if name in sparse:
-            raise Refused(f"vector {_called(name)} is sparse in the live collection, and a model makes a dense one")
+            raise Refused(
+                f"vector {_label_vector(name)} is sparse in the live collection, and a model makes a dense one"
+            )
     for name in new.server_made:
         if name in dense or not name:
-            raise Refused(f"vector {_called(name)} is dense, and the server makes a sparse one; give it another name")
+            raise Refused(
+                f"vector {_label_vector(name)} is dense, and the server makes a sparse one; give it another name"
+            )
 
 
 def _set_vectors(params: dict[str, Any], dense: dict[str, Any], sparse: dict[str, Any]) -> None:
@@ -254,7 +267,7 @@ def _set_vectors(params: dict[str, Any], dense: dict[str, Any], sparse: dict[str
         params["sparse_vectors"] = sparse
 
 
-def _given(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str, Any]:
+def _given_settings(spec: "CollectionSpec", names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in names if getattr(spec, name) is not None}
 
 
@@ -268,11 +281,11 @@ def _lay_over(schema: Schema, made: Sequence[dict[str, Any]], section: str, give
         holder[section] = merged or None
 
 
-def _indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
-    return {field: _index(field, spec.payload_indexes[field]) for field in spec.kept_indexes}
+def _build_indexes(spec: "CollectionSpec") -> dict[str, dict[str, Any]]:
+    return {field: _build_index(field, spec.payload_indexes[field]) for field in spec.kept_indexes}
 
 
-def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
+def _build_index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(given, str):
         return {"data_type": given}
     if not isinstance(given.get("type"), str):
@@ -280,11 +293,11 @@ def _index(field: str, given: str | dict[str, Any]) -> dict[str, Any]:
     return {"data_type": given["type"], "params": given}
 
 
-def _called(name: str) -> str:
+def _label_vector(name: str) -> str:
     return name or "without a name"
 
 
-def _list(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(sorted(name or "the unnamed one" for name in names)) or "none"
 
 
@@ -303,10 +316,10 @@ def unindexed_bound(schema: Schema, health: Health) -> int:
     if threshold == 0 or optimizers.get("max_optimization_threads") == 0:
         return sys.maxsize
     room = 1024 * (_INDEXING_THRESHOLD if threshold is None else int(threshold))
-    return sum(_unindexed(schema, params, health, room) for params in _dense(schema).values())
+    return sum(_unindexed_share(schema, params, health, room) for params in _dense_params(schema).values())
 
 
-def _unindexed(schema: Schema, params: Mapping[str, Any], health: Health, room: int) -> int:
+def _unindexed_share(schema: Schema, params: Mapping[str, Any], health: Health, room: int) -> int:
     own = params.get("hnsw_config") or {}
     links = own.get("m", (schema.get("hnsw_config") or {}).get("m"))
     if links == 0:

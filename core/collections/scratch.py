@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import CollectionStore, Point, Schema, ServerText, VectorStore
 
@@ -33,17 +33,17 @@ class Scratch:
         first, self._next = self._next, self._next + len(texts)
         points = [Point(first + at, dict(some), {}) for at, some in enumerate(texts)]
         self._store.upsert(self._name, points)
-        found = {point.id: by_name(point.vector) for point in self._fetched(points)}
+        found = {point.id: vectors_by_name(point.vector) for point in self._fetch_points(points)}
         if len(found) < len(points):
             raise Refused(f"of {len(points)} texts the server kept {len(found)} in {self._name}")
         return [found[point.id] for point in points]
 
-    def _fetched(self, points: Sequence[Point]) -> list[Point]:
+    def _fetch_points(self, points: Sequence[Point]) -> list[Point]:
         return self._store.fetch(self._name, [point.id for point in points], vectors=True)
 
 
 @contextmanager
-def scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> Iterator[Scratch]:
+def open_scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> Iterator[Scratch]:
     """One for as long as the block lasts; nothing is made where there are no ``names``."""
     name = f"{_PREFIX}{secrets.token_hex(8)}"
     if not names:
@@ -57,7 +57,7 @@ def scratch(store: VectorStore, schema: Schema, names: Sequence[str]) -> Iterato
         store.drop(name)
 
 
-def drop_old(store: VectorStore) -> list[str]:
+def drop_old_scratches(store: VectorStore) -> list[str]:
     """Drops what a process that was killed has left behind; says which."""
     if store.embedded:
         return []

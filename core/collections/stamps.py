@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ServerVectorSpec
-from qdrant_rollouts.core.database.stored_json import known, stored
+from qdrant_rollouts.core.database.stored_json import read_stored, read_stored_dataclass
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import CollectionStore
 
-KEY = "rollouts"
-FACTS = "rollouts_version"
+STAMP_KEY = "rollouts"
+FACTS_KEY = "rollouts_version"
 #: What each of the two always has; anything else under that key is not ours.
-_STAMP, _FACTS = {"deployment", "alias", "number"}, {"deployment", "alias", "number"}
+_STAMP_FIELDS, _FACTS_FIELDS = {"deployment", "alias", "number"}, {"deployment", "alias", "number"}
 #: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
 STAMPS_SINCE = (1, 15, 4)
 
@@ -70,11 +70,11 @@ class Stamp:
     vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_metadata(self) -> dict[str, Any]:
-        return {KEY: asdict(self)}
+        return {STAMP_KEY: asdict(self)}
 
     @property
     def spec(self) -> EmbeddingSpec | None:
-        return stored(EmbeddingSpec, self.embedding) if self.embedding else None
+        return read_stored(EmbeddingSpec, self.embedding) if self.embedding else None
 
     @property
     def made(self) -> dict[str, MadeBy]:
@@ -89,26 +89,26 @@ class Stamp:
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
         """The stamp in a collection's metadata; None if the collection carries none. Keys that another release writes
         are passed over, so that processes of both can work side by side."""
-        content = metadata.get(KEY)
-        if not isinstance(content, dict) or not _STAMP.issubset(content):
+        content = metadata.get(STAMP_KEY)
+        if not isinstance(content, dict) or not _STAMP_FIELDS.issubset(content):
             return None
-        return known(cls, content)
+        return read_stored_dataclass(cls, content)
 
 
-def theirs(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
+def foreign_metadata(metadata: Mapping[str, Any], collection: str) -> dict[str, Any]:
     """What of a collection's metadata is not ours. Raises Refused where somebody else uses a key of
     ours, for neither may take the other's place.
     """
-    facts = metadata.get(FACTS)
-    taken = [KEY] if metadata.get(KEY) is not None and Stamp.of(metadata) is None else []
-    if facts is not None and not (isinstance(facts, dict) and _FACTS.issubset(facts)):
-        taken.append(FACTS)
+    facts = metadata.get(FACTS_KEY)
+    taken = [STAMP_KEY] if metadata.get(STAMP_KEY) is not None and Stamp.of(metadata) is None else []
+    if facts is not None and not (isinstance(facts, dict) and _FACTS_FIELDS.issubset(facts)):
+        taken.append(FACTS_KEY)
     if taken:
         raise Refused(
             f"collection {collection} has metadata of its own under {' and '.join(taken)}, where this program keeps "
             "what it knows of a collection: keep it under another key"
         )
-    return {key: value for key, value in metadata.items() if key not in (KEY, FACTS)}
+    return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY)}
 
 
 def read_stamp(store: CollectionStore, collection: str) -> Stamp | None:

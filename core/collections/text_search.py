@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qdrant_rollouts.core.config.index_file import IndexSpec, SearchSpec, ServerVectorSpec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Fused, Fusion, Limits, OneQuery, Part, QueryVector
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Results of each vector that are fused where the index file says no number: with fewer, a point that
 #: one vector finds late and the other early would be left out.
@@ -46,7 +46,7 @@ class TextSearch:
         return Fused(tuple(parts), self.fusion), ""
 
 
-def text_search(
+def build_text_search(
     said: SearchSpec | None, askable: Collection[str], there: Collection[str], coming: Collection[str] = ()
 ) -> TextSearch:
     """The declared search as a collection can be asked it.
@@ -63,7 +63,7 @@ def text_search(
         if one.vector in askable:
             parts.append((one.vector, one.limit))
         elif one.vector not in coming:
-            raise Refused(_unknown(at, one.vector, askable, there))
+            raise Refused(_describe_unknown(at, one.vector, askable, there))
     if not parts:
         raise Refused(
             "search.prefetch: nothing makes any of these vectors of a text for the collection that serves; they "
@@ -78,7 +78,7 @@ def declared_names(spec: IndexSpec) -> frozenset[str]:
     return frozenset({*by_server, *(model.vector for model in spec.models)})
 
 
-def _unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:
+def _describe_unknown(at: int, name: str, askable: Collection[str], there: Collection[str]) -> str:
     why = "which nothing makes of a text" if name in there else "and there is no such vector"
     expected = ", ".join(one or '""' for one in askable) or "nothing: no vector is made of a text"
-    return f"search.prefetch.{at}.vector: found {quoted(name)}, {why}; expected {expected}"
+    return f"search.prefetch.{at}.vector: found {quote_value(name)}, {why}; expected {expected}"

@@ -110,26 +110,26 @@ def plan_vectors(
     for a name that both `embedding` and `vectors` declare.
     """
     model = live or source
-    plan = _declared(spec, model)
+    plan = _plan_declared(spec, model)
     names = set(vector_names(model)) if model else set()
     undeclared = names - plan.kept - plan.dropped
     if source is not None:
         copied = undeclared & set(vector_names(source))
-        plan = _with(plan, copied=plan.copied | copied)
+        plan = _replace_sets(plan, copied=plan.copied | copied)
         undeclared -= copied
     elif not spec.vectors and spec.embedding is None:
         # Points of several vectors may lack some of them.
         word = "copied" if len(undeclared) > 1 else "given"
-        plan = _with(plan, **{word: getattr(plan, word) | undeclared})
+        plan = _replace_sets(plan, **{word: getattr(plan, word) | undeclared})
         undeclared = set()
     counts = {name: count_live(name) for name in sorted(undeclared)} if live else {}
     lost = {name: count for name, count in counts.items() if count}
     if lost:
-        raise Refused(_unaccounted(lost, live_name or "the live collection", plan))
-    return _with(plan, optional=plan.optional | undeclared)
+        raise Refused(_describe_unaccounted(lost, live_name or "the live collection", plan))
+    return _replace_sets(plan, optional=plan.optional | undeclared)
 
 
-def plan_of(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
+def read_plan(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
     """The plan that ``create`` handed on with ``created``; one of a release that knew a single vector has its name."""
     if "vectors" in created:
         return VectorPlan.of_state(created["vectors"])
@@ -141,7 +141,7 @@ def plan_of(spec: IndexSpec, created: Mapping[str, Any]) -> VectorPlan:
 
 def made_by_models(spec: IndexSpec, model: Schema) -> dict[str, EmbeddingSpec]:
     """What the index file has a model make, by the vector names of ``model``. Raises Refused as ``plan_vectors``."""
-    return dict(_declared(spec, model).made)
+    return dict(_plan_declared(spec, model).made)
 
 
 def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
@@ -166,7 +166,7 @@ def embedded_name(spec: IndexSpec, model: Schema | None) -> str:
     return names[0] if names else ""
 
 
-def _declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
+def _plan_declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
     """What the index file says of each name, before anything is concluded from a schema."""
     made: dict[str, EmbeddingSpec] = {}
     server_made: dict[str, ServerVectorSpec] = {}
@@ -198,17 +198,17 @@ def _declared(spec: IndexSpec, model: Schema | None) -> VectorPlan:
     )
 
 
-def _with(plan: VectorPlan, **changed: frozenset[str] | set[str]) -> VectorPlan:
+def _replace_sets(plan: VectorPlan, **changed: frozenset[str] | set[str]) -> VectorPlan:
     values = {name: getattr(plan, name) for name in VectorPlan.__dataclass_fields__}
     return VectorPlan(**values | {name: frozenset(value) for name, value in changed.items()})
 
 
-def _unaccounted(lost: Mapping[str, int], live: str, plan: VectorPlan) -> str:
+def _describe_unaccounted(lost: Mapping[str, int], live: str, plan: VectorPlan) -> str:
     """What would be lost, and the lines that say what is to become of it."""
     told = ", ".join(f"{name or 'unnamed'} ({count:,} points)" for name, count in lost.items())
     template = next(iter(plan.templates.values()), "{text}").replace("\n", "\\n")
-    lines = "\n".join(f"    {_key(name)}: carried" for name in lost)
-    first = _key(next(iter(lost)))
+    lines = "\n".join(f"    {_yaml_key(name)}: carried" for name in lost)
+    first = _yaml_key(next(iter(lost)))
     return (
         f"{live} has vectors that the index file does not account for, and the new collection "
         f"would lose them: {told}. Say what becomes of each, one line for each name:\n"
@@ -220,5 +220,5 @@ def _unaccounted(lost: Mapping[str, int], live: str, plan: VectorPlan) -> str:
     )
 
 
-def _key(name: str) -> str:
+def _yaml_key(name: str) -> str:
     return name or '""'

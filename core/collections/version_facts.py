@@ -3,9 +3,9 @@
 from typing import Any
 
 from qdrant_rollouts.core.database.models import Version
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
-def plain(row: Version) -> dict[str, Any]:
+def version_as_dict(row: Version) -> dict[str, Any]:
     named = {"alias": row.alias, "number": row.number, "parent": row.parent, "deployment": row.deployment_id}
-    return {**named, "created_at": iso(row.created_at), **row.facts}
+    return {**named, "created_at": as_iso(row.created_at), **row.facts}

@@ -26,8 +26,8 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import recovered
 from qdrant_rollouts.core.collections.schema import dense_names, vector_params
-from qdrant_rollouts.core.collections.stamps import FACTS
-from qdrant_rollouts.core.collections.version_facts import plain
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY
+from qdrant_rollouts.core.collections.version_facts import version_as_dict
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
 from qdrant_rollouts.core.ports import Embedder, Schema, State
@@ -44,13 +44,13 @@ _COUNTS = {
 }
 
 
-def names(session: Session) -> set[str]:
+def list_used_names(session: Session) -> set[str]:
     """Of every collection that a row here knows, versions and what runs make for themselves; none is used again."""
     known = {*session.scalars(select(Version.collection)), *session.scalars(select(Deployment.green))}
-    return known | recovered.collections(session)
+    return known | recovered.recovered_collections(session)
 
 
-def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version | None:
+def add_facts(session: Session, collection: str, facts: Mapping[str, Any]) -> Version | None:
     """The row with ``facts`` laid over its own; None for a collection that has none."""
     row = session.get(Version, collection, with_for_update=True)
     if row is not None:
@@ -58,23 +58,23 @@ def add(session: Session, collection: str, facts: Mapping[str, Any]) -> Version 
     return row
 
 
-def metadata(row: Version) -> dict[str, Any]:
+def version_metadata(row: Version) -> dict[str, Any]:
     """What the collection carries: the row as plain data."""
-    return {FACTS: plain(row)}
+    return {FACTS_KEY: version_as_dict(row)}
 
 
 # --- what there is to note --------------------------------------------------------------------------------------
 
 
-def asked(actor: str, source: str | None) -> State:
+def facts_of_request(actor: str, source: str | None) -> State:
     return {"actor": actor, "source": None if source is None else without_credentials(source)}
 
 
-def made(embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str) -> State:
+def facts_of_model(embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Schema, vector: str) -> State:
     said = embedding.model_dump(mode="json") if embedding else {}
     size = vector_params(schema, vector)["size"] if vector in dense_names(schema) else None
     return {
-        **{name: said.get(key) for name, key in _SAID.items()},
+        **{name: said.get(key) for name, key in _MODEL_FACTS.items()},
         "identity": embedder.identity if embedder else None,
         "reads": embedder.reads if embedder else None,
         "vector": vector,
@@ -84,17 +84,17 @@ def made(embedding: EmbeddingSpec | None, embedder: Embedder | None, schema: Sch
 
 
 #: Facts and what the index file calls them; ``chunk`` is None where documents are not cut.
-_SAID = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
+_MODEL_FACTS = {"model": "model", "revision": "revision", "dtype": "dtype", "template": "text", "chunk": "chunk"}
 
 
-def filled(state: Mapping[str, Any]) -> State:
+def facts_of_filling(state: Mapping[str, Any]) -> State:
     """A copy reads no records, so there is nothing but points to count."""
     known = _COUNTS if state.get("way") == "records" else {"points": "written"}
     counts = {name: int(state.get(key, 0)) for name, key in known.items()}
     return {"way": state.get("way"), "fingerprint": state.get("print"), **counts}
 
 
-def judged(report: Mapping[str, Any]) -> State:
+def facts_of_report(report: Mapping[str, Any]) -> State:
     """The checks that held something up; rows that are only shown decide nothing."""
     rows = [row for row in report["checks"] if row["level"] != "shown"]
     named = {

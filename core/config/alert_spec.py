@@ -12,37 +12,37 @@ from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.sanitize import hosts
 
 
-def _url(text: str) -> str:
+def _check_url(text: str) -> str:
     if not re.match(r"https?://[^/@\s]+(/\S*)?$", text):
         raise ValueError("expected http://HOST or https://HOST, without a password; the key goes into the environment")
-    if hosts.has_impossible(text):
-        raise ValueError(hosts.IMPOSSIBLE)
+    if hosts.has_impossible_host(text):
+        raise ValueError(hosts.IMPOSSIBLE_HOST)
     return text
 
 
-def _address(text: str) -> str:
+def _check_address(text: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
         raise ValueError("expected an e-mail address such as oncall@example.org")
     return text
 
 
-def _variable(text: str) -> str:
+def _check_variable_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         raise ValueError("expected the name of an environment variable that holds the secret, never the secret itself")
     return text
 
 
-def _host(text: str) -> str:
+def _check_host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
         raise ValueError("expected a host name or an address")
-    if hosts.is_impossible(text):
-        raise ValueError(hosts.IMPOSSIBLE)
+    if hosts.is_impossible_host(text):
+        raise ValueError(hosts.IMPOSSIBLE_HOST)
     return text
 
 
-Url = Annotated[str, AfterValidator(_url)]
-Address = Annotated[str, AfterValidator(_address)]
-Variable = Annotated[str, AfterValidator(_variable)]
+Url = Annotated[str, AfterValidator(_check_url)]
+Address = Annotated[str, AfterValidator(_check_address)]
+Variable = Annotated[str, AfterValidator(_check_variable_name)]
 
 
 class _Channel(BaseModel):
@@ -75,7 +75,7 @@ class EmailSpec(_Channel):
     """``secret`` names the variable of the password of ``username``."""
 
     kind: Literal["email"]
-    host: Annotated[str, AfterValidator(_host)]
+    host: Annotated[str, AfterValidator(_check_host)]
     port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: Address
@@ -84,7 +84,7 @@ class EmailSpec(_Channel):
     secret: Variable | None = None
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
+    def _check_credentials(self) -> Self:
         if (self.username is None) != (self.secret is None):
             raise ValueError("expected username and secret together, or neither")
         if self.username is not None and self.security == "none":
@@ -102,7 +102,7 @@ class AppriseSpec(_Channel):
 ChannelSpec = Annotated[LogSpec | WebhookSpec | AlertmanagerSpec | EmailSpec | AppriseSpec, Field(discriminator="kind")]
 
 
-def _name(text: str) -> str:
+def _check_channel_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
         raise ValueError("expected 1 to 64 letters, digits, _ or - as the name of a channel")
     return text
@@ -113,6 +113,6 @@ class AlertsSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    channels: Annotated[dict[Annotated[str, AfterValidator(_name)], ChannelSpec], Field(min_length=1)] = {
+    channels: Annotated[dict[Annotated[str, AfterValidator(_check_channel_name)], ChannelSpec], Field(min_length=1)] = {
         "log": LogSpec(kind="log")
     }

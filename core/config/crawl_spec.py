@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 LONGEST_DELAY = 10.0
 
 
-def _site(name: str) -> str:
+def _check_site(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:]*", name):
         raise ValueError("expected HOST, HOST:PORT or an IPv6 address, in lower case")
     return name
@@ -22,7 +22,7 @@ class CrawlSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: Sites that may be read though their address is private; with another port than 80 and 443 as ``HOST:PORT``.
-    allow: tuple[Annotated[str, AfterValidator(_site)], ...] = ()
+    allow: tuple[Annotated[str, AfterValidator(_check_site)], ...] = ()
     #: Between two requests to a site; its robots.txt may ask for more.
     delay_seconds: Delay = 1
     #: Their addresses are kept in memory while they are read.

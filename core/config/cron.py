@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -54,12 +54,12 @@ class Cron:
     hourly: bool
 
 
-def parse(line: str) -> Cron:
+def parse_cron(line: str) -> Cron:
     """Raises ValueError, saying what was expected, also for a line that names no moment at all."""
     written = _ALONE.sub(r"\1", _NAMED.get(line.strip().lower(), line))
     fields = written.split()
     if len(fields) != len(_FIELDS):
-        raise ValueError(_not_five(fields))
+        raise ValueError(_describe_wrong_count(fields))
     for at, name in enumerate(_FIELDS):
         _check_field(name, fields[at], ["*"] * at + [fields[at]] + ["*"] * (len(_FIELDS) - 1 - at))
     try:
@@ -70,7 +70,7 @@ def parse(line: str) -> Cron:
     return Cron(written, hourly=len(read.hours) == 24)
 
 
-def _not_five(fields: list[str]) -> str:
+def _describe_wrong_count(fields: list[str]) -> str:
     if any("=" in field for field in fields):
         return f"{_EXPECTED}; a time zone is written under `zone`"
     if len(fields) == 6:
@@ -84,10 +84,10 @@ def _check_field(name: str, text: str, alone: list[str]) -> None:
         CronSim(" ".join(alone), datetime(2026, 1, 1))  # noqa: DTZ001 - of any zone
     except (CronSimError, ValueError):  # an integer of thousands of digits is a ValueError
         expected = f"expected *, {_FIELDS[name]}, ranges that go upwards, or steps"
-        raise ValueError(f"{name} is {quoted(text)}; {expected}") from None
+        raise ValueError(f"{name} is {quote_value(text)}; {expected}") from None
 
 
-def zone(name: str) -> ZoneInfo:
+def parse_zone(name: str) -> ZoneInfo:
     """Raises ValueError for a name that is in no time zone database."""
     try:
         return ZoneInfo(name)
@@ -110,18 +110,18 @@ def nominal_times(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datet
             if moment > last:
                 last = moment
                 yield moment
-        for moment in _moments(cron, zone, wall):
+        for moment in _list_moments(cron, zone, wall):
             heapq.heappush(waiting, moment)
     yield from sorted({moment for moment in waiting if moment > last})
 
 
-def _moments(cron: Cron, zone: ZoneInfo, wall: datetime) -> Iterator[datetime]:
+def _list_moments(cron: Cron, zone: ZoneInfo, wall: datetime) -> Iterator[datetime]:
     if cron.hourly:
-        return _passing(wall, zone)
+        return _list_passing_moments(wall, zone)
     return iter((wall.replace(tzinfo=zone).astimezone(UTC),))
 
 
-def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+def _list_passing_moments(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     """Every moment at which a clock in ``zone`` shows ``wall``: none, one or two."""
     for fold in (0, 1):
         moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
@@ -131,4 +131,4 @@ def _passing(wall: datetime, zone: ZoneInfo) -> Iterator[datetime]:
 
 def next_time(line: str, where: str, after: datetime) -> datetime | None:
     """None if there is none in fifty years."""
-    return next(nominal_times(parse(line), zone(where), after), None)
+    return next(nominal_times(parse_cron(line), parse_zone(where), after), None)

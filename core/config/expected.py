@@ -7,6 +7,6 @@ from typing import Any
 _IN_YAML = {"tuple_type": "expected a list", "dict_type": "expected keys", "model_type": "expected keys"}
 
 
-def expected(fault: Mapping[str, Any]) -> str:
+def describe_expected(fault: Mapping[str, Any]) -> str:
     """What a value should have been, in words, for one of pydantic's faults."""
     return _IN_YAML.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
-from qdrant_rollouts.core.config.index_file import AtLeastOne, Count, Positive, Seconds, validated
+from qdrant_rollouts.core.config.index_file import AtLeastOne, Count, Positive, Seconds, validate_as
 from qdrant_rollouts.core.defaults import MODE
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports.naming import check_name
@@ -52,14 +52,14 @@ class MetricSpec(_Strict):
 
     @field_validator("name")
     @classmethod
-    def _legal(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         try:
             return check_name("metric", name)
         except Refused as error:
             raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
-    def _measurable(self) -> "MetricSpec":
+    def _check_measurable(self) -> "MetricSpec":
         if self.kind == "quantile" and self.source in ("errors", "zero_results"):
             raise ValueError("a quantile is of durations: source latency or feedback")
         if self.kind in ("mean", "proportion") and self.per == "search":
@@ -154,7 +154,7 @@ class ExperimentSpec(_Strict):
 
     @field_validator("metrics")
     @classmethod
-    def _each_once(cls, metrics: tuple[MetricSpec, ...]) -> tuple[MetricSpec, ...]:
+    def _check_metrics(cls, metrics: tuple[MetricSpec, ...]) -> tuple[MetricSpec, ...]:
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError("expected each metric once")
@@ -163,7 +163,7 @@ class ExperimentSpec(_Strict):
         return metrics
 
     @model_validator(mode="after")
-    def _whole(self) -> "ExperimentSpec":
+    def _check_consistency(self) -> "ExperimentSpec":
         variants = [arm.variant for arm in self.arms]
         if len(variants) < 2 or variants[0] != CONTROL or len(set(variants)) < len(variants):
             raise ValueError("expected arms of different names, the first of them control")
@@ -193,21 +193,21 @@ class ExperimentSpec(_Strict):
         return tuple((found,) for found in bucket_ranges([arm.weight for arm in self.arms], coverage))
 
 
-def metrics_of(asked: Sequence[str | Mapping[str, Any]], path: str = "metrics") -> tuple[MetricSpec, ...]:
+def parse_metrics(asked: Sequence[str | Mapping[str, Any]], path: str = "metrics") -> tuple[MetricSpec, ...]:
     """Metrics by name or spelled out. A name that is no standard metric is a ratio per value, up is better, secondary.
 
     Where none is primary the first that people report is, or the first at all: something must decide. Raises Refused.
     """
-    found = [_metric(metric, f"{path}.{number}") for number, metric in enumerate(asked)]
+    found = [_parse_metric(metric, f"{path}.{number}") for number, metric in enumerate(asked)]
     if found and not any(metric.role == "primary" for metric in found):
         first = next((metric for metric in found if metric.source == "feedback"), found[0])
         found[found.index(first)] = first.model_copy(update={"role": "primary"})
     return tuple(found)
 
 
-def _metric(asked: str | Mapping[str, Any], path: str) -> MetricSpec:
+def _parse_metric(asked: str | Mapping[str, Any], path: str) -> MetricSpec:
     if isinstance(asked, str):
-        return STANDARD.get(asked) or validated(MetricSpec, {"name": asked}, path)
+        return STANDARD.get(asked) or validate_as(MetricSpec, {"name": asked}, path)
     standard = STANDARD.get(str(asked.get("name")))
     base = standard.model_dump(exclude_none=True) if standard else {}
-    return validated(MetricSpec, {**base, **asked}, path)
+    return validate_as(MetricSpec, {**base, **asked}, path)

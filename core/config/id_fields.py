@@ -15,7 +15,7 @@ from qdrant_rollouts.core.ports import Cursor, Row, Source
 FRONT_MATTER_ID = "front_matter_id"
 
 
-def identified(source: Source, spec: IndexSpec) -> Source:
+def with_declared_ids(source: Source, spec: IndexSpec) -> Source:
     return IdentifiedSource(source, spec.id_field) if spec.id_field is not None else source
 
 
@@ -48,9 +48,9 @@ class IdentifiedSource:
         return self._source.size()
 
     def read(self, cursor: Cursor | None) -> Iterator[Row]:
-        return map(self._identified, self._source.read(cursor))
+        return map(self._identify_row, self._source.read(cursor))
 
-    def _identified(self, row: Row) -> Row:
+    def _identify_row(self, row: Row) -> Row:
         value = (row.fields or {}).get(self._field)
         if row.fields is None or value is None or value == "":
             return row

@@ -15,10 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.config.expected import describe_expected
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.sanitize import hosts, redaction
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Filesystems that backups may stand on besides a directory; each is served by a package that fsspec names.
 REMOTE = ("s3", "gs", "abfs", "sftp")
@@ -59,15 +59,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _stripped(cls, given: Any) -> Any:
+    def _strip_values(cls, given: Any) -> Any:
         """A secret that was made with ``echo`` ends with a line end, which no server knows and which some libraries
         show when they refuse it. What is white space alone counts as unset."""
-        plain = {name: _without_space(value) for name, value in dict(given).items()}
+        plain = {name: _strip_value(value) for name, value in dict(given).items()}
         return {name: value for name, value in plain.items() if value != ""}
 
     @field_validator("qdrant_api_key", "api_token")
     @classmethod
-    def _in_a_header(cls, key: SecretStr) -> SecretStr:
+    def _check_header_value(cls, key: SecretStr) -> SecretStr:
         if not key.get_secret_value().isascii():
             raise ValueError("it holds a character that is not ASCII, which HTTP cannot send; write it without")
         return key
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
                 secret = text.get_secret_value() if isinstance(text, SecretStr) else text
-                (redaction.remember_url if name in _URLS else redaction.remember)(secret)
+                (redaction.remember_url if name in _URLS else redaction.remember_secret)(secret)
 
     @property
     def embedded(self) -> bool:
@@ -91,38 +91,38 @@ class Settings(BaseSettings):
 
     @field_validator("source_roots", mode="before")
     @classmethod
-    def _folders(cls, roots: Any) -> Any:
+    def _split_source_roots(cls, roots: Any) -> Any:
         return [root for root in roots.split(os.pathsep) if root] if isinstance(roots, str) else roots
 
     @field_validator("config")
     @classmethod
-    def _file(cls, path: Path) -> Path:
+    def _check_config_path(cls, path: Path) -> Path:
         _check_length(path)
         return path
 
     @field_validator("source_roots")
     @classmethod
-    def _short_enough(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    def _check_source_roots(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
         _check_length(*roots)
         return roots
 
     @field_validator("web_hosts", mode="before")
     @classmethod
-    def _names(cls, hosts: Any) -> Any:
+    def _split_web_hosts(cls, hosts: Any) -> Any:
         return [host.strip().lower() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
 
     @field_validator("web_hosts")
     @classmethod
-    def _no_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_web_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
             raise ValueError(
-                f"{quoted(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
+                f"{quote_value(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
             )
         return hosts
 
     @field_validator("backup_dir")
     @classmethod
-    def _shelf(cls, where: str) -> str:
+    def _check_backup_dir(cls, where: str) -> str:
         """No message shows a URL: it may hold what does not belong there."""
         if "://" not in where:
             _check_length(Path(where))
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
 
     @field_validator("qdrant_nodes", mode="before")
     @classmethod
-    def _nodes(cls, urls: Any) -> Any:
+    def _split_qdrant_nodes(cls, urls: Any) -> Any:
         found = [url.strip() for url in urls.split(",") if url.strip()] if isinstance(urls, str) else urls
         if not all(re.match(r"https?://[^/]", url) for url in found):
             raise ValueError("expected http://HOST:PORT,http://HOST:PORT…, one for every node of the cluster")
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
 
     @field_validator(*SECRET, mode="before")
     @classmethod
-    def _visible(cls, value: Any) -> Any:
+    def _check_printable(cls, value: Any) -> Any:
         """The last of its kind, so that it is asked first: before a list is cut into its parts."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and not text.isprintable():
@@ -154,7 +154,7 @@ class Settings(BaseSettings):
 
     @field_validator("qdrant_url")
     @classmethod
-    def _http(cls, url: str) -> str:
+    def _check_qdrant_url(cls, url: str) -> str:
         if url and not re.match(r"https?://[^/]", url):
             raise ValueError("expected http://HOST:PORT or https://HOST:PORT, or nothing for the embedded Qdrant")
         _check_hosts(url)
@@ -162,25 +162,25 @@ class Settings(BaseSettings):
 
     @field_validator("broker_url")
     @classmethod
-    def _broker(cls, url: SecretStr) -> SecretStr:
+    def _check_broker_url(cls, url: SecretStr) -> SecretStr:
         for one in url.get_secret_value().split(";"):
             scheme, colon, _ = one.partition("://")
             if not colon:
                 raise ValueError("expected a Celery broker URL such as redis://HOST:6379/0 or memory://")
             if scheme not in BROKERS:
-                raise ValueError(_other_broker(scheme))
+                raise ValueError(_describe_wrong_broker(scheme))
             _check_hosts(one)
         return url
 
     @field_validator("database_url")
     @classmethod
-    def _database(cls, url: SecretStr) -> SecretStr:
+    def _check_database_url(cls, url: SecretStr) -> SecretStr:
         try:
             parsed = make_url(url.get_secret_value())
         except (ArgumentError, ValueError):
             raise ValueError("expected a SQLAlchemy URL such as postgresql://USER@HOST/NAME") from None
-        if any(map(hosts.is_impossible, (parsed.host, *parsed.normalized_query.get("host", ())))):
-            raise ValueError(hosts.IMPOSSIBLE)
+        if any(map(hosts.is_impossible_host, (parsed.host, *parsed.normalized_query.get("host", ())))):
+            raise ValueError(hosts.IMPOSSIBLE_HOST)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             _check_length(Path(parsed.database))
         return url
@@ -192,7 +192,7 @@ def load_settings() -> Settings:
         redaction.remember_environment({**dotenv_values(_ENV_FILE), **os.environ})
         return Settings()
     except ValidationError as error:
-        raise Refused("\n".join(_variable_fault(fault) for fault in error.errors())) from None
+        raise Refused("\n".join(_describe_variable_fault(fault) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{_ENV_FILE}: cannot be read: {error}") from error
 
@@ -208,11 +208,11 @@ def _check_length(*paths: Path) -> None:
 
 
 def _check_hosts(*urls: str) -> None:
-    if any(map(hosts.has_impossible, urls)):
-        raise ValueError(hosts.IMPOSSIBLE)
+    if any(map(hosts.has_impossible_host, urls)):
+        raise ValueError(hosts.IMPOSSIBLE_HOST)
 
 
-def _other_broker(scheme: str) -> str:
+def _describe_wrong_broker(scheme: str) -> str:
     shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
     advice = {
         "sentinel": "; name the master, or what stands before it and follows it, by redis://",
@@ -222,13 +222,13 @@ def _other_broker(scheme: str) -> str:
     return f"{shown} is not supported as a broker; expected one of {known}{advice.get(scheme, '')}"
 
 
-def _without_space(value: Any) -> Any:
+def _strip_value(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return SecretStr(value.get_secret_value().strip())
     return value.strip() if isinstance(value, str) else value
 
 
-def unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
+def find_unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[str]:
     """One sentence for each ``ROLLOUTS_*`` variable that is no setting (default: of the environment and ``.env``).
 
     ``ROLLOUTS_TEST_*`` belong to the test suite and are left alone.
@@ -236,15 +236,19 @@ def unknown_variables(environ: Mapping[str, str | None] | None = None) -> list[s
     given = {**dotenv_values(_ENV_FILE), **os.environ} if environ is None else environ
     known = [_PREFIX + name.upper() for name in Settings.model_fields]
     ours = sorted(name for name in map(str.upper, given) if name.startswith(_PREFIX))
-    return [_unknown(name, known) for name in ours if name not in known and not name.startswith(_PREFIX + "TEST_")]
+    return [
+        _describe_unknown_variable(name, known)
+        for name in ours
+        if name not in known and not name.startswith(_PREFIX + "TEST_")
+    ]
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def _describe_unknown_variable(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     return f"{name} is not a setting; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
 
 
-def _variable_fault(fault: Mapping[str, Any]) -> str:
+def _describe_variable_fault(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0])
-    found = "" if name in SECRET else f"found {quoted(fault['input'])}; "
-    return f"{_PREFIX}{name.upper()}: {found}{expected(fault)}"
+    found = "" if name in SECRET else f"found {quote_value(fault['input'])}; "
+    return f"{_PREFIX}{name.upper()}: {found}{describe_expected(fault)}"

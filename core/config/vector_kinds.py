@@ -84,7 +84,7 @@ class Kind(ABC):
 
     def digest(self, vector: Any) -> str:
         """Equal for vectors that are the same in every number."""
-        return _digest(self.rows(vector))
+        return _digest_arrays(self.rows(vector))
 
     def finite(self, vector: Any) -> bool:
         return bool(np.isfinite(self.rows(vector)).all())
@@ -92,7 +92,7 @@ class Kind(ABC):
     def zero(self, params: Params, vector: Any) -> bool:
         """Has it no direction where one is needed? Where smaller scores are better, the origin is a
         place like any."""
-        return self.rising(params) and not self._long(vector).all()
+        return self.rising(params) and not self._find_long_rows(vector).all()
 
     def empty(self, vector: Any) -> bool:
         """Does it hold nothing to search by, as the sparse vector of a text without a known
@@ -119,7 +119,7 @@ class Kind(ABC):
         """Scores that differ by no more than this share are equal."""
         return _TIE_FLOAT16 if params.get("datatype") == "float16" else _TIE
 
-    def _long(self, vector: Any) -> npt.NDArray[np.bool_]:
+    def _find_long_rows(self, vector: Any) -> npt.NDArray[np.bool_]:
         """By row: is it long enough for a direction?"""
         found: npt.NDArray[np.bool_] = np.linalg.norm(self.rows(vector), axis=1) >= _NO_LENGTH
         return found
@@ -139,7 +139,7 @@ class Dense(Kind):
         return f"{params['size']} numbers"
 
     def fits(self, params: Params, vector: Any) -> bool:
-        return _shape(vector) == (params["size"],)
+        return _array_shape(vector) == (params["size"],)
 
     def answers(self, params: Params, query: Any) -> bool:
         """No array is made of a list: every search of a user comes by, and the server looks at each
@@ -147,16 +147,16 @@ class Dense(Kind):
         return not isinstance(query, Mapping) and len(query) == params["size"] and not hasattr(query[0], "__len__")
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
-        return _shape(wanted) == _shape(stored) and _alike(params, self.rows(wanted), self.rows(stored))
+        return _array_shape(wanted) == _array_shape(stored) and _are_alike(params, self.rows(wanted), self.rows(stored))
 
     def resembles(self, params: Params, made: Any, stored: Any) -> bool:
         """Of whole numbers from 0 to 255 nobody says which numbers of the model they stand for."""
         if params.get("datatype") == "uint8":
             return True
-        if _shape(made) != _shape(stored):
+        if _array_shape(made) != _array_shape(stored):
             return False
         rows = zip(self.rows(made).astype(np.float64), self.rows(stored).astype(np.float64), strict=True)
-        return all(_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH) for one, other in rows)
+        return all(_is_same_row(params, one, other, _RESEMBLING_COSINE, _RESEMBLING_LENGTH) for one, other in rows)
 
     def own_score(self, params: Params, vector: Any) -> float | None:
         """By maximum similarity, as multivectors are searched: each row counts with the row that it
@@ -179,7 +179,7 @@ class Multi(Dense):
         return f"rows of {params['size']} numbers each"
 
     def fits(self, params: Params, vector: Any) -> bool:
-        shape = _shape(vector)
+        shape = _array_shape(vector)
         return len(shape) == 2 and shape[0] > 0 and shape[1] == params["size"]
 
     def answers(self, params: Params, query: Any) -> bool:
@@ -192,7 +192,7 @@ class Multi(Dense):
     def zero(self, params: Params, vector: Any) -> bool:
         """By dot product a row of zeros adds nothing: models fill up with such rows. Cosine has no
         score for one."""
-        long = self._long(vector)
+        long = self._find_long_rows(vector)
         needed = long.any() if params.get("distance") == "Dot" else long.all()
         return self.rising(params) and not needed
 
@@ -215,13 +215,13 @@ class Sparse(Kind):
         return int(np.count_nonzero(self.rows(vector)))
 
     def digest(self, vector: Any) -> str:
-        return _digest(*_pairs(vector))
+        return _digest_arrays(*_sort_pairs(vector))
 
     def fits(self, params: Params, vector: Any) -> bool:
         return isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}
 
     def same(self, params: Params, wanted: Any, stored: Any) -> bool:
-        (places, one), (others, other) = _pairs(wanted), _pairs(stored)
+        (places, one), (others, other) = _sort_pairs(wanted), _sort_pairs(stored)
         return np.array_equal(places, others) and bool(np.allclose(one, other, rtol=_SAME_VALUE, atol=0))
 
     def own_score(self, params: Params, vector: Any) -> float | None:
@@ -257,7 +257,7 @@ def kind_of(params: Params) -> Kind:
     return KINDS["multi" if params.get("multivector_config") else "dense"]
 
 
-def by_name(vector: Any) -> dict[str, Any]:
+def vectors_by_name(vector: Any) -> dict[str, Any]:
     """A point's vectors by name, ``""`` that of the unnamed one; nothing for None."""
     if vector is None:
         return {}
@@ -266,20 +266,20 @@ def by_name(vector: Any) -> dict[str, Any]:
 
 def is_row(vector: OneQuery) -> bool:
     """Is it one list of numbers?"""
-    return len(_shape(vector)) == 1
+    return len(_array_shape(vector)) == 1
 
 
-def describe(vector: OneQuery) -> str:
+def describe_vector(vector: OneQuery) -> str:
     """What was given, in words."""
     if isinstance(vector, Mapping):
         return "a sparse vector" if vector.keys() == {"indices", "values"} else f"keys {sorted(vector)}"
-    shape = _shape(vector)
+    shape = _array_shape(vector)
     if len(shape) == 2:
         return f"{shape[0]} rows of {shape[1]} numbers"
     return f"{shape[0]} numbers" if len(shape) == 1 else "no list of numbers"
 
 
-def _shape(vector: Any) -> tuple[int, ...]:
+def _array_shape(vector: Any) -> tuple[int, ...]:
     """Empty for what is no array at all."""
     if isinstance(vector, Mapping):
         return ()
@@ -289,7 +289,7 @@ def _shape(vector: Any) -> tuple[int, ...]:
         return ()
 
 
-def _digest(*arrays: npt.NDArray[Any]) -> str:
+def _digest_arrays(*arrays: npt.NDArray[Any]) -> str:
     """Zero has two signs and is one number. Of ten million vectors two that differ have one digest in 1 of 20,000
     collections."""
     made = hashlib.blake2b(digest_size=8)
@@ -298,7 +298,7 @@ def _digest(*arrays: npt.NDArray[Any]) -> str:
     return made.hexdigest()
 
 
-def _pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def _sort_pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Indices and values in the order of the indices, without zeros."""
     places, values = np.asarray(vector["indices"], dtype=np.int64), np.asarray(vector["values"], dtype=np.float32)
     places, values = places[values != 0], values[values != 0]
@@ -306,17 +306,17 @@ def _pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray
     return places[order], values[order]
 
 
-def _alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
+def _are_alike(params: Params, wanted: FloatArray, stored: FloatArray) -> bool:
     """Row by row: Cosine keeps directions only, and under every other distance the length counts
     too."""
     found = stored.astype(np.float64)
     return any(
-        all(_same_row(params, one, other) for one, other in zip(kept, found, strict=True))
-        for kept in _kept(params, wanted.astype(np.float64))
+        all(_is_same_row(params, one, other) for one, other in zip(kept, found, strict=True))
+        for kept in _storable_forms(params, wanted.astype(np.float64))
     )
 
 
-def _kept(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
+def _storable_forms(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
     """What may be stored of these. A server keeps whole numbers of uint8, the embedded store their
     fractions too."""
     if params.get("datatype") != "uint8":
@@ -324,7 +324,7 @@ def _kept(params: Params, numbers: _Numbers) -> tuple[_Numbers, ...]:
     return np.clip(np.trunc(numbers), 0, 255), numbers
 
 
-def _same_row(
+def _is_same_row(
     params: Params, one: _Numbers, other: _Numbers, cosine: float = _SAME_COSINE, length: float = _SAME_LENGTH
 ) -> bool:
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database.leases import SLACK
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.schedule_rows import Schedule
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.lifecycle import FINAL
 
 
@@ -40,7 +40,7 @@ def bring_back(session: Session, now: datetime) -> None:
     were seen before have their runs, and make no second."""
     running = select(Schedule).where(Schedule.spec.is_not(None), Schedule.next_at > now).order_by(Schedule.id)
     for row in session.scalars(running.with_for_update()):
-        spec = stored(ScheduleSpec, row.spec)
+        spec = read_stored(ScheduleSpec, row.spec)
         row.next_at = next_time(spec.cron, spec.zone, now)
         row.waiting_since = min(row.waiting_since, now)
 

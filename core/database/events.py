@@ -19,7 +19,7 @@ _through: ContextVar[str] = ContextVar("through", default="python")
 
 
 @contextmanager
-def through(source: str) -> Iterator[None]:
+def use_source(source: str) -> Iterator[None]:
     """What is written inside came through ``source``: cli, celery (a task or a turn), beat (a sweep). Without it, it is
     python: somebody called this package himself. Threads that are started inside begin anew."""
     token = _through.set(source)
@@ -29,11 +29,11 @@ def through(source: str) -> Iterator[None]:
         _through.reset(token)
 
 
-def source() -> str:
+def current_source() -> str:
     return _through.get()
 
 
-def record(
+def record_event(
     session: Session,
     now: datetime,
     event: str,
@@ -51,7 +51,7 @@ def record(
             detail=redact(detail),
             actor=actor,
             reason=reason,
-            source=source(),
+            source=current_source(),
             deployment_id=deployment_id,
             alias=alias,
         )

@@ -96,32 +96,34 @@ _SAID_BY_A_SERVER = re.compile(r"FATAL|ERROR|PANIC")
 _LONGEST = 300
 
 
-def explained(error: BaseException, where: str = "the database", setting: str = "ROLLOUTS_DATABASE_URL") -> Unavailable:
+def explain_error(
+    error: BaseException, where: str = "the database", setting: str = "ROLLOUTS_DATABASE_URL"
+) -> Unavailable:
     """``error`` in our words; Misconfigured where a person has to change something first. ``setting`` is the variable
     that the database's URL stands in."""
-    kind, words = meaning(error) or (Unavailable, f"failed ({type(error).__name__})")
-    return kind(f"{where} {words.replace('{setting}', setting)}{_quoted(error)}")
+    kind, words = find_meaning(error) or (Unavailable, f"failed ({type(error).__name__})")
+    return kind(f"{where} {words.replace('{setting}', setting)}{_quote_driver_message(error)}")
 
 
-def meaning(error: BaseException) -> Meaning | None:
+def find_meaning(error: BaseException) -> Meaning | None:
     """None for what nobody foresaw, such as a statement that is wrong."""
     if isinstance(error, PoolTimeout):
         return Unavailable, "has no connection free: this process uses all of its own"
     if not isinstance(error, DBAPIError):
         return None
     if name := getattr(error.orig, "sqlite_errorname", None):
-        return _first(_OF_SQLITE, str(name))
+        return _match_code(_OF_SQLITE, str(name))
     if state := getattr(error.orig, "sqlstate", None):
-        return _first(_BY_STATE, str(state)) or _of_connecting(error)
-    return _of_connecting(error)
+        return _match_code(_BY_STATE, str(state)) or _match_driver_message(error)
+    return _match_driver_message(error)
 
 
-def _first(table: Iterable[tuple[str, Meaning]], code: str) -> Meaning | None:
+def _match_code(table: Iterable[tuple[str, Meaning]], code: str) -> Meaning | None:
     return next((found for begin, found in table if code.startswith(begin)), None)
 
 
-def _of_connecting(error: DBAPIError) -> Meaning | None:
-    said = _said(error)
+def _match_driver_message(error: DBAPIError) -> Meaning | None:
+    said = _driver_message(error)
     kinds: tuple[tuple[type[Unavailable], Iterable[tuple[str, str]]], ...] = (
         (Unavailable, _LATER),
         (Misconfigured, _WRONG),
@@ -137,11 +139,11 @@ def _of_connecting(error: DBAPIError) -> Meaning | None:
     return Unavailable, f"did not answer ({type(error).__name__}); is it running?"
 
 
-def _said(error: DBAPIError) -> str:
+def _driver_message(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
-def _quoted(error: BaseException) -> str:
+def _quote_driver_message(error: BaseException) -> str:
     """The first line of what the driver said: the others quote the statement and its values."""
     if not isinstance(error, DBAPIError) or not str(error.orig).strip():
         return ""

@@ -17,16 +17,16 @@ Model = TypeVar("Model", bound=BaseModel)
 Kind = TypeVar("Kind")
 
 
-def stored(model: type[Model], content: Any) -> Model:
+def read_stored(model: type[Model], content: Any) -> Model:
     """``content`` of a row as ``model``, which refuses unknown keys where a person writes them."""
     try:
         return model.model_validate(content, extra="ignore", context={"extra": "ignore"})
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-        raise _foreign(model.__name__, faults) from error
+        raise _unreadable_row(model.__name__, faults) from error
 
 
-def known(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
+def read_stored_dataclass(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
     """``content`` of a row as a dataclass."""
     assert is_dataclass(kind)
     taken = {one.name: content[one.name] for one in fields(kind) if one.name in content}
@@ -36,11 +36,11 @@ def known(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
         if one.name not in taken and one.default is MISSING and one.default_factory is MISSING
     ]
     if lacking:
-        raise _foreign(kind.__name__, f"{', '.join(lacking)} missing")
+        raise _unreadable_row(kind.__name__, f"{', '.join(lacking)} missing")
     return kind(**taken)
 
 
-def _foreign(what: str, why: str) -> Unavailable:
+def _unreadable_row(what: str, why: str) -> Unavailable:
     return Unavailable(
         f"{what} cannot be read ({why}); another release of this program may have written it: a process of "
         "that release goes on with it"

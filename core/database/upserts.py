@@ -15,35 +15,37 @@ Rows = Sequence[Mapping[str, Any]]
 def insert_new(session: Session, table: type[Base], rows: Rows) -> None:
     """Adds the rows whose key is not there yet; the first one stays."""
     if rows:
-        session.execute(_insert(session, table).on_conflict_do_nothing(), _ordered(table, rows))
+        session.execute(_insert_into(session, table).on_conflict_do_nothing(), _sort_by_key(table, rows))
 
 
-def is_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
+def insert_if_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
     """Adds the row, and whether it was not there yet. Two at once: the second waits for the first one's transaction."""
     key = inspect(table).primary_key[0]
-    statement = _insert(session, table).values(row).on_conflict_do_nothing().returning(key)
+    statement = _insert_into(session, table).values(row).on_conflict_do_nothing().returning(key)
     return session.execute(statement).first() is not None
 
 
-def add_up(session: Session, table: type[Base], rows: Rows, columns: Sequence[str]) -> None:
+def insert_or_add(session: Session, table: type[Base], rows: Rows, columns: Sequence[str]) -> None:
     """Adds the rows, or their ``columns`` to those of the row that has the key already."""
     if not rows:
         return
-    statement = _insert(session, table)
+    statement = _insert_into(session, table)
     summed = {name: getattr(table, name) + statement.excluded[name] for name in columns}
-    session.execute(statement.on_conflict_do_update(index_elements=_key(table), set_=summed), _ordered(table, rows))
+    session.execute(
+        statement.on_conflict_do_update(index_elements=_list_key_columns(table), set_=summed), _sort_by_key(table, rows)
+    )
 
 
-def _insert(session: Session, table: type[Base]) -> Any:
+def _insert_into(session: Session, table: type[Base]) -> Any:
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     return dialect.insert(table)
 
 
-def _key(table: type[Base]) -> list[str]:
+def _list_key_columns(table: type[Base]) -> list[str]:
     return [column.name for column in inspect(table).primary_key]
 
 
-def _ordered(table: type[Base], rows: Rows) -> list[Mapping[str, Any]]:
+def _sort_by_key(table: type[Base], rows: Rows) -> list[Mapping[str, Any]]:
     """By key: two transactions that lock rows in one order cannot wait for each other."""
-    key = _key(table)
+    key = _list_key_columns(table)
     return sorted(rows, key=lambda row: [row[name] for name in key])

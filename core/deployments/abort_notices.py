@@ -1,7 +1,7 @@
 """What an abort would cost those who search, in words: for whoever is about to ask for it."""
 
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.lifecycle import FINAL, Event, StepStatus, allowed
+from qdrant_rollouts.core.lifecycle import FINAL, Event, StepStatus, is_allowed
 
 
 def has_switched(row: Deployment) -> bool:
@@ -14,6 +14,6 @@ def warn_of_abort(row: Deployment) -> str:
     if row.blue is not None or row.status in FINAL or not has_switched(row):
         return ""
     said = f"searches of {row.alias} will fail: nothing served it before"
-    if not allowed(row.status, Event.ABORT_KEEP):
+    if not is_allowed(row.status, Event.ABORT_KEEP):
         return said
     return f"{said}; to end the watch and leave {row.green} serving: rollouts abort {row.id} --keep"

@@ -10,46 +10,46 @@ from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status
 from qdrant_rollouts.core.services import Services
 
 
-def check_alone(session: Session, alias: str) -> None:
+def check_alias_idle(session: Session, alias: str) -> None:
     """Raises Refused where something is under way on ``alias``, naming it. Whoever begins something there holds the
-    alias's route (``routing.table.hold``) first, so that two do not see each other's absence."""
-    running = open_deployment(session, alias)
+    alias's route (``routing.table.lock_route``) first, so that two do not see each other's absence."""
+    running = find_open_deployment(session, alias)
     if running is not None:
         raise Refused(
             f"deployment {running.id} of {alias} is {running.status}: one at a time; wait for it or "
             f"`rollouts abort {running.id}`"
         )
-    experiment = running_experiment(session, alias)
+    experiment = find_running_experiment(session, alias)
     if experiment is not None:
         raise Refused(
-            f"{_splits(experiment, alias)}: one at a time; `rollouts experiment stop {experiment.id}` ends it"
+            f"{_describe_split(experiment, alias)}: one at a time; `rollouts experiment stop {experiment.id}` ends it"
         )
 
 
-def check_free(services: Services, alias: str) -> None:
+def check_alias_movable(services: Services, alias: str) -> None:
     """Raises Refused where ``alias`` is not a person's to move: what is under way does that itself, or relies on it. A
     deployment that has given up leaves it to the operator."""
     with services.sessions() as session:
-        running, experiment = open_deployment(session, alias), running_experiment(session, alias)
+        running, experiment = find_open_deployment(session, alias), find_running_experiment(session, alias)
     if running is not None and running.status != Status.NEEDS_OPERATOR:
         raise Refused(
             f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; abort it first"
         )
     if experiment is not None:
-        raise Refused(f"{_splits(experiment, alias)}; `rollouts experiment stop {experiment.id}` ends it")
+        raise Refused(f"{_describe_split(experiment, alias)}; `rollouts experiment stop {experiment.id}` ends it")
 
 
-def open_deployment(session: Session, alias: str, kind: str = "rollout") -> Deployment | None:
+def find_open_deployment(session: Session, alias: str, kind: str = "rollout") -> Deployment | None:
     return session.scalars(
         select(Deployment).where(Deployment.alias == alias, Deployment.kind == kind, Deployment.status.not_in(FINAL))
     ).one_or_none()
 
 
-def running_experiment(session: Session, route: str) -> Experiment | None:
+def find_running_experiment(session: Session, route: str) -> Experiment | None:
     return session.scalars(
         select(Experiment).where(Experiment.route == route, Experiment.status == ExperimentStatus.RUNNING)
     ).one_or_none()
 
 
-def _splits(experiment: Experiment, alias: str) -> str:
+def _describe_split(experiment: Experiment, alias: str) -> str:
     return f"experiment {experiment.id} ({experiment.name}) splits the searches of {alias}"

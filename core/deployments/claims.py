@@ -21,18 +21,18 @@ from sqlalchemy.orm import Session, object_session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.turns import current_step, moves
 from qdrant_rollouts.core.errors import LeaseLost, Unavailable
-from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, after
+from qdrant_rollouts.core.lifecycle import Event, Place, Status, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock, State
 from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
 #: A knock that comes this little early is let in; clocks and timers are not exact.
-_EARLY = timedelta(milliseconds=50)
+_EARLY_TOLERANCE = timedelta(milliseconds=50)
 #: The queue of what is short. There a wish of what waits for a place is honoured too: those that build may be busy.
 WISHES = "control"
 
@@ -59,31 +59,31 @@ class Declined:
     foreign: bool = False
 
 
-def take(services: Services, deployment_id: str, turn: int, owner: str) -> Claim | Declined:
+def claim_turn(services: Services, deployment_id: str, turn: int, owner: str) -> Claim | Declined:
     """Claims ``turn`` of the deployment for ``owner``."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             return Declined(f"no deployment {deployment_id}")
-        refusal = _refusal(row, turn, now)
+        refusal = _why_declined(row, turn, now)
         if refusal:
             return Declined(refusal)
         if unknown := _unknown(row):
             return Declined(f"left to a newer program: {unknown}", foreign=True)
-        if not row.requested and row.wake_at > now + _EARLY:
+        if not row.requested and row.wake_at > now + _EARLY_TOLERANCE:
             return Declined("early")
         if row.status == Status.PENDING and not row.requested:
-            row.status = after(row.status, Event.START)
-            events.record(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
-        _mark(services, session, row, now, owner)
+            row.status = next_status(row.status, Event.START)
+            events.record_event(session, now, f"deployment.{row.status}", deployment_id=row.id, alias=row.alias)
+        _mark_claimed(services, session, row, now, owner)
         session.flush()
-        claim = _claim(row)
+        claim = _build_claim(row)
         session.expunge_all()
         return claim
 
 
-def fence(session: Session, claim: Claim) -> None:
+def fence_turn(session: Session, claim: Claim) -> None:
     """Locks the deployment for this transaction. Raises LeaseLost if the turn is no longer the claim's."""
     found = session.scalar(select(Deployment.turn).where(Deployment.id == claim.deployment.id).with_for_update())
     if found != claim.held:
@@ -117,7 +117,7 @@ def _is_first(row: Deployment) -> bool:
     return session.scalar(first.order_by(Deployment.placed_at, Deployment.id).limit(1)) == row.id
 
 
-def _refusal(row: Deployment, turn: int, now: datetime) -> str:
+def _why_declined(row: Deployment, turn: int, now: datetime) -> str:
     if row.turn != turn:
         return f"stale turn {turn}, now {row.turn}"
     if row.lease_until is not None and row.lease_until >= now:
@@ -141,7 +141,7 @@ def _unknown(row: Deployment) -> str:
         if word not in known:
             return f"{what} {word} of {row.id} is not known to this program"
     try:
-        stored(IndexSpec, row.spec)
+        read_stored(IndexSpec, row.spec)
     except Unavailable as error:
         return str(error)
     return ""
@@ -158,7 +158,7 @@ def _concerned(row: Deployment) -> list[StepRow]:
     return [step] if step else []
 
 
-def _mark(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
+def _mark_claimed(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
     crashed, dead = row.lease_until is not None, row.lease_owner
     row.claimed_at, row.lease_owner, row.knocks = now, owner, 0
     row.lease_until = now + timedelta(seconds=services.times.lease)
@@ -170,7 +170,7 @@ def _mark(services: Services, session: Session, row: Deployment, now: datetime, 
         _record_death(services, session, row, step, now, dead)
     if not row.requested:
         step.tries += 1
-        _begin(row, step, now)
+        _begin_step(row, step, now)
 
 
 def _record_death(
@@ -178,16 +178,16 @@ def _record_death(
 ) -> None:
     of = f"{step.crashes} of {services.times.crashes} without progress between them"
     detail = f"its worker {dead or 'of an unknown name'} died or was stopped in the middle of turn {row.turn}: {of}"
-    events.record(session, now, f"{step.name}.worker_died", detail, deployment_id=row.id, alias=row.alias)
+    events.record_event(session, now, f"{step.name}.worker_died", detail, deployment_id=row.id, alias=row.alias)
 
 
-def _begin(row: Deployment, step: StepRow, now: datetime) -> None:
+def _begin_step(row: Deployment, step: StepRow, now: datetime) -> None:
     if row.status == Status.RUNNING:
         step.status = StepStatus.RUNNING
         step.started_at = step.started_at or now
 
 
-def _claim(row: Deployment) -> Claim:
+def _build_claim(row: Deployment) -> Claim:
     return Claim(
         deployment=row,
         held=row.turn,
@@ -239,7 +239,7 @@ class Lease:
         self._prolonged = time.monotonic() - self._started
 
     def fence(self, session: Session) -> None:
-        fence(session, self._claim)
+        fence_turn(session, self._claim)
 
     def save(self, state: dict[str, Any], *, progress: bool = False) -> None:
         assert self._claim.step is not None
@@ -259,14 +259,14 @@ class Lease:
     def _keep_alive(self) -> None:
         while not self._stopped.wait(self._services.times.renew_every):
             try:
-                renewed = self._renew()
+                renewed = self._extend_lease()
             except SQLAlchemyError as error:
                 log.warning("lease of turn %s was not renewed: %s", self.number, type(error).__name__)
                 continue
             if not renewed:
                 return
 
-    def _renew(self) -> bool:
+    def _extend_lease(self) -> bool:
         asked, times = time.monotonic(), self._services.times
         longest = self._prolonged + times.longest_lease
         left = min(times.lease, self._started + longest - asked)

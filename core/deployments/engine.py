@@ -17,20 +17,29 @@ from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import clock_jumps, events
-from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.database.models import Deployment, StepRow
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import claims, placing, unclaimed
 from qdrant_rollouts.core.deployments import operator_requests as wishes
 from qdrant_rollouts.core.deployments import turn_outcomes as outcomes
 from qdrant_rollouts.core.deployments.claims import Claim, Declined, Lease
-from qdrant_rollouts.core.deployments.plan import Deployment as DeploymentView
-from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Plan, Reject, StepContext, StepFunction, Wait
+from qdrant_rollouts.core.deployments.plan import (
+    DeploymentView,
+    Done,
+    Hold,
+    Outcome,
+    Plan,
+    Reject,
+    StepContext,
+    StepFunction,
+    Wait,
+)
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turn_outcomes import Crashed, Finish, Honour, Later, TurnOutcome
-from qdrant_rollouts.core.deployments.turn_record import Written
+from qdrant_rollouts.core.deployments.turn_outcomes import ApplyRequest, Crashed, Finish, RetryLater, TurnOutcome
+from qdrant_rollouts.core.deployments.turn_record import TurnResult
 from qdrant_rollouts.core.deployments.turns import GUARDED
-from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, hung_up
+from qdrant_rollouts.core.errors import LeaseLost, Limited, Refused, Unavailable, is_connection_lost
 from qdrant_rollouts.core.lifecycle import FINAL, MOVING, Event, Place, Status, StepStatus
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.sanitize.redaction import redact
@@ -38,22 +47,22 @@ from qdrant_rollouts.core.services import Services
 
 log = logging.getLogger(__name__)
 
-_SWEEP = 200
+_MOST_KNOCKS = 200
 
 
-def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
+def enroll_deployment(session: Session, deployment: Deployment, plan: Plan, now: datetime) -> None:
     """Writes the deployment and its whole plan; later changes of the code do not reach it."""
     deployment.created_at = deployment.wake_at = now
     deployment.steps = [
         StepRow(position=position, name=step.name, queue=step.queue, arguments=step.arguments)
         for position, step in enumerate(plan)
     ]
-    placing.enter(session, deployment, plan, stored(IndexSpec, deployment.spec))
+    placing.enter(session, deployment, plan, read_stored(IndexSpec, deployment.spec))
     session.add(deployment)
     session.flush()
     detail = f"{deployment.strategy}: {' -> '.join(step.name for step in plan)}; {deployment.green}"
     detail += f"; {deployment.message}" if deployment.message else ""
-    events.record(
+    events.record_event(
         session,
         now,
         "deployment.pending",
@@ -63,44 +72,44 @@ def enroll(session: Session, deployment: Deployment, plan: Plan, now: datetime) 
         deployment_id=deployment.id,
         alias=deployment.alias,
     )
-    alerts.tell(session, now, _created(deployment, detail))
+    alerts.record_alert(session, now, _build_start_alert(deployment, detail))
 
 
 def advance(
     services: Services, deployment_id: str, turn: int, owner: str, begun: Callable[[str], None] | None = None
-) -> Written:
+) -> TurnResult:
     """Takes the turn if it is free and due. Raises LeaseLost when it was taken away while the step worked.
 
     ``begun`` is told the phase of its step, if that has any, before the step begins.
     """
-    claim = claims.take(services, deployment_id, turn, owner)
+    claim = claims.claim_turn(services, deployment_id, turn, owner)
     if isinstance(claim, Declined):
-        return Written(claim.reason, foreign=claim.foreign)
-    phase = _phase(claim)
+        return TurnResult(claim.reason, foreign=claim.foreign)
+    phase = _phase_of_turn(claim)
     with Lease(services, claim) as lease:
         if begun is not None and phase:
             begun(phase)
-        outcome = _outcome(services, claim, lease)
-        written = outcomes.write(services, claim, outcome)
-    delivered = _deliver(services, written)
+        outcome = _decide_outcome(services, claim, lease)
+        written = outcomes.write_outcome(services, claim, outcome)
+    delivered = _send_knock(services, written)
     if written.places:
         placing.give(services)
     return delivered
 
 
-def request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
+def store_request(services: Services, deployment_id: str, wish: Event, actor: str, reason: str = "") -> None:
     """Leaves an operator's wish, to be honoured between turns. Raises Refused, in words, where it cannot be."""
     with services.sessions.begin() as session:
         row = session.get(Deployment, deployment_id, with_for_update=True)
         if row is None:
             raise Refused(f"there is no deployment {deployment_id}; `rollouts list` shows them")
-        _check_wish(row, wish, reason)
+        _check_new_request(row, wish, reason)
         wanted = {"requested": wish, "requested_by": actor, "requested_reason": reason, "knocked_at": None}
-        if _takes_back(row, wish):
+        if _is_pause_withdrawn(row, wish):
             wanted["requested"] = None
         session.execute(update(Deployment).where(Deployment.id == row.id).values(wanted))
         now = services.clock.now(session)
-        events.record(
+        events.record_event(
             session,
             now,
             f"{wish}.requested",
@@ -115,7 +124,7 @@ def request(services: Services, deployment_id: str, wish: Event, actor: str, rea
     services.knock(knock)
 
 
-def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
+def knock_overdue_turns(services: Services, *, rest: float = 0.0) -> list[Knock]:
     """Knocks for every deployment whose turn is due and was not knocked for yet, or whose last knock was not answered;
     returns the knocks. Does nothing where somebody has swept less than ``rest`` seconds ago.
 
@@ -126,9 +135,9 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
         now = services.clock.now(session)
         if retention.has_ticked(session, now, rest):
             return []
-        retention.tick(session, now)
+        retention.advance_service_clock(session, now)
         clock_jumps.mend(session, now, services.times.lease)
-        rows = session.scalars(_unanswered(services, now)).all()
+        rows = session.scalars(_select_unanswered(services, now)).all()
         knocks = [claims.knock_for(row, now, again=not _is_first(row)) for row in rows]
         stamp = update(Deployment).where(Deployment.id.in_([row.id for row in rows]))
         session.execute(
@@ -140,21 +149,21 @@ def overdue(services: Services, *, rest: float = 0.0) -> list[Knock]:
     return [*knocks, *placing.give(services)]
 
 
-def _phase(claim: Claim) -> str:
+def _phase_of_turn(claim: Claim) -> str:
     if claim.step is None or claim.wish:
         return ""
     return "undo" if claim.undoing else STEPS[claim.step.name].phase(claim.step.state)
 
 
-def _outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
+def _decide_outcome(services: Services, claim: Claim, lease: Lease) -> TurnOutcome:
     if claim.wish:
-        return Honour()
+        return ApplyRequest()
     if claim.step is None:
         return Finish()
     if claim.step.crashes >= services.times.crashes:
         died = f"its worker died or was stopped {claim.step.crashes} times in the middle of the same piece"
         return Reject(f"{died}: {_piece(claim.step, undoing=claim.undoing)}")
-    return _attempt(services, claim, claim.step, lease)
+    return _run_step(services, claim, claim.step, lease)
 
 
 def _piece(step: StepRow, *, undoing: bool) -> str:
@@ -171,30 +180,30 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
     return f"{told}, before anything of it was saved"
 
 
-def _attempt(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
+def _run_step(services: Services, claim: Claim, step: StepRow, lease: Lease) -> TurnOutcome:
     """The one place where whatever a step raises becomes a decision."""
     try:
-        return _redacted(_function(step.name, claim)(_context(services, claim, step, lease)))
+        return _redact_outcome(_choose_function(step.name, claim)(_build_context(services, claim, step, lease)))
     except LeaseLost:
         raise
     except services.interruptions as error:
         return Crashed(f"interrupted: {type(error).__name__}")
     except Unavailable as error:
-        return _away(error)
+        return _outcome_when_away(error)
     except Refused as error:
         return Reject(str(error))
     except Exception as error:
         # The engine's step boundary: an error nobody foresaw must end in a rollback on record, not in a silent stop.
         if elsewhere := _cause_elsewhere(services, error):
-            return Later(elsewhere)
+            return RetryLater(elsewhere)
         log.exception("step %s of deployment %s failed", step.name, claim.deployment.id)
         return Reject(redact(f"unexpected {type(error).__name__}: {error}"))
 
 
 def _cause_elsewhere(services: Services, error: Exception) -> str:
     """What ails the database rather than the step: it is away, or not the one that this program was made for."""
-    if isinstance(error, DBAPIError) and hung_up(error):
-        return str(explained(error))
+    if isinstance(error, DBAPIError) and is_connection_lost(error):
+        return str(explain_error(error))
     return _unfit(services)
 
 
@@ -206,31 +215,31 @@ def _unfit(services: Services) -> str:
         return ""
 
 
-def _redacted(outcome: Outcome) -> Outcome:
+def _redact_outcome(outcome: Outcome) -> Outcome:
     """A reason may repeat what a server said of itself, such as why its optimizer stopped."""
     return replace(outcome, reason=redact(outcome.reason)) if isinstance(outcome, Wait | Reject | Hold) else outcome
 
 
-def _away(error: Unavailable) -> TurnOutcome:
+def _outcome_when_away(error: Unavailable) -> TurnOutcome:
     """A rate limit says itself when there is room again."""
     if isinstance(error, Limited):
         return Wait(error.seconds, str(error), progress=False)
-    return Later(str(error))
+    return RetryLater(str(error))
 
 
-def _function(name: str, claim: Claim) -> StepFunction:
+def _choose_function(name: str, claim: Claim) -> StepFunction:
     step = STEPS[name]
     if claim.deployment.status == Status.PAUSED:
         assert step.guard
         return step.guard
-    return (step.undo or _nothing) if claim.undoing else step.do
+    return (step.undo or _undo_nothing) if claim.undoing else step.do
 
 
-def _nothing(context: StepContext) -> Done:
+def _undo_nothing(context: StepContext) -> Done:
     return Done()
 
 
-def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> StepContext:
+def _build_context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> StepContext:
     row = claim.deployment
     view = DeploymentView(
         id=row.id,
@@ -238,7 +247,7 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
         strategy=row.strategy,
         blue=row.blue,
         green=row.green,
-        spec=stored(IndexSpec, row.spec),
+        spec=read_stored(IndexSpec, row.spec),
         source=row.source,
         number=row.number,
     )
@@ -256,26 +265,26 @@ def _context(services: Services, claim: Claim, step: StepRow, lease: Lease) -> S
     )
 
 
-def _deliver(services: Services, written: Written) -> Written:
+def _send_knock(services: Services, written: TurnResult) -> TurnResult:
     if written.knock is not None:
         services.knock(written.knock)
     return written
 
 
-def _check_wish(row: Deployment, wish: Event, reason: str) -> None:
-    if _takes_back(row, wish):
+def _check_new_request(row: Deployment, wish: Event, reason: str) -> None:
+    if _is_pause_withdrawn(row, wish):
         return
-    wishes.check(row, wish, reason)
+    wishes.check_request(row, wish, reason)
     if row.requested and wishes.rank(row.requested) < wishes.rank(wish):
         raise Refused(f"{row.requested} was asked for by {row.requested_by} and comes before {wish}")
 
 
-def _takes_back(row: Deployment, wish: Event) -> bool:
+def _is_pause_withdrawn(row: Deployment, wish: Event) -> bool:
     """A resume before the pause was honoured."""
     return wish is Event.RESUME and row.requested == Event.PAUSE and row.status != Status.PAUSED
 
 
-def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
+def _select_unanswered(services: Services, now: datetime) -> Select[Deployment]:
     late = now - timedelta(seconds=services.times.knock_again_after)
     free = or_(Deployment.lease_until.is_(None), Deployment.lease_until < now)
     quiet = or_(Deployment.knocked_at.is_(None), Deployment.knocked_at <= late)
@@ -288,7 +297,7 @@ def _unanswered(services: Services, now: datetime) -> Select[Deployment]:
     may = or_(Deployment.place.is_(None), Deployment.place != Place.WAITING)
     due = and_(or_(Deployment.status.in_(MOVING), guarded), may, Deployment.wake_at <= now, fresh)
     query = select(Deployment).where(free, or_(wished, due))
-    return query.order_by(Deployment.wake_at).limit(_SWEEP).with_for_update(skip_locked=True)
+    return query.order_by(Deployment.wake_at).limit(_MOST_KNOCKS).with_for_update(skip_locked=True)
 
 
 def _is_first(row: Deployment) -> bool:
@@ -296,7 +305,7 @@ def _is_first(row: Deployment) -> bool:
     return not row.requested and row.knocked_at is not None and row.knocked_at < row.wake_at
 
 
-def _created(row: Deployment, detail: str) -> Alert:
+def _build_start_alert(row: Deployment, detail: str) -> Alert:
     word = alerts.run_word(row.kind)
     return Alert(
         row.alias,

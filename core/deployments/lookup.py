@@ -4,17 +4,17 @@ from sqlalchemy import select
 
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.errors import Refused, Unknown
-from qdrant_rollouts.core.sanitize.quoting import LONGEST, quoted
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_VALUE, quote_value
 from qdrant_rollouts.core.services import Services
 
 
-def find(services: Services, deployment_id: str) -> str:
+def find_deployment(services: Services, deployment_id: str) -> str:
     """The full id of the one deployment whose id begins like this. Raises Refused for none or several."""
     with services.sessions() as session:
         query = select(Deployment.id).where(Deployment.id.startswith(deployment_id, autoescape=True)).limit(2)
-        found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST else []
+        found = session.scalars(query).all() if 0 < len(deployment_id) <= LONGEST_VALUE else []
     if len(found) == 1:
         return found[0]
     if found:
-        raise Refused(f"deployment id {quoted(deployment_id)} fits several; give more of it")
-    raise Unknown(f"there is no deployment {quoted(deployment_id)}; `rollouts list` shows them")
+        raise Refused(f"deployment id {quote_value(deployment_id)} fits several; give more of it")
+    raise Unknown(f"there is no deployment {quote_value(deployment_id)}; `rollouts list` shows them")

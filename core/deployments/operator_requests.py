@@ -10,121 +10,129 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.abort_notices import has_switched
 from qdrant_rollouts.core.deployments.steps import STEPS
-from qdrant_rollouts.core.deployments.turn_record import Writer, Written
+from qdrant_rollouts.core.deployments.turn_record import TurnResult, TurnWriter
 from qdrant_rollouts.core.deployments.turns import current_step
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, after
+from qdrant_rollouts.core.lifecycle import Event, Status, StepStatus, next_status
 
 #: A wish outranks those after it.
-RANK = (Event.ABORT, Event.ABORT_KEEP, Event.PAUSE, Event.PROMOTE_FULL, Event.RETRY, Event.PROMOTE, Event.RESUME)
+REQUEST_RANK = (
+    Event.ABORT,
+    Event.ABORT_KEEP,
+    Event.PAUSE,
+    Event.PROMOTE_FULL,
+    Event.RETRY,
+    Event.PROMOTE,
+    Event.RESUME,
+)
 
 
 def rank(wish: str) -> int:
     """The lower, the sooner; one of a newer release first, for nobody else knows what it means."""
-    return RANK.index(Event(wish)) if wish in RANK else -1
+    return REQUEST_RANK.index(Event(wish)) if wish in REQUEST_RANK else -1
 
 
-def check(row: Deployment, wish: Event, reason: str = "") -> None:
+def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
     """Raises Refused, in words, where the wish cannot be."""
-    after(row.status, wish)
-    _CHECKS.get(wish, _anyhow)(row, reason)
+    next_status(row.status, wish)
+    _CHECKS.get(wish, _allow_always)(row, reason)
 
 
-def honour(writer: Writer) -> Written:
+def apply_request(writer: TurnWriter) -> TurnResult:
     """The wish comes before any step. One that has become impossible is refused on record."""
     row = writer.row
     wish, actor, reason = Event(row.requested or ""), row.requested_by or events.SYSTEM, row.requested_reason or ""
     row.requested = row.requested_by = row.requested_reason = None
     try:
-        check(row, wish, reason)
+        check_request(row, wish, reason)
     except Refused as error:
         writer.event(f"{wish}.refused", str(error), actor)
         writer.wake()
-        return Written(f"{wish} refused: {error}")
-    _WISHES[wish](writer, actor, reason)
+        return TurnResult(f"{wish} refused: {error}")
+    _ACTIONS[wish](writer, actor, reason)
     row.paused_for = "operator" if wish is Event.PAUSE else None
-    return Written(row.message)
+    return TurnResult(row.message)
 
 
 # --- when ---------------------------------------------------------------------------------------------------------
 
 
-def _anyhow(row: Deployment, reason: str) -> None:
+def _allow_always(row: Deployment, reason: str) -> None:
     return
 
 
-def _can_resume(row: Deployment, reason: str) -> None:
+def _check_resume(row: Deployment, reason: str) -> None:
     if row.paused_for == "approval":
         raise Refused(f"{row.id} waits for an approval, which resume is not: {row.message}")
 
 
-def _can_retry(row: Deployment, reason: str) -> None:
+def _check_retry(row: Deployment, reason: str) -> None:
     if row.paused_for != "approval":
         raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
 
 
-def _can_promote(row: Deployment, reason: str) -> None:
+def _check_promote(row: Deployment, reason: str) -> None:
     step = current_step(row)
-    if row.status == Status.RUNNING and not (step and _soft(step)):
+    if row.status == Status.RUNNING and not (step and _is_soft(step)):
         name = step.name if step else "the end"
         raise Refused(f"{row.id} is at {name}, which nobody can shorten; promote moves on from a stage of traffic")
 
 
-def _can_promote_full(row: Deployment, reason: str) -> None:
+def _check_promote_full(row: Deployment, reason: str) -> None:
     """It skips waiting, never a gate."""
     step = current_step(row)
     if not reason:
         raise Refused("promote --full skips what would have protected users: say why with a reason")
-    if row.paused_for == "approval" and step and not _soft(step):
+    if row.paused_for == "approval" and step and not _is_soft(step):
         raise Refused(f"{step.name} holds {row.id} and is not skipped: promote approves it, retry looks again")
-    if not any(_soft(step) for step in _to_come(row)):
+    if not any(_is_soft(step) for step in _steps_to_come(row)):
         raise Refused(f"{row.id} has no stage left to skip")
 
 
-def _can_keep(row: Deployment, reason: str) -> None:
-    if not (has_switched(row) and all(_soft(step) for step in _to_come(row))):
+def _check_abort_keep(row: Deployment, reason: str) -> None:
+    if not (has_switched(row) and all(_is_soft(step) for step in _steps_to_come(row))):
         raise Refused(f"{row.green} does not serve {row.alias} yet: there is nothing to keep, and abort takes it back")
 
 
 _CHECKS: dict[Event, Callable[[Deployment, str], None]] = {
-    Event.RESUME: _can_resume,
-    Event.RETRY: _can_retry,
-    Event.PROMOTE: _can_promote,
-    Event.PROMOTE_FULL: _can_promote_full,
-    Event.ABORT_KEEP: _can_keep,
+    Event.RESUME: _check_resume,
+    Event.RETRY: _check_retry,
+    Event.PROMOTE: _check_promote,
+    Event.PROMOTE_FULL: _check_promote_full,
+    Event.ABORT_KEEP: _check_abort_keep,
 }
 
 
 # --- what ---------------------------------------------------------------------------------------------------------
 
 
-def _pause(writer: Writer, actor: str, reason: str) -> None:
-    text = _signed("paused", actor, reason)
+def _apply_pause(writer: TurnWriter, actor: str, reason: str) -> None:
+    text = _sign_message("paused", actor, reason)
     writer.move(Event.PAUSE, text, actor)
     writer.tell("paused", text, actor=actor, reason=reason, act="rollouts resume {id}")
 
 
-def _resume(writer: Writer, actor: str, reason: str) -> None:
-    writer.move(Event.RESUME, _signed("resumed", actor, reason), actor)
+def _apply_resume(writer: TurnWriter, actor: str, reason: str) -> None:
+    writer.move(Event.RESUME, _sign_message("resumed", actor, reason), actor)
 
 
-def _promote(writer: Writer, actor: str, reason: str) -> None:
+def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
     """Approves what a step held up, ends a stage of traffic, or ends a person's pause; opens no gate that blocked."""
     step = current_step(writer.row)
-    if step and (writer.row.paused_for == "approval" or _soft(step)):
+    if step and (writer.row.paused_for == "approval" or _is_soft(step)):
         step.status, step.finished_at = StepStatus.DONE, writer.now
         step.output = {**step.output, "approved_by": actor, "approved_because": reason}
-        step.message = f"{_signed('approved', actor, reason)}; {step.message}"
+        step.message = f"{_sign_message('approved', actor, reason)}; {step.message}"
         writer.event(f"{step.name}.approved", reason, actor)
-    writer.move(Event.PROMOTE, _signed("promoted", actor, reason), actor)
+    writer.move(Event.PROMOTE, _sign_message("promoted", actor, reason), actor)
 
 
-def _promote_full(writer: Writer, actor: str, reason: str) -> None:
-    _skip(writer, [step for step in _to_come(writer.row) if _soft(step)], actor, reason)
-    writer.move(Event.PROMOTE_FULL, _signed("promoted past every stage", actor, reason), actor)
+def _apply_promote_full(writer: TurnWriter, actor: str, reason: str) -> None:
+    _skip_steps(writer, [step for step in _steps_to_come(writer.row) if _is_soft(step)], actor, reason)
+    writer.move(Event.PROMOTE_FULL, _sign_message("promoted past every stage", actor, reason), actor)
 
 
-def _retry(writer: Writer, actor: str, reason: str) -> None:
+def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
     """The held step runs again from nothing, as its next attempt: what it said before opens nothing any more."""
     step = writer.step
     step.attempt += 1
@@ -132,48 +140,48 @@ def _retry(writer: Writer, actor: str, reason: str) -> None:
     step.tries = step.crashes = 0
     step.waited = 0.0
     writer.event(f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor)
-    writer.move(Event.RETRY, _signed("tried again", actor, reason), actor)
+    writer.move(Event.RETRY, _sign_message("tried again", actor, reason), actor)
 
 
-def _abort(writer: Writer, actor: str, reason: str) -> None:
-    text = _signed("aborted", actor, reason)
+def _apply_abort(writer: TurnWriter, actor: str, reason: str) -> None:
+    text = _sign_message("aborted", actor, reason)
     writer.move(Event.ABORT, text, actor)
     writer.tell("aborted", text, actor=actor, reason=reason, act="wait: it is rolled back")
     writer.turn_back()
 
 
-def _abort_keep(writer: Writer, actor: str, reason: str) -> None:
-    _skip(writer, _to_come(writer.row), actor, reason)
-    text = _signed("aborted, and kept serving,", actor, reason)
+def _apply_abort_keep(writer: TurnWriter, actor: str, reason: str) -> None:
+    _skip_steps(writer, _steps_to_come(writer.row), actor, reason)
+    text = _sign_message("aborted, and kept serving,", actor, reason)
     writer.move(Event.ABORT_KEEP, text, actor)
     writer.tell("aborted", text, actor=actor, reason=reason, act="look whether it answers well: it serves on")
 
 
-_WISHES: dict[Event, Callable[[Writer, str, str], None]] = {
-    Event.PAUSE: _pause,
-    Event.RESUME: _resume,
-    Event.PROMOTE: _promote,
-    Event.PROMOTE_FULL: _promote_full,
-    Event.RETRY: _retry,
-    Event.ABORT: _abort,
-    Event.ABORT_KEEP: _abort_keep,
+_ACTIONS: dict[Event, Callable[[TurnWriter, str, str], None]] = {
+    Event.PAUSE: _apply_pause,
+    Event.RESUME: _apply_resume,
+    Event.PROMOTE: _apply_promote,
+    Event.PROMOTE_FULL: _apply_promote_full,
+    Event.RETRY: _apply_retry,
+    Event.ABORT: _apply_abort,
+    Event.ABORT_KEEP: _apply_abort_keep,
 }
 
 
-def _skip(writer: Writer, steps: Iterable[StepRow], actor: str, reason: str) -> None:
+def _skip_steps(writer: TurnWriter, steps: Iterable[StepRow], actor: str, reason: str) -> None:
     for step in steps:
         step.status, step.finished_at = StepStatus.SKIPPED, writer.now
-        step.message = _signed("skipped", actor, reason)
+        step.message = _sign_message("skipped", actor, reason)
         writer.event(f"{step.name}.skipped", reason, actor)
 
 
-def _soft(step: StepRow) -> bool:
+def _is_soft(step: StepRow) -> bool:
     return step.name in STEPS and STEPS[step.name].soft
 
 
-def _to_come(row: Deployment) -> list[StepRow]:
+def _steps_to_come(row: Deployment) -> list[StepRow]:
     return [step for step in row.steps if step.status not in (StepStatus.DONE, StepStatus.SKIPPED)]
 
 
-def _signed(verb: str, actor: str, reason: str) -> str:
+def _sign_message(verb: str, actor: str, reason: str) -> str:
     return f"{verb} by {actor}" + (f": {reason}" if reason else "")

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.database.models import Deployment, Places, StepRow
 from qdrant_rollouts.core.database.schedule_rows import ACTOR
 from qdrant_rollouts.core.defaults import PER_MODEL, REBUILDS
 from qdrant_rollouts.core.lifecycle import Place
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 #: Names of those that are waited for, in a sentence.
 _NAMED = 3
@@ -72,7 +72,7 @@ class Standing:
         for place, one in enumerate(line, start=1):
             why = "begins now" if one in chosen else _waits_for(*_obstacle(one, ahead, self.limits))
             text = f"place {place} of {len(line)}; {why}"
-            told[one.id] = {"place": place, "of": len(line), "since": iso(one.asked_at), "text": text}
+            told[one.id] = {"place": place, "of": len(line), "since": as_iso(one.asked_at), "text": text}
         return told
 
 

@@ -116,7 +116,7 @@ def _give(session: Session, one: Rebuild, now: datetime, after: timedelta) -> bo
         return False
     if now - one.asked_at >= _TOLD:
         detail = "has a place among the rebuilds now"
-        events.record(session, now, "deployment.placed", detail, deployment_id=one.id, alias=one.alias)
+        events.record_event(session, now, "deployment.placed", detail, deployment_id=one.id, alias=one.alias)
     return True
 
 

@@ -56,7 +56,7 @@ Outcome = Done | Wait | Hold | Reject
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class DeploymentView:
     """What a step may know of its deployment; fixed while the turn runs."""
 
     id: str
@@ -79,7 +79,7 @@ class StepContext:
     plan's: a plan may have several steps of one name. ``waited``: seconds of its patience that are used up.
     """
 
-    deployment: Deployment
+    deployment: DeploymentView
     state: State
     outputs: Mapping[str, State]
     services: Services

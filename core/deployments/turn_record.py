@@ -11,16 +11,16 @@ from qdrant_rollouts.core.alerts.outbox import Alert
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.turns import current_step
-from qdrant_rollouts.core.lifecycle import Event, StepStatus, after
+from qdrant_rollouts.core.lifecycle import Event, StepStatus, next_status
 from qdrant_rollouts.core.ports import Knock
 from qdrant_rollouts.core.services import Services
 
 #: A run whose status has changed is none of this any more, until it is told again.
-_ENDED_BY_A_MOVE = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
+_ENDED_BY_NEW_STATUS = ("paused", "approval_needed", "inconclusive", "needs_operator", "deadline_near")
 
 
 @dataclass(slots=True)
-class Written:
+class TurnResult:
     """What is to be sent now that the turn is committed. ``line`` is what Flower shows; ``failed`` makes it red.
     ``foreign``: nothing was taken, for only another release knows how. ``places``: somebody may have to be given a
     place (``core.deployments.placing``)."""
@@ -33,7 +33,7 @@ class Written:
 
 
 @dataclass(slots=True)
-class Writer:
+class TurnWriter:
     services: Services
     session: Session
     row: Deployment
@@ -46,7 +46,7 @@ class Writer:
         return step
 
     def event(self, event: str, detail: str = "", actor: str = events.SYSTEM) -> None:
-        events.record(
+        events.record_event(
             self.session, self.now, event, detail, actor=actor, deployment_id=self.row.id, alias=self.row.alias
         )
 
@@ -54,9 +54,9 @@ class Writer:
         self.row.wake_at = self.now + timedelta(seconds=seconds)
 
     def move(self, event: Event, message: str, actor: str = events.SYSTEM) -> None:
-        self.row.status = after(self.row.status, event)
+        self.row.status = next_status(self.row.status, event)
         self.row.message = message
-        self.over(_ENDED_BY_A_MOVE, message, actor)
+        self.over(_ENDED_BY_NEW_STATUS, message, actor)
         self.event(f"deployment.{self.row.status}", message, actor)
         self.wake()
 
@@ -74,7 +74,7 @@ class Writer:
         """An alert of ``deployment.WHAT``, or of a backup or verification; ``{id}`` in ``act`` is the run's."""
         alert = Alert(
             self.row.alias,
-            self._named(what),
+            self._alert_name(what),
             text,
             value,
             bound,
@@ -83,14 +83,14 @@ class Writer:
             act.format(id=self.row.id),
             deployment_id=self.row.id,
         )
-        alerts.tell(self.session, self.now, alert)
+        alerts.record_alert(self.session, self.now, alert)
 
     def over(self, kinds: Iterable[str], reason: str, actor: str = events.SYSTEM) -> None:
         """Of ``kinds``, named as for ``tell``."""
-        named = [self._named(what) for what in kinds]
-        alerts.over(self.session, self.now, self.row.alias, named, reason, actor)
+        named = [self._alert_name(what) for what in kinds]
+        alerts.resolve_alerts(self.session, self.now, self.row.alias, named, reason, actor)
 
-    def _named(self, what: str) -> str:
+    def _alert_name(self, what: str) -> str:
         return f"{alerts.run_word(self.row.kind)}.{what}"
 
     def turn_back(self) -> None:

@@ -272,7 +272,7 @@ def watch(services: Services) -> None:
         if any(worker.answers for worker in roster):
             for found in _judged(turns, roster, now):
                 if found.turn.late >= found.told_after:
-                    alerts.tell(session, now, _alert(found))
+                    alerts.record_alert(session, now, _alert(found))
         _watch_clocks(session, now, roster)
 
 
@@ -298,7 +298,9 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
 def _taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
     row = session.get_one(Deployment, known.deployment_id)
     session.delete(known)
-    alerts.over(session, now, row.alias, (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",), "its turn was taken")
+    alerts.resolve_alerts(
+        session, now, row.alias, (f"{alerts.run_word(row.kind)}.{_NO_PROGRESS}",), "its turn was taken"
+    )
 
 
 def _alert(found: Finding) -> Alert:
@@ -318,11 +320,11 @@ def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> 
     told = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == CLOCK_OFF)))
     for worker in roster:
         if worker.answers and worker.clock_is_off:
-            alerts.tell(session, now, _clock_alert(worker))
+            alerts.record_alert(session, now, _clock_alert(worker))
         elif worker.answers and abs(worker.clock_offset) < workers.CLOCK_RIGHT and worker.name in told:
-            alerts.over(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
+            alerts.resolve_alerts(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
     for name in told - {worker.name for worker in roster}:
-        alerts.over(session, now, name, (CLOCK_OFF,), "this worker is there no more")
+        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is there no more")
 
 
 def _clock_alert(worker: Worker) -> Alert:

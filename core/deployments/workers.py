@@ -19,7 +19,7 @@ from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.ports import Clock
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 #: A worker writes three times in this.
 ANSWERS = timedelta(seconds=30)
@@ -114,7 +114,7 @@ def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], floa
     row.kind, row.host, row.pid, row.version, row.revision = said.kind, said.host, said.pid, said.version, said.revision
     row.queues, row.concurrency = sorted(said.queues), said.concurrency
     row.busy = [
-        {"task": task.name, "deployment_id": task.deployment_id, "since": iso(_ago(now, task.seconds))}
+        {"task": task.name, "deployment_id": task.deployment_id, "since": as_iso(_ago(now, task.seconds))}
         for task in said.busy
     ]
     row.idle_since = None if said.idle is None else _ago(now, said.idle)
@@ -172,7 +172,7 @@ def listed(services: Services) -> shown.Listed:
         now = services.clock.now(session)
         rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
         aliases = _aliases(session, rows)
-        return {"now": iso(now), "workers": [_shown(row, _worker(row, aliases, now), now) for row in rows]}
+        return {"now": as_iso(now), "workers": [_shown(row, _worker(row, aliases, now), now) for row in rows]}
 
 
 def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
@@ -214,7 +214,7 @@ def _shown(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
             "task": one.task,
             "deployment_id": one.deployment_id,
             "alias": one.alias,
-            "since": iso(one.since),
+            "since": as_iso(one.since),
             "seconds": _seconds(one.since, now),
         }
         for one in worker.busy
@@ -227,15 +227,15 @@ def _shown(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
         "queues": sorted(row.queues),
         "concurrency": row.concurrency,
         "busy": busy,
-        "idle_since": iso(row.idle_since),
+        "idle_since": as_iso(row.idle_since),
         "received": row.received,
         "discarded": row.discarded,
         "version": row.version,
         "revision": row.revision,
         "clock_offset_seconds": round(row.clock_offset, 3),
         "clock_is_off": worker.clock_is_off,
-        "started_at": iso(row.started_at),
-        "seen_at": iso(row.seen_at),
+        "started_at": as_iso(row.started_at),
+        "seen_at": as_iso(row.seen_at),
         "seen_seconds": _seconds(row.seen_at, now),
         "answers": worker.answers,
     }

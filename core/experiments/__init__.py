@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Those that need no scipy first.
 _STATISTICS = (
@@ -24,4 +24,4 @@ def __getattr__(name: str) -> Any:
         found = vars(import_module(f"qdrant_rollouts.core.statistics.{module}"))
         if name in found:
             return found[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {quoted(name)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {quote_value(name)}")

@@ -13,68 +13,68 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.experiment_spec import INTERLEAVED, ArmSpec, ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import preference
-from qdrant_rollouts.core.experiments.evidence import Evidence, Reading, counted, read
+from qdrant_rollouts.core.experiments.evidence import Evidence, Observations, list_counts, read_evidence
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.balance import concentration_for, srm_chi_square, srm_sequential
 from qdrant_rollouts.core.statistics.comparison import Comparison, compare
 from qdrant_rollouts.core.statistics.decision import Decision, Limits, Quality, decide
 from qdrant_rollouts.core.statistics.metric import Metric, Unit
 from qdrant_rollouts.core.statistics.multiplicity import adjust
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 Report = dict[str, Any]
-_DAY = 86_400.0
+_DAY_SECONDS = 86_400.0
 
 
-def analyse(services: Services, row: Experiment) -> Report:
+def build_report(services: Services, row: Experiment) -> Report:
     """Raises Refused for an experiment that was never started, Unavailable where its collections cannot be looked at:
     what cannot be checked is not judged."""
     if row.started_at is None:
         raise Refused(f"experiment {row.id} was never started; there is nothing to report")
-    spec = stored(ExperimentSpec, row.spec)
-    analysis = _interleaved if spec.mode == "interleave" else _compared_arms
-    return analysis(services, row, spec, _changed(services, spec.arms))
+    spec = read_stored(ExperimentSpec, row.spec)
+    analysis = _report_interleaved if spec.mode == "interleave" else _report_arms
+    return analysis(services, row, spec, _describe_changed_arm(services, spec.arms))
 
 
-def _interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+def _report_interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
     with services.sessions() as session:
-        now, before = services.clock.now(session), _last(session, row).get("interleaving", {})
-        found = preference.read(session, row.id, spec, now, before)
-        counts = [_count(one) for one in counted(session, row.id)]
-    days = _days(row, now)
-    decision = asdict(preference.decide(found, spec, changed, days))
+        now, before = services.clock.now(session), _last_report(session, row).get("interleaving", {})
+        found = preference.read_preference(session, row.id, spec, now, before)
+        counts = [_describe_count_row(one) for one in list_counts(session, row.id)]
+    days = _days_since_start(row, now)
+    decision = asdict(preference.decide_preference(found, spec, changed, days))
     users = {INTERLEAVED: found["users"]}
     judged = {"comparisons": [], "closed": [], "interleaving": found, "decision": decision}
-    return {**_facts(row, now, days), "units": users, **judged, "counts": counts}
+    return {**_facts_of_experiment(row, now, days), "units": users, **judged, "counts": counts}
 
 
-def _compared_arms(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
+def _report_arms(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
     with services.sessions() as session:
         now = services.clock.now(session)
-        found, before = read(session, row.id, spec, now), _last(session, row)
-    days = _days(row, now)
-    shares = _shares(found.now, spec, before)
-    compared = _compared(found.now, spec, before)
-    closed = _compared(found.closed, spec, {})
-    quality = _quality(found, spec, shares["p"], changed)
-    decision = _decide(spec, quality, compared, closed, found, days)
+        found, before = read_evidence(session, row.id, spec, now), _last_report(session, row)
+    days = _days_since_start(row, now)
+    shares = _check_shares(found.now, spec, before)
+    compared = _compare_arms(found.now, spec, before)
+    closed = _compare_arms(found.closed, spec, {})
+    quality = _judge_quality(found, spec, shares["p"], changed)
+    decision = _decide_action(spec, quality, compared, closed, found, days)
     return {
-        **_facts(row, now, days),
+        **_facts_of_experiment(row, now, days),
         "units": {arm.variant: found.now.units_of(arm.variant) for arm in spec.arms},
         "closed_units": {arm.variant: found.closed.units_of(arm.variant) for arm in spec.arms},
-        "comparisons": _told(spec, compared),
-        "closed": _told(spec, closed),
+        "comparisons": _describe_comparisons(spec, compared),
+        "closed": _describe_comparisons(spec, closed),
         "shares": shares,
         "quality": asdict(quality),
         "decision": asdict(decision),
-        "counts": [_count(one) for one in found.counts],
+        "counts": [_describe_count_row(one) for one in found.counts],
     }
 
 
-def pure(metric: MetricSpec) -> Metric:
+def metric_of_spec(metric: MetricSpec) -> Metric:
     """The metric as the statistics know it."""
     return Metric(
         name=metric.name,
@@ -87,11 +87,11 @@ def pure(metric: MetricSpec) -> Metric:
         target=metric.target,
         level=metric.level if metric.sketched else None,
         binary=metric.source in ("errors", "zero_results"),
-        unit=_unit(metric),
+        unit=_unit_of_metric(metric),
     )
 
 
-def _unit(metric: MetricSpec) -> Unit:
+def _unit_of_metric(metric: MetricSpec) -> Unit:
     if metric.sketched:
         return "seconds"
     if metric.source == "latency" and metric.kind == "ratio" and not metric.relative:
@@ -99,14 +99,14 @@ def _unit(metric: MetricSpec) -> Unit:
     return "share" if metric.kind == "proportion" or metric.source in ("errors", "zero_results") else "plain"
 
 
-def _days(row: Experiment, now: datetime) -> float:
+def _days_since_start(row: Experiment, now: datetime) -> float:
     """Since the start, to the end or to now."""
     assert row.started_at is not None
-    return ((row.finished_at or now) - row.started_at).total_seconds() / _DAY
+    return ((row.finished_at or now) - row.started_at).total_seconds() / _DAY_SECONDS
 
 
-def _facts(row: Experiment, now: datetime, days: float) -> Report:
-    spec = stored(ExperimentSpec, row.spec)
+def _facts_of_experiment(row: Experiment, now: datetime, days: float) -> Report:
+    spec = read_stored(ExperimentSpec, row.spec)
     return {
         "id": row.id,
         "name": row.name,
@@ -114,7 +114,7 @@ def _facts(row: Experiment, now: datetime, days: float) -> Report:
         "status": str(row.status),
         "mode": spec.mode,
         "goal": spec.goal,
-        "at": iso(now),
+        "at": as_iso(now),
         "days": round(days, 6),
         "look": row.looks + 1,
         "arms": {arm["variant"]: arm["collection"] for arm in row.spec["arms"]},
@@ -124,27 +124,27 @@ def _facts(row: Experiment, now: datetime, days: float) -> Report:
 # --- metrics ------------------------------------------------------------------------------------------------------
 
 
-def _compared(reading: Reading, spec: ExperimentSpec, before: Report) -> list[Comparison]:
+def _compare_arms(reading: Observations, spec: ExperimentSpec, before: Report) -> list[Comparison]:
     """Every metric of every treatment; p is the smallest over all looks, as the sequence has it."""
     lowest = {(one["metric"], one["variant"]): one.get("p") for one in before.get("comparisons", [])}
-    found = [_compare(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
-    return [_with_p(one, lowest.get((one.metric, one.variant))) for one in found]
+    found = [_compare_metric(reading, spec, metric, arm) for arm in spec.treatments for metric in spec.metrics]
+    return [_keep_smallest_p(one, lowest.get((one.metric, one.variant))) for one in found]
 
 
-def _compare(reading: Reading, spec: ExperimentSpec, metric: MetricSpec, arm: ArmSpec) -> Comparison:
-    of = pure(metric)
+def _compare_metric(reading: Observations, spec: ExperimentSpec, metric: MetricSpec, arm: ArmSpec) -> Comparison:
+    of = metric_of_spec(metric)
     return compare(
         of,
         reading.strata(metric, of, spec.control.variant, arm.variant),
         units=(reading.units_of(spec.control.variant), reading.units_of(arm.variant)),
         n_star=spec.n_star,
-        alpha=alpha_of(spec, metric),
+        alpha=alpha_of_metric(spec, metric),
         variant=arm.variant,
         goal=spec.goal,
     )
 
 
-def alpha_of(spec: ExperimentSpec, metric: MetricSpec) -> float:
+def alpha_of_metric(spec: ExperimentSpec, metric: MetricSpec) -> float:
     """Of two primaries, or several treatments, any one could be found better by chance."""
     if metric.role != "primary" or spec.goal != "superiority":
         return spec.alpha
@@ -152,20 +152,20 @@ def alpha_of(spec: ExperimentSpec, metric: MetricSpec) -> float:
     return spec.alpha / (primaries * len(spec.treatments))
 
 
-def _with_p(found: Comparison, before: float | None) -> Comparison:
+def _keep_smallest_p(found: Comparison, before: float | None) -> Comparison:
     if before is None:
         return found
-    return Comparison(**{**_shallow(found), "p": before if found.p is None else min(found.p, before)})
+    return Comparison(**{**_as_shallow_dict(found), "p": before if found.p is None else min(found.p, before)})
 
 
-def _shallow(found: Comparison) -> dict[str, Any]:
+def _as_shallow_dict(found: Comparison) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__dataclass_fields__}
 
 
-def _told(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
+def _describe_comparisons(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
     """Secondary metrics have a p corrected for their number besides."""
     secondary = adjust([one.p if one.role == "secondary" else None for one in compared])
-    directions = {metric.name: pure(metric).direction for metric in spec.metrics}
+    directions = {metric.name: metric_of_spec(metric).direction for metric in spec.metrics}
     return [
         {
             **asdict(one),
@@ -181,7 +181,7 @@ def _told(spec: ExperimentSpec, compared: Sequence[Comparison]) -> list[Report]:
 # --- can the data be believed? ------------------------------------------------------------------------------------
 
 
-def _shares(reading: Reading, spec: ExperimentSpec, before: Report) -> Report:
+def _check_shares(reading: Observations, spec: ExperimentSpec, before: Report) -> Report:
     counts = [reading.units_of(arm.variant) for arm in spec.arms]
     weights = [arm.weight for arm in spec.arms]
     _, p = srm_sequential(counts, weights, concentration_for(spec.n_star))
@@ -189,7 +189,7 @@ def _shares(reading: Reading, spec: ExperimentSpec, before: Report) -> Report:
     return {"counts": counts, "weights": weights, "p": lowest, "chi_square_p": srm_chi_square(counts, weights)}
 
 
-def _quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed: str) -> Quality:
+def _judge_quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed: str) -> Quality:
     units = sum(found.now.units.values())
     reported = sum(
         found.now.conversions(metric, arm.variant)
@@ -206,7 +206,7 @@ def _quality(found: Evidence, spec: ExperimentSpec, srm_p: float, changed: str) 
     )
 
 
-def _changed(services: Services, arms: Sequence[ArmSpec]) -> str:
+def _describe_changed_arm(services: Services, arms: Sequence[ArmSpec]) -> str:
     """What is not as it was when the experiment was created, in words."""
     there = services.store.collections()
     for arm in arms:
@@ -221,7 +221,7 @@ def _changed(services: Services, arms: Sequence[ArmSpec]) -> str:
 # --- what is to be done? ------------------------------------------------------------------------------------------
 
 
-def _decide(
+def _decide_action(
     spec: ExperimentSpec,
     quality: Quality,
     compared: Sequence[Comparison],
@@ -240,7 +240,7 @@ def _decide(
         target=spec.target,
     )
     return decide(
-        metrics=[pure(metric) for metric in spec.metrics],
+        metrics=[metric_of_spec(metric) for metric in spec.metrics],
         quality=quality,
         now=compared,
         closed=closed,
@@ -251,11 +251,11 @@ def _decide(
     )
 
 
-def _last(session: Session, row: Experiment) -> Report:
+def _last_report(session: Session, row: Experiment) -> Report:
     query = select(LookRow).where(LookRow.experiment_id == row.id).order_by(LookRow.number.desc()).limit(1)
     last = session.scalars(query).first()
     return last.report if last is not None else {}
 
 
-def _count(row: Any) -> Mapping[str, Any]:
+def _describe_count_row(row: Any) -> Mapping[str, Any]:
     return {"what": row.what, "variant": row.variant, "metric": row.metric, "count": row.count, "total": row.total}

@@ -5,37 +5,39 @@ from datetime import datetime, timedelta
 from qdrant_rollouts.core.collections import readiness
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.routing import enrolment, traffic
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.canary import Breakers
-from qdrant_rollouts.core.statistics.canary import tripped as over_limits
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.canary import find_tripped_breaker as over_limits
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-_RECENT = timedelta(minutes=10)
+_RECENT_TIME = timedelta(minutes=10)
 
 
-def tripped(services: Services, row: Experiment, now: datetime) -> str:
+def why_breaker_tripped(services: Services, row: Experiment, now: datetime) -> str:
     """Why the treatments must not be served any longer, or nothing."""
-    spec = stored(ExperimentSpec, row.spec)
-    return next((why for arm in spec.treatments if (why := _arm(services, row, arm, now))), "")
+    spec = read_stored(ExperimentSpec, row.spec)
+    return next((why for arm in spec.treatments if (why := _why_arm_fails(services, row, arm, now))), "")
 
 
-def _arm(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
+def _why_arm_fails(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> str:
     if arm.collection not in services.store.collections():
         return f"{arm.variant}: {arm.collection} does not exist any more"
     failure = readiness.failure(services.store, arm.collection)
     if failure is not None and failure.broken:
         return f"{arm.variant}: {arm.collection} is broken: {failure.reason}"
-    why = over_limits(_recent(services, row, arm, now), [], Breakers())
+    why = over_limits(_sum_recent_traffic(services, row, arm, now), [], Breakers())
     return f"{arm.variant}: {why}" if why else ""
 
 
-def _recent(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> Tally:
-    found = Tally()
+def _sum_recent_traffic(services: Services, row: Experiment, arm: ArmSpec, now: datetime) -> TrafficSketch:
+    found = TrafficSketch()
     with services.sessions() as session:
         for stage in range(1, len(row.stages) + 1):
-            seen = traffic.read(session, row.route, enrolment.stage_name(row.id, stage), since=now - _RECENT)
+            seen = traffic.read_tallies(
+                session, row.route, enrolment.stage_name(row.id, stage), since=now - _RECENT_TIME
+            )
             for key, tally in seen.items():
                 if (key.variant, key.kind) == (arm.variant, "real"):
                     found.merge(tally)

@@ -17,28 +17,28 @@ from qdrant_rollouts.core.config.experiment_spec import (
     INTERLEAVED,
     TREATMENT,
     ExperimentSpec,
-    metrics_of,
+    parse_metrics,
 )
-from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.experiment_rows import Experiment
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.core.experiments.listing import find
-from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus, experiment_after
+from qdrant_rollouts.core.experiments.listing import find_experiment
+from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus, next_experiment_status
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name
 from qdrant_rollouts.core.routing import enrolment, table
 from qdrant_rollouts.core.routing.route import Arm
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
-def create(
+def create_experiment(
     services: Services,
     name: str,
     control: str,
@@ -51,7 +51,7 @@ def create(
     options: Mapping[str, Any] | None = None,
     start: bool = True,
     reason: str = "",
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Writes an experiment down, starts it unless told otherwise, and returns its id.
 
@@ -60,8 +60,8 @@ def create(
     ``route_query`` alone.
     """
     check_name("experiment", name)
-    spec = _spec(services, control, treatments, split, metrics, options or {})
-    alias = _alias(services, control, alias)
+    spec = _build_spec(services, control, treatments, split, metrics, options or {})
+    alias = _find_alias_of_control(services, control, alias)
     row = Experiment(
         id=secrets.token_hex(6), name=name, alias=alias, route="", spec=spec.model_dump(mode="json"), actor=actor
     )
@@ -69,37 +69,39 @@ def create(
     with services.sessions.begin() as session:
         row.created_at = services.clock.now(session)
         if start:
-            occupancy.check_alone(session, row.route)
+            occupancy.check_alias_idle(session, row.route)
         session.add(row)
-        _record(session, row.created_at, row, "created", _words(spec), actor, reason)
+        _record_experiment_event(session, row.created_at, row, "created", _describe_spec(spec), actor, reason)
         session.flush()
         if start:
-            _start(services, session, row, actor, reason)
+            _start_experiment(services, session, row, actor, reason)
         along(session, row.id)
     services.channel.announce(row.route)
     return row.id
 
 
-def start(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+def start_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
     """Splits the searches of a draft's alias from now on, if the alias still leads to its control."""
     with services.sessions() as session:
-        row = find(session, experiment_id)
+        row = find_experiment(session, experiment_id)
     if row.alias is not None:
-        _alias(services, row.spec["arms"][0]["collection"], row.alias)
-    return _changed(services, experiment_id, lambda session, row: _start(services, session, row, actor, reason))
+        _find_alias_of_control(services, row.spec["arms"][0]["collection"], row.alias)
+    return _change_experiment(
+        services, experiment_id, lambda session, row: _start_experiment(services, session, row, actor, reason)
+    )
 
 
-def stop(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
+def stop_experiment(services: Services, experiment_id: str, *, actor: str, reason: str = "") -> str:
     """Control answers everybody again; what was seen stays. Users of both arms are still heard until their windows
     close."""
 
     def ended(session: Session, row: Experiment) -> None:
-        end(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
+        end_experiment(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
 
-    return _changed(services, experiment_id, ended)
+    return _change_experiment(services, experiment_id, ended)
 
 
-def widen(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
+def widen_experiment(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
     """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
     send users back."""
 
@@ -111,13 +113,13 @@ def widen(services: Services, experiment_id: str, coverage: int, *, actor: str, 
                 f"that and at most {BASIS}"
             )
         detail = f"coverage {now} -> {coverage} basis points"
-        _record(session, services.clock.now(session), row, "widened", detail, actor, reason)
+        _record_experiment_event(session, services.clock.now(session), row, "widened", detail, actor, reason)
         _add_stage(services, session, row, coverage, actor)
 
-    return _changed(services, experiment_id, widened)
+    return _change_experiment(services, experiment_id, widened)
 
 
-def end(
+def end_experiment(
     services: Services,
     session: Session,
     row: Experiment,
@@ -127,18 +129,20 @@ def end(
     reason: str = "",
 ) -> None:
     """Gives the route back and writes down why; announce the route after the transaction."""
-    row.status = experiment_after(row.status, event)
+    row.status = next_experiment_status(row.status, event)
     row.finished_at = services.clock.now(session)
     row.message = message
-    if table.load(session, row.route).experiment_id == row.id:
-        table.put_within(services, session, row.route, actor=actor, experiment_id=row.id)
-    _record(session, row.finished_at, row, str(row.status), message, actor, reason)
-    alerts.over(session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor)
+    if table.load_route(session, row.route).experiment_id == row.id:
+        table.set_route_within(services, session, row.route, actor=actor, experiment_id=row.id)
+    _record_experiment_event(session, row.finished_at, row, str(row.status), message, actor, reason)
+    alerts.resolve_alerts(
+        session, row.finished_at, row.route, ("experiment.invalid", "experiment.unseen"), message, actor
+    )
     if event is ExperimentEvent.STOP:
-        tell(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
+        record_experiment_alert(session, row.finished_at, row, "stopped", message, actor=actor, reason=reason)
 
 
-def tell(
+def record_experiment_alert(
     session: Session,
     now: datetime,
     row: Experiment,
@@ -152,26 +156,26 @@ def tell(
     """An alert of ``experiment.WHAT``."""
     said = f"experiment {row.name} ({row.id}): {text}"
     told = Alert(row.route, f"experiment.{what}", said, actor=actor, reason=reason, next=act)
-    alerts.tell(session, now, told)
+    alerts.record_alert(session, now, told)
 
 
 # --- how ----------------------------------------------------------------------------------------------------------
 
 
-def _changed(services: Services, experiment_id: str, change: Any) -> str:
+def _change_experiment(services: Services, experiment_id: str, change: Any) -> str:
     with services.sessions.begin() as session:
-        row = session.get_one(Experiment, find(session, experiment_id).id, with_for_update=True)
+        row = session.get_one(Experiment, find_experiment(session, experiment_id).id, with_for_update=True)
         change(session, row)
         found, route = row.id, row.route
     services.channel.announce(route)
     return found
 
 
-def _start(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
-    status = experiment_after(row.status, ExperimentEvent.START)
-    spec = stored(ExperimentSpec, row.spec)
-    table.hold(services, session, row.route)
-    occupancy.check_alone(session, row.route)
+def _start_experiment(services: Services, session: Session, row: Experiment, actor: str, reason: str) -> None:
+    status = next_experiment_status(row.status, ExperimentEvent.START)
+    spec = read_stored(ExperimentSpec, row.spec)
+    table.lock_route(services, session, row.route)
+    occupancy.check_alias_idle(session, row.route)
     now = services.clock.now(session)
     row.status, row.started_at = status, now
     row.next_look_at = now + timedelta(minutes=spec.look_minutes)
@@ -179,16 +183,16 @@ def _start(services: Services, session: Session, row: Experiment, actor: str, re
         session.flush()
     except IntegrityError as error:
         raise Unavailable(f"another experiment on {row.route} began in the same moment; try again") from error
-    _record(session, now, row, "started", _words(spec), actor, reason)
+    _record_experiment_event(session, now, row, "started", _describe_spec(spec), actor, reason)
     act = f"rollouts experiment report {row.id}"
-    tell(session, now, row, "started", _words(spec), actor=actor, reason=reason, act=act)
+    record_experiment_alert(session, now, row, "started", _describe_spec(spec), actor=actor, reason=reason, act=act)
     _add_stage(services, session, row, spec.coverage, actor)
 
 
 def _add_stage(services: Services, session: Session, row: Experiment, coverage: int, actor: str) -> None:
-    spec = stored(ExperimentSpec, row.spec)
-    row.stages = [*row.stages, {"coverage": coverage, "started_at": iso(services.clock.now(session))}]
-    table.put_within(
+    spec = read_stored(ExperimentSpec, row.spec)
+    row.stages = [*row.stages, {"coverage": coverage, "started_at": as_iso(services.clock.now(session))}]
+    table.set_route_within(
         services,
         session,
         row.route,
@@ -197,11 +201,11 @@ def _add_stage(services: Services, session: Session, row: Experiment, coverage: 
         stage=enrolment.stage_name(row.id, len(row.stages)),
         salt=row.id,
         blue=spec.control.collection,
-        arms=[arm.to_json() for arm in _arms(spec, coverage)],
+        arms=[arm.to_json() for arm in _build_arms(spec, coverage)],
     )
 
 
-def _arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
+def _build_arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
     """Interleaved, everybody enrolled is served by both."""
     if spec.mode == "interleave":
         (treatment,) = spec.treatments
@@ -211,7 +215,7 @@ def _arms(spec: ExperimentSpec, coverage: int) -> list[Arm]:
     return [Arm(arm.variant, arm.collection, mine) for arm, mine in zip(spec.arms, ranges, strict=True)]
 
 
-def _spec(
+def _build_spec(
     services: Services,
     control: str,
     treatments: Sequence[str],
@@ -224,40 +228,45 @@ def _spec(
     for collection in collections:
         if collection not in there:
             raise Refused(
-                f"collection {cut(collection)} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
+                f"collection {shorten_text(collection)} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
             )
-    weights = options.get("weights") or _weights(split, len(treatments))
+    weights = options.get("weights") or _split_weights(split, len(treatments))
     if len(weights) != len(collections):
         raise Refused(f"weights {weights} are not one for each of {', '.join(collections)}")
     arms = [
-        {"variant": variant, "collection": collection, "weight": weight, "identity": _identity(services, collection)}
-        for variant, collection, weight in zip(_variants(treatments), collections, weights, strict=True)
+        {
+            "variant": variant,
+            "collection": collection,
+            "weight": weight,
+            "identity": _model_identity(services, collection),
+        }
+        for variant, collection, weight in zip(_name_variants(treatments), collections, weights, strict=True)
     ]
     asked = {key: value for key, value in options.items() if key != "weights"}
     default = ("clicks",) if asked.get("mode") == "interleave" else DEFAULT_METRICS
-    chosen = [metric.model_dump() for metric in metrics_of(default if metrics is None else metrics)]
-    return validated(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
+    chosen = [metric.model_dump() for metric in parse_metrics(default if metrics is None else metrics)]
+    return validate_as(ExperimentSpec, {**asked, "arms": arms, "metrics": chosen}, "experiment")
 
 
-def _variants(treatments: Sequence[str]) -> list[str]:
+def _name_variants(treatments: Sequence[str]) -> list[str]:
     if len(treatments) == 1:
         return [CONTROL, TREATMENT]
     return [CONTROL, *(f"{TREATMENT}_{number}" for number, _ in enumerate(treatments, 1))]
 
 
-def _weights(split: float, treatments: int) -> list[int]:
+def _split_weights(split: float, treatments: int) -> list[int]:
     """The treatments share ``split`` evenly; what does not divide stays with control."""
     _, points = weights_of(split)
     each = points // max(treatments, 1)
     return [BASIS - each * treatments, *[each] * treatments]
 
 
-def _identity(services: Services, collection: str) -> str | None:
+def _model_identity(services: Services, collection: str) -> str | None:
     stamp = read_stamp(services.store, collection)
     return stamp.identity if stamp else None
 
 
-def _alias(services: Services, control: str, alias: str | None) -> str | None:
+def _find_alias_of_control(services: Services, control: str, alias: str | None) -> str | None:
     found = services.store.aliases()
     if alias is not None:
         check_found_name("alias", alias)
@@ -270,13 +279,13 @@ def _alias(services: Services, control: str, alias: str | None) -> str | None:
     return leading[0] if leading else None
 
 
-def _words(spec: ExperimentSpec) -> str:
+def _describe_spec(spec: ExperimentSpec) -> str:
     arms = ", ".join(f"{arm.variant} {arm.collection} {arm.weight / 100:g} %" for arm in spec.arms)
     return f"{arms}; {', '.join(f'{metric.name} ({metric.role})' for metric in spec.metrics)}"
 
 
-def _record(
+def _record_experiment_event(
     session: Session, now: datetime, row: Experiment, event: str, detail: str, actor: str, reason: str = ""
 ) -> None:
     detail = f"{row.id} {row.name}: {detail}"
-    events.record(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)
+    events.record_event(session, now, f"experiment.{event}", detail, actor=actor, reason=reason, alias=row.alias)

@@ -15,19 +15,21 @@ from qdrant_rollouts.core.statistics.comparison import Stratum
 from qdrant_rollouts.core.statistics.metric import Metric
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
 from qdrant_rollouts.core.statistics.sums import Sums
-from qdrant_rollouts.core.statistics.traffic_sketch import Grid
+from qdrant_rollouts.core.statistics.traffic_sketch import LatencyGrid
 
 #: (variant, stage)
-Arm = tuple[str, int]
+ArmStage = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Reading:
+class Observations:
     """By arm and stage: exposed users, and per metric their sums or sketches."""
 
-    units: Counter[Arm] = field(default_factory=Counter)
-    sums: dict[str, dict[Arm, Sums]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Sums)))
-    sketches: dict[str, dict[Arm, Grid]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Grid)))
+    units: Counter[ArmStage] = field(default_factory=Counter)
+    sums: dict[str, dict[ArmStage, Sums]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Sums)))
+    sketches: dict[str, dict[ArmStage, LatencyGrid]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(LatencyGrid))
+    )
 
     def units_of(self, variant: str) -> int:
         return sum(units for (name, _), units in self.units.items() if name == variant)
@@ -37,8 +39,8 @@ class Reading:
         return [
             Stratum(
                 self.units[treatment, stage],
-                self._estimate(metric, of, (control, stage)),
-                self._estimate(metric, of, (treatment, stage)),
+                self._estimate_metric(metric, of, (control, stage)),
+                self._estimate_metric(metric, of, (treatment, stage)),
             )
             for stage in stages
         ]
@@ -50,11 +52,11 @@ class Reading:
         mine = [sums for (name, _), sums in self.sums[metric.name].items() if name == variant]
         return sum(sums.total if metric.per == "search" else sums.count for sums in mine)
 
-    def _estimate(self, metric: MetricSpec, of: Metric, arm: Arm) -> Estimate:
+    def _estimate_metric(self, metric: MetricSpec, of: Metric, arm: ArmStage) -> Estimate:
         if not self.units[arm]:
             return Unclear("no_data")
         if metric.sketched:
-            return tallies.quantile(self.sketches[metric.name][arm], metric.level, least_units=2)
+            return tallies.latency_quantile(self.sketches[metric.name][arm], metric.level, least_units=2)
         return of.estimate(self.sums[metric.name][arm])
 
 
@@ -62,8 +64,8 @@ class Reading:
 class Evidence:
     """``now`` has everybody, ``closed`` those whose windows have ended."""
 
-    now: Reading
-    closed: Reading
+    now: Observations
+    closed: Observations
     crossed: int
     counts: Sequence[CountRow]
 
@@ -73,25 +75,25 @@ class Evidence:
         return sum(row.count for row in self.counts if row.what == "refused: never exposed")
 
 
-def read(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime) -> Evidence:
-    now, closed = Reading(), Reading()
+def read_evidence(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime) -> Evidence:
+    now, closed = Observations(), Observations()
     crossed = _add_units(session, experiment_id, at, now, closed)
     _add_sums(session, experiment_id, spec, (now, closed), UnitSum.closes_at <= at)
     _add_sums(session, experiment_id, spec, (now,), UnitSum.closes_at > at)
     for reading in (now, closed):
         _count_all_exposed(reading, spec)
     _add_sketches(session, experiment_id, at, now, closed)
-    return Evidence(now, closed, crossed, counted(session, experiment_id))
+    return Evidence(now, closed, crossed, list_counts(session, experiment_id))
 
 
-def counted(session: Session, experiment_id: str) -> Sequence[CountRow]:
+def list_counts(session: Session, experiment_id: str) -> Sequence[CountRow]:
     """What was seen and decides nothing."""
     return session.scalars(
         select(CountRow).where(CountRow.experiment_id == experiment_id).order_by(CountRow.what)
     ).all()
 
 
-def _add_units(session: Session, experiment_id: str, at: datetime, now: Reading, closed: Reading) -> int:
+def _add_units(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> int:
     """Returns how many met another arm than their own."""
     arm = ExposureRow.variant, ExposureRow.stage
     ended = func.sum(case((ExposureRow.closes_at <= at, 1), else_=0))
@@ -107,7 +109,11 @@ def _add_units(session: Session, experiment_id: str, at: datetime, now: Reading,
 
 
 def _add_sums(
-    session: Session, experiment_id: str, spec: ExperimentSpec, readings: Sequence[Reading], whose: ColumnElement[bool]
+    session: Session,
+    experiment_id: str,
+    spec: ExperimentSpec,
+    readings: Sequence[Observations],
+    whose: ColumnElement[bool],
 ) -> None:
     """One pass over the users' sums, which lie in the order they are grouped by: a database that had to sort them would
     take four times as long."""
@@ -123,7 +129,7 @@ def _add_sums(
                 reading.sums[name][variant, stage] += Sums(0, *values)
 
 
-def _count_all_exposed(reading: Reading, spec: ExperimentSpec) -> None:
+def _count_all_exposed(reading: Observations, spec: ExperimentSpec) -> None:
     """A user who was exposed and did nothing has no sums, and counts as (0, 0)."""
     for metric in spec.metrics:
         if not metric.sketched:
@@ -131,7 +137,7 @@ def _count_all_exposed(reading: Reading, spec: ExperimentSpec) -> None:
                 reading.sums[metric.name][arm] += Sums(units)
 
 
-def _add_sketches(session: Session, experiment_id: str, at: datetime, now: Reading, closed: Reading) -> None:
+def _add_sketches(session: Session, experiment_id: str, at: datetime, now: Observations, closed: Observations) -> None:
     """One row at a time: it may hold a hundred thousand cells."""
     columns = SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at, SketchRow.tally
     query = select(*columns).where(SketchRow.experiment_id == experiment_id).execution_options(yield_per=1)

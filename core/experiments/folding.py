@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.experiment_rows import FeedbackKey, Impression, SketchRow
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Of one arm in one transaction: a sketch has up to some hundred thousand cells.
-_MOST = 200
-_KEY = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at
+_MOST_ROWS = 200
+_GROUP_COLUMNS = SketchRow.experiment_id, SketchRow.metric, SketchRow.variant, SketchRow.stage, SketchRow.closes_at
 
 
-def fold(services: Services, days: float = 60) -> int:
+def fold_sketches(services: Services, days: float = 60) -> int:
     """Leaves one sketch for each arm and end of windows, and one for all that have ended; forgets keys of feedback
     older than ``days``, and lists that nobody may click on any more. Returns how many sketches fewer there are. Safe at
     any number of times at once: rows that somebody else is folding are left to him."""
@@ -25,26 +25,26 @@ def fold(services: Services, days: float = 60) -> int:
         session.execute(update(SketchRow).where(SketchRow.closes_at <= now).values(closes_at=None))
         session.execute(delete(FeedbackKey).where(FeedbackKey.at < now - timedelta(days=days)))
         session.execute(delete(Impression).where(Impression.closes_at < now - timedelta(days=1)))
-        several = select(*_KEY).group_by(*_KEY).having(func.count() > 1)
+        several = select(*_GROUP_COLUMNS).group_by(*_GROUP_COLUMNS).having(func.count() > 1)
         groups = session.execute(several).all()
-    return sum(_fold(services, group) for group in groups)
+    return sum(_fold_group(services, group) for group in groups)
 
 
-def _fold(services: Services, group: Sequence[Any]) -> int:
+def _fold_group(services: Services, group: Sequence[Any]) -> int:
     with services.sessions.begin() as session:
-        rows = _rows(session, *group)
+        rows = _rows_of_group(session, *group)
         if len(rows) < 2:
             return 0
-        total = Tally()
+        total = TrafficSketch()
         for row in rows:
-            total.merge(Tally.from_json(row.tally))
+            total.merge(TrafficSketch.from_json(row.tally))
         rows[0].tally = total.to_json()
         for row in rows[1:]:
             session.delete(row)
         return len(rows) - 1
 
 
-def _rows(
+def _rows_of_group(
     session: Session, experiment_id: str, metric: str, variant: str, stage: int, closes_at: datetime | None
 ) -> Sequence[SketchRow]:
     query = select(SketchRow).where(
@@ -54,4 +54,4 @@ def _rows(
         SketchRow.stage == stage,
         SketchRow.closes_at.is_not_distinct_from(closes_at),
     )
-    return session.scalars(query.order_by(SketchRow.id).limit(_MOST).with_for_update(skip_locked=True)).all()
+    return session.scalars(query.order_by(SketchRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)).all()

@@ -8,12 +8,12 @@ from qdrant_rollouts.core.answers import experiments as shown
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.defaults import MODE, ROWS
 from qdrant_rollouts.core.errors import Refused, Unknown
-from qdrant_rollouts.core.sanitize.quoting import LONGEST, quoted
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_VALUE, quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
-def experiments(
+def list_experiments(
     services: Services, alias: str | None = None, limit: int = ROWS, *, after: str | None = None
 ) -> list[shown.ExperimentSummary]:
     """Experiments, newest first; ``after``: those that follow this one in the list."""
@@ -22,29 +22,29 @@ def experiments(
         query = query.where(Experiment.alias == alias)
     with services.sessions() as session:
         if after is not None:
-            last = find(session, after)
+            last = find_experiment(session, after)
             same_moment = and_(Experiment.created_at == last.created_at, Experiment.id > last.id)
             query = query.where(or_(Experiment.created_at < last.created_at, same_moment))
-        return [summary(row) for row in session.scalars(query)]
+        return [summarize_experiment(row) for row in session.scalars(query)]
 
 
-def find(session: Session, experiment: str) -> Experiment:
+def find_experiment(session: Session, experiment: str) -> Experiment:
     """The one whose id begins like this, or the newest of that name. Raises Refused for none or several."""
     # SQLite takes no pattern of 50,000 bytes, and no id is as long as what is left of one.
-    alike = Experiment.id.startswith(experiment[:LONGEST], autoescape=True)
+    alike = Experiment.id.startswith(experiment[:LONGEST_VALUE], autoescape=True)
     by_id = list(session.scalars(select(Experiment).where(alike).limit(2)))
     if experiment and len(by_id) == 1:
         return by_id[0]
     named = select(Experiment).where(Experiment.name == experiment).order_by(Experiment.created_at.desc()).limit(1)
     found = session.scalars(named).first()
     if found is None and by_id and experiment:
-        raise Refused(f"experiment id {quoted(experiment)} fits several; give more of it")
+        raise Refused(f"experiment id {quote_value(experiment)} fits several; give more of it")
     if found is None:
-        raise Unknown(f"there is no experiment {quoted(experiment)}; `rollouts experiment list` shows them")
+        raise Unknown(f"there is no experiment {quote_value(experiment)}; `rollouts experiment list` shows them")
     return found
 
 
-def summary(row: Experiment) -> shown.ExperimentSummary:
+def summarize_experiment(row: Experiment) -> shown.ExperimentSummary:
     return {
         "id": row.id,
         "name": row.name,
@@ -57,7 +57,7 @@ def summary(row: Experiment) -> shown.ExperimentSummary:
         "last_decision": row.decision.get("action"),
         "deployment_id": row.deployment_id,
         "actor": row.actor,
-        "created_at": iso(row.created_at),
-        "started_at": iso(row.started_at),
-        "finished_at": iso(row.finished_at),
+        "created_at": as_iso(row.created_at),
+        "started_at": as_iso(row.started_at),
+        "finished_at": as_iso(row.finished_at),
     }

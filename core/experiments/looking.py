@@ -18,12 +18,12 @@ from qdrant_rollouts.core.database import events, leases
 from qdrant_rollouts.core.database.alert_rows import ConditionRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.experiments import breakers
-from qdrant_rollouts.core.experiments.analysis import Report, analyse
-from qdrant_rollouts.core.experiments.commands import end, tell
+from qdrant_rollouts.core.experiments.analysis import Report, build_report
+from qdrant_rollouts.core.experiments.commands import end_experiment, record_experiment_alert
 from qdrant_rollouts.core.lifecycle import ExperimentEvent, ExperimentStatus
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.decision import Action
@@ -32,107 +32,111 @@ log = logging.getLogger(__name__)
 
 #: What one experiment may meet without keeping the others from being looked at: the outside, the database, and data
 #: that no formula was made for.
-_ITS_OWN = (AppError, DBAPIError, ArithmeticError, ValueError)
-_UNSEEN = "experiment.unseen"
-ENDING = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
+_CONTAINED_ERRORS = (AppError, DBAPIError, ArithmeticError, ValueError)
+_UNSEEN_ALERT = "experiment.unseen"
+ENDING_ACTIONS = (Action.ROLLBACK, Action.SHIP, Action.STOP_INCONCLUSIVE)
 _STRATEGIES = {"canary": "canary", "switch": "blue_green"}
 #: For so long what an experiment has decided to ship is tried again where it was refused.
-_SHIPPING = timedelta(days=1)
+_SHIP_RETRY_TIME = timedelta(days=1)
 
 
-def look_due(services: Services) -> list[str]:
+def check_due_experiments(services: Services) -> list[str]:
     """Looks at every running experiment: at its limits always, at all of it when its look is due; and begins what is to
     be shipped. Returns a line for each thing done. What cannot be looked at is left as it is and tried again."""
     with services.sessions() as session:
         now = services.clock.now(session)
         running = list(session.scalars(select(Experiment).where(Experiment.status == ExperimentStatus.RUNNING)))
-        shipping = list(session.scalars(_to_ship(now)))
-        unseen = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == _UNSEEN)))
-    lines = [_tried(services, row, now, row.route in unseen) for row in running]
-    return [line for line in (*lines, *(_ship(services, row) for row in shipping)) if line]
+        shipping = list(session.scalars(_select_to_ship(now)))
+        unseen = set(session.scalars(select(ConditionRow.alias).where(ConditionRow.what == _UNSEEN_ALERT)))
+    lines = [_check_contained(services, row, now, row.route in unseen) for row in running]
+    return [line for line in (*lines, *(_ship_winner(services, row) for row in shipping)) if line]
 
 
-def _tried(services: Services, row: Experiment, now: datetime, unseen: bool) -> str:
+def _check_contained(services: Services, row: Experiment, now: datetime, unseen: bool) -> str:
     try:
-        line = _seen(services, row, now)
+        line = _check_experiment(services, row, now)
         if unseen:
             with services.sessions.begin() as session:
-                alerts.over(session, services.clock.now(session), row.route, [_UNSEEN], "it was looked at again")
-    except _ITS_OWN as error:
+                alerts.resolve_alerts(
+                    session, services.clock.now(session), row.route, [_UNSEEN_ALERT], "it was looked at again"
+                )
+    except _CONTAINED_ERRORS as error:
         log.warning("experiment %s could not be looked at", row.id, exc_info=error)
-        return _not_seen(services, row, error)
+        return _record_failed_check(services, row, error)
     return line
 
 
-def _seen(services: Services, row: Experiment, now: datetime) -> str:
-    why = breakers.tripped(services, row, now)
+def _check_experiment(services: Services, row: Experiment, now: datetime) -> str:
+    why = breakers.why_breaker_tripped(services, row, now)
     if why:
-        return _break(services, row.id, why)
-    wait = timedelta(minutes=stored(ExperimentSpec, row.spec).look_minutes)
+        return _end_by_breaker(services, row.id, why)
+    wait = timedelta(minutes=read_stored(ExperimentSpec, row.spec).look_minutes)
     waits = row.next_look_at is None or (row.next_look_at > now and leases.lasts(row.next_look_at, now, wait))
-    return "" if waits else _look(services, row)
+    return "" if waits else _take_look(services, row)
 
 
-def _not_seen(services: Services, row: Experiment, error: Exception) -> str:
-    words = f"could not be looked at: {_words(error)}"
+def _record_failed_check(services: Services, row: Experiment, error: Exception) -> str:
+    words = f"could not be looked at: {_describe_error(error)}"
     act = "see whether Qdrant and the database answer: rollouts doctor; it is looked at again every 30 s"
     try:
         with services.sessions.begin() as session:
-            tell(session, services.clock.now(session), row, "unseen", words, reason=_words(error), act=act)
+            record_experiment_alert(
+                session, services.clock.now(session), row, "unseen", words, reason=_describe_error(error), act=act
+            )
     except DBAPIError:
         words += "; nor could that be written down"
     return f"experiment {row.id} {words}"
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """A driver's message may hold values of rows, or the database's address."""
     return str(error) if isinstance(error, AppError) else f"unexpected {type(error).__name__}, see the worker's log"
 
 
-def _look(services: Services, seen: Experiment) -> str:
+def _take_look(services: Services, seen: Experiment) -> str:
     """Analyses, and writes the look down unless somebody else has meanwhile."""
-    report = analyse(services, seen)
+    report = build_report(services, seen)
     action, reason = report["decision"]["action"], report["decision"]["reason"]
     with services.sessions.begin() as session:
         row = session.get_one(Experiment, seen.id, with_for_update=True)
         if row.status != ExperimentStatus.RUNNING or row.looks != seen.looks:
             return ""
-        _write(services, session, row, report)
-        if action in ENDING:
-            end(services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM)
-        _alert(session, services.clock.now(session), row, action, reason)
-    return _said(services, row, action, reason)
+        _write_look(services, session, row, report)
+        if action in ENDING_ACTIONS:
+            end_experiment(services, session, row, ExperimentEvent.DECIDE, f"{action}: {reason}", events.SYSTEM)
+        _record_decision_alert(session, services.clock.now(session), row, action, reason)
+    return _announce_decision(services, row, action, reason)
 
 
-def _write(services: Services, session: Session, row: Experiment, report: Report) -> None:
+def _write_look(services: Services, session: Session, row: Experiment, report: Report) -> None:
     row.looks, row.decision = row.looks + 1, report["decision"]
-    wait = timedelta(minutes=stored(ExperimentSpec, row.spec).look_minutes)
+    wait = timedelta(minutes=read_stored(ExperimentSpec, row.spec).look_minutes)
     row.next_look_at = services.clock.now(session) + wait
     at = datetime.fromisoformat(report["at"])
     session.add(LookRow(experiment_id=row.id, number=row.looks, at=at, report=report))
 
 
-def _break(services: Services, experiment_id: str, why: str) -> str:
+def _end_by_breaker(services: Services, experiment_id: str, why: str) -> str:
     with services.sessions.begin() as session:
         row = session.get_one(Experiment, experiment_id, with_for_update=True)
         if row.status != ExperimentStatus.RUNNING:
             return f"{row.id} {row.status}"
         row.decision = {"action": str(Action.ROLLBACK), "reason": why, "days_left": 0.0, "variant": None}
-        end(services, session, row, ExperimentEvent.DECIDE, f"{Action.ROLLBACK}: {why}", events.SYSTEM)
-        _alert(session, services.clock.now(session), row, Action.ROLLBACK, why)
-    return _said(services, row, Action.ROLLBACK, why)
+        end_experiment(services, session, row, ExperimentEvent.DECIDE, f"{Action.ROLLBACK}: {why}", events.SYSTEM)
+        _record_decision_alert(session, services.clock.now(session), row, Action.ROLLBACK, why)
+    return _announce_decision(services, row, Action.ROLLBACK, why)
 
 
-def _alert(session: Session, now: datetime, row: Experiment, action: str, reason: str) -> None:
+def _record_decision_alert(session: Session, now: datetime, row: Experiment, action: str, reason: str) -> None:
     """What ends it is told once, with the row that says so; what makes it worthless while it runs lasts."""
     if action == Action.KEEP_RUNNING:
-        alerts.over(session, now, row.route, ("experiment.invalid",), reason)
+        alerts.resolve_alerts(session, now, row.route, ("experiment.invalid",), reason)
         return
     look = f"rollouts experiment report {row.id}"
-    tell(session, now, row, action.lower(), f"{action}: {reason}", reason=reason, act=look)
+    record_experiment_alert(session, now, row, action.lower(), f"{action}: {reason}", reason=reason, act=look)
 
 
-def _said(services: Services, row: Experiment, action: str, reason: str) -> str:
+def _announce_decision(services: Services, row: Experiment, action: str, reason: str) -> str:
     if row.status != ExperimentStatus.RUNNING:
         services.channel.announce(row.route)
     return f"experiment {row.id} ({row.name}): {action}: {reason}"
@@ -141,26 +145,26 @@ def _said(services: Services, row: Experiment, action: str, reason: str) -> str:
 # --- shipping -----------------------------------------------------------------------------------------------------
 
 
-def _to_ship(now: datetime) -> Any:
+def _select_to_ship(now: datetime) -> Any:
     """Decided lately and not begun; whether there is something to ship is in the rows' JSON."""
     return select(Experiment).where(
         Experiment.status == ExperimentStatus.DECIDED,
         Experiment.deployment_id.is_(None),
-        Experiment.finished_at > now - _SHIPPING,
+        Experiment.finished_at > now - _SHIP_RETRY_TIME,
     )
 
 
-def _ship(services: Services, row: Experiment) -> str:
+def _ship_winner(services: Services, row: Experiment) -> str:
     """Begins the deployment of the collection that won, once: one that was begun before a crash is known by its
     actor."""
-    spec, actor = stored(ExperimentSpec, row.spec), f"experiment {row.id}"
+    spec, actor = read_stored(ExperimentSpec, row.spec), f"experiment {row.id}"
     if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:
         return ""
     winner = next(arm.collection for arm in spec.arms if arm.variant == row.decision["variant"])
     try:
         with services.sessions() as session:
             begun = session.scalars(select(Deployment.id).where(Deployment.actor == actor)).first()
-        deployment = begun or commands.deploy(
+        deployment = begun or commands.start_deployment(
             services,
             row.alias,
             actor=actor,
@@ -171,18 +175,20 @@ def _ship(services: Services, row: Experiment) -> str:
         with services.sessions.begin() as session:
             session.get_one(Experiment, row.id).deployment_id = deployment
     except AppError as error:
-        return _not_shipped(services, row, str(error))
+        return _record_not_shipped(services, row, str(error))
     except DBAPIError as error:
         log.warning("experiment %s could not be shipped", row.id, exc_info=error)
-        return f"experiment {row.id}: {Action.SHIP}, not yet begun: {_words(error)}"
+        return f"experiment {row.id}: {Action.SHIP}, not yet begun: {_describe_error(error)}"
     return f"experiment {row.id}: {winner} is shipped by deployment {deployment}"
 
 
-def _not_shipped(services: Services, row: Experiment, why: str) -> str:
+def _record_not_shipped(services: Services, row: Experiment, why: str) -> str:
     words = f"{Action.SHIP}, not yet begun: {why}"
     if row.message != words:
         with services.sessions.begin() as session:
             session.get_one(Experiment, row.id).message = words
             act = f"deploy it by hand, or wait: it is tried for a day; rollouts experiment report {row.id}"
-            tell(session, services.clock.now(session), row, "not_shipped", words, reason=why, act=act)
+            record_experiment_alert(
+                session, services.clock.now(session), row, "not_shipped", words, reason=why, act=act
+            )
     return f"experiment {row.id}: {words}"

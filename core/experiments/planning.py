@@ -17,13 +17,13 @@ from qdrant_rollouts.core.config.experiment_spec import (
     TREATMENT,
     ExperimentSpec,
     MetricSpec,
-    metrics_of,
+    parse_metrics,
 )
-from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.defaults import SPLIT
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.experiments.analysis import alpha_of
-from qdrant_rollouts.core.experiments.background import Background, Known, People, Unknown
+from qdrant_rollouts.core.experiments.analysis import alpha_of_metric
+from qdrant_rollouts.core.experiments.background import Background, KnownMetric, NewUsers, UnknownFigure
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import planning, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS, weights_of
@@ -33,7 +33,7 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
+class GivenFigures:
     """What a person knows of the primary metrics: control's ``rate``, a share of users, or with a ``deviation`` (one
     standard deviation between users, in the metric's unit) any mean. Raises Refused for what makes no sense."""
 
@@ -56,15 +56,15 @@ class _Need:
     """``users``: of both arms, in a fixed test."""
 
     metric: MetricSpec
-    known: Known
+    known: KnownMetric
     effect: float
     users: float
 
 
-def plan(
+def plan_experiment(
     services: Services,
     alias: str,
-    given: ByHand,
+    given: GivenFigures,
     *,
     split: float = SPLIT,
     metrics: Sequence[str | Mapping[str, Any]] | None = None,
@@ -72,10 +72,13 @@ def plan(
 ) -> Figures:
     """``split``, ``metrics`` and ``options`` as for an experiment that is created. Where a metric that decides is not
     known, ``missing`` says so, and N* and days are those of the others; None where there are none."""
-    spec = _spec(get_collection_for_alias(services, alias), split, metrics, options or {})
+    spec = _build_planned_spec(get_collection_for_alias(services, alias), split, metrics, options or {})
     with services.sessions() as session:
         known = Background(session, alias, services.clock.now(session), given.users_per_day)
-        needs = {metric.name: _need(spec, metric, _known(spec, metric, given, known)) for metric in spec.metrics}
+        needs = {
+            metric.name: _compute_need(spec, metric, _find_known_metric(spec, metric, given, known))
+            for metric in spec.metrics
+        }
         people = known.people
     deciding = [need for need in needs.values() if isinstance(need, _Need) and need.metric.role != "secondary"]
     n_star = max((planning.n_star(need.users / 2) for need in deciding), default=None)
@@ -85,17 +88,17 @@ def plan(
         "target": spec.target,
         "alpha": spec.alpha,
         "power": POWER,
-        **_coming(spec, people),
-        "metrics": [_told(spec, metric, needs[metric.name], people, n_star) for metric in spec.metrics],
+        **_describe_users(spec, people),
+        "metrics": [_describe_metric(spec, metric, needs[metric.name], people, n_star) for metric in spec.metrics],
         "n_star": n_star,
-        "days": _days(spec, n_star, people),
+        "days": _days_needed(spec, n_star, people),
         "min_days": spec.min_days,
         "max_days": spec.max_days,
-        "missing": [metric.name for metric in spec.metrics if _lacks(metric, needs[metric.name])],
+        "missing": [metric.name for metric in spec.metrics if _is_missing(metric, needs[metric.name])],
     }
 
 
-def _spec(
+def _build_planned_spec(
     collection: str, split: float, metrics: Sequence[str | Mapping[str, Any]] | None, options: Mapping[str, Any]
 ) -> ExperimentSpec:
     """As if the collection that serves were compared with itself: the other may not be there yet."""
@@ -105,89 +108,101 @@ def _spec(
         {"variant": variant, "collection": collection, "weight": weight}
         for variant, weight in zip((CONTROL, TREATMENT), weights_of(split), strict=True)
     ]
-    chosen = [metric.model_dump() for metric in metrics_of(metrics if metrics is not None else DEFAULT_METRICS)]
-    return validated(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
+    chosen = [metric.model_dump() for metric in parse_metrics(metrics if metrics is not None else DEFAULT_METRICS)]
+    return validate_as(ExperimentSpec, {**options, "arms": arms, "metrics": chosen}, "experiment")
 
 
 # --- one metric ---------------------------------------------------------------------------------------------------
 
 
-def _known(spec: ExperimentSpec, metric: MetricSpec, given: ByHand, before: Background) -> Known | Unknown:
+def _find_known_metric(
+    spec: ExperimentSpec, metric: MetricSpec, given: GivenFigures, before: Background
+) -> KnownMetric | UnknownFigure:
     if metric.role != "primary" or given.rate is None:
         found = before.metric(metric)
         by_hand = "; give --rate, and --deviation for what is no share of users"
-        return Unknown(found.why + by_hand) if isinstance(found, Unknown) and metric.role == "primary" else found
+        return (
+            UnknownFigure(found.why + by_hand)
+            if isinstance(found, UnknownFigure) and metric.role == "primary"
+            else found
+        )
     if given.deviation is not None:
-        return Known(given.rate, given.deviation, "given by hand")
-    other = given.rate + _sign(metric) * _effect(spec, metric, given.rate)
+        return KnownMetric(given.rate, given.deviation, "given by hand")
+    other = given.rate + _sign_of_direction(metric) * _effect_to_find(spec, metric, given.rate)
     if not 0 <= other <= 1:
         raise Refused(f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is no share")
     deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
-    return Known(given.rate, deviation, "given by hand, as one yes or no of each user")
+    return KnownMetric(given.rate, deviation, "given by hand, as one yes or no of each user")
 
 
-def _need(spec: ExperimentSpec, metric: MetricSpec, known: Known | Unknown) -> _Need | Unknown:
-    if isinstance(known, Unknown):
+def _compute_need(
+    spec: ExperimentSpec, metric: MetricSpec, known: KnownMetric | UnknownFigure
+) -> _Need | UnknownFigure:
+    if isinstance(known, UnknownFigure):
         return known
     if metric.relative and known.mean <= 0:
-        return Unknown(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
-    effect = _effect(spec, metric, known.mean)
+        return UnknownFigure(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
+    effect = _effect_to_find(spec, metric, known.mean)
     guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
-    each = planning.users_for_mean(known.deviation, effect, _alpha(spec, metric), POWER, guardrails)
-    share = _share(spec)
+    each = planning.users_for_mean(known.deviation, effect, _two_sided_alpha(spec, metric), POWER, guardrails)
+    share = _treatment_share(spec)
     return _Need(metric, known, effect, each / (2 * share * (1 - share)))
 
 
-def _effect(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
+def _effect_to_find(spec: ExperimentSpec, metric: MetricSpec, mean: float) -> float:
     """What is to be found, in the metric's unit: of a guardrail, harm of its margin; else the target."""
-    if _one_sided(spec, metric):
+    if _is_one_sided(spec, metric):
         return metric.margin * abs(mean) if metric.relative else metric.margin
     if metric.target is not None:
         return metric.target * abs(mean) if metric.relative else metric.target
     return spec.target * abs(mean) or metric.margin
 
 
-def _one_sided(spec: ExperimentSpec, metric: MetricSpec) -> bool:
+def _is_one_sided(spec: ExperimentSpec, metric: MetricSpec) -> bool:
     return metric.role == "guardrail" or (metric.role == "primary" and spec.goal == "replacement")
 
 
-def _alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
+def _two_sided_alpha(spec: ExperimentSpec, metric: MetricSpec) -> float:
     """Two-sided, as the formulas want it: a bound alone at alpha is a side of an interval at twice that."""
-    return alpha_of(spec, metric) * (2 if _one_sided(spec, metric) else 1)
+    return alpha_of_metric(spec, metric) * (2 if _is_one_sided(spec, metric) else 1)
 
 
-def _sign(metric: MetricSpec) -> int:
+def _sign_of_direction(metric: MetricSpec) -> int:
     return 1 if metric.direction == "up" else -1
 
 
-def _share(spec: ExperimentSpec) -> float:
+def _treatment_share(spec: ExperimentSpec) -> float:
     return spec.treatments[0].weight / BASIS
 
 
-def _lacks(metric: MetricSpec, need: _Need | Unknown) -> bool:
-    return metric.role != "secondary" and isinstance(need, Unknown)
+def _is_missing(metric: MetricSpec, need: _Need | UnknownFigure) -> bool:
+    return metric.role != "secondary" and isinstance(need, UnknownFigure)
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
 
 
-def _coming(spec: ExperimentSpec, people: People | Unknown) -> Figures:
+def _describe_users(spec: ExperimentSpec, people: NewUsers | UnknownFigure) -> Figures:
     told: Figures = {"coverage": spec.coverage, "users_per_day": None, "taking_part_per_day": None}
-    if isinstance(people, Unknown):
+    if isinstance(people, UnknownFigure):
         return {**told, "users_from": people.why}
-    figures = {"users_per_day": people.per_day, "taking_part_per_day": _enrolled(spec, people)}
+    figures = {"users_per_day": people.per_day, "taking_part_per_day": _enrolled_per_day(spec, people)}
     return {**told, **figures, "users_from": people.source}
 
 
-def _told(
-    spec: ExperimentSpec, metric: MetricSpec, need: _Need | Unknown, people: People | Unknown, n_star: int | None
+def _describe_metric(
+    spec: ExperimentSpec,
+    metric: MetricSpec,
+    need: _Need | UnknownFigure,
+    people: NewUsers | UnknownFigure,
+    n_star: int | None,
 ) -> Figures:
     """Users are rounded up; ``effect`` and the two that max_days would find are in the metric's unit."""
     asked = metric.model_dump(mode="json")
-    if isinstance(need, Unknown):
+    if isinstance(need, UnknownFigure):
         empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
         return {**asked, **empty, "from": "", "missing": need.why}
-    needed, share = planning.n_star(need.users / 2), _share(spec)
+    needed, share = planning.n_star(need.users / 2), _treatment_share(spec)
     return {
         **asked,
         "control": need.known.mean,
@@ -195,32 +210,32 @@ def _told(
         "effect": need.effect,
         "users": {CONTROL: math.ceil(need.users * (1 - share)), TREATMENT: math.ceil(need.users * share)},
         "n_star": needed,
-        "days": _days(spec, needed, people),
-        **_detectable(spec, need, people, n_star or needed),
+        "days": _days_needed(spec, needed, people),
+        **_detectable_effects(spec, need, people, n_star or needed),
         "from": need.known.source,
         "missing": "",
     }
 
 
-def _detectable(spec: ExperimentSpec, need: _Need, people: People | Unknown, n_star: int) -> Figures:
+def _detectable_effects(spec: ExperimentSpec, need: _Need, people: NewUsers | UnknownFigure, n_star: int) -> Figures:
     """What max_days would find with this power: one fixed test at their end, and the sequence."""
-    if isinstance(people, Unknown):
+    if isinstance(people, UnknownFigure):
         return {"fixed": None, "sequential": None}
-    users, share = _enrolled(spec, people) * spec.max_days, _share(spec)
+    users, share = _enrolled_per_day(spec, people) * spec.max_days, _treatment_share(spec)
     error = need.known.deviation / math.sqrt(users * share * (1 - share))
-    half_of = sequence.half_one_sided if _one_sided(spec, need.metric) else sequence.half_two_sided
-    half = half_of(error, users, n_star, alpha_of(spec, need.metric))
+    half_of = sequence.half_one_sided if _is_one_sided(spec, need.metric) else sequence.half_two_sided
+    half = half_of(error, users, n_star, alpha_of_metric(spec, need.metric))
     return {
-        "fixed": planning.detectable(error, _alpha(spec, need.metric), POWER),
+        "fixed": planning.detectable(error, _two_sided_alpha(spec, need.metric), POWER),
         "sequential": planning.detectable_in_sequence(error, half, POWER),
     }
 
 
-def _enrolled(spec: ExperimentSpec, people: People) -> float:
+def _enrolled_per_day(spec: ExperimentSpec, people: NewUsers) -> float:
     return people.per_day * spec.coverage / BASIS
 
 
-def _days(spec: ExperimentSpec, n_star: int | None, people: People | Unknown) -> float | None:
-    if n_star is None or isinstance(people, Unknown):
+def _days_needed(spec: ExperimentSpec, n_star: int | None, people: NewUsers | UnknownFigure) -> float | None:
+    if n_star is None or isinstance(people, UnknownFigure):
         return None
-    return planning.days(n_star, _enrolled(spec, people))
+    return planning.days(n_star, _enrolled_per_day(spec, people))

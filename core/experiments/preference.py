@@ -13,21 +13,21 @@ from qdrant_rollouts.core.routing import interleaving
 from qdrant_rollouts.core.routing.interleaving import Votes
 from qdrant_rollouts.core.statistics import spans
 from qdrant_rollouts.core.statistics.decision import Action, Decision
-from qdrant_rollouts.core.statistics.preference import preference, share, win_rate_interval
+from qdrant_rollouts.core.statistics.preference import measure_preference, preference_share, win_rate_interval
 
 
-def read(
+def read_preference(
     session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime, before: dict[str, Any]
 ) -> dict[str, Any]:
     """``p`` is the smallest over all looks, and ``log_e`` the largest: what was rejected once stays rejected."""
-    votes = interleaving.votes(session, experiment_id, at)
-    found = preference(votes.wins, votes.losses, alpha=spec.alpha)
+    votes = interleaving.count_votes(session, experiment_id, at)
+    found = measure_preference(votes.wins, votes.losses, alpha=spec.alpha)
     low, high = win_rate_interval(votes.wins, votes.losses, alpha=spec.alpha)
     return {
         **asdict(votes),
-        "lists": _count(session, Impression, experiment_id),
-        "users": _count(session, ExposureRow, experiment_id),
-        "share": share(votes.wins, votes.ties, votes.losses),
+        "lists": _count_rows(session, Impression, experiment_id),
+        "users": _count_rows(session, ExposureRow, experiment_id),
+        "share": preference_share(votes.wins, votes.ties, votes.losses),
         "win_rate_low": low,
         "win_rate_high": high,
         "direction": found.direction,
@@ -36,7 +36,7 @@ def read(
     }
 
 
-def decide(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float) -> Decision:
+def decide_preference(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: float) -> Decision:
     """INVALID, ROLLBACK, KEEP_RUNNING, SHIP, STOP_INCONCLUSIVE: the first that fits, as for metrics."""
     votes = Votes(found["wins"], found["losses"], found["ties"])
     words = f"{votes.wins} users prefer the treatment, {votes.losses} the control, {votes.ties} neither"
@@ -48,14 +48,17 @@ def decide(found: dict[str, Any], spec: ExperimentSpec, changed: str, days: floa
         return Decision(Action.ROLLBACK, told, 0.0, spec.treatments[0].variant)
     if days < spec.min_days:
         return Decision(
-            Action.KEEP_RUNNING, f"{spans.days(days)} of at least {spans.whole_days(spec.min_days)}; {told}"
+            Action.KEEP_RUNNING,
+            f"{spans.format_days(days)} of at least {spans.format_whole_days(spec.min_days)}; {told}",
         )
     if sure and found["direction"] > 0:
         return Decision(Action.SHIP, told, 0.0, spec.treatments[0].variant)
     if days < spec.max_days:
         return Decision(Action.KEEP_RUNNING, f"{told}, not yet at most {spec.alpha:g}", spec.max_days - days)
-    return Decision(Action.STOP_INCONCLUSIVE, f"after {spans.days(days)} nothing is shown, control stays: {told}")
+    return Decision(
+        Action.STOP_INCONCLUSIVE, f"after {spans.format_days(days)} nothing is shown, control stays: {told}"
+    )
 
 
-def _count(session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str) -> int:
+def _count_rows(session: Session, table: type[ExposureRow] | type[Impression], experiment_id: str) -> int:
     return session.scalar(select(func.count()).select_from(table).where(table.experiment_id == experiment_id)) or 0

@@ -7,37 +7,37 @@ from sqlalchemy import select
 
 from qdrant_rollouts.core.answers import experiments as shown
 from qdrant_rollouts.core.database.experiment_rows import LookRow
-from qdrant_rollouts.core.experiments.analysis import Report, analyse
-from qdrant_rollouts.core.experiments.listing import experiments, find, summary
+from qdrant_rollouts.core.experiments.analysis import Report, build_report
+from qdrant_rollouts.core.experiments.listing import find_experiment, list_experiments, summarize_experiment
 from qdrant_rollouts.core.services import Services
 
-__all__ = ["experiment", "experiments", "report"]
+__all__ = ["get_experiment", "list_experiments", "report_experiment"]
 
 #: Looks in a report: a month of them every quarter of an hour would be thousands, and a picture has fewer pixels.
-_LOOKS = 200
+_MOST_LOOKS = 200
 
 
-def experiment(services: Services, experiment: str) -> shown.Experiment:
+def get_experiment(services: Services, experiment: str) -> shown.Experiment:
     """One experiment: what it was asked, and what became of it."""
     with services.sessions() as session:
-        row = find(session, experiment)
-    return {**summary(row), "spec": row.spec, "stages": row.stages}
+        row = find_experiment(session, experiment)
+    return {**summarize_experiment(row), "spec": row.spec, "stages": row.stages}
 
 
-def report(services: Services, experiment: str) -> Report:
+def report_experiment(services: Services, experiment: str) -> Report:
     """An analysis of this moment, and the looks before it, evenly thinned where they are many. Nothing is written: it
     may be asked for at any time."""
     with services.sessions() as session:
-        row = find(session, experiment)
-        kept = LookRow.experiment_id == row.id, LookRow.number % max(1, math.ceil(row.looks / _LOOKS)) == 0
+        row = find_experiment(session, experiment)
+        kept = LookRow.experiment_id == row.id, LookRow.number % max(1, math.ceil(row.looks / _MOST_LOOKS)) == 0
         query = select(LookRow.report).where(*kept).order_by(LookRow.number)
-        looks = [_look(look) for look in session.scalars(query)]
-    found = analyse(services, row)
+        looks = [_summarize_look(look) for look in session.scalars(query)]
+    found = build_report(services, row)
     asked = {"spec": row.spec, "stages": row.stages, "decided": row.decision or None}
-    return {**summary(row), **found, **asked, "looks": [*looks, _look(found)]}
+    return {**summarize_experiment(row), **found, **asked, "looks": [*looks, _summarize_look(found)]}
 
 
-def _look(report: Report) -> dict[str, Any]:
+def _summarize_look(report: Report) -> dict[str, Any]:
     """Of a report that may be of a release which knew less."""
     neutral: dict[str, Any] = {"at": None, "days": 0.0, "comparisons": [], "decision": None}
     return {name: report.get(name, value) for name, value in neutral.items()}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.config.index_file import template_fields
-from qdrant_rollouts.core.gate.evidence.asking import Row, search, search_live
+from qdrant_rollouts.core.gate.evidence.asking import Row, search_green, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Probe, probes, vector_of, with_vectors
+from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Probe, list_probes, vector_of_row, with_vectors
 from qdrant_rollouts.core.ports import Hit, PointId, State
 
 _MOST = 5
@@ -17,20 +17,20 @@ def worst_answers(gate: GateContext) -> list[State]:
     """At most five: those that lost most of their nDCG@10, else those that overlap least with live, else those the
     index answered worst against exact search."""
     rows = [row for row in gate.memory.get("asked", {}).get("rows", []) if "n" in row]
-    lost = _lost([row for row in rows if "judged" in row]) or _lost(rows)
-    chosen = {(probe.name, probe.vector): probe for probe in probes(gate)} if lost else {}
-    found = [(chosen.get((row["name"], vector_of(gate, row))), _loss(row)) for row in lost]
-    return [_worst(gate, probe, loss) for probe, loss in found if probe is not None]
+    lost = _worst_rows([row for row in rows if "judged" in row]) or _worst_rows(rows)
+    chosen = {(probe.name, probe.vector): probe for probe in list_probes(gate)} if lost else {}
+    found = [(chosen.get((row["name"], vector_of_row(gate, row))), _loss_of_row(row)) for row in lost]
+    return [_describe_worst(gate, probe, loss) for probe, loss in found if probe is not None]
 
 
-def _lost(rows: Sequence[Row]) -> list[Row]:
+def _worst_rows(rows: Sequence[Row]) -> list[Row]:
     """Those that lost, the worst first. What people have judged is told apart: a loss of agreement is another
     measure."""
-    scored = sorted(rows, key=lambda row: (_loss(row), row["name"]), reverse=True)
-    return [row for row in scored[:_MOST] if _loss(row) > 0]
+    scored = sorted(rows, key=lambda row: (_loss_of_row(row), row["name"]), reverse=True)
+    return [row for row in scored[:_MOST] if _loss_of_row(row) > 0]
 
 
-def _loss(row: Mapping[str, Any]) -> float:
+def _loss_of_row(row: Mapping[str, Any]) -> float:
     live = row.get("live", {})
     if "judged" in row:
         before = live["judged"]["ndcg@10"] if "judged" in live else 1.0
@@ -38,16 +38,16 @@ def _loss(row: Mapping[str, Any]) -> float:
     return float(1 - live["rbo"]) if "rbo" in live else float(1 - row.get("recall", 1.0))
 
 
-def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
+def _describe_worst(gate: GateContext, probe: Probe, loss: float) -> State:
     (asked,) = with_vectors(gate, [probe])
     depth = gate.real.limit
-    ours = search(gate, [asked.green], depth, using=asked.using)[0] if asked.green is not None else []
+    ours = search_green(gate, [asked.green], depth, using=asked.using)[0] if asked.green is not None else []
     theirs = None
     if gate.live and asked.live is not None:
         theirs = search_live(gate, [asked.live], depth, using=asked.live_using)[0][:SHALLOW]
     ours = ours[:SHALLOW]
     return {
-        "query": _name(gate, probe),
+        "query": _name_probe(gate, probe),
         "vector": probe.vector,
         "loss": round(loss, 4),
         "green": _with_payload(gate, gate.green, ours),
@@ -56,22 +56,22 @@ def _worst(gate: GateContext, probe: Probe, loss: float) -> State:
     }
 
 
-def _name(gate: GateContext, probe: Probe) -> str:
+def _name_probe(gate: GateContext, probe: Probe) -> str:
     """A stored vector is asked as what its point says."""
     if probe.point is None:
         return probe.name
     points = gate.store.fetch(gate.green, [probe.point], vectors=False)
-    text = _told(gate, probe.point, 0.0, points[0].payload)["text"] if points else ""
+    text = _describe_answer(gate, probe.point, 0.0, points[0].payload)["text"] if points else ""
     return f"{probe.name}: {text}" if text else probe.name
 
 
 def _with_payload(gate: GateContext, collection: str, hits: list[Hit]) -> list[State]:
     points = gate.store.fetch(collection, [hit.id for hit in hits], vectors=False)
     payloads = {point.id: point.payload for point in points}
-    return [_told(gate, hit.id, hit.score, payloads.get(hit.id, {})) for hit in hits]
+    return [_describe_answer(gate, hit.id, hit.score, payloads.get(hit.id, {})) for hit in hits]
 
 
-def _told(gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]) -> State:
+def _describe_answer(gate: GateContext, id: PointId, score: float, payload: Mapping[str, Any]) -> State:
     templates = gate.plan.templates.values()
     names = dict.fromkeys(name for text in templates for name in template_fields(text))
     text = " ".join(str(payload[name]) for name in names if name in payload)

@@ -14,13 +14,13 @@ from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Check, Finding, Verdict, cannot_tell
 from qdrant_rollouts.core.gate.evidence import COLLECTORS, attribution, limited, relevant
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.gate.report import worst_answers
 from qdrant_rollouts.core.ports import State
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedCheck:
     name: str
     check: Check
     bound: float | None
@@ -33,60 +33,60 @@ class Planned:
         return self.bound is None and self.check.shown
 
 
-def plan(gate: GateContext) -> list[Planned]:
-    return [_planned(gate, name, check) for name, check in CHECKS.items() if _wanted(gate, name, check)]
+def plan_checks(gate: GateContext) -> list[PlannedCheck]:
+    return [_plan_check(gate, name, check) for name, check in CHECKS.items() if _is_wanted(gate, name, check)]
 
 
-def collect(gate: GateContext, over: Over) -> float | None:
+def collect_evidence(gate: GateContext, over: IsTurnOver) -> float | None:
     """Takes evidence until the turn is over; seconds until it wants to go on, None when all is there.
 
     A collector that was refused, or that the time budget has no room for, leaves its checks without evidence."""
-    planned = plan(gate)
+    planned = plan_checks(gate)
     needed = {need for one in planned for need in one.needs}
-    wait = _collect(gate, [name for name in COLLECTORS if name in needed], over)
-    if wait is not None or not _fell(gate, planned):
+    wait = _collect_parts(gate, [name for name in COLLECTORS if name in needed], over)
+    if wait is not None or not _is_quality_doubtful(gate, planned):
         return wait
-    return _collect(gate, ["attributed"], over)
+    return _collect_parts(gate, ["attributed"], over)
 
 
-def report(gate: GateContext) -> State:
+def build_report(gate: GateContext) -> State:
     """Verdict, warnings, and a row for each planned check, in the order of ``CHECKS``. ``unchecked``
     are those of the warnings that say what was not looked at."""
-    planned = plan(gate)
-    findings = [_finding(gate, one) for one in planned]
-    unchecked = _unchecked(gate, planned, findings)
+    planned = plan_checks(gate)
+    findings = [_judge_check(gate, one) for one in planned]
+    unchecked = _list_unchecked(gate, planned, findings)
     return {
-        "verdict": verdict(planned, findings),
+        "verdict": worst_verdict(planned, findings),
         "collection": gate.green,
         "live": gate.blue,
         "seed": gate.spec.validation.seed,
         "seconds": round(float(gate.memory.get("spent", 0.0)), 1),
         "unchecked": unchecked,
-        "warnings": [*unchecked, *_warnings(gate, planned, findings)],
-        "checks": [_row(gate, one, finding) for one, finding in zip(planned, findings, strict=True)],
-        "attribution": attribution.summary(gate),
+        "warnings": [*unchecked, *_list_warnings(gate, planned, findings)],
+        "checks": [_row_of_check(gate, one, finding) for one, finding in zip(planned, findings, strict=True)],
+        "attribution": attribution.summarize_losses(gate),
         "worst": worst_answers(gate),
     }
 
 
-def verdict(planned: Sequence[Planned], findings: Sequence[Finding]) -> Verdict:
+def worst_verdict(planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> Verdict:
     """Worst wins; nothing planned proves nothing."""
     held = [
         "pass" if one.accepted and finding.verdict == "inconclusive" else finding.verdict
         for one, finding in zip(planned, findings, strict=True)
-        if not _only_shown(one, finding)
+        if not _is_only_shown(one, finding)
     ]
     if "block" in held:
         return "block"
     return "pass" if set(held) == {"pass"} else "inconclusive"
 
 
-def reasons(report: Mapping[str, Any]) -> str:
+def describe_reasons(report: Mapping[str, Any]) -> str:
     """The rows that did not pass, as a sentence each with its figures behind; what the worst means and what to do about
     it; and what made them so."""
     rows = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     rows.sort(key=lambda row: row["verdict"] != "block")
-    said = "; ".join(map(_reason, rows))
+    said = "; ".join(map(_describe_reason, rows))
     advice = " ".join(filter(None, (str(rows[0].get(key, "")) for key in ("means", "act")))) if rows else ""
     found = report.get("attribution") or {}
     if found.get("cause"):
@@ -95,24 +95,24 @@ def reasons(report: Mapping[str, Any]) -> str:
     return f"{said}. {advice}" if advice else said
 
 
-def _reason(row: Mapping[str, Any]) -> str:
+def _describe_reason(row: Mapping[str, Any]) -> str:
     """Reports of an older release have figures alone, and some rows no bound."""
     found, detail = str(row.get("found") or "").removesuffix("."), str(row["detail"])
-    bound = "" if row["bound"] is None else f" against {_number(row['bound'])}"
-    figures = f"{row['name']} {_number(row['value'])}{bound}"
+    bound = "" if row["bound"] is None else f" against {_format_number(row['bound'])}"
+    figures = f"{row['name']} {_format_number(row['value'])}{bound}"
     if not found:
         return f"{figures} ({detail}, n={row['n']})"
     return f"{found} ({figures}, n={row['n']}{'' if detail in found else f'; {detail}'})"
 
 
-def progress(gate: GateContext) -> State:
+def measure_progress(gate: GateContext) -> State:
     """How many of the collectors have all their evidence."""
-    needed = {need for one in plan(gate) for need in one.needs}
+    needed = {need for one in plan_checks(gate) for need in one.needs}
     done = sum(bool(gate.memory.get(name, {}).get("complete")) for name in needed)
     return {"done": done, "size": len(needed), "unit": "parts"}
 
 
-def words(gate: GateContext) -> str:
+def describe_progress(gate: GateContext) -> str:
     under_way = next(
         (name for name, memory in gate.memory.items() if isinstance(memory, dict) and not memory.get("complete")), ""
     )
@@ -123,16 +123,16 @@ def words(gate: GateContext) -> str:
 # --- evidence ---------------------------------------------------------------------------------------------------
 
 
-def _collect(gate: GateContext, names: Sequence[str], over: Over) -> float | None:
+def _collect_parts(gate: GateContext, names: Sequence[str], over: IsTurnOver) -> float | None:
     for name in names:
-        while not gate.part(name).get("complete") and not _late(gate):
-            wait = _piece(gate, name, over)
+        while not gate.part(name).get("complete") and not _is_over_budget(gate):
+            wait = _collect_piece(gate, name, over)
             if wait is not None and (wait > 0 or over()):
                 return wait
     return None
 
 
-def _piece(gate: GateContext, name: str, over: Over) -> float | None:
+def _collect_piece(gate: GateContext, name: str, over: IsTurnOver) -> float | None:
     started, memory = time.monotonic(), gate.part(name)
     try:
         wait = COLLECTORS[name](gate, over)
@@ -145,21 +145,21 @@ def _piece(gate: GateContext, name: str, over: Over) -> float | None:
     return wait
 
 
-def _late(gate: GateContext) -> bool:
+def _is_over_budget(gate: GateContext) -> bool:
     return float(gate.memory.get("spent", 0.0)) >= gate.spec.validation.budget_seconds
 
 
-def _fell(gate: GateContext, planned: Sequence[Planned]) -> bool:
+def _is_quality_doubtful(gate: GateContext, planned: Sequence[PlannedCheck]) -> bool:
     """Is the quality of answers in doubt, so that it must be said what changed it?"""
     if gate.live is None:
         return False
-    return any(_finding(gate, one).verdict != "pass" for one in planned if one.check.quality)
+    return any(_judge_check(gate, one).verdict != "pass" for one in planned if one.check.quality)
 
 
 # --- planning and judging ---------------------------------------------------------------------------------------
 
 
-def _wanted(gate: GateContext, name: str, check: Check) -> bool:
+def _is_wanted(gate: GateContext, name: str, check: Check) -> bool:
     if gate.alone and check.compares(gate):
         return False
     if check.asks_live and gate.live is not None and not gate.live.answers:
@@ -169,14 +169,14 @@ def _wanted(gate: GateContext, name: str, check: Check) -> bool:
     return check.when(gate) and not (gate.kind is not None and name in gate.kind.without)
 
 
-def _planned(gate: GateContext, name: str, check: Check) -> Planned:
+def _plan_check(gate: GateContext, name: str, check: Check) -> PlannedCheck:
     said = gate.spec.validation.check(name) or CheckSpec()
     bound = said.bound if said.bound is not None else check.bound_for(gate)
-    return Planned(name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs)
+    return PlannedCheck(name, check, bound, said.accept_inconclusive, () if check.known(gate) else check.needs)
 
 
-def _finding(gate: GateContext, planned: Planned) -> Finding:
-    missing = _missing(gate, planned)
+def _judge_check(gate: GateContext, planned: PlannedCheck) -> Finding:
+    missing = _describe_missing(gate, planned)
     if missing:
         return cannot_tell(missing)
     try:
@@ -188,7 +188,7 @@ def _finding(gate: GateContext, planned: Planned) -> Finding:
     return found
 
 
-def _missing(gate: GateContext, planned: Planned) -> str:
+def _describe_missing(gate: GateContext, planned: PlannedCheck) -> str:
     """Why the evidence is not complete, or nothing."""
     for need in planned.needs:
         memory = gate.memory.get(need, {})
@@ -199,8 +199,8 @@ def _missing(gate: GateContext, planned: Planned) -> str:
     return ""
 
 
-def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
-    shown = _only_shown(planned, finding)
+def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) -> State:
+    shown = _is_only_shown(planned, finding)
     detail = f"shown, no bound in the index file; {finding.detail}" if planned.shown and shown else finding.detail
     if planned.accepted and finding.verdict == "inconclusive":
         detail += "; accepted by the index file"
@@ -213,12 +213,12 @@ def _row(gate: GateContext, planned: Planned, finding: Finding) -> State:
         "level": "shown" if shown else "soft" if planned.check.soft else "hard",
         "detail": detail,
         "found": finding.found or finding.detail,
-        **_advice(planned, finding),
+        **_advise(planned, finding),
         **({"facts": dict(finding.facts)} if finding.facts else {}),
     }
 
 
-def _advice(planned: Planned, finding: Finding) -> State:
+def _advise(planned: PlannedCheck, finding: Finding) -> State:
     """What a row means and what to do about it. One that had nothing to look at says what it would have shown."""
     if finding.verdict == "pass":
         return {"means": "", "act": ""}
@@ -231,19 +231,19 @@ def _advice(planned: Planned, finding: Finding) -> State:
     return {"means": planned.check.means, "act": planned.check.act}
 
 
-def _only_shown(planned: Planned, finding: Finding) -> bool:
+def _is_only_shown(planned: PlannedCheck, finding: Finding) -> bool:
     return finding.only_shown or (planned.shown and not finding.decides)
 
 
-def _unchecked(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
+def _list_unchecked(gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> list[str]:
     """What nobody looked at, by those checks that say so where they are not planned, or cannot decide anything."""
     there = {one.name for one, finding in zip(planned, findings, strict=True) if not finding.only_shown}
     said = (check.absent(gate) for name, check in CHECKS.items() if name not in there)
     return list(dict.fromkeys(filter(None, said)))
 
 
-def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[Finding]) -> list[str]:
-    warnings = [*limited.words(gate), *relevant.words(gate)]
+def _list_warnings(gate: GateContext, planned: Sequence[PlannedCheck], findings: Sequence[Finding]) -> list[str]:
+    warnings = [*limited.describe_limits(gate), *relevant.describe_left_out(gate)]
     warnings += [
         f"{one.name} cannot tell and is accepted by the index file: {finding.detail}"
         for one, finding in zip(planned, findings, strict=True)
@@ -252,5 +252,5 @@ def _warnings(gate: GateContext, planned: Sequence[Planned], findings: Sequence[
     return warnings
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"

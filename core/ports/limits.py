@@ -63,15 +63,15 @@ class Limits:
         """Points of one answer. At least one: where nothing may be read at all, the server says so
         best.
         """
-        return _least(most, self.max_query_limit)
+        return _smallest_limit(most, self.max_query_limit)
 
     def written(self, most: int) -> int:
         """Points of one write."""
-        return _least(most, self.upsert_max_batchsize)
+        return _smallest_limit(most, self.upsert_max_batchsize)
 
     def ids(self, most: int) -> int:
         """Ids of one filter whose points are answered at once."""
-        return _least(most, self.max_query_limit, self.condition_max_size)
+        return _smallest_limit(most, self.max_query_limit, self.condition_max_size)
 
     def slices(self, depth: int) -> list[tuple[int, int]]:
         """A search for ``depth`` points as searches that are allowed: where each begins, and how
@@ -84,7 +84,7 @@ class Limits:
         """Searches of ``depth`` points that one piece of work may make at once."""
         if self.read_rate_limit is None:
             return most
-        return _least(most, int(_AT_ONCE * self.read_rate_limit) // len(self.slices(depth)))
+        return _smallest_limit(most, int(_AT_ONCE * self.read_rate_limit) // len(self.slices(depth)))
 
     def reads(self, seconds: float) -> int | None:
         """How many requests are our share of that time; None for any number."""
@@ -94,18 +94,20 @@ class Limits:
     @property
     def wide(self) -> dict[str, int]:
         """Parameters of the search that comes nearest to an exact one."""
-        return {"hnsw_ef": _least(_WIDE, self.search_max_hnsw_ef)}
+        return {"hnsw_ef": _smallest_limit(_WIDE, self.search_max_hnsw_ef)}
 
     @property
     def reading(self) -> str:
         """The limits that decide how fast the collection can be read, for people."""
         named = ("max_query_limit", "read_rate_limit", "search_allow_exact")
-        return ", ".join(f"{name} {_word(getattr(self, name))}" for name in named if getattr(self, name) is not None)
+        return ", ".join(
+            f"{name} {_format_limit(getattr(self, name))}" for name in named if getattr(self, name) is not None
+        )
 
 
-def _least(*limits: int | None) -> int:
+def _smallest_limit(*limits: int | None) -> int:
     return max(1, min(limit for limit in limits if limit is not None))
 
 
-def _word(value: object) -> str:
+def _format_limit(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

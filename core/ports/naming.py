@@ -13,11 +13,11 @@ from datetime import datetime
 
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports import PointId
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 #: Characters of a name that Qdrant answers for.
-LONGEST = 255
+LONGEST_NAME = 255
 #: Bytes of the longest collection name of which Qdrant 1.16.3 makes a snapshot: the folder it is
 #: made in has a name 58 bytes longer, and a file system takes 255.
 LONGEST_WITH_SNAPSHOT = 197
@@ -33,7 +33,7 @@ def check_name(what: str, name: object) -> str:
     """``name`` if this program may give it to something. Raises Malformed."""
     if not isinstance(name, str) or not _LEGAL.fullmatch(name):
         raise Malformed(
-            f"{what} name {quoted(name)} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
+            f"{what} name {quote_value(name)} is not allowed: expected 1 to 128 letters, digits, '_' or '-', "
             "beginning with a letter or digit"
         )
     return name
@@ -42,9 +42,9 @@ def check_name(what: str, name: object) -> str:
 def check_found_name(what: str, name: object) -> str:
     """``name`` if an alias or a collection of this name can be asked for: Qdrant's rule for requests
     (qdrant-facts 2.13). Raises Malformed."""
-    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST or not _can_be_asked_for(name):
+    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not _can_be_asked_for(name):
         raise Malformed(
-            f"{what} name {_shortened(name)} is not allowed: Qdrant takes 1 to {LONGEST} characters "
+            f"{what} name {_shorten_name(name)} is not allowed: Qdrant takes 1 to {LONGEST_NAME} characters "
             "without '/' and NUL, and neither '.' nor '..'"
         )
     return name
@@ -59,7 +59,7 @@ def shell_word(name: str) -> str:
 def collection_name(alias: str, now: datetime, taken: Container[str]) -> str:
     """``{alias}_{YYYYMMDD_HHMMSS}``, with ``_2``, ``_3`` … if that name was ever used. Of an alias
     that others named freely, what a name of ours may not hold is left out."""
-    first = name = f"{_stem(alias)}_{now:%Y%m%d_%H%M%S}"
+    first = name = f"{_derive_stem(alias)}_{now:%Y%m%d_%H%M%S}"
     number = 1
     while name in taken:
         number += 1
@@ -74,7 +74,7 @@ def point_id(record_id: int | str) -> PointId:
     record ids would meet in one point. Raises Refused for a boolean, which Python would take for an integer.
     """
     if isinstance(record_id, bool):
-        raise Refused(f"record id {quoted(record_id)} is not allowed: expected a string or an integer")
+        raise Refused(f"record id {quote_value(record_id)} is not allowed: expected a string or an integer")
     if isinstance(record_id, int) and 0 <= record_id < 2**64:
         return record_id
     if isinstance(record_id, str) and _is_uuid(record_id):
@@ -87,7 +87,7 @@ def chunk_id(document: int | str, number: int) -> str:
     return str(uuid.uuid5(_RECORDS, f"chunk:{number}:{type(document).__name__}:{document}"))
 
 
-def _stem(alias: str) -> str:
+def _derive_stem(alias: str) -> str:
     if _LEGAL.fullmatch(alias):
         return alias
     plain = unicodedata.normalize("NFKD", alias).encode("ascii", "ignore").decode()
@@ -101,7 +101,7 @@ def _can_be_asked_for(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _shortened(name: object) -> str:
+def _shorten_name(name: object) -> str:
     text = repr(name)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
 

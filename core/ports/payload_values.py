@@ -19,23 +19,23 @@ def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
     found: list[Any] = [payload]
     *outer, last = path.split(".")
     for key in outer:
-        found = [item for one in found if isinstance(one, Mapping) for item in _inner(one, key)]
+        found = [item for one in found if isinstance(one, Mapping) for item in _list_inner_values(one, key)]
     name = last.removesuffix("[]")
-    return [item for one in found if isinstance(one, Mapping) for item in _items(one.get(name))]
+    return [item for one in found if isinstance(one, Mapping) for item in _list_items(one.get(name))]
 
 
-def is_held(payload: Mapping[str, Any], path: str, data_type: str) -> bool:
+def is_held_by_index(payload: Mapping[str, Any], path: str, data_type: str) -> bool:
     """Does an index of this type on this field hold the point? One of a type nobody here knows holds whatever is
     there."""
-    fits = _FITS.get(data_type, _anything)
+    fits = _FITS.get(data_type, _is_anything)
     return any(fits(value) for value in values_at(payload, path))
 
 
-def is_there(payload: Mapping[str, Any], path: str) -> bool:
+def has_value(payload: Mapping[str, Any], path: str) -> bool:
     return bool(values_at(payload, path))
 
 
-def _inner(payload: Mapping[str, Any], key: str) -> list[Any]:
+def _list_inner_values(payload: Mapping[str, Any], key: str) -> list[Any]:
     """A list is entered by ``a[]`` alone, an object by ``a`` alone."""
     value = payload.get(key.removesuffix("[]"))
     if key.endswith("[]"):
@@ -43,69 +43,69 @@ def _inner(payload: Mapping[str, Any], key: str) -> list[Any]:
     return [value]
 
 
-def _items(value: Any) -> list[Any]:
+def _list_items(value: Any) -> list[Any]:
     return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
 
 
-def _anything(value: Any) -> bool:
+def _is_anything(value: Any) -> bool:
     return True
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _integer(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -_INTEGERS <= value < _INTEGERS
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _truth(value: Any) -> bool:
+def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _uuid(value: Any) -> bool:
+def _is_uuid(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(UUID(value))
     except ValueError:
         return False
 
 
-def _moment(value: Any) -> bool:
+def _is_datetime(value: Any) -> bool:
     return isinstance(value, str) and _MOMENT.fullmatch(value.strip()) is not None
 
 
-def _place(value: Any) -> bool:
+def _is_geo_point(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
-        _number(value.get(name)) and abs(value[name]) <= most for name, most in (("lon", 180), ("lat", 90))
+        _is_number(value.get(name)) and abs(value[name]) <= most for name, most in (("lon", 180), ("lat", 90))
     )
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
-    "keyword": _text,
-    "text": _text,
-    "integer": _integer,
-    "float": _number,
-    "bool": _truth,
-    "uuid": _uuid,
-    "datetime": _moment,
-    "geo": _place,
+    "keyword": _is_text,
+    "text": _is_text,
+    "integer": _is_integer,
+    "float": _is_number,
+    "bool": _is_boolean,
+    "uuid": _is_uuid,
+    "datetime": _is_datetime,
+    "geo": _is_geo_point,
 }
 
 
-def fields(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def list_field_types(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each field that has a value, and in a word what it is; those within an object under their own path."""
     for name, value in payload.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", kind) for inner, kind in fields(value))
-        elif items := _items(value):
-            yield name, _word(items[0])
+            yield from ((f"{name}.{inner}", kind) for inner, kind in list_field_types(value))
+        elif items := _list_items(value):
+            yield name, _name_type(items[0])
 
 
-def _word(value: Any) -> str:
+def _name_type(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):

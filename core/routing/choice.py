@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from qdrant_rollouts.core.routing.route import CONTROL, LIVE, UNROUTED, Route
 from qdrant_rollouts.core.routing.sight import Target
-from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.routing.traffic import TrafficKey
 
 #: Variants that blue serves.
-BLUE = (LIVE, CONTROL, UNROUTED)
+BLUE_VARIANTS = (LIVE, CONTROL, UNROUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Choice:
     user: str | None
 
     @property
-    def key(self) -> Key:
-        return Key(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
+    def key(self) -> TrafficKey:
+        return TrafficKey(self.route.alias, self.route.stage, self.variant, "real", self.target.collection)
 
     @property
     def tried(self) -> bool:
         """Whether a collection serves that is on trial, and blue can step in."""
-        return self.variant not in BLUE
+        return self.variant not in BLUE_VARIANTS

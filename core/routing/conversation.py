@@ -10,8 +10,8 @@ from collections.abc import Generator
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
-from qdrant_rollouts.core.routing.desk import Desk
-from qdrant_rollouts.core.routing.interleaved import interleave
+from qdrant_rollouts.core.routing.desk import RouterCore
+from qdrant_rollouts.core.routing.interleaved import interleave_search
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
 from qdrant_rollouts.core.routing.sight import Target
 
@@ -19,18 +19,18 @@ from qdrant_rollouts.core.routing.sight import Target
 TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
-Conversation = Generator[Ask, list[Hit], Answer]
+SearchProtocol = Generator[Ask, list[Hit], Answer]
 
 
-def converse(desk: Desk, request: Request) -> Conversation:
+def route_search(desk: RouterCore, request: Request) -> SearchProtocol:
     choice = desk.choose(request.alias, request.user, words=request.words, using=request.options.get("using"))
     if choice.fallback is not None and choice.route.document(choice.variant):
-        return (yield from interleave(desk, choice, request, choice.fallback))
+        return (yield from interleave_search(desk, choice, request, choice.fallback))
     started = time.perf_counter()
     try:
-        hits = yield _ask(choice, request)
+        hits = yield _build_ask(choice, request)
     except AppError as error:
-        return (yield from _instead(desk, choice, request, error, time.perf_counter() - started))
+        return (yield from _ask_blue_instead(desk, choice, request, error, time.perf_counter() - started))
     seconds = time.perf_counter() - started
     desk.answered(choice, seconds, len(hits))
     if choice.shadow is not None:
@@ -38,13 +38,15 @@ def converse(desk: Desk, request: Request) -> Conversation:
     return Answer(choice.target.collection, choice.variant, hits)
 
 
-def _instead(desk: Desk, choice: Choice, request: Request, error: AppError, seconds: float) -> Conversation:
+def _ask_blue_instead(
+    desk: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+) -> SearchProtocol:
     """What the canary cannot answer blue does. A request that both refuse is the caller's fault and nobody's error."""
     if choice.fallback is None:
-        return (yield from _again(desk, choice, request, error, seconds))
+        return (yield from _ask_moved_alias(desk, choice, request, error, seconds))
     blue, started = choice.fallback, time.perf_counter()
     try:
-        hits = yield Ask(_name(choice, blue, request), blue, SECONDS)
+        hits = yield Ask(_name_to_ask(choice, blue, request), blue, SECONDS)
     except Refused:
         raise
     except AppError:
@@ -54,23 +56,25 @@ def _instead(desk: Desk, choice: Choice, request: Request, error: AppError, seco
     return Answer(blue.collection, choice.variant, hits, fallback=True)
 
 
-def _again(desk: Desk, choice: Choice, request: Request, error: AppError, seconds: float) -> Conversation:
+def _ask_moved_alias(
+    desk: RouterCore, choice: Choice, request: Request, error: AppError, seconds: float
+) -> SearchProtocol:
     newer = desk.again(choice, error)
     if newer is not None:
-        hits = yield _ask(newer, request)
+        hits = yield _build_ask(newer, request)
         return Answer(newer.target.collection, newer.variant, hits)
     if not isinstance(error, Refused):
         desk.failed(choice, seconds)
     raise error
 
 
-def _ask(choice: Choice, request: Request) -> Ask:
+def _build_ask(choice: Choice, request: Request) -> Ask:
     if choice.tried:
         return Ask(choice.target.collection, choice.target, TRIED_SECONDS)
-    return Ask(_name(choice, choice.target, request), choice.target, SECONDS)
+    return Ask(_name_to_ask(choice, choice.target, request), choice.target, SECONDS)
 
 
-def _name(choice: Choice, target: Target, request: Request) -> str:
+def _name_to_ask(choice: Choice, target: Target, request: Request) -> str:
     """Words go to the collection whose model they are embedded with, and to no other; so does an experiment's control,
     which may have no alias. Any other vector goes to whatever the alias stands for in this moment."""
     physical = request.words or choice.route.experiment_id

@@ -21,28 +21,28 @@ from sqlalchemy.exc import SQLAlchemyError
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.errors import AppError, Refused, Unknown
 from qdrant_rollouts.core.routing import enrolment, table
-from qdrant_rollouts.core.routing.choice import BLUE, Choice
-from qdrant_rollouts.core.routing.exposures import Served
-from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS, Choice
+from qdrant_rollouts.core.routing.exposures import ServedList
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.core.routing.link import Link
-from qdrant_rollouts.core.routing.pace import Pace
+from qdrant_rollouts.core.routing.pace import DeadlineEstimate
 from qdrant_rollouts.core.routing.recorder import Recorder
 from qdrant_rollouts.core.routing.route import CANARY, LIVE, UNROUTED, Route
 from qdrant_rollouts.core.routing.shadow import Shadow
-from qdrant_rollouts.core.routing.sight import Sight, Target, load_models, look
-from qdrant_rollouts.core.routing.traffic import Key
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.routing.sight import RouteView, Target, load_text_models, read_route_view
+from qdrant_rollouts.core.routing.traffic import TrafficKey
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, group
+from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, group_of_unit
 from qdrant_rollouts.core.statistics.groups import GROUPS
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the routes: with nobody announcing them, a change arrives within a second all the same.
-LOOK_EVERY = 0.5
+REFRESH_SECONDS = 0.5
 _LEAST_WAIT = 0.1
 #: Seconds of observations that are lost with a killed process, at most twice.
-FLUSH_EVERY = 1.0
+FLUSH_SECONDS = 1.0
 #: Looks between two reports of the version that is served; ``table.SILENT_AFTER`` is several of them.
 _REPORT_EVERY = 4
 
@@ -61,7 +61,7 @@ class Stats:
     dropped: int = 0
 
 
-class Desk:
+class RouterCore:
     def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
         self.services = services
         self.process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
@@ -69,8 +69,8 @@ class Desk:
         self._unrouted = 0
         self.recorder = Recorder(services, self.process)
         self.shadow = Shadow(services, self.recorder)
-        self.pace = Pace()
-        self._sights: dict[str, Sight] = {}
+        self.pace = DeadlineEstimate()
+        self._sights: dict[str, RouteView] = {}
         #: What an experiment's route is called, and its control; neither ever changes.
         self._experiments: dict[str, tuple[str, str]] = {}
         #: Aliases that are asked in words: a model they will need is loaded before its collection is asked.
@@ -93,15 +93,15 @@ class Desk:
         if words and alias not in self._worded:
             self._worded.add(alias)
         route = sight.route
-        place, cluster = _place(route, user)
+        place, cluster = _place_user(route, user)
         fits = words or sight.takes_one_vector(using)
         self._unrouted += not sight.routed
-        variant = self._variant(sight, place, cluster, user, fits)
-        fallback = sight.live if variant not in BLUE else None
-        shadow = sight.green if route.shadow and variant != CANARY and _shadowed(sight, fits) else None
-        return Choice(route, variant, _found(sight, variant, words), fallback, shadow, place, cluster, user)
+        variant = self._choose_variant(sight, place, cluster, user, fits)
+        fallback = sight.live if variant not in BLUE_VARIANTS else None
+        shadow = sight.green if route.shadow and variant != CANARY and _is_shadowed(sight, fits) else None
+        return Choice(route, variant, _find_target(sight, variant, words), fallback, shadow, place, cluster, user)
 
-    def _variant(self, sight: Sight, place: int, cluster: int, user: str | None, fits: bool) -> str:
+    def _choose_variant(self, sight: RouteView, place: int, cluster: int, user: str | None, fits: bool) -> str:
         """A vector made for blue is not asked of another model: blue answers, and it is counted apart, for control's
         users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
         if not sight.routed:
@@ -111,29 +111,29 @@ class Desk:
             return LIVE
         if fits:
             return variant
-        self.recorder.add(Key(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
+        self.recorder.add(TrafficKey(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
         return LIVE
 
     def answered(self, choice: Choice, seconds: float, results: int) -> None:
         self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.user is None)
-        self._enrol(choice, seconds, zero_results=int(not results))
+        self._enroll_user(choice, seconds, zero_results=int(not results))
 
     def failed(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
         """``waited``: how long it took until blue had answered instead; None: nobody has."""
         fallback = waited is not None
         anonymous = choice.user is None
         self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
-        self._enrol(choice, waited or seconds, errors=1)
+        self._enroll_user(choice, waited or seconds, errors=1)
 
-    def served(self, choice: Choice, query_id: str, served: Served) -> None:
+    def served(self, choice: Choice, query_id: str, served: ServedList) -> None:
         """What an interleaved list was made of."""
         assert choice.route.experiment_id is not None
         if choice.user is not None:
-            self.recorder.add_list(enrolment.person(choice.route.experiment_id, choice.user), query_id, served)
+            self.recorder.add_list(enrolment.person_of_user(choice.route.experiment_id, choice.user), query_id, served)
 
-    def _enrol(self, choice: Choice, seconds: float, **came_to: int) -> None:
+    def _enroll_user(self, choice: Choice, seconds: float, **came_to: int) -> None:
         if choice.route.experiment_id and choice.variant != LIVE and choice.user is not None:
-            self.recorder.add_person(*enrolment.of(choice, seconds, **came_to))
+            self.recorder.add_person(*enrolment.observe_search(choice, seconds, **came_to))
 
     def again(self, choice: Choice, error: AppError) -> Choice | None:
         """A choice to try instead, where what was asked is gone because the alias has moved on unseen."""
@@ -162,7 +162,7 @@ class Desk:
     def searched_by(self, experiment_id: str) -> str:
         """What to search for this experiment: the alias or the name of its own that its route has; once that is no
         longer its route, what blue is. Raises Refused for one that does not exist or has not begun."""
-        name, control = self._experiments.get(experiment_id) or self._experiment(experiment_id)
+        name, control = self._experiments.get(experiment_id) or self._load_experiment(experiment_id)
         sight = self._sights.get(name) or self.look(name)
         mine = sight.route.experiment_id == experiment_id
         return name if mine or sight.live is not None else control
@@ -174,12 +174,12 @@ class Desk:
 
     def _track(self, given: Feedback) -> bool:
         try:
-            return track(self.services, given, patient=True)
+            return count_feedback(self.services, given, patient=True)
         except Unexposed:
             self.recorder.flush()
-            return track(self.services, given)
+            return count_feedback(self.services, given)
 
-    def _experiment(self, experiment_id: str) -> tuple[str, str]:
+    def _load_experiment(self, experiment_id: str) -> tuple[str, str]:
         def read() -> Experiment | None:
             with self.services.sessions() as session:
                 return session.get(Experiment, experiment_id)
@@ -187,30 +187,30 @@ class Desk:
         row = self.link.ask(read)
         if row is None or row.started_at is None:
             begun = f"has not begun; `rollouts experiment start {experiment_id}`" if row else "does not exist"
-            raise Refused(f"experiment {quoted(experiment_id)} {begun}")
+            raise Refused(f"experiment {quote_value(experiment_id)} {begun}")
         found = self._experiments[experiment_id] = row.route, row.spec["arms"][0]["collection"]
         self.look(row.route)
         return found
 
     # --- sights ---------------------------------------------------------------------------------------------------
 
-    def look(self, alias: str) -> Sight:
+    def look(self, alias: str) -> RouteView:
         """Looks now, for a search. The first look at an alias starts the threads."""
         return self._look(alias, self.link.ask)
 
-    def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> Sight:
+    def _look(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> RouteView:
         """The database is asked before anybody else is kept waiting."""
         route, stale = self._route(alias, ask)
         with self._looking:
-            sight = look(self.services, alias, self._sights.get(alias), route, stale)
-            self._warm(alias, sight)
+            sight = read_route_view(self.services, alias, self._sights.get(alias), route, stale)
+            self._warm_models(alias, sight)
             self._sights[alias] = sight
-        self._start()
+        self._start_threads()
         return sight
 
     def _route(self, alias: str, ask: Callable[[Callable[[], Route]], Route]) -> tuple[Route | None, str]:
         try:
-            return ask(partial(table.current, self.services, alias)), ""
+            return ask(partial(table.current_route, self.services, alias)), ""
         except AppError as error:
             return None, str(error)
 
@@ -224,74 +224,76 @@ class Desk:
         waiting = self.recorder.waiting
         try:
             self.link.read(self.recorder.flush, at_once=True)
-            self.link.read(partial(table.leave, self.services, self.process))
+            self.link.read(partial(table.forget_process, self.services, self.process))
         except AppError as error:
             if waiting:
                 log.warning("%s: its last %d observations are lost: %s", self.process, waiting, error)
 
-    def _warm(self, alias: str, sight: Sight) -> None:
+    def _warm_models(self, alias: str, sight: RouteView) -> None:
         if alias not in self._worded:
             return
         for target in sight.targets:
-            self._quietly("the first search in words will load its model", partial(load_models, self.services, target))
+            self._run_quietly(
+                "the first search in words will load its model", partial(load_text_models, self.services, target)
+            )
 
-    def _start(self) -> None:
+    def _start_threads(self) -> None:
         with self._guard:
             if self._threads or self._stopped.is_set():
                 return
             self._threads = [
                 threading.Thread(target=work, name=name, daemon=True)
-                for name, work in (("routes", self._follow), ("observations", self._flush))
+                for name, work in (("routes", self._follow_routes), ("observations", self._flush_observations))
             ]
         for thread in self._threads:
             thread.start()
-        self.services.channel.listen(self._hear, self._stopped)
+        self.services.channel.listen(self._note_change, self._stopped)
 
-    def _hear(self, alias: str) -> None:
+    def _note_change(self, alias: str) -> None:
         self._news.add(alias)
         self._heard.set()
 
-    def _follow(self) -> None:
+    def _follow_routes(self) -> None:
         """What has changed comes first: on a busy machine a look at every alias takes its time."""
         looks = 0
         while not self._stopped.is_set():
-            due = time.monotonic() + LOOK_EVERY
+            due = time.monotonic() + REFRESH_SECONDS
             news, self._news = self._news, set()
             known = dict(self._sights)  # searches add to it meanwhile
-            news |= self._changed(known)
+            news |= self._find_changed_routes(known)
             for alias in sorted(known, key=lambda alias: alias not in news):
                 self._look(alias, self.link.read)
             served = {alias: sight.route.version for alias, sight in self._sights.items() if not sight.stale}
             if served and (served != self._served or looks % _REPORT_EVERY == 0):
-                self._report(served)
+                self._report_served(served)
             looks += 1
             self._heard.wait(max(_LEAST_WAIT, due - time.monotonic()))
             self._heard.clear()
 
-    def _changed(self, known: Mapping[str, Sight]) -> set[str]:
+    def _find_changed_routes(self, known: Mapping[str, RouteView]) -> set[str]:
         """Told by one query for all of them. A database that is away changes nothing; here it is seen to be there
         again."""
 
         def read() -> set[str]:
             with self.services.sessions() as session:
-                return table.newer(session, {alias: sight.route.version for alias, sight in known.items()})
+                return table.find_newer_routes(session, {alias: sight.route.version for alias, sight in known.items()})
 
         try:
             return self.link.read(read)
         except AppError:
             return set()
 
-    def _report(self, served: dict[str, int]) -> None:
+    def _report_served(self, served: dict[str, int]) -> None:
         with suppress(AppError):
-            self.link.read(partial(table.report, self.services, self.process, served))
+            self.link.read(partial(table.report_served_routes, self.services, self.process, served))
         self._served = served
 
-    def _flush(self) -> None:
-        while not self._stopped.wait(FLUSH_EVERY):
+    def _flush_observations(self) -> None:
+        while not self._stopped.wait(FLUSH_SECONDS):
             with suppress(AppError):  # they wait
                 self.link.read(self.recorder.flush)
 
-    def _quietly(self, else_: str, act: Callable[[], object]) -> None:
+    def _run_quietly(self, else_: str, act: Callable[[], object]) -> None:
         """Searches go on whatever becomes of the house-keeping."""
         try:
             act()
@@ -299,20 +301,20 @@ class Desk:
             log.warning("%s: %s (%s)", self.process, else_, type(error).__name__)
 
 
-def _place(route: Route, user: str | None) -> tuple[int, int]:
+def _place_user(route: Route, user: str | None) -> tuple[int, int]:
     """Bucket and group of a user. A request without one is drawn, to spread load: no secret hangs on it."""
     if user is None:
         return random.randrange(BASIS), random.randrange(GROUPS)  # noqa: S311
-    return bucket(route.salt, user), group(route.salt, user)
+    return bucket(route.salt, user), group_of_unit(route.salt, user)
 
 
-def _shadowed(sight: Sight, fits: bool) -> bool:
+def _is_shadowed(sight: RouteView, fits: bool) -> bool:
     return fits and random.randrange(BASIS) < sight.route.shadow  # noqa: S311
 
 
-def _found(sight: Sight, variant: str, words: bool) -> Target:
+def _find_target(sight: RouteView, variant: str, words: bool) -> Target:
     """Qdrant itself knows what an alias stands for; a model must be known here."""
-    found = sight.live if variant in BLUE else sight.tried[variant]
+    found = sight.live if variant in BLUE_VARIANTS else sight.tried[variant]
     if found is not None:
         return found
     if words and sight.stale:

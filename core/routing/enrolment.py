@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from qdrant_rollouts.core.routing.choice import Choice
-from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
 from qdrant_rollouts.core.statistics import histogram
 
 #: What no clock tells apart from nothing; its logarithm is finite.
@@ -16,15 +16,17 @@ def stage_name(experiment_id: str, stage: int) -> str:
     return f"experiment/{experiment_id}/{stage}"
 
 
-def person(experiment_id: str, user: str) -> Person:
-    return Person(experiment_id, unit_of(experiment_id, user))
+def person_of_user(experiment_id: str, user: str) -> Person:
+    return Person(experiment_id, unit_of_user(experiment_id, user))
 
 
-def of(choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0) -> tuple[Person, Seen]:
+def observe_search(
+    choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0
+) -> tuple[Person, UserSearches]:
     route = choice.route
     assert route.experiment_id is not None
     assert choice.user is not None
-    seen = Seen(
+    seen = UserSearches(
         variant=choice.variant,
         stage=int(route.stage.rsplit("/", 1)[1]),
         collection=choice.target.collection,
@@ -33,6 +35,6 @@ def of(choice: Choice, seconds: float, *, errors: int = 0, zero_results: int = 0
         errors=errors,
         zero_results=zero_results,
         log_ms=math.log(max(seconds * 1000, _LEAST_MS)),
-        latencies=Counter((histogram.bucket(seconds),)),
+        latencies=Counter((histogram.bucket_index(seconds),)),
     )
-    return person(route.experiment_id, choice.user), seen
+    return person_of_user(route.experiment_id, choice.user), seen

@@ -19,28 +19,28 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database import upserts
 from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRow, SketchRow, UnitSum
-from qdrant_rollouts.core.database.stored_json import stored
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.database.stored_json import read_stored
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Most values of one ``IN``.
-_CHUNK = 5000
+_MOST_PER_QUERY = 5000
 #: Users of one arm whose windows end within this share of a window share a sketch.
-_SLICES = 24
+_SLICES_PER_WINDOW = 24
 
 
 #: An interleaved list: each position's document, and whose a click on it is: 1 treatment's, -1 control's, 0 nobody's.
-Served = list[list[Any]]
+ServedList = list[list[Any]]
 
 
 class Person(NamedTuple):
-    """``unit`` as ``unit_of`` makes it."""
+    """``unit`` as ``unit_of_user`` makes it."""
 
     experiment_id: str
     unit: str
 
 
 @dataclass(slots=True)
-class Seen:
+class UserSearches:
     """What one user's searches came to since they were last written down. ``variant`` served them, in this ``stage``;
     ``group`` is his cluster in a sketch (``core.statistics.traffic_sketch``), ``latencies`` counts buckets of the
     histogram."""
@@ -58,7 +58,7 @@ class Seen:
     #: Whether both arms served him in this short time.
     crossed: bool = False
 
-    def merge(self, later: "Seen") -> None:
+    def merge(self, later: "UserSearches") -> None:
         self.crossed |= later.crossed or later.variant != self.variant
         self.searches += later.searches
         self.errors += later.errors
@@ -76,21 +76,21 @@ class Exposure:
     closes_at: datetime
 
 
-def unit_of(experiment_id: str, user_id: str) -> str:
+def unit_of_user(experiment_id: str, user_id: str) -> str:
     """A user's name in an experiment's tables: a hash, salted, so that none is kept and none can be followed from one
     experiment to the next."""
     return hashlib.blake2b(f"unit:{experiment_id}:{user_id}".encode(), digest_size=12).hexdigest()
 
 
-def write(session: Session, now: datetime, people: Mapping[Person, Seen]) -> None:
+def write_exposures(session: Session, now: datetime, people: Mapping[Person, UserSearches]) -> None:
     """Adds what was seen."""
-    by_experiment: dict[str, dict[str, Seen]] = defaultdict(dict)
+    by_experiment: dict[str, dict[str, UserSearches]] = defaultdict(dict)
     for person, seen in people.items():
         by_experiment[person.experiment_id][person.unit] = seen
     for experiment_id, units in sorted(by_experiment.items()):
         row = session.get(Experiment, experiment_id)
         if row is not None:
-            Ledger(session, row.id, stored(ExperimentSpec, row.spec)).write(now, units)
+            Ledger(session, row.id, read_stored(ExperimentSpec, row.spec)).write(now, units)
 
 
 class Ledger:
@@ -99,14 +99,14 @@ class Ledger:
     def __init__(self, session: Session, experiment_id: str, spec: ExperimentSpec) -> None:
         self._session, self._id, self._spec = session, experiment_id, spec
 
-    def write(self, now: datetime, units: Mapping[str, Seen]) -> None:
-        self._expose(now, units)
+    def write(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
+        self._insert_exposures(now, units)
         exposed = self.exposed(units)
         self.cross({unit for unit, seen in units.items() if seen.crossed or seen.variant != exposed[unit].variant})
         inside = {unit: seen for unit, seen in units.items() if now < exposed[unit].closes_at}
         for metric in self._spec.metrics:
             if metric.source == "latency" and metric.sketched:
-                self._sketch(metric, inside, exposed)
+                self._add_latency_sketches(metric, inside, exposed)
             elif not metric.sketched:
                 self._add_searches(metric, inside, exposed)
 
@@ -114,33 +114,35 @@ class Ledger:
         """The exposures of those of ``units`` that have one."""
         found: dict[str, Exposure] = {}
         columns = ExposureRow.unit, ExposureRow.variant, ExposureRow.stage, ExposureRow.closes_at
-        for chunk in _chunks(units):
+        for chunk in _split_chunks(units):
             query = select(*columns).where(ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk))
             found.update({unit: Exposure(*mine) for unit, *mine in self._session.execute(query)})  # type: ignore[arg-type]  # a row's tail has no types
         return found
 
     def cross(self, units: Iterable[str]) -> None:
         """Notes that these users met another arm than their own."""
-        for chunk in _chunks(sorted(units)):
+        for chunk in _split_chunks(sorted(units)):
             mine = ExposureRow.experiment_id == self._id, ExposureRow.unit.in_(chunk)
             self._session.execute(update(ExposureRow).where(*mine, ~ExposureRow.crossed).values(crossed=True))
 
     def add(self, metric: str, sums: Mapping[str, tuple[float, float]], exposed: Mapping[str, Exposure]) -> None:
         """Adds to each unit's sums: how many the metric is counted per, and the sum of its values."""
         rows = [
-            {"unit": unit, "metric": metric, "count": count, "total": total, **self._whose(exposed[unit])}
+            {"unit": unit, "metric": metric, "count": count, "total": total, **self._columns_of_exposure(exposed[unit])}
             for unit, (count, total) in sums.items()
         ]
-        upserts.add_up(self._session, UnitSum, rows, ("count", "total"))
+        upserts.insert_or_add(self._session, UnitSum, rows, ("count", "total"))
 
-    def add_sketch(self, metric: str, whose: Exposure, tally: Tally) -> None:
-        self._session.add(SketchRow(metric=metric, tally=tally.to_json(), **self._whose(self._sliced(whose))))
+    def add_sketch(self, metric: str, whose: Exposure, tally: TrafficSketch) -> None:
+        self._session.add(
+            SketchRow(metric=metric, tally=tally.to_json(), **self._columns_of_exposure(self._round_up_window(whose)))
+        )
 
-    def _whose(self, exposure: Exposure) -> dict[str, Any]:
+    def _columns_of_exposure(self, exposure: Exposure) -> dict[str, Any]:
         arm = {"variant": exposure.variant, "stage": exposure.stage, "closes_at": exposure.closes_at}
         return {"experiment_id": self._id, **arm}
 
-    def _expose(self, now: datetime, units: Mapping[str, Seen]) -> None:
+    def _insert_exposures(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
         closes = now + timedelta(hours=self._spec.window_hours)
         rows = [
             {
@@ -149,13 +151,15 @@ class Ledger:
                 "collection": seen.collection,
                 "first_seen_at": now,
                 "crossed": False,
-                **self._whose(Exposure(seen.variant, seen.stage, closes)),
+                **self._columns_of_exposure(Exposure(seen.variant, seen.stage, closes)),
             }
             for unit, seen in units.items()
         ]
         upserts.insert_new(self._session, ExposureRow, rows)
 
-    def _add_searches(self, metric: MetricSpec, units: Mapping[str, Seen], exposed: Mapping[str, Exposure]) -> None:
+    def _add_searches(
+        self, metric: MetricSpec, units: Mapping[str, UserSearches], exposed: Mapping[str, Exposure]
+    ) -> None:
         if metric.source == "feedback":
             if metric.per == "search":
                 self.add(metric.name, {unit: (seen.searches, 0.0) for unit, seen in units.items()}, exposed)
@@ -163,22 +167,24 @@ class Ledger:
         column = "log_ms" if metric.source == "latency" else metric.source
         self.add(metric.name, {unit: (seen.searches, getattr(seen, column)) for unit, seen in units.items()}, exposed)
 
-    def _sketch(self, metric: MetricSpec, units: Mapping[str, Seen], exposed: Mapping[str, Exposure]) -> None:
-        tallies: dict[Exposure, Tally] = defaultdict(Tally)
+    def _add_latency_sketches(
+        self, metric: MetricSpec, units: Mapping[str, UserSearches], exposed: Mapping[str, Exposure]
+    ) -> None:
+        tallies: dict[Exposure, TrafficSketch] = defaultdict(TrafficSketch)
         for unit, seen in units.items():
             cells = {(seen.group, bucket): calls for bucket, calls in seen.latencies.items()}
-            tallies[self._sliced(exposed[unit])].cells.update(cells)
+            tallies[self._round_up_window(exposed[unit])].cells.update(cells)
         for whose, tally in tallies.items():
             self.add_sketch(metric.name, whose, tally)
 
-    def _sliced(self, exposure: Exposure) -> Exposure:
+    def _round_up_window(self, exposure: Exposure) -> Exposure:
         """The same with its window's end put off, by less than a slice, to where many end."""
-        size = timedelta(hours=self._spec.window_hours) / _SLICES
+        size = timedelta(hours=self._spec.window_hours) / _SLICES_PER_WINDOW
         later = (datetime.min.replace(tzinfo=exposure.closes_at.tzinfo) - exposure.closes_at) % size
         return replace(exposure, closes_at=exposure.closes_at + later)
 
 
-def _chunks(units: Iterable[str]) -> Iterator[list[str]]:
+def _split_chunks(units: Iterable[str]) -> Iterator[list[str]]:
     left = iter(units)
-    while chunk := list(islice(left, _CHUNK)):
+    while chunk := list(islice(left, _MOST_PER_QUERY)):
         yield chunk

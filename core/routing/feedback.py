@@ -15,16 +15,16 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.experiment_spec import INTERLEAVED, ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.database import upserts
 from qdrant_rollouts.core.database.experiment_rows import CountRow, Experiment, FeedbackKey
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import ExperimentStatus
 from qdrant_rollouts.core.routing import interleaving
-from qdrant_rollouts.core.routing.exposures import Exposure, Ledger, unit_of
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.routing.exposures import Exposure, Ledger, unit_of_user
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics import histogram
-from qdrant_rollouts.core.statistics.assignment import assign, group
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.assignment import assign, group_of_unit
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Seconds that a tally tells apart.
 LEAST_SECONDS, MOST_SECONDS = 1e-5, 128.0
@@ -58,7 +58,7 @@ class _Fault(Exception):
         self.what, self.words, self.early = what, words, early
 
 
-def track(services: Services, given: Feedback, *, patient: bool = False) -> bool:
+def count_feedback(services: Services, given: Feedback, *, patient: bool = False) -> bool:
     """Counts a piece of feedback; False if it is counted already.
 
     Raises Refused, after counting that too. To the ``patient``, a user who was never exposed is ``Unexposed`` and
@@ -66,102 +66,103 @@ def track(services: Services, given: Feedback, *, patient: bool = False) -> bool
     """
     try:
         with services.sessions.begin() as session:
-            return _take(session, services.clock.now(session), given)
+            return _accept_feedback(session, services.clock.now(session), given)
     except _Fault as fault:
         if patient and fault.early:
             raise Unexposed(fault.words) from None
-        _count(services, given, f"refused: {fault.what}")
+        _count_refusal(services, given, f"refused: {fault.what}")
         raise Refused(fault.words) from None
 
 
-def _take(session: Session, now: datetime, given: Feedback) -> bool:
+def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
     """One who reports of another arm than his own has met both: he is counted in his own. Once the experiment has
     ended, control answers everybody."""
     row = session.get(Experiment, given.experiment_id)
     if row is None:
-        words = f"there is no experiment {quoted(given.experiment_id)}; `rollouts experiment list` shows them"
+        words = f"there is no experiment {quote_value(given.experiment_id)}; `rollouts experiment list` shows them"
         raise _Fault("unknown experiment", words)
-    spec = stored(ExperimentSpec, row.spec)
-    metric = _metric(row, spec, given)
+    spec = read_stored(ExperimentSpec, row.spec)
+    metric = _check_metric(row, spec, given)
     if given.key is not None:
         key = {"experiment_id": given.experiment_id, "key": given.key, "at": now}
-        if not upserts.is_new(session, FeedbackKey, key):
+        if not upserts.insert_if_new(session, FeedbackKey, key):
             return False
     if spec.mode == "interleave":
-        return _click(session, now, given)
+        return _accept_click(session, now, given)
     if given.user_id is None:
         _add_count(session, row, given, "without a user", float(given.value))
         return True
-    ledger, unit = Ledger(session, row.id, spec), unit_of(row.id, given.user_id)
+    ledger, unit = Ledger(session, row.id, spec), unit_of_user(row.id, given.user_id)
     found = ledger.exposed([unit]).get(unit)
     if found is None:
-        raise _unexposed(row, spec, given.user_id)
-    _check_open(now, found.closes_at, f"user {quoted(given.user_id)}")
+        raise _build_unexposed_fault(row, spec, given.user_id)
+    _check_window_open(now, found.closes_at, f"user {quote_value(given.user_id)}")
     if row.status == ExperimentStatus.RUNNING and given.variant and given.variant != found.variant:
         ledger.cross([unit])
-    _add(ledger, metric, given, unit, found)
+    _add_value(ledger, metric, given, unit, found)
     return True
 
 
-def _unexposed(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
+def _build_unexposed_fault(row: Experiment, spec: ExperimentSpec, user_id: str) -> _Fault:
     """Who does not take part is served by control like anybody: his feedback says nothing against the data."""
     if row.status != ExperimentStatus.RUNNING:
         return _Fault(
-            "not taking part", f"user {quoted(user_id)} did not take part in experiment {row.id}, which has ended"
+            "not taking part", f"user {quote_value(user_id)} did not take part in experiment {row.id}, which has ended"
         )
     coverage = row.stages[-1]["coverage"]
     if assign(row.id, user_id, tuple(mine for (mine,) in spec.ranges(coverage))) is None:
-        words = (
-            f"user {quoted(user_id)} does not take part in experiment {row.id}: {coverage / 100:g} % of the users do"
-        )
+        words = f"user {quote_value(user_id)} does not take part in experiment {row.id}: "
+        words += f"{coverage / 100:g} % of the users do"
         return _Fault("not taking part", words)
     return _Fault(
-        "never exposed", f"user {quoted(user_id)} was never exposed to experiment {row.id}; search first", early=True
+        "never exposed",
+        f"user {quote_value(user_id)} was never exposed to experiment {row.id}; search first",
+        early=True,
     )
 
 
-def _click(session: Session, now: datetime, given: Feedback) -> bool:
-    seen = interleaving.find(session, given.experiment_id, given.query_id)
+def _accept_click(session: Session, now: datetime, given: Feedback) -> bool:
+    seen = interleaving.find_list(session, given.experiment_id, given.query_id)
     if seen is None:
-        where = f"query_id {quoted(given.query_id)} in experiment {given.experiment_id}"
+        where = f"query_id {quote_value(given.query_id)} in experiment {given.experiment_id}"
         words = f"no list was served for {where}; search first"
         raise _Fault("never exposed", words, early=True)
-    _check_open(now, seen.closes_at, f"query {quoted(given.query_id)}")
+    _check_window_open(now, seen.closes_at, f"query {quote_value(given.query_id)}")
     if given.value <= 0:
         raise _Fault("no click", f"value {given.value:g} of {given.metric} is not above 0: report what was clicked")
     try:
-        return interleaving.click(session, seen, str(given.document))
+        return interleaving.count_click(session, seen, str(given.document))
     except KeyError:
         shown = ", ".join(str(document) for document, *_ in seen.served)
         raise _Fault(
-            "unknown document", f"document {quoted(given.document)} is not in the list served: {shown}"
+            "unknown document", f"document {quote_value(given.document)} is not in the list served: {shown}"
         ) from None
 
 
-def _check_open(now: datetime, closes_at: datetime, whose: str) -> None:
+def _check_window_open(now: datetime, closes_at: datetime, whose: str) -> None:
     if now >= closes_at:
         raise _Fault("too late", f"the window of {whose} closed at {closes_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpec:
+def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> MetricSpec:
     if row.status == ExperimentStatus.DRAFT:
         raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
     variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
-        raise _Fault("unknown variant", f"variant {quoted(given.variant)} is none of {', '.join(variants)}")
+        raise _Fault("unknown variant", f"variant {quote_value(given.variant)} is none of {', '.join(variants)}")
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":
         known = ", ".join(reported) or "none"
         measured = " is measured by the router" if metric else " is not a metric of this experiment"
-        raise _Fault("unknown metric", f"{quoted(given.metric)}{measured}; feedback is taken for: {known}")
+        raise _Fault("unknown metric", f"{quote_value(given.metric)}{measured}; feedback is taken for: {known}")
     _check_value(metric, given.value)
     return metric
 
 
 def _check_value(metric: MetricSpec, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _Fault("no number", f"value {quoted(value)} of {metric.name} is not a finite number")
+        raise _Fault("no number", f"value {quote_value(value)} of {metric.name} is not a finite number")
     if metric.sketched and not LEAST_SECONDS <= value <= MOST_SECONDS:
         raise _Fault(
             "out of range",
@@ -169,25 +170,27 @@ def _check_value(metric: MetricSpec, value: object) -> None:
         )
 
 
-def _add(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure) -> None:
+def _add_value(ledger: Ledger, metric: MetricSpec, given: Feedback, unit: str, found: Exposure) -> None:
     if metric.sketched:
-        tally = Tally()
+        tally = TrafficSketch()
         assert given.user_id is not None
-        tally.cells = Counter({(group(given.experiment_id, given.user_id), histogram.bucket(given.value)): 1})
+        tally.cells = Counter(
+            {(group_of_unit(given.experiment_id, given.user_id), histogram.bucket_index(given.value)): 1}
+        )
         ledger.add_sketch(metric.name, found, tally)
         return
     counted = 0.0 if metric.per == "search" else 1.0
     ledger.add(metric.name, {unit: (counted, float(given.value))}, {unit: found})
 
 
-def _count(services: Services, given: Feedback, what: str) -> None:
+def _count_refusal(services: Services, given: Feedback, what: str) -> None:
     with services.sessions.begin() as session:
         _add_count(session, session.get(Experiment, given.experiment_id), given, what)
 
 
 def _add_count(session: Session, row: Experiment | None, given: Feedback, what: str, total: float = 0.0) -> None:
     """Names nobody has declared are not kept: anybody could make up any number of them."""
-    spec = stored(ExperimentSpec, row.spec) if row else None
+    spec = read_stored(ExperimentSpec, row.spec) if row else None
     counted = {
         "experiment_id": row.id if row else "",
         "what": what,
@@ -196,4 +199,4 @@ def _add_count(session: Session, row: Experiment | None, given: Feedback, what: 
         "count": 1,
         "total": total,
     }
-    upserts.add_up(session, CountRow, [counted], ("count", "total"))
+    upserts.insert_or_add(session, CountRow, [counted], ("count", "total"))

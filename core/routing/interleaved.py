@@ -7,20 +7,22 @@ from collections.abc import Generator, Sequence
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.choice import Choice
-from qdrant_rollouts.core.routing.desk import Desk
-from qdrant_rollouts.core.routing.exposures import Served
+from qdrant_rollouts.core.routing.desk import RouterCore
+from qdrant_rollouts.core.routing.exposures import ServedList
 from qdrant_rollouts.core.routing.request import Answer, Ask, Request
 from qdrant_rollouts.core.routing.sight import Target
-from qdrant_rollouts.core.statistics.team_draft import Draft, Key, Place, coins, documents, draft
+from qdrant_rollouts.core.statistics.team_draft import Draft, Key, Place, coins, distinct_documents, draft
 
-_SECONDS = 10.0
+_BLUE_SECONDS = 10.0
 _CREDIT = {"treatment": 1, "control": -1}
 
 
-def interleave(desk: Desk, choice: Choice, request: Request, blue: Target) -> Generator[Ask, list[Hit], Answer]:
+def interleave_search(
+    desk: RouterCore, choice: Choice, request: Request, blue: Target
+) -> Generator[Ask, list[Hit], Answer]:
     """Blue first; what is on trial has a little longer than blue usually takes, and a search it misses is blue's."""
     started = time.perf_counter()
-    ours = yield Ask(blue.collection, blue, _SECONDS, whole=True)
+    ours = yield Ask(blue.collection, blue, _BLUE_SECONDS, whole=True)
     spent = time.perf_counter() - started
     desk.pace.add(spent)
     try:
@@ -28,44 +30,46 @@ def interleave(desk: Desk, choice: Choice, request: Request, blue: Target) -> Ge
     except AppError:
         waited = time.perf_counter() - started
         desk.failed(choice, waited - spent, waited=waited)
-        return Answer(blue.collection, choice.variant, _page(ours, request), fallback=True)
+        return Answer(blue.collection, choice.variant, _cut_page(ours, request), fallback=True)
     desk.answered(choice, time.perf_counter() - started, len(ours) + len(theirs))
     query_id = request.query_id or secrets.token_hex(8)
-    found = _drafted(choice, request, query_id, ours, theirs)
-    desk.served(choice, query_id, served(found))
+    found = _draft_lists(choice, request, query_id, ours, theirs)
+    desk.served(choice, query_id, list_credits(found))
     names = f"{blue.collection}, {choice.target.collection}"
-    return Answer(names, choice.variant, _page(_hits(choice, found, ours, theirs), request), query_id=query_id)
+    return Answer(
+        names, choice.variant, _cut_page(_hits_of_draft(choice, found, ours, theirs), request), query_id=query_id
+    )
 
 
-def served(found: Draft) -> Served:
-    return [[place.document, _credit(place)] for place in found.places]
+def list_credits(found: Draft) -> ServedList:
+    return [[place.document, _credit_of_place(place)] for place in found.places]
 
 
-def _drafted(choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]) -> Draft:
+def _draft_lists(choice: Choice, request: Request, query_id: str, ours: Sequence[Hit], theirs: Sequence[Hit]) -> Draft:
     toss = coins(str(choice.route.experiment_id), query_id)
     length = request.limit + request.options.get("offset", 0)
-    control, treatment = (documents(_key(choice, hit) for hit in hits) for hits in (ours, theirs))
+    control, treatment = (distinct_documents(_key_of_document(choice, hit) for hit in hits) for hits in (ours, theirs))
     return draft(control, treatment, toss, length)
 
 
-def _hits(choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]) -> list[Hit]:
+def _hits_of_draft(choice: Choice, found: Draft, ours: Sequence[Hit], theirs: Sequence[Hit]) -> list[Hit]:
     """Each document as the team that picked it shows it: the best of its chunks."""
     best: dict[tuple[str, Key], Hit] = {}
     for team, hits in (("control", ours), ("treatment", theirs)):
         for hit in hits:
-            best.setdefault((team, _key(choice, hit)), hit)
+            best.setdefault((team, _key_of_document(choice, hit)), hit)
     return [best[place.team, place.document] for place in found.places]
 
 
-def _key(choice: Choice, hit: Hit) -> Key:
+def _key_of_document(choice: Choice, hit: Hit) -> Key:
     found = hit.payload.get(choice.route.document(choice.variant), hit.id)
     return found if isinstance(found, str | int) else str(found)
 
 
-def _credit(place: Place) -> int:
+def _credit_of_place(place: Place) -> int:
     return _CREDIT[place.team] if place.credited else 0
 
 
-def _page(hits: Sequence[Hit], request: Request) -> list[Hit]:
+def _cut_page(hits: Sequence[Hit], request: Request) -> list[Hit]:
     start = request.options.get("offset", 0)
     return list(hits[start : start + request.limit])

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database import upserts
 from qdrant_rollouts.core.database.experiment_rows import Click, ExposureRow, Impression
-from qdrant_rollouts.core.routing.exposures import Person, Served
+from qdrant_rollouts.core.routing.exposures import Person, ServedList
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Votes:
     ties: int
 
 
-def write(session: Session, lists: Mapping[tuple[Person, str], Served]) -> None:
+def write_lists(session: Session, lists: Mapping[tuple[Person, str], ServedList]) -> None:
     """Adds what was served; the exposures of these users are there."""
     rows = []
     for (person, query_id), served in lists.items():
@@ -36,11 +36,11 @@ def write(session: Session, lists: Mapping[tuple[Person, str], Served]) -> None:
     upserts.insert_new(session, Impression, rows)
 
 
-def find(session: Session, experiment_id: str, query_id: str) -> Impression | None:
+def find_list(session: Session, experiment_id: str, query_id: str) -> Impression | None:
     return session.get(Impression, (experiment_id, query_id))
 
 
-def click(session: Session, seen: Impression, document: str) -> bool:
+def count_click(session: Session, seen: Impression, document: str) -> bool:
     """Counts a click; False if this document of this list was clicked before. Raises KeyError for one not in it."""
     credit = {str(shown): whose for shown, whose, *_ in seen.served}[document]
     row = {
@@ -51,15 +51,15 @@ def click(session: Session, seen: Impression, document: str) -> bool:
         "credit": credit,
         "closes_at": seen.closes_at,
     }
-    return upserts.is_new(session, Click, row)
+    return upserts.insert_if_new(session, Click, row)
 
 
-def votes(session: Session, experiment_id: str, at: datetime) -> Votes:
+def count_votes(session: Session, experiment_id: str, at: datetime) -> Votes:
     """A list's vote is the sign of its clicks' credits, a user's that of his lists' votes (section 10.6)."""
     ended = Click.experiment_id == experiment_id, Click.closes_at <= at
-    lists = select(Click.unit, _sign(func.sum(Click.credit)).label("vote")).where(*ended)
+    lists = select(Click.unit, _sign_of_sum(func.sum(Click.credit)).label("vote")).where(*ended)
     by_list = lists.group_by(Click.unit, Click.query_id).subquery()
-    by_user = select(_sign(func.sum(by_list.c.vote)).label("vote")).group_by(by_list.c.unit).subquery()
+    by_user = select(_sign_of_sum(func.sum(by_list.c.vote)).label("vote")).group_by(by_list.c.unit).subquery()
     query = select(by_user.c.vote, func.count()).group_by(by_user.c.vote)
     found: dict[int, int] = {vote: users for vote, users in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
     exposed = ExposureRow.experiment_id == experiment_id, ExposureRow.closes_at <= at
@@ -68,5 +68,5 @@ def votes(session: Session, experiment_id: str, at: datetime) -> Votes:
     return Votes(wins, losses, users - wins - losses)
 
 
-def _sign(number: ColumnElement[int]) -> ColumnElement[int]:
+def _sign_of_sum(number: ColumnElement[int]) -> ColumnElement[int]:
     return case((number > 0, 1), (number < 0, -1), else_=0)

@@ -13,8 +13,8 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from qdrant_rollouts.core.database.faults import explained
-from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable, hung_up
+from qdrant_rollouts.core.database.faults import explain_error
+from qdrant_rollouts.core.errors import AppError, Misconfigured, Refused, Unavailable, is_connection_lost
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +77,13 @@ class Link:
         try:
             self._join_once()
         except SQLAlchemyError as error:
-            return self._lose(explained(error))
+            return self._lose(explain_error(error))
         except AppError as error:
             return self._lose(error)
         try:
             found: T | AppError = read()
         except SQLAlchemyError as error:
-            return self._lose(explained(error)) if _is_away(error) else explained(error)
+            return self._lose(explain_error(error)) if _is_away(error) else explain_error(error)
         except AppError as error:  # the database has answered, and what was asked makes no sense
             found = error
         self._find()
@@ -118,5 +118,5 @@ class Link:
 def _is_away(error: SQLAlchemyError) -> bool:
     """It did not answer, or has not the tables that this program knows."""
     if isinstance(error, DBAPIError):
-        return isinstance(error, ProgrammingError) or hung_up(error)
+        return isinstance(error, ProgrammingError) or is_connection_lost(error)
     return isinstance(error, PoolTimeout)

@@ -6,26 +6,26 @@ from collections import deque
 import numpy as np
 
 #: The most recent searches that say how fast blue is, and after how many new ones that is computed again.
-_KEPT, _AGAIN = 500, 50
+_KEPT_LATENCIES, _RECOMPUTE_AFTER = 500, 50
 #: Shorter than this nothing is waited for, and longer nobody waits (seconds).
-_LEAST, _MOST = 0.05, 4.0
+_LEAST_SECONDS, _MOST_SECONDS = 0.05, 4.0
 #: Of blue's p95 (experiments section 10.1).
-_PATIENCE = 1.3
+_PATIENCE_FACTOR = 1.3
 
 
-class Pace:
+class DeadlineEstimate:
     """Latencies of blue, in seconds, in this process."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._seen: deque[float] = deque(maxlen=_KEPT)
+        self._seen: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._new = 0
-        self.deadline = _MOST
+        self.deadline = _MOST_SECONDS
 
     def add(self, seconds: float) -> None:
         with self._guard:
             self._seen.append(seconds)
             self._new += 1
-            if self._new % _AGAIN == 0:
+            if self._new % _RECOMPUTE_AFTER == 0:
                 p95 = float(np.quantile(self._seen, 0.95))
-                self.deadline = min(max(_PATIENCE * p95, _LEAST), _MOST)
+                self.deadline = min(max(_PATIENCE_FACTOR * p95, _LEAST_SECONDS), _MOST_SECONDS)

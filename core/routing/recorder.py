@@ -12,25 +12,25 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.routing import exposures, interleaving, traffic
-from qdrant_rollouts.core.routing.exposures import Person, Seen, Served
-from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.routing.exposures import Person, ServedList, UserSearches
+from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: The most users, and interleaved lists, that one batch holds; while the database is away, those beyond are left out
 #: and counted.
-_PEOPLE = 50_000
+_MOST_PEOPLE = 50_000
 
 
 @dataclass(slots=True)
 class Batch:
-    tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    people: dict[Person, Seen] = field(default_factory=dict)
-    lists: dict[tuple[Person, str], Served] = field(default_factory=dict)
+    tallies: defaultdict[TrafficKey, TrafficSketch] = field(default_factory=lambda: defaultdict(TrafficSketch))
+    people: dict[Person, UserSearches] = field(default_factory=dict)
+    lists: dict[tuple[Person, str], ServedList] = field(default_factory=dict)
 
     def write(self, session: Session, now: datetime) -> None:
-        exposures.write(session, now, self.people)
-        interleaving.write(session, self.lists)
+        exposures.write_exposures(session, now, self.people)
+        interleaving.write_lists(session, self.lists)
 
 
 class Recorder:
@@ -51,7 +51,7 @@ class Recorder:
 
     def add(
         self,
-        key: Key,
+        key: TrafficKey,
         group: int,
         seconds: float,
         *,
@@ -64,26 +64,26 @@ class Recorder:
             tally = self._open.tallies[key]
             tally.add(group, seconds, error=error, results=results, fallback=fallback, anonymous=anonymous)
 
-    def add_pair(self, key: Key, overlap: float, log_ratio: float) -> None:
+    def add_pair(self, key: TrafficKey, overlap: float, log_ratio: float) -> None:
         with self._guard:
             self._open.tallies[key].add_pair(overlap, log_ratio)
 
-    def add_person(self, person: Person, seen: Seen) -> None:
+    def add_person(self, person: Person, seen: UserSearches) -> None:
         """One search of a user of an experiment."""
         with self._guard:
             people = self._open.people
             before = people.get(person)
             if before is not None:
                 before.merge(seen)
-            elif len(people) < _PEOPLE:
+            elif len(people) < _MOST_PEOPLE:
                 people[person] = seen
             else:
                 self.dropped += 1
 
-    def add_list(self, person: Person, query_id: str, served: Served) -> None:
+    def add_list(self, person: Person, query_id: str, served: ServedList) -> None:
         """What an interleaved list was made of."""
         with self._guard:
-            if len(self._open.lists) < _PEOPLE:
+            if len(self._open.lists) < _MOST_PEOPLE:
                 self._open.lists.setdefault((person, query_id), served)
             else:
                 self.dropped += 1
@@ -92,15 +92,17 @@ class Recorder:
         """Writes what was not written yet. Raises SQLAlchemyError; nothing is lost then."""
         with self._writing:
             if self._closed is not None:
-                self._write(self._closed)
+                self._write_batch(self._closed)
             with self._guard:
                 batch, self._open = self._open, Batch()
             if batch.tallies:
                 self._sequence += 1
                 self._closed = batch
-                self._write(batch)
+                self._write_batch(batch)
 
-    def _write(self, batch: Batch) -> None:
+    def _write_batch(self, batch: Batch) -> None:
         services = self._services
-        traffic.write(services.sessions, services.clock, self._process, self._sequence, batch.tallies, also=batch.write)
+        traffic.write_tallies(
+            services.sessions, services.clock, self._process, self._sequence, batch.tallies, also=batch.write
+        )
         self._closed = None

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from qdrant_rollouts.core.collections.text_search import text_search
-from qdrant_rollouts.core.config.vector_kinds import describe, is_row, kind_of
+from qdrant_rollouts.core.collections.text_search import build_text_search
+from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, kind_of
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector
-from qdrant_rollouts.core.routing.sight import Target, text_vector
+from qdrant_rollouts.core.routing.sight import Target, embed_text
 from qdrant_rollouts.core.services import Services
 
 Query = str | OneQuery
@@ -64,24 +64,24 @@ class Answer:
     query_id: str = ""
 
 
-def question(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
+def build_query(services: Services, request: Request, target: Target) -> tuple[QueryVector, str]:
     """The query as ``target`` understands it, and the name of the vector that it asks: words become the declared
     search, or that of the vector which ``using`` names. Raises Refused for words where no model is known, or another
     than its own, and for a vector that another model must have made."""
     if not isinstance(request.query, str):
-        _check_fits(request, request.query, target)
+        _check_vector_fits(request, request.query, target)
         return request.query, request.options.get("using", target.using)
     words, using = request.query, request.options.get("using")
     if using is not None:
-        return text_vector(services, target, using, words), using
+        return embed_text(services, target, using, words), using
     if not target.made and target.embedding is None:
         raise Refused(f"no model is known for {target.collection}: declare embedding.model in the index file")
-    search = text_search(target.search, target.made or (target.using,), target.names, target.coming)
+    search = build_text_search(target.search, target.made or (target.using,), target.names, target.coming)
     results = request.limit + request.options.get("offset", 0)
-    return search.query(lambda name: text_vector(services, target, name, words), results, target.limits)
+    return search.query(lambda name: embed_text(services, target, name, words), results, target.limits)
 
 
-def _check_fits(request: Request, query: OneQuery, target: Target) -> None:
+def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> None:
     params = target.params
     if params is None or request.options.get("using", target.using) != target.using:
         return
@@ -90,17 +90,18 @@ def _check_fits(request: Request, query: OneQuery, target: Target) -> None:
         return
     if kind.name != "dense" or not is_row(query):
         raise Refused(
-            f"the query is {describe(query)}, and the vector {target.using or 'without a name'} of {target.collection} "
+            f"the query is {describe_vector(query)}, and the vector {target.using or 'without a name'} of "
+            f"{target.collection} "
             f"is searched with {kind.called(params)}"
         )
     known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(
-        f"the query has {describe(query)}, and the vectors of {target.collection}{known} have {target.size}: "
+        f"the query has {describe_vector(query)}, and the vectors of {target.collection}{known} have {target.size}: "
         "another model has made it"
     )
 
 
-def arguments(request: Request, ask: Ask, using: str) -> dict[str, Any]:
+def search_arguments(request: Request, ask: Ask, using: str) -> dict[str, Any]:
     """What ``VectorStore.search`` is called with, besides collection and query."""
     asked = {"seconds": ask.seconds, "limit": request.limit, **request.options, "using": using}
     if not ask.whole:

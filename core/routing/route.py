@@ -60,9 +60,9 @@ class Route:
     _split: tuple[Arm, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_split", self.arms or self._canary())
+        object.__setattr__(self, "_split", self.arms or self._canary_arms())
 
-    def _canary(self) -> tuple[Arm, ...]:
+    def _canary_arms(self) -> tuple[Arm, ...]:
         if self.green is None:
             return ()
         control, canary = canary_ranges(self.share)

@@ -8,11 +8,11 @@ from typing import Self, Unpack
 from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit, Searches
-from qdrant_rollouts.core.routing.choice import BLUE
-from qdrant_rollouts.core.routing.conversation import converse
-from qdrant_rollouts.core.routing.desk import Desk, Stats
+from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS
+from qdrant_rollouts.core.routing.conversation import route_search
+from qdrant_rollouts.core.routing.desk import RouterCore, Stats
 from qdrant_rollouts.core.routing.feedback import Feedback
-from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, arguments, question
+from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, build_query, search_arguments
 from qdrant_rollouts.core.routing.route import CONTROL
 from qdrant_rollouts.core.services import Services
 
@@ -23,7 +23,7 @@ class Router:
     def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
         """``join`` is done once before the database is first asked, whenever that answers."""
         self._services = services
-        self._desk = Desk(services, join)
+        self._desk = RouterCore(services, join)
 
     def search(
         self,
@@ -42,12 +42,12 @@ class Router:
         for blue answers then.
         """
         request = Request(alias, query, user_id, limit, options, query_id)
-        talk = converse(self._desk, request)
+        talk = route_search(self._desk, request)
         try:
             ask = next(talk)
             while True:
                 try:
-                    hits = self._ask(request, ask)
+                    hits = self._search_store(request, ask)
                 except AppError as error:
                     ask = talk.throw(error)
                 else:
@@ -70,7 +70,7 @@ class Router:
         Refused for an experiment that does not exist or has not begun.
         """
         name = self._desk.searched_by(experiment_id)
-        return _by_arm(self.search(name, query_vector, user_id, limit, **options))
+        return _arm_and_hits(self.search(name, query_vector, user_id, limit, **options))
 
     def track_feedback(
         self,
@@ -105,9 +105,9 @@ class Router:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Request, ask: Ask) -> list[Hit]:
-        asked, using = question(self._services, request, ask.target)
-        return self._services.store.search(ask.collection, asked, **arguments(request, ask, using))
+    def _search_store(self, request: Request, ask: Ask) -> list[Hit]:
+        asked, using = build_query(self._services, request, ask.target)
+        return self._services.store.search(ask.collection, asked, **search_arguments(request, ask, using))
 
 
 class AsyncRouter:
@@ -116,7 +116,7 @@ class AsyncRouter:
     def __init__(self, services: Services, searches: Searches, join: Callable[[], object] = lambda: None) -> None:
         """As ``Router``."""
         self._services, self._searches = services, searches
-        self._desk = Desk(services, join)
+        self._desk = RouterCore(services, join)
 
     async def search(
         self,
@@ -131,12 +131,12 @@ class AsyncRouter:
         request = Request(alias, query, user_id, limit, options, query_id)
         if not self._desk.knows(alias):
             await asyncio.to_thread(self._desk.look, alias)
-        talk = converse(self._desk, request)
+        talk = route_search(self._desk, request)
         try:
             ask = next(talk)
             while True:
                 try:
-                    hits = await self._ask(request, ask)
+                    hits = await self._search_store(request, ask)
                 except AppError as error:
                     ask = talk.throw(error)
                 else:
@@ -155,7 +155,7 @@ class AsyncRouter:
     ) -> tuple[str, list[Hit]]:
         """As ``Router.route_query``."""
         name = await asyncio.to_thread(self._desk.searched_by, experiment_id)
-        return _by_arm(await self.search(name, query_vector, user_id, limit, **options))
+        return _arm_and_hits(await self.search(name, query_vector, user_id, limit, **options))
 
     async def track_feedback(
         self,
@@ -189,13 +189,13 @@ class AsyncRouter:
     ) -> None:
         await self.close()
 
-    async def _ask(self, request: Request, ask: Ask) -> list[Hit]:
+    async def _search_store(self, request: Request, ask: Ask) -> list[Hit]:
         if request.words:
-            asked, using = await asyncio.to_thread(question, self._services, request, ask.target)
+            asked, using = await asyncio.to_thread(build_query, self._services, request, ask.target)
         else:
-            asked, using = question(self._services, request, ask.target)
-        return await self._searches.search(ask.collection, asked, **arguments(request, ask, using))
+            asked, using = build_query(self._services, request, ask.target)
+        return await self._searches.search(ask.collection, asked, **search_arguments(request, ask, using))
 
 
-def _by_arm(answer: Answer) -> tuple[str, list[Hit]]:
-    return (CONTROL if answer.variant in BLUE else answer.variant), answer.results
+def _arm_and_hits(answer: Answer) -> tuple[str, list[Hit]]:
+    return (CONTROL if answer.variant in BLUE_VARIANTS else answer.variant), answer.results

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qdrant_rollouts.core.collections.same_model import Made, declared_vectors, relation, take_one_vector
+from qdrant_rollouts.core.collections.same_model import (
+    VectorOrigin,
+    can_share_vectors,
+    declared_vectors,
+    relate_origins,
+)
 from qdrant_rollouts.core.collections.schema import meant_vector, vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.collections.text_search import declared_names
@@ -18,7 +23,7 @@ from qdrant_rollouts.core.services import Services
 log = logging.getLogger(__name__)
 
 #: Vector names of which a sight keeps what it found.
-_KEPT = 64
+_KEPT_NAMES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,15 @@ class Target:
         name = using or self.using
         if not using and other.using != name:
             return False
-        made = [Made.of(one.stamp, schema, name) for one, schema in ((self, self.schema), (other, other.schema))]
-        found = relation(*made, declared=name in self.declared | other.declared)
-        return take_one_vector(found, self.schema, other.schema, name)
+        made = [
+            VectorOrigin.of(one.stamp, schema, name) for one, schema in ((self, self.schema), (other, other.schema))
+        ]
+        found = relate_origins(*made, declared=name in self.declared | other.declared)
+        return can_share_vectors(found, self.schema, other.schema, name)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RouteView:
     """``live`` is what the alias stands for, or blue while the route leads elsewhere too; None if it could not be
     looked up. ``tried``: the collections compared with it, by variant."""
 
@@ -95,40 +102,42 @@ class Sight:
         """Does a vector, of the name ``using`` or of each collection's own, mean the same to all of them? Every search
         by vector asks, so the answer is kept."""
         if using not in self._taken:
-            if len(self._taken) >= _KEPT:
+            if len(self._taken) >= _KEPT_NAMES:
                 self._taken.clear()  # callers may name anything
             first, *others = self.targets or (None,)
             self._taken[using] = first is None or all(first.takes_one_vector(other, using) for other in others)
         return self._taken[using]
 
 
-def look(services: Services, alias: str, last: Sight | None, route: Route | None, stale: str) -> Sight:
+def read_route_view(
+    services: Services, alias: str, last: RouteView | None, route: Route | None, stale: str
+) -> RouteView:
     """The newest that can be known. What does not answer leaves the last known in place: searches go on by it.
     ``route``: as the database has it now; None where it could not be read, and ``stale`` says why."""
     routed = route is not None or (last is not None and last.routed)
     if route is None or (last is not None and last.routed and last.route.version > route.version):
         route = last.route if last else Route(alias)
-    known = _known(last, route)
+    known = _known_targets(last, route)
     try:
-        live, others = _live(services, route)
-        return Sight(
+        live, others = _find_live(services, route)
+        return RouteView(
             route,
-            _target(services, alias, live, known) if live else None,
-            {arm.variant: _target(services, alias, arm.collection, known) for arm in route.tried},
+            _read_target(services, alias, live, known) if live else None,
+            {arm.variant: _read_target(services, alias, arm.collection, known) for arm in route.tried},
             stale,
             routed,
             others,
         )
     except AppError as error:
-        return replace(last or Sight(route), stale=str(error), routed=routed, fault=_kind(error))
+        return replace(last or RouteView(route), stale=str(error), routed=routed, fault=_kind_of_error(error))
 
 
-def _kind(error: AppError) -> type[AppError]:
+def _kind_of_error(error: AppError) -> type[AppError]:
     """What waiting does not mend stays a refusal, or a setting to be corrected."""
     return next((kind for kind in (Misconfigured, Refused) if isinstance(error, kind)), Unavailable)
 
 
-def model(services: Services, target: Target) -> Embedder | None:
+def load_model(services: Services, target: Target) -> Embedder | None:
     """The model a collection is asked with, loaded; None where it takes vectors only. Raises Refused if it is another
     than the collection was made with, or makes vectors of another size: a name on the hub, a folder and a line of the
     index file can all come to mean something else."""
@@ -149,19 +158,19 @@ def model(services: Services, target: Target) -> Embedder | None:
     return found
 
 
-def load_models(services: Services, target: Target) -> None:
-    """All that searches by text will need. Raises Refused as ``model`` does."""
-    model(services, target)
+def load_text_models(services: Services, target: Target) -> None:
+    """All that searches by text will need. Raises Refused as ``load_model`` does."""
+    load_model(services, target)
     for by in target.made.values():
         if by.embedding is not None:
             assert services.embedder(by.embedding).dimension
 
 
-def text_vector(services: Services, target: Target, name: str, text: str) -> OneQuery:
+def embed_text(services: Services, target: Target, name: str, text: str) -> OneQuery:
     """What a text asks of one vector. Raises Refused where nothing makes that vector of a text, or where its
     model is another now."""
     if name == target.using and target.embedding is not None:
-        embedder = model(services, target)
+        embedder = load_model(services, target)
         assert embedder is not None
         return embedder.query(text)
     by = target.made.get(name)
@@ -183,7 +192,7 @@ def text_vector(services: Services, target: Target, name: str, text: str) -> One
     return found.query(text)
 
 
-def _known(last: Sight | None, route: Route) -> dict[str, Target]:
+def _known_targets(last: RouteView | None, route: Route) -> dict[str, Target]:
     """A stamp does not change once it is there. A collection without one may have got it since, which matters when it
     is compared with another: so it is looked at again when the route changes."""
     if last is None:
@@ -192,7 +201,7 @@ def _known(last: Sight | None, route: Route) -> dict[str, Target]:
     return {target.collection: target for target in last.targets if same or target.stamp is not None}
 
 
-def _live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
+def _find_live(services: Services, route: Route) -> tuple[str | None, tuple[str, ...]]:
     if not route.at_rest:
         return route.collection(LIVE), ()
     aliases = services.store.aliases()
@@ -209,7 +218,7 @@ def _declared(services: Services, alias: str) -> IndexSpec | None:
         return None
 
 
-def _target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
+def _read_target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
     """One that is gone is told apart by searching it."""
     declared = _declared(services, alias)
     search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
@@ -239,7 +248,7 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
         using,
         size=params.get("size") if params and vector_kind(schema, using).made else None,
         params=params,
-        made=_made(declared, stamp, named, using, names),
+        made=_makers_by_name(declared, stamp, named, using, names),
         search=search,
         coming=coming,
         stamp=stamp,
@@ -248,7 +257,7 @@ def _target(services: Services, alias: str, collection: str, known: Mapping[str,
     )
 
 
-def _made(
+def _makers_by_name(
     spec: IndexSpec | None, stamp: Stamp | None, named: str, using: str, names: tuple[str, ...]
 ) -> dict[str, MadeBy]:
     """By the stamp; a collection that has none is taken to be made as the index file says."""

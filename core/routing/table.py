@@ -26,7 +26,7 @@ SILENT_AFTER = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmation:
     """How many living search processes serve the newest version of a route, of how many."""
 
     serving: int
@@ -43,31 +43,31 @@ class Confirmed:
 Fence = Callable[[Session], None]
 
 
-def unfenced(session: Session) -> None:
+def skip_fence(session: Session) -> None:
     """For whoever works under no turn."""
 
 
-def load(session: Session, alias: str) -> Route:
+def load_route(session: Session, alias: str) -> Route:
     """The alias's route; one at rest where none was ever set."""
     row = session.get(RouteRow, alias)
-    return _route(row) if row is not None else Route(alias)
+    return _route_of_row(row) if row is not None else Route(alias)
 
 
-def current(services: Services, alias: str) -> Route:
+def current_route(services: Services, alias: str) -> Route:
     with services.sessions() as session:
-        return load(session, alias)
+        return load_route(session, alias)
 
 
-def trying(session: Session) -> list[Route]:
+def list_split_routes(session: Session) -> list[Route]:
     """The routes that lead to more than the alias itself."""
     tries = RouteRow.green.is_not(None) | RouteRow.experiment_id.is_not(None)
-    return [_route(row) for row in session.scalars(select(RouteRow).where(tries))]
+    return [_route_of_row(row) for row in session.scalars(select(RouteRow).where(tries))]
 
 
-def shown(services: Services, alias: str) -> seen.Route:
+def describe_route(services: Services, alias: str) -> seen.Route:
     """The route as plain data, and which search processes serve its newest version."""
-    route = current(services, alias)
-    agreed = confirmed(services, route)
+    route = current_route(services, alias)
+    agreed = confirm_route(services, route)
     return {
         "alias": route.alias,
         "version": route.version,
@@ -84,20 +84,22 @@ def shown(services: Services, alias: str) -> seen.Route:
     }
 
 
-def listed(services: Services) -> list[seen.Route]:
+def list_routes(services: Services) -> list[seen.Route]:
     """Every route that was ever set, those at rest too."""
     with services.sessions() as session:
         names = list(session.scalars(select(RouteRow.alias).order_by(RouteRow.alias)))
-    return [shown(services, name) for name in names]
+    return [describe_route(services, name) for name in names]
 
 
-def newer(session: Session, versions: Mapping[str, int]) -> set[str]:
+def find_newer_routes(session: Session, versions: Mapping[str, int]) -> set[str]:
     """The aliases of these whose route has a newer version."""
     query = select(RouteRow.alias, RouteRow.version).where(RouteRow.alias.in_(versions))
     return {alias for alias, version in session.execute(query) if version > versions[alias]}
 
 
-def put(services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = unfenced, **wanted: Any) -> Route:
+def set_route(
+    services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fence = skip_fence, **wanted: Any
+) -> Route:
     """Sets the route to ``wanted`` (columns of ``RouteRow``; what is not named is at rest) and announces it.
 
     Set already, nothing is changed and the version stays: safe to run twice. Returns the route as it was read back.
@@ -105,27 +107,27 @@ def put(services: Services, alias: str, *, actor: str = events.SYSTEM, fence: Fe
     comes too late sets no route.
     """
     try:
-        changed = _put(services, alias, actor, fence, wanted)
+        changed = _set_fenced(services, alias, actor, fence, wanted)
     except IntegrityError:  # somebody wrote this alias's first row in the same moment; now there is one to lock
-        changed = _put(services, alias, actor, fence, wanted)
+        changed = _set_fenced(services, alias, actor, fence, wanted)
     if changed:
         services.channel.announce(alias)
-    return current(services, alias)
+    return current_route(services, alias)
 
 
-def clear(
-    services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM, fence: Fence = unfenced
+def clear_route(
+    services: Services, alias: str, *, stage: str = "", actor: str = events.SYSTEM, fence: Fence = skip_fence
 ) -> Route:
     """From now on the alias itself answers everybody; what is observed belongs to ``stage``."""
-    return put(services, alias, stage=stage, actor=actor, fence=fence)
+    return set_route(services, alias, stage=stage, actor=actor, fence=fence)
 
 
-def put_within(
+def set_route_within(
     services: Services, session: Session, alias: str, *, actor: str, experiment_id: str | None = None, **wanted: Any
 ) -> bool:
-    """As ``put``, as part of somebody's transaction, who announces it afterwards; whether it changed anything.
+    """As ``set_route``, as part of somebody's transaction, who announces it afterwards; whether it changed anything.
     ``experiment_id`` is the experiment in whose name it is done: it alone may change its route."""
-    row = hold(services, session, alias)
+    row = lock_route(services, session, alias)
     if row.experiment_id not in (None, experiment_id):
         raise Refused(
             f"experiment {row.experiment_id} splits the searches of {alias}; "
@@ -134,17 +136,17 @@ def put_within(
     target = {**_AT_REST, **wanted}
     if row.version and all(getattr(row, name) == value for name, value in target.items()):
         return False
-    before = _route(row)
+    before = _route_of_row(row)
     for name, value in target.items():
         setattr(row, name, value)
     row.experiment_id = experiment_id if target["arms"] else None
     row.version += 1
     row.changed_at = services.clock.now(session)
-    _record(session, row, before, actor)
+    _record_route_change(session, row, before, actor)
     return True
 
 
-def hold(services: Services, session: Session, alias: str) -> RouteRow:
+def lock_route(services: Services, session: Session, alias: str) -> RouteRow:
     """The alias's row, made if there is none, and locked until the transaction ends: of two that begin something on an
     alias in one moment the second waits here, and then sees the first."""
     row = session.get(RouteRow, alias, with_for_update=True)
@@ -155,13 +157,13 @@ def hold(services: Services, session: Session, alias: str) -> RouteRow:
     return row
 
 
-def confirmed(services: Services, route: Route) -> Confirmed:
+def confirm_route(services: Services, route: Route) -> Confirmation:
     """Which living processes serve this version or a newer one."""
     with services.sessions() as session:
         living = alive(services.clock.now(session))
         query = select(SearcherRow.version).where(SearcherRow.alias == route.alias, living)
         versions = list(session.scalars(query))
-    return Confirmed(sum(version >= route.version for version in versions), len(versions))
+    return Confirmation(sum(version >= route.version for version in versions), len(versions))
 
 
 def alive(now: datetime) -> ColumnElement[bool]:
@@ -170,7 +172,7 @@ def alive(now: datetime) -> ColumnElement[bool]:
     return SearcherRow.seen_at.between(now - silent, now + max(silent, SLACK))
 
 
-def report(services: Services, process: str, served: dict[str, int]) -> None:
+def report_served_routes(services: Services, process: str, served: dict[str, int]) -> None:
     """A process says which version of each alias's route it serves."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
@@ -178,7 +180,7 @@ def report(services: Services, process: str, served: dict[str, int]) -> None:
             session.merge(SearcherRow(process=process, alias=alias, version=version, seen_at=now))
 
 
-def leave(services: Services, process: str) -> None:
+def forget_process(services: Services, process: str) -> None:
     """A process that ends serves nothing any more; the rows of processes that died go with it."""
     with services.sessions.begin() as session:
         long_ago = services.clock.now(session) - timedelta(hours=1)
@@ -199,24 +201,24 @@ _AT_REST: dict[str, Any] = {
 }
 
 
-def _put(services: Services, alias: str, actor: str, fence: Fence, wanted: dict[str, Any]) -> bool:
+def _set_fenced(services: Services, alias: str, actor: str, fence: Fence, wanted: dict[str, Any]) -> bool:
     with services.sessions.begin() as session:
         fence(session)
-        return put_within(services, session, alias, actor=actor, **wanted)
+        return set_route_within(services, session, alias, actor=actor, **wanted)
 
 
-def _record(session: Session, row: RouteRow, before: Route, actor: str) -> None:
-    after = _route(row)
+def _record_route_change(session: Session, row: RouteRow, before: Route, actor: str) -> None:
+    after = _route_of_row(row)
     if before.at_rest and after.at_rest:
         return
-    detail = f"version {row.version}: {_words(after)}"
+    detail = f"version {row.version}: {_describe_split(after)}"
     deployment = row.deployment_id
-    events.record(
+    events.record_event(
         session, row.changed_at, "route.changed", detail, actor=actor, alias=row.alias, deployment_id=deployment
     )
 
 
-def _route(row: RouteRow) -> Route:
+def _route_of_row(row: RouteRow) -> Route:
     return Route(
         alias=row.alias,
         version=row.version,
@@ -232,15 +234,15 @@ def _route(row: RouteRow) -> Route:
     )
 
 
-def _words(route: Route) -> str:
+def _describe_split(route: Route) -> str:
     if route.at_rest:
         return f"{route.alias} answers everybody"
     if route.experiment_id:
-        shares = [f"{_share(arm):g} % {arm.collection}" for arm in route.arms]
+        shares = [f"{_percentage_of_arm(arm):g} % {arm.collection}" for arm in route.arms]
         return f"experiment {route.experiment_id}: {', '.join(shares)}, the rest {route.blue}"
     unseen = f", {route.shadow / 100:g} % asked in shadow" if route.shadow else ""
     return f"{route.share / 100:g} % {route.green}, the rest {route.blue}{unseen}"
 
 
-def _share(arm: Arm) -> float:
+def _percentage_of_arm(arm: Arm) -> float:
     return sum(end - start for start, end in arm.ranges) / 100

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from qdrant_rollouts.core.database.models import BatchRow, TrafficRow
 from qdrant_rollouts.core.ports import Clock
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-_MOST = 2000
+_MOST_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class _FoldLevel:
     """Rows of one key and one window become one, called ``name``, when the whole window is ``age`` old."""
 
     name: str
@@ -32,14 +32,14 @@ class _Level:
 
 
 _LEVELS = (
-    _Level("minute", age=timedelta(minutes=1), window=timedelta(minutes=1)),
-    _Level("hour", age=timedelta(hours=2), window=timedelta(hours=1)),
-    _Level("day", age=timedelta(days=2), window=timedelta(days=1), condensed=True),
+    _FoldLevel("minute", age=timedelta(minutes=1), window=timedelta(minutes=1)),
+    _FoldLevel("hour", age=timedelta(hours=2), window=timedelta(hours=1)),
+    _FoldLevel("day", age=timedelta(days=2), window=timedelta(days=1), condensed=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class TrafficKey:
     """What a tally is of. ``variant``: live, control, canary or unrouted; ``kind``: real (users), synthetic (probes),
     shadow, or bypassed (searches that could not be asked of green)."""
 
@@ -50,19 +50,19 @@ class Key:
     collection: str
 
 
-def write(
+def write_tallies(
     sessions: sessionmaker[Session],
     clock: Clock,
     process: str,
     sequence: int,
-    tallies: Mapping[Key, Tally],
+    tallies: Mapping[TrafficKey, TrafficSketch],
     also: Callable[[Session, datetime], None] = lambda session, now: None,
 ) -> None:
     """Adds a batch, and in the same transaction what ``also`` has to add. One that is there already, because the answer
     to its commit was lost, is not added again."""
     with sessions.begin() as session:
         now = clock.now(session)
-        if not _is_new(session, process, sequence, now):
+        if not _is_new_batch(session, process, sequence, now):
             return
         session.add_all(
             TrafficRow(**asdict(key), process=process, sequence=sequence, at=now, tally=tally.to_json())
@@ -71,32 +71,34 @@ def write(
         also(session, now)
 
 
-def read(session: Session, alias: str, stage: str, since: datetime | None = None) -> dict[Key, Tally]:
+def read_tallies(
+    session: Session, alias: str, stage: str, since: datetime | None = None
+) -> dict[TrafficKey, TrafficSketch]:
     """What was observed in a stage: all of it, or what was written down ``since``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage == stage)
-    return _summed(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
+    return _sum_rows(session.scalars(query if since is None else query.where(TrafficRow.at >= since)))
 
 
-def stages(
+def read_tallies_by_stage(
     session: Session, alias: str, prefix: str = "", since: datetime | None = None
-) -> dict[str, dict[Key, Tally]]:
+) -> dict[str, dict[TrafficKey, TrafficSketch]]:
     """The same for every stage whose name begins with ``prefix``."""
     query = select(TrafficRow).where(TrafficRow.alias == alias, TrafficRow.stage.startswith(prefix, autoescape=True))
     if since is not None:
         query = query.where(TrafficRow.at >= since)
-    found: dict[str, dict[Key, Tally]] = defaultdict(dict)
-    for key, tally in _summed(session.scalars(query)).items():
+    found: dict[str, dict[TrafficKey, TrafficSketch]] = defaultdict(dict)
+    for key, tally in _sum_rows(session.scalars(query)).items():
         found[key.stage][key] = tally
     return dict(found)
 
 
-def fold(services: Services) -> int:
+def fold_traffic(services: Services) -> int:
     """Sums up what is old enough; returns how many rows fewer there are. Safe at any number of times at once: rows that
     somebody else is folding are left to him."""
     return sum(_fold_level(services, number, level) for number, level in enumerate(_LEVELS))
 
 
-def prune(services: Services, days: float = 30) -> int:
+def prune_traffic(services: Services, days: float = 30) -> int:
     """Deletes what is older than ``days``; returns how many rows."""
     with services.sessions.begin() as session:
         before = services.clock.now(session) - timedelta(days=days)
@@ -105,7 +107,7 @@ def prune(services: Services, days: float = 30) -> int:
         return len(gone.all())
 
 
-def _is_new(session: Session, process: str, sequence: int, now: datetime) -> bool:
+def _is_new_batch(session: Session, process: str, sequence: int, now: datetime) -> bool:
     row = session.get(BatchRow, process, with_for_update=True)
     if row is not None and row.sequence >= sequence:
         return False
@@ -113,22 +115,22 @@ def _is_new(session: Session, process: str, sequence: int, now: datetime) -> boo
     return True
 
 
-def _fold_level(services: Services, number: int, level: _Level) -> int:
+def _fold_level(services: Services, number: int, level: _FoldLevel) -> int:
     done = [later.name for later in _LEVELS[number:]]
     with services.sessions.begin() as session:
-        before = _floor(services.clock.now(session) - level.age, level.window)
+        before = _floor_time(services.clock.now(session) - level.age, level.window)
         query = select(TrafficRow).where(TrafficRow.at < before, TrafficRow.process.not_in(done))
-        query = query.order_by(TrafficRow.id).limit(_MOST).with_for_update(skip_locked=True)
-        windows: dict[tuple[Key, datetime], list[TrafficRow]] = defaultdict(list)
+        query = query.order_by(TrafficRow.id).limit(_MOST_ROWS).with_for_update(skip_locked=True)
+        windows: dict[tuple[TrafficKey, datetime], list[TrafficRow]] = defaultdict(list)
         for row in session.scalars(query):
-            windows[_key(row), _floor(row.at, level.window)].append(row)
+            windows[_key_of_row(row), _floor_time(row.at, level.window)].append(row)
         return sum(_fold_rows(session, key, level, rows) for (key, _), rows in windows.items())
 
 
-def _fold_rows(session: Session, key: Key, level: _Level, rows: list[TrafficRow]) -> int:
-    total = Tally()
+def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[TrafficRow]) -> int:
+    total = TrafficSketch()
     for row in rows:
-        total.merge(Tally.from_json(row.tally))
+        total.merge(TrafficSketch.from_json(row.tally))
     if level.condensed:
         total = total.condensed()
     first = rows[0]
@@ -139,16 +141,16 @@ def _fold_rows(session: Session, key: Key, level: _Level, rows: list[TrafficRow]
     return len(rows) - 1
 
 
-def _summed(rows: Iterable[TrafficRow]) -> dict[Key, Tally]:
-    found: dict[Key, Tally] = defaultdict(Tally)
+def _sum_rows(rows: Iterable[TrafficRow]) -> dict[TrafficKey, TrafficSketch]:
+    found: dict[TrafficKey, TrafficSketch] = defaultdict(TrafficSketch)
     for row in rows:
-        found[_key(row)].merge(Tally.from_json(row.tally))
+        found[_key_of_row(row)].merge(TrafficSketch.from_json(row.tally))
     return dict(found)
 
 
-def _key(row: TrafficRow) -> Key:
-    return Key(row.alias, row.stage, row.variant, row.kind, row.collection)
+def _key_of_row(row: TrafficRow) -> TrafficKey:
+    return TrafficKey(row.alias, row.stage, row.variant, row.kind, row.collection)
 
 
-def _floor(at: datetime, window: timedelta) -> datetime:
+def _floor_time(at: datetime, window: timedelta) -> datetime:
     return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % window

@@ -12,7 +12,7 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.nodes import Node, ScalarNode
 
-from qdrant_rollouts.core.sanitize.quoting import yaml_problem
+from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error
 
 #: Values in all, with what aliases repeat, a long text counting as one for each so many characters;
 #: levels; and characters of a number, date or the like.
@@ -39,7 +39,7 @@ class _Bounded:
         self._depth -= 1
         if is_alias and id(node) not in self._sizes:
             raise ComposerError(None, None, "an alias stands in what it repeats", mark)
-        self._values += self._sizes[id(node)] if is_alias else _weight(node)
+        self._values += self._sizes[id(node)] if is_alias else _count_values(node)
         if self._values > MOST_VALUES:
             raise ComposerError(
                 None, None, f"too much: over {MOST_VALUES:,} values, with what aliases (*NAME) repeat", mark
@@ -50,7 +50,7 @@ class _Bounded:
 
     def compose_scalar_node(self, anchor: Any) -> ScalarNode:
         node: ScalarNode = super().compose_scalar_node(anchor)  # type: ignore[misc]
-        node.value = _joined(node.value)
+        node.value = _join_surrogates(node.value)
         if node.tag not in _TEXTS and len(node.value) > LONGEST_PLAIN:
             raise ComposerError(
                 None, None, f"a number, date or the like of {len(node.value):,} characters", node.start_mark
@@ -66,7 +66,7 @@ class _Bounded:
             raise ConstructorError(None, None, f"this is no {kind}", node.start_mark) from error
 
 
-def _joined(text: str) -> str:
+def _join_surrogates(text: str) -> str:
     """JSON is YAML, and writes letters beyond U+FFFF as two escapes, of which PyYAML makes two halves."""
     if text.isascii():
         return text
@@ -76,7 +76,7 @@ def _joined(text: str) -> str:
         return text
 
 
-def _weight(node: Node | None) -> int:
+def _count_values(node: Node | None) -> int:
     """Of it alone."""
     return 1 + len(node.value) // ONE_VALUE if isinstance(node, ScalarNode) else 1
 
@@ -94,4 +94,4 @@ def read_yaml(text: str, loader: type[BoundedLoader | BoundedTexts] = BoundedLoa
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - neither makes objects
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(yaml_problem(error)) from error
+        raise ValueError(describe_yaml_error(error)) from error

@@ -7,23 +7,23 @@ connections foresees, and so nobody would explain.
 from urllib.parse import unquote, urlsplit
 
 #: What is said of one.
-IMPOSSIBLE = "its host is no name: between two dots stand 1 to 63 characters"
+IMPOSSIBLE_HOST = "its host is no name: between two dots stand 1 to 63 characters"
 
 
-def is_impossible(host: str | None) -> bool:
+def is_impossible_host(host: str | None) -> bool:
     """Of a host, or of several with commas between them. A path, of a socket, is no name."""
-    return any(_is_impossible(name) for name in unquote(host or "").split(","))
+    return any(_is_impossible_name(name) for name in unquote(host or "").split(","))
 
 
-def has_impossible(url: str) -> bool:
+def has_impossible_host(url: str) -> bool:
     """Whether the host of ``url`` is one; what is no URL at all is somebody else's matter."""
     try:
-        return is_impossible(urlsplit(url).hostname)
+        return is_impossible_host(urlsplit(url).hostname)
     except ValueError:
         return False
 
 
-def _is_impossible(name: str) -> bool:
+def _is_impossible_name(name: str) -> bool:
     if name.startswith("/"):
         return False
     try:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection
 
 #: Characters of one value.
-LONGEST = 80
+LONGEST_VALUE = 80
 #: Of what says where something is: a path, a pattern, a source.
-PLACE = 300
+LONGEST_PLACE = 300
 #: Characters of one line of a message, and lines.
 _LINE, _LINES = 1000, 100
 #: A path may be longer than a value; nothing else in a message has no blank for so long.
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 _MOST_DIGITS = 4
 
 
-def cut(text: str, most: int = LONGEST) -> str:
+def shorten_text(text: str, most: int = LONGEST_VALUE) -> str:
     """``text``, or its beginning and how long it is; ``most`` characters in all."""
     if len(text) <= most:
         return text
@@ -33,15 +33,15 @@ def cut(text: str, most: int = LONGEST) -> str:
     return text[: max(0, most - len(tail))] + tail
 
 
-def quoted(value: object, most: int = LONGEST) -> str:
+def quote_value(value: object, most: int = LONGEST_VALUE) -> str:
     """``value`` as Python writes it, cut. For plain values: what JSON and YAML know."""
     if isinstance(value, str) and len(value) > most:
         tail = f"… ({len(value):,} characters)"
         return f"{repr(value[:most])[: most - len(tail) - 1]}'{tail}"
-    return cut(written(value), most)
+    return shorten_text(safe_repr(value), most)
 
 
-def written(value: object) -> str:
+def safe_repr(value: object) -> str:
     """``value`` as Python writes it, uncut: for who has to take a secret out of it first."""
     try:
         return repr(value)
@@ -53,10 +53,10 @@ def error_text(error: BaseException | str, most: int = _ERROR) -> str:
     """The words of a library or of somebody's own function, which may repeat a value: every long
     word and every long text in quotation marks is cut, and so is the whole."""
     words = " ".join(str(error).split())
-    return cut(_LONG_VALUE.sub(lambda found: cut(found[0]), words), most)
+    return shorten_text(_LONG_VALUE.sub(lambda found: shorten_text(found[0]), words), most)
 
 
-def yaml_problem(error: BaseException) -> str:
+def describe_yaml_error(error: BaseException) -> str:
     """What is wrong and where, without the lines around it, which are the file's content."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
@@ -67,36 +67,36 @@ def yaml_problem(error: BaseException) -> str:
     return f"{words} at line {mark.line + 1}, column {mark.column + 1}"
 
 
-def column_names(names: Collection[str]) -> str:
+def describe_columns(names: Collection[str]) -> str:
     """The names of a table's columns that look like names, and how many others there are."""
-    shown = [name for name in names if _is_name(name)][:_COLUMNS]
+    shown = [name for name in names if _looks_like_name(name)][:_COLUMNS]
     more = len(names) - len(shown)
     if not shown:
         return f"{more:,} that look like no names"
     return ", ".join([*shown, f"{more:,} more"] if more else shown)
 
 
-def header_names(names: Collection[str]) -> str:
+def describe_header(names: Collection[str]) -> str:
     """The same of a file's first line; nothing of it where that is no header: then it is the file's
     content, and may be a secret. A line of one word is no evidence of a header."""
     if len(names) < 2:
         return "one column"
-    if not are_names(names):
+    if not look_like_names(names):
         return f"{len(names):,} columns, which do not all look like names"
-    return column_names(names)
+    return describe_columns(names)
 
 
-def are_names(names: Collection[str]) -> bool:
-    return all(map(_is_name, names))
+def look_like_names(names: Collection[str]) -> bool:
+    return all(map(_looks_like_name, names))
 
 
-def bounded(message: str) -> str:
+def shorten_message(message: str) -> str:
     """``message`` for an error: long words, long lines and many lines are cut."""
     lines = message.splitlines()
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], f"… and {len(lines) - _LINES + 1:,} lines more"]
-    return "\n".join(cut(_RUN.sub(lambda found: cut(found[0]), line), _LINE) for line in lines)
+    return "\n".join(shorten_text(_RUN.sub(lambda found: shorten_text(found[0]), line), _LINE) for line in lines)
 
 
-def _is_name(text: str) -> bool:
+def _looks_like_name(text: str) -> bool:
     return _NAME.fullmatch(text.strip()) is not None and sum(map(str.isdigit, text)) <= _MOST_DIGITS

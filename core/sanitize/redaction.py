@@ -47,14 +47,14 @@ def redact(text: str) -> str:
     pattern = _pattern
     if pattern is not None:
         text = pattern.sub(HIDDEN, text)
-    return _PARAMETER.sub(_hidden, _IN_URL.sub(rf"\1{HIDDEN}", text))
+    return _PARAMETER.sub(_hide_parameter, _IN_URL.sub(rf"\1{HIDDEN}", text))
 
 
-def _hidden(parameter: re.Match[str]) -> str:
+def _hide_parameter(parameter: re.Match[str]) -> str:
     return f"{parameter[1]}{HIDDEN}" if _SECRET_NAME.search(parameter[2]) else parameter[0]
 
 
-def remember(secret: str, public: Collection[str] = ()) -> None:
+def remember_secret(secret: str, public: Collection[str] = ()) -> None:
     """From now on ``secret`` is taken out of texts, and so is what it stands for if it is percent-encoded. ``public``
     are words that are shown beside it, such as the user's name, which may be the same."""
     global _pattern  # noqa: PLW0603 - the pattern is replaced as a whole, so that readers need no lock
@@ -63,7 +63,7 @@ def remember(secret: str, public: Collection[str] = ()) -> None:
         new = {form for form in {secret, secret.strip(), unquote(secret)} if form.strip()} - _known.keys()
         if not new:
             return
-        _known.update({form: _as_pattern(form, form.lower() in words) for form in new})
+        _known.update({form: _build_pattern(form, form.lower() in words) for form in new})
         longest_first = sorted(_known, key=len, reverse=True)
         _pattern = re.compile("|".join(_known[form] for form in longest_first))
 
@@ -71,11 +71,11 @@ def remember(secret: str, public: Collection[str] = ()) -> None:
 def remember_url(url: str) -> None:
     """The passwords in ``url``: before the host, and in parameters that are named as secrets."""
     for one in url.split(";"):  # Celery takes several brokers in one setting
-        _remember_user(one)
+        _remember_url_password(one)
         _, _, query = one.partition("?")
         for name, value in parse_qsl(query):
             if _SECRET_NAME.search(name):
-                remember(value)
+                remember_secret(value)
 
 
 def remember_environment(environ: Mapping[str, str | None]) -> None:
@@ -86,16 +86,16 @@ def remember_environment(environ: Mapping[str, str | None]) -> None:
         if name.upper() == "FLOWER_BASIC_AUTH":
             _remember_logins(value)
         elif _SECRET_NAME.search(name) and len(value) >= _SHORTEST and value.lower() not in _SWITCHES:
-            remember(value)
+            remember_secret(value)
         if "://" in value or "@" in value:
             remember_url(value)
         for part in value.split(";"):  # a connection string, as Azure's and ODBC's
             key, equals, said = part.partition("=")
             if equals and _SECRET_NAME.search(key) and len(said) >= _SHORTEST:
-                remember(said)
+                remember_secret(said)
 
 
-def forget() -> None:
+def forget_secrets() -> None:
     """Knows no secret any more: for tests, which are many processes in one."""
     global _pattern  # noqa: PLW0603
     with _guard:
@@ -119,13 +119,13 @@ def without_secrets(error: BaseException) -> BaseException | None:
 
 def guard_process() -> None:
     """Log lines, and tracebacks of errors that end the process or a thread, are without secrets from now on."""
-    if logging.getLogRecordFactory() is not _Record:
-        logging.setLogRecordFactory(_Record)
-        sys.excepthook = partial(_tell_end, sys.excepthook)
-        threading.excepthook = partial(_tell_end_of_thread, threading.excepthook)
+    if logging.getLogRecordFactory() is not _RedactedRecord:
+        logging.setLogRecordFactory(_RedactedRecord)
+        sys.excepthook = partial(_report_crash, sys.excepthook)
+        threading.excepthook = partial(_report_thread_crash, threading.excepthook)
 
 
-class _Record(logging.LogRecord):
+class _RedactedRecord(logging.LogRecord):
     """Formatters take the traceback from ``exc_text`` where it stands already."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -137,7 +137,7 @@ class _Record(logging.LogRecord):
         return redact(super().getMessage())
 
 
-def _tell_end(
+def _report_crash(
     usual: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     shown = "".join(traceback.format_exception(kind, error, trace))
@@ -147,32 +147,32 @@ def _tell_end(
         sys.stderr.write(redact(shown))
 
 
-def _tell_end_of_thread(usual: Callable[..., Any], end: Any) -> None:
-    _tell_end(lambda *_: usual(end), end.exc_type, end.exc_value, end.exc_traceback)
+def _report_thread_crash(usual: Callable[..., Any], end: Any) -> None:
+    _report_crash(lambda *_: usual(end), end.exc_type, end.exc_value, end.exc_traceback)
 
 
-def _remember_user(url: str) -> None:
+def _remember_url_password(url: str) -> None:
     """The last ``@`` ends the password: one that was not percent-encoded may hold the others."""
     before, at, behind = url.partition("://")[2 if "://" in url else 0].rpartition("@")
     user, colon, password = before.partition(":")
     if not (at and colon and password):
         return
     public = {user, unquote(user), *re.split(r"[:/?,]", behind)}
-    remember(password, public)
+    remember_secret(password, public)
     token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors="replace")).decode()
-    remember(token)  # as HTTP sends both
+    remember_secret(token)  # as HTTP sends both
 
 
 def _remember_logins(value: str) -> None:
     """``user:password,user:password``, as Flower takes them."""
     for login in value.split(","):
         user, _, password = login.strip().partition(":")
-        remember(password or user, {user} if password else ())
+        remember_secret(password or user, {user} if password else ())
 
 
-def _as_pattern(secret: str, public: bool) -> str:
+def _build_pattern(secret: str, public: bool) -> str:
     """However the secret is quoted: in a URL, in a Python or JSON string, in bytes, in HTML."""
-    quoted = "".join(map(_as_quoted, secret))
+    quoted = "".join(map(_build_char_pattern, secret))
     if public:
         return rf"(?<=:){quoted}(?=@)|(?<=password=){quoted}(?![A-Za-z0-9])"
     plain = secret.isalpha() or secret.isdigit()
@@ -182,7 +182,7 @@ def _as_pattern(secret: str, public: bool) -> str:
     return rf"{begins}{quoted}(?![A-Za-z0-9])"
 
 
-def _as_quoted(char: str) -> str:
+def _build_char_pattern(char: str) -> str:
     """One character as it stands in any of these; a text that is quoted twice has its backslashes doubled."""
     if char.isascii() and char.isalnum():
         return char

@@ -20,7 +20,7 @@ def bucket(salt: str, unit: str) -> int:
     return int.from_bytes(digest, "big") % BASIS
 
 
-def group(salt: str, unit: str) -> int:
+def group_of_unit(salt: str, unit: str) -> int:
     """The unit's group in a tally, of another hash than its bucket: the groups of both arms are alike."""
     digest = hashlib.blake2b(f"group:{salt}:{unit}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % GROUPS

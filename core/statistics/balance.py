@@ -17,7 +17,7 @@ ALPHA, LEAST_UNITS = 0.001, 100
 def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | None:
     """p of Pearson's test. Valid for one look, so it is shown and never decides. ``shares`` are expected ones, or
     widths of ranges; arms of none are left out. None where fewer than two arms have a share, or nobody came."""
-    seen, expected, _ = _arms(counts, shares)
+    seen, expected, _ = _expected_shares(counts, shares)
     if len(seen) < 2 or not seen.sum():
         return None
     return float(scipy.stats.chisquare(seen, seen.sum() * expected).pvalue)
@@ -32,7 +32,7 @@ def srm_sequential(
     ``concentration`` is that of a Dirichlet prior around the shares, see ``concentration_for``, or the prior's own
     parameter for each arm. Raises Refused for shares or a concentration that are none.
     """
-    seen, expected, kept = _arms(counts, shares)
+    seen, expected, kept = _expected_shares(counts, shares)
     prior = np.asarray(concentration, dtype=np.float64)
     if prior.ndim and prior.shape != kept.shape:
         raise Refused(f"a concentration of {concentration} for {len(kept)} arms: one number for all, or one for each")
@@ -55,7 +55,7 @@ def mismatched(smallest_p: float, units: int) -> bool:
     return smallest_p < ALPHA and units >= LEAST_UNITS
 
 
-def _arms(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _expected_shares(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Counts and expected shares of the arms that have one, and which these are."""
     seen, widths = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
     if seen.shape != widths.shape or not (widths >= 0).all() or not 0 < widths.sum() < math.inf or (seen < 0).any():

@@ -13,17 +13,17 @@ from qdrant_rollouts.core import defaults
 from qdrant_rollouts.core.statistics import moments, sequence
 from qdrant_rollouts.core.statistics.assignment import BASIS
 from qdrant_rollouts.core.statistics.moments import Estimate, Unclear
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Basis points: above one half there is no control as large as the canary.
 HALF = BASIS // 2
 
 Verdict = Literal["worse", "not_worse", "unclear"]
-Stages = Sequence[tuple[Tally, Tally]]
+Stages = Sequence[tuple[TrafficSketch, TrafficSketch]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CanaryRules:
     """``p95_margin`` is a share of blue's p95, ``error_rate_margin`` a difference of rates. ``alpha_worse`` bounds the
     chance that a canary as good as blue is ever found worse, per metric and however often one looks."""
 
@@ -77,14 +77,14 @@ class Judgment:
 @dataclass(frozen=True, slots=True)
 class _Metric:
     name: str
-    margin: Callable[[Rules], float]
-    estimate: Callable[[Tally, Rules], Estimate]
+    margin: Callable[[CanaryRules], float]
+    estimate: Callable[[TrafficSketch, CanaryRules], Estimate]
     effect: Callable[[Estimate, Estimate], Estimate]
     shown: Callable[[float], str]
     harm: Callable[[float], str]
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{share:.2%}"
 
 
@@ -92,7 +92,7 @@ _METRICS = (
     _Metric(
         "p95",
         margin=lambda rules: rules.p95_margin,
-        estimate=lambda tally, rules: moments.quantile(tally, 0.95, rules.min_units),
+        estimate=lambda tally, rules: moments.latency_quantile(tally, 0.95, rules.min_units),
         effect=moments.relative_difference,
         shown=lambda seconds: f"{seconds * 1000:.1f} ms",
         harm=lambda effect: f"{effect:+.0%}",
@@ -102,16 +102,16 @@ _METRICS = (
         margin=lambda rules: rules.error_rate_margin,
         estimate=lambda tally, rules: moments.error_rate(tally, rules.min_units),
         effect=moments.difference,
-        shown=_percent,
+        shown=_format_percent,
         harm=lambda effect: f"{effect * 100:+.2f} points",
     ),
 )
 
 
-def judge(stages: Stages, rules: Rules, share: int = HALF) -> Judgment:
+def judge_canary(stages: Stages, rules: CanaryRules, share: int = HALF) -> Judgment:
     """``stages``: the control's and the canary's searches of each stage, both drawn at the same time. A stage without a
-    control (above one half) says nothing here. ``share`` is the canary's now, in basis points: see ``tolerance``."""
-    compared = tuple(_compare(metric, stages, rules, tolerance(share)) for metric in _METRICS)
+    control (above one half) says nothing here. ``share`` is the canary's now, in basis points: see ``margin_scale``."""
+    compared = tuple(_compare_metric(metric, stages, rules, margin_scale(share)) for metric in _METRICS)
     canary = sum(green.calls for _, green in stages)
     harmful = [found for found in compared if found.harmful]
     if harmful:
@@ -119,12 +119,12 @@ def judge(stages: Stages, rules: Rules, share: int = HALF) -> Judgment:
     short = max(rules.min_searches - canary, 0)
     if not short and all(found.verdict == "not_worse" for found in compared):
         return Judgment("healthy", compared, 0, "; ".join(found.words for found in compared))
-    missing = max([short, *(_more(found, canary) for found in compared)])
+    missing = max([short, *(_count_missing_searches(found, canary) for found in compared)])
     said = "; ".join(found.words for found in compared if found.verdict != "not_worse") or f"{canary} searches"
     return Judgment("unknown", compared, missing, said + (f"; about {missing} more searches" if missing else ""))
 
 
-def tolerance(share: int) -> float:
+def margin_scale(share: int) -> float:
     """By how much the margins are widened for a canary of this share.
 
     What is not yet excluded hurts no more users than the share: a twentieth of them needs less certainty than half.
@@ -133,7 +133,7 @@ def tolerance(share: int) -> float:
     return math.sqrt(HALF / min(max(share, 1), HALF))
 
 
-def tripped(tally: Tally, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
+def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
     """Why the canary must go at once, or nothing. ``looks``: seconds and searches between two looks, oldest first;
     those without searches do not count."""
     calls, errors = tally.calls, tally.errors
@@ -149,12 +149,12 @@ def tripped(tally: Tally, looks: Sequence[tuple[float, int]], limits: Breakers) 
     return ""
 
 
-def _compare(metric: _Metric, stages: Stages, rules: Rules, widened: float) -> Comparison:
+def _compare_metric(metric: _Metric, stages: Stages, rules: CanaryRules, widened: float) -> Comparison:
     """Within each stage, then over the stages: traffic that drifts from stage to stage is no difference."""
     pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
     effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
-    found = moments.stratified(effects)
-    control, canary = _last(pairs, 0), _last(pairs, 1)
+    found = moments.stratified_effect(effects)
+    control, canary = _newest_estimate(pairs, 0), _newest_estimate(pairs, 1)
     n = sum(blue.calls + green.calls for blue, green in stages)
     margin = metric.margin(rules) * widened
     if isinstance(found, Unclear):
@@ -162,17 +162,17 @@ def _compare(metric: _Metric, stages: Stages, rules: Rules, widened: float) -> C
         return Comparison(
             metric.name, control, canary, None, None, None, margin, n, "unclear", False, found.reason, words
         )
-    return _judged(metric, control, canary, found, margin, n, rules)
+    return _judge_effect(metric, control, canary, found, margin, n, rules)
 
 
-def _judged(
+def _judge_effect(
     metric: _Metric,
     control: float | None,
     canary: float | None,
     found: moments.Moments,
     margin: float,
     n: int,
-    rules: Rules,
+    rules: CanaryRules,
 ) -> Comparison:
     error = math.sqrt(found.variance)
     low = found.estimate - sequence.half_one_sided(error, n, rules.n_star, rules.alpha_worse)
@@ -196,13 +196,13 @@ _REASONS = {
 }
 
 
-def _last(pairs: Sequence[tuple[Estimate, Estimate]], arm: int) -> float | None:
+def _newest_estimate(pairs: Sequence[tuple[Estimate, Estimate]], arm: int) -> float | None:
     """What the newest stage with a number shows; the effect is over all of them."""
     found = [pair[arm] for pair in pairs]
     return next((one.estimate for one in reversed(found) if not isinstance(one, Unclear)), None)
 
 
-def _more(found: Comparison, canary: int) -> int:
+def _count_missing_searches(found: Comparison, canary: int) -> int:
     """Searches until the upper bound would fall below the margin if the estimate stayed: width falls as 1/sqrt(n)."""
     if found.effect is None or found.high is None or found.verdict == "not_worse":
         return 0

@@ -104,16 +104,16 @@ def compare(
     Within each stage, then over the stages, weighted by the treatment's units: traffic that drifts from stage to stage
     is no difference.
     """
-    control, treatment, left_out = _arms(strata)
-    effect = _effect(control, treatment, relative=metric.relative)
-    reason = _without_interval(effect, control, treatment, units)
+    control, treatment, left_out = _combine_stages(strata)
+    effect = _estimate_effect(control, treatment, relative=metric.relative)
+    reason = _why_without_interval(effect, control, treatment, units)
     look = _Look(metric, sum(units), n_star, alpha, variant, goal)
     shown = (
-        _shown(control, [one.control for one in strata]),
-        _shown(treatment, [one.treatment for one in strata]),
+        _newest_number(control, [one.control for one in strata]),
+        _newest_number(treatment, [one.treatment for one in strata]),
     )
-    relative = _relative(control, treatment, units, look)
-    fixed = None if reason else _fixed(welch_from_moments(control, treatment, alpha, metric.relative))
+    relative = _relative_effect(control, treatment, units, look)
+    fixed = None if reason else _as_fixed_test(welch_from_moments(control, treatment, alpha, metric.relative))
     return look.comparison(units, shown, effect, reason, relative, fixed, left_out)
 
 
@@ -152,7 +152,7 @@ class _Look:
         sure = None if reason else found
         low, high = self.interval(sure) if sure else (None, None)
         bound_low, bound_high = self.bounds(sure) if sure else (None, None)
-        better, worse, not_worse = _flags(metric, bound_low, bound_high)
+        better, worse, not_worse = _read_bounds(metric, bound_low, bound_high)
         verdict: Verdict = "better" if better else "worse" if worse else "not_worse" if not_worse else "unclear"
         return Comparison(
             *(metric.name, metric.role, metric.kind, self.variant, "relative" if metric.relative else "absolute"),
@@ -173,9 +173,9 @@ class _Look:
         )
 
 
-def _arms(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
+def _combine_stages(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[int, str], ...]]:
     """Both arms over the stages that have a number in both, weighted alike, and the stages that have not."""
-    reasons = [_useless(one) for one in strata]
+    reasons = [_why_unusable(one) for one in strata]
     left_out = tuple((place, reason) for place, reason in enumerate(reasons) if reason)
     used = [one for one, reason in zip(strata, reasons, strict=True) if not reason]
     if not used:
@@ -183,10 +183,10 @@ def _arms(strata: Sequence[Stratum]) -> tuple[Estimate, Estimate, tuple[tuple[in
         return nothing, nothing, left_out
     weights = [one.weight for one in used]
     control, treatment = ([getattr(one, arm) for one in used] for arm in ("control", "treatment"))
-    return moments.weighted(weights, control), moments.weighted(weights, treatment), left_out
+    return moments.weighted_moments(weights, control), moments.weighted_moments(weights, treatment), left_out
 
 
-def _useless(stratum: Stratum) -> str:
+def _why_unusable(stratum: Stratum) -> str:
     for arm in (stratum.control, stratum.treatment):
         if isinstance(arm, Unclear):
             return arm.reason
@@ -197,14 +197,14 @@ def _useless(stratum: Stratum) -> str:
     return "" if stratum.weight > 0 else "no_data"
 
 
-def _effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
+def _estimate_effect(control: Estimate, treatment: Estimate, *, relative: bool) -> Estimate:
     found = (moments.relative_difference if relative else moments.difference)(control, treatment)
     if isinstance(found, Moments) and not (0 < found.variance < math.inf and math.isfinite(found.estimate)):
         return Unclear("variance_not_positive")
     return found
 
 
-def _without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
+def _why_without_interval(effect: Estimate, control: Estimate, treatment: Estimate, units: tuple[int, int]) -> str:
     """Why there is none, or nothing."""
     known = [arm.units for arm in (control, treatment) if isinstance(arm, Moments)]
     if len(known) == 2 and min(*units, *known) < LEAST_UNITS:
@@ -212,15 +212,15 @@ def _without_interval(effect: Estimate, control: Estimate, treatment: Estimate, 
     return effect.reason if isinstance(effect, Unclear) else ""
 
 
-def _relative(control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look) -> Relative:
-    effect = _effect(control, treatment, relative=True)
-    reason = _without_interval(effect, control, treatment, units)
+def _relative_effect(control: Estimate, treatment: Estimate, units: tuple[int, int], look: _Look) -> Relative:
+    effect = _estimate_effect(control, treatment, relative=True)
+    reason = _why_without_interval(effect, control, treatment, units)
     if reason or isinstance(effect, Unclear):
         return Relative(None, None, None, reason)
     return Relative(effect.estimate, *look.interval(effect, 2), "")
 
 
-def _flags(metric: Metric, low: float | None, high: float | None) -> tuple[bool, bool, bool]:
+def _read_bounds(metric: Metric, low: float | None, high: float | None) -> tuple[bool, bool, bool]:
     """Better, worse, not worse: of the benefit, which is the effect where more is better."""
     if low is None or high is None:
         return False, False, False
@@ -228,11 +228,11 @@ def _flags(metric: Metric, low: float | None, high: float | None) -> tuple[bool,
     return least > 0, most < 0, least > -metric.margin
 
 
-def _fixed(found: Welch | Unclear) -> FixedTest | None:
+def _as_fixed_test(found: Welch | Unclear) -> FixedTest | None:
     return None if isinstance(found, Unclear) else FixedTest(found.low, found.high, found.p)
 
 
-def _shown(found: Estimate, stages: Sequence[Estimate]) -> float | None:
+def _newest_number(found: Estimate, stages: Sequence[Estimate]) -> float | None:
     """Where an arm has no number over the stages, that of its newest stage which has one."""
     known = [one.estimate for one in (*stages, found) if isinstance(one, Moments) and math.isfinite(one.estimate)]
     return known[-1] if known else None

@@ -42,9 +42,9 @@ class Quality:
     def unknown(self) -> list[str]:
         """What could invalidate and was not looked at."""
         looked_at = {
-            "sample ratio": _finite(self.srm_p),
-            "units in both arms": _finite(self.crossover),
-            "observations without exposure": _finite(self.orphans),
+            "sample ratio": _finite_or_none(self.srm_p),
+            "units in both arms": _finite_or_none(self.crossover),
+            "observations without exposure": _finite_or_none(self.orphans),
             "collections and models": self.changed,
         }
         return [name for name, found in looked_at.items() if found is None]
@@ -100,20 +100,27 @@ def decide(
     ``units`` of each arm, ``conversions`` of the arm that has most. None is not known.
     """
     deciding = [metric for metric in metrics if metric.role != "secondary"]
-    days = _finite(days)
-    missing = [*quality.unknown(), *_missing(deciding, now, closed)]
+    days = _finite_or_none(days)
+    missing = [*quality.unknown(), *_list_missing(deciding, now, closed)]
     return (
-        _invalid(quality, units)
-        or _rollback(now)
-        or _too_early(days, units, conversions, limits)
-        or (None if quality.unknown() else _ship(deciding, now, closed, limits.goal))
-        or _keep_running(_widest(deciding, closed, limits), missing, days or 0.0, limits)
-        or Decision(Action.STOP_INCONCLUSIVE, f"control stays after {spans.days(days or 0.0)}: {_all_told(closed)}")
+        _decide_invalid(quality, units)
+        or _decide_rollback(now)
+        or _decide_too_early(days, units, conversions, limits)
+        or (None if quality.unknown() else _decide_ship(deciding, now, closed, limits.goal))
+        or _decide_keep_running(_find_widest(deciding, closed, limits), missing, days or 0.0, limits)
+        or Decision(
+            Action.STOP_INCONCLUSIVE,
+            f"control stays after {spans.format_days(days or 0.0)}: {_describe_comparisons(closed)}",
+        )
     )
 
 
-def _invalid(quality: Quality, units: Sequence[int] | None) -> Decision | None:
-    srm_p, crossover, orphans = _finite(quality.srm_p), _finite(quality.crossover), _finite(quality.orphans)
+def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision | None:
+    srm_p, crossover, orphans = (
+        _finite_or_none(quality.srm_p),
+        _finite_or_none(quality.crossover),
+        _finite_or_none(quality.orphans),
+    )
     reason = ""
     if srm_p is not None and balance.mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
         seen = f", {' / '.join(map(str, units))} units," if units else ""
@@ -127,33 +134,35 @@ def _invalid(quality: Quality, units: Sequence[int] | None) -> Decision | None:
     return Decision(Action.INVALID, reason) if reason else None
 
 
-def _rollback(now: Comparisons) -> Decision | None:
+def _decide_rollback(now: Comparisons) -> Decision | None:
     for found in now:
         harmful = found.worse and found.difference is not None and abs(found.difference) >= found.min_effect
         if harmful and found.role != "secondary":
-            reason = f"{_told(found)}; harm of {_size(found, found.min_effect)} or more rolls back"
+            reason = (
+                f"{_describe_comparison(found)}; harm of {_format_size(found, found.min_effect)} or more rolls back"
+            )
             return Decision(Action.ROLLBACK, reason, variant=found.variant)
     return None
 
 
-def _too_early(
+def _decide_too_early(
     days: float | None, units: Sequence[int] | None, conversions: int | None, limits: Limits
 ) -> Decision | None:
     if days is None or days < limits.min_days:
         left = None if days is None else limits.min_days - days
-        so_far = "an unknown time" if days is None else spans.days(days)
-        return Decision(Action.KEEP_RUNNING, f"{so_far} of at least {spans.whole_days(limits.min_days)}", left)
+        so_far = "an unknown time" if days is None else spans.format_days(days)
+        return Decision(Action.KEEP_RUNNING, f"{so_far} of at least {spans.format_whole_days(limits.min_days)}", left)
     for found, least, what in (
         (min(units) if units else None, limits.min_units, "units in each arm"),
         (conversions, limits.min_conversions, "conversions in one arm"),
     ):
         if least and (found is None or found < least):
             left = days * (least / found - 1) if found else None
-            return Decision(Action.KEEP_RUNNING, f"{_count(found)} of at least {least} {what}", left)
+            return Decision(Action.KEEP_RUNNING, f"{_format_count(found)} of at least {least} {what}", left)
     return None
 
 
-def _ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal) -> Decision | None:
+def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goal: Goal) -> Decision | None:
     """Of several treatments that pass, the one that does best on the first primary."""
     primaries = [metric for metric in deciding if metric.role == "primary"]
     if not deciding or (goal == "superiority" and not primaries):
@@ -162,32 +171,37 @@ def _ship(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons, goa
     good = [
         variant
         for variant in variants
-        if all(_passes(metric, variant, closed, goal) and _seen(metric, variant, now) for metric in deciding)
+        if all(
+            _has_passed(metric, variant, closed, goal) and _is_measured_now(metric, variant, now) for metric in deciding
+        )
     ]
     if not good:
         return None
-    best = max(good, key=lambda variant: _benefit([*primaries, *deciding][0], variant, closed))
+    best = max(good, key=lambda variant: _best_benefit([*primaries, *deciding][0], variant, closed))
     return Decision(
-        Action.SHIP, _all_told([one for metric in deciding for one in _of(metric, best, closed)]), None, best
+        Action.SHIP,
+        _describe_comparisons([one for metric in deciding for one in _comparisons_of(metric, best, closed)]),
+        None,
+        best,
     )
 
 
-def _passes(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
-    superior, found = _is_superior(metric, goal), _of(metric, variant, closed)
+def _has_passed(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
+    superior, found = _is_superior(metric, goal), _comparisons_of(metric, variant, closed)
     return bool(found) and all(not one.reason and (one.better if superior else one.not_worse) for one in found)
 
 
-def _seen(metric: Metric, variant: str, now: Comparisons) -> bool:
+def _is_measured_now(metric: Metric, variant: str, now: Comparisons) -> bool:
     """Without the open windows harm would go unseen."""
-    found = _of(metric, variant, now)
+    found = _comparisons_of(metric, variant, now)
     return bool(found) and all(not one.reason for one in found)
 
 
-def _benefit(metric: Metric, variant: str, closed: Comparisons) -> float:
-    return max(metric.direction * (one.difference or 0.0) for one in _of(metric, variant, closed))
+def _best_benefit(metric: Metric, variant: str, closed: Comparisons) -> float:
+    return max(metric.direction * (one.difference or 0.0) for one in _comparisons_of(metric, variant, closed))
 
 
-def _keep_running(
+def _decide_keep_running(
     widest: tuple[float, str] | None, missing: Sequence[str], days: float, limits: Limits
 ) -> Decision | None:
     if days >= limits.max_days:
@@ -198,28 +212,29 @@ def _keep_running(
         return None
     (ratio, words), most = widest, limits.max_days - days
     left = days * (ratio**2 - 1)
-    late = f", of which the experiment has {spans.days(most)}" if left > most else ""
-    return Decision(Action.KEEP_RUNNING, f"{words}: about {spans.days(left)} more{late}", left)
+    late = f", of which the experiment has {spans.format_days(most)}" if left > most else ""
+    return Decision(Action.KEEP_RUNNING, f"{words}: about {spans.format_days(left)} more{late}", left)
 
 
-def _widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
+def _find_widest(deciding: Sequence[Metric], closed: Comparisons, limits: Limits) -> tuple[float, str] | None:
     """How many times wider than wanted the widest half-interval is, of those that do not show yet what shipping needs:
     time that would show it is not cut short."""
-    return max((found for metric in deciding for found in _widths(metric, closed, limits)), default=None)
+    return max((found for metric in deciding for found in _list_widths(metric, closed, limits)), default=None)
 
 
-def _widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tuple[float, str]]:
+def _list_widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterator[tuple[float, str]]:
     superior = _is_superior(metric, limits.goal)
     for found in closed:
         shown = found.better if superior else found.not_worse
         if found.metric != metric.name or shown or found.bound_low is None or found.bound_high is None:
             continue
-        half, target = (found.bound_high - found.bound_low) / 2, _target(metric, found, limits)
-        words = f"{metric.name} of {found.variant} is known to ±{_size(found, half)}, {_size(found, target)} is wanted"
+        half, target = (found.bound_high - found.bound_low) / 2, _target_width(metric, found, limits)
+        known, wanted = _format_size(found, half), _format_size(found, target)
+        words = f"{metric.name} of {found.variant} is known to ±{known}, {wanted} is wanted"
         yield half / target, words
 
 
-def _target(metric: Metric, found: Comparison, limits: Limits) -> float:
+def _target_width(metric: Metric, found: Comparison, limits: Limits) -> float:
     """In the metric's scale. What is to be shown within its margin is wanted to half of it: an interval as wide as the
     margin shows that of two equal arms in one of two cases only."""
     if not _is_superior(metric, limits.goal):
@@ -234,7 +249,7 @@ def _is_superior(metric: Metric, goal: Goal) -> bool:
     return metric.role == "primary" and goal == "superiority"
 
 
-def _missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) -> list[str]:
+def _list_missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) -> list[str]:
     """The metrics that have no number, and why."""
     lacking = [
         f"{metric.name} ({next((one.reason for one in found if one.reason), 'no_data')})"
@@ -245,22 +260,26 @@ def _missing(deciding: Sequence[Metric], now: Comparisons, closed: Comparisons) 
     return lacking if deciding else ["a metric that decides"]
 
 
-def _of(metric: Metric, variant: str, read: Comparisons) -> list[Comparison]:
+def _comparisons_of(metric: Metric, variant: str, read: Comparisons) -> list[Comparison]:
     return [one for one in read if (one.metric, one.variant) == (metric.name, variant)]
 
 
-def _all_told(read: Comparisons) -> str:
-    return "; ".join(_told(found) for found in read if found.role != "secondary") or "nothing was compared"
+def _describe_comparisons(read: Comparisons) -> str:
+    return (
+        "; ".join(_describe_comparison(found) for found in read if found.role != "secondary") or "nothing was compared"
+    )
 
 
-def _told(found: Comparison) -> str:
+def _describe_comparison(found: Comparison) -> str:
     if found.difference is None or found.bound_low is None or found.bound_high is None:
         return f"{found.metric} of {found.variant} is unclear ({found.reason})"
-    effect, low, high = (_size(found, number, "+") for number in (found.difference, found.bound_low, found.bound_high))
+    effect, low, high = (
+        _format_size(found, number, "+") for number in (found.difference, found.bound_low, found.bound_high)
+    )
     return f"{found.metric} of {found.variant} is {found.verdict.replace('_', ' ')}: {effect} [{low}, {high}]"
 
 
-def _size(found: Comparison, number: float, sign: str = "") -> str:
+def _format_size(found: Comparison, number: float, sign: str = "") -> str:
     if found.unit == "log_ms":
         number = math.expm1(number)
     if found.scale == "relative" or found.unit == "log_ms":
@@ -273,9 +292,9 @@ def _size(found: Comparison, number: float, sign: str = "") -> str:
 _UNITS = {"seconds": (1000.0, " ms", ",.2f"), "share": (100.0, " points", ".2f")}
 
 
-def _finite(number: float | None) -> float | None:
+def _finite_or_none(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-def _count(number: float | None) -> str:
+def _format_count(number: float | None) -> str:
     return "an unknown number" if number is None else f"{number:g}"

@@ -17,7 +17,7 @@ Counts = npt.NDArray[np.int64]
 BUCKETS = (_HIGHEST - _LOWEST + 1) * _PARTS
 
 
-def bucket(seconds: float) -> int:
+def bucket_index(seconds: float) -> int:
     """The bucket of a duration, 0 to ``BUCKETS`` - 1. On the path of every search."""
     mantissa, exponent = math.frexp(seconds)
     if exponent < _LOWEST or mantissa <= 0:
@@ -27,14 +27,14 @@ def bucket(seconds: float) -> int:
     return (exponent - _LOWEST) * _PARTS + int((mantissa * 2 - 1) * _PARTS)
 
 
-def bounds(index: int) -> tuple[float, float]:
+def bucket_bounds(index: int) -> tuple[float, float]:
     """Where the bucket begins and ends, in seconds."""
     octave, part = divmod(index, _PARTS)
     base = math.ldexp(0.5, octave + _LOWEST)
     return base * (1 + part / _PARTS), base * (1 + (part + 1) / _PARTS)
 
 
-def quantile(counts: Counts, level: float) -> float:
+def quantile_of_counts(counts: Counts, level: float) -> float:
     """The duration that ``level`` (0 to 1) of the observations do not exceed, in seconds; linear inside a bucket.
 
     ``counts`` is int64[BUCKETS]. Raises ValueError for no observation."""
@@ -43,5 +43,5 @@ def quantile(counts: Counts, level: float) -> float:
         raise ValueError("a quantile of nothing")
     wanted = min(max(level, 0.0), 1.0) * float(passed[-1])
     index = int(np.searchsorted(passed, max(wanted, 1e-9)))
-    low, high = bounds(index)
+    low, high = bucket_bounds(index)
     return low + (high - low) * (wanted - float(passed[index] - counts[index])) / float(counts[index])

@@ -34,44 +34,44 @@ class Interval:
     high: float
 
 
-def mean(values: Sequence[float], z: float = Z) -> Interval:
+def mean_interval(values: Sequence[float], z: float = Z) -> Interval:
     """Normal interval of the mean, -+ z * sd / sqrt(n). Raises ValueError for none; a single one says nothing of its
     spread."""
-    found = _some(values)
+    found = _as_array(values)
     if len(found) == 1:
         return Interval(float(found[0]), -math.inf, math.inf)
-    if _all_equal(found):
-        return _point(found)
+    if _are_all_equal(found):
+        return _point_interval(found)
     value = float(found.mean())
     half = z * float(found.std(ddof=1)) / math.sqrt(len(found))
     return Interval(value, value - half, value + half)
 
 
-def whole(values: Sequence[float]) -> Interval:
+def exact_mean(values: Sequence[float]) -> Interval:
     """The mean of all there are: no estimate, so it has no spread. Raises ValueError for none."""
-    value = math.fsum(_some(values)) / len(values)
+    value = math.fsum(_as_array(values)) / len(values)
     return Interval(value, value, value)
 
 
-def paired(differences: Sequence[float], seed: int) -> Interval:
+def paired_interval(differences: Sequence[float], seed: int) -> Interval:
     """BCa bootstrap of the mean difference (Efron 1987). All equal, as after a rebuild without a change, there is
     nothing to resample and BCa would give NaN; a single one says nothing of its spread. Raises ValueError for none."""
-    found = _some(differences)
+    found = _as_array(differences)
     if len(found) == 1:
         return Interval(float(found[0]), -math.inf, math.inf)
-    if _all_equal(found):
-        return _point(found)
+    if _are_all_equal(found):
+        return _point_interval(found)
     value = float(found.mean())
     if not math.isfinite(value):
         return Interval(value, -math.inf, math.inf)
     for method in ("BCa", "percentile"):
-        low, high = _bootstrap(found, method, seed)
+        low, high = _bootstrap_ends(found, method, seed)
         if math.isfinite(low) and math.isfinite(high):
             return Interval(value, low, high)
     return Interval(value, -math.inf, math.inf)
 
 
-def share(hits: int, n: int, z: float = Z) -> Interval:
+def share_interval(hits: int, n: int, z: float = Z) -> Interval:
     """Wilson's score interval (1927) of ``hits`` among ``n``. Raises ValueError unless 0 <= hits <= n and n > 0."""
     if not 0 <= hits <= n or n == 0:
         raise ValueError(f"{hits} of {n} is no share: hits lie between 0 and n, and n above 0")
@@ -87,7 +87,7 @@ def ratio_of_percentiles(
 ) -> Interval:
     """Percentile of ``new`` to that of ``old``, bootstrapped over the pairs: one query, both sides. Raises ValueError
     for none, for lists that are no pairs, and where old's percentile is 0."""
-    ours, theirs = _some(new), _some(old)
+    ours, theirs = _as_array(new), _as_array(old)
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} new values and {len(theirs)} old ones are no pairs: measure each query on both")
     base = float(np.percentile(theirs, percent))
@@ -101,7 +101,7 @@ def ratio_of_percentiles(
     return Interval(float(np.percentile(ours, percent)) / base, float(low), float(high))
 
 
-def side(found: Interval, bound: float, *, at_least: bool = True) -> Literal["pass", "block", "inconclusive"]:
+def judge_side(found: Interval, bound: float, *, at_least: bool = True) -> Literal["pass", "block", "inconclusive"]:
     """Pass if the whole interval meets the bound, block if none of it does; what is no number is neither."""
     low, high = (found.low, found.high) if at_least else (-found.high, -found.low)
     bound = bound if at_least else -bound
@@ -112,22 +112,22 @@ def side(found: Interval, bound: float, *, at_least: bool = True) -> Literal["pa
     return "block" if high < bound else "inconclusive"
 
 
-def _some(values: Sequence[float]) -> _Values:
+def _as_array(values: Sequence[float]) -> _Values:
     if not len(values):
         raise ValueError("no values: an interval needs one at least")
     return np.asarray(values, dtype=np.float64)
 
 
-def _all_equal(found: _Values) -> bool:
+def _are_all_equal(found: _Values) -> bool:
     return bool((found == found[0]).all())
 
 
-def _point(found: _Values) -> Interval:
+def _point_interval(found: _Values) -> Interval:
     """Without a mean: that of equal numbers may miss them by a rounding, and so the bound they meet."""
     return Interval(float(found[0]), float(found[0]), float(found[0]))
 
 
-def _bootstrap(found: _Values, method: str, seed: int) -> tuple[float, float]:
+def _bootstrap_ends(found: _Values, method: str, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     # What BCa cannot tell it tells by NaN too, and the caller looks at that.
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.statistics import sums
 from qdrant_rollouts.core.statistics.moments import EFFECTIVE, Estimate, Unclear
 from qdrant_rollouts.core.statistics.sums import Sums
@@ -39,9 +39,9 @@ class Metric:
     unit: Unit = "plain"
 
     def __post_init__(self) -> None:
-        _one_of(self.name, "kind", self.kind, get_args(Kind))
-        _one_of(self.name, "role", self.role, get_args(Role))
-        _one_of(self.name, "direction", self.direction, (1, -1))
+        _check_choice(self.name, "kind", self.kind, get_args(Kind))
+        _check_choice(self.name, "role", self.role, get_args(Role))
+        _check_choice(self.name, "direction", self.direction, (1, -1))
         for what, number in (("margin", self.margin), ("min_effect", self.min_effect), ("target", self.target)):
             if number is not None and not 0 < number < math.inf:
                 raise Refused(
@@ -59,7 +59,7 @@ class Metric:
 
     def estimate(self, found: Sums) -> Estimate:
         """Of one arm and stage, for every kind but quantiles, which have ``clustered_quantile`` and
-        ``moments.quantile``. A ratio that rests on a few units is ``too_few_units``, as in a canary."""
+        ``moments.latency_quantile``. A ratio that rests on a few units is ``too_few_units``, as in a canary."""
         if self.kind == "mean":
             return sums.mean(found)
         if self.kind == "proportion":
@@ -67,10 +67,10 @@ class Metric:
         if self.kind == "quantile":
             raise ValueError(f"{self.name} is a quantile: sums do not hold it")
         ratio = sums.delta_ratio(found, binary=self.binary)
-        few = not isinstance(ratio, Unclear) and sums.effective(found) < EFFECTIVE
+        few = not isinstance(ratio, Unclear) and sums.effective_units(found) < EFFECTIVE
         return Unclear("too_few_units") if few else ratio
 
 
-def _one_of(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
+def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise Refused(f"metric {name}: {what} {quoted(value)} is none of {', '.join(map(str, allowed))}")
+        raise Refused(f"metric {name}: {what} {quote_value(value)} is none of {', '.join(map(str, allowed))}")

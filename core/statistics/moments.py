@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from qdrant_rollouts.core.statistics import histogram
 from qdrant_rollouts.core.statistics.groups import GROUPS
-from qdrant_rollouts.core.statistics.traffic_sketch import Columns, Grid, Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import Columns, LatencyGrid, TrafficSketch
 
 #: Two-sided 95 %, for the order statistics that a quantile's density is read from.
 _Z = 1.959964
@@ -43,15 +43,15 @@ class Unclear:
 Estimate = Moments | Unclear
 
 
-def error_rate(tally: Tally, least_units: int = 100) -> Estimate:
+def error_rate(tally: TrafficSketch, least_units: int = 100) -> Estimate:
     """Errors per search, by the delta method over groups.
 
     Where no search failed, or all, the groups show no variance, and the next error would come as a surprise. The
     variance is then that of one error and one success more, the idea of Agresti and Coull; the estimate stays.
     """
     columns = tally.columns()
-    calls, errors = _searched(columns, columns.failed)
-    short = _too_few(calls, least_units)
+    calls, errors = _searched_groups(columns, columns.failed)
+    short = _find_too_few(calls, least_units)
     if short:
         return short
     n, s = float(calls.sum()), float(errors.sum())
@@ -61,27 +61,27 @@ def error_rate(tally: Tally, least_units: int = 100) -> Estimate:
     return Moments(len(calls), s / n, smoothed * (1 - smoothed) / n)
 
 
-def quantile(tally: Tally | Grid, level: float, least_units: int = 100) -> Estimate:
+def latency_quantile(tally: TrafficSketch | LatencyGrid, level: float, least_units: int = 100) -> Estimate:
     """The latency that ``level`` of the searches do not exceed, seconds.
 
     The density is read from two order statistics beside it; that several searches are one group's widens the variance
     (arXiv:1803.06336, arXiv:2401.14549 algorithm 1).
     """
     columns = tally.columns()
-    calls, _ = _searched(columns, columns.failed)
-    short = _too_few(calls, least_units)
+    calls, _ = _searched_groups(columns, columns.failed)
+    short = _find_too_few(calls, least_units)
     if short:
         return short
     n = float(calls.sum())
     if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
         return Unclear("quantile_unresolved")
     latencies = columns.latencies()
-    found, half = histogram.quantile(latencies, level), _Z * math.sqrt(level * (1 - level) / n)
-    low, high = (histogram.quantile(latencies, level + sign * half) for sign in (-1, 1))
+    found, half = histogram.quantile_of_counts(latencies, level), _Z * math.sqrt(level * (1 - level) / n)
+    low, high = (histogram.quantile_of_counts(latencies, level + sign * half) for sign in (-1, 1))
     if high <= low:
         return Unclear("quantile_unresolved")
     independent = (n - 1) / n * ((high - low) / (2 * _Z)) ** 2
-    return Moments(len(calls), found, independent * _clustering(columns, found, level))
+    return Moments(len(calls), found, independent * _clustering_factor(columns, found, level))
 
 
 def difference(control: Estimate, treatment: Estimate) -> Estimate:
@@ -107,16 +107,16 @@ def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
     return Moments(control.units + treatment.units, (b - a) / a, variance)
 
 
-def stratified(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
+def stratified_effect(effects: Sequence[tuple[float, Estimate]]) -> Estimate:
     """The effects of the stages, weighted by what the canary searched in each (section 9); a stage without a number
     contributes nothing. With none at all, the reason of the last."""
     known = [(weight, effect) for weight, effect in effects if isinstance(effect, Moments) and weight > 0]
     if not known:
         return effects[-1][1] if effects and isinstance(effects[-1][1], Unclear) else Unclear("no_data")
-    return weighted(*zip(*known, strict=True))
+    return weighted_moments(*zip(*known, strict=True))
 
 
-def weighted(weights: Sequence[float], stages: Sequence[Moments]) -> Moments:
+def weighted_moments(weights: Sequence[float], stages: Sequence[Moments]) -> Moments:
     """One arm over its stages; ``weights`` are scaled to sum to 1."""
     total = sum(weights)
     shares = [weight / total for weight in weights]
@@ -127,14 +127,14 @@ def weighted(weights: Sequence[float], stages: Sequence[Moments]) -> Moments:
     )
 
 
-def _searched(columns: Columns, sums: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+def _searched_groups(columns: Columns, sums: npt.NDArray[Any]) -> tuple[Floats, Floats]:
     """Calls, and ``sums`` (by group), of the groups that searched at all."""
     calls = columns.by_group()
     seen = calls > 0
     return calls[seen].astype(np.float64), sums[seen].astype(np.float64)
 
 
-def _too_few(calls: Floats, least: int) -> Unclear | None:
+def _find_too_few(calls: Floats, least: int) -> Unclear | None:
     """A few groups that search much more than the rest are few, however many there are (Kish's effective size)."""
     if not len(calls):
         return Unclear("no_data")
@@ -147,12 +147,14 @@ def _ratio_variance(sums: Floats, counts: Floats) -> float:
     return float(np.var(sums - ratio * counts, ddof=1) / (units * counts.mean() ** 2))
 
 
-def _clustering(columns: Columns, found: float, level: float) -> float:
+def _clustering_factor(columns: Columns, found: float, level: float) -> float:
     """How much wider than for independent searches: the variance of the share below ``found``, by groups, against the
     binomial one. Never narrower: that would be chance."""
-    at = histogram.bucket(found)
-    low, high = histogram.bounds(at)
+    at = histogram.bucket_index(found)
+    low, high = histogram.bucket_bounds(at)
     inside = (found - low) / (high - low)
     share = np.where(columns.buckets < at, 1.0, np.where(columns.buckets == at, inside, 0.0))
-    calls, below = _searched(columns, np.bincount(columns.groups, weights=share * columns.calls, minlength=GROUPS))
+    calls, below = _searched_groups(
+        columns, np.bincount(columns.groups, weights=share * columns.calls, minlength=GROUPS)
+    )
     return max(1.0, _ratio_variance(below, calls) / (level * (1 - level) / float(calls.sum())))

@@ -35,14 +35,14 @@ class Evidence:
 def e_process(wins: int, losses: int, a: float = 100) -> float:
     """E itself, from 0 to infinity; "no preference" is rejected once it reaches 1/alpha. Raises Refused for counts
     below 0 and ``a`` not above 0."""
-    log_e = preference(wins, losses, a).log_e
+    log_e = measure_preference(wins, losses, a).log_e
     return math.exp(log_e) if log_e < _LARGEST else math.inf
 
 
-def preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
+def measure_preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> Evidence:
     """Against "as many users prefer the one as the other". Once it rejects it has rejected, whatever comes later.
     Raises Refused for counts below 0, ``a`` not above 0, or ``alpha`` not between 0 and 1."""
-    _check(wins, losses, a, alpha)
+    _check_arguments(wins, losses, a, alpha)
     log_e = _log_marginal(wins, losses, a) + (wins + losses) * math.log(2)
     direction = (wins > losses) - (wins < losses)
     return Evidence(log_e, math.exp(-max(log_e, 0.0)), log_e >= -math.log(alpha), direction)
@@ -50,8 +50,8 @@ def preference(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> E
 
 def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.05) -> tuple[float, float]:
     """The win rates among users with a preference that the same test does not reject, for all looks at once: a
-    confidence sequence. 1/2 is outside exactly where ``preference`` rejects."""
-    _check(wins, losses, a, alpha)
+    confidence sequence. 1/2 is outside exactly where ``measure_preference`` rejects."""
+    _check_arguments(wins, losses, a, alpha)
     level = _log_marginal(wins, losses, a) + math.log(alpha)
 
     def excess(rate: float) -> float:
@@ -63,16 +63,16 @@ def win_rate_interval(wins: int, losses: int, a: float = 100, alpha: float = 0.0
     return float(low), float(high)
 
 
-def share(wins: int, ties: int, losses: int) -> float | None:
+def preference_share(wins: int, ties: int, losses: int) -> float | None:
     """By how much more than half of the users prefer treatment, from -1/2 to 1/2, a tie being half a user; None where
     there is no user. For display: ties do not weaken the test."""
     for name, count in (("wins", wins), ("ties", ties), ("losses", losses)):
-        _whole(name, count)
+        _check_count(name, count)
     users = wins + ties + losses
     return (wins + ties / 2) / users - 0.5 if users else None
 
 
-def preferred(signs: Iterable[int]) -> int:
+def vote_of_user(signs: Iterable[int]) -> int:
     """A user's vote from the signs of their queries' credits: 1 for treatment, -1 for control, 0 for a tie."""
     total = sum(signs)
     return (total > 0) - (total < 0)
@@ -82,16 +82,16 @@ def _log_marginal(wins: int, losses: int, a: float) -> float:
     return float(scipy.special.betaln(a + wins, a + losses) - scipy.special.betaln(a, a))
 
 
-def _check(wins: int, losses: int, a: float, alpha: float) -> None:
-    _whole("wins", wins)
-    _whole("losses", losses)
+def _check_arguments(wins: int, losses: int, a: float, alpha: float) -> None:
+    _check_count("wins", wins)
+    _check_count("losses", losses)
     if not (a > 0 and math.isfinite(a)):
         raise Refused(f"a = {a:g} is not a finite number above 0: take 100, or 1 for large effects")
     if not 0 < alpha < 1:
         raise Refused(f"alpha = {alpha:g} is not between 0 and 1: take 0.05")
 
 
-def _whole(name: str, count: int) -> None:
+def _check_count(name: str, count: int) -> None:
     if count < 0:
         raise Refused(f"{count} {name} is below 0: count users")
     if not math.isfinite(count):

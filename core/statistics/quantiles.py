@@ -1,5 +1,5 @@
 """Quantiles of events that belong to users (section 3): exact order statistics, and a variance that knows whose events
-are whose. ``moments.quantile`` is the same from a tally, whose latencies are known to 1 %."""
+are whose. ``moments.latency_quantile`` is the same from a tally, whose latencies are known to 1 %."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ def clustered_quantile(values: npt.ArrayLike, units: npt.ArrayLike, level: float
     counts = np.bincount(member)
     if len(counts) < _LEAST_UNITS:
         return Unclear("too_few_units")
-    return _estimated(events, member, counts, level)
+    return _estimate_quantile(events, member, counts, level)
 
 
 def clustered_quantile_difference(
@@ -48,7 +48,7 @@ def clustered_quantile_difference(
     return moments.relative_difference(*arms) if relative else moments.difference(*arms)
 
 
-def _estimated(events: Floats, member: npt.NDArray[Any], counts: npt.NDArray[Any], level: float) -> Estimate:
+def _estimate_quantile(events: Floats, member: npt.NDArray[Any], counts: npt.NDArray[Any], level: float) -> Estimate:
     n = len(events)
     if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
         return Unclear("quantile_unresolved")

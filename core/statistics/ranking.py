@@ -15,13 +15,13 @@ def ndcg(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)
     if not ideal:
         raise ValueError("no relevant document: nDCG has no ideal to compare with")
-    gains = [max(0.0, grades.get(id, 0.0)) for id in _top(found, k)]
-    return _discounted(gains) / _discounted(ideal[:k])
+    gains = [max(0.0, grades.get(id, 0.0)) for id in _top_ids(found, k)]
+    return _discounted_gain(gains) / _discounted_gain(ideal[:k])
 
 
 def reciprocal_rank(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """1 / rank of the first relevant document, 0 when the top ``k`` holds none."""
-    ranks = (rank for rank, id in enumerate(_top(found, k), 1) if grades.get(id, 0.0) > 0)
+    ranks = (rank for rank, id in enumerate(_top_ids(found, k), 1) if grades.get(id, 0.0) > 0)
     return next((1 / rank for rank in ranks), 0.0)
 
 
@@ -30,12 +30,12 @@ def recall(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: recall has nothing to find")
-    return len(relevant.intersection(_top(found, k))) / len(relevant)
+    return len(relevant.intersection(_top_ids(found, k))) / len(relevant)
 
 
 def precision(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the first ``k`` places that hold a relevant document."""
-    return sum(grades.get(id, 0.0) > 0 for id in _top(found, k)) / k
+    return sum(grades.get(id, 0.0) > 0 for id in _top_ids(found, k)) / k
 
 
 def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) -> float:
@@ -44,13 +44,13 @@ def average_precision(found: Sequence[PointId], grades: Grades, k: int = 100) ->
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: average precision has nothing to find")
-    ranks = [rank for rank, id in enumerate(_top(found, k), 1) if id in relevant]
+    ranks = [rank for rank, id in enumerate(_top_ids(found, k), 1) if id in relevant]
     return sum(number / rank for number, rank in enumerate(ranks, 1)) / len(relevant)
 
 
-def holes(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
+def hole_share(found: Sequence[PointId], grades: Grades, k: int = 10) -> float:
     """The share of the top ``k`` nobody has judged; grade 0 is a judgment too."""
-    top = _top(found, k)
+    top = _top_ids(found, k)
     return sum(id not in grades for id in top) / len(top) if top else 0.0
 
 
@@ -67,17 +67,17 @@ def expected_ndcg(found: Scored, grades: Grades, k: int = 10) -> float:
     if not ideal:
         raise ValueError("no relevant document: nDCG has no ideal to compare with")
     gains: list[float] = []
-    for group in _ties(found):
+    for group in _group_ties(found):
         mean = sum(max(0.0, grades.get(id, 0.0)) for id in group) / len(group)
         gains += [mean] * len(group)
-    return _discounted(gains[:k]) / _discounted(ideal[:k])
+    return _discounted_gain(gains[:k]) / _discounted_gain(ideal[:k])
 
 
 def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> float:
     """Of the first tie with a relevant document: its first one comes at each place as often as the rest fills those
     behind it in other ways."""
     before = 0
-    for group in _ties(found):
+    for group in _group_ties(found):
         relevant, size = sum(grades.get(id, 0.0) > 0 for id in group), len(group)
         if relevant:
             ways = math.comb(size, relevant)
@@ -95,24 +95,24 @@ def expected_recall(found: Scored, grades: Grades, k: int = 100) -> float:
     relevant = {id for id, grade in grades.items() if grade > 0}
     if not relevant:
         raise ValueError("no relevant document: recall has nothing to find")
-    return _expected_in(found, relevant.__contains__, k) / len(relevant)
+    return _expected_share(found, relevant.__contains__, k) / len(relevant)
 
 
 def expected_holes(found: Scored, grades: Grades, k: int = 10) -> float:
     places = min(k, len({id for id, _ in found}))
-    return _expected_in(found, lambda id: id not in grades, k) / places if places else 0.0
+    return _expected_share(found, lambda id: id not in grades, k) / places if places else 0.0
 
 
-def _expected_in(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
+def _expected_share(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
     expected, before = 0.0, 0
-    for group in _ties(found):
+    for group in _group_ties(found):
         within = min(len(group), max(0, k - before))
         expected += sum(map(counts, group)) * within / len(group)
         before += len(group)
     return expected
 
 
-def _ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
+def _group_ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
     """Ids in groups of one score, which is that of the group's first; each id once."""
     groups: list[list[PointId]] = []
     seen: set[PointId] = set()
@@ -121,7 +121,7 @@ def _ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
         if id in seen:
             continue
         seen.add(id)
-        if groups and _tie(score, first, tolerance):
+        if groups and _is_tie(score, first, tolerance):
             groups[-1].append(id)
         else:
             groups.append([id])
@@ -129,27 +129,27 @@ def _ties(found: Scored, tolerance: float = 1e-6) -> list[list[PointId]]:
     return groups
 
 
-def agreeing(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:
+def settle_ties(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[PointId]:
     """The ids of ``ours``, ties settled towards ``theirs``: equal scores have no order, and which of them stand at the
     end of a list that was cut is chance. Both best first, scores of one scale."""
     rank = {id: at for at, (id, _) in enumerate(theirs)}
     ids = {id for id, _ in ours}
     last = theirs[-1][1] if theirs else math.nan
-    spare = [id for id, score in theirs if id not in ids and _tie(score, last, tolerance)]
+    spare = [id for id, score in theirs if id not in ids and _is_tie(score, last, tolerance)]
     settled: list[PointId] = []
     group: list[PointId] = []
     for at, (id, score) in enumerate(ours):
-        if at and not _tie(score, ours[at - 1][1], tolerance):
+        if at and not _is_tie(score, ours[at - 1][1], tolerance):
             settled += sorted(group, key=lambda one: rank.get(one, len(rank)))
             group = []
-        cut_off = id not in rank and _tie(score, last, tolerance) and spare
+        cut_off = id not in rank and _is_tie(score, last, tolerance) and spare
         group.append(spare.pop(0) if cut_off else id)
     return settled + sorted(group, key=lambda one: rank.get(one, len(rank)))
 
 
-def overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
+def top_overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
     """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
-    ours, theirs = _top(one, k), _top(other, k)
+    ours, theirs = _top_ids(one, k), _top_ids(other, k)
     depth = max(len(ours), len(theirs))
     return len(set(ours).intersection(theirs)) / depth if depth else 1.0
 
@@ -160,7 +160,7 @@ def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: fl
     unless k >= 1 and 0 < p < 1."""
     if k < 1 or not 0 < p < 1:
         raise ValueError(f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either")
-    ours, theirs = _top(one, k), _top(other, k)
+    ours, theirs = _top_ids(one, k), _top_ids(other, k)
     depth = max(len(ours), len(theirs))
     if not depth:
         return 1.0
@@ -199,14 +199,14 @@ def found_of_best(
     cosine of 0.22), and there only points that exact search names are found."""
     exact = dict(best)
     shared = [(score, exact[id]) for id, score in found if id in exact]
-    if all(_tie(one, other, tolerance) for one, other in shared or _tops(found, best, rising)):
+    if all(_is_tie(one, other, tolerance) for one, other in shared or _incomparable_tops(found, best, rising)):
         scores, truth = [score for _, score in found], [score for _, score in best]
         return hits_at_least(scores, truth, k, rising=rising, tolerance=tolerance)
     wanted = {id for id, _ in best[:k]}
     return len(wanted & {id for id, _ in found[:k]}) / len(wanted)
 
 
-def _tops(
+def _incomparable_tops(
     found: Sequence[tuple[PointId, float]], best: Sequence[tuple[PointId, float]], rising: bool
 ) -> list[tuple[float, float]]:
     """Of two lists without a common point: a score better than the best there is is of another scale."""
@@ -216,13 +216,13 @@ def _tops(
     return [(one, other)] if (one > other if rising else one < other) else []
 
 
-def _tie(one: float, other: float, tolerance: float) -> bool:
+def _is_tie(one: float, other: float, tolerance: float) -> bool:
     return abs(one - other) <= tolerance * max(1.0, abs(other))
 
 
-def _top(found: Sequence[PointId], k: int) -> list[PointId]:
+def _top_ids(found: Sequence[PointId], k: int) -> list[PointId]:
     return list(dict.fromkeys(found))[:k]
 
 
-def _discounted(gains: Sequence[float]) -> float:
+def _discounted_gain(gains: Sequence[float]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))

@@ -14,9 +14,9 @@ from qdrant_rollouts.core.ports import PointId
 Sample = list[list[Any]]
 
 
-def offer(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -> bool:
+def offer_id(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -> bool:
     """Takes ``id`` into the sample if its rank is among the ``size`` smallest so far; says whether it was taken."""
-    rank = _rank(seed, id)
+    rank = _sample_rank(seed, id)
     if len(sample) == size and rank >= sample[-1][0]:
         return False
     at = bisect_left(sample, rank, key=lambda entry: entry[0])
@@ -27,6 +27,6 @@ def offer(sample: Sample, size: int, seed: int, id: PointId, note: Any = None) -
     return True
 
 
-def _rank(seed: int, id: PointId) -> str:
+def _sample_rank(seed: int, id: PointId) -> str:
     """Hex, for a number of 64 bits would not survive every reader of JSON."""
     return hashlib.blake2b(f"{seed}\0{type(id).__name__}\0{id}".encode(), digest_size=8).hexdigest()

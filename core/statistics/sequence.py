@@ -20,7 +20,7 @@ def confidence_sequence(
     """
     if sided not in (1, 2):
         raise ValueError(f"sided is {sided}, expected 1 or 2")
-    _check(difference, standard_error, n, alpha * (3 - sided), n_star)
+    _check_numbers(difference, standard_error, n, alpha * (3 - sided), n_star)
     half = (half_two_sided if sided == 2 else half_one_sided)(standard_error, n, n_star, alpha)
     return difference - half, difference + half
 
@@ -28,7 +28,7 @@ def confidence_sequence(
 def sequential_p(difference: float, standard_error: float, n: float, alpha: float, n_star: float) -> float:
     """Two-sided p of this look, at most ``alpha`` exactly where ``confidence_sequence`` excludes 0; the smallest over
     all looks is valid at each of them, and the caller keeps it. Raises as ``confidence_sequence`` does."""
-    _check(difference, standard_error, n, alpha, n_star)
+    _check_numbers(difference, standard_error, n, alpha, n_star)
     return p_value(difference, standard_error, n, n_star, alpha)
 
 
@@ -54,7 +54,7 @@ def _rho_squared(alpha: float, n_star: float) -> float:
     return (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / n_star
 
 
-def _check(difference: float, error: float, n: float, alpha: float, n_star: float) -> None:
+def _check_numbers(difference: float, error: float, n: float, alpha: float, n_star: float) -> None:
     if not math.isfinite(difference):
         raise ValueError(f"a difference of {difference} is no number; expected a finite one")
     if not (0 < error < math.inf and n > 0 and n_star > 0 and 0 < alpha < 1):

@@ -1,7 +1,7 @@
 """Lengths of time as people say them."""
 
 
-def days(number: float) -> str:
+def format_days(number: float) -> str:
     """A number of days in the one unit that fits it."""
     for unit, size, most in (("second", 86_400, 60), ("minute", 1440, 60), ("hour", 24, 48)):
         count = round(number * size)
@@ -10,6 +10,6 @@ def days(number: float) -> str:
     return f"{number:.1f} days" if number < 100 else f"{number:,.0f} days"
 
 
-def whole_days(number: float) -> str:
+def format_whole_days(number: float) -> str:
     """A number of days that somebody chose."""
-    return f"{number:g} day" + ("" if number == 1 else "s") if number >= 1 else days(number)
+    return f"{number:g} day" + ("" if number == 1 else "s") if number >= 1 else format_days(number)

@@ -47,7 +47,7 @@ class Sums:
 def mean(sums: Sums, *, binary: bool = False) -> Estimate:
     """The mean of S_i; with ``binary`` (each S_i is 0 or 1) a proportion, see ``delta_ratio``."""
     found = mean_from_sums(sums.units, sums.total, sums.total_squares)
-    return _surprised(found, sums.units, float(sums.total), sums.units) if binary else found
+    return _smooth_certainty(found, sums.units, float(sums.total), sums.units) if binary else found
 
 
 def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
@@ -55,7 +55,7 @@ def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
     if n < 2:
         return Unclear("too_few_units" if n else "no_data")
     found, squares = float(total) / n, float(squares)
-    return _moments(n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n)
+    return _build_moments(n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n)
 
 
 def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
@@ -72,23 +72,25 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
     m = float(sums.total) / n
     squares, product, counts = float(sums.total_squares), float(sums.cross), float(sums.count_squares)
     scale = u / ((u - 1) * n * n)
-    found = _moments(u, m, scale * (squares - 2 * m * product + m * m * counts), scale * (squares + m * m * counts))
-    return _surprised(found, u, float(sums.total), n) if binary else found
+    found = _build_moments(
+        u, m, scale * (squares - 2 * m * product + m * m * counts), scale * (squares + m * m * counts)
+    )
+    return _smooth_certainty(found, u, float(sums.total), n) if binary else found
 
 
-def effective(sums: Sums) -> float:
+def effective_units(sums: Sums) -> float:
     """How many units of equal weight a ratio rests on (Kish 1965): a few that make most of the events are few."""
     return float(sums.count) ** 2 / float(sums.count_squares) if sums.count_squares else 0.0
 
 
-def _moments(units: int, estimate: float, variance: float, scale: float) -> Estimate:
+def _build_moments(units: int, estimate: float, variance: float, scale: float) -> Estimate:
     """``scale`` is the variance's size before anything was taken away from it, to tell a small one from rounding."""
     if not math.isfinite(variance) or not math.isfinite(estimate) or variance <= _ROUNDING * scale:
         return Unclear("variance_not_positive")
     return Moments(units, estimate, variance)
 
 
-def _surprised(found: Estimate, units: int, total: float, events: float) -> Estimate:
+def _smooth_certainty(found: Estimate, units: int, total: float, events: float) -> Estimate:
     if found != Unclear("variance_not_positive") or total not in (0, events):
         return found
     smoothed = (total + 1) / (events + 2)

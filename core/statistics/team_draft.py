@@ -45,7 +45,7 @@ class Draft:
         return cls(places, written["triggered"])
 
 
-def documents(keys: Iterable[Key]) -> tuple[Key, ...]:
+def distinct_documents(keys: Iterable[Key]) -> tuple[Key, ...]:
     """The documents of ranked chunks, each at the rank of its first."""
     return tuple(dict.fromkeys(keys))
 
@@ -62,11 +62,11 @@ def draft(control: Iterable[Key], treatment: Iterable[Key], coins: Coins, length
     ``coins``: one per round, 0 lets control begin and 1 treatment. A longer draft of the same lists and coins begins
     with the shorter one. Raises Refused for a length below 1 or more rounds than coins.
     """
-    _check(coins, length)
-    ours, theirs = documents(control), documents(treatment)
+    _check_length(coins, length)
+    ours, theirs = distinct_documents(control), distinct_documents(treatment)
     shared = _common_prefix(ours, theirs)
     places = [Place(document, "control", False) for document in ours[:shared]]
-    places += _rounds(list(ours[shared:]), list(theirs[shared:]), coins, length - shared)
+    places += _draft_rounds(list(ours[shared:]), list(theirs[shared:]), coins, length - shared)
     return Draft(tuple(places[:length]), triggered=ours[:length] != theirs[:length])
 
 
@@ -79,7 +79,7 @@ def credit(draft: Draft, clicked: Iterable[Key]) -> tuple[int, int]:
     return h, (h > 0) - (h < 0)
 
 
-def _check(coins: Coins, length: int) -> None:
+def _check_length(coins: Coins, length: int) -> None:
     if length < 1:
         raise Refused(f"a draft of {length} documents: ask for at least 1")
     if length > 2 * len(coins):
@@ -93,7 +93,7 @@ def _common_prefix(ours: tuple[Key, ...], theirs: tuple[Key, ...]) -> int:
     return same
 
 
-def _rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int) -> list[Place]:
+def _draft_rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int) -> list[Place]:
     """The picks after the common prefix; both lists hold only what is not listed yet."""
     places: list[Place] = []
     tosses = iter(coins)
@@ -102,20 +102,20 @@ def _rounds(ours: list[Key], theirs: list[Key], coins: Coins, length: int) -> li
             team: Team = "control" if ours else "treatment"
             places += [Place(document, team, False) for document in ours or theirs]
             break
-        credited = _contested(ours, theirs)
+        credited = _is_contested(ours, theirs)
         order: tuple[Team, Team] = ("treatment", "control") if next(tosses) else ("control", "treatment")
         for team in order:
-            places += _pick(ours, theirs, team, credited)
+            places += _pick_best(ours, theirs, team, credited)
     return places
 
 
-def _contested(ours: list[Key], theirs: list[Key]) -> bool:
+def _is_contested(ours: list[Key], theirs: list[Key]) -> bool:
     """Whether each team will have something to pick, whoever begins: more than the other's next. Where that is not so,
     one list is empty after the round, so that no later round is contested either."""
     return any(key != theirs[0] for key in ours) and any(key != ours[0] for key in theirs)
 
 
-def _pick(ours: list[Key], theirs: list[Key], team: Team, credited: bool) -> list[Place]:
+def _pick_best(ours: list[Key], theirs: list[Key], team: Team, credited: bool) -> list[Place]:
     """The team's best document that is not listed, taken from both lists; nothing where it has none."""
     own = ours if team == "control" else theirs
     if not own:

@@ -21,7 +21,7 @@ _NO_CELLS: tuple[Any, ...] = ((), (), ())
 _NO_COUNTS: tuple[Any, ...] = ((), ())
 
 
-class Tally:
+class TrafficSketch:
     """Not locked: whoever shares one guards it."""
 
     __slots__ = ("cells", "failed", "nothing", "others", *_SUMS)
@@ -51,7 +51,7 @@ class Tally:
         anonymous: bool = False,
     ) -> None:
         """One search of a user of ``group``, that took ``seconds``; one that failed is counted at its latency too."""
-        self.cells[group, histogram.bucket(seconds)] += 1
+        self.cells[group, histogram.bucket_index(seconds)] += 1
         self.seconds += seconds
         if error:
             self.failed[group] += 1
@@ -67,7 +67,7 @@ class Tally:
         self.log_ratio += log_ratio
         self.log_ratio_squares += log_ratio * log_ratio
 
-    def merge(self, other: "Tally") -> None:
+    def merge(self, other: "TrafficSketch") -> None:
         self.cells.update(other.cells)
         self.failed.update(other.failed)
         self.nothing.update(other.nothing)
@@ -75,9 +75,9 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.others.update(other.others)
 
-    def condensed(self) -> "Tally":
+    def condensed(self) -> "TrafficSketch":
         """The same figures with all users in one group."""
-        found = Tally()
+        found = TrafficSketch()
         found.merge(self)
         by_bucket = enumerate(self.columns().latencies().tolist())
         found.cells = Counter({(0, bucket): calls for bucket, calls in by_bucket if calls})
@@ -126,7 +126,7 @@ class Tally:
 
     def quantile(self, level: float) -> float | None:
         """Seconds; None without calls."""
-        return histogram.quantile(self.columns().latencies(), level) if self.cells else None
+        return histogram.quantile_of_counts(self.columns().latencies(), level) if self.cells else None
 
     def to_json(self) -> dict[str, Any]:
         groups, buckets = zip(*self.cells, strict=True) if self.cells else ((), ())
@@ -165,14 +165,14 @@ class Columns:
 
     def latencies(self) -> histogram.Counts:
         """Calls by bucket, int64[BUCKETS]."""
-        return _summed(self.buckets, self.calls, histogram.BUCKETS)
+        return _sum_by_place(self.buckets, self.calls, histogram.BUCKETS)
 
     def by_group(self) -> histogram.Counts:
         """Calls by group, int64[GROUPS]."""
-        return _summed(self.groups, self.calls, GROUPS)
+        return _sum_by_place(self.groups, self.calls, GROUPS)
 
 
-class Grid:
+class LatencyGrid:
     """The latencies of any number of tallies, added up in a size that never grows."""
 
     __slots__ = ("_cells",)
@@ -185,7 +185,7 @@ class Grid:
         groups, buckets, calls = np.array(content.get("cells", _NO_CELLS), dtype=np.int64)
         np.add.at(self._cells, groups * histogram.BUCKETS + buckets, calls)
 
-    def merge(self, other: "Grid") -> None:
+    def merge(self, other: "LatencyGrid") -> None:
         self._cells += other._cells
 
     @property
@@ -199,6 +199,6 @@ class Grid:
         return Columns(groups, buckets, self._cells[places], np.zeros(GROUPS, dtype=np.int64))
 
 
-def _summed(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
+def _sum_by_place(places: histogram.Counts, counts: histogram.Counts, size: int) -> histogram.Counts:
     # float64 holds every count below 2**53 exactly
     return np.bincount(places, weights=counts, minlength=size).astype(np.int64)

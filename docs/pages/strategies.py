@@ -35,11 +35,13 @@ def _strategy(name: str) -> str:
 
 def _others() -> list[str]:
     plans = {
-        "rollouts rollback ALIAS": rollback.plan(),
-        "rollouts deploy ALIAS --source backup:ID": backup.source(STRATEGIES["blue_green"](IndexSpec()), "", ""),
-        "rollouts backup create ALIAS --keep 7": backup.make("", "", keep=7),
-        "rollouts backup verify --alias ALIAS": backup.verify(""),
-        "rollouts backup restore --alias ALIAS": backup.restore(""),
+        "rollouts rollback ALIAS": rollback.plan_rollback(),
+        "rollouts deploy ALIAS --source backup:ID": backup.plan_unpacking(
+            STRATEGIES["blue_green"](IndexSpec()), "", ""
+        ),
+        "rollouts backup create ALIAS --keep 7": backup.plan_backup("", "", keep=7),
+        "rollouts backup verify --alias ALIAS": backup.plan_verification(""),
+        "rollouts backup restore --alias ALIAS": backup.plan_restore(""),
     }
     return [part for call, plan in plans.items() for part in (f"`{call}`:", drawn(plan))]
 

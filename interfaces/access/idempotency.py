@@ -19,14 +19,14 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database import leases
 from qdrant_rollouts.core.database.caller_rows import OnceRow
-from qdrant_rollouts.core.deployments.commands import Along
+from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import AppError, LeaseLost, Malformed, Unavailable
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 Answer = Mapping[str, Any]
 
-KEPT = timedelta(hours=24)
+KEEP_ANSWERS_FOR = timedelta(hours=24)
 #: Longer than starting anything takes; so long a key whose process died stays taken.
 LEASE = timedelta(seconds=30)
 LONGEST_KEY = 200
@@ -50,89 +50,91 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
+class _Attempt:
     claim: int
     started: str | None
     answer: Answer | None
 
 
-def key_of(caller: str, name: str, *request: Any) -> Key:
+def build_key(caller: str, name: str, *request: Any) -> Key:
     """Raises Malformed for a name that is none."""
     if not name.strip() or len(name) > LONGEST_KEY or not name.isprintable():
-        raise Malformed(f"Idempotency-Key {quoted(name)}: expected 1 to {LONGEST_KEY} printable characters")
+        raise Malformed(f"Idempotency-Key {quote_value(name)}: expected 1 to {LONGEST_KEY} printable characters")
     text = json.dumps(request, sort_keys=True, default=str)
     return Key(caller, name, hashlib.sha256(text.encode()).hexdigest())
 
 
-def once(
-    services: Services, key: Key, start: Callable[[Along], Answer], told: Callable[[str], Answer]
+def answer_once(
+    services: Services, key: Key, start: Callable[[InTransaction], Answer], told: Callable[[str], Answer]
 ) -> tuple[Answer, bool]:
     """What ``start`` answers, and whether it was answered before. ``told`` puts the answer together for what a process
     started that died before it could answer. A refusal starts nothing and is not kept. Raises Malformed for another
     request under the same key, Unavailable while the first one is being worked at."""
-    mine = _claimed(services, key)
+    mine = _claim_key(services, key)
     if mine.answer is not None:
         return mine.answer, True
     if mine.started is not None:
-        return _kept(services, key, told(mine.started)), True
+        return _keep_answer(services, key, told(mine.started)), True
     try:
-        return _kept(services, key, start(lambda session, id: _fence(session, key, mine.claim, id))), False
+        return _keep_answer(
+            services, key, start(lambda session, id: _mark_started(session, key, mine.claim, id))
+        ), False
     except AppError:
-        _let_go(services, key, mine.claim)
+        _release_key(services, key, mine.claim)
         raise
 
 
-def _claimed(services: Services, key: Key) -> _Try:
+def _claim_key(services: Services, key: Key) -> _Attempt:
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)
-            session.execute(delete(OnceRow).where(OnceRow.created_at < now - KEPT))
-            return _claim(session, key, now)
+            session.execute(delete(OnceRow).where(OnceRow.created_at < now - KEEP_ANSWERS_FOR))
+            return _claim_row(session, key, now)
     except IntegrityError as error:
-        raise _busy(key) from error
+        raise _key_in_use(key) from error
 
 
-def _claim(session: Session, key: Key, now: datetime) -> _Try:
+def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
     row = session.get(OnceRow, (key.caller, key.name), with_for_update=True)
     if row is None:
         session.add(
             OnceRow(caller=key.caller, key=key.name, digest=key.digest, lease_until=now + LEASE, created_at=now)
         )
         session.flush()
-        return _Try(1, None, None)
+        return _Attempt(1, None, None)
     if row.digest != key.digest:
-        raise KeyReused(f"Idempotency-Key {quoted(key.name)} was sent with another request before; take a new key")
+        raise KeyReused(f"Idempotency-Key {quote_value(key.name)} was sent with another request before; take a new key")
     if row.answer is None and row.started is None:
         if leases.lasts(row.lease_until, now, LEASE):
-            raise _busy(key)
+            raise _key_in_use(key)
         row.claim, row.lease_until = row.claim + 1, now + LEASE
-    return _Try(row.claim, row.started, row.answer)
+    return _Attempt(row.claim, row.started, row.answer)
 
 
-def _busy(key: Key) -> KeyInUse:
-    return KeyInUse(f"the first request with Idempotency-Key {quoted(key.name)} is being worked at; ask again")
+def _key_in_use(key: Key) -> KeyInUse:
+    return KeyInUse(f"the first request with Idempotency-Key {quote_value(key.name)} is being worked at; ask again")
 
 
-def _fence(session: Session, key: Key, claim: int, started: str) -> None:
-    mine = update(OnceRow).where(*_is(key), OnceRow.claim == claim, OnceRow.started.is_(None))
+def _mark_started(session: Session, key: Key, claim: int, started: str) -> None:
+    mine = update(OnceRow).where(*_matches_key(key), OnceRow.claim == claim, OnceRow.started.is_(None))
     if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
         raise LeaseLost(
-            f"Idempotency-Key {quoted(key.name)} took too long and was taken up by another process; ask again"
+            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; ask again"
         )
 
 
-def _kept(services: Services, key: Key, answer: Answer) -> Answer:
+def _keep_answer(services: Services, key: Key, answer: Answer) -> Answer:
     with services.sessions.begin() as session:
-        session.execute(update(OnceRow).where(*_is(key)).values(answer=dict(answer)))
+        session.execute(update(OnceRow).where(*_matches_key(key)).values(answer=dict(answer)))
     return answer
 
 
-def _let_go(services: Services, key: Key, claim: int) -> None:
+def _release_key(services: Services, key: Key, claim: int) -> None:
     """Only of what started nothing."""
     with services.sessions.begin() as session:
         free = OnceRow.claim == claim, OnceRow.started.is_(None)
-        session.execute(delete(OnceRow).where(*_is(key), *free))
+        session.execute(delete(OnceRow).where(*_matches_key(key), *free))
 
 
-def _is(key: Key) -> tuple[Any, ...]:
+def _matches_key(key: Key) -> tuple[Any, ...]:
     return OnceRow.caller == key.caller, OnceRow.key == key.name

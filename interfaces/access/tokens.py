@@ -20,14 +20,14 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.caller_rows import TokenRow
 from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
 from qdrant_rollouts.core.ports.naming import check_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 SCOPES = ("read", "search", "feedback", "deploy", "admin")
 #: What a scope brings besides itself.
-_BRINGS = {"deploy": ("read",), "admin": SCOPES}
-_USED_EVERY = timedelta(minutes=1)
+_IMPLIED_SCOPES = {"deploy": ("read",), "admin": SCOPES}
+_NOTE_USE_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,16 @@ class Caller:
         return scope in self.scopes
 
 
-def brought(scopes: Sequence[str]) -> frozenset[str]:
-    return frozenset(scopes).union(*(_BRINGS.get(scope, ()) for scope in scopes))
+def expand_scopes(scopes: Sequence[str]) -> frozenset[str]:
+    return frozenset(scopes).union(*(_IMPLIED_SCOPES.get(scope, ()) for scope in scopes))
 
 
-ALL = brought(("admin",))
+ALL_SCOPES = expand_scopes(("admin",))
 
 
-def create(services: Services, name: str, scopes: Sequence[str], *, actor: str, reason: str = "") -> dict[str, Any]:
+def create_token(
+    services: Services, name: str, scopes: Sequence[str], *, actor: str, reason: str = ""
+) -> dict[str, Any]:
     """A new token; ``token`` of the answer is shown this once. A name is never given twice, so that events of a token
     that was revoked are nobody else's."""
     check_name("token", name)
@@ -58,79 +60,79 @@ def create(services: Services, name: str, scopes: Sequence[str], *, actor: str, 
         raise Malformed(f"scopes of token {name}: found {found}; expected one or more of {', '.join(SCOPES)}")
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     token = f"rlt_{token_id}_{secret}"
-    row = TokenRow(id=token_id, name=name, digest=digest(token), scopes=sorted(set(scopes)), actor=actor)
+    row = TokenRow(id=token_id, name=name, digest=hash_secret(token), scopes=sorted(set(scopes)), actor=actor)
     try:
         with services.sessions.begin() as session:
             row.created_at = services.clock.now(session)
             session.add(row)
             session.flush()
             words = f"{name}: {', '.join(row.scopes)}"
-            events.record(session, row.created_at, "token.created", words, actor=actor, reason=reason)
-            return {**_shown(row), "token": token}
+            events.record_event(session, row.created_at, "token.created", words, actor=actor, reason=reason)
+            return {**_token_as_json(row), "token": token}
     except IntegrityError as error:
         raise Refused(f"a token named {name} was made before; take another name (`rollouts token list`)") from error
 
 
-def revoke(services: Services, name: str, *, actor: str, reason: str = "") -> dict[str, Any]:
+def revoke_token(services: Services, name: str, *, actor: str, reason: str = "") -> dict[str, Any]:
     """Whoever holds it is refused from now on; revoked already is no change."""
     with services.sessions.begin() as session:
         row = session.scalars(select(TokenRow).where(TokenRow.name == name).with_for_update()).one_or_none()
         if row is None:
-            raise Unknown(f"there is no token {quoted(name)}; `rollouts token list` shows them")
+            raise Unknown(f"there is no token {quote_value(name)}; `rollouts token list` shows them")
         now, changes = services.clock.now(session), row.revoked_at is None
         row.revoked_at = row.revoked_at or now
         event = "token.revoked" if changes else "token.unchanged"
-        events.record(session, now, event, f"{name}: revoked", actor=actor, reason=reason)
-        return _shown(row)
+        events.record_event(session, now, event, f"{name}: revoked", actor=actor, reason=reason)
+        return _token_as_json(row)
 
 
-def listed(services: Services) -> list[dict[str, Any]]:
+def list_tokens(services: Services) -> list[dict[str, Any]]:
     """By name, those that were revoked too; without their secrets, which nobody knows."""
     with services.sessions() as session:
-        return [_shown(row) for row in session.scalars(select(TokenRow).order_by(TokenRow.name))]
+        return [_token_as_json(row) for row in session.scalars(select(TokenRow).order_by(TokenRow.name))]
 
 
-def any_made(services: Services) -> bool:
+def has_any_token(services: Services) -> bool:
     """Whether there was ever a token: revoking the last one must not open the door to everybody on this machine."""
     with services.sessions() as session:
         return session.scalars(select(TokenRow.id).limit(1)).first() is not None
 
 
-def holder(services: Services, presented: str) -> Caller | None:
+def caller_of_token(services: Services, presented: str) -> Caller | None:
     """Who presents this; None for what is no token, or a token no more."""
     with services.sessions.begin() as session:
-        row = found(session, presented)
+        row = find_token(session, presented)
         if row is None:
             return None
         now = services.clock.now(session)
-        if row.last_used_at is None or now - row.last_used_at > _USED_EVERY:
+        if row.last_used_at is None or now - row.last_used_at > _NOTE_USE_EVERY:
             row.last_used_at = now
-        return caller_of(row)
+        return caller_of_row(row)
 
 
-def found(session: Session, presented: str) -> TokenRow | None:
+def find_token(session: Session, presented: str) -> TokenRow | None:
     """The row of a token that is still one."""
     kind, _, rest = presented.partition("_")
     row = session.get(TokenRow, rest.partition("_")[0]) if kind == "rlt" and presented.isascii() else None
-    matches = hmac.compare_digest(row.digest if row else "", digest(presented))
+    matches = hmac.compare_digest(row.digest if row else "", hash_secret(presented))
     return row if row is not None and matches and row.revoked_at is None else None
 
 
-def caller_of(row: TokenRow) -> Caller:
-    return Caller(f"token:{row.name}", brought(row.scopes))
+def caller_of_row(row: TokenRow) -> Caller:
+    return Caller(f"token:{row.name}", expand_scopes(row.scopes))
 
 
-def digest(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _shown(row: TokenRow) -> dict[str, Any]:
+def _token_as_json(row: TokenRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "id": row.id,
         "scopes": row.scopes,
         "actor": row.actor,
-        "created_at": iso(row.created_at),
-        "last_used_at": iso(row.last_used_at),
-        "revoked_at": iso(row.revoked_at),
+        "created_at": as_iso(row.created_at),
+        "last_used_at": as_iso(row.last_used_at),
+        "revoked_at": as_iso(row.revoked_at),
     }

@@ -15,53 +15,53 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.caller_rows import SessionRow, TokenRow
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import tokens
-from qdrant_rollouts.interfaces.access.tokens import ALL, Caller
+from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, Caller
 
-LASTS = timedelta(hours=12)
+SESSION_LENGTH = timedelta(hours=12)
 #: What events call who holds the token of the settings.
-SETTINGS = "token:ROLLOUTS_API_TOKEN"
+SETTINGS_CALLER = "token:ROLLOUTS_API_TOKEN"
 
 
-def begin(services: Services, presented: str, api_token: str) -> str | None:
+def begin_session(services: Services, presented: str, api_token: str) -> str | None:
     """The secret of a new session, for a cookie; None if what was presented is no token. ``api_token`` is that of the
     settings, or empty."""
     secret = secrets.token_urlsafe(32)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
-        row = None if is_settings_token(presented, api_token) else tokens.found(session, presented)
+        row = None if is_settings_token(presented, api_token) else tokens.find_token(session, presented)
         if row is None and not is_settings_token(presented, api_token):
             return None
-        made = SessionRow(digest=tokens.digest(secret), created_at=now, expires_at=now + LASTS)
-        made.token_id, made.proof = (row.id, "") if row else (None, _proof(secret, api_token))
+        made = SessionRow(digest=tokens.hash_secret(secret), created_at=now, expires_at=now + SESSION_LENGTH)
+        made.token_id, made.proof = (row.id, "") if row else (None, _session_proof(secret, api_token))
         session.add(made)
-        actor = tokens.caller_of(row).name if row else SETTINGS
-        events.record(session, now, "session.begun", actor=actor)
+        actor = tokens.caller_of_row(row).name if row else SETTINGS_CALLER
+        events.record_event(session, now, "session.begun", actor=actor)
     return secret
 
 
-def holder(services: Services, secret: str, api_token: str) -> Caller | None:
+def caller_of_session(services: Services, secret: str, api_token: str) -> Caller | None:
     """Who has this session; None if it has ended, or its token is one no more."""
     with services.sessions() as session:
-        row = session.get(SessionRow, tokens.digest(secret))
+        row = session.get(SessionRow, tokens.hash_secret(secret))
         if row is None or row.expires_at < services.clock.now(session):
             return None
         if row.token_id is None:
-            shown = bool(api_token) and hmac.compare_digest(row.proof, _proof(secret, api_token))
-            return Caller(SETTINGS, ALL) if shown else None
+            shown = bool(api_token) and hmac.compare_digest(row.proof, _session_proof(secret, api_token))
+            return Caller(SETTINGS_CALLER, ALL_SCOPES) if shown else None
         token = session.get_one(TokenRow, row.token_id)
-        return None if token.revoked_at else tokens.caller_of(token)
+        return None if token.revoked_at else tokens.caller_of_row(token)
 
 
-def end(services: Services, secret: str) -> None:
+def end_session(services: Services, secret: str) -> None:
     with services.sessions.begin() as session:
-        session.execute(delete(SessionRow).where(SessionRow.digest == tokens.digest(secret)))
+        session.execute(delete(SessionRow).where(SessionRow.digest == tokens.hash_secret(secret)))
 
 
 def is_settings_token(presented: str, api_token: str) -> bool:
     """In constant time, whatever the lengths."""
-    return bool(api_token) and hmac.compare_digest(tokens.digest(presented), tokens.digest(api_token))
+    return bool(api_token) and hmac.compare_digest(tokens.hash_secret(presented), tokens.hash_secret(api_token))
 
 
-def _proof(secret: str, api_token: str) -> str:
+def _session_proof(secret: str, api_token: str) -> str:
     return hmac.new(secret.encode(), api_token.encode(), "sha256").hexdigest()

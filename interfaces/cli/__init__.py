@@ -6,15 +6,17 @@ from typing import Any
 import click
 
 from qdrant_rollouts.interfaces.cli import backup_verbs, experiment_verbs, schedule_verbs, token_verbs, version_verbs
-from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
+from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, list_options, reason, verb
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-_every = click.option("--all", "every", is_flag=True, help="Every check of the gate with its figures, passed ones too.")
+_all_option = click.option(
+    "--all", "every", is_flag=True, help="Every check of the gate with its figures, passed ones too."
+)
 
 
-def _patience(default: float | None, text: str) -> Callable[[Command], Command]:
+def _timeout_option(default: float | None, text: str) -> Callable[[Command], Command]:
     return click.option(
         "--timeout", type=click.FloatRange(min=0), default=default, metavar="SECONDS", show_default=True, help=text
     )
@@ -34,15 +36,15 @@ def main() -> None:
 @main.command()
 def demo(**given: Any) -> None:
     """The main job on real text, start to end."""
-    verb("demonstrating.demo", **given)
+    verb("demonstrating.run_demo", **given)
 
 
 @main.command()
-@token_verbs.served()
+@token_verbs.serve_options()
 @as_json
 def up(**given: Any) -> None:
     """One process with everything embedded: worker, scheduler, web."""
-    verb("uptime.up", **given)
+    verb("uptime.run_up", **given)
 
 
 @main.command()
@@ -74,42 +76,42 @@ def migrate(**given: Any) -> None:
 )
 @click.option("--no-rollback-on-failure", "keep_failed", is_flag=True, help="Keep a failed collection to look at.")
 @click.option("--wait", is_flag=True, help="Show progress until the deployment has ended.")
-@_patience(None, "How long --wait lasts; the deployment goes on after it.")
+@_timeout_option(None, "How long --wait lasts; the deployment goes on after it.")
 @reason
 @as_json
 def deploy(**given: Any) -> None:
     """Starts a deployment of the index ALIAS."""
-    verb("deploying.deploy", **given)
+    verb("deploying.deploy_index", **given)
 
 
 @main.command()
 @click.argument("deployment_id")
 @click.option("--watch", is_flag=True, help="Go on showing it until it has ended.")
-@_every
+@_all_option
 @as_json
 def status(**given: Any) -> None:
     """One deployment with its steps, gate and events.
 
     DEPLOYMENT_ID may be shortened as long as it fits one deployment.
     """
-    verb("lists.deployments.status", **given)
+    verb("lists.deployments.show_status", **given)
 
 
 @main.command("list")
-@listed("those")
+@list_options("those")
 @as_json
-def list_(**given: Any) -> None:
+def list_deployments(**given: Any) -> None:
     """Deployments, newest first, and collections to be deleted."""
-    verb("lists.deployments.list_", **given)
+    verb("lists.deployments.show_deployments", **given)
 
 
-def _wish(event: str, text: str) -> None:
+def _add_request_verb(event: str, text: str) -> None:
     @main.command(event, help=f"{text}\n\nHonoured between two turns of the deployment.")
     @click.argument("deployment_id")
     @reason
     @as_json
     def wish(**given: Any) -> None:
-        verb("wishing.wish", event=event, **given)
+        verb("wishing.send_request", event=event, **given)
 
 
 @main.command()
@@ -122,12 +124,12 @@ def promote(full: bool, **given: Any) -> None:
 
     Honoured between two turns of the deployment.
     """
-    verb("wishing.wish", event="promote_full" if full else "promote", **given)
+    verb("wishing.send_request", event="promote_full" if full else "promote", **given)
 
 
-_wish("retry", "Runs a gate that could not tell once more.")
-_wish("pause", "Stops a deployment where it is.")
-_wish("resume", "Lets a paused deployment go on.")
+_add_request_verb("retry", "Runs a gate that could not tell once more.")
+_add_request_verb("pause", "Stops a deployment where it is.")
+_add_request_verb("resume", "Lets a paused deployment go on.")
 
 
 @main.command()
@@ -140,31 +142,31 @@ def abort(keep: bool, **given: Any) -> None:
 
     Honoured between two turns of the deployment. Says beforehand if searches will fail.
     """
-    verb("wishing.wish", event="abort_keep" if keep else "abort", **given)
+    verb("wishing.send_request", event="abort_keep" if keep else "abort", **given)
 
 
 @main.command()
 @click.argument("alias")
-@_patience(60.0, "How long to wait for the end; the rollback goes on after it.")
+@_timeout_option(60.0, "How long to wait for the end; the rollback goes on after it.")
 @reason
 @as_json
 def rollback(**given: Any) -> None:
     """Back to the version before the live one, while it is retained."""
-    verb("deploying.rollback", **given)
+    verb("deploying.roll_back_index", **given)
 
 
 @main.command()
 @click.argument("alias")
 @click.argument("collection")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. validation.seed=8.")
-@_every
+@_all_option
 @as_json
 def validate(**given: Any) -> None:
     """Runs the gate of ALIAS on COLLECTION; changes nothing.
 
     Exit code 0 only if it passes, 1 if it blocks or cannot tell.
     """
-    verb("validating.validate", **given)
+    verb("validating.validate_collection", **given)
 
 
 @main.group(cls=InOrder)
@@ -176,7 +178,7 @@ def alias() -> None:
 @as_json
 def list_aliases(**given: Any) -> None:
     """Every alias and the collection behind it."""
-    verb("lists.aliases.list_", **given)
+    verb("lists.aliases.show_aliases", **given)
 
 
 @alias.command("create")
@@ -187,7 +189,7 @@ def list_aliases(**given: Any) -> None:
 @as_json
 def create_alias(**given: Any) -> None:
     """Points a new ALIAS to COLLECTION."""
-    verb("aliasing.create", **given)
+    verb("aliasing.create_alias", **given)
 
 
 @alias.command("switch")
@@ -198,7 +200,7 @@ def create_alias(**given: Any) -> None:
 @as_json
 def switch_alias(**given: Any) -> None:
     """Points an existing ALIAS to another COLLECTION, in one act."""
-    verb("aliasing.switch", **given)
+    verb("aliasing.switch_alias", **given)
 
 
 @alias.command("delete")
@@ -207,7 +209,7 @@ def switch_alias(**given: Any) -> None:
 @as_json
 def delete_alias(**given: Any) -> None:
     """Removes ALIAS; the collection behind it stays."""
-    verb("aliasing.delete", **given)
+    verb("aliasing.delete_alias", **given)
 
 
 @main.command()
@@ -224,7 +226,7 @@ def delete_alias(**given: Any) -> None:
 @as_json
 def search(**given: Any) -> None:
     """What ALIAS finds for QUERY."""
-    verb("searching.search", **given)
+    verb("searching.search_index", **given)
 
 
 for command in version_verbs.VERBS:
@@ -238,21 +240,21 @@ main.add_command(token_verbs.web)
 @main.command()
 @click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
 @click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
-@token_verbs.served(8601)
+@token_verbs.serve_options(8601)
 def mcp(**given: Any) -> None:
     """Search, and looks at deployments, for agents (MCP)."""
-    verb("agents.mcp", **given)
+    verb("agents.serve_mcp", **given)
 
 
 main.add_command(token_verbs.token)
 
 
 @main.command("events")
-@listed("those")
+@list_options("those")
 @as_json
-def events_(**given: Any) -> None:
+def list_events(**given: Any) -> None:
     """What happened: when, by whom, through what, and why."""
-    verb("lists.told.events_", **given)
+    verb("lists.told.show_events", **given)
 
 
 @main.group(cls=InOrder)
@@ -261,11 +263,11 @@ def alert() -> None:
 
 
 @alert.command("list")
-@listed("those")
+@list_options("those")
 @as_json
 def list_alerts(**given: Any) -> None:
     """Alerts, newest first, with each channel they go to and what went wrong."""
-    verb("lists.told.alerts", **given)
+    verb("lists.told.show_alerts", **given)
 
 
 @alert.command("test")
@@ -277,7 +279,7 @@ def test_alert(**given: Any) -> None:
 
     Exit code 0 only if each took it, 3 if not.
     """
-    verb("telling.test", **given)
+    verb("telling.try_alert_channels", **given)
 
 
 @main.command()
@@ -295,4 +297,4 @@ def workers(**given: Any) -> None:
 @as_json
 def doctor(**given: Any) -> None:
     """Checks settings and servers, and says what to do about faults."""
-    verb("doctoring.doctor", **given)
+    verb("doctoring.run_doctor", **given)

@@ -6,20 +6,20 @@ import sys
 from contextlib import nullcontext
 
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.deploying import driven
-from qdrant_rollouts.interfaces.cli.running import DONE, opened
-from qdrant_rollouts.interfaces.cli.webbing import serve
+from qdrant_rollouts.interfaces.cli.deploying import drive_runner
+from qdrant_rollouts.interfaces.cli.running import DONE, open_services
+from qdrant_rollouts.interfaces.cli.webbing import serve_app
 from qdrant_rollouts.interfaces.http.app import make_mcp_app
 from qdrant_rollouts.interfaces.mcp import stdio
 from qdrant_rollouts.interfaces.mcp.http import PATH
-from qdrant_rollouts.interfaces.people import login
+from qdrant_rollouts.interfaces.people import login_name
 
 
-def mcp(folder: str | None, http: bool, host: str, port: int) -> int:
+def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
     """Over stdin and stdout until stdin ends, over HTTP until Ctrl-C or SIGTERM."""
     if folder is not None:
         os.chdir(folder)
-    return serve(make_mcp_app, host, port, PATH) if http else _over_stdio()
+    return serve_app(make_mcp_app, host, port, PATH) if http else _over_stdio()
 
 
 def _over_stdio() -> int:
@@ -27,9 +27,13 @@ def _over_stdio() -> int:
     wakes, so Ctrl-C ends the process as it stands; a client closes stdin."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
-        screen.note("speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it")
-    with opened(needs="place") as house:
+        screen.print_note(
+            "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it"
+        )
+    with open_services(needs="place") as house:
         deploys, embedded = house.settings.mcp_deploy, not house.settings.qdrant_url
-        with driven(house) if deploys else nullcontext(False) as runs:
-            stdio.serve(house.services, login("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs)
+        with drive_runner(house) if deploys else nullcontext(False) as runs:
+            stdio.serve_stdio(
+                house.services, login_name("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs
+            )
     return DONE

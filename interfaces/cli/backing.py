@@ -5,38 +5,38 @@ from typing import Any
 
 from qdrant_rollouts.core.deployments import backups
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.interfaces.cli.deploying import Told, leave, see_through
-from qdrant_rollouts.interfaces.cli.running import House, actor, opened
+from qdrant_rollouts.interfaces.cli.deploying import Told, leave_running, wait_for_end
+from qdrant_rollouts.interfaces.cli.running import CliContext, actor, open_services
 
 
-def create(alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:
-    with opened(starts=True, needs="store") as house:
-        run = backups.create(house.services, alias, actor=actor(), reason=reason, keep=keep)
-        return _ended(house, run, lambda: backups.record(house.services, run), wait, timeout, as_json)
+def run_backup(alias: str, keep: int | None, wait: bool, timeout: float | None, reason: str, as_json: bool) -> int:
+    with open_services(starts=True, needs="store") as house:
+        run = backups.create_backup(house.services, alias, actor=actor(), reason=reason, keep=keep)
+        return _wait_or_leave(house, run, lambda: backups.get_backup(house.services, run), wait, timeout, as_json)
 
 
-def verify(
+def run_verification(
     backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, reason: str, as_json: bool
 ) -> int:
-    with opened(starts=True, needs="store") as house:
-        run = backups.verify(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
-        return _ended(house, run, lambda: backups.verification(house.services, run), wait, timeout, as_json)
+    with open_services(starts=True, needs="store") as house:
+        run = backups.verify_backup(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
+        return _wait_or_leave(house, run, lambda: backups.get_verification(house.services, run), wait, timeout, as_json)
 
 
-def restore(
+def run_restore(
     backup_id: str | None, alias: str | None, wait: bool, timeout: float | None, reason: str, as_json: bool
 ) -> int:
-    with opened(starts=True, needs="store") as house:
-        run = backups.restore(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
+    with open_services(starts=True, needs="store") as house:
+        run = backups.restore_backup(house.services, backup=backup_id, alias=alias, actor=actor(), reason=reason)
 
         def told() -> Mapping[str, Any]:
-            found = queries.deployment(house.services, run)
-            return {**found, "backup_id": backups.restored_from(house.services, run)}
+            found = queries.get_deployment(house.services, run)
+            return {**found, "backup_id": backups.get_restored_backup(house.services, run)}
 
-        return _ended(house, run, told, wait, timeout, as_json)
+        return _wait_or_leave(house, run, told, wait, timeout, as_json)
 
 
-def _ended(house: House, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool) -> int:
+def _wait_or_leave(house: CliContext, run: str, told: Told, wait: bool, timeout: float | None, as_json: bool) -> int:
     if wait:
-        return see_through(house, run, timeout, as_json, told)
-    return leave(house, run, as_json, told)
+        return wait_for_end(house, run, timeout, as_json, told)
+    return leave_running(house, run, as_json, told)

@@ -7,7 +7,7 @@ import click
 from qdrant_rollouts.interfaces.cli.calling import Command, InOrder, as_json, reason, verb
 
 
-def _waits(command: Command) -> Command:
+def _wait_options(command: Command) -> Command:
     wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Show progress until it has ended.")
     timeout = click.option(
         "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait; it goes on after that."
@@ -15,7 +15,7 @@ def _waits(command: Command) -> Command:
     return wait(timeout(command))
 
 
-def _which(command: Command) -> Command:
+def _backup_arguments(command: Command) -> Command:
     alias = click.option("--alias", help="The latest backup of this index, instead of BACKUP_ID.")
     return click.argument("backup_id", required=False)(alias(command))
 
@@ -34,25 +34,25 @@ def backup() -> None:
 @backup.command()
 @click.argument("alias")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N latest of ALIAS, remove older ones.")
-@_waits
+@_wait_options
 @reason
 @as_json
 def create(**given: Any) -> None:
     """Backs up the collection behind ALIAS."""
-    verb("backing.create", **given)
+    verb("backing.run_backup", **given)
 
 
 @backup.command("list")
 @click.option("--alias", help="Only those of this index.")
 @as_json
-def list_(**given: Any) -> None:
+def list_backups(**given: Any) -> None:
     """Backups, newest first, and what verifications said of them."""
-    verb("lists.backups.list_", **given)
+    verb("lists.backups.show_backups", **given)
 
 
 @backup.command()
-@_which
-@_waits
+@_backup_arguments
+@_wait_options
 @reason
 @as_json
 def verify(**given: Any) -> None:
@@ -60,12 +60,12 @@ def verify(**given: Any) -> None:
 
     Exit code 0 only if everything was as the manifest says.
     """
-    verb("backing.verify", **given)
+    verb("backing.run_verification", **given)
 
 
 @backup.command()
-@_which
-@_waits
+@_backup_arguments
+@_wait_options
 @reason
 @as_json
 def restore(**given: Any) -> None:
@@ -73,4 +73,4 @@ def restore(**given: Any) -> None:
 
     An alias that is gone is made again; what serves now is kept for its grace period.
     """
-    verb("backing.restore", **given)
+    verb("backing.run_restore", **given)

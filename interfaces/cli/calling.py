@@ -29,7 +29,7 @@ def _short_errors() -> Iterator[None]:
         yield
     except click.UsageError as error:
         said = error.format_message()
-        shown = importlib.import_module("qdrant_rollouts.core.sanitize.quoting").bounded(said)
+        shown = importlib.import_module("qdrant_rollouts.core.sanitize.quoting").shorten_message(said)
         if shown == said:
             raise
         raise click.UsageError(shown, error.ctx) from None
@@ -62,7 +62,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 reason = click.option("--reason", default="", metavar="TEXT", help="Why; kept with the events.")
 
 
-def listed(what: str) -> Callable[[Command], Command]:
+def list_options(what: str) -> Callable[[Command], Command]:
     """``--alias`` and ``--limit`` of a verb that lists ``what``."""
     alias = click.option("--alias", help=f"Only {what} of this index.")
     limit = click.option(

@@ -17,17 +17,17 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.adapters import broker, broker_url, database, flower, private
 from qdrant_rollouts.adapters.qdrant_http import Forbidden
 from qdrant_rollouts.adapters.releases import find_for_others, judge
-from qdrant_rollouts.adapters.route_channel import NAME
+from qdrant_rollouts.adapters.route_channel import CHANNEL_NAME
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.answers.deployments import Deployment
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
-from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.deployments import places, unclaimed, workers
-from qdrant_rollouts.core.deployments.commands.specs import check_alias, live_aliases
+from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, live_aliases
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.workers import Worker
@@ -39,43 +39,50 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
 from qdrant_rollouts.interfaces.cli.running import DONE, REFUSED, UNREACHABLE
 from qdrant_rollouts.interfaces.embedded import running_elsewhere
-from qdrant_rollouts.interfaces.looks import STILL_SECONDS, Check, at_broker, at_database, at_qdrant, at_sweep
-from qdrant_rollouts.wiring import EMBEDDED_STORE, build_to_look, own_files, roots, vector_store
+from qdrant_rollouts.interfaces.looks import (
+    STILL_SECONDS,
+    Check,
+    inspect_broker,
+    inspect_database,
+    inspect_qdrant,
+    inspect_sweep,
+)
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build_read_only, open_vector_store, own_files, source_roots
 
 if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_server import ServerStore
 
 #: The oldest Qdrant this is tested with.
-_TESTED = (1, 16, 0)
+_TESTED_SINCE = (1, 16, 0)
 #: Files in a finding.
-_NAMED = 3
+_MOST_NAMED = 3
 
 Findings = Iterator[Check]
 
 
-def examine() -> list[Check]:
+def run_checks() -> list[Check]:
     """Every check, settings first: without them nothing else can be looked at."""
     try:
         settings = load_settings()
     except Refused as error:
         return [Check("settings", "fail", str(error), "correct the variable", REFUSED)]
     looks = (
-        ("settings", _settings),
-        ("index file", _index_file),
-        ("sources", _roots),
-        ("broker", _broker),
-        ("qdrant", _qdrant),
-        ("qdrant nodes", _nodes),
-        ("backups", _backups),
-        ("database", _database),
-        ("privacy", _privacy),
-        ("flower", _flower),
+        ("settings", _check_settings),
+        ("index file", _check_index_file),
+        ("sources", _check_source_roots),
+        ("broker", _check_broker),
+        ("qdrant", _check_qdrant),
+        ("qdrant nodes", _check_nodes),
+        ("backups", _check_backup_folder),
+        ("database", _check_database),
+        ("privacy", _check_privacy),
+        ("flower", _check_flower),
     )
-    found = [check for name, look in looks for check in _looked(name, partial(look, settings))]
+    found = [check for name, look in looks for check in _run_check(name, partial(look, settings))]
     broken = {check.name for check in found if check.state == "fail"}
     if broken & {"database", "index file"}:
         return found
-    return found + _inside(settings, rows=_has_tables(found))
+    return found + _check_contents(settings, rows=_has_tables(found))
 
 
 def exit_code(checks: list[Check]) -> int:
@@ -84,7 +91,7 @@ def exit_code(checks: list[Check]) -> int:
     return min(codes, default=DONE)
 
 
-def _looked(name: str, look: Callable[[], Findings]) -> list[Check]:
+def _run_check(name: str, look: Callable[[], Findings]) -> list[Check]:
     try:
         return list(look())
     except Refused as error:
@@ -100,8 +107,8 @@ def _looked(name: str, look: Callable[[], Findings]) -> list[Check]:
 # --- settings and servers -----------------------------------------------------------------------------------------
 
 
-def _settings(settings: Settings) -> Findings:
-    unknown = unknown_variables()
+def _check_settings(settings: Settings) -> Findings:
+    unknown = find_unknown_variables()
     for fault in unknown:
         yield Check("settings", "fail", fault, "correct or remove it", REFUSED)
     if not unknown:
@@ -109,7 +116,7 @@ def _settings(settings: Settings) -> Findings:
         yield Check("settings", "ok", mode)
 
 
-def _index_file(settings: Settings) -> Findings:
+def _check_index_file(settings: Settings) -> Findings:
     if not settings.config.exists():
         advice = "declare indexes there, or name a source with each deploy"
         yield Check("index file", "warn", f"{settings.config} is not there", advice)
@@ -117,37 +124,37 @@ def _index_file(settings: Settings) -> Findings:
     indexes = load_index_file(settings.config).indexes
     yield Check("index file", "ok", f"{settings.config}: {', '.join(indexes) or 'no index'}")
     for alias, spec in indexes.items():
-        yield from _not_offered(alias, spec)
+        yield from _check_offered(alias, spec)
 
 
-def _not_offered(alias: str, spec: IndexSpec) -> Findings:
+def _check_offered(alias: str, spec: IndexSpec) -> Findings:
     if spec.strategy not in STRATEGIES:
         advice = f"deploy with --strategy, or declare one of: {', '.join(STRATEGIES)}"
         yield Check(f"index {alias}", "warn", f"strategy {spec.strategy} is not known to this version", advice)
 
 
-def _roots(settings: Settings) -> Findings:
-    for root in roots(settings):
+def _check_source_roots(settings: Settings) -> Findings:
+    for root in source_roots(settings):
         if not (root.is_dir() and os.access(root, os.R_OK | os.X_OK)):
             yield Check("sources", "warn", f"{root} cannot be read", "correct ROLLOUTS_SOURCE_ROOTS")
 
 
-def _broker(settings: Settings) -> Findings:
+def _check_broker(settings: Settings) -> Findings:
     if settings.embedded:
-        yield _runner()
+        yield _check_runner()
         return
-    found = at_broker(settings)
+    found = inspect_broker(settings)
     broker.check_publishing(settings)
     yield found
-    yield from _certificate(settings)
-    yield from _announcements(settings)
+    yield from _check_certificate(settings)
+    yield from _check_route_channel(settings)
     yield from _releases(settings)
 
 
 def _releases(settings: Settings) -> Findings:
     """Workers whose program cannot work on the database as it is, be it that they have noticed or not."""
     told = broker.releases(settings)
-    engine = database.open_to_look(settings.database_url.get_secret_value())
+    engine = database.open_read_only(settings.database_url.get_secret_value())
     try:
         with engine.connect() as connection:
             found = find_for_others(connection)
@@ -166,50 +173,50 @@ def _releases(settings: Settings) -> Findings:
             yield Check(f"worker {worker}", "warn", value, "update it before the next release")
 
 
-def _certificate(settings: Settings) -> Findings:
+def _check_certificate(settings: Settings) -> Findings:
     if broker_url.checks_no_certificate(settings.broker_url.get_secret_value()):
         advice = "add ssl_cert_reqs=required, and ssl_ca_certs for an authority of your own"
         yield Check("broker", "warn", "any certificate is trusted, as Celery does unless it is told", advice)
 
 
-def _announcements(settings: Settings) -> Findings:
+def _check_route_channel(settings: Settings) -> Findings:
     """Searches go on without them, and hear of a route half a second later."""
     try:
         if broker.check_announcing(settings):
-            yield Check("route channel", "ok", NAME)
+            yield Check("route channel", "ok", CHANNEL_NAME)
     except Unavailable as error:
         advice = "until then search processes see a changed route half a second later"
         yield Check("route channel", "warn", str(error), advice)
 
 
-def _runner() -> Check:
+def _check_runner() -> Check:
     pid = running_elsewhere()
     if pid is None:
         return Check("runner", "warn", "nobody runs deployments", "start `rollouts up`, or use deploy --wait")
     return Check("runner", "ok", f"process {pid}")
 
 
-def _qdrant(settings: Settings) -> Findings:
+def _check_qdrant(settings: Settings) -> Findings:
     if settings.lends_store and not Path(EMBEDDED_STORE).exists():
         yield Check("qdrant", "ok", f"{EMBEDDED_STORE}, embedded, is not there yet; the first deployment makes it")
         return
-    store = vector_store(settings)
+    store = open_vector_store(settings)
     try:
-        yield at_qdrant(store)
+        yield inspect_qdrant(store)
         if not settings.qdrant_url:
             return
         server = cast("ServerStore", store)
-        yield _writing(server)
-        yield _grpc(server, settings.qdrant_grpc_port)
+        yield _check_key_writes(server)
+        yield _check_grpc(server, settings.qdrant_grpc_port)
         version = store.server().version
     finally:
         store.close()
-    if version < _TESTED:
+    if version < _TESTED_SINCE:
         found = f"version {'.'.join(map(str, version))} is older than what this is tested with"
         yield Check("qdrant", "warn", found, "update to 1.16")
 
 
-def _writing(store: "ServerStore") -> Check:
+def _check_key_writes(store: "ServerStore") -> Check:
     try:
         store.check_writing()
     except Forbidden as error:
@@ -218,7 +225,7 @@ def _writing(store: "ServerStore") -> Check:
     return Check("qdrant key", "ok", "it may write")
 
 
-def _grpc(store: "ServerStore", port: int) -> Check:
+def _check_grpc(store: "ServerStore", port: int) -> Check:
     """The way bulk work takes: with the key, with the certificates, to the very server."""
     try:
         store.check_bulk()
@@ -228,14 +235,14 @@ def _grpc(store: "ServerStore", port: int) -> Check:
     return Check("qdrant grpc", "ok", f"port {port}")
 
 
-def _nodes(settings: Settings) -> Findings:
+def _check_nodes(settings: Settings) -> Findings:
     """Backups of a cluster ask each by itself."""
     if settings.qdrant_url and settings.qdrant_nodes:
-        with closing(cast("ServerStore", vector_store(settings))) as store:
+        with closing(cast("ServerStore", open_vector_store(settings))) as store:
             yield Check("qdrant nodes", "ok", f"{store.check_nodes()} answer")
 
 
-def _backups(settings: Settings) -> Findings:
+def _check_backup_folder(settings: Settings) -> Findings:
     """Of a server alone can any be made."""
     if settings.qdrant_url:
         shelf = open_shelf(settings.backup_dir)
@@ -243,46 +250,48 @@ def _backups(settings: Settings) -> Findings:
         yield Check("backups", "ok", f"{shelf.address} can be written")
 
 
-def _database(settings: Settings) -> Findings:
+def _check_database(settings: Settings) -> Findings:
     """Looked at first, so that nothing is made; then written to, for what is there must take that."""
     url = settings.database_url.get_secret_value()
-    file = database.file_of(make_url(url))
+    file = database.absolute_sqlite_file(make_url(url))
     if file is not None and not file.exists():
         yield Check("database", "ok", f"{file} is not there yet; the first deployment makes it")
         return
     engine = database.open_engine(url)
     try:
-        found = at_database(engine)
-        database.check_writing(engine, _write if "revision" in found.value else None)
+        found = inspect_database(engine)
+        database.check_database_writable(engine, _write_probe_row if "revision" in found.value else None)
         yield found
     finally:
         engine.dispose()
 
 
-def _privacy(settings: Settings) -> Findings:
+def _check_privacy(settings: Settings) -> Findings:
     """What this program writes, it closes to others; what was there before, or is somebody else's, is told here."""
     own = [*own_files(settings).folders, Path(".env").absolute()]
     database_file = database.sqlite_file(make_url(settings.database_url.get_secret_value()))
     own += database.sqlite_files(database_file.absolute()) if database_file else ()
-    found = private.open_to_others(own)
+    found = private.find_open_to_others(own)
     if found:
-        named = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED:,} more" if found[_NAMED:] else "")
+        named = ", ".join(map(str, found[:_MOST_NAMED])) + (
+            f" and {len(found) - _MOST_NAMED:,} more" if found[_MOST_NAMED:] else ""
+        )
         value = f"others may read or enter {named}"
         yield Check("privacy", "warn", value, "chmod -R go-rwx on it: it holds secrets, queries and records")
 
 
-def _write(session: Session) -> None:
+def _write_probe_row(session: Session) -> None:
     """A row of a table that every verb writes, and that nobody sees."""
-    events.record(session, datetime.now(UTC), "doctor")
+    events.record_event(session, datetime.now(UTC), "doctor")
     session.flush()
     session.execute(delete(EventRow).where(EventRow.event == "doctor"))
 
 
-def _flower(settings: Settings) -> Findings:
+def _check_flower(settings: Settings) -> Findings:
     """The Procfile's Flower does not start without it."""
     value = os.environ.get(flower.VARIABLE) or dotenv_values(".env").get(flower.VARIABLE) or ""
     if value:
-        flower.logins(value)
+        flower.normalize_logins(value)
         yield Check("flower", "ok", f"{flower.VARIABLE} is set")
     elif not settings.embedded:
         advice = "set it to user:password where Flower runs"
@@ -296,31 +305,31 @@ def _has_tables(found: list[Check]) -> bool:
 # --- what is in them ----------------------------------------------------------------------------------------------
 
 
-def _inside(settings: Settings, *, rows: bool) -> list[Check]:
+def _check_contents(settings: Settings, *, rows: bool) -> list[Check]:
     """Sources and models also where there are no ``rows`` yet: the first deployment needs them."""
     try:
-        services, _ = build_to_look(settings, empty=not rows)
+        services, _ = build_read_only(settings, empty=not rows)
     except Refused as error:
         return [Check("database", "warn", str(error), "nothing in it was looked at")]
-    declared: dict[str, Callable[[Services], Findings]] = {"sources": _sources, "models": _models}
+    declared: dict[str, Callable[[Services], Findings]] = {"sources": _check_sources, "models": _check_models}
     if not settings.embedded:
         declared["queues"] = _queues  # also where there is no row yet: whoever deploys needs them
     written = {
         "clocks": _clocks,
-        "deployments": _deployments,
-        "deletions": _deletions,
-        "schedules": _schedules,
-        "alerts": _alerts,
+        "deployments": _check_deployments,
+        "deletions": _check_deletions,
+        "schedules": _check_schedules,
+        "alerts": _check_channels,
     }
-    looks = {"sweep": _sweep, **declared, **written} if rows else declared
+    looks = {"sweep": _check_sweep, **declared, **written} if rows else declared
     try:
-        return [check for name, look in looks.items() for check in _looked(name, partial(look, services))]
+        return [check for name, look in looks.items() for check in _run_check(name, partial(look, services))]
     finally:
         services.close()
 
 
-def _sweep(services: Services) -> Findings:
-    yield at_sweep(services)
+def _check_sweep(services: Services) -> Findings:
+    yield inspect_sweep(services)
 
 
 def _queues(services: Services) -> Findings:
@@ -329,10 +338,10 @@ def _queues(services: Services) -> Findings:
         roster = workers.known(session, now)
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
-        yield _queue(queue, takers, now)
+        yield _check_queue(queue, takers, now)
 
 
-def _queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
+def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
     if takers:
         told = ", ".join(f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name for one in takers)
         return Check(f"queue {queue}", "ok", told)
@@ -350,17 +359,17 @@ def _clocks(services: Services) -> Findings:
             yield Check(f"clock {worker.name}", state, worker.clock_words, advice)
 
 
-def _sources(services: Services) -> Findings:
+def _check_sources(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
-            check_alias(services, alias, live_aliases(services))
+            check_alias_name(services, alias, live_aliases(services))
             if spec.source is not None:
                 services.source(spec.source).check()
         except (Refused, Unavailable) as error:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 
 
-def _models(services: Services) -> Findings:
+def _check_models(services: Services) -> Findings:
     for alias, spec in services.indexes().items():
         try:
             for model in spec.models:
@@ -369,8 +378,8 @@ def _models(services: Services) -> Findings:
             yield Check(f"index {alias}", "warn", str(error), "deploying it would be refused now")
 
 
-def _deployments(services: Services) -> Findings:
-    rows = queries.deployments(services, limit=1000)
+def _check_deployments(services: Services) -> Findings:
+    rows = queries.list_deployments(services, limit=1000)
     yield from _queue_of_rebuilds(services)
     for row in rows:
         if row["status"] == Status.NEEDS_OPERATOR:
@@ -379,7 +388,7 @@ def _deployments(services: Services) -> Findings:
                 f"deployment {row['id']}", "warn", f"{row['alias']} needs an operator: {row['message']}", advice
             )
         elif row["status"] in MOVING and row["queue"] is None:
-            yield _moving(queries.deployment(services, row["id"]))
+            yield _check_turn(queries.get_deployment(services, row["id"]))
 
 
 def _queue_of_rebuilds(services: Services) -> Findings:
@@ -392,7 +401,7 @@ def _queue_of_rebuilds(services: Services) -> Findings:
         yield Check("rebuilds", "ok", value)
 
 
-def _moving(seen: Deployment) -> Check:
+def _check_turn(seen: Deployment) -> Check:
     name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
     waits = seen["waits"]
     if waits is None:
@@ -401,21 +410,21 @@ def _moving(seen: Deployment) -> Check:
     return Check(name, state, f"{where}; {waits['text']}", waits["next"])
 
 
-def _deletions(services: Services) -> Findings:
-    for row in queries.deletions(services, limit=1000):
+def _check_deletions(services: Services) -> Findings:
+    for row in queries.list_deletions(services, limit=1000):
         late = screen.seconds_since(row["delete_after"])
         if row["finished_at"] is None and late > STILL_SECONDS:
-            value = f"{row['collection']} was due {screen.span(late)} ago"
+            value = f"{row['collection']} was due {screen.format_span(late)} ago"
             advice = "it waits for running time, or nobody runs: see runner and queues. "
             yield Check("deletion", "warn", value, advice + row["text"])
 
 
-def _schedules(services: Services) -> Findings:
-    for seen in schedules.schedules(services, limit=1):
+def _check_schedules(services: Services) -> Findings:
+    for seen in schedules.list_schedules(services, limit=1):
         name, last = f"schedule {seen['alias']} {seen['action']}", next(iter(seen["runs"]), None)
         late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
         if late > STILL_SECONDS:
-            value = f"was due {screen.span(late)} ago"
+            value = f"was due {screen.format_span(late)} ago"
             yield Check(name, "warn", value, "nobody sweeps: start `rollouts up`, or beat and the workers")
         elif last is not None and last["status"] == "failed":
             yield Check(name, "warn", f"the last run failed: {last['message']}", "mend that; it runs again by itself")
@@ -423,10 +432,10 @@ def _schedules(services: Services) -> Findings:
             yield Check(name, "ok", f"next at {seen['next_at']}")
 
 
-def _alerts(services: Services) -> Findings:
+def _check_channels(services: Services) -> Findings:
     """Of each channel, what became of the latest that was tried."""
     latest: dict[str, str] = {}
-    for row in deliveries.listed(services, limit=1000):
+    for row in deliveries.list_alerts(services, limit=1000):
         for told in row["deliveries"]:
             if told["tries"]:
                 latest.setdefault(told["channel"], told["error"])

@@ -1,8 +1,8 @@
 """``demo``."""
 
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.demo import run
+from qdrant_rollouts.interfaces.demo import run_story
 
 
-def demo() -> int:
-    return run(screen.console())
+def run_demo() -> int:
+    return run_story(screen.make_console())

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, listed, reason, verb
+from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, Command, InOrder, as_json, list_options, reason, verb
 
 
-def _asked(command: Command) -> Command:
+def _experiment_options(command: Command) -> Command:
     """What is asked of an experiment, be it planned or created."""
     for option in reversed(
         (
@@ -38,7 +38,7 @@ def experiment() -> None:
 
 @experiment.command()
 @click.argument("alias")
-@_asked
+@_experiment_options
 @click.option(
     "--target", type=float, metavar="SHARE", help="The effect worth finding; 0.1, which is 10 %, if not told."
 )
@@ -48,7 +48,7 @@ def experiment() -> None:
 @as_json
 def plan(**given: Any) -> None:
     """How many users and days an experiment on ALIAS will need."""
-    verb("experimenting.plan", **given)
+    verb("experimenting.plan_experiment", **given)
 
 
 @experiment.command()
@@ -56,7 +56,7 @@ def plan(**given: Any) -> None:
 @click.option("--control", required=True, metavar="COLLECTION", help="What serves now.")
 @click.option("--treatment", "treatments", required=True, multiple=True, metavar="COLLECTION", help="Repeatable.")
 @click.option("--alias", help="Whose searches are split; the one that leads to the control, if not told.")
-@_asked
+@_experiment_options
 @click.option("--mode", type=click.Choice(["ab", "interleave"]), help="interleave: one list drafted from both.")
 @click.option("--on-ship", type=click.Choice(["nothing", "canary", "switch"]), help="What a winner starts.")
 @click.option("--draft", is_flag=True, help="Write it down, start it later.")
@@ -64,15 +64,15 @@ def plan(**given: Any) -> None:
 @as_json
 def create(**given: Any) -> None:
     """Writes down the experiment NAME and starts it."""
-    verb("experimenting.create", **given)
+    verb("experimenting.create_experiment", **given)
 
 
 @experiment.command("list")
-@listed("those")
+@list_options("those")
 @as_json
-def list_(**given: Any) -> None:
+def list_experiments(**given: Any) -> None:
     """Experiments, newest first."""
-    verb("lists.experiments.list_", **given)
+    verb("lists.experiments.show_experiments", **given)
 
 
 @experiment.command()
@@ -84,7 +84,7 @@ def report(**given: Any) -> None:
 
     Looking changes nothing, and may be done as often as you like.
     """
-    verb("experimenting.report", **given)
+    verb("experimenting.show_report", **given)
 
 
 @experiment.command()
@@ -93,7 +93,7 @@ def report(**given: Any) -> None:
 @as_json
 def start(**given: Any) -> None:
     """Starts a draft: the searches of its alias are split from now on."""
-    verb("experimenting.start", **given)
+    verb("experimenting.start_experiment", **given)
 
 
 @experiment.command()
@@ -105,7 +105,7 @@ def stop(**given: Any) -> None:
 
     What was seen stays, and users are heard until their time is over.
     """
-    verb("experimenting.stop", **given)
+    verb("experimenting.stop_experiment", **given)
 
 
 @experiment.command()
@@ -115,4 +115,4 @@ def stop(**given: Any) -> None:
 @as_json
 def widen(**given: Any) -> None:
     """Lets more users take part; nobody changes collection."""
-    verb("experimenting.widen", **given)
+    verb("experimenting.widen_experiment", **given)

@@ -9,7 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from qdrant_rollouts.interfaces import figures
-from qdrant_rollouts.interfaces.cli.screen import age, plain, row, seconds_since, symbol, table, word
+from qdrant_rollouts.interfaces.cli.screen import (
+    add_row,
+    format_age,
+    make_table,
+    printable_text,
+    seconds_since,
+    status_symbol,
+    status_text,
+)
 
 Seen = Mapping[str, Any]
 
@@ -33,92 +41,103 @@ _LEGEND = (
 )
 
 
-def listed(experiments: Sequence[Seen]) -> RenderableType:
+def render_list(experiments: Sequence[Seen]) -> RenderableType:
     if not experiments:
         return Text("no experiments yet; `rollouts experiment create` starts one")
-    rows = table("NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE", drop=("ACTOR", "AGE", "ALIAS"))
+    rows = make_table(
+        "NAME", "ID", "ALIAS", "STATUS", "DECISION", "AGE", "ACTOR", "MESSAGE", drop=("ACTOR", "AGE", "ALIAS")
+    )
     for seen in experiments:
-        at = age(seconds_since(seen["created_at"]))
-        decided = _action(seen["last_decision"]) if seen["last_decision"] else Text("")
-        names = (seen["name"], seen["id"], seen["alias"], word(seen["status"]), decided)
-        row(rows, (*names, at, seen["actor"], seen["message"]))
+        at = format_age(seconds_since(seen["created_at"]))
+        decided = _action_text(seen["last_decision"]) if seen["last_decision"] else Text("")
+        names = (seen["name"], seen["id"], seen["alias"], status_text(seen["status"]), decided)
+        add_row(rows, (*names, at, seen["actor"], seen["message"]))
     return rows
 
 
-def head(seen: Seen) -> RenderableType:
+def render_head(seen: Seen) -> RenderableType:
     """The experiment and its arms."""
-    title = Text.assemble(symbol(seen["status"]), " ", (plain(seen["name"]), "bold"), f"  {seen['status']}")
-    title.append(f"  {seen['alias'] or 'no alias'}  {seen['id']}{_progress(seen)}", style="dim")
+    title = Text.assemble(
+        status_symbol(seen["status"]), " ", (printable_text(seen["name"]), "bold"), f"  {seen['status']}"
+    )
+    title.append(f"  {seen['alias'] or 'no alias'}  {seen['id']}{_describe_progress(seen)}", style="dim")
     grid = Table.grid(padding=(0, 2, 0, 0))
     arms, units = seen["spec"]["arms"], seen.get("units", {})
     for arm in arms:
         branch = "└─ " if arm is arms[-1] else "├─ "
         users = f"{units[arm['variant']]:,} users" if arm["variant"] in units else ""
-        share = "in one list" if seen["mode"] == "interleave" else figures.points(arm["weight"])
-        grid.add_row(Text.assemble((branch, "dim"), arm["variant"]), plain(arm["collection"]), share, users)
-    return Group(title, grid, *_message(seen))
+        share = "in one list" if seen["mode"] == "interleave" else figures.format_basis_points(arm["weight"])
+        grid.add_row(Text.assemble((branch, "dim"), arm["variant"]), printable_text(arm["collection"]), share, users)
+    return Group(title, grid, *_status_message(seen))
 
 
-def full(seen: Seen) -> RenderableType:
+def render_report(seen: Seen) -> RenderableType:
     """The whole report, in the order in which it is to be read."""
-    parts = [head(seen), _decision(seen), *_believed(seen), *_metrics(seen), *_preference(seen), *_counts(seen)]
+    parts = [
+        render_head(seen),
+        _describe_decision(seen),
+        *_describe_quality(seen),
+        *_tables_of_metrics(seen),
+        *_table_of_preferences(seen),
+        *_table_of_counts(seen),
+    ]
     return Group(*(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
 
 
-def _message(seen: Seen) -> list[Text]:
+def _status_message(seen: Seen) -> list[Text]:
     """Why it was stopped, or what became of its decision; not the decision once more."""
     decided = seen.get("decided") or {}
     if not seen["message"] or seen["message"] == f"{decided.get('action')}: {decided.get('reason')}":
         return []
-    return [Text(f"{seen['status']}: {plain(seen['message'])}")]
+    return [Text(f"{seen['status']}: {printable_text(seen['message'])}")]
 
 
-def _progress(seen: Seen) -> str:
+def _describe_progress(seen: Seen) -> str:
     stages = seen["stages"]
-    taking = f"  {figures.points(stages[-1]['coverage'])} of the users take part" if stages else ""
+    taking = f"  {figures.format_basis_points(stages[-1]['coverage'])} of the users take part" if stages else ""
     return f"{taking}  after {figures.days(seen['days'])}" if "days" in seen else taking
 
 
 # --- what is to be done -------------------------------------------------------------------------------------------
 
 
-def _decision(seen: Seen) -> RenderableType:
+def _describe_decision(seen: Seen) -> RenderableType:
     """What was decided when it was, and what the data say now where that is something else."""
     now, then = seen["decision"], seen["decided"] if seen["status"] == "decided" else None
     before = "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
-    lines = [_sentence(then or now, before)]
+    lines = [_decision_sentence(then or now, before)]
     if then and then["action"] != now["action"]:
         lines.append(
-            Text(f"  as the data stand now: {_ACTIONS[now['action']][2]}: {plain(now['reason'])}", style="dim")
+            Text(f"  as the data stand now: {_ACTIONS[now['action']][2]}: {printable_text(now['reason'])}", style="dim")
         )
     if seen["deployment_id"]:
         lines.append(Text(f"  shipped by deployment {seen['deployment_id']}"))
-    return Group(*lines, *_left(seen))
+    return Group(*lines, *_describe_time_left(seen))
 
 
-def _sentence(decision: Seen, before: str) -> Text:
-    return Text.assemble(before, _action(decision["action"]), f": {plain(decision['reason'])}")
+def _decision_sentence(decision: Seen, before: str) -> Text:
+    return Text.assemble(before, _action_text(decision["action"]), f": {printable_text(decision['reason'])}")
 
 
-def _action(action: str) -> Text:
+def _action_text(action: str) -> Text:
     sign, style, words = _ACTIONS[action]
     return Text(f"{sign} {words}", style=style)
 
 
-def _left(seen: Seen) -> list[Text]:
+def _describe_time_left(seen: Seen) -> list[Text]:
     """Time and users still needed, at the pace so far."""
     left, passed = seen["decision"]["days_left"], seen["days"]
     if seen["status"] != "running" or not left:
         return []
     users = sum(seen["units"].values()) / passed * left if passed else 0
-    more = f", {figures.count(users)} users" if users else ""
+    more = f", {figures.format_count(users)} users" if users else ""
     return [Text(f"  still needed, at the pace so far: about {figures.days(left)}{more}")]
 
 
 # --- can the data be believed? ------------------------------------------------------------------------------------
 
 
-def _believed(seen: Seen) -> Iterator[RenderableType]:
+def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
     """Of users who are split: those who are served by both at once have no shares."""
     if "shares" not in seen:
         return
@@ -127,13 +146,13 @@ def _believed(seen: Seen) -> Iterator[RenderableType]:
     head = Text(
         "✖ the data are not to be believed" if bad else "✔ no fault in the data", style="red" if bad else "green"
     )
-    chi = "none" if shares["chi_square_p"] is None else figures.p(shares["chi_square_p"])
+    chi = "none" if shares["chi_square_p"] is None else figures.format_p(shares["chi_square_p"])
     told = {
-        "sample ratio": f"p {figures.p(shares['p'])}, sequential; below 0.001 it is a fault",
+        "sample ratio": f"p {figures.format_p(shares['p'])}, sequential; below 0.001 it is a fault",
         "": f"chi-square p {chi} beside it, valid for one look only",
         "in both arms": f"{quality['crossover']:.2%} of the users; above 1 % it is a fault",
         "never exposed": f"{quality['orphans']:.2%} of the observations; above 1 % it is a fault",
-        "changed": plain(quality["changed"]),
+        "changed": printable_text(quality["changed"]),
     }
     grid = Table.grid(padding=(0, 2, 0, 0))
     for what, words in told.items():
@@ -142,19 +161,19 @@ def _believed(seen: Seen) -> Iterator[RenderableType]:
     yield Group(head, grid)
 
 
-def _counts(seen: Seen) -> Iterator[RenderableType]:
+def _table_of_counts(seen: Seen) -> Iterator[RenderableType]:
     """Feedback that is in no metric."""
     if seen["counts"]:
-        rows = table("FEEDBACK NOT IN ANY METRIC", "ARM", "METRIC", "TIMES")
+        rows = make_table("FEEDBACK NOT IN ANY METRIC", "ARM", "METRIC", "TIMES")
         for one in seen["counts"]:
-            row(rows, (one["what"], one["variant"], one["metric"], f"{one['count']:,}"))
+            add_row(rows, (one["what"], one["variant"], one["metric"], f"{one['count']:,}"))
         yield rows
 
 
 # --- metrics ------------------------------------------------------------------------------------------------------
 
 
-def _metrics(seen: Seen) -> Iterator[RenderableType]:
+def _tables_of_metrics(seen: Seen) -> Iterator[RenderableType]:
     """Everybody so far, and those whose windows have closed."""
     over = f"{seen['spec']['window_hours']:g} hours over"
     spec = {metric["name"]: metric for metric in seen["spec"]["metrics"]}
@@ -165,73 +184,88 @@ def _metrics(seen: Seen) -> Iterator[RenderableType]:
                 control, treatment = mine[0]["units"]
                 users = f"{treatment:,} and {control:,} users"
                 title = f"{arm['variant']} against control, {whose}: {users} (a {what} is read here)"
-                yield Group(Text(title, style="bold"), _table(mine, spec))
+                yield Group(Text(title, style="bold"), _table_of_comparisons(mine, spec))
     if seen["comparisons"]:
         yield Text(_LEGEND, style="dim")
 
 
-def _table(compared: Sequence[Seen], spec: Mapping[str, Seen]) -> RenderableType:
-    rows = table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT")
+def _table_of_comparisons(compared: Sequence[Seen], spec: Mapping[str, Seen]) -> RenderableType:
+    rows = make_table("METRIC", "CONTROL", "TREATMENT", "EFFECT", "P", "VERDICT")
     for found in compared:
-        unit = figures.unit(spec[found["metric"]])
+        unit = figures.unit_of_metric(spec[found["metric"]])
         values = ("" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment"))
-        fixed = f"t {figures.p(found['t_test']['p'])}" if found["t_test"] else ""
-        name, told = _two(plain(found["metric"]), f"  {found['role']}"), found["p_adjusted"] or found["p"]
-        row(rows, (name, *values, _two(*_effect(found, unit)), _two(figures.p(told), fixed), _verdict(found)))
+        fixed = f"t {figures.format_p(found['t_test']['p'])}" if found["t_test"] else ""
+        name, told = (
+            _two_lines(printable_text(found["metric"]), f"  {found['role']}"),
+            found["p_adjusted"] or found["p"],
+        )
+        add_row(
+            rows,
+            (
+                name,
+                *values,
+                _two_lines(*_effect_texts(found, unit)),
+                _two_lines(figures.format_p(told), fixed),
+                _comparison_verdict(found),
+            ),
+        )
     return rows
 
 
-def _two(first: str, second: str) -> Text:
+def _two_lines(first: str, second: str) -> Text:
     return Text.assemble(first, (f"\n{second}" if second else "", "dim"))
 
 
-def _effect(found: Seen, unit: figures.Unit) -> tuple[str, str]:
+def _effect_texts(found: Seen, unit: figures.Unit) -> tuple[str, str]:
     """The effect that the verdict is read from, with its interval or the reason why there is none; and the same as a
     share of control, or as a difference, whichever the first is not."""
     if found["difference"] is None:
-        return figures.why(found["reason"]), ""
+        return figures.explain_reason(found["reason"]), ""
     if unit.logarithm or found["relative"]:
-        write = unit.change if unit.logarithm else figures.percent
+        write = unit.change if unit.logarithm else figures.format_percent
         return _with_interval(found, write), unit.between(found["control"], found["treatment"])
     share = found["relative_effect"]
     if share["effect"] is None:
-        return _with_interval(found, unit.change), f"no share: {figures.why(share['reason'])}"
-    return _with_interval(found, unit.change), figures.percent(share["effect"])
+        return _with_interval(found, unit.change), f"no share: {figures.explain_reason(share['reason'])}"
+    return _with_interval(found, unit.change), figures.format_percent(share["effect"])
 
 
 def _with_interval(found: Seen, write: Callable[[float], str]) -> str:
-    told = figures.interval(write, found["difference"], found["low"], found["high"])
-    return f"{told} ({figures.why(found['reason'])})" if found["reason"] else told
+    told = figures.format_interval(write, found["difference"], found["low"], found["high"])
+    return f"{told} ({figures.explain_reason(found['reason'])})" if found["reason"] else told
 
 
-def _verdict(found: Seen) -> Text:
+def _comparison_verdict(found: Seen) -> Text:
     within = found["worse"] and found["not_worse"]
     said = "worse, within its margin" if within else found["verdict"].replace("_", " ")
     sign, style = _VERDICTS[said]
     return Text(f"{sign} {said}", style=style)
 
 
-def _preference(seen: Seen) -> Iterator[RenderableType]:
+def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:
     """Of interleaved lists: who preferred which."""
     found = seen.get("interleaving")
     if not found:
         return
-    rows = table("PREFERRED", "USERS")
+    rows = make_table("PREFERRED", "USERS")
     for whose, key in (("treatment", "wins"), ("control", "losses"), ("neither", "ties")):
-        row(rows, (whose, f"{found[key]:,}"))
+        add_row(rows, (whose, f"{found[key]:,}"))
     users = (
         f"{found['users']:,} users have met {found['lists']:,} lists that are still kept; a user counts once, when his"
     )
     over = f"{seen['spec']['window_hours']:g} hours are over."
-    yield Group(rows, *_rate(found), Text(f"{users} {over}", style="dim"))
+    yield Group(rows, *_win_rate(found), Text(f"{users} {over}", style="dim"))
 
 
-def _rate(found: Seen) -> list[Text]:
+def _win_rate(found: Seen) -> list[Text]:
     wins, losses = found["wins"], found["losses"]
     if not wins + losses:
         return []
     ends = wins / (wins + losses), found["win_rate_low"], found["win_rate_high"]
-    told = figures.interval(lambda rate: figures.percent(rate, ""), *ends)
+    told = figures.format_interval(lambda rate: figures.format_percent(rate, ""), *ends)
     return [
-        Text(f"of those who prefer one, {told} prefer treatment; p {figures.p(found['p'])}; both hold at every look")
+        Text(
+            f"of those who prefer one, {told} prefer treatment; "
+            f"p {figures.format_p(found['p'])}; both hold at every look"
+        )
     ]

@@ -19,16 +19,16 @@ from qdrant_rollouts.interfaces.cli.running import TimedOut
 Seen = Mapping[str, Any]
 Show = Callable[[Seen], None]
 
-_LOOK = 0.5
+_POLL_SECONDS = 0.5
 _ENDED = {*FINAL, Status.NEEDS_OPERATOR}
 
 
-def ended(seen: Seen) -> bool:
+def has_ended(seen: Seen) -> bool:
     """Nothing more happens to it unless a person acts."""
     return seen["status"] in _ENDED
 
 
-def follow(
+def follow_deployment(
     services: Services,
     deployment_id: str,
     *,
@@ -40,28 +40,28 @@ def follow(
     ``timeout`` seconds."""
     pause = threading.Event()
     until = time.monotonic() + timeout if timeout is not None else float("inf")
-    with _shown(screen.console(err=as_json), below) as show:
+    with _open_display(screen.make_console(err=as_json), below) as show:
         while True:
-            seen = queries.deployment(services, deployment_id)
+            seen = queries.get_deployment(services, deployment_id)
             show(seen)
-            if ended(seen):
+            if has_ended(seen):
                 return seen
             left = until - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"deployment {seen['id']} is {seen['status']} after {timeout:g} s")
-            pause.wait(min(_LOOK, left))
+            pause.wait(min(_POLL_SECONDS, left))
 
 
 @contextmanager
-def _shown(console: Console, below: Callable[[], RenderableType]) -> Iterator[Show]:
+def _open_display(console: Console, below: Callable[[], RenderableType]) -> Iterator[Show]:
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _Lines(console)
+        yield _LineDisplay(console)
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        yield lambda seen: live.update(Group(picture.tree(seen), below()), refresh=True)
+        yield lambda seen: live.update(Group(picture.render_tree(seen), below()), refresh=True)
 
 
-class _Lines:
+class _LineDisplay:
     """One line for each change of the status, a step or a message; the last one says how it ended."""
 
     def __init__(self, console: Console) -> None:
@@ -69,15 +69,17 @@ class _Lines:
         self._known: dict[str, str] = {}
 
     def __call__(self, seen: Seen) -> None:
-        steps = [(picture.label(step), step) for step in picture.begun(seen)]
+        steps = [(picture.step_label(step), step) for step in picture.begun_steps(seen)]
         told = [(name, f"{name} {step['status']}", step["message"]) for name, step in steps]
         message = seen["queue"]["text"] if seen["queue"] else seen["message"]
-        told.insert(len(told) if ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", message))
+        told.insert(
+            len(told) if has_ended(seen) else 0, ("", f"{seen['alias']} {seen['id']} {seen['status']}", message)
+        )
         for key, what, said in told:
-            self._tell(key, what, said)
+            self._print_change(key, what, said)
 
-    def _tell(self, key: str, what: str, message: str) -> None:
+    def _print_change(self, key: str, what: str, message: str) -> None:
         line = f"{what}: {message}" if message else what
         if self._known.get(key) != line:
             self._known[key] = line
-            self._console.print(Text(screen.plain(line)), soft_wrap=True)
+            self._console.print(Text(screen.printable_text(line)), soft_wrap=True)

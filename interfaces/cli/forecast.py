@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from qdrant_rollouts.interfaces import figures
-from qdrant_rollouts.interfaces.cli.screen import plain, row, table
+from qdrant_rollouts.interfaces.cli.screen import add_row, make_table, printable_text
 
 Seen = Mapping[str, Any]
 
@@ -18,79 +18,84 @@ _LEGEND = (
 )
 
 
-def full(seen: Seen) -> RenderableType:
-    parts = [_answer(seen), _coming(seen), _table(seen), *_unknown(seen)]
+def render_plan(seen: Seen) -> RenderableType:
+    parts = [_plan_sentence(seen), _describe_traffic(seen), _table_of_needs(seen), *_table_of_unknown(seen)]
     return Group(*(part if part is parts[0] else Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
 
 
-def _answer(seen: Seen) -> RenderableType:
+def _plan_sentence(seen: Seen) -> RenderableType:
     """In one sentence, and what to do with it."""
     lacking = ", ".join(seen["missing"])
     if seen["n_star"] is None:
-        return Text(f"? {plain(seen['alias'])}: nothing can be planned; not known: {lacking}", style="yellow")
+        return Text(f"? {printable_text(seen['alias'])}: nothing can be planned; not known: {lacking}", style="yellow")
     users = f"{seen['n_star']:,} users, control and treatment together"
     if seen["days"] is None:
-        told = Text(f"? {plain(seen['alias'])}: {users}; how many days that takes is not known", style="yellow")
+        told = Text(
+            f"? {printable_text(seen['alias'])}: {users}; how many days that takes is not known", style="yellow"
+        )
     elif max(seen["days"], seen["min_days"]) > seen["max_days"]:
         took = f"about {figures.days(seen['days'])}, more than the {seen['max_days']:g} it may last"
-        told = Text(f"✖ {plain(seen['alias'])}: {users}: {took}", style="red")
+        told = Text(f"✖ {printable_text(seen['alias'])}: {users}: {took}", style="red")
     else:
         least = f", and at least {seen['min_days']:g} days" if seen["days"] < seen["min_days"] else ""
-        told = Text(f"✔ {plain(seen['alias'])}: {users}: about {figures.days(seen['days'])}{least}", style="green")
+        told = Text(
+            f"✔ {printable_text(seen['alias'])}: {users}: about {figures.days(seen['days'])}{least}", style="green"
+        )
     without = [Text(f"  without what is not known: {lacking}", style="yellow")] if lacking else []
     create = f"  then: rollouts experiment create NAME … --option n_star={seen['n_star']}"
     return Group(told, *without, Text(create, style="dim"))
 
 
-def _coming(seen: Seen) -> RenderableType:
+def _describe_traffic(seen: Seen) -> RenderableType:
     if seen["users_per_day"] is None:
-        return Text(f"users a day: not known: {plain(seen['users_from'])}")
-    told = f"{figures.count(seen['users_per_day'])} new users a day ({plain(seen['users_from'])})"
-    taking = f"{figures.points(seen['coverage'])} of them take part: {figures.count(seen['taking_part_per_day'])} a day"
+        return Text(f"users a day: not known: {printable_text(seen['users_from'])}")
+    told = f"{figures.format_count(seen['users_per_day'])} new users a day ({printable_text(seen['users_from'])})"
+    share, users = figures.format_basis_points(seen["coverage"]), figures.format_count(seen["taking_part_per_day"])
+    taking = f"{share} of them take part: {users} a day"
     return Text(f"{told}; {taking}")
 
 
-def _table(seen: Seen) -> RenderableType:
-    rows = table("METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS")
+def _table_of_needs(seen: Seen) -> RenderableType:
+    rows = make_table("METRIC", "NOW", "TO FIND", "FIXED TEST", "N*", "DAYS", f"IN {seen['max_days']:g} DAYS")
     sources: dict[str, list[str]] = {}
     for metric in seen["metrics"]:
         if not metric["missing"]:
             sources.setdefault(metric["from"], []).append(metric["name"])
-            row(rows, (_two(metric["name"], f"  {metric['role']}"), *_needs(metric)))
+            add_row(rows, (_two_lines(metric["name"], f"  {metric['role']}"), *_needs_of_metric(metric)))
     if not sources:
         return Text("no metric is known")
-    told = [Text(plain(f"{', '.join(names)}: from {source}")) for source, names in sources.items()]
+    told = [Text(printable_text(f"{', '.join(names)}: from {source}")) for source, names in sources.items()]
     return Group(rows, *told, Text(_LEGEND, style="dim"))
 
 
-def _needs(metric: Seen) -> Iterator[str | Text]:
-    unit, users, days = figures.unit(metric), metric["users"], metric["days"]
+def _needs_of_metric(metric: Seen) -> Iterator[str | Text]:
+    unit, users, days = figures.unit_of_metric(metric), metric["users"], metric["days"]
     yield unit.value(metric["control"])
-    yield _effect(metric, metric["effect"])
+    yield _effect_text(metric, metric["effect"])
     yield f"{users['control']:,} + {users['treatment']:,}"
     yield f"{metric['n_star']:,}"
     yield "" if days is None else figures.days(days)
     if metric["fixed"] is not None:
-        first, second = (_effect(metric, metric[key]) for key in ("fixed", "sequential"))
-        yield _two(f"fixed test {first}", f"any time {second}")
+        first, second = (_effect_text(metric, metric[key]) for key in ("fixed", "sequential"))
+        yield _two_lines(f"fixed test {first}", f"any time {second}")
 
 
-def _two(first: str, second: str) -> Text:
-    return Text.assemble(plain(first), (f"\n{second}", "dim"))
+def _two_lines(first: str, second: str) -> Text:
+    return Text.assemble(printable_text(first), (f"\n{second}", "dim"))
 
 
-def _effect(metric: Seen, effect: float) -> str:
+def _effect_text(metric: Seen, effect: float) -> str:
     """A plan's effect is in the metric's unit; people think of it as they gave it."""
     if metric["relative"]:
-        return figures.percent(effect / abs(metric["control"]), "")
-    return figures.unit(metric).change(effect).removeprefix("+")
+        return figures.format_percent(effect / abs(metric["control"]), "")
+    return figures.unit_of_metric(metric).change(effect).removeprefix("+")
 
 
-def _unknown(seen: Seen) -> list[RenderableType]:
+def _table_of_unknown(seen: Seen) -> list[RenderableType]:
     lacking = [metric for metric in seen["metrics"] if metric["missing"]]
     if not lacking:
         return []
-    rows = table("NOT KNOWN", "ROLE", "WHY")
+    rows = make_table("NOT KNOWN", "ROLE", "WHY")
     for metric in lacking:
-        row(rows, (metric["name"], metric["role"], metric["missing"]))
+        add_row(rows, (metric["name"], metric["role"], metric["missing"]))
     return [rows]

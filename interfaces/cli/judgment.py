@@ -7,45 +7,46 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from qdrant_rollouts.interfaces.cli.screen import plain, row, table, word
+from qdrant_rollouts.interfaces.cli.screen import add_row, make_table, printable_text, status_text
 
 Seen = Mapping[str, Any]
 
 
-def gate(report: Seen, *, every: bool = False) -> RenderableType:
+def render_gate(report: Seen, *, every: bool = False) -> RenderableType:
     """What was not checked stands first, for it is what a table of passes hides. Then what did not pass, in words with
     the figures behind. The rest is a line of names, and a table of all with ``every``."""
-    warnings = [Text(f"⚠ {plain(warning)}", style="yellow") for warning in report["warnings"]]
-    stopped = [check for check in report["checks"] if _stops(check)]
+    warnings = [Text(f"⚠ {printable_text(warning)}", style="yellow") for warning in report["warnings"]]
+    stopped = [check for check in report["checks"] if _did_not_pass(check)]
     stopped.sort(key=lambda check: check["verdict"] != "block")
-    told = [part for check in stopped for part in _told(check)]
-    rest = [_table(report["checks"])] if every else _folded(report["checks"])
-    return Group(*warnings, _head(report), *told, *rest, *_cause(report), *_worst(report))
+    told = [part for check in stopped for part in _explain_check(check)]
+    rest = [_table_of_checks(report["checks"])] if every else _summarize_rest(report["checks"])
+    return Group(*warnings, _verdict_line(report), *told, *rest, *_explain_loss(report), *_worst_queries(report))
 
 
-def _head(report: Seen) -> Text:
+def _verdict_line(report: Seen) -> Text:
     beside = f" beside {report['live']}" if report.get("live") else ""
-    return Text.assemble(word(report["verdict"]), f"  {report['collection']}{beside}")
+    return Text.assemble(status_text(report["verdict"]), f"  {report['collection']}{beside}")
 
 
-def _stops(check: Seen) -> bool:
+def _did_not_pass(check: Seen) -> bool:
     return bool(check["verdict"] != "pass" and check.get("level") != "shown")
 
 
-def _told(check: Seen) -> list[RenderableType]:
+def _explain_check(check: Seen) -> list[RenderableType]:
     """What was found, what it means, what to do, and the figures; reports of an older release have figures alone."""
     found = check.get("found") or check["detail"]
     figures = (
-        f"{_number(check['value']) or 'unknown'} against {_number(check['bound']) or 'no bound'}, n={check['n']:,}"
+        f"{_format_number(check['value']) or 'unknown'} against "
+        f"{_format_number(check['bound']) or 'no bound'}, n={check['n']:,}"
     )
     if check["detail"] not in found:
         figures += f"; {check['detail']}"
     lines = [
-        Text(plain(found)),
-        *(Text(plain(check[key])) for key in ("means", "act") if check.get(key)),
-        Text(plain(figures), style="dim"),
+        Text(printable_text(found)),
+        *(Text(printable_text(check[key])) for key in ("means", "act") if check.get(key)),
+        Text(printable_text(figures), style="dim"),
     ]
-    head = Text.assemble(word(check["verdict"]), "  ", (check["name"], "bold"))
+    head = Text.assemble(status_text(check["verdict"]), "  ", (check["name"], "bold"))
     return [head, *(Padding(line, (0, 0, 0, _INDENT)) for line in lines)]
 
 
@@ -53,36 +54,38 @@ def _told(check: Seen) -> list[RenderableType]:
 _INDENT = 2
 
 
-def _folded(checks: Sequence[Seen]) -> list[RenderableType]:
+def _summarize_rest(checks: Sequence[Seen]) -> list[RenderableType]:
     passed = [check["name"] for check in checks if check["verdict"] == "pass" and check.get("level") != "shown"]
-    shown = [f"{check['name']} {_number(check['value'])}".strip() for check in checks if check.get("level") == "shown"]
+    shown = [
+        f"{check['name']} {_format_number(check['value'])}".strip() for check in checks if check.get("level") == "shown"
+    ]
     lines = []
     if passed:
         lines.append(f"✔ {len(passed)} {'checks' if len(passed) > 1 else 'check'} passed: {', '.join(passed)}")
     if shown:
         lines.append(f"• {len(shown)} only shown: {', '.join(shown)}")
     return [
-        *(Text(plain(line)) for line in lines),
+        *(Text(printable_text(line)) for line in lines),
         *([Text("all with their figures: --all", style="dim")] if lines else []),
     ]
 
 
-def _table(checks: Sequence[Seen]) -> RenderableType:
-    rows = table("GATE", "VALUE", "BOUND", "N", "VERDICT", "FOUND", "FIGURES")
+def _table_of_checks(checks: Sequence[Seen]) -> RenderableType:
+    rows = make_table("GATE", "VALUE", "BOUND", "N", "VERDICT", "FOUND", "FIGURES")
     for check in checks:
-        numbers = (_number(check["value"]), _number(check["bound"]), f"{check['n']:,}")
+        numbers = (_format_number(check["value"]), _format_number(check["bound"]), f"{check['n']:,}")
         found, detail = check.get("found") or "", check["detail"]
-        row(rows, (check["name"], *numbers, _verdict(check), found if found != detail else "", detail))
+        add_row(rows, (check["name"], *numbers, _verdict_cell(check), found if found != detail else "", detail))
     return rows
 
 
-def _verdict(check: Seen) -> Text:
+def _verdict_cell(check: Seen) -> Text:
     if check.get("level") == "shown" and check["verdict"] == "pass":
         return Text("• shown", style="dim")
-    return word(check["verdict"])
+    return status_text(check["verdict"])
 
 
-def _cause(report: Seen) -> list[RenderableType]:
+def _explain_loss(report: Seen) -> list[RenderableType]:
     found = report.get("attribution")
     if not found:
         return []
@@ -93,33 +96,33 @@ def _cause(report: Seen) -> list[RenderableType]:
     return [Text(f"Answers were lost most by the {found['cause']} {figures}")]
 
 
-def _worst(report: Seen) -> list[RenderableType]:
+def _worst_queries(report: Seen) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for worst in report.get("worst", []):
-        parts.append(Padding(Text(f"worst: {plain(worst['query'])}  loss {worst['loss']:.3f}"), (1, 0, 0, 0)))
-        parts.append(_side_by_side(worst["live"], worst["green"], set(worst["relevant"])))
+        parts.append(Padding(Text(f"worst: {printable_text(worst['query'])}  loss {worst['loss']:.3f}"), (1, 0, 0, 0)))
+        parts.append(_compare_answers(worst["live"], worst["green"], set(worst["relevant"])))
     return parts
 
 
-def _side_by_side(live: Sequence[Seen] | None, green: Sequence[Seen], relevant: set[str]) -> RenderableType:
-    rows = table("", "LIVE", "NEW", cut=("LIVE", "NEW"))
+def _compare_answers(live: Sequence[Seen] | None, green: Sequence[Seen], relevant: set[str]) -> RenderableType:
+    rows = make_table("", "LIVE", "NEW", cut=("LIVE", "NEW"))
     for rank in range(max(len(live or ()), len(green))):
-        row(rows, (f"{rank + 1:2}", _answer(live, rank, relevant), _answer(green, rank, relevant)))
+        add_row(rows, (f"{rank + 1:2}", _answer_cell(live, rank, relevant), _answer_cell(green, rank, relevant)))
     return rows
 
 
-def _answer(answers: Sequence[Seen] | None, rank: int, relevant: set[str]) -> Text:
+def _answer_cell(answers: Sequence[Seen] | None, rank: int, relevant: set[str]) -> Text:
     if answers is None or rank >= len(answers):
         return Text("")
     answer = answers[rank]
     mark = "* " if str(answer["id"]) in relevant else ""
-    text = plain(f"{mark}{answer['score']:.3f}  {answer['record']}  {answer['text']}")
-    return Text(text[:_WIDEST])
+    text = printable_text(f"{mark}{answer['score']:.3f}  {answer['record']}  {answer['text']}")
+    return Text(text[:_WIDEST_ANSWER])
 
 
 #: Two answers stand beside each other.
-_WIDEST = 56
+_WIDEST_ANSWER = 56
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"

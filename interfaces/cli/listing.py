@@ -34,25 +34,25 @@ class Listing:
         self._rows.append(tuple(cells))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        most = min(options.max_width, _total(self._naturals().values()))
+        most = min(options.max_width, _total_width(self._natural_widths().values()))
         return Measurement(most, most)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        widths, below = self._widths(options.max_width)
-        yield self._line(console, [Text(title, "dim") for title in self._titles], widths)
-        yield Text("─" * min(options.max_width, max(_total(widths.values()), below)))
+        widths, below = self._choose_widths(options.max_width)
+        yield self._render_row(console, [Text(title, "dim") for title in self._titles], widths)
+        yield Text("─" * min(options.max_width, max(_total_width(widths.values()), below)))
         for row in self._rows:
-            yield self._line(console, row, widths)
+            yield self._render_row(console, row, widths)
             if below and row[-1].plain:
-                yield from _indented(list(row[-1].wrap(console, below - _INDENT, overflow="fold")))
-        missed = set(range(len(self._titles) - bool(below))) - set(widths) - set(self._empty())
+                yield from _indent_lines(list(row[-1].wrap(console, below - _INDENT, overflow="fold")))
+        missed = set(range(len(self._titles) - bool(below))) - set(widths) - set(self._empty_columns())
         if missed:
             left_out = ", ".join(self._titles[place] for place in sorted(missed))
             yield Text(f"no room for {left_out}; --json has all", style="dim")
 
-    def _line(self, console: Console, row: Sequence[Text], widths: Mapping[int, int]) -> Text:
+    def _render_row(self, console: Console, row: Sequence[Text], widths: Mapping[int, int]) -> Text:
         """One row; as many lines as its highest cell."""
-        cells = [self._cell(console, row[place], place, width) for place, width in widths.items()]
+        cells = [self._wrap_cell(console, row[place], place, width) for place, width in widths.items()]
         lines = []
         for number in range(max(map(len, cells))):
             line = Text(no_wrap=True)
@@ -63,55 +63,55 @@ class Listing:
             lines.append(line)
         return Text("\n").join(lines)
 
-    def _cell(self, console: Console, text: Text, place: int, width: int) -> Sequence[Text]:
+    def _wrap_cell(self, console: Console, text: Text, place: int, width: int) -> Sequence[Text]:
         if self._titles[place] not in self._cut:
             return list(text.wrap(console, width, overflow="fold"))
         text = text.copy()
         text.truncate(width, overflow="ellipsis")
         return [text]
 
-    def _widths(self, room: int) -> tuple[dict[int, int], int]:
+    def _choose_widths(self, room: int) -> tuple[dict[int, int], int]:
         """The width of each column that is shown, by its place; and that of the lines below each
         row where the last column stands, which has too little room beside the others: else 0."""
-        naturals = self._naturals()
+        naturals = self._natural_widths()
         last = max(naturals)
         least = {at: min(width, _WORDS if at == last else _NAMES) for at, width in naturals.items()}
-        beside = self._dropped(least, room)
+        beside = self._drop_columns(least, room)
         movable = len(beside) > 1 and last in beside and self._titles[last] not in self._cut
-        if movable and _total(beside.values()) > room:
+        if movable and _total_width(beside.values()) > room:
             least.pop(last)
-            return _grown(self._dropped(least, room), naturals, room), room
-        return _grown(beside, naturals, room), 0
+            return _grow_columns(self._drop_columns(least, room), naturals, room), room
+        return _grow_columns(beside, naturals, room), 0
 
-    def _dropped(self, least: Mapping[int, int], room: int) -> dict[int, int]:
+    def _drop_columns(self, least: Mapping[int, int], room: int) -> dict[int, int]:
         """Without as many columns as are to go, so that the rest has room, if that is possible."""
         kept = dict(least)
-        for place in (*self._empty(), *map(self._titles.index, self._drop)):
-            if _total(kept.values()) <= room:
+        for place in (*self._empty_columns(), *map(self._titles.index, self._drop)):
+            if _total_width(kept.values()) <= room:
                 break
             kept.pop(place, None)
         return kept
 
-    def _naturals(self) -> dict[int, int]:
+    def _natural_widths(self) -> dict[int, int]:
         """What each column would take."""
         return {
-            place: max((cell_len(title), *(_width(row[place]) for row in self._rows)))
+            place: max((cell_len(title), *(_text_width(row[place]) for row in self._rows)))
             for place, title in enumerate(self._titles)
         }
 
-    def _empty(self) -> list[int]:
+    def _empty_columns(self) -> list[int]:
         """Columns in which nobody would miss anything."""
         places = range(1, len(self._titles))
         return [place for place in places if not any(row[place].plain for row in self._rows)]
 
 
-def _grown(least: Mapping[int, int], naturals: Mapping[int, int], room: int) -> dict[int, int]:
+def _grow_columns(least: Mapping[int, int], naturals: Mapping[int, int], room: int) -> dict[int, int]:
     """What is left of the room goes to the first columns first: names before words."""
     for most in range(_NAMES, 0, -1):  # the widest give way first
-        if _total(least.values()) <= room:
+        if _total_width(least.values()) <= room:
             break
         least = {at: min(width, most) for at, width in least.items()}
-    free = room - _total(least.values())
+    free = room - _total_width(least.values())
     widths = {}
     for at, width in least.items():
         more = max(0, min(free, naturals[at] - width))
@@ -120,15 +120,15 @@ def _grown(least: Mapping[int, int], naturals: Mapping[int, int], room: int) -> 
     return widths
 
 
-def _indented(lines: Sequence[Text]) -> Iterator[Text]:
+def _indent_lines(lines: Sequence[Text]) -> Iterator[Text]:
     for line in lines:
         line.rstrip()
         yield Text(" " * _INDENT).append_text(line)
 
 
-def _width(text: Text) -> int:
+def _text_width(text: Text) -> int:
     return max((cell_len(line) for line in text.plain.split("\n")), default=0)
 
 
-def _total(widths: Collection[int]) -> int:
+def _total_width(widths: Collection[int]) -> int:
     return sum(widths) + _GAP * max(0, len(widths) - 1)

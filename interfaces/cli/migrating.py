@@ -2,7 +2,7 @@
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters import database
-from qdrant_rollouts.adapters.migrate import Migrated, migrate, planned
+from qdrant_rollouts.adapters.migrate import Migrated, migrate_database, planned
 from qdrant_rollouts.adapters.releases import where
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.interfaces.cli import screen
@@ -12,12 +12,12 @@ from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY
 def run(check: bool, as_json: bool) -> int:
     engine = database.open_engine(load_settings().database_url.get_secret_value())
     try:
-        found = planned(engine) if check else migrate(engine)
+        found = planned(engine) if check else migrate_database(engine)
         place = where(engine)
     finally:
         engine.dispose()
     if as_json:
-        screen.emit(
+        screen.print_json(
             {
                 "database": place,
                 "from": found.before,
@@ -28,7 +28,7 @@ def run(check: bool, as_json: bool) -> int:
             }
         )
     else:
-        screen.console().print(_words(place, found, check=check), soft_wrap=True, markup=False, highlight=False)
+        screen.make_console().print(_words(place, found, check=check), soft_wrap=True, markup=False, highlight=False)
     return ENDED_BADLY if check and found.changed else DONE
 
 

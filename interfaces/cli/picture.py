@@ -8,8 +8,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from qdrant_rollouts.interfaces.cli.judgment import gate
-from qdrant_rollouts.interfaces.cli.screen import clock, plain, row, seconds_since, span, symbol, table
+from qdrant_rollouts.interfaces.cli.judgment import render_gate
+from qdrant_rollouts.interfaces.cli.screen import (
+    add_row,
+    format_clock,
+    format_span,
+    make_table,
+    printable_text,
+    seconds_since,
+    status_symbol,
+)
 
 Seen = Mapping[str, Any]
 
@@ -20,7 +28,7 @@ _NOBODY_SECONDS = 10.0
 _UNDER_WAY = {"running", "waiting"}
 
 
-def tree(seen: Seen) -> RenderableType:
+def render_tree(seen: Seen) -> RenderableType:
     """The deployment with its steps; what is said about it as a whole stands below."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for column in range(4):
@@ -28,34 +36,34 @@ def tree(seen: Seen) -> RenderableType:
     steps = seen["steps"]
     for step in steps:
         branch = "└─ " if step is steps[-1] else "├─ "
-        name = Text.assemble((branch, "dim"), symbol(step["status"]), f" {label(step)}")
-        grid.add_row(name, Text(step["status"], style="dim"), Text(_lasted(seen, step)), _detail(step))
-    return Group(_head(seen), grid, *_foot(seen))
+        name = Text.assemble((branch, "dim"), status_symbol(step["status"]), f" {step_label(step)}")
+        grid.add_row(name, Text(step["status"], style="dim"), Text(_step_duration(seen, step)), _step_detail(step))
+    return Group(_tree_head(seen), grid, *_tree_foot(seen))
 
 
-def full(seen: Seen, *, every: bool = False) -> RenderableType:
-    return Group(tree(seen), details(seen, every=every))
+def render_deployment(seen: Seen, *, every: bool = False) -> RenderableType:
+    return Group(render_tree(seen), render_details(seen, every=every))
 
 
-def details(seen: Seen, *, every: bool = False) -> RenderableType:
+def render_details(seen: Seen, *, every: bool = False) -> RenderableType:
     """The gate's report, with ``every`` check of it, and what happened."""
-    parts = [gate(seen["gate"], every=every)] if seen["gate"] else []
-    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _events(seen["events"]))))
+    parts = [render_gate(seen["gate"], every=every)] if seen["gate"] else []
+    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in (*parts, _table_of_events(seen["events"]))))
 
 
-def begun(seen: Seen) -> list[Seen]:
+def begun_steps(seen: Seen) -> list[Seen]:
     return [step for step in seen["steps"] if step["status"] != "pending"]
 
 
-def current(seen: Seen) -> str:
+def current_step_label(seen: Seen) -> str:
     """The step a deployment stands at, in a word."""
     at = next((step for step in seen["steps"] if step["status"] in {"running", "waiting", "failed"}), None)
     if at is None and seen["status"] != "live":
         at = next((step for step in seen["steps"] if step["status"] == "pending"), None)
-    return label(at) if at else ""
+    return step_label(at) if at else ""
 
 
-def label(step: Seen) -> str:
+def step_label(step: Seen) -> str:
     """The step's name, and its share of the searches where there are several of that name."""
     share = step["arguments"].get("percentage")
     if share is None:
@@ -63,8 +71,8 @@ def label(step: Seen) -> str:
     return f"{step['name']} {'shadow' if step['arguments'].get('shadow') else f'{share:g} %'}"
 
 
-def _head(seen: Seen) -> Text:
-    head = Text.assemble(symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}")
+def _tree_head(seen: Seen) -> Text:
+    head = Text.assemble(status_symbol(seen["status"]), " ", (seen["alias"], "bold"), f"  {seen['status']}")
     head.append(f"  {seen['strategy']} {seen['id']}\n", style="dim")
     moves = seen.get("kind", "rollout") == "rollout"
     return head.append(
@@ -72,7 +80,7 @@ def _head(seen: Seen) -> Text:
     )
 
 
-def _foot(seen: Seen) -> list[Text]:
+def _tree_foot(seen: Seen) -> list[Text]:
     lines = [seen["message"]] if seen["message"] else []
     if seen["requested"]:
         lines.append(f"{seen['requested']} was asked for; it is honoured after the turn under way")
@@ -84,32 +92,32 @@ def _foot(seen: Seen) -> list[Text]:
         lines.append("nobody has taken it yet; `rollouts doctor` says whether anything runs")
     said = (deletion["text"] for deletion in seen.get("deletions", ()))
     lines += [text for text in said if text not in seen["message"]]
-    return [Text(plain(line)) for line in lines]
+    return [Text(printable_text(line)) for line in lines]
 
 
-def _lasted(seen: Seen, step: Seen) -> str:
+def _step_duration(seen: Seen, step: Seen) -> str:
     if not step["started_at"] or (step["finished_at"] is None and seen["finished_at"]):
         return ""
-    return span(seconds_since(step["started_at"], step["finished_at"]))
+    return format_span(seconds_since(step["started_at"], step["finished_at"]))
 
 
-def _detail(step: Seen) -> Text:
-    progress, message = step["progress"], plain(step["message"])
+def _step_detail(step: Seen) -> Text:
+    progress, message = step["progress"], printable_text(step["message"])
     if step["status"] not in _UNDER_WAY or not progress or progress["done"] >= progress["size"]:
         return Text(message)
-    detail = _bar(progress["done"] / progress["size"])
-    told = _told(progress)
+    detail = _progress_bar(progress["done"] / progress["size"])
+    told = _progress_texts(progress)
     if not told or step["tries"] > 1 or progress["unit"] == "searches":
         told.append(message)
     return detail.append("  " + ", ".join(told))
 
 
-def _bar(share: float) -> Text:
+def _progress_bar(share: float) -> Text:
     full = round(share * _BAR)
     return Text.assemble(("━" * full, "cyan"), ("─" * (_BAR - full), "dim"), f" {share:4.0%}")
 
 
-def _told(progress: Seen) -> list[str]:
+def _progress_texts(progress: Seen) -> list[str]:
     """How much, how fast, and how long it will take at that rate; what is not counted in records has no rate."""
     if progress["unit"] == "searches":
         return [f"{progress['done']:,} of {progress['size']:,} searches"]
@@ -118,13 +126,13 @@ def _told(progress: Seen) -> list[str]:
         return []
     done, unit = (progress["records"], "records") if progress["unit"] == "source" else (progress["done"], "points")
     left = done * (progress["size"] / progress["done"] - 1) / rate if progress["done"] else None
-    eta = [f"{span(left)} left at {rate:,.0f}/s"] if left is not None else []
+    eta = [f"{format_span(left)} left at {rate:,.0f}/s"] if left is not None else []
     return [f"{done:,} {unit}", *eta]
 
 
-def _events(events: list[Seen]) -> RenderableType:
-    rows = table("TIME", "EVENT", "ACTOR", "DETAIL")
+def _table_of_events(events: list[Seen]) -> RenderableType:
+    rows = make_table("TIME", "EVENT", "ACTOR", "DETAIL")
     for event in events[-_EVENTS:]:
-        row(rows, (clock(event["at"]), event["event"], event["actor"], event["detail"]))
+        add_row(rows, (format_clock(event["at"]), event["event"], event["actor"], event["detail"]))
     hidden = len(events) - _EVENTS
     return Group(rows, Text(f"{hidden} earlier events: --json has all", style="dim")) if hidden > 0 else rows

@@ -16,17 +16,17 @@ from sqlalchemy.exc import DBAPIError
 
 from qdrant_rollouts.adapters import database
 from qdrant_rollouts.adapters.late import late
-from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.faults import meaning
+from qdrant_rollouts.core.database.faults import find_meaning
 from qdrant_rollouts.core.errors import AppError, Misconfigured, NothingHere, OtherRelease, Refused, Unavailable
-from qdrant_rollouts.core.sanitize.quoting import bounded
+from qdrant_rollouts.core.sanitize.quoting import shorten_message
 from qdrant_rollouts.core.sanitize.redaction import guard_process, redact
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.people import login
+from qdrant_rollouts.interfaces.people import login_name
 from qdrant_rollouts.interfaces.repeats import OncePerSecond
-from qdrant_rollouts.wiring import EMBEDDED_STORE, build, build_to_look, nothing_here
+from qdrant_rollouts.wiring import EMBEDDED_STORE, build_read_only, build_services, describe_missing_database
 
 if TYPE_CHECKING:
     from qdrant_rollouts.interfaces.embedded import Embedded
@@ -52,7 +52,7 @@ MEANINGS: dict[type[BaseException], tuple[str, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class CliContext:
     """What a verb works with. ``runner`` is there with the embedded default only."""
 
     settings: Settings
@@ -67,7 +67,7 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     guard_process()
     log_to_the_terminal()
     try:
-        with events.through("cli"):
+        with events.use_source("cli"):
             called = getattr(importlib.import_module(f"qdrant_rollouts.interfaces.cli.{module}"), function)
             gc.freeze()
             gc.enable()
@@ -75,56 +75,56 @@ def run(target: str, given: Mapping[str, Any]) -> int:
     except BrokenPipeError:
         raise
     except (AppError, DBAPIError, OSError, KeyboardInterrupt) as error:
-        if isinstance(error, DBAPIError) and meaning(error) is None:
+        if isinstance(error, DBAPIError) and find_meaning(error) is None:
             raise
-        return _told(_ours(error))
+        return _report_error(_own_error(error))
 
 
 @contextmanager
-def opened(*, starts: bool = False, needs: str = "nothing") -> Iterator[House]:
+def open_services(*, starts: bool = False, needs: str = "nothing") -> Iterator[CliContext]:
     """The services, closed again in the end. Raises Unavailable, with nothing changed, if a verb that ``starts``
     something meets a broker that does not answer; NothingHere, with nothing made, where no database is and what the
     verb ``needs`` (a word of ``_NEEDS``) is not there either: it would be the first of a folder in vain."""
-    settings = _settings()
+    settings = _settings_with_warnings()
     if starts and not settings.embedded:
-        late("adapters.broker", "ping")(settings)
-    if not _NEEDS[needs](settings) and (lacks := nothing_here(settings)):
+        late("adapters.broker", "ping_broker")(settings)
+    if not _NEEDS[needs](settings) and (lacks := describe_missing_database(settings)):
         raise NothingHere(lacks)
     if settings.embedded:
         runner = late("interfaces.embedded", "Embedded")(settings)
-        house = House(settings, runner.services, runner)
+        house = CliContext(settings, runner.services, runner)
     else:
-        house = House(settings, build(settings), None)
-    with _closing(house):
+        house = CliContext(settings, build_services(settings), None)
+    with _close_services(house):
         yield house
 
 
 @contextmanager
-def looked(*, store: bool = False, shelf: bool = False) -> Iterator[House]:
+def open_for_reading(*, store: bool = False, shelf: bool = False) -> Iterator[CliContext]:
     """The same for one who only looks: no folder, file, table or row is made or changed. Without a database there is
     nothing to see, so NothingHere is raised, unless the index file says that this is the right folder, or what was
     asked for stands in the ``store`` or on the ``shelf`` too; then what is lacking is said, and the rest is shown."""
-    settings = _settings()
+    settings = _settings_with_warnings()
     elsewhere = settings.config.exists() or (store and _has_store(settings)) or (shelf and _has_shelf(settings))
-    services, lacks = build_to_look(settings, empty=elsewhere)
+    services, lacks = build_read_only(settings, empty=elsewhere)
     if lacks:
-        screen.note(f"note: {lacks}")
-    house = House(settings, services, None)
-    with _closing(house):
+        screen.print_note(f"note: {lacks}")
+    house = CliContext(settings, services, None)
+    with _close_services(house):
         yield house
 
 
 @contextmanager
-def opened_or_empty() -> Iterator[House]:
+def open_or_empty() -> Iterator[CliContext]:
     """For a search: it is written down where a database is, and makes none where none is."""
-    with looked(store=True) if nothing_here(load_settings()) else opened() as house:
+    with open_for_reading(store=True) if describe_missing_database(load_settings()) else open_services() as house:
         yield house
 
 
-def _settings() -> Settings:
+def _settings_with_warnings() -> Settings:
     settings = load_settings()
-    for fault in unknown_variables():
-        screen.note(f"warning: {fault}")
+    for fault in find_unknown_variables():
+        screen.print_note(f"warning: {fault}")
     return settings
 
 
@@ -152,7 +152,7 @@ _NEEDS: dict[str, Callable[[Settings], bool]] = {
 
 
 @contextmanager
-def _closing(house: House) -> Iterator[None]:
+def _close_services(house: CliContext) -> Iterator[None]:
     try:
         yield
     finally:
@@ -160,20 +160,20 @@ def _closing(house: House) -> Iterator[None]:
 
 
 def actor() -> str:
-    return login("cli")
+    return login_name("cli")
 
 
-def _told(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     how, code = next(found for kind, found in MEANINGS.items() if isinstance(error, kind))
-    screen.note(bounded(f"{how}: {redact(str(error))}".removesuffix(": ")))
+    screen.print_note(shorten_message(f"{how}: {redact(str(error))}".removesuffix(": ")))
     return code
 
 
-def _ours(error: BaseException) -> BaseException:
+def _own_error(error: BaseException) -> BaseException:
     """The driver of the database speaks in many ways of one thing."""
     if not isinstance(error, DBAPIError):
         return error
-    return database.unavailable(database.open_engine(load_settings().database_url.get_secret_value()), error)
+    return database.unavailable_error(database.open_engine(load_settings().database_url.get_secret_value()), error)
 
 
 def _write_what_the_terminal_cannot() -> None:
@@ -187,7 +187,7 @@ def log_to_the_terminal(*, times: bool = False) -> None:
     """Warnings only, on stderr, and through rich, so that a live display is not torn. What an alert says of a
     deployment is on the screen already. ``times`` are for processes that stay; there, what happens
     again and again has one line a second."""
-    console = screen.console(err=True)
+    console = screen.make_console(err=True)
     handler = RichHandler(console=console, show_path=False, show_time=times, log_time_format="%H:%M:%S")
     if times:
         handler.addFilter(OncePerSecond())

@@ -19,9 +19,9 @@ def schedule() -> None:
 @click.option("--alias", help="Only those of this index.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many runs of each.")
 @as_json
-def list_(**given: Any) -> None:
+def list_schedules(**given: Any) -> None:
     """Schedules, their next times, their last runs with results."""
-    verb("lists.schedules.list_", **given)
+    verb("lists.schedules.show_schedules", **given)
 
 
 @schedule.command()
@@ -31,7 +31,7 @@ def list_(**given: Any) -> None:
 @as_json
 def run(**given: Any) -> None:
     """Has ACTION (rebuild, verify, backup) done on ALIAS now, whatever the time."""
-    verb("scheduling.run", **given)
+    verb("scheduling.run_schedule", **given)
 
 
 @schedule.command()
@@ -41,7 +41,7 @@ def run(**given: Any) -> None:
 @as_json
 def pause(**given: Any) -> None:
     """Lets times pass without a run: of ACTION, or of all on ALIAS."""
-    verb("scheduling.pause", **given)
+    verb("scheduling.pause_schedules", **given)
 
 
 @schedule.command()
@@ -51,7 +51,7 @@ def pause(**given: Any) -> None:
 @as_json
 def resume(**given: Any) -> None:
     """Goes on with the next time; what passed is not made up for."""
-    verb("scheduling.resume", **given)
+    verb("scheduling.resume_schedules", **given)
 
 
 @schedule.command("set")
@@ -62,6 +62,6 @@ def resume(**given: Any) -> None:
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. misfire=skip.")
 @reason
 @as_json
-def set_(**given: Any) -> None:
+def set_schedule(**given: Any) -> None:
     """Gives ALIAS another schedule of ACTION, or its first."""
-    verb("scheduling.set_", **given)
+    verb("scheduling.change_schedule", **given)

@@ -57,7 +57,7 @@ SYMBOLS = {
 }
 
 
-def console(*, err: bool = False) -> Console:
+def make_console(*, err: bool = False) -> Console:
     made = Console(stderr=err, highlight=False, emoji=False, markup=False)
     said = os.environ.get("COLUMNS", "")
     if not (said.isdigit() and int(said)):
@@ -66,17 +66,17 @@ def console(*, err: bool = False) -> Console:
     return made
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """A sentence to the person, on stderr."""
-    click.echo(plain(text, keep="\n"), err=True)
+    click.echo(printable_text(text, keep="\n"), err=True)
 
 
-def emit(content: Any) -> None:
+def print_json(content: Any) -> None:
     """The one JSON document of ``--json``."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=as_text))
 
 
-def plain(text: object, keep: str = "") -> str:
+def printable_text(text: object, keep: str = "") -> str:
     """``text`` without characters that steer a terminal: records and server answers are other people's."""
     return "".join(char if char.isprintable() or char in keep else " " for char in str(text))
 
@@ -84,46 +84,46 @@ def plain(text: object, keep: str = "") -> str:
 def print_deletions(told: Iterable[Mapping[str, Any]]) -> None:
     """What will be deleted, when, and the command that keeps it: whole, for a person may paste it."""
     for one in told:
-        console().print(Text(plain(one["text"])), soft_wrap=True)
+        make_console().print(Text(printable_text(one["text"])), soft_wrap=True)
 
 
-def symbol(status: str) -> Text:
+def status_symbol(status: str) -> Text:
     sign, style = SYMBOLS[status]
     return Text(sign, style=style)
 
 
-def word(status: str) -> Text:
+def status_text(status: str) -> Text:
     sign, style = SYMBOLS[status]
     return Text(f"{sign} {status}", style=style)
 
 
-def table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:
+def make_table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) -> Listing:
     """Columns as wide as they need. Where a line has no room for them, those of ``drop`` are left
     out, the first named first, and the rest goes on in the next line; a column of ``cut`` is cut."""
     return Listing(titles, drop, cut)
 
 
-def row(into: Listing, cells: Iterable[Text | object]) -> None:
-    into.add([cell if isinstance(cell, Text) else Text(plain("" if cell is None else cell)) for cell in cells])
+def add_row(into: Listing, cells: Iterable[Text | object]) -> None:
+    into.add([cell if isinstance(cell, Text) else Text(printable_text("" if cell is None else cell)) for cell in cells])
 
 
 # --- times --------------------------------------------------------------------------------------------------------
 
 
-def moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
 def seconds_since(begun: str, ended: str | None = None) -> float:
     """Seconds from ``begun`` to ``ended``, or to this machine's now; never below zero, whatever the clocks say."""
-    return max(0.0, ((moment(ended) if ended else datetime.now(UTC)) - moment(begun)).total_seconds())
+    return max(0.0, ((parse_moment(ended) if ended else datetime.now(UTC)) - parse_moment(begun)).total_seconds())
 
 
 def seconds_until(due: str) -> float:
-    return max(0.0, (moment(due) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (parse_moment(due) - datetime.now(UTC)).total_seconds())
 
 
-def span(seconds: float) -> str:
+def format_span(seconds: float) -> str:
     """A length of time in the two largest units that matter."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -135,7 +135,7 @@ def span(seconds: float) -> str:
     return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
 
 
-def age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """A length of time in one unit."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
@@ -143,5 +143,5 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def clock(text: str) -> str:
-    return f"{moment(text).astimezone():%H:%M:%S}"
+def format_clock(text: str) -> str:
+    return f"{parse_moment(text).astimezone():%H:%M:%S}"

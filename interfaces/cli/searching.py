@@ -6,28 +6,30 @@ from typing import Any
 
 from rich.text import Text
 
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.routing import Router
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, opened_or_empty
+from qdrant_rollouts.interfaces.cli.running import DONE, open_or_empty
 
-_IDS_OF_RECORDS = {"id", OURS}
+_IDS_OF_RECORDS = {"id", MARK_KEY}
 
 
-def search(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
-    with opened_or_empty() as house, Router(house.services) as router:
+def search_index(alias: str, query: str, limit: int, user: str | None, as_json: bool) -> int:
+    with open_or_empty() as house, Router(house.services) as router:
         found = asdict(router.search(alias, query, user, limit))
     if as_json:
-        screen.emit(found)
+        screen.print_json(found)
         return DONE
-    rows = screen.table("SCORE", "ID", "RECORD", cut=("RECORD",))
+    rows = screen.make_table("SCORE", "ID", "RECORD", cut=("RECORD",))
     for hit in found["results"]:
-        screen.row(rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _words(hit["payload"])))
-    out = screen.console()
+        screen.add_row(
+            rows, (f"{hit['score']:.4f}", hit["payload"].get("id", hit["id"]), _payload_text(hit["payload"]))
+        )
+    out = screen.make_console()
     out.print(rows)
     out.print(Text(f"{len(found['results'])} results from {found['collection']}", style="dim"))
     return DONE
 
 
-def _words(payload: Mapping[str, Any]) -> str:
+def _payload_text(payload: Mapping[str, Any]) -> str:
     return "  ".join(f"{key}: {value}" for key, value in payload.items() if key not in _IDS_OF_RECORDS)

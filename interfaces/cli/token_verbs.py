@@ -8,7 +8,7 @@ import click
 from qdrant_rollouts.interfaces.cli.calling import Command, InOrder, as_json, reason, verb
 
 
-def served(at: int = 8600) -> Callable[[Command], Command]:
+def serve_options(at: int = 8600) -> Callable[[Command], Command]:
     """``--host`` and ``--port`` of a verb that serves by HTTP."""
     host = click.option(
         "--host", default="127.0.0.1", metavar="ADDRESS", show_default=True, help="Anything but loopback needs a token."
@@ -20,11 +20,11 @@ def served(at: int = 8600) -> Callable[[Command], Command]:
 
 
 @click.command()
-@served()
+@serve_options()
 @as_json
 def web(**given: Any) -> None:
     """The HTTP API, beside workers that run elsewhere."""
-    verb("webbing.web", **given)
+    verb("webbing.serve_web", **given)
 
 
 @click.group(cls=InOrder)
@@ -42,14 +42,14 @@ def token() -> None:
 @as_json
 def create(**given: Any) -> None:
     """Makes the token NAME and shows it, this once."""
-    verb("tokening.create", **given)
+    verb("tokening.create_token", **given)
 
 
 @token.command("list")
 @as_json
-def list_(**given: Any) -> None:
+def list_tokens(**given: Any) -> None:
     """Every token: scopes, who made it, when it was last used."""
-    verb("lists.tokens.list_", **given)
+    verb("lists.tokens.show_tokens", **given)
 
 
 @token.command()
@@ -58,4 +58,4 @@ def list_(**given: Any) -> None:
 @as_json
 def revoke(**given: Any) -> None:
     """Refuses the token NAME from now on, and ends its sessions."""
-    verb("tokening.revoke", **given)
+    verb("tokening.revoke_token", **given)

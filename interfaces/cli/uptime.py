@@ -12,33 +12,33 @@ from qdrant_rollouts.core.errors import Broken, Refused
 from qdrant_rollouts.core.lifecycle import MOVING
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, House, log_to_the_terminal, opened
+from qdrant_rollouts.interfaces.cli.running import DONE, CliContext, log_to_the_terminal, open_services
 from qdrant_rollouts.interfaces.embedded import WORKERS, Embedded
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.wiring import EMBEDDED_STORE
 
 
-def up(host: str, port: int, as_json: bool) -> int:
+def run_up(host: str, port: int, as_json: bool) -> int:
     """Runs until Ctrl-C or SIGTERM. Raises Refused where a broker is set: there, workers run deployments."""
     if not load_settings().embedded:
         raise Refused(
             "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of the Procfile "
             "(`honcho start`), or unset it to run everything in this process"
         )
-    with opened() as house:
+    with open_services() as house:
         assert house.runner is not None
-        with serving.bound(house.services, house.settings, host, port) as door, house.runner:
+        with serving.bind_socket(house.services, house.settings, host, port) as door, house.runner:
             app = make_app(house.services, house.settings)
-            with serving.beside(app, door):
-                _announce(house, serving.url(door), as_json)
-                _until_told(house.runner)
-            screen.note("stopping after the turns under way")
-    screen.note("stopped; deployments go on with the next `rollouts up`")
+            with serving.serve_beside(app, door):
+                _print_facts(house, serving.socket_url(door), as_json)
+                _wait_for_signal(house.runner)
+            screen.print_note("stopping after the turns under way")
+    screen.print_note("stopped; deployments go on with the next `rollouts up`")
     return DONE
 
 
-def _until_told(runner: Embedded) -> None:
+def _wait_for_signal(runner: Embedded) -> None:
     told: list[int] = []
 
     def stop(number: int, frame: object) -> None:
@@ -52,24 +52,24 @@ def _until_told(runner: Embedded) -> None:
         raise Broken("the sweep has ended by an error nobody foresaw, which is logged above; start `rollouts up` again")
 
 
-def _announce(house: House, web: str, as_json: bool) -> None:
+def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
     log_to_the_terminal(times=True)
     logging.getLogger("qdrant_rollouts.interfaces.embedded").setLevel(logging.INFO)
     logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
-    facts = {**_facts(house), "web": web}
+    facts = {**_startup_facts(house), "web": web}
     if as_json:
-        screen.emit({"pid": os.getpid(), **facts})
+        screen.print_json({"pid": os.getpid(), **facts})
         return
-    out = screen.console()
+    out = screen.make_console()
     for name, value in facts.items():
         out.print(Text.assemble((f"{name:<12}", "dim"), str(value)))
     out.print(Text("Ctrl-C ends it", style="dim"))
 
 
-def _facts(house: House) -> dict[str, str]:
-    moving = [row for row in queries.deployments(house.services, limit=1000) if row["status"] in MOVING]
+def _startup_facts(house: CliContext) -> dict[str, str]:
+    moving = [row for row in queries.list_deployments(house.services, limit=1000) if row["status"] in MOVING]
     return {
-        "database": database.address(house.services.engine),
+        "database": database.database_address(house.services.engine),
         "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
         "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
         "worker": f"{WORKERS} threads",

@@ -12,7 +12,7 @@ from qdrant_rollouts.interfaces.cli.calling import DEFAULTS, as_json, reason, ve
 @as_json
 def versions(**given: Any) -> None:
     """The versions of the index ALIAS, the live one marked."""
-    verb("lists.versions.versions", **given)
+    verb("lists.versions.show_versions", **given)
 
 
 @click.command()
@@ -21,7 +21,7 @@ def versions(**given: Any) -> None:
 @as_json
 def keep(**given: Any) -> None:
     """Cancels the deletion of COLLECTION for good."""
-    verb("versioning.keep", **given)
+    verb("versioning.keep_collection", **given)
 
 
 @click.command()
@@ -41,7 +41,7 @@ def gc(**given: Any) -> None:
     Orphans, collections named as ours that no row here knows, are listed. They may belong to another installation on
     the same server, so only --orphans has them deleted, and `rollouts keep` takes that back until then.
     """
-    verb("collecting.gc", **given)
+    verb("collecting.collect_garbage", **given)
 
 
 @click.command()
@@ -62,7 +62,7 @@ def diff(**given: Any) -> None:
     V1 and V2 are numbers or collections. Settings, model and counts are compared, and a sample of the records, the
     same one each time.
     """
-    verb("versioning.diff", **given)
+    verb("versioning.show_differences", **given)
 
 
 @click.command()
@@ -77,7 +77,7 @@ def adopt(**given: Any) -> None:
     Writes down a version and which model made it; no point is touched. The model is the index file's; it is compared
     with what the collection has stored.
     """
-    verb("versioning.adopt", **given)
+    verb("versioning.adopt_alias", **given)
 
 
 VERBS = (versions, diff, adopt, keep, gc)

@@ -13,7 +13,7 @@ from qdrant_rollouts.core.config.settings import Settings, load_settings
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, log_to_the_terminal, opened
+from qdrant_rollouts.interfaces.cli.running import DONE, log_to_the_terminal, open_services
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
 
@@ -21,11 +21,11 @@ from qdrant_rollouts.interfaces.http.app import make_app
 _LOOK = 1.0
 
 
-def web(host: str, port: int, as_json: bool) -> int:
-    return serve(make_app, host, port, as_json=as_json)
+def serve_web(host: str, port: int, as_json: bool) -> int:
+    return serve_app(make_app, host, port, as_json=as_json)
 
 
-def serve(
+def serve_app(
     make: Callable[[Services, Settings], ASGIApp], host: str, port: int, path: str = "", *, as_json: bool = False
 ) -> int:
     """Serves until Ctrl-C or SIGTERM. Raises Refused with the embedded Qdrant, which is one process's: there,
@@ -36,15 +36,15 @@ def serve(
             "name a server in ROLLOUTS_QDRANT_URL"
         )
     _wait_for_migration(load_settings())
-    with opened(needs="place") as house, serving.bound(house.services, house.settings, host, port) as door:
+    with open_services(needs="place") as house, serving.bind_socket(house.services, house.settings, host, port) as door:
         log_to_the_terminal(times=True)
         logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
-        url = serving.url(door) + path
+        url = serving.socket_url(door) + path
         if as_json:
-            screen.emit({"web": url})
+            screen.print_json({"web": url})
         else:
-            screen.console().print(Text(f"{url}  Ctrl-C ends it"))
-        serving.serve(make(house.services, house.settings), door)
+            screen.make_console().print(Text(f"{url}  Ctrl-C ends it"))
+        serving.serve_until_signal(make(house.services, house.settings), door)
     return DONE
 
 
@@ -56,7 +56,7 @@ def _wait_for_migration(settings: Settings) -> None:
     try:
         while engine.dialect.name != "sqlite" and is_older(standing := look(engine)):
             if not said:
-                screen.note(f"waiting: {standing.unfit}")
+                screen.print_note(f"waiting: {standing.unfit}")
             said = True
             never.wait(_LOOK)
     finally:

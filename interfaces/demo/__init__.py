@@ -1,5 +1,5 @@
 """``rollouts demo``: the main job on real text, start to end, with nothing but this process."""
 
-from qdrant_rollouts.interfaces.demo.story import FOLDER, run
+from qdrant_rollouts.interfaces.demo.story import FOLDER, run_story
 
-__all__ = ["FOLDER", "run"]
+__all__ = ["FOLDER", "run_story"]

@@ -34,7 +34,7 @@ class Crowd:
         self._searching: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        self._searching = [self._pool.submit(self._search, number) for number in range(THREADS)]
+        self._searching = [self._pool.submit(self._search_until_stopped, number) for number in range(THREADS)]
         return self
 
     def __exit__(
@@ -58,13 +58,13 @@ class Crowd:
     def line(self) -> Text:
         return Text(f"searches: {self.words()}", style="red" if self.failed or self.empty else "green")
 
-    def _search(self, first: int) -> None:
+    def _search_until_stopped(self, first: int) -> None:
         for vector in islice(cycle(self._vectors), first, None):
-            self._once(vector)
+            self._search_once(vector)
             if self._stopped.wait(_PAUSE):
                 return
 
-    def _once(self, vector: FloatArray) -> None:
+    def _search_once(self, vector: FloatArray) -> None:
         try:
             hits = self._store.search(self._alias, vector, _LIMIT)
         except AppError as error:

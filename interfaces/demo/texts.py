@@ -34,30 +34,30 @@ class Text(NamedTuple):
         return int.from_bytes(hashlib.blake2b(self.name.encode(), digest_size=8).digest()) % 100
 
 
-def collected() -> list[Text]:
+def collect_texts() -> list[Text]:
     """Modules, their public classes, functions and methods, then the help topics; each body once."""
     by_body: dict[str, str] = {}
-    for name, body in (*_docstrings(), *_topics()):
+    for name, body in (*_module_docstrings(), *_help_topics()):
         if len(body) >= _SHORTEST:
             by_body.setdefault(body, name)
     return [Text(name, body) for body, name in by_body.items()]
 
 
-def _topics() -> Iterator[tuple[str, str]]:
+def _help_topics() -> Iterator[tuple[str, str]]:
     for name, body in topics.items():
         yield f"help({name!r})", body.strip()
 
 
-def _docstrings() -> Iterator[tuple[str, str]]:
+def _module_docstrings() -> Iterator[tuple[str, str]]:
     for name in _MODULES.split():
-        module = _imported(name)
+        module = _import_quietly(name)
         if module is not None:
             yield name, inspect.getdoc(module) or ""
-            for attribute in _public(module):
-                yield from _of_member(f"{name}.{attribute}", getattr(module, attribute))
+            for attribute in _public_names(module):
+                yield from _docstrings_of_member(f"{name}.{attribute}", getattr(module, attribute))
 
 
-def _imported(name: str) -> ModuleType | None:
+def _import_quietly(name: str) -> ModuleType | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
@@ -66,15 +66,15 @@ def _imported(name: str) -> ModuleType | None:
             return None
 
 
-def _public(owner: ModuleType | type) -> list[str]:
+def _public_names(owner: ModuleType | type) -> list[str]:
     return [name for name in getattr(owner, "__all__", vars(owner)) if not name.startswith("_")]
 
 
-def _of_member(name: str, member: object) -> Iterator[tuple[str, str]]:
+def _docstrings_of_member(name: str, member: object) -> Iterator[tuple[str, str]]:
     if inspect.isroutine(member) or inspect.isclass(member):
         yield name, inspect.getdoc(member) or ""
     if inspect.isclass(member):
-        for attribute in _public(member):
+        for attribute in _public_names(member):
             method = vars(member).get(attribute)
             if inspect.isroutine(method):
                 yield f"{name}.{attribute}", inspect.getdoc(method) or ""

@@ -55,19 +55,19 @@ class Version:
         private.write_text(Path(self.file), "".join(json.dumps(record) + "\n" for record in records))
 
 
-def first(texts: Sequence[Text]) -> Version:
+def first_version(texts: Sequence[Text]) -> Version:
     """The documentation as it might have been earlier: some texts not written yet, some with one paragraph only."""
-    early = {text.name: _opening(text.body) for text in texts if text.share < _SHORT_IN_FIRST}
+    early = {text.name: _first_paragraph(text.body) for text in texts if text.share < _SHORT_IN_FIRST}
     pages = {text.name: (text.name, early.get(text.name, text.body)) for text in texts if text.share < _IN_FIRST}
     return Version(1, pages)
 
 
-def second(texts: Sequence[Text]) -> Version:
+def second_version(texts: Sequence[Text]) -> Version:
     """The documentation as it is."""
     return Version(2, {text.name: (text.name, text.body) for text in texts})
 
 
-def damaged(texts: Sequence[Text]) -> Version:
+def damaged_version(texts: Sequence[Text]) -> Version:
     """What a crawler brings home that was signed out: for each page, the login page. No record is missing or bad."""
     return Version(3, {text.name: _LOGIN for text in texts})
 
@@ -83,5 +83,5 @@ def write_index_file(embedding: EmbeddingSpec, lowest_score: float, latest: Vers
     private.write_text(Path("rollouts.yaml"), text)
 
 
-def _opening(body: str) -> str:
+def _first_paragraph(body: str) -> str:
     return body.partition("\n\n")[0]

@@ -20,8 +20,8 @@ from uvicorn.server import ServerState
 
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.limits import Limits, neighbourhood
-from qdrant_rollouts.interfaces.http.problems import Crowded, Garbled, Slow
+from qdrant_rollouts.interfaces.http.limits import Limits, address_group
+from qdrant_rollouts.interfaces.http.problems import MalformedHttp, RequestTooSlow, TooBusy
 
 #: How many may wait until they are taken in, and how many are taken in at once. asyncio has one
 #: number for both, and lets nobody look in between: a thousand would have all descriptors by then.
@@ -29,10 +29,10 @@ BACKLOG, AT_ONCE = 2048, 16
 #: Of uvicorn's ticks, ten a second, one in so many looks at every connection.
 _LOOK_EVERY = 10
 #: For SO_LINGER: on, for 0 s.
-_NOTHING_LEFT = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class Crowd(ServerState):
+class ConnectionRegistry(ServerState):
     """All connections of a server, and the requests that are worked at, of whom."""
 
     def __init__(self, limits: Limits) -> None:
@@ -49,9 +49,9 @@ class Crowd(ServerState):
         if len(self.connections) <= self.limits.connections:
             return
         longest = self._longest_unready(self.all - {newcomer}) or newcomer
-        longest.end(Crowded("too many connections are open; ask again"))
+        longest.end(TooBusy("too many connections are open; ask again"))
 
-    def refuse(self, asking: "Connection") -> Crowded | None:
+    def refuse(self, asking: "Connection") -> TooBusy | None:
         """Why this request cannot be worked at now. One that is not whole yet is ended for it."""
         limits, whose = self.limits, asking.whose
         if self.at_work[whose] >= limits.requests_of_one:
@@ -64,8 +64,8 @@ class Crowd(ServerState):
             return None
         unready = self._longest_unready({one for one in among if one.at_work})
         if unready is None:
-            return Crowded(words)
-        unready.end(Crowded("too many requests are not whole yet; send it again"))
+            return TooBusy(words)
+        unready.end(TooBusy("too many requests are not whole yet; send it again"))
         return None
 
     def look(self) -> None:
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
         super().__init__(config)
-        self.server_state = self._crowd = Crowd(limits)
+        self.server_state = self._crowd = ConnectionRegistry(limits)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -104,11 +104,11 @@ class Connection(H11Protocol):
     """``since`` then it is the client's turn to send a request's headers, or the rest of it."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: Crowd, app_state: dict[str, Any], _loop: Any = None
+        self, config: uvicorn.Config, server_state: ConnectionRegistry, app_state: dict[str, Any], _loop: Any = None
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._crowd = server_state
-        self._app, self.app = cast(ASGIApp, self.app), cast(Any, self._work)
+        self._app, self.app = cast(ASGIApp, self.app), cast(Any, self._run_app)
         self.since = time.monotonic()
         #: Whether a whole request of it was answered.
         self.was_answered = False
@@ -119,13 +119,13 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.whose = neighbourhood(self.client[0] if self.client else "")
+        self.whose = address_group(self.client[0] if self.client else "")
         self._crowd.make_room(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Half a request whose client has gone is nothing that is worked at any more."""
         if self.at_work and self.is_unready:
-            self._count(-self._at_work)
+            self._count_requests(-self._at_work)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
@@ -144,20 +144,20 @@ class Connection(H11Protocol):
         return cycle is None or cycle.response_complete or cycle.more_body
 
     def send_400_response(self, msg: str) -> None:
-        self.transport.write(_written(Garbled(f"{msg} Send it as RFC 9112 has it.")))
+        self.transport.write(_raw_response(MalformedHttp(f"{msg} Send it as RFC 9112 has it.")))
         self.transport.close()
 
     def look(self, now: float) -> None:
         """Ends it if the client does not get on."""
         if not self._is_taking(now):
-            self._drop()
+            self._abort_transport()
         elif self.is_unready and not self.flow.read_paused and not self.transport.is_closing():
             limits, what = self._crowd.limits, "body" if self.at_work else "headers"
             seconds = limits.body if self.at_work else limits.headers
             if now - self.since > seconds:
-                self.end(Slow(f"{what} did not come within {seconds:g} s; send the request again"))
+                self.end(RequestTooSlow(f"{what} did not come within {seconds:g} s; send the request again"))
 
-    def end(self, why: Crowded | Slow) -> None:
+    def end(self, why: TooBusy | RequestTooSlow) -> None:
         """Says why, if something was begun and nothing was answered. Whatever works for it finds
         the client gone."""
         cycle: RequestResponseCycle | None = self.cycle
@@ -166,19 +166,19 @@ class Connection(H11Protocol):
         else:
             begun = not cycle.response_started
         if begun and not self.transport.is_closing():
-            self.transport.write(_written(why))
+            self.transport.write(_raw_response(why))
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
         if self.transport.get_write_buffer_size():
-            self._drop()
+            self._abort_transport()
         else:
             self.transport.close()
 
-    def _drop(self) -> None:
+    def _abort_transport(self) -> None:
         """At once, with what the kernel still holds for it, which nobody takes."""
         door: socket.socket = self.transport.get_extra_info("socket")
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LEFT)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def _is_taking(self, now: float) -> bool:
@@ -190,27 +190,27 @@ class Connection(H11Protocol):
             self._untaken, self._untaken_since = waiting, now
         return now - self._untaken_since <= limits.stall
 
-    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app's, unless too many are worked at."""
         refused = self._crowd.refuse(self)
         if refused is not None:
-            await problems.answer(refused)(scope, receive, _closing(send))
+            await problems.error_response(refused)(scope, receive, _close_after_answer(send))
             return
         self.since = time.monotonic()
-        self._count(1)
+        self._count_requests(1)
         try:
             await self._app(scope, receive, send)
         finally:
             if self._at_work:
-                self._count(-1)
+                self._count_requests(-1)
 
-    def _count(self, more: int) -> None:
+    def _count_requests(self, more: int) -> None:
         self._at_work += more
         self._crowd.at_work[self.whose] += more
         self._crowd.at_work += Counter()  # forgets those who have none
 
 
-def _closing(send: Send) -> Send:
+def _close_after_answer(send: Send) -> Send:
     """The connection is not kept: who was refused shall not hold on to it."""
 
     async def answer(message: Message) -> None:
@@ -221,9 +221,9 @@ def _closing(send: Send) -> Send:
     return answer
 
 
-def _written(why: AppError) -> bytes:
+def _raw_response(why: AppError) -> bytes:
     """A whole answer, for a connection on which no request has been understood."""
-    answer = problems.answer(why)
+    answer = problems.error_response(why)
     lines = [
         b"HTTP/1.1 %d %s" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode()),
         b"connection: close",

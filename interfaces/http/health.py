@@ -14,21 +14,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import AppError, OtherRelease
-from qdrant_rollouts.interfaces.http.house import House, of
-from qdrant_rollouts.interfaces.http.security import caller
-from qdrant_rollouts.interfaces.looks import Check, at_broker, at_database, at_qdrant, at_sweep, at_turns
+from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.security import caller_of_request
+from qdrant_rollouts.interfaces.looks import (
+    Check,
+    at_turns,
+    inspect_broker,
+    inspect_database,
+    inspect_qdrant,
+    inspect_sweep,
+)
 
 #: Whoever asks waits no longer; a server that hangs keeps its look waiting for up to 10 s.
-SECONDS = 3.0
+CHECK_TIMEOUT = 3.0
 
 
-def routes() -> list[BaseRoute]:
-    return [Route("/livez", _livez), Route("/readyz", Readiness().answer)]
+def health_routes() -> list[BaseRoute]:
+    return [Route("/livez", _answer_livez), Route("/readyz", Readiness().answer)]
 
 
-def _livez(request: Request) -> Response:
+def _answer_livez(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
@@ -42,33 +49,33 @@ class Readiness:
         self._guard = Lock()
 
     def answer(self, request: Request) -> Response:
-        checks = self.checks(of(request))
+        checks = self.checks(context_of(request))
         ready = all(check.state == "ok" for check in checks)
-        told = _told if _may_read(request, checks) else _hinted
+        told = _full_check if _may_read(request, checks) else _public_check
         return JSONResponse({"ready": ready, "checks": [told(check) for check in checks]}, 200 if ready else 503)
 
-    def checks(self, house: House) -> list[Check]:
+    def checks(self, house: AppContext) -> list[Check]:
         with self._guard:
-            for name, look in _looks(house).items():
+            for name, look in _health_checks(house).items():
                 if name not in self._under_way or self._under_way[name].done():
-                    self._under_way[name] = self._pool.submit(_looked, name, look)
+                    self._under_way[name] = self._pool.submit(_run_health_check, name, look)
             asked = dict(self._under_way)
-        wait(asked.values(), SECONDS)
-        return [look.result() if look.done() else _silent(name) for name, look in asked.items()]
+        wait(asked.values(), CHECK_TIMEOUT)
+        return [look.result() if look.done() else _unanswered_check(name) for name, look in asked.items()]
 
 
-def _looks(house: House) -> dict[str, Callable[[], Check]]:
+def _health_checks(house: AppContext) -> dict[str, Callable[[], Check]]:
     services = house.services
     looks: dict[str, Callable[[], Check]] = {
-        "database": partial(at_database, services.engine),
-        "qdrant": partial(at_qdrant, services.store),
-        "sweep": partial(at_sweep, services),
+        "database": partial(inspect_database, services.engine),
+        "qdrant": partial(inspect_qdrant, services.store),
+        "sweep": partial(inspect_sweep, services),
         "turns": partial(at_turns, services),
     }
-    return looks if house.settings.embedded else {**looks, "broker": partial(at_broker, house.settings)}
+    return looks if house.settings.embedded else {**looks, "broker": partial(inspect_broker, house.settings)}
 
 
-def _looked(name: str, look: Callable[[], Check]) -> Check:
+def _run_health_check(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except OtherRelease as error:
@@ -76,11 +83,11 @@ def _looked(name: str, look: Callable[[], Check]) -> Check:
     except AppError as error:
         return Check(name, "fail", str(error), _START)
     except SQLAlchemyError as error:
-        return Check(name, "fail", str(explained(error)), _START)
+        return Check(name, "fail", str(explain_error(error)), _START)
 
 
-def _silent(name: str) -> Check:
-    return Check(name, "fail", f"it has not answered for {SECONDS:g} s", _START)
+def _unanswered_check(name: str) -> Check:
+    return Check(name, "fail", f"it has not answered for {CHECK_TIMEOUT:g} s", _START)
 
 
 _START = "start it, or correct its address; `rollouts doctor` looks closer"
@@ -91,15 +98,15 @@ def _may_read(request: Request, checks: list[Check]) -> bool:
     if any(check.name == "database" and check.state != "ok" for check in checks):
         return False
     try:
-        return caller(request).may("read")
+        return caller_of_request(request).may("read")
     except (AppError, SQLAlchemyError):
         return False
 
 
-def _told(check: Check) -> dict[str, str]:
-    return {**_hinted(check), "value": check.value}
+def _full_check(check: Check) -> dict[str, str]:
+    return {**_public_check(check), "value": check.value}
 
 
-def _hinted(check: Check) -> dict[str, str]:
+def _public_check(check: Check) -> dict[str, str]:
     """Without addresses and versions."""
     return {"name": check.name, "state": check.state, "advice": check.advice}

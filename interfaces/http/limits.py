@@ -46,14 +46,14 @@ class Limits:
         return self.streams // 2
 
 
-def of_this_process() -> Limits:
+def process_limits() -> Limits:
     """By the descriptors that it may open (`ulimit -n`)."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = _MOST if allowed == resource.RLIM_INFINITY else allowed // _SHARE
     return Limits(max(_LEAST, min(_MOST, share)))
 
 
-def neighbourhood(host: str) -> str:
+def address_group(host: str) -> str:
     """Whom an address counts as: itself; of IPv6 its network, all of which one machine may use."""
     try:
         address = ipaddress.ip_address(host)

@@ -16,14 +16,14 @@ from starlette.routing import BaseRoute, Route
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.operations.views.metrics import Sample
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.http.house import of
-from qdrant_rollouts.interfaces.http.security import allowed
+from qdrant_rollouts.interfaces.http.house import context_of
+from qdrant_rollouts.interfaces.http.security import require_scope
 
 PREFIX = "rollouts_"
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class MetricDescription:
     """A metric as a page tells of it."""
 
     name: str
@@ -37,16 +37,18 @@ class Described:
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
-_LEFT_OUT = Described(
+_LEFT_OUT = MetricDescription(
     f"{PREFIX}series_left_out", "gauge", ("metric",), f"Series of a metric beyond the {census.MOST} that are shown."
 )
-_SECONDS = Described(f"{PREFIX}scrape_seconds", "gauge", (), "How long the database took to give these numbers.")
-_BUILD = Described(f"{PREFIX}build_info", "gauge", ("version",), "1; the version of this program.")
+_SECONDS = MetricDescription(
+    f"{PREFIX}scrape_seconds", "gauge", (), "How long the database took to give these numbers."
+)
+_BUILD = MetricDescription(f"{PREFIX}build_info", "gauge", ("version",), "1; the version of this program.")
 
 METRICS = (
     *(
-        Described(PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help)
-        for name, figure in census.FIGURES.items()
+        MetricDescription(PREFIX + name, "counter" if figure.counter else "gauge", figure.labels, figure.help)
+        for name, figure in census.METRICS.items()
     ),
     _LEFT_OUT,
     _SECONDS,
@@ -54,14 +56,14 @@ METRICS = (
 )
 
 
-def routes() -> list[BaseRoute]:
-    return [Route("/metrics", _metrics)]
+def metrics_routes() -> list[BaseRoute]:
+    return [Route("/metrics", _serve_metrics)]
 
 
-def _metrics(request: Request) -> Response:
-    allowed(request, "read")
+def _serve_metrics(request: Request) -> Response:
+    require_scope(request, "read")
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Scrape(of(request).services))
+    registry.register(Scrape(context_of(request).services))
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), headers={"content-type": kind})
 
@@ -74,7 +76,7 @@ class Scrape(Collector):
 
     def collect(self) -> Iterator[Metric]:
         started = time.perf_counter()
-        taken = census.take(self._services)
+        taken = census.read_metrics(self._services)
         seconds = time.perf_counter() - started
         samples: dict[str, list[Sample]] = {
             **{PREFIX + name: found.samples for name, found in taken.items()},
@@ -83,10 +85,10 @@ class Scrape(Collector):
             _BUILD.name: [((importlib.metadata.version("qdrant-rollouts"),), 1)],
         }
         for metric in METRICS:
-            yield _family(metric, samples[metric.name])
+            yield _build_family(metric, samples[metric.name])
 
 
-def _family(metric: Described, samples: list[Sample]) -> Metric:
+def _build_family(metric: MetricDescription, samples: list[Sample]) -> Metric:
     make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = make(metric.name, metric.help, labels=metric.labels)
     for labels, value in samples:

@@ -23,9 +23,9 @@ from qdrant_rollouts.core.errors import (
     Unknown,
 )
 from qdrant_rollouts.core.routing.feedback import Unexposed
-from qdrant_rollouts.core.sanitize.quoting import PLACE, cut
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 from qdrant_rollouts.interfaces.access.idempotency import KeyInUse, KeyReused
-from qdrant_rollouts.interfaces.http.house import of
+from qdrant_rollouts.interfaces.http.house import context_of
 
 log = logging.getLogger(__name__)
 
@@ -71,19 +71,19 @@ class TooLarge(AppError):
     """The request's body is too large."""
 
 
-class Slow(AppError):
+class RequestTooSlow(AppError):
     """The request did not come in time."""
 
 
-class Crowded(AppError):
+class TooBusy(AppError):
     """Too much is asked at once; ask again."""
 
 
-class Garbled(AppError):
+class MalformedHttp(AppError):
     """This is no HTTP request."""
 
 
-FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, Slow, Crowded, Garbled)
+FORESEEN = (Refused, Unavailable, Unauthorized, Forbidden, TooLarge, RequestTooSlow, TooBusy, MalformedHttp)
 
 #: The first kind that fits is an error's.
 MEANINGS: dict[type[BaseException], Kind] = {
@@ -92,9 +92,9 @@ MEANINGS: dict[type[BaseException], Kind] = {
     OtherSite: Kind(403, "Not allowed", "other-site", "a browser says that another site asks"),
     Forbidden: Kind(403, "Not allowed", "forbidden", "the token lacks the scope"),
     TooLarge: Kind(413, "Too large", "too-large", "the body has more bytes than are taken"),
-    Slow: Kind(408, "Too slow", "too-slow", "the request did not come in time"),
-    Crowded: Kind(503, "Too many at once", "crowded", "too much is asked at once; ask again"),
-    Garbled: Kind(400, "No HTTP request", "garbled", "what came is no HTTP request"),
+    RequestTooSlow: Kind(408, "Too slow", "too-slow", "the request did not come in time"),
+    TooBusy: Kind(503, "Too many at once", "crowded", "too much is asked at once; ask again"),
+    MalformedHttp: Kind(400, "No HTTP request", "garbled", "what came is no HTTP request"),
     Unknown: Kind(404, "Not found", "not-found", "there is no such thing"),
     KeyReused: Kind(422, "Another request's key", "key-reused", "the Idempotency-Key came with another request"),
     Malformed: Kind(422, "Not acceptable in any state", "malformed", "never right; `errors` has each fault"),
@@ -111,7 +111,7 @@ MEANINGS: dict[type[BaseException], Kind] = {
     AppError: Kind(500, "Failed", "failed", "a fault of this program, which its log has"),
 }
 #: What Starlette refuses, by status.
-THEIRS = {
+HTTP_KINDS = {
     404: Kind(404, "Not Found", "no-such-path", "nothing is asked at this path"),
     405: Kind(405, "Method Not Allowed", "no-such-method", "the path has other methods, which `Allow` names"),
 }
@@ -119,74 +119,74 @@ _OTHERWISE = Kind(400, "", "http", "another status of HTTP, as its title says")
 _UNFORESEEN = Kind(500, "Failed", "unforeseen", "an error nobody foresaw; the log has it")
 _DATABASE = (OperationalError, InterfaceError, PoolTimeout)
 
-KINDS: tuple[Kind, ...] = (*MEANINGS.values(), *THEIRS.values(), _OTHERWISE, _UNFORESEEN)
+KINDS: tuple[Kind, ...] = (*MEANINGS.values(), *HTTP_KINDS.values(), _OTHERWISE, _UNFORESEEN)
 
 
-def problem(kind: Kind, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
+def problem_response(kind: Kind, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
     """``more`` are members besides those of the RFC, such as ``errors``."""
-    return JSONResponse(_content(kind, detail, **more), kind.status, headers, MEDIA_TYPE)
+    return JSONResponse(_build_content(kind, detail, **more), kind.status, headers, MEDIA_TYPE)
 
 
-def content(error: AppError) -> dict[str, Any]:
+def problem_content(error: AppError) -> dict[str, Any]:
     """The document itself."""
-    return _content(_kind(error), str(error), errors=str(error).splitlines())
+    return _build_content(_kind_of_error(error), str(error), errors=str(error).splitlines())
 
 
-def answer(error: AppError) -> JSONResponse:
-    status = _kind(error).status
-    return JSONResponse(content(error), status, _headers(status), MEDIA_TYPE)
+def error_response(error: AppError) -> JSONResponse:
+    status = _kind_of_error(error).status
+    return JSONResponse(problem_content(error), status, _response_headers(status), MEDIA_TYPE)
 
 
-def _kind(error: AppError) -> Kind:
+def _kind_of_error(error: AppError) -> Kind:
     return next(meaning for kind, meaning in MEANINGS.items() if isinstance(error, kind))
 
 
-def _content(kind: Kind, detail: str, **more: Any) -> dict[str, Any]:
+def _build_content(kind: Kind, detail: str, **more: Any) -> dict[str, Any]:
     return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, **more}
 
 
-def _headers(status: int) -> dict[str, str]:
+def _response_headers(status: int) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": 'Bearer realm="rollouts"'}
     return {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
 
 
-def _ours(request: Request, error: Exception) -> Response:
+def _answer_app_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
     if not isinstance(error, FORESEEN):
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return answer(error)
+    return error_response(error)
 
 
-def _database(request: Request, error: Exception) -> Response:
+def _answer_database_error(request: Request, error: Exception) -> Response:
     """The driver's words may name the whole URL; ours name the address."""
-    engine = of(request).services.engine
-    return answer(database.unavailable(engine, error))
+    engine = context_of(request).services.engine
+    return error_response(database.unavailable_error(engine, error))
 
 
-def _theirs(request: Request, error: Exception) -> Response:
+def _answer_http_error(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: no such path, a method it lacks."""
     assert isinstance(error, HTTPException)
     otherwise = _OTHERWISE._replace(status=error.status_code, title=error.detail)
-    kind = THEIRS.get(error.status_code, otherwise)
-    where = f"{cut(request.method)} {cut(request.url.path, PLACE)}"
-    return problem(kind, f"{where}: {error.detail}", error.headers)
+    kind = HTTP_KINDS.get(error.status_code, otherwise)
+    where = f"{shorten_text(request.method)} {shorten_text(request.url.path, LONGEST_PLACE)}"
+    return problem_response(kind, f"{where}: {error.detail}", error.headers)
 
 
-def _gone(request: Request, error: Exception) -> Response:
+def _answer_disconnect(request: Request, error: Exception) -> Response:
     """Who went away before the request was whole hears nothing, and nothing has failed here."""
     return Response(status_code=408)
 
 
-def _unforeseen(request: Request, error: Exception) -> Response:
+def _answer_unforeseen(request: Request, error: Exception) -> Response:
     """Starlette hands it on to the server's log after this answer, which does not say what is in it."""
-    return problem(_UNFORESEEN, "an error nobody foresaw; the log of the web process has it")
+    return problem_response(_UNFORESEEN, "an error nobody foresaw; the log of the web process has it")
 
 
 HANDLERS: dict[Any, Any] = {
-    AppError: _ours,
-    **dict.fromkeys((*_DATABASE, DBAPIError), _database),
-    HTTPException: _theirs,
-    ClientDisconnect: _gone,
-    Exception: _unforeseen,
+    AppError: _answer_app_error,
+    **dict.fromkeys((*_DATABASE, DBAPIError), _answer_database_error),
+    HTTPException: _answer_http_error,
+    ClientDisconnect: _answer_disconnect,
+    Exception: _answer_unforeseen,
 }

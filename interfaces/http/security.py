@@ -18,79 +18,85 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access import web_sessions as sessions
-from qdrant_rollouts.interfaces.access.tokens import ALL, SCOPES, Caller
+from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, SCOPES, Caller
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.house import House
+from qdrant_rollouts.interfaces.http.house import AppContext
 from qdrant_rollouts.interfaces.http.problems import Forbidden, ForeignHost, OtherSite, TooLarge, Unauthorized
-from qdrant_rollouts.interfaces.people import login
+from qdrant_rollouts.interfaces.people import login_name
 
-COOKIE = "rollouts_session"
+SESSION_COOKIE = "rollouts_session"
 #: Bytes of a request's body, and of a page's form, which may be sent by who has not signed in yet.
 LARGEST_BODY, LARGEST_FORM = 1_000_000, 100_000
 #: Seconds for which a token that was looked up is believed: so long a revoked one may still be answered.
-BELIEVED = 1.0
-_REMEMBERED = 1000
-_SAFE = ("GET", "HEAD", "OPTIONS")
-_HANDED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+REMEMBER_SECONDS = 1.0
+_MOST_REMEMBERED = 1000
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 #: By the path's first part, how events say that a request came here.
-_THROUGH = {"api": "http", "mcp": "mcp"}
+_ENTRANCES = {"api": "http", "mcp": "mcp"}
 
 
-class Door:
+class Authenticator:
     """Tells who is asking, and remembers it for a second: a hundred clients are not to queue at the database."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: AppContext) -> None:
         self._house = house
         self._known: OrderedDict[tuple[str, str], tuple[float, Caller | None]] = OrderedDict()
 
     def caller(self, connection: HTTPConnection) -> Caller:
         """Raises Unauthorized if nobody is known by what the request brings."""
-        found = self._bearer(connection) or self._session(connection) or self._local(connection)
+        found = (
+            self._caller_by_token(connection)
+            or self._caller_by_session(connection)
+            or self._caller_on_machine(connection)
+        )
         if found is None:
             raise Unauthorized
         return found
 
-    def _bearer(self, connection: HTTPConnection) -> Caller | None:
+    def _caller_by_token(self, connection: HTTPConnection) -> Caller | None:
         """Raises Unauthorized for a token that is none: it is not asked who else might be meant."""
         kind, _, presented = connection.headers.get("authorization", "").partition(" ")
         if not kind:
             return None
-        found = self._looked_up("token", presented.strip(), self._of_token) if kind.lower() == "bearer" else None
+        found = (
+            self._remember_lookup("token", presented.strip(), self._look_up_token) if kind.lower() == "bearer" else None
+        )
         if found is None:
             raise Unauthorized("this token is unknown or was revoked; `rollouts token list` shows those there are")
         return found
 
-    def _session(self, connection: HTTPConnection) -> Caller | None:
-        secret = connection.cookies.get(COOKIE, "")
-        return self._looked_up("session", secret, self._of_session) if secret else None
+    def _caller_by_session(self, connection: HTTPConnection) -> Caller | None:
+        secret = connection.cookies.get(SESSION_COOKIE, "")
+        return self._remember_lookup("session", secret, self._look_up_session) if secret else None
 
-    def _local(self, connection: HTTPConnection) -> Caller | None:
+    def _caller_on_machine(self, connection: HTTPConnection) -> Caller | None:
         if not is_local(connection) or self._house.api_token:
             return None
-        return self._looked_up("local", "", self._of_machine)
+        return self._remember_lookup("local", "", self._look_up_machine)
 
-    def _of_token(self, presented: str) -> Caller | None:
+    def _look_up_token(self, presented: str) -> Caller | None:
         if sessions.is_settings_token(presented, self._house.api_token):
-            return Caller(sessions.SETTINGS, ALL)
-        return tokens.holder(self._house.services, presented)
+            return Caller(sessions.SETTINGS_CALLER, ALL_SCOPES)
+        return tokens.caller_of_token(self._house.services, presented)
 
-    def _of_session(self, secret: str) -> Caller | None:
-        return sessions.holder(self._house.services, secret, self._house.api_token)
+    def _look_up_session(self, secret: str) -> Caller | None:
+        return sessions.caller_of_session(self._house.services, secret, self._house.api_token)
 
-    def _of_machine(self, _: str) -> Caller | None:
-        return None if tokens.any_made(self._house.services) else Caller(login("web"), ALL)
+    def _look_up_machine(self, _: str) -> Caller | None:
+        return None if tokens.has_any_token(self._house.services) else Caller(login_name("web"), ALL_SCOPES)
 
-    def _looked_up(self, what: str, secret: str, look: Callable[[str], Caller | None]) -> Caller | None:
+    def _remember_lookup(self, what: str, secret: str, look: Callable[[str], Caller | None]) -> Caller | None:
         """Of the secret only a digest is remembered."""
-        key = what, tokens.digest(secret)
+        key = what, tokens.hash_secret(secret)
         until, found = self._known.get(key, (0.0, None))
         if time.monotonic() >= until:
             found = look(secret)
-            self._known[key] = time.monotonic() + BELIEVED, found
-            while len(self._known) > _REMEMBERED:
+            self._known[key] = time.monotonic() + REMEMBER_SECONDS, found
+            while len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
         return found
 
@@ -99,15 +105,15 @@ class Door:
         self._known.clear()
 
 
-def caller(connection: HTTPConnection) -> Caller:
+def caller_of_request(connection: HTTPConnection) -> Caller:
     """Raises Unauthorized. It may ask the database: call it in a thread."""
-    door: Door = connection.app.state.door
+    door: Authenticator = connection.app.state.door
     return door.caller(connection)
 
 
-def allowed(connection: HTTPConnection, scope: str) -> Caller:
+def require_scope(connection: HTTPConnection, scope: str) -> Caller:
     """The caller, if he has ``scope``, or whoever he is for an empty one. Raises Unauthorized and Forbidden."""
-    found = caller(connection)
+    found = caller_of_request(connection)
     if scope and not found.may(scope):
         has = ", ".join(one for one in SCOPES if found.may(one)) or "none"
         raise Forbidden(f"this needs the scope {scope}; {found.name} has {has}")
@@ -117,13 +123,13 @@ def allowed(connection: HTTPConnection, scope: str) -> Caller:
 def is_local(connection: HTTPConnection) -> bool:
     """Whether it is asked on this machine, by nobody else's order."""
     client = connection.client.host if connection.client else ""
-    handed_on = any(name in connection.headers for name in _HANDED_ON)
+    handed_on = any(name in connection.headers for name in _PROXY_HEADERS)
     return is_loopback(client) and is_loopback(host_name(connection.headers.get("host", ""))) and not handed_on
 
 
 def is_loopback(host: str) -> bool:
     """A loopback address, or localhost."""
-    address = _address(host)
+    address = _parse_ip(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
@@ -135,7 +141,7 @@ def host_name(host: str) -> str:
         return ""
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -145,7 +151,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 class Guard:
     """Before anything else: names, origins, sizes. After everything: headers that every answer has."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, house: AppContext) -> None:
         self._app, self._house = app, house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,31 +160,31 @@ class Guard:
             return
         answer = _with_headers(send)
         try:
-            self._check(scope)
+            self._check_request(scope)
         except (Forbidden, TooLarge) as error:
-            await problems.answer(error)(scope, receive, answer)
+            await problems.error_response(error)(scope, receive, answer)
             return
-        with events.through(_THROUGH.get(_first_part(scope), "page")):
-            await self._app(scope, _Measured(receive, _largest(scope)), answer)
+        with events.use_source(_ENTRANCES.get(_first_part(scope), "page")):
+            await self._app(scope, _MeasuredBody(receive, _largest_body(scope)), answer)
 
-    def _check(self, scope: Scope) -> None:
+    def _check_request(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = host_name(headers.get("host", ""))
-        if host != "localhost" and _address(host) is None and host not in self._house.settings.web_hosts:
+        if host != "localhost" and _parse_ip(host) is None and host not in self._house.settings.web_hosts:
             raise ForeignHost(
-                f"host {quoted(host)} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
+                f"host {quote_value(host)} is not ours: ask by address or localhost, or name it in ROLLOUTS_WEB_HOSTS"
             )
-        if scope["method"] not in _SAFE and not _from_our_pages(headers):
+        if scope["method"] not in _SAFE_METHODS and not _from_our_pages(headers):
             raise OtherSite(
                 "what changes something is taken from our own pages and from programs, not from other sites"
             )
         size = headers.get("content-length", "0")
-        if not size.isdecimal() or int(size) > _largest(scope):
-            raise TooLarge(f"the body has {size[:20]} bytes, at most {_largest(scope)} are taken")
+        if not size.isdecimal() or int(size) > _largest_body(scope):
+            raise TooLarge(f"the body has {size[:20]} bytes, at most {_largest_body(scope)} are taken")
 
 
-def _largest(scope: Scope) -> int:
-    return LARGEST_BODY if _THROUGH.get(_first_part(scope)) else LARGEST_FORM
+def _largest_body(scope: Scope) -> int:
+    return LARGEST_BODY if _ENTRANCES.get(_first_part(scope)) else LARGEST_FORM
 
 
 def _first_part(scope: Scope) -> str:
@@ -193,7 +199,7 @@ def _from_our_pages(headers: Headers) -> bool:
     return "origin" not in headers or urlsplit(headers["origin"]).netloc == headers.get("host")
 
 
-class _Measured:
+class _MeasuredBody:
     """A body whose length nobody said is counted as it comes."""
 
     def __init__(self, receive: Receive, largest: int) -> None:

@@ -16,42 +16,42 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http.connections import AT_ONCE, BACKLOG, Connection, Server
-from qdrant_rollouts.interfaces.http.limits import Limits, of_this_process
+from qdrant_rollouts.interfaces.http.limits import Limits, process_limits
 from qdrant_rollouts.interfaces.http.security import is_loopback
 
 #: Seconds for which answers under way may go on when the process ends; streams have no end of their own.
-_GRACE = 3
+_SHUTDOWN_GRACE = 3
 #: Milliseconds after which the kernel gives up a connection whose other end takes nothing or has gone.
-_GIVEN_UP = 60_000
+_SEND_TIMEOUT_MS = 60_000
 
 
 @contextmanager
-def bound(services: Services, settings: Settings, host: str, port: int) -> Iterator[socket.socket]:
+def bind_socket(services: Services, settings: Settings, host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens there; port 0 takes any that is free. Raises Refused where everybody could come in, and
     where somebody else listens already."""
     open_to_others = not is_loopback(host)
-    if open_to_others and not settings.api_token.get_secret_value() and not tokens.any_made(services):
+    if open_to_others and not settings.api_token.get_secret_value() and not tokens.has_any_token(services):
         raise Refused(
             f"--host {host} can be reached from other machines, and there is no token: make one with "
             "`rollouts token create NAME --scope read`, or set ROLLOUTS_API_TOKEN"
         )
-    with _listening(host, port) as door:
+    with _open_listener(host, port) as door:
         yield door
 
 
-def serve(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> None:
+def serve_until_signal(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> None:
     """Until Ctrl-C or SIGTERM, which uvicorn hands on when it has ended: by then there is nothing left to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    _set_aside_what_stays()
-    _server(app, limits or of_this_process()).run(sockets=[door])
+    _freeze_loaded_objects()
+    _make_server(app, limits or process_limits()).run(sockets=[door])
 
 
 @contextmanager
-def beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> Iterator[None]:
+def serve_beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> Iterator[None]:
     """In a thread of its own, until the end of the block."""
-    _set_aside_what_stays()
-    server = _server(app, limits or of_this_process())
+    _freeze_loaded_objects()
+    server = _make_server(app, limits or process_limits())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="web", daemon=True)
     thread.start()
     try:
@@ -61,19 +61,19 @@ def beside(app: ASGIApp, door: socket.socket, limits: Limits | None = None) -> I
         thread.join()
 
 
-def url(door: socket.socket) -> str:
+def socket_url(door: socket.socket) -> str:
     host, port = door.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _set_aside_what_stays() -> None:
+def _freeze_loaded_objects() -> None:
     """Modules and models stay until the process ends: some 300,000 objects, which Python's collector would walk, with
     everything else standing still for 0.2 s, once in a dozen large pages."""
     gc.collect()
     gc.freeze()
 
 
-def _server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
+def _make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
     """Who asks is whom the socket says: addresses that a proxy claims are not believed
     (``proxy_headers``). Nothing here speaks WebSocket, whose connections uvicorn would not count."""
     config = uvicorn.Config(
@@ -86,12 +86,12 @@ def _server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_SHUTDOWN_GRACE,
     )
     return Server(config, limits)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _open_listener(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
@@ -99,7 +99,7 @@ def _listening(host: str, port: int) -> socket.socket:
     # Of TCP by name: only then asyncio sends at once (TCP_NODELAY). Else each answer waits 40 ms for the client's ACK.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GIVEN_UP)  # of every connection it takes in
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_MS)  # of every connection it takes in
     try:
         door.bind((host, port))
         door.listen(BACKLOG)

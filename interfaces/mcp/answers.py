@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.lifecycle import MOVING, Status
@@ -16,7 +16,7 @@ from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.mcp.words import for_agents
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
-ALL, PAYLOAD, TEXT = 40_000, 4_000, 1_500
+ANSWER_SIZE, PAYLOAD_SIZE, TEXT_SIZE = 40_000, 4_000, 1_500
 _CUT = " […]"
 
 #: What is to be done about a deployment, by its status.
@@ -113,10 +113,10 @@ class Seen(BaseModel):
     deletions: list[str] = Field(description="Which collections will be deleted, when, and the command that keeps each")
 
 
-def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
+def build_found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
     """Payloads share what room there is, so that fifty long records are no more to read than ten."""
-    room = min(PAYLOAD, ALL // max(1, len(answer.results)))
-    shown = [(hit, *bounded(hit.payload, room)) for hit in answer.results]
+    room = min(PAYLOAD_SIZE, ANSWER_SIZE // max(1, len(answer.results)))
+    shown = [(hit, *bound_payload(hit.payload, room)) for hit in answer.results]
     if any(cut for _, _, cut in shown):
         note = "; ".join(filter(None, [note, "long texts and fields without room are cut; ask for fewer results"]))
     return Found(
@@ -129,13 +129,13 @@ def found(alias: str, answer: Answer, version: int | None, note: str) -> Found:
     )
 
 
-def indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
+def build_indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) -> Indexes:
     """What ``core.operations.views.overview.home`` shows people, and of the index file what an agent can ask for."""
     note = for_agents("; ".join(filter(None, [home["qdrant_error"], home["file_error"]])))
-    return Indexes(indexes=[_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
+    return Indexes(indexes=[_build_index(one, declared.get(one["alias"])) for one in home["indexes"]], note=note)
 
 
-def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
+def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
     live, running = shown["live"] or {}, shown["running"] or {}
     return Index(
         alias=shown["alias"],
@@ -147,24 +147,24 @@ def _index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
         source=without_credentials(spec.source) if spec and spec.source else None,
         deployment=running.get("id"),
         attention=[for_agents(one["text"]) for one in shown["attention"]],
-        deletions=deletions(shown),
+        deletions=deletion_texts(shown),
     )
 
 
-def deletions(shown: Mapping[str, Any]) -> list[str]:
+def deletion_texts(shown: Mapping[str, Any]) -> list[str]:
     """What will be deleted of an index or by a deployment, in words."""
     return [for_agents(one["text"]) for one in shown["deletions"]]
 
 
-def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
+def bound_payload(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool]:
     """The fields of ``payload`` in their order while there is room for ``room`` characters of JSON, texts cut to
-    ``TEXT``; and whether anything was left out. What deployments keep there for themselves is nothing to read."""
+    ``TEXT_SIZE``; and whether anything was left out. What deployments keep there for themselves is nothing to read."""
     kept: dict[str, Any] = {}
     cut = False
     for key, value in payload.items():
-        if key == OURS:
+        if key == MARK_KEY:
             continue
-        shown = _shortened(value, min(TEXT, room // 2))
+        shown = _shorten_text(value, min(TEXT_SIZE, room // 2))
         size = len(json.dumps({key: shown}, ensure_ascii=False, default=as_text))
         cut |= shown != value or size > room
         if size <= room:
@@ -172,11 +172,11 @@ def bounded(payload: Mapping[str, Any], room: int) -> tuple[dict[str, Any], bool
     return kept, cut
 
 
-def _shortened(value: Any, most: int) -> Any:
+def _shorten_text(value: Any, most: int) -> Any:
     return value[: most - len(_CUT)] + _CUT if isinstance(value, str) and len(value) > most else value
 
 
-def seen(deployment: Mapping[str, Any]) -> Seen:
+def build_seen(deployment: Mapping[str, Any]) -> Seen:
     """A deployment as ``core.operations.views.queries`` tells it, without its events and the gate's rows that
     passed."""
     status = deployment["status"]
@@ -189,50 +189,50 @@ def seen(deployment: Mapping[str, Any]) -> Seen:
         old_collection=deployment["blue"],
         new_collection=deployment["green"],
         message=for_agents(deployment["queue"]["text"] if deployment["queue"] else deployment["message"]),
-        steps=[_step(step) for step in deployment["steps"]],
-        gate=_verdict(deployment),
+        steps=[_build_step(step) for step in deployment["steps"]],
+        gate=_build_verdict(deployment),
         created_at=deployment["created_at"],
         finished_at=deployment["finished_at"],
-        next=_QUEUED if deployment["queue"] else next_act(status),
-        deletions=deletions(deployment),
+        next=_QUEUED if deployment["queue"] else next_action(status),
+        deletions=deletion_texts(deployment),
     )
 
 
-def next_act(status: str) -> str:
+def next_action(status: str) -> str:
     return _NEXT.get(status, "call get_deployment again, with wait_seconds: a newer release works on it")
 
 
-def done(seen: Seen) -> float:
+def count_done(seen: Seen) -> float:
     """How many steps are done, the one under way in part."""
     return sum(1.0 if step.status in _DONE else step.progress or 0.0 for step in seen.steps)
 
 
-def where(seen: Seen) -> str:
+def current_place(seen: Seen) -> str:
     """The step under way, in words."""
     at = next((step for step in seen.steps if step.status in _AT), None)
     return f"{at.name}: {at.message}".removesuffix(": ") if at else seen.message
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def _build_step(step: Mapping[str, Any]) -> Step:
     progress = step["progress"] or {}
     share = min(1.0, progress["done"] / progress["size"]) if progress.get("size") else None
     return Step(name=step["name"], status=step["status"], message=for_agents(step["message"]), progress=share)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _explain_check(row: Mapping[str, Any]) -> str:
     """In words first; reports of an older release have figures alone."""
     said = " ".join(row[key] for key in ("found", "means", "act") if row.get(key))
     figures = f"{row['value']} against {row['bound']}; {row['detail']}"
     return f"{row['name']}: {said} ({figures})" if said else f"{row['name']}: {figures}"
 
 
-def _verdict(deployment: Mapping[str, Any]) -> Verdict | None:
+def _build_verdict(deployment: Mapping[str, Any]) -> Verdict | None:
     report = deployment["gate"]
     if report is None:
         return None
     failed = [row for row in report["checks"] if row["verdict"] != "pass" and row["level"] != "shown"]
     return Verdict(
         verdict=report["verdict"],
-        not_passed=[for_agents(_told(row)) for row in failed],
+        not_passed=[for_agents(_explain_check(row)) for row in failed],
         report=f"rollouts://deployments/{deployment['id']}/gate",
     )

@@ -7,24 +7,24 @@ read, or whether the result is checked.
 from qdrant_rollouts.core.collections.versions import without_credentials
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.sanitize.quoting import PLACE, quoted
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, quote_value
 from qdrant_rollouts.core.services import Services
 
 
-def deploy(services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str) -> str:
+def deploy_declared(services: Services, alias: str, source: str = "", *, validate: bool = True, actor: str) -> str:
     """Starts a deployment by the index file's own settings and returns its id. ``source`` may repeat what the file
     declares; without ``validate`` nothing is started, since no gate is ever skipped. Raises Refused."""
     declared = services.indexes()
     if alias not in declared:
         known = ", ".join(sorted(declared)) or "none"
-        raise Refused(f"index {quoted(alias)} is not declared in the index file; declared: {known}")
+        raise Refused(f"index {quote_value(alias)} is not declared in the index file; declared: {known}")
     _check_source(alias, declared[alias].source, source)
     if not validate:
         raise Refused(
             "validate=false is refused and nothing was started: a collection serves only after its gate has passed. "
             "Call again with validate=true; which checks the gate has is for the index file to say (validation)"
         )
-    return commands.deploy(services, alias, actor=actor, reason="asked for by an agent")
+    return commands.start_deployment(services, alias, actor=actor, reason="asked for by an agent")
 
 
 def _check_source(alias: str, declared: str | None, asked: str) -> None:
@@ -33,6 +33,6 @@ def _check_source(alias: str, declared: str | None, asked: str) -> None:
     shown = without_credentials(declared)
     if asked and asked not in (declared, shown):
         raise Refused(
-            f"source {quoted(asked, PLACE)} is not what the index file declares for {alias}: "
-            f"{quoted(shown, PLACE)}; or leave it out"
+            f"source {quote_value(asked, LONGEST_PLACE)} is not what the index file declares for {alias}: "
+            f"{quote_value(shown, LONGEST_PLACE)}; or leave it out"
         )

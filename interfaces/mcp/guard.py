@@ -9,7 +9,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from sqlalchemy.exc import DBAPIError
 
 from qdrant_rollouts.core.database import events
-from qdrant_rollouts.core.database.faults import explained
+from qdrant_rollouts.core.database.faults import explain_error
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.interfaces.access.tokens import Caller
 from qdrant_rollouts.interfaces.mcp.words import for_agents
@@ -48,11 +48,11 @@ class Guard:
         caller = self.caller(context)
         if not caller.may(scope):
             raise failures.refused(
-                f"{caller.name} may not do this: the scope {scope} is missing. {_instead(caller)} A person gives it "
+                f"{caller.name} may not do this: the scope {scope} is missing. {_list_tools(caller)} A person gives it "
                 f"with `rollouts token create NAME --scope {scope}`"
             )
         try:
-            with events.through("mcp"), self.lent():
+            with events.use_source("mcp"), self.lent():
                 yield caller
         except Refused as error:
             raise failures.refused(for_agents(str(error))) from error
@@ -60,11 +60,11 @@ class Guard:
             raise failures.other(for_agents(str(error))) from error
         except DBAPIError as error:
             raise failures.other(
-                f"{explained(error)}; call again in a minute, and tell a person if it still does not work"
+                f"{explain_error(error)}; call again in a minute, and tell a person if it still does not work"
             ) from error
 
 
-def _instead(caller: Caller) -> str:
+def _list_tools(caller: Caller) -> str:
     """The tools that are left to it."""
     left = [tool for tool, scope in SCOPE_OF.items() if caller.may(scope)]
     return f"Its token is for {', '.join(left)}." if left else "Its token is for no tool here."

@@ -10,20 +10,20 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from qdrant_rollouts.interfaces.access.tokens import Caller
-from qdrant_rollouts.interfaces.http.house import House
-from qdrant_rollouts.interfaces.http.security import caller
+from qdrant_rollouts.interfaces.http.house import AppContext
+from qdrant_rollouts.interfaces.http.security import caller_of_request
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 
 PATH = "/mcp"
 #: The web process looks at names and origins itself, and knows those that its settings add.
-_LOOKED_AT = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+_TRANSPORT_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
-class Endpoint:
+class McpEndpoint:
     """Served while ``running``. Every call brings its token; there are no sessions that could outlive it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: AppContext) -> None:
         self._house = house
 
     def routes(self) -> list[BaseRoute]:
@@ -32,8 +32,10 @@ class Endpoint:
     def running(self) -> AbstractAsyncContextManager[None]:
         """A server of its own each time, for the library's runs once."""
         house = self._house
-        server = make_server(house.services, house.routers, Guard(_caller), deploys=house.settings.mcp_deploy)
-        server.streamable_http_app(stateless_http=True, transport_security=_LOOKED_AT)
+        server = make_server(
+            house.services, house.routers, Guard(_caller_of_context), deploys=house.settings.mcp_deploy
+        )
+        server.streamable_http_app(stateless_http=True, transport_security=_TRANSPORT_SECURITY)
         self._calls = server.session_manager
         return self._calls.run()
 
@@ -41,11 +43,11 @@ class Endpoint:
         """Raises Unauthorized and ClientDisconnect, of which the web process makes an answer. The
         library is given whole requests alone: half of one it would take for a fault of its own."""
         request = Request(scope, receive)
-        request.state.caller = await anyio.to_thread.run_sync(caller, request)
-        await self._calls.asgi_app(scope, _whole(await request.body(), receive), send)
+        request.state.caller = await anyio.to_thread.run_sync(caller_of_request, request)
+        await self._calls.asgi_app(scope, _replay_body(await request.body(), receive), send)
 
 
-def _whole(body: bytes, then: Receive) -> Receive:
+def _replay_body(body: bytes, then: Receive) -> Receive:
     """A body as one message; after it what the connection says: that the client has gone."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -55,7 +57,7 @@ def _whole(body: bytes, then: Receive) -> Receive:
     return receive
 
 
-def _caller(context: Context) -> Caller:
+def _caller_of_context(context: Context) -> Caller:
     request = context.request_context.request
     assert request is not None
     found: Caller = request.state.caller

@@ -17,12 +17,12 @@ from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
     def read(context: Context, deployment_id: str) -> shown.Deployment:
         with guard.asked(context, "read", IN_RESOURCES):
-            return queries.deployment(services, deployment_id)
+            return queries.get_deployment(services, deployment_id)
 
     @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
     def deployment(context: Context, id: str) -> str:
         """One deployment with its steps, the gate's report and everything that happened."""
-        return _text(read(context, id))
+        return _as_json_text(read(context, id))
 
     @server.resource("rollouts://deployments/{id}/gate", title="A gate's report", mime_type=_JSON)
     def gate(context: Context, id: str) -> str:
@@ -31,13 +31,13 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
         if seen["gate"] is None:
             with guard.asked(context, "read", IN_RESOURCES):
                 raise Refused(f"deployment {seen['id']} has no gate report: it is {seen['status']}, {seen['message']}")
-        return _text(seen["gate"])
+        return _as_json_text(seen["gate"])
 
     @server.resource("rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON)
     def deployments(context: Context, alias: str) -> str:
         """The latest deployments of an index, newest first, with their steps."""
         with guard.asked(context, "read", IN_RESOURCES):
-            return _text(queries.deployments(services, alias))
+            return _as_json_text(queries.list_deployments(services, alias))
 
     @server.resource("rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON)
     def workers(context: Context, queue: str) -> str:
@@ -47,11 +47,11 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
             found = unclaimed.listed(services)
             takers = [one for one in found["workers"] if queue in one["queues"]]
             waiting = [one for one in found["waiting"] if one["queue"] == queue]
-            return _text({"now": found["now"], "workers": takers, "waiting": waiting})
+            return _as_json_text({"now": found["now"], "workers": takers, "waiting": waiting})
 
 
 _JSON = "application/json"
 
 
-def _text(content: Any) -> str:
+def _as_json_text(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, default=as_text)

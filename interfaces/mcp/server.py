@@ -12,10 +12,10 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, Un
 from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import AnyUrl, ValidationError
 
-from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.config.expected import describe_expected
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.routing import Routers
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.resources import add_resources
@@ -42,7 +42,7 @@ class Server(MCPServer[None]):
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Raises ToolError in words that a model can act on."""
-        _check(name, arguments, {tool.name: tool for tool in await self.list_tools()})
+        _check_call(name, arguments, {tool.name: tool for tool in await self.list_tools()})
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
@@ -50,7 +50,7 @@ class Server(MCPServer[None]):
             raise UnexpectedToolError(f"{error}: {words}") from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise ToolError(_faults(name, error.__cause__)) from error.__cause__
+                raise ToolError(_describe_faults(name, error.__cause__)) from error.__cause__
             raise
 
     async def read_resource(
@@ -65,27 +65,27 @@ class Server(MCPServer[None]):
             raise ResourceNotFoundError(f"{error}; there are: {known}") from error
 
 
-def _check(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Tool]) -> None:
+def _check_call(name: str, arguments: Mapping[str, Any], tools: Mapping[str, Tool]) -> None:
     if name not in tools:
-        raise ToolError(f"Unknown tool {quoted(name)}; there are: {', '.join(tools)}")
+        raise ToolError(f"Unknown tool {quote_value(name)}; there are: {', '.join(tools)}")
     takes = tools[name].input_schema["properties"]
     unknown = [argument for argument in arguments if argument not in takes]
     if unknown:
         known = f"it takes {', '.join(takes)}" if takes else "it takes none"
-        shown = ", ".join(quoted(argument) for argument in unknown[:10])
+        shown = ", ".join(quote_value(argument) for argument in unknown[:10])
         raise ToolError(f"{name} has no argument {shown}; {known}: call again without, or correct the spelling")
 
 
-def _faults(name: str, error: ValidationError) -> str:
+def _describe_faults(name: str, error: ValidationError) -> str:
     return f"{name}: " + "; ".join(
-        f"{'.'.join(map(str, fault['loc']))}: {_fault(fault)}" for fault in error.errors()[:10]
+        f"{'.'.join(map(str, fault['loc']))}: {_describe_fault(fault)}" for fault in error.errors()[:10]
     )
 
 
-def _fault(fault: Mapping[str, Any]) -> str:
+def _describe_fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return "missing; this argument is required"
-    return f"found {reprlib.repr(fault['input'])}; {expected(fault)}"
+    return f"found {reprlib.repr(fault['input'])}; {describe_expected(fault)}"
 
 
 def make_server(services: Services, routers: Routers, guard: Guard, *, deploys: bool) -> MCPServer[None]:

@@ -6,22 +6,22 @@ from contextlib import closing, contextmanager, nullcontext
 
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.interfaces.access.tokens import ALL, Caller
+from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, Caller
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 from qdrant_rollouts.interfaces.mcp.server import make_server
 
 
-def serve(services: Services, actor: str, *, deploys: bool, one_process: bool, lent: bool) -> None:
+def serve_stdio(services: Services, actor: str, *, deploys: bool, one_process: bool, lent: bool) -> None:
     """Until stdin ends. ``one_process``: the store is one process's at a time, so nothing may hold it between calls;
     ``lent``: it is given back after each, which elsewhere is for whoever runs deployments here to do."""
-    operator = Caller(actor, ALL)
-    guard = Guard(lambda _: operator, (lambda: _given_back(services)) if lent else nullcontext)
+    operator = Caller(actor, ALL_SCOPES)
+    guard = Guard(lambda _: operator, (lambda: _give_back_store(services)) if lent else nullcontext)
     with closing(Routers(services, lent=one_process)) as routers:
         make_server(services, routers, guard, deploys=deploys).run("stdio")
 
 
 @contextmanager
-def _given_back(services: Services) -> Iterator[None]:
+def _give_back_store(services: Services) -> Iterator[None]:
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ from qdrant_rollouts.interfaces.mcp.guard import Guard
 MOST_RESULTS, LONGEST_QUERY = 50, 4_000
 #: Clients give up on a call after a minute.
 LONGEST_WAIT = 50.0
-_LOOK = 0.5
+_POLL_SECONDS = 0.5
 
 
 class Tools:
@@ -49,13 +49,13 @@ class Tools:
             _check_search(query, limit)
             with self._routers.one() as router:
                 answer = router.search(alias, query, user_id, limit)
-            return answers.found(alias, answer, *self._version(answer.collection))
+            return answers.build_found(alias, answer, *self._version_of(answer.collection))
 
     def list_indexes(self, context: Context) -> answers.Indexes:
         """Lists the indexes that can be searched, what serves each of them, and what goes on there."""
         with self._guard.asked(context, "read"):
-            seen = sight.look_now(self._services)
-            return answers.indexes(home.home(self._services, seen), seen.declared)
+            seen = sight.read_snapshot_now(self._services)
+            return answers.build_indexes(home.describe_home(self._services, seen), seen.declared)
 
     async def get_deployment(
         self,
@@ -70,15 +70,15 @@ class Tools:
         ] = 0.0,
     ) -> answers.Seen:
         """Says how a deployment stands: its steps, what the gate found, and what to do next."""
-        look = partial(anyio.to_thread.run_sync, self._look, context, deployment_id, wait_seconds)
+        look = partial(anyio.to_thread.run_sync, self._read_deployment, context, deployment_id, wait_seconds)
         seen: answers.Seen = await look()
         ends = anyio.current_time() + wait_seconds
         told = -1.0
         while seen.moving and anyio.current_time() < ends and not self.closing.is_set():
-            if answers.done(seen) > told:  # the protocol has no word for going back, nor for staying
-                told = answers.done(seen)
-                await context.report_progress(told, len(seen.steps), answers.where(seen))
-            with anyio.move_on_after(min(_LOOK, ends - anyio.current_time())):
+            if answers.count_done(seen) > told:  # the protocol has no word for going back, nor for staying
+                told = answers.count_done(seen)
+                await context.report_progress(told, len(seen.steps), answers.current_place(seen))
+            with anyio.move_on_after(min(_POLL_SECONDS, ends - anyio.current_time())):
                 await self.closing.wait()
             seen = await look()
         return seen
@@ -95,27 +95,27 @@ class Tools:
         The alias moves to the new collection only after it has passed its checks, and is put back if it does badly.
         """
         with self._guard.asked(context, "deploy") as caller:
-            started = declared.deploy(self._services, alias, source, validate=validate, actor=caller.name)
-            answer = queries.started(self._services, started)
-            shown = queries.deployment(self._services, started)
+            started = declared.deploy_declared(self._services, alias, source, validate=validate, actor=caller.name)
+            answer = queries.describe_started(self._services, started)
+            shown = queries.get_deployment(self._services, started)
             return answers.Started(
                 **answer,
-                next=answers.next_act(answer["status"]),
-                deletions=answers.deletions(shown),
+                next=answers.next_action(answer["status"]),
+                deletions=answers.deletion_texts(shown),
             )
 
-    def _look(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
+    def _read_deployment(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
         with self._guard.asked(context, "read"):
             if not 0 <= wait_seconds <= LONGEST_WAIT:
                 raise Refused(
                     f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again after that"
                 )
-            return answers.seen(queries.deployment(self._services, deployment_id))
+            return answers.build_seen(queries.get_deployment(self._services, deployment_id))
 
-    def _version(self, collection: str) -> tuple[int | None, str]:
+    def _version_of(self, collection: str) -> tuple[int | None, str]:
         """A search needs no database, so its answer is not lost for the want of one."""
         try:
-            return lineage.number_of(self._services, collection), ""
+            return lineage.find_number(self._services, collection), ""
         except SQLAlchemyError:
             return None, "the database did not answer, so the version is not known"
 

@@ -25,12 +25,12 @@ def for_agents(text: str) -> str:
     """``text`` as it is, and what to do without a shell about each command that it names."""
     acts: dict[str, list[str]] = {}
     for command in dict.fromkeys(COMMAND.findall(text)):
-        acts.setdefault(_act(command), []).append(command)
+        acts.setdefault(_agent_action(command), []).append(command)
     if not acts:
         return text
     said = "; ".join(f"{', '.join(commands)}: {act}" for act, commands in acts.items())
     return f"{text} (Without a shell: {said})"
 
 
-def _act(command: str) -> str:
+def _agent_action(command: str) -> str:
     return next((act for known, act in _TOOLS.items() if f"{command} ".startswith(f"{known} ")), _PERSON)

@@ -8,9 +8,17 @@ from datetime import UTC, datetime
 
 from qdrant_rollouts.interfaces.pictures import canvas
 from qdrant_rollouts.interfaces.pictures.canvas import Element
-from qdrant_rollouts.interfaces.pictures.panel import BOTTOM, LEFT, PANEL, RIGHT, axis, panel, said
-from qdrant_rollouts.interfaces.pictures.reading import Group, Report, groups
-from qdrant_rollouts.interfaces.pictures.scales import Scale, reach
+from qdrant_rollouts.interfaces.pictures.panel import (
+    BOTTOM,
+    LEFT,
+    PANEL,
+    RIGHT,
+    describe_panel,
+    draw_panel,
+    draw_time_axis,
+)
+from qdrant_rollouts.interfaces.pictures.reading import Group, Report, group_by_metric
+from qdrant_rollouts.interfaces.pictures.scales import Scale, value_range
 from qdrant_rollouts.interfaces.pictures.style import STYLE
 
 _WIDTH, _EDGE = 900, 24
@@ -38,42 +46,42 @@ def experiment_svg(report: Report) -> str:
     is 1 or ``up`` where more is better, -1 or ``down`` where less is; ``margin`` is above 0; ``days`` count from the
     start. None stands where there is no number.
     """
-    found = groups(report)
+    found = group_by_metric(report)
     body = canvas.Element("g")
-    height = _head(body, report)
+    height = _draw_head(body, report)
     span = max((point.days for group in found for point in group.points), default=0.0)
     for group in found:
-        height = _group(body, group, span, height)
-    height = _foot(body, height) if found else _nothing(body, report, height)
-    root = canvas.picture(_WIDTH, height, _name(report), _summary(report, found), STYLE)
-    canvas.rectangle(root, 0, 0, _WIDTH, height, "page")
+        height = _draw_group(body, group, span, height)
+    height = _draw_legend(body, height) if found else _draw_nothing(body, report, height)
+    root = canvas.start_picture(_WIDTH, height, _report_name(report), _describe_report(report, found), STYLE)
+    canvas.draw_rectangle(root, 0, 0, _WIDTH, height, "page")
     root.append(body)
-    return canvas.written(root)
+    return canvas.svg_text(root)
 
 
-def _head(body: Element, report: Report) -> float:
+def _draw_head(body: Element, report: Report) -> float:
     """Draws title and decision; gives the height they end at, like all that draw below one another."""
     y = 20.0
-    for words in canvas.wrapped(_name(report), _TEXT, canvas.size_of("s22 bold"), 2):
+    for words in canvas.wrap_text(_report_name(report), _TEXT, canvas.font_size("s22 bold"), 2):
         y += 26
-        canvas.text(body, _EDGE, y, words, "s22 bold ink")
-    canvas.text(body, _EDGE, y + 23, " · ".join(filter(None, _facts(report))), "s13 soft", _TEXT)
-    return _decision(body, report, y + 40)
+        canvas.draw_text(body, _EDGE, y, words, "s22 bold ink")
+    canvas.draw_text(body, _EDGE, y + 23, " · ".join(filter(None, _report_facts(report))), "s13 soft", _TEXT)
+    return _draw_decision(body, report, y + 40)
 
 
-def _name(report: Report) -> str:
+def _report_name(report: Report) -> str:
     return str(report.get("name") or "An experiment without a name")
 
 
-def _facts(report: Report) -> list[str]:
+def _report_facts(report: Report) -> list[str]:
     looks = report.get("looks") or []
     count = f"{len(looks)} look{'' if len(looks) == 1 else 's'}"
-    latest = f", the last {_minute(looks[-1].get('at'))}" if looks and looks[-1].get("at") else ""
+    latest = f", the last {_format_minute(looks[-1].get('at'))}" if looks and looks[-1].get("at") else ""
     alias, identity = (f"{key} {report[key]}" if report.get(key) else "" for key in ("alias", "id"))
     return [str(report.get("status") or ""), alias, count + latest, identity]
 
 
-def _minute(at: object) -> str:
+def _format_minute(at: object) -> str:
     """An ISO time to the minute, in UTC if it has a zone; what is none is shown as it is."""
     try:
         time = datetime.fromisoformat(str(at))
@@ -82,19 +90,19 @@ def _minute(at: object) -> str:
     return f"{time:%Y-%m-%d %H:%M}" if time.tzinfo is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _decision(body: Element, report: Report, top: float) -> float:
-    word, colour, reason = _decided(report)
-    lines = canvas.wrapped(reason, _TEXT - 36, 13, _SENTENCES) if reason else []
+def _draw_decision(body: Element, report: Report, top: float) -> float:
+    word, colour, reason = _decision_words(report)
+    lines = canvas.wrap_text(reason, _TEXT - 36, 13, _SENTENCES) if reason else []
     height = 40 + 19 * len(lines) if lines else 42
-    canvas.rectangle(body, _EDGE, top, _TEXT, height, "card")
-    canvas.rectangle(body, _EDGE, top, 4, height, colour)
-    canvas.text(body, _EDGE + 20, top + 27, word, "s17 bold ink", _TEXT - 36)
+    canvas.draw_rectangle(body, _EDGE, top, _TEXT, height, "card")
+    canvas.draw_rectangle(body, _EDGE, top, 4, height, colour)
+    canvas.draw_text(body, _EDGE + 20, top + 27, word, "s17 bold ink", _TEXT - 36)
     for count, words in enumerate(lines, 1):
-        canvas.text(body, _EDGE + 20, top + 29 + 19 * count, words, "s13 ink")
+        canvas.draw_text(body, _EDGE + 20, top + 29 + 19 * count, words, "s13 ink")
     return top + height + 14
 
 
-def _decided(report: Report) -> tuple[str, str, str]:
+def _decision_words(report: Report) -> tuple[str, str, str]:
     decision = report.get("decision") or {}
     action = str(decision.get("action") or "")
     if not action:
@@ -105,39 +113,41 @@ def _decided(report: Report) -> tuple[str, str, str]:
     return word, colour, str(decision.get("reason") or "")
 
 
-def _group(body: Element, group: Group, span: float, top: float) -> float:
-    canvas.line(body, (_EDGE, top + 10), (_WIDTH - _EDGE, top + 10), "rule")
-    canvas.text(body, _EDGE, top + 36, group.metric, "s15 bold ink", 440)
-    canvas.text(body, _WIDTH - _EDGE, top + 36, " · ".join(filter(None, _nature(group))), "s12 soft end", 400)
-    y, low, high = top + 50, *reach(group)
+def _draw_group(body: Element, group: Group, span: float, top: float) -> float:
+    canvas.draw_line(body, (_EDGE, top + 10), (_WIDTH - _EDGE, top + 10), "rule")
+    canvas.draw_text(body, _EDGE, top + 36, group.metric, "s15 bold ink", 440)
+    canvas.draw_text(body, _WIDTH - _EDGE, top + 36, " · ".join(filter(None, _group_facts(group))), "s12 soft end", 400)
+    y, low, high = top + 50, *value_range(group)
     time = Scale(0.0, span or 1 / 24, LEFT, RIGHT)
     for shown in group.panels:
-        panel(body, group, shown, time, Scale(low, high, y + PANEL - BOTTOM, y))
+        draw_panel(body, group, shown, time, Scale(low, high, y + PANEL - BOTTOM, y))
         y += PANEL
-    return axis(body, time, y)
+    return draw_time_axis(body, time, y)
 
 
-def _nature(group: Group) -> list[str]:
+def _group_facts(group: Group) -> list[str]:
     return [str(group.last.get("role") or ""), _DIRECTIONS[group.direction], group.nature]
 
 
-def _foot(body: Element, top: float) -> float:
+def _draw_legend(body: Element, top: float) -> float:
     words = (
         "Line: treatment less control. Band: the bounds its verdict is read from, cut off where they leave the panel. "
         "Dashed: the margin."
     )
-    canvas.text(body, _EDGE, top + 22, words, "s12 soft", _TEXT)
+    canvas.draw_text(body, _EDGE, top + 22, words, "s12 soft", _TEXT)
     return top + 42
 
 
-def _nothing(body: Element, report: Report, top: float) -> float:
+def _draw_nothing(body: Element, report: Report, top: float) -> float:
     words = "No look compared anything." if report.get("looks") else "No look has been taken yet."
-    canvas.text(body, _EDGE, top + 24, words, "s13 ink")
+    canvas.draw_text(body, _EDGE, top + 24, words, "s13 ink")
     return top + 48
 
 
-def _summary(report: Report, found: list[Group]) -> str:
+def _describe_report(report: Report, found: list[Group]) -> str:
     """All of it in words, for who cannot see it."""
-    word, _, reason = _decided(report)
-    told = [f"{group.metric}, {shown.variant}: {said(group, shown)}." for group in found for shown in group.panels]
+    word, _, reason = _decision_words(report)
+    told = [
+        f"{group.metric}, {shown.variant}: {describe_panel(group, shown)}." for group in found for shown in group.panels
+    ]
     return " ".join([f"{word}: {reason}" if reason else f"{word}.", *told])

@@ -74,37 +74,37 @@ class Group:
     @property
     def margin(self) -> float | None:
         """Where the harm that is tolerated ends, as a difference; it lies on the side that is worse."""
-        margin = number(self.last.get("margin"))
+        margin = drawable_number(self.last.get("margin"))
         if margin is None or not self.direction:
             return None
-        return drawn(-self.direction * abs(margin), self.last)
+        return scale_for_drawing(-self.direction * abs(margin), self.last)
 
     @property
     def points(self) -> list[Point]:
         return [point for panel in self.panels for point in panel.points]
 
 
-def groups(report: Report) -> list[Group]:
+def group_by_metric(report: Report) -> list[Group]:
     """The metrics by role, then as reported, each with its treatments in the order of their first look."""
     found: dict[str, dict[str, list[tuple[float, Report]]]] = {}
-    for days, comparison in _comparisons(report):
+    for days, comparison in _iterate_comparisons(report):
         metric, variant = str(comparison["metric"]), str(comparison["variant"])
         found.setdefault(metric, {}).setdefault(variant, []).append((days, comparison))
     made = [
-        Group(metric, tuple(_panel(variant, seen) for variant, seen in variants.items()))
+        Group(metric, tuple(_build_panel(variant, seen) for variant, seen in variants.items()))
         for metric, variants in found.items()
     ]
-    return sorted(made, key=_rank)
+    return sorted(made, key=_role_rank)
 
 
-def number(value: Any) -> float | None:
+def drawable_number(value: Any) -> float | None:
     """A number that can be drawn, or None; what is next to nothing is 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         return None
     return float(value) if abs(value) > 1 / _MOST else 0.0
 
 
-def drawn(value: float, comparison: Report) -> float:
+def scale_for_drawing(value: float, comparison: Report) -> float:
     """A difference as it is drawn: of logarithms the share, of seconds milliseconds, of shares points."""
     unit = comparison.get("unit")
     if unit == "log_ms":
@@ -114,22 +114,22 @@ def drawn(value: float, comparison: Report) -> float:
     return value * {"seconds": 1000.0, "share": 100.0}.get(str(unit), 1.0)
 
 
-def _comparisons(report: Report) -> Iterator[tuple[float, Report]]:
+def _iterate_comparisons(report: Report) -> Iterator[tuple[float, Report]]:
     for look in report.get("looks") or ():
         for comparison in look.get("comparisons") or ():
-            yield max(number(look.get("days")) or 0.0, 0.0), comparison
+            yield max(drawable_number(look.get("days")) or 0.0, 0.0), comparison
 
 
-def _panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
+def _build_panel(variant: str, seen: list[tuple[float, Report]]) -> Panel:
     last = seen[-1][1]
-    points = sorted((_point(days, one, last) for days, one in seen), key=lambda point: point.days)
+    points = sorted((_build_point(days, one, last) for days, one in seen), key=lambda point: point.days)
     return Panel(variant, tuple(points), last)
 
 
-def _point(days: float, comparison: Report, last: Report) -> Point:
+def _build_point(days: float, comparison: Report, last: Report) -> Point:
     """In the unit of the ``last`` look: earlier ones may not say theirs."""
-    found = (number(comparison.get("difference")), *_bounds(comparison))
-    difference, low, high = (None if one is None else drawn(one, last) for one in found)
+    found = (drawable_number(comparison.get("difference")), *_verdict_bounds(comparison))
+    difference, low, high = (None if one is None else scale_for_drawing(one, last) for one in found)
     if difference is None:
         return Point(days, None, None, None)
     if low is None or high is None:
@@ -137,15 +137,15 @@ def _point(days: float, comparison: Report, last: Report) -> Point:
     return Point(days, difference, low, high)
 
 
-def _bounds(comparison: Report) -> tuple[float | None, float | None]:
+def _verdict_bounds(comparison: Report) -> tuple[float | None, float | None]:
     """What the verdict is read from: bounds that hold one by one where there are some, else the interval. With the
     interval, which is wider, a guardrail could be not worse and cross its margin."""
-    low, high = number(comparison.get("bound_low")), number(comparison.get("bound_high"))
+    low, high = drawable_number(comparison.get("bound_low")), drawable_number(comparison.get("bound_high"))
     if low is None or high is None:
-        return number(comparison.get("low")), number(comparison.get("high"))
+        return drawable_number(comparison.get("low")), drawable_number(comparison.get("high"))
     return low, high
 
 
-def _rank(group: Group) -> int:
+def _role_rank(group: Group) -> int:
     role = group.last.get("role")
     return _ROLES.index(role) if role in _ROLES else len(_ROLES)

@@ -28,10 +28,10 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
-def reach(group: Group) -> tuple[float, float]:
+def value_range(group: Group) -> tuple[float, float]:
     """The differences a metric's panels show: 0, the margin, the latest intervals, and as much of the early ones as
     leaves these readable."""
-    latest = [value for panel in group.panels for value in _latest(panel.points)]
+    latest = [value for panel in group.panels for value in _latest_known(panel.points)]
     margin = [] if group.margin is None else [group.margin]
     core = [0.0, *margin, *latest]
     low, high = min(core), max(core)
@@ -42,9 +42,9 @@ def reach(group: Group) -> tuple[float, float]:
     return low - air, high + air
 
 
-def ticks(low: float, high: float, about: int) -> list[float]:
+def round_ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers from ``low`` to ``high``, at most about so many, 0 among them if it is inside."""
-    step = _step((high - low) / about)
+    step = _round_step((high - low) / about)
     return [count * step for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
@@ -55,51 +55,51 @@ def time_unit(days: float) -> tuple[float, str]:
     return (24.0, "hours") if days > 1 / 12 else (1440.0, "minutes")
 
 
-def signed(value: float, step: float, relative: bool) -> str:
+def format_difference(value: float, step: float, relative: bool) -> str:
     """A difference, to the digits that differences of ``step`` need; in percent if it is relative."""
     factor, unit = (100.0, f"{_GAP}%") if relative else (1.0, "")
-    shown = _fixed(abs(value) * factor, _decimals(step * factor))
+    shown = _format_fixed(abs(value) * factor, _count_decimals(step * factor))
     sign = "" if not any(digit in shown for digit in "123456789") else MINUS if value < 0 else "+"
     return f"{sign}{shown}{unit}"
 
 
-def plain(value: float) -> str:
+def format_value(value: float) -> str:
     """A value of a metric, to four significant digits; three where it takes a power of ten."""
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
-    shown = _fixed(abs(value), 3 - magnitude)
+    shown = _format_fixed(abs(value), 3 - magnitude)
     return f"{MINUS if value < 0 else ''}{shown}"
 
 
-def brief(value: float, relative: bool) -> str:
+def format_margin(value: float, relative: bool) -> str:
     """A difference that somebody chose, to three significant digits at most."""
-    shown = _fixed(abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0)))
+    shown = _format_fixed(abs(value) * (100 if relative else 1), 2 - math.floor(math.log10(abs(value) or 1.0)))
     shown = shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
     return f"{MINUS if value < 0 else '+'}{shown}{f'{_GAP}%' if relative else ''}"
 
 
-def fine(low: float, high: float) -> float:
+def interval_step(low: float, high: float) -> float:
     """The step an interval is written in: a twenty-fifth of it, or what shows on which side of 0 its ends are."""
     spread = (high - low) or abs(high) or 1.0
     ends = [abs(end) for end in (low, high) if end]
     return max(spread / 2500, min([spread / 25, *ends]))
 
 
-def _latest(points: Sequence[Point]) -> list[float]:
+def _latest_known(points: Sequence[Point]) -> list[float]:
     return next((point.known for point in reversed(points) if point.known), [])
 
 
-def _step(least: float) -> float:
+def _round_step(least: float) -> float:
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * step for step in _STEPS if power * step >= least * (1 - 1e-9))
 
 
-def _decimals(step: float) -> int:
+def _count_decimals(step: float) -> int:
     return max(0, -math.floor(math.log10(step) + 1e-9))
 
 
-def _fixed(value: float, decimals: int) -> str:
+def _format_fixed(value: float, decimals: int) -> str:
     """Plain digits where people can read them, powers of ten where they could not."""
     if decimals > 7 or value >= 1e9:
         return f"{value:.3g}".replace("e-0", f"e{MINUS}").replace("e-", f"e{MINUS}").replace("e+", "e")

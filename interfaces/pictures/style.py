@@ -70,7 +70,7 @@ _DRAWN = {
 }
 
 
-def _colours(palette: dict[str, str]) -> str:
+def _color_rules(palette: dict[str, str]) -> str:
     rules = [f".experiment .{name}{{fill:{palette[name]}}}" for name in _FILLED]
     rules += [f".experiment .{name}{{stroke:{palette[colour]}}}" for name, colour in _DRAWN.items()]
     rules += [f".experiment .whisker.{name}{{stroke:{palette[name]}}}" for name in _FILLED[-4:]]
@@ -79,4 +79,4 @@ def _colours(palette: dict[str, str]) -> str:
     return "\n".join(rules)
 
 
-STYLE = f"{_SHAPES}{_colours(LIGHT)}\n@media (prefers-color-scheme:dark){{\n{_colours(DARK)}\n}}\n"
+STYLE = f"{_SHAPES}{_color_rules(LIGHT)}\n@media (prefers-color-scheme:dark){{\n{_color_rules(DARK)}\n}}\n"

@@ -16,8 +16,8 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.core.collections.records import RecordRules, content_hash, parse, payload
-from qdrant_rollouts.core.collections.schema import NewVectors, declared
+from qdrant_rollouts.core.collections.records import RecordRules, build_payload, content_hash, parse_row
+from qdrant_rollouts.core.collections.schema import NewVectors, build_schema
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import CollectionSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.ports import FloatArray, Point, Row, Schema, VectorStore
@@ -122,14 +122,14 @@ def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder:
     seen = _written(store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before))
     _written(store, source, rebuild.as_read(rebuild.source))
     first = rebuild.live_spec
-    schema = _low(declared(None, first.collection, NewVectors({"": _size(first)})))
+    schema = _low(build_schema(None, first.collection, NewVectors({"": _size(first)})))
     stamps = [
         {} if bare else stamp_of(name, spec)
         for name, spec, bare in ((live, first, rebuild.unknown), (green, rebuild.spec, rebuild.elsewhere))
     ]
     build(store, grpc_port, live, stamps[0], schema, points(rebuild.live, first, by_model(first)))
     size = NewVectors({"": _size(rebuild.spec)})
-    wanted = declared(store.schema(live), rebuild.spec.collection, size)
+    wanted = build_schema(store.schema(live), rebuild.spec.collection, size)
     build(store, grpc_port, green, stamps[1], rebuild.made(wanted), rebuild.points)
     expected = len(rebuild.source) if rebuild.expected is None else rebuild.expected
     return Laid(
@@ -166,9 +166,9 @@ def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Poi
     """As ``core.deployments.steps.loading`` writes them."""
     assert spec.embedding is not None
     identity, rules = embedder(spec.embedding).identity, RecordRules({}, templates={"": spec.embedding.text})
-    made = [parse(Row("", dict(record), {}), rules) for record in records]
+    made = [parse_row(Row("", dict(record), {}), rules) for record in records]
     return [
-        Point(one.point_id, vector, payload(one, {"": content_hash(identity, one.texts[""])}, ordinal))
+        Point(one.point_id, vector, build_payload(one, {"": content_hash(identity, one.texts[""])}, ordinal))
         for ordinal, (one, vector) in enumerate(zip(made, vectors(records), strict=True))
     ]
 

@@ -25,7 +25,7 @@ from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.core.ports import Clock, Knock, Knocker, Shelf, VectorStore
 from qdrant_rollouts.core.services import Services, Times
 from qdrant_rollouts.tasks.factory import create_app
-from qdrant_rollouts.wiring import PerProcess, build, roots
+from qdrant_rollouts.wiring import PerProcess, build_services, source_roots
 from tests.acceptance.traps import LOSE, Traps
 
 _COLLECTION = re.compile(r"(.+)_\d{8}_\d{6}(_\d+)?")
@@ -106,10 +106,10 @@ def _alias(name: str) -> str:
 
 
 def _services() -> Services:
-    built = build(settings, CeleryKnocker(app), Times(**times), INTERRUPTIONS)
+    built = build_services(settings, CeleryKnocker(app), Times(**times), INTERRUPTIONS)
     traps = Traps(Path(os.environ["ROLLOUTS_TEST_TRAPS"]))
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
-    source = partial(open_source, roots=roots(settings), store=store, shelf=built.shelf)
+    source = partial(open_source, roots=source_roots(settings), store=store, shelf=built.shelf)
     clock = MovedClock(built.clock, Path.cwd() / "clock")
     knock, shelf = TrappedKnock(built.knock, traps), TrappedShelf(built.shelf, traps)
     return replace(built, store=store, source=source, clock=clock, knock=knock, shelf=shelf)

@@ -22,8 +22,8 @@ from qdrant_rollouts.core.database.models import Deployment, EventRow, TrafficRo
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
+from qdrant_rollouts.wiring import build_services
 from tests.acceptance.crowd import Search, searches
 from tests.acceptance.installation import ENDED, OPTIONS, Installation, Watch
 from tests.acceptance.proxy import Fault, Proxy
@@ -175,9 +175,9 @@ def _to_and_fro(house: Installation, changes: int) -> list[float]:
         for change in range(changes):
             made.append((time.time(), green if change % 2 else blue))
             share = 0 if change % 2 else 10_000
-            table.put(services, "steady", stage="steady", salt="steady", blue=blue, green=green, share=share)
+            table.set_route(services, "steady", stage="steady", salt="steady", blue=blue, green=green, share=share)
             time.sleep(1.5)
-        table.clear(services, "steady")
+        table.clear_route(services, "steady")
     seen = [search for search in searches(house.folder) if search.alias == "steady"]
     ends = [at for at, _ in made[1:]] + [time.time()]
     return [
@@ -204,7 +204,7 @@ def _services(house: Installation) -> Iterator[Services]:
         qdrant_grpc_port=house.qdrant.grpc_port,
         config=house.folder / "rollouts.yaml",
     )
-    services = build(settings)
+    services = build_services(settings)
     yield services
     services.close()
 
@@ -243,4 +243,4 @@ def _process(house: Installation, qdrant: str) -> Iterator["subprocess.Popen[byt
 def _counted(house: Installation) -> int:
     with Session(house.engine) as session:
         rows = session.scalars(select(TrafficRow).where(TrafficRow.kind == "real"))
-        return sum(Tally.from_json(row.tally).calls for row in rows)
+        return sum(TrafficSketch.from_json(row.tally).calls for row in rows)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qdrant_rollouts.core.collections.makers import Maker, server_identity
-from qdrant_rollouts.core.collections.records import Record, RecordRules, content_hash, parse, payload
+from qdrant_rollouts.core.collections.records import Record, RecordRules, build_payload, content_hash, parse_row
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec, ServerVectorSpec
@@ -126,7 +126,7 @@ def points(shape: Shape, records: Sequence[Written]) -> list[Point]:
     """As ``populate`` writes them."""
     makers = makers_of(shape)
     rules = RecordRules.of(shape.plan, shape.schema)
-    rows = [parse(Row("", _with_given(shape, record), {}), rules) for record in records]
+    rows = [parse_row(Row("", _with_given(shape, record), {}), rules) for record in records]
     parsed = [row for row in rows if isinstance(row, Record)]
     assert len(parsed) == len(records), rows[0]
     vectors: list[Vectors] = [dict(one.vectors) for one in parsed]
@@ -134,7 +134,7 @@ def points(shape: Shape, records: Sequence[Written]) -> list[Point]:
         for one, vector in zip(vectors, maker.documents([row.texts[name] for row in parsed]), strict=True):
             one[name] = vector
     return [
-        Point(row.point_id, vector, payload(row, _hashes(makers, row), ordinal))
+        Point(row.point_id, vector, build_payload(row, _hashes(makers, row), ordinal))
         for ordinal, (row, vector) in enumerate(zip(parsed, vectors, strict=True))
     ]
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from qdrant_rollouts.core.database.alert_rows import DeliveryRow, NoticeRow
 from tests.acceptance.installation import BRISK, Installation
 from tests.receivers import Receiver, http_receiver
@@ -123,6 +123,6 @@ def test_alerts_arrive_once_for_each_change_by_their_id_through_twenty_killed_wo
     bodies = {(headers["webhook-id"], body) for headers, body in receiver.taken}
     assert len(bodies) == CHANGES
     for headers, body in receiver.taken:
-        assert headers["webhook-signature"] == signature(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
     assert sorted(json.loads(body)["index"] for _, body in bodies) == sorted(f"articles-{n}" for n in range(CHANGES))
     figure(f"{KILLS} senders killed: {CHANGES} changes, {len(ids)} messages with a valid signature, {CHANGES} ids")

@@ -129,9 +129,9 @@ def test_a_backup_whose_worker_was_killed_is_whole_and_leaves_nothing_on_the_ser
     seen = stories[alias].result()
     shelf = FolderShelf(house.folder / ".rollouts" / "backups")
     assert seen.backup.status == "live", seen.backup.message
-    manifest = manifests.read(shelf, seen.backup.id)
+    manifest = manifests.read_manifest(shelf, seen.backup.id)
     assert (manifest.alias, manifest.low, manifest.high) == (alias, RECORDS, RECORDS)
-    assert manifests.damage(shelf, manifest) == ""
+    assert manifests.find_damage(shelf, manifest) == ""
     assert seen.snapshots == []
 
 
@@ -157,5 +157,5 @@ def test_there_is_no_half_file_on_the_shelf(stories, house):
     shelf = FolderShelf(house.folder / ".rollouts" / "backups")
     assert len(shelf.backups()) == 2 * len(ALIASES)
     for folder in Path(shelf.address).iterdir():
-        named = {str(file["name"]) for file in manifests.read(shelf, folder.name).files}
+        named = {str(file["name"]) for file in manifests.read_manifest(shelf, folder.name).files}
         assert {path.name for path in folder.iterdir()} == {*named, "manifest.json"}

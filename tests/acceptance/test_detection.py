@@ -95,9 +95,9 @@ def gate(store, laid, folder, validation):
         memory=memory,
         elsewhere=laid.rebuild.elsewhere,
     )
-    while gates.collect(opened, lambda: False) is not None:
+    while gates.collect_evidence(opened, lambda: False) is not None:
         pass
-    return gates.report(opened)
+    return gates.build_report(opened)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
     caught = Counter()
     for seed in range(effort(1, 12)):
         report = judge(DAMAGES[what], seed)
-        assert report["verdict"] == "block", (seed, gates.reasons(report))
+        assert report["verdict"] == "block", (seed, gates.describe_reasons(report))
         caught.update(row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard")
     figure(f"{what}: " + ", ".join(f"{name} {times}" for name, times in caught.most_common()))
 
@@ -126,7 +126,7 @@ def test_every_damage_is_blocked_without_any_configuration(what, judge, effort, 
 def test_what_nobody_can_tell_is_left_to_a_person(what, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(HELD[what], seed)
-        assert report["verdict"] == "inconclusive", (seed, gates.reasons(report))
+        assert report["verdict"] == "inconclusive", (seed, gates.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -136,7 +136,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
     rebuilds = effort(1, 23)  # thirteen changes: about 300 rebuilds
     for seed in range(rebuilds):
         report = judge(HEALTHY[what], seed)
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
     figure(f"{what}: {rebuilds} passed")
 
 
@@ -146,7 +146,7 @@ def test_no_healthy_change_is_stopped(what, judge, effort, figure):
 def test_judged_queries_stop_no_healthy_change(what, judge, judged_file, effort):
     for seed in range(effort(1, 3)):
         report = judge(HEALTHY[what], seed, judged=judged_file, samples={"judged": FEWEST.get(what, 50)})
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -164,7 +164,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
         ]
         path.write_text("".join(json.dumps(one) + "\n" for one in typed), encoding="utf-8")
         report = judge(LIVING[what], seed, judged=str(path), samples={"judged": 40})
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
         row = _row(report, "judged_quality")
         assert row["level"] == "hard", row
         assert any("unknown" in one for one in row["facts"]["left_out"])
@@ -174,7 +174,7 @@ def test_judgments_that_grow_old_stop_no_night(what, queries, judge, corpus, tmp
 def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_file):
     report = judge(DAMAGES["a tenth of the points missing"], 0, judged=judged_file)
     row = _row(report, "judged_quality")
-    assert row["verdict"] == "block", gates.reasons(report)
+    assert row["verdict"] == "block", gates.describe_reasons(report)
     assert any("lost" in one for one in row["facts"]["left_out"])
 
 
@@ -184,7 +184,7 @@ def test_relevant_records_that_were_lost_on_the_way_are_a_loss(judge, judged_fil
 def test_vectors_that_tell_nothing_apart_are_below_the_default_floor(what, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(MEANINGLESS[what], seed, queries="titles")
-        assert _row(report, "min_top_score")["verdict"] == "block", (seed, gates.reasons(report))
+        assert _row(report, "min_top_score")["verdict"] == "block", (seed, gates.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -194,7 +194,7 @@ def test_the_default_floor_stops_no_healthy_change(what, judge, effort):
     for seed in range(effort(1, 12)):
         named = "titles" if seed % 2 == 0 else ["read a csv file", "parse command line arguments", "send a mail"]
         report = judge(HEALTHY[what], seed, queries=named)
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -222,14 +222,14 @@ def test_no_healthy_night_of_many_in_a_row_is_stopped(queries, judge, corpus, si
         report = judge(
             lambda r, live=before, new=now: replace(r, live=live, source=new, written=new), number, **validation
         )
-        assert report["verdict"] == "pass", (number, gates.reasons(report))
+        assert report["verdict"] == "pass", (number, gates.describe_reasons(report))
     figure(f"{len(nights)} healthy nights in a row with {queries} judged queries: none stopped")
 
 
 @pytest.mark.parametrize("what", UNSEEN)
 def test_what_was_asked_for_and_is_worse_is_not_blocked_without_judged_queries_and_the_report_says_so(what, judge):
     report = judge(UNSEEN[what][0], 0)
-    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), gates.reasons(report)
+    assert report["verdict"] == ("inconclusive" if what in DOUBTFUL else "pass"), gates.describe_reasons(report)
     assert any(said.startswith("no judged queries: whether answers got worse") for said in report["warnings"])
 
 
@@ -238,7 +238,7 @@ def test_judged_queries_block_it_and_the_report_names_the_cause(what, judge, jud
     change, cause = UNSEEN[what]
     report = judge(change, 0, judged=judged_file)
     blocked = {row["name"] for row in report["checks"] if row["verdict"] == "block"}
-    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), gates.reasons(report)
+    assert (report["verdict"], "judged_quality" in blocked) == ("block", True), gates.describe_reasons(report)
     assert report["attribution"]["cause"] == cause
     assert len(report["worst"]) == 5
     assert all(worst["live"] and worst["green"] and worst["relevant"] for worst in report["worst"])
@@ -253,14 +253,14 @@ def test_an_index_is_judged_by_what_people_find_as_they_search(what, queries, ju
     asked = {"judged": judged_file} if queries == "judged" else {}
     for seed in range(effort(1, 6)):
         report = judge(change, seed, search=search, **asked)
-        assert report["verdict"] == expected, (seed, gates.reasons(report))
+        assert report["verdict"] == expected, (seed, gates.describe_reasons(report))
     recall = next(row["value"] for row in report["checks"] if row["name"] == "ann_recall@10")
     figure(f"{what}, {queries}: recall {recall:.3f}")
 
 
 def test_a_bad_index_is_named_as_the_cause(judge, judged_file):
     report = judge(DAMAGES["HNSW built with m=2, ef_construct=4"], 0, judged=judged_file)
-    assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), gates.reasons(report)
+    assert (report["verdict"], report["attribution"]["cause"]) == ("block", "index"), gates.describe_reasons(report)
 
 
 def test_the_same_seed_finds_the_same_and_another_takes_another_sample(store, qdrant_grpc_port, tmp_path, corpus, size):

@@ -73,9 +73,9 @@ def gate(store, laid, folder, search, validation):
         filled=laid.filled,
         memory=memory,
     )
-    while gates.collect(opened, lambda: False) is not None:
+    while gates.collect_evidence(opened, lambda: False) is not None:
         json.dumps(memory)
-    return gates.report(opened)
+    return gates.build_report(opened)
 
 
 def rows(report):
@@ -90,7 +90,7 @@ def test_what_is_wrong_with_one_vector_is_blocked(what, judge, effort, figure):
     for seed in range(effort(1, 8)):
         report = judge(shape, lambda rebuild: damage(rebuild, name), seed)
         blocked = [row["name"] for row in report["checks"] if row["verdict"] == "block" and row["level"] == "hard"]
-        assert report["verdict"] == "block", (seed, gates.reasons(report))
+        assert report["verdict"] == "block", (seed, gates.describe_reasons(report))
     figure(f"{what}: {', '.join(blocked)}")
 
 
@@ -101,7 +101,7 @@ def test_what_is_wrong_with_one_vector_is_blocked(what, judge, effort, figure):
 def test_no_healthy_rebuild_of_several_vectors_is_stopped(what, shape, judge, effort):
     for seed in range(effort(1, 12)):
         report = judge(shape, several.HEALTHY[what], seed)
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
 @pytest.mark.proof
@@ -111,7 +111,7 @@ def test_no_healthy_change_of_one_vector_is_stopped(what, judge, effort):
     shape, change = several.OF_ONE_SHAPE[what]
     for seed in range(effort(2, 12)):
         report = judge(shape, change, seed)
-        assert report["verdict"] == "pass", (seed, gates.reasons(report))
+        assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
 def test_the_row_names_the_vector_whose_index_is_bad_and_has_the_others_in_its_facts(judge):
@@ -130,4 +130,4 @@ def test_queries_are_asked_as_people_ask_them_by_both_vectors(judge, corpus):
     row = rows(report)["fusion_overlap"]
     assert (row["level"], row["verdict"], row["n"]) == ("shown", "pass", 20)
     assert row["value"] > 0.9
-    assert report["verdict"] == "pass", gates.reasons(report)
+    assert report["verdict"] == "pass", gates.describe_reasons(report)

@@ -49,7 +49,7 @@ class System:
             self.faults.append(f"asked {url}")
 
     def deploy(self, alias, **arguments):
-        return commands.deploy(self.services, alias, actor="anna", **arguments)
+        return commands.start_deployment(self.services, alias, actor="anna", **arguments)
 
     def ended(self, page, id, status):
         page.goto(f"/deployments/{id}")
@@ -70,13 +70,13 @@ def system(tmp_path_factory):
         runner = Embedded(settings)
         stack.callback(runner.services.engine.dispose)
         stack.callback(runner.services.store.close)
-        door = stack.enter_context(serving.bound(runner.services, settings, "127.0.0.1", 0))
+        door = stack.enter_context(serving.bind_socket(runner.services, settings, "127.0.0.1", 0))
         stack.enter_context(runner)
-        stack.enter_context(serving.beside(make_app(runner.services, settings), door))
+        stack.enter_context(serving.serve_beside(make_app(runner.services, settings), door))
         browsers = stack.enter_context(sync_playwright()).chromium
         browser = browsers.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         stack.callback(browser.close)
-        yield System(runner.services, serving.url(door), browser)
+        yield System(runner.services, serving.socket_url(door), browser)
 
 
 def declare(folder):
@@ -146,7 +146,7 @@ def test_abort_by_keyboard_alone(system, browse):
     browse.keyboard.press("Enter")
     expect(browse.locator("#d-head .pill")).to_contain_text("rolled back", timeout=PATIENCE)
     assert outline == "solid"
-    assert "by keyboard" in str(queries.deployment(system.services, started)["events"])
+    assert "by keyboard" in str(queries.get_deployment(system.services, started)["events"])
 
 
 def test_what_is_being_written_survives_a_change_of_the_page(system, browse):
@@ -190,13 +190,13 @@ def test_without_javascript_the_same_buttons_work(system):
 def test_no_page_hides_anything_from_anybody_light_or_dark(system):
     """axe, with every form open."""
     control, treatment = [
-        row["green"] for row in queries.deployments(system.services, "docs") if row["status"] == "live"
+        row["green"] for row in queries.list_deployments(system.services, "docs") if row["status"] == "live"
     ][:2]
-    live = queries.aliases(system.services)["docs"]
+    live = queries.list_aliases(system.services)["docs"]
     other = treatment if live == control else control
-    experiment = trials.create(system.services, "clicks-anew", live, [other], actor="anna")
+    experiment = trials.create_experiment(system.services, "clicks-anew", live, [other], actor="anna")
     system.faults.clear()
-    started = [f"/deployments/{row['id']}" for row in queries.deployments(system.services, limit=2)]
+    started = [f"/deployments/{row['id']}" for row in queries.list_deployments(system.services, limit=2)]
     paths = [*LISTS, *started, "/indexes/docs", f"/experiments/{experiment}", "/login", "/deployments/nosuch"]
     found = []
     with system.page() as page:

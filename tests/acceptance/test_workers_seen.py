@@ -16,7 +16,7 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.wiring import build_to_look
+from qdrant_rollouts.wiring import build_read_only
 from tests.acceptance.installation import BRISK, Installation, Program, both, everywhere
 from tests.acceptance.traps import HOLD
 
@@ -35,7 +35,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Insta
 def seen(house: Installation, look: Callable[[Services], T]) -> T:
     """What a person is shown. A process for each look would take longer than what is looked at."""
     settings = Settings(_env_file=None, database_url=house.database_url, qdrant_url=house.qdrant.url)
-    services, _ = build_to_look(settings)
+    services, _ = build_read_only(settings)
     try:
         return look(services)
     finally:
@@ -50,14 +50,14 @@ def roster(house: Installation) -> dict[str, Worker]:
 
 def waits(house: Installation, deployment: str, cause: str) -> Waits:
     def found() -> Waits | None:
-        told = seen(house, lambda services: queries.deployment(services, deployment))["waits"]
+        told = seen(house, lambda services: queries.get_deployment(services, deployment))["waits"]
         return told if told and told["cause"] == cause else None
 
     return house.until(found, 60, f"{deployment} waits: {cause}")
 
 
 def alerts(house: Installation, what: str) -> list[str]:
-    told = seen(house, lambda services: deliveries.listed(services, 1000))
+    told = seen(house, lambda services: deliveries.list_alerts(services, 1000))
     return [one["text"] for one in told if one["what"] == what]
 
 

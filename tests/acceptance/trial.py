@@ -26,8 +26,8 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.experiment_rows import Experiment, LookRow, UnitSum
 from qdrant_rollouts.core.lifecycle import Status
 from qdrant_rollouts.core.routing import Router, enrolment, traffic
-from qdrant_rollouts.core.routing.exposures import unit_of
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.core.routing.exposures import unit_of_user
+from qdrant_rollouts.wiring import build_services
 from tests.acceptance import corpora
 from tests.acceptance.installation import BUSY, Installation
 from tests.acceptance.simulated_users import Search, searches
@@ -198,7 +198,7 @@ def _report_twice(house: Installation, found: Trial) -> None:
 
 @contextmanager
 def _router(house: Installation) -> Iterator[Router]:
-    services = build(_settings(house))
+    services = build_services(_settings(house))
     with closing(services.store), Router(services) as router:
         yield router
     services.engine.dispose()
@@ -231,7 +231,11 @@ def _waiting(house: Installation, backend: int) -> psutil.Process | None:
 
 def _clicks(house: Installation, experiment: str, user: str) -> float | None:
     """None before he was exposed."""
-    mine = UnitSum.experiment_id == experiment, UnitSum.metric == "clicks", UnitSum.unit == unit_of(experiment, user)
+    mine = (
+        UnitSum.experiment_id == experiment,
+        UnitSum.metric == "clicks",
+        UnitSum.unit == unit_of_user(experiment, user),
+    )
     with Session(house.engine) as session:
         return session.scalar(select(UnitSum.total).where(*mine))
 
@@ -290,7 +294,7 @@ def _looks(house: Installation, experiment: str) -> list[Any]:
 def _observed(house: Installation, experiment: str) -> dict[str, int]:
     with Session(house.engine) as session:
         route = session.get_one(Experiment, experiment).route
-        seen = traffic.read(session, route, enrolment.stage_name(experiment, 1))
+        seen = traffic.read_tallies(session, route, enrolment.stage_name(experiment, 1))
     calls = dict.fromkeys(("control", "treatment"), 0)
     for key, tally in seen.items():
         if key.variant in calls:

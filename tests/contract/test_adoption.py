@@ -6,7 +6,7 @@ import pytest
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.collections import lineage
-from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, read_stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.commands import adoption
@@ -40,7 +40,7 @@ def fill(world: World, collection: str, schema: Schema = SCHEMA, **embedding: An
 
 
 def adopt(world: World, **arguments: Any) -> dict[str, Any]:
-    return adoption.adopt(world.services, "docs", actor="anna", **arguments)
+    return adoption.adopt_collection(world.services, "docs", actor="anna", **arguments)
 
 
 def rows(world: World) -> int:
@@ -59,7 +59,7 @@ def test_the_collection_behind_an_alias_becomes_its_first_version(theirs: World)
         "model": EMBEDDING["model"],
         "agreed": {"of": 30, "alike": 30},
     }
-    seen = lineage.versions(theirs.services, "docs")["versions"]
+    seen = lineage.list_versions(theirs.services, "docs")["versions"]
     assert [(one["number"], one["state"], one["deployment"], one["adopted_by"]) for one in seen] == [
         (1, "live", None, "anna")
     ]
@@ -70,7 +70,7 @@ def test_its_metadata_gains_a_stamp_and_keeps_what_was_there(theirs: World) -> N
     adopt(theirs)
     metadata = theirs.store.metadata("theirs")
     assert metadata["owner"] == "them"
-    assert (metadata[FACTS]["points"], metadata[FACTS]["dimension"]) == (30, DIMENSION)
+    assert (metadata[FACTS_KEY]["points"], metadata[FACTS_KEY]["dimension"]) == (30, DIMENSION)
     stamp = read_stamp(theirs.store, "theirs")
     assert stamp is not None
     assert stamp.spec == EmbeddingSpec.model_validate(EMBEDDING)
@@ -92,7 +92,7 @@ def test_an_adopted_version_is_replaced_and_rolled_back_to_like_any_other(theirs
     status = theirs.status(deployment)
     assert (status["status"], status["number"], status["blue"]) == ("live", 2, "theirs")
     assert set(scheduled(theirs)) == {"theirs"}
-    assert queries.aliases(theirs.services)["docs"] == status["green"]
+    assert queries.list_aliases(theirs.services)["docs"] == status["green"]
 
 
 def test_what_is_ours_is_not_adopted_again(theirs: World) -> None:
@@ -121,10 +121,10 @@ def test_a_collection_whose_database_was_lost_keeps_its_stamp_number_and_facts(t
     before = theirs.store.metadata(green)
     with theirs.services.sessions.begin() as session:
         session.delete(session.get_one(Version, green))
-    assert adopt(theirs)["number"] == before[KEY]["number"]
+    assert adopt(theirs)["number"] == before[STAMP_KEY]["number"]
     after = theirs.store.metadata(green)
-    assert after[KEY] == before[KEY]
-    assert after[FACTS]["fingerprint"] == before[FACTS]["fingerprint"]
+    assert after[STAMP_KEY] == before[STAMP_KEY]
+    assert after[FACTS_KEY]["fingerprint"] == before[FACTS_KEY]["fingerprint"]
 
 
 def test_a_declared_model_of_another_size_is_refused_naming_both(theirs: World) -> None:
@@ -152,7 +152,7 @@ def test_without_a_declared_model_there_is_a_row_and_no_stamp(theirs: World) -> 
     answer = adopt(theirs)
     assert (answer["stamped"], answer["model"], answer["agreed"]) == (False, None, None)
     assert read_stamp(theirs.store, "theirs") is None
-    assert theirs.store.metadata("theirs")[FACTS]["number"] == 1
+    assert theirs.store.metadata("theirs")[FACTS_KEY]["number"] == 1
     with pytest.raises(Refused, match="is ours already"):
         adopt(theirs)
 
@@ -174,13 +174,13 @@ def test_a_collection_that_was_deployed_as_it_was_gets_its_stamp_by_adoption(the
     theirs.run()
     assert theirs.store.aliases()["docs"] == "newer", theirs.status(deployment)["message"]
     assert adopt(theirs)["stamped"]
-    assert lineage.versions(theirs.services, "docs")["versions"][0]["model"] == EMBEDDING["model"]
+    assert lineage.list_versions(theirs.services, "docs")["versions"][0]["model"] == EMBEDDING["model"]
 
 
 def test_another_collection_than_the_alias_points_to_can_be_adopted(theirs: World) -> None:
     fill(theirs, "older")
     assert adopt(theirs, collection="older")["collection"] == "older"
-    assert lineage.versions(theirs.services, "docs")["versions"][-1]["state"] == "retained"
+    assert lineage.list_versions(theirs.services, "docs")["versions"][-1]["state"] == "retained"
 
 
 def test_of_several_vectors_the_declared_one_is_meant(theirs: World) -> None:
@@ -201,7 +201,7 @@ def test_of_several_vectors_the_declared_one_is_meant(theirs: World) -> None:
 )
 def test_what_is_not_there_cannot_be_adopted(theirs: World, alias: str, collection: str | None, said: str) -> None:
     with pytest.raises(Refused, match=said):
-        adoption.adopt(theirs.services, alias, actor="anna", collection=collection)
+        adoption.adopt_collection(theirs.services, alias, actor="anna", collection=collection)
 
 
 def test_nothing_is_adopted_while_a_deployment_is_under_way(theirs: World) -> None:

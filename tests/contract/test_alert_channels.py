@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from qdrant_rollouts.adapters.alerts import CHANNELS, open_channels
-from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from qdrant_rollouts.core.config.alert_spec import AlertsSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Notice
 from qdrant_rollouts.core.ports.messages import Severity
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 from tests.receivers import Receiver, http_receiver, smtp_receiver, told
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -220,7 +220,7 @@ def test_without_the_extra_a_channel_says_how_to_install_it(monkeypatch):
 
 def test_the_signature_is_that_of_the_scheme():
     """The example of the Standard Webhooks specification's reference libraries."""
-    found = signature(KEY, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}')
+    found = sign_body(KEY, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}')
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -228,9 +228,9 @@ def test_the_receiver_can_check_the_signature():
     with http_receiver() as receiver:
         channel("webhook", receiver.port).send(NOTICE)
     ((headers, body),) = receiver.taken
-    assert headers["webhook-signature"] == signature(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+    assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
     assert headers["webhook-id"] == NOTICE.id
-    assert headers["webhook-signature"] != signature(KEY, NOTICE.id, headers["webhook-timestamp"], body + b" ")
+    assert headers["webhook-signature"] != sign_body(KEY, NOTICE.id, headers["webhook-timestamp"], body + b" ")
 
 
 def test_alertmanager_is_told_when_it_began_and_when_it_ended():
@@ -243,6 +243,6 @@ def test_alertmanager_is_told_when_it_began_and_when_it_ended():
     assert headers["path"] == "/api/v2/alerts"
     assert headers["authorization"] == f"Bearer {KEY}"
     assert begun["labels"] == ended["labels"]
-    assert begun["startsAt"] == ended["startsAt"] == iso(SINCE)
+    assert begun["startsAt"] == ended["startsAt"] == as_iso(SINCE)
     assert datetime.fromisoformat(begun["endsAt"]) > SINCE + timedelta(hours=4)
     assert datetime.fromisoformat(ended["endsAt"]) == over.at

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qdrant_rollouts.adapters.alerts import open_channels
-from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from qdrant_rollouts.core.alerts import deliveries
 from qdrant_rollouts.core.alerts import outbox as alerts
 from qdrant_rollouts.core.alerts.outbox import Alert
@@ -51,12 +51,12 @@ def docs(world: World) -> str:
 
 def say(world: World, what="deployment.completed", text="it happened", alias="docs"):
     with world.services.sessions.begin() as session:
-        alerts.tell(session, world.clock.moment, Alert(alias, what, text))
+        alerts.record_alert(session, world.clock.moment, Alert(alias, what, text))
 
 
 def end(world: World, what="deployment.paused", alias="docs"):
     with world.services.sessions.begin() as session:
-        alerts.over(session, world.clock.moment, alias, [what], "over now")
+        alerts.resolve_alerts(session, world.clock.moment, alias, [what], "over now")
 
 
 def deliver(world: World, seconds: float = 0.0) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_deployment_tells_of_its_beginning_its_steps_and_its_end(world, docs):
 
 def test_a_change_that_did_not_happen_is_not_told(world):
     with world.services.sessions() as session:
-        alerts.tell(session, world.clock.moment, Alert("docs", "deployment.completed", "no"))
+        alerts.record_alert(session, world.clock.moment, Alert("docs", "deployment.completed", "no"))
         session.flush()
         session.rollback()
     assert world.told() == []
@@ -105,9 +105,9 @@ def test_a_gate_that_blocks_says_value_and_bound(world, docs):
 
 def test_a_pause_lasts_until_it_is_resumed(world, docs, inbox):
     deployment = world.deploy(docs)
-    commands.wish(world.services, deployment, Event.PAUSE, actor="anna", reason="lunch")
+    commands.request_action(world.services, deployment, Event.PAUSE, actor="anna", reason="lunch")
     world.run()
-    commands.wish(world.services, deployment, Event.RESUME, actor="bert")
+    commands.request_action(world.services, deployment, Event.RESUME, actor="bert")
     world.run()
     begun, over = [notice for notice in world.told() if notice.what == "deployment.paused"]
     assert (begun.state, begun.actor, begun.reason) == ("begun", "anna", "lunch")
@@ -206,7 +206,7 @@ def test_a_dead_channel_holds_up_no_other_and_its_failures_are_shown(world, inbo
     say(world, "deployment.failed")
     deliver(world)
     assert len(inbox.taken) == 2
-    (shown,) = [one for one in deliveries.listed(world.services, 20)[1]["deliveries"] if one["channel"] == "dead"]
+    (shown,) = [one for one in deliveries.list_alerts(world.services, 20)[1]["deliveries"] if one["channel"] == "dead"]
     assert (shown["status"], shown["tries"]) == ("waiting", 1)
     assert str(error) in shown["error"]
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_told_for_days_is_given_up_and_stays_in_the_list(world, i
     say(world)
     for _ in range(5):
         deliver(world, 86_400)
-    (seen,) = deliveries.listed(world.services, 20)
+    (seen,) = deliveries.list_alerts(world.services, 20)
     assert seen["deliveries"][0]["status"] == "given_up"
     inbox.error = None
     assert deliver(world, 86_400) == []
@@ -270,7 +270,7 @@ def webhook(port):
 def checked(taken):
     """The ids in the order they came, each message's signature looked at first."""
     for headers, body in taken:
-        assert headers["webhook-signature"] == signature(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
         assert json.loads(body)["id"] == headers["webhook-id"]
     return [headers["webhook-id"] for headers, _ in taken]
 
@@ -327,5 +327,5 @@ def test_who_comes_back_late_marks_nothing(world, inbox):
 
     world.channels["inbox"] = AlertChannel("inbox", Severity.INFO, slow)
     deliver(world)
-    (seen,) = deliveries.listed(world.services, 20)
+    (seen,) = deliveries.list_alerts(world.services, 20)
     assert (seen["deliveries"][0]["status"], seen["deliveries"][0]["tries"]) == ("waiting", 2)

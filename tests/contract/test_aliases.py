@@ -99,9 +99,9 @@ def test_a_switch_that_dies_before_qdrant_is_told_is_finished_by_the_next(two: W
 
 
 def test_a_switch_that_was_carried_out_but_not_answered_is_settled_by_the_next(two: World) -> None:
-    aliases._intend(two.services, "docs", "b", "a", aliases._seen(two.services, "docs"))
+    aliases._commit_intent(two.services, "docs", "b", "a", aliases._read_intent(two.services, "docs"))
     two.store.point_alias("docs", "b")
-    moved = aliases.move(two.services, "docs", "b", expected={"a"}, actor="anna")
+    moved = aliases.move_alias(two.services, "docs", "b", expected={"a"}, actor="anna")
     assert moved == aliases.Moved("a", moved=True)
 
 
@@ -109,7 +109,7 @@ def test_an_alias_that_somebody_moved_is_not_moved_on(two: World) -> None:
     two.store.create("c", SCHEMA, {})
     two.store.point_alias("docs", "c")
     with pytest.raises(Refused, match="somebody moved it"):
-        aliases.move(two.services, "docs", "b", expected={"a"}, actor="anna")
+        aliases.move_alias(two.services, "docs", "b", expected={"a"}, actor="anna")
 
 
 def test_delete_removes_the_alias_once(two: World) -> None:
@@ -126,7 +126,7 @@ def test_a_look_up_that_cannot_reach_qdrant_raises(two: World, look: str) -> Non
     with pytest.raises(Unavailable):
         getattr(aliases, look)(two.services, "docs")
     with pytest.raises(Unavailable):
-        queries.aliases(two.services)
+        queries.list_aliases(two.services)
 
 
 def test_a_collection_an_alias_points_to_is_not_scheduled_for_deletion(two: World) -> None:
@@ -141,7 +141,7 @@ def test_a_collection_is_deleted_when_its_grace_period_is_over_and_not_before(tw
     assert "b" in two.store.collections()
     later(two, 6)
     assert two.store.collections() == {"a"}
-    assert queries.deletions(two.services)[0]["status"] == "deleted"
+    assert queries.list_deletions(two.services)[0]["status"] == "deleted"
 
 
 def test_running_time_is_counted_by_every_sweep(two: World) -> None:
@@ -149,7 +149,7 @@ def test_running_time_is_counted_by_every_sweep(two: World) -> None:
     commands.safe_delete_collection(two.services, "b", grace_period_minutes=10, actor="anna")
     for second in range(5, 11 * 60, 5):
         two.clock.move(5)
-        engine.overdue(two.services)
+        engine.knock_overdue_turns(two.services)
         if second % 30 == 0:
             retention.delete_due(two.services)
     assert "b" not in two.store.collections()
@@ -168,7 +168,7 @@ def test_a_collection_aliased_by_hand_during_its_grace_period_is_kept_and_says_w
     two.store.point_alias("other", "b")
     later(two, 61)
     assert "b" in two.store.collections()
-    deletion = queries.deletions(two.services)[0]
+    deletion = queries.list_deletions(two.services)[0]
     assert deletion["status"] == "cancelled"
     assert "alias other points to it" in deletion["reason"]
 
@@ -188,7 +188,7 @@ def test_a_deletion_whose_aliases_cannot_be_looked_at_deletes_nothing(two: World
 
 def test_delete_old_writes_a_deletion_down_that_a_switch_back_cancels(two: World) -> None:
     commands.switch_alias(two.services, "docs", "b", delete_old=True, actor="anna")
-    assert queries.deletions(two.services)[0]["status"] == "scheduled"
+    assert queries.list_deletions(two.services)[0]["status"] == "scheduled"
     commands.switch_alias(two.services, "docs", "a", actor="anna")
     later(two, 61)
     assert two.store.collections() == {"a", "b"}
@@ -217,7 +217,7 @@ def test_rollback_brings_the_version_before_back_and_keeps_it(world: World) -> N
     bad = world.deploy("docs")
     world.run()
     status = world.status(bad)
-    back = commands.rollback(world.services, "docs", actor="anna", reason="bad answers")
+    back = commands.start_rollback(world.services, "docs", actor="anna", reason="bad answers")
     world.run()
     assert world.status(back)["status"] == "live"
     assert world.store.aliases() == {"docs": status["blue"]}
@@ -234,7 +234,7 @@ def test_a_collection_that_the_index_file_names_as_a_source_outlives_its_alias(w
     world.run()
     later(world, 61)
     assert "mine" in world.store.collections()
-    assert "index docs reads from it" in queries.deletions(world.services)[0]["reason"]
+    assert "index docs reads from it" in queries.list_deletions(world.services)[0]["reason"]
 
 
 def test_rollback_while_a_deployment_runs_names_it(world: World) -> None:
@@ -244,7 +244,7 @@ def test_rollback_while_a_deployment_runs_names_it(world: World) -> None:
     running = world.deploy("docs")
     world.run(until=world.at(running, "soak"))
     with pytest.raises(Refused, match=running):
-        commands.rollback(world.services, "docs", actor="anna")
+        commands.start_rollback(world.services, "docs", actor="anna")
 
 
 def test_rollback_without_a_retained_version_is_refused(world: World) -> None:
@@ -252,12 +252,12 @@ def test_rollback_without_a_retained_version_is_refused(world: World) -> None:
     world.deploy("docs")
     world.run()
     with pytest.raises(Refused, match="no version before"):
-        commands.rollback(world.services, "docs", actor="anna")
+        commands.start_rollback(world.services, "docs", actor="anna")
     world.deploy("docs")
     world.run()
     later(world, 61)
     with pytest.raises(Refused, match="not retained any more"):
-        commands.rollback(world.services, "docs", actor="anna")
+        commands.start_rollback(world.services, "docs", actor="anna")
 
 
 def test_deletion_after_a_deployment_waits_for_its_grace_period(world: World) -> None:

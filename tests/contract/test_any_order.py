@@ -46,7 +46,7 @@ class Deployments(RuleBasedStateMachine):
                 break
             self._release()
             self.world.clock.move(self.world.services.times.lease + 16)
-            engine.overdue(self.world.services)
+            engine.knock_overdue_turns(self.world.services)
             self.world.run()
         for deployment in self.deployments:
             self.check_end(self.status(deployment))
@@ -70,7 +70,7 @@ class Deployments(RuleBasedStateMachine):
             if status["status"] == "paused" and status["requested"] is None:
                 held = self.world.step(deployment, "validate")["status"] == "waiting"
                 wish = Event.PROMOTE if held else Event.RESUME
-                commands.wish(self.world.services, deployment, wish, actor="anna")
+                commands.request_action(self.world.services, deployment, wish, actor="anna")
 
     @rule(count=strategies.integers(1, 40))
     def deploy(self, count: int) -> None:
@@ -105,12 +105,12 @@ class Deployments(RuleBasedStateMachine):
     def die_in_a_turn(self) -> None:
         knock = self.world.broker.take_next()
         if knock:
-            claims.take(self.world.services, knock.deployment_id, knock.turn, "dies")
+            claims.claim_turn(self.world.services, knock.deployment_id, knock.turn, "dies")
 
     @rule(seconds=strategies.sampled_from([1, 20, 45, 400]))
     def wait(self, seconds: float) -> None:
         self.world.clock.move(seconds)
-        engine.overdue(self.world.services)
+        engine.knock_overdue_turns(self.world.services)
         retention.delete_due(self.world.services)
 
     @rule(wish=strategies.sampled_from([Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.ABORT]))
@@ -121,7 +121,7 @@ class Deployments(RuleBasedStateMachine):
         if wish is Event.ABORT:
             self.asked_to_stop.add(deployment)
         try:
-            commands.wish(self.world.services, deployment, wish, actor="anna")
+            commands.request_action(self.world.services, deployment, wish, actor="anna")
         except Refused:
             return
 

@@ -36,17 +36,17 @@ def theirs(world):
 
 
 def experiment(world, old, who, **given):
-    return trials.create(world.services, "colours", green(world), [old], start=False, **given, **who)
+    return trials.create_experiment(world.services, "colours", green(world), [old], start=False, **given, **who)
 
 
 def started(world, old):
     made = experiment(world, old, {"actor": "anna"}, options={"coverage": 1000})
-    return trials.start(world.services, made, actor="anna")
+    return trials.start_experiment(world.services, made, actor="anna")
 
 
 COMMANDS = {
-    "deploy": (lambda w, old, who: commands.deploy(w.services, "docs", **who), "deployment.pending"),
-    "rollback": (lambda w, old, who: commands.rollback(w.services, "docs", **who), "deployment.pending"),
+    "deploy": (lambda w, old, who: commands.start_deployment(w.services, "docs", **who), "deployment.pending"),
+    "rollback": (lambda w, old, who: commands.start_rollback(w.services, "docs", **who), "deployment.pending"),
     "create an alias": (lambda w, old, who: commands.create_alias(w.services, "keep", old, **who), "alias.switched"),
     "create it again": (
         lambda w, old, who: commands.create_alias(w.services, "docs", green(w), **who),
@@ -62,31 +62,34 @@ COMMANDS = {
         lambda w, old, who: commands.safe_delete_collection(w.services, green(w), **who),
         "deletion.requested",
     ),
-    "keep": (lambda w, old, who: keeping.keep(w.services, old, **who), "deletion.kept"),
-    "gc": (lambda w, old, who: collecting.collect(w.services, **who), "gc.requested"),
-    "adopt": (lambda w, old, who: adoption.adopt(w.services, theirs(w), **who), "version.adopted"),
+    "keep": (lambda w, old, who: keeping.keep_collection(w.services, old, **who), "deletion.kept"),
+    "gc": (lambda w, old, who: collecting.collect_garbage(w.services, **who), "gc.requested"),
+    "adopt": (lambda w, old, who: adoption.adopt_collection(w.services, theirs(w), **who), "version.adopted"),
     "test alerts": (lambda w, old, who: deliveries.try_channels(w.services, None, **who), "alert.tested"),
-    "rebuild": (lambda w, old, who: rebuilding.rebuild(w.services, "docs", **who), "index.unchanged"),
+    "rebuild": (lambda w, old, who: rebuilding.rebuild_index(w.services, "docs", **who), "index.unchanged"),
     "create an experiment": (experiment, "experiment.created"),
     "start an experiment": (
-        lambda w, old, who: trials.start(w.services, experiment(w, old, {"actor": "anna"}), **who),
+        lambda w, old, who: trials.start_experiment(w.services, experiment(w, old, {"actor": "anna"}), **who),
         "experiment.started",
     ),
     "widen an experiment": (
-        lambda w, old, who: trials.widen(w.services, started(w, old), 2000, **who),
+        lambda w, old, who: trials.widen_experiment(w.services, started(w, old), 2000, **who),
         "experiment.widened",
     ),
-    "stop an experiment": (lambda w, old, who: trials.stop(w.services, started(w, old), **who), "experiment.stopped"),
+    "stop an experiment": (
+        lambda w, old, who: trials.stop_experiment(w.services, started(w, old), **who),
+        "experiment.stopped",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_on_record(world, live, name):
     command, event = COMMANDS[name]
-    with events.through("cli"):
+    with events.use_source("cli"):
         command(world, live, {"actor": "bert", "reason": "because of it"})
     found = [
-        row for row in queries.events(world.services, limit=20) if row["event"] == event and row["actor"] == "bert"
+        row for row in queries.list_events(world.services, limit=20) if row["event"] == event and row["actor"] == "bert"
     ]
     assert [(row["reason"], row["source"], row["at"][:10]) for row in found[:1]] == [
         ("because of it", "cli", f"{world.clock.moment:%Y-%m-%d}")
@@ -96,9 +99,9 @@ def test_a_command_is_on_record(world, live, name):
 @pytest.mark.parametrize("wish", [Event.PAUSE, Event.ABORT])
 def test_a_wish_is_on_record(world, live, wish):
     deployment = world.deploy("docs")
-    with events.through("celery"):
-        commands.wish(world.services, deployment, wish, actor="bert", reason="lunch")
-    row = queries.events(world.services, "docs", 1)[0]
+    with events.use_source("celery"):
+        commands.request_action(world.services, deployment, wish, actor="bert", reason="lunch")
+    row = queries.list_events(world.services, "docs", 1)[0]
     assert (row["event"], row["actor"], row["reason"], row["source"]) == (
         f"{wish}.requested",
         "bert",
@@ -108,9 +111,9 @@ def test_a_wish_is_on_record(world, live, wish):
 
 
 def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
-    made = trials.create(world.services, "colours", green(world), [live], actor="bert")
-    trials.stop(world.services, made, actor="carl", reason="enough")
-    rows = [row for row in queries.events(world.services, "docs", 20) if row["event"].startswith("experiment.")]
+    made = trials.create_experiment(world.services, "colours", green(world), [live], actor="bert")
+    trials.stop_experiment(world.services, made, actor="carl", reason="enough")
+    rows = [row for row in queries.list_events(world.services, "docs", 20) if row["event"].startswith("experiment.")]
     assert [(row["event"], row["actor"]) for row in reversed(rows)] == [
         ("experiment.created", "bert"),
         ("experiment.started", "bert"),
@@ -121,6 +124,6 @@ def test_an_experiment_is_on_record_from_its_start_to_its_end(world, live):
 
 
 def test_the_events_are_those_of_one_index_and_the_newest(world, live):
-    assert queries.events(world.services, "nobody") == []
-    assert len(queries.events(world.services, "docs", 3)) == 3
-    assert {row["alias"] for row in queries.events(world.services, "docs", 100)} == {"docs"}
+    assert queries.list_events(world.services, "nobody") == []
+    assert len(queries.list_events(world.services, "docs", 3)) == 3
+    assert {row["alias"] for row in queries.list_events(world.services, "docs", 100)} == {"docs"}

@@ -17,8 +17,8 @@ from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.gate import verdict as gates
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
-from qdrant_rollouts.core.gate.evidence.equals import Equals, grouped
+from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
+from qdrant_rollouts.core.gate.evidence.equals import Equals, group_equals
 from qdrant_rollouts.core.ports import FloatArray, Point
 from tests.acceptance import corpora
 from tests.world import World
@@ -94,16 +94,16 @@ def judge(
         store,
         "green",
         SPEC,
-        live=Live("blue", "", None, same_model=True, same_texts=True) if live else None,
+        live=LiveCollection("blue", "", None, same_model=True, same_texts=True) if live else None,
         embedder=makers[""].embedder if makers else None,
         plan=plan,
         makers=makers,
         alone=not live,
         **settings,
     )
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    return {row["name"]: row for row in gates.report(judged)["checks"]}
+    return {row["name"]: row for row in gates.build_report(judged)["checks"]}
 
 
 def rolled(filling: list[Point], every: int = 1) -> list[Point]:
@@ -256,11 +256,15 @@ def test_a_small_difference_can_be_allowed(store: LocalStore) -> None:
     assert judge(store)["unchanged"]["verdict"] == "block"
     allowed = SPEC.with_options({"validation": {"checks": {"unchanged": 0.05}}})
     judged = GateContext(
-        store, "green", allowed, live=Live("blue", "", None, same_model=True, same_texts=True), plan=VectorPlan()
+        store,
+        "green",
+        allowed,
+        live=LiveCollection("blue", "", None, same_model=True, same_texts=True),
+        plan=VectorPlan(),
     )
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    rows = {row["name"]: row for row in gates.report(judged)["checks"]}
+    rows = {row["name"]: row for row in gates.build_report(judged)["checks"]}
     assert (rows["unchanged"]["verdict"], rows["unchanged"]["bound"]) == ("pass", 0.05)
 
 
@@ -273,10 +277,12 @@ def test_a_carried_vector_that_was_lost_blocks(store: LocalStore) -> None:
     store.upsert("blue", filling)
     store.upsert("green", [*filling[:30], *(replace(p, vector={"": p.vector[""]}) for p in filling[30:])])  # type: ignore[call-overload]
     plan = VectorPlan(given=frozenset({""}), carried={"image": "drop"})
-    judged = GateContext(store, "green", SPEC, live=Live("blue", "", None, same_model=True, same_texts=True), plan=plan)
-    while gates.collect(judged, lambda: False) is not None:
+    judged = GateContext(
+        store, "green", SPEC, live=LiveCollection("blue", "", None, same_model=True, same_texts=True), plan=plan
+    )
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    row = next(row for row in gates.report(judged)["checks"] if row["name"] == "unchanged")
+    row = next(row for row in gates.build_report(judged)["checks"] if row["name"] == "unchanged")
     assert (row["verdict"], row["facts"]["faults"]) == ("block", {"image": {"no vector": 10}})
 
 
@@ -385,9 +391,9 @@ def test_another_share_can_be_allowed(store: LocalStore) -> None:
     stand(store, "green", _one_for(0.1, points(records())))
     allowed = SPEC.with_options({"validation": {"checks": {"twins": 0.2}}})
     judged = GateContext(store, "green", allowed, plan=VectorPlan(), alone=True)
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.report(judged)["checks"]}["twins"] == "pass"
+    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}["twins"] == "pass"
 
 
 @pytest.mark.parametrize("group", [2, 5, 300])
@@ -402,7 +408,7 @@ def test_three_of_a_hundred_are_found_and_one_is_not_taken_for_more_in_a_large_c
         equals = Equals(sample, seed)
         for id, digest in enumerate(digests):
             equals.see(id, {"": digest})
-        one = grouped(sample)[""]
+        one = group_equals(sample)[""]
         return float(one["equal"] / one["of"])
 
     seeds = range(4)
@@ -417,7 +423,7 @@ def test_a_reading_that_goes_on_in_another_turn_finds_the_same() -> None:
             equals = Equals(sample, 7)
             for id in page.tolist():
                 equals.see(id, {"": str(id % 450)})
-        return grouped(sample)
+        return group_equals(sample)
 
     assert seen(1) == seen(30)
     assert (seen(1)[""]["equal"], seen(1)[""]["of"]) == (900, 900)
@@ -549,11 +555,11 @@ def test_how_much_may_change_at_once_can_be_said(store: LocalStore) -> None:
     allowed = SPEC.with_options({"validation": {"checks": {"collapse": 1.0}}})
     plan = VectorPlan(made={"": MODEL})
     judged = GateContext(
-        store, "green", allowed, live=Live("blue", "", None, same_model=True, same_texts=True), plan=plan
+        store, "green", allowed, live=LiveCollection("blue", "", None, same_model=True, same_texts=True), plan=plan
     )
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    assert {row["name"]: row["verdict"] for row in gates.report(judged)["checks"]}["collapse"] == "pass"
+    assert {row["name"]: row["verdict"] for row in gates.build_report(judged)["checks"]}["collapse"] == "pass"
 
 
 # --- in a deployment ------------------------------------------------------------------------------

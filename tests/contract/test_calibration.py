@@ -75,9 +75,9 @@ def judged(corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validati
         makers=makers,
         filled={"expected": len(corpus)},  # type: ignore[arg-type]  # a double
     )
-    while gates.collect(gate, lambda: False) is not None:
+    while gates.collect_evidence(gate, lambda: False) is not None:
         pass
-    rows = {row["name"]: row for row in gates.report(gate)["checks"]}
+    rows = {row["name"]: row for row in gates.build_report(gate)["checks"]}
     store.close()
     return rows
 

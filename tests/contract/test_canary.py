@@ -12,8 +12,8 @@ from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Health, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
-from qdrant_rollouts.core.routing.traffic import Key
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.routing.traffic import TrafficKey
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 from tests.world import World, texts
 
 STAGES = [
@@ -40,9 +40,9 @@ def started(world: World, **options) -> str:
     return deployment
 
 
-def experienced(searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1) -> Tally:
+def experienced(searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1) -> TrafficSketch:
     """Searches of as many users as there are groups, around ``ms``."""
-    rng, tally = random.Random(seed), Tally()
+    rng, tally = random.Random(seed), TrafficSketch()
     for number in range(searches):
         failed = rng.random() < errors
         tally.add(number % GROUPS, rng.lognormvariate(0, 0.3) * ms / 1000, error=failed, fallback=failed)
@@ -56,17 +56,19 @@ class Users:
         self.world, self.canary, self.sequence = world, canary, 0
 
     def search(self) -> None:
-        route = table.current(self.world.services, "docs")
+        route = table.current_route(self.world.services, "docs")
         if route.at_rest or not self.canary.get("searches", SEARCHES):
             return
         self.sequence += 1
         tallies = {
-            Key("docs", route.stage, "canary", "real", route.green): experienced(seed=self.sequence, **self.canary)
+            TrafficKey("docs", route.stage, "canary", "real", route.green): experienced(
+                seed=self.sequence, **self.canary
+            )
         }
         if route.share <= 5000:
             control = experienced(self.canary.get("searches", SEARCHES), seed=-self.sequence)
-            tallies[Key("docs", route.stage, "control", "real", route.blue)] = control
-        traffic.write(self.world.services.sessions, self.world.clock, "users", self.sequence, tallies)
+            tallies[TrafficKey("docs", route.stage, "control", "real", route.blue)] = control
+        traffic.write_tallies(self.world.services.sessions, self.world.clock, "users", self.sequence, tallies)
 
 
 def goes_on(world: World, deployment: str, users: Users | None = None, turns: int = 60) -> dict:
@@ -92,7 +94,7 @@ def test_a_healthy_canary_gets_more_and_more_until_the_alias_is_its_own(world, c
     assert seen["status"] == "live", seen["message"]
     assert world.store.aliases()["docs"] == seen["green"]
     assert [step["arguments"]["percentage"] for step in shifts(seen)] == [5, 50, 100]
-    assert table.current(world.services, "docs").at_rest
+    assert table.current_route(world.services, "docs").at_rest
     changes = [event["detail"] for event in seen["events"] if event["event"] == "route.changed"]
     assert [change.split(": ")[1].split(" ")[0] for change in changes[:3]] == ["5", "50", "100"]
 
@@ -119,7 +121,7 @@ def test_a_canary_that_harms_goes_back_to_blue_in_its_first_stage(world, canary,
     assert said in seen["message"]
     assert world.store.aliases()["docs"] == seen["blue"]
     assert seen["green"] not in world.store.collections()
-    assert table.current(world.services, "docs").at_rest
+    assert table.current_route(world.services, "docs").at_rest
     assert [step["status"] for step in shifts(seen)] == ["failed", "skipped", "skipped"]
 
 
@@ -145,15 +147,15 @@ def test_green_that_is_gone_ends_the_canary(world, canary):
 def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_let_go(world, canary):
     services = world.services
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    route = table.current(services, "docs")
-    table.report(services, "searcher", {"docs": route.version})
-    commands.wish(services, canary, Event.ABORT, actor="anna", reason="enough")
+    route = table.current_route(services, "docs")
+    table.report_served_routes(services, "searcher", {"docs": route.version})
+    commands.request_action(services, canary, Event.ABORT, actor="anna", reason="enough")
     assert "5 % set, confirmed by" in shifts(world.status(canary))[0]["message"]
     green = world.status(canary)["green"]
     world.run(until=lambda: "0 of 1 search processes" in shifts(world.status(canary))[0]["message"], turns=20)
     assert green in world.store.collections()
-    assert table.current(services, "docs").at_rest
-    table.report(services, "searcher", {"docs": route.version + 1})
+    assert table.current_route(services, "docs").at_rest
+    table.report_served_routes(services, "searcher", {"docs": route.version + 1})
     seen = goes_on(world, canary)
     assert seen["status"] == "rolled_back"
     assert green not in world.store.collections()
@@ -161,8 +163,8 @@ def test_collection_is_dropped_only_when_every_search_process_says_that_it_has_l
 
 def test_a_search_process_that_fell_silent_does_not_hold_the_rollback_up(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    table.report(world.services, "killed", {"docs": 1})
-    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    table.report_served_routes(world.services, "killed", {"docs": 1})
+    commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     seen = goes_on(world, canary)
     assert seen["status"] == "rolled_back"
 
@@ -199,13 +201,13 @@ class Away:
 def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_back_meanwhile(world, canary):
     def rolled_back() -> None:
         world.clock.move(world.services.times.longest_lease + 1)
-        commands.wish(world.services, canary, Event.ABORT, actor="anna")
+        commands.request_action(world.services, canary, Event.ABORT, actor="anna")
         assert goes_on(world, canary)["status"] == "rolled_back"
 
     world.over(Stopped(world.store, rolled_back))
     with pytest.raises(LeaseLost):
         world.turn(world.broker.take_next())
-    assert table.current(world.services, "docs").at_rest
+    assert table.current_route(world.services, "docs").at_rest
 
 
 # --- an operator's words ----------------------------------------------------------------------------------------
@@ -213,17 +215,17 @@ def test_a_worker_that_was_stopped_does_not_give_searches_to_what_was_rolled_bac
 
 def test_promote_moves_a_running_stage_on_by_one(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    commands.wish(world.services, canary, Event.PROMOTE, actor="anna", reason="seen enough")
+    commands.request_action(world.services, canary, Event.PROMOTE, actor="anna", reason="seen enough")
     world.run(until=lambda: shifts(world.status(canary))[1]["status"] == "waiting")
     first = shifts(world.status(canary))[0]
     assert (first["status"], first["output"]["approved_by"]) == ("done", "anna")
-    assert table.current(world.services, "docs").share == 5000
+    assert table.current_route(world.services, "docs").share == 5000
 
 
 def paused(world: World, canary: str) -> None:
     """By a person, in the first stage."""
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    commands.wish(world.services, canary, Event.PAUSE, actor="anna", reason="lunch")
+    commands.request_action(world.services, canary, Event.PAUSE, actor="anna", reason="lunch")
     world.run(until=lambda: world.status(canary)["status"] == "paused")
 
 
@@ -242,8 +244,8 @@ def test_a_pause_keeps_the_share_and_ends_no_stage(world, canary):
     seen = world.status(canary)
     assert (seen["status"], seen["message"]) == ("paused", "paused by anna: lunch")
     assert [step["status"] for step in shifts(seen)] == ["waiting", "pending", "pending"]
-    assert table.current(world.services, "docs").share == 500
-    commands.wish(world.services, canary, Event.RESUME, actor="anna")
+    assert table.current_route(world.services, "docs").share == 500
+    commands.request_action(world.services, canary, Event.RESUME, actor="anna")
     assert goes_on(world, canary, users)["status"] == "live"
 
 
@@ -269,7 +271,7 @@ def test_a_paused_canary_waits_for_an_outside_that_is_away(world, canary):
     looks(world, turns=40)
     assert world.status(canary)["status"] == "paused"
     world.over(store)
-    commands.wish(world.services, canary, Event.RESUME, actor="anna")
+    commands.request_action(world.services, canary, Event.RESUME, actor="anna")
     assert goes_on(world, canary, Users(world))["status"] == "live"
 
 
@@ -277,31 +279,31 @@ def test_a_lost_knock_of_a_paused_canary_is_knocked_again(world, canary):
     paused(world, canary)
     world.broker.waiting.clear()
     world.clock.move(120)
-    assert [knock.deployment_id for knock in engine.overdue(world.services)] == [canary]
+    assert [knock.deployment_id for knock in engine.knock_overdue_turns(world.services)] == [canary]
 
 
 def test_promote_is_refused_where_nothing_waits_for_it(world, canary):
     deployment = world.status(canary)
-    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     goes_on(world, canary)
     again = world.deploy("docs", strategy="canary")
     world.run(until=world.at(again, "populate"))
     with pytest.raises(Refused, match="is at populate, which nobody can shorten"):
-        commands.wish(world.services, again, Event.PROMOTE, actor="anna")
+        commands.request_action(world.services, again, Event.PROMOTE, actor="anna")
     assert deployment["alias"] == "docs"
 
 
 def test_promote_full_skips_what_only_watches_and_says_who_did(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
     with pytest.raises(Refused, match="say why"):
-        commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna")
-    commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="the old one burns")
+        commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna")
+    commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="the old one burns")
     seen = goes_on(world, canary)
     assert seen["status"] == "live"
     skipped = {step["name"]: step["message"] for step in seen["steps"] if step["status"] == "skipped"}
     assert set(skipped.values()) == {"skipped by anna: the old one burns"}
     assert skipped.keys() == {"shift", "soak"}
-    assert table.current(world.services, "docs").at_rest
+    assert table.current_route(world.services, "docs").at_rest
 
 
 def test_promote_full_before_the_gate_leaves_the_gate_to_be_passed(world):
@@ -310,7 +312,7 @@ def test_promote_full_before_the_gate_leaves_the_gate_to_be_passed(world):
     world.run()
     canary = world.deploy("docs", strategy="canary")
     world.run(until=world.at(canary, "populate"))
-    commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="in a hurry")
+    commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="anna", reason="in a hurry")
     seen = goes_on(world, canary)
     assert seen["status"] == "live"
     assert seen["gate"]["verdict"] == "pass"
@@ -318,14 +320,14 @@ def test_promote_full_before_the_gate_leaves_the_gate_to_be_passed(world):
 
 def test_abort_comes_before_promote_full(world, canary):
     world.run(until=lambda: shifts(world.status(canary))[0]["status"] == "waiting")
-    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     with pytest.raises(Refused, match="abort was asked for by anna and comes before promote_full"):
-        commands.wish(world.services, canary, Event.PROMOTE_FULL, actor="bert", reason="go")
+        commands.request_action(world.services, canary, Event.PROMOTE_FULL, actor="bert", reason="go")
 
 
 def test_a_stage_that_asks_a_person_is_looked_at_again_by_retry(world, canary):
     goes_on(world, canary)
-    commands.wish(world.services, canary, Event.RETRY, actor="anna", reason="traffic is back")
+    commands.request_action(world.services, canary, Event.RETRY, actor="anna", reason="traffic is back")
     seen = goes_on(world, canary, Users(world))
     assert seen["status"] == "live"
     assert shifts(seen)[0]["attempt"] == 2
@@ -335,7 +337,7 @@ def test_a_stage_that_asks_a_person_is_looked_at_again_by_retry(world, canary):
 
 
 def test_an_existing_collection_is_taken_and_stays_when_it_fails(world, canary):
-    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     goes_on(world, canary)
     world.declare("other", source=world.write("docs.jsonl", texts(30)))
     world.deploy("other")
@@ -350,7 +352,7 @@ def test_an_existing_collection_is_taken_and_stays_when_it_fails(world, canary):
 
 
 def test_an_existing_collection_can_go_live(world, canary):
-    commands.wish(world.services, canary, Event.ABORT, actor="anna")
+    commands.request_action(world.services, canary, Event.ABORT, actor="anna")
     goes_on(world, canary)
     world.declare("other", source=world.write("docs.jsonl", texts(30)))
     world.deploy("other")

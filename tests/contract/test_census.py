@@ -30,7 +30,7 @@ def docs(world: World) -> World:
 
 
 def taken(world: World, name: str) -> dict:
-    found = census.take(world.services)[name]
+    found = census.read_metrics(world.services)[name]
     assert found.left_out == 0
     return dict(found.samples)
 
@@ -41,8 +41,8 @@ def write(world: World, *rows) -> None:
 
 
 def test_a_database_in_which_nothing_has_happened_has_every_number(world):
-    figures = {name: dict(found.samples) for name, found in census.take(world.services).items()}
-    assert figures.keys() == census.FIGURES.keys()
+    figures = {name: dict(found.samples) for name, found in census.read_metrics(world.services).items()}
+    assert figures.keys() == census.METRICS.keys()
     assert figures["sweep_age_seconds"] == {(): math.inf}
     assert figures["alerts_firing"] == {("info",): 0, ("warn",): 0, ("error",): 0}
     assert figures["gate_verdicts"] == {("pass",): 0, ("block",): 0, ("inconclusive",): 0}
@@ -52,8 +52,8 @@ def test_a_database_in_which_nothing_has_happened_has_every_number(world):
 
 
 def test_labels_are_as_many_as_their_values(docs):
-    for name, found in census.take(docs.services).items():
-        assert all(len(labels) == len(census.FIGURES[name].labels) for labels, _ in found.samples), name
+    for name, found in census.read_metrics(docs.services).items():
+        assert all(len(labels) == len(census.METRICS[name].labels) for labels, _ in found.samples), name
 
 
 def test_each_end_is_told_by_how_it_came(docs):
@@ -61,11 +61,11 @@ def test_each_end_is_told_by_how_it_came(docs):
     docs.run()
     stopped = docs.deploy("docs")
     docs.run(until=docs.at(stopped, "populate"))
-    commands.wish(docs.services, stopped, Event.ABORT, actor="anna")
+    commands.request_action(docs.services, stopped, Event.ABORT, actor="anna")
     docs.run()
     full = docs.deploy("docs", strategy="canary")
     docs.run(until=docs.at(full, "shift"))
-    commands.wish(docs.services, full, Event.PROMOTE_FULL, actor="anna", reason="it burns")
+    commands.request_action(docs.services, full, Event.PROMOTE_FULL, actor="anna", reason="it burns")
     docs.run()
     running = docs.deploy("docs")
     assert taken(docs, "deployments_ended") == {
@@ -144,7 +144,7 @@ def test_a_share_is_confirmed_once_every_living_process_serves_it(docs):
 
 def test_deletions_are_scheduled_then_due_then_overdue(docs):
     with docs.services.sessions.begin() as session:
-        retention.schedule(session, docs.clock.moment, "old_one", 1, reason="a test")
+        retention.schedule_deletion(session, docs.clock.moment, "old_one", 1, reason="a test")
     states = []
     for _ in range(3):
         states.append(next(state for (state,), count in taken(docs, "deletions").items() if count))
@@ -167,7 +167,7 @@ def test_schedules_alerts_and_experiments_are_counted(docs):
     )
     write(docs, on, paused, experiment)
     with docs.services.sessions.begin() as session:
-        alerts.tell(session, now, Alert("docs", "schedule.rebuild_late", "late"))
+        alerts.record_alert(session, now, Alert("docs", "schedule.rebuild_late", "late"))
     docs.clock.move(60)
     assert taken(docs, "schedule_success_age_seconds") == {("docs", "rebuild"): 60}
     assert taken(docs, "schedule_late") == {("docs", "rebuild"): 1}
@@ -179,5 +179,5 @@ def test_schedules_alerts_and_experiments_are_counted(docs):
 def test_no_more_than_so_many_aliases_are_named_and_the_rest_are_counted(world):
     now = world.clock.moment
     write(world, *(_run(f"index_{number:05d}", "rollout", now) for number in range(census.MOST + 7)))
-    found = census.take(world.services)["last_live_age_seconds"]
+    found = census.read_metrics(world.services)["last_live_age_seconds"]
     assert (len(found.samples), found.left_out) == (census.MOST, 7)

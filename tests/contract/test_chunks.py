@@ -7,9 +7,9 @@ import pytest
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.core.collections.chunks import ChunkedSource, chunked
+from qdrant_rollouts.core.collections.chunks import ChunkedSource, chunk_source
 from qdrant_rollouts.core.collections.makers import Maker
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.stamps import MadeBy
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.errors import Refused
@@ -38,7 +38,7 @@ def opened(tmp_path):
         embedding = EmbeddingSpec.model_validate({**CHUNKS, "chunk": {"max_tokens": 20, **chunk}})
         source = open_source("jsonl:docs.jsonl", (tmp_path,), None)
         embedder = open_embedder(embedding)
-        found = chunked(source, {"": Maker(MadeBy(embedder.identity, embedding=embedding), embedder)})
+        found = chunk_source(source, {"": Maker(MadeBy(embedder.identity, embedding=embedding), embedder)})
         assert isinstance(found, ChunkedSource)
         return found
 
@@ -201,5 +201,5 @@ def test_a_collection_of_chunks_is_copied_but_not_cut_again(world: World):
 
 def chunks_of(world):
     points, _ = world.store.scroll(world.store.aliases()["docs"], None, 10_000)
-    assert all(point.payload[OURS]["hash"] for point in points)
+    assert all(point.payload[MARK_KEY]["hash"] for point in points)
     return [point.payload["chunk"] for point in points]

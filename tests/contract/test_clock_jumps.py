@@ -53,7 +53,7 @@ def swept(world: World) -> World:
 def seconds(world: World, most: int = ENOUGH) -> Iterator[int]:
     """A sweep a second, and every turn that comes of it."""
     for number in range(most):
-        engine.overdue(world.services)
+        engine.knock_overdue_turns(world.services)
         while knock := world.broker.take_next():
             world.turn(knock)
         yield number
@@ -78,7 +78,7 @@ def took(world: World, deployment: str) -> int:
 def take(world: World, deployment: str) -> Claim:
     with world.services.sessions() as session:
         turn = session.get_one(Deployment, deployment).turn
-    claim = claims.take(world.services, deployment, turn, "dies")
+    claim = claims.claim_turn(world.services, deployment, turn, "dies")
     assert isinstance(claim, Claim)
     return claim
 
@@ -136,12 +136,12 @@ def test_the_turn_of_a_worker_that_lives_is_not_taken_from_it(swept: World) -> N
     claim = take(swept, deployment)
     lease = claims.Lease(swept.services, claim)
     swept.clock.move(-HOURS)
-    engine.overdue(swept.services)
+    engine.knock_overdue_turns(swept.services)
     for _ in range(5):
         swept.clock.move(10)
-        assert lease._renew()
-        assert engine.overdue(swept.services) == []
-    assert engine.outcomes.write(swept.services, claim, engine.Done({})).line == "create done -> populate"
+        assert lease._extend_lease()
+        assert engine.knock_overdue_turns(swept.services) == []
+    assert engine.outcomes.write_outcome(swept.services, claim, engine.Done({})).line == "create done -> populate"
 
 
 def test_a_clock_that_jumps_to_and_fro_all_the_time_holds_nothing_up(swept: World) -> None:
@@ -158,7 +158,7 @@ def test_a_pause_that_is_taken_back_before_it_was_honoured_shortens_no_wait(swep
     deployment = swept.deploy("docs")
     until(swept, deployment, "soak")
     for wish in (Event.PAUSE, Event.RESUME):
-        engine.request(swept.services, deployment, wish, "anna")
+        engine.store_request(swept.services, deployment, wish, "anna")
     swept.broker.waiting.clear()
     assert 19 <= took(swept, deployment) <= 21
 
@@ -174,7 +174,7 @@ def test_jumps_to_and_fro_delete_nothing_early(swept: World) -> None:
         swept.clock.move(1)
         gone += 1
         swept.clock.move(HOURS if number % 20 == 5 else -HOURS if number % 20 == 15 else 0)
-        engine.overdue(swept.services)
+        engine.knock_overdue_turns(swept.services)
         retention.delete_due(swept.services)
         if "old" not in swept.store.collections():
             break
@@ -187,22 +187,22 @@ def test_jumps_to_and_fro_delete_nothing_early(swept: World) -> None:
 def test_a_schedule_does_not_wait_for_a_time_that_another_clock_was_near(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild="*/10 * * * *")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     for text in ("2026-11-01T12:10", "2026-11-01T10:07"):
         at(world, text)
-        engine.overdue(world.services)
-        sweep.sweep(world.services)
+        engine.knock_overdue_turns(world.services)
+        sweep.sweep_schedules(world.services)
     assert the_schedule(world)["next_at"] == "2026-11-01T10:10:00.000Z"
 
 
 def test_a_time_that_comes_a_second_time_makes_no_second_run(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild="*/10 * * * *")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     for text in ("2026-11-01T12:10", "2026-11-01T12:08", "2026-11-01T12:10:05"):
         at(world, text)
-        engine.overdue(world.services)
-        sweep.sweep(world.services)
+        engine.knock_overdue_turns(world.services)
+        sweep.sweep_schedules(world.services)
     assert [nominal for nominal, _ in runs(world)] == ["11-01T12:10"]
 
 
@@ -220,24 +220,24 @@ def test_an_alert_is_told_though_it_was_written_down_two_hours_from_now(world: W
 
 
 def test_an_idempotency_key_is_held_no_longer_than_starting_anything_takes(world: World) -> None:
-    key = once.key_of("ci", "key", {})
+    key = once.build_key("ci", "key", {})
 
     def dies(along: object) -> once.Answer:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        once.once(world.services, key, dies, lambda started: {})
+        once.answer_once(world.services, key, dies, lambda started: {})
     world.clock.move(-HOURS)
-    assert once.once(world.services, key, lambda along: {"done": 1}, lambda started: {}) == ({"done": 1}, False)
+    assert once.answer_once(world.services, key, lambda along: {"done": 1}, lambda started: {}) == ({"done": 1}, False)
 
 
 def test_a_process_that_searched_before_the_clock_was_set_back_is_waited_for_by_nobody(world: World) -> None:
-    table.report(world.services, "gone", {"docs": 1})
-    assert table.confirmed(world.services, ROUTE).known == 1
+    table.report_served_routes(world.services, "gone", {"docs": 1})
+    assert table.confirm_route(world.services, ROUTE).known == 1
     world.clock.move(-HOURS)
-    assert table.confirmed(world.services, ROUTE).known == 0
-    table.report(world.services, "here", {"docs": 2})
-    assert table.confirmed(world.services, ROUTE).all
+    assert table.confirm_route(world.services, ROUTE).known == 0
+    table.report_served_routes(world.services, "here", {"docs": 2})
+    assert table.confirm_route(world.services, ROUTE).all
     with world.services.sessions() as session:
         seen = dict(session.execute(select(SearcherRow.process, SearcherRow.seen_at)).all())
     assert seen["gone"] - seen["here"] == timedelta(seconds=HOURS)

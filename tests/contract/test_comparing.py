@@ -19,7 +19,7 @@ def deployed(world: World, records: list[dict[str, Any]], **settings: Any) -> st
 
 
 def diff(world: World, **arguments: Any) -> dict[str, Any]:
-    return comparing.diff(world.services, "docs", "1", "2", **arguments)
+    return comparing.diff_versions(world.services, "docs", "1", "2", **arguments)
 
 
 def test_records_that_came_went_and_changed_are_told_by_their_ids(world: World) -> None:
@@ -63,7 +63,7 @@ def test_another_template_changes_every_text_and_another_model_none(world: World
     assert seen["content"]["changed"]["count"] == 30
     assert seen["model"] == {"template": ["{text}", "{text} {id}"]}
     deployed(world, texts(30), embedding={**EMBEDDING, "model": "hashing:32", "text": "{text} {id}"})
-    seen = comparing.diff(world.services, "docs", "2", "3")
+    seen = comparing.diff_versions(world.services, "docs", "2", "3")
     assert seen["content"]["changed"]["count"] == 0
     assert seen["model"]["model"] == ["hashing:64", "hashing:32"]
     assert seen["model"]["dimension"] == [64, 32]
@@ -74,7 +74,7 @@ def test_settings_that_came_and_went_are_told(world: World) -> None:
     deployed(world, texts(30), collection={"hnsw": {"m": 16}})
     deployed(world, texts(30), collection={"hnsw": {"m": 32}})
     there = diff(world)["schema"]
-    back = comparing.diff(world.services, "docs", "2", "1")["schema"]
+    back = comparing.diff_versions(world.services, "docs", "2", "1")["schema"]
     assert [line for line in there if line.endswith("m 16 -> 32")]
     assert [line for line in back if line.endswith("m 32 -> 16")]
 
@@ -100,7 +100,7 @@ def test_of_a_version_that_is_gone_settings_and_counts_are_told_and_no_records(w
     assert (seen["gone"], seen["content"], seen["schema"]) == ([first], None, [])
     assert seen["counts"]["points"] == [30, 40]
     deployed(world, texts(40), collection={"hnsw": {"m": 32}})
-    assert "they differ" in comparing.diff(world.services, "docs", "1", "3")["schema"][0]
+    assert "they differ" in comparing.diff_versions(world.services, "docs", "1", "3")["schema"][0]
 
 
 def test_versions_that_are_none_or_the_same_are_refused(world: World) -> None:
@@ -108,4 +108,4 @@ def test_versions_that_are_none_or_the_same_are_refused(world: World) -> None:
     with pytest.raises(Refused, match="has no version '2'"):
         diff(world)
     with pytest.raises(Refused, match="are the same version of docs"):
-        comparing.diff(world.services, "docs", "1", first)
+        comparing.diff_versions(world.services, "docs", "1", first)

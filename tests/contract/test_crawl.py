@@ -13,7 +13,7 @@ from qdrant_rollouts.adapters.crawl.addresses import is_public
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.adapters.sources.sitemap import SitemapSource
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
-from qdrant_rollouts.core.config.index_file import IndexFile, validated
+from qdrant_rollouts.core.config.index_file import IndexFile, validate_as
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from tests.sites import Page, html, named, packed, urlset, website
 from tests.world import World
@@ -179,7 +179,7 @@ def test_each_hop_of_a_redirect_is_looked_at_as_the_first_was(site, to, said):
 )
 def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
     with pytest.raises(Refused, match=r"rollouts\.yaml: crawl\.") as refused:
-        validated(IndexFile, {"crawl": crawl}, "rollouts.yaml")
+        validate_as(IndexFile, {"crawl": crawl}, "rollouts.yaml")
     assert said in str(refused.value)
 
 
@@ -226,7 +226,7 @@ def test_a_section_that_makes_no_sense_is_refused_by_its_path(crawl, said):
     ],
 )
 def test_robots_are_read_as_rfc_9309_says(text, path, allowed):
-    assert robots.parse(text, "qdrant-rollouts").allows(path) is allowed
+    assert robots.parse_robots(text, "qdrant-rollouts").allows(path) is allowed
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_robots_are_read_as_rfc_9309_says(text, path, allowed):
     ],
 )
 def test_a_crawl_delay_is_read_however_it_is_written(text, delay):
-    assert robots.parse(text, "qdrant-rollouts").delay == delay
+    assert robots.parse_robots(text, "qdrant-rollouts").delay == delay
 
 
 def test_a_pattern_of_many_stars_is_answered_at_once():
-    rules = robots.parse("User-agent: *\nDisallow: /" + "*a" * 200 + "$", "qdrant-rollouts")
+    rules = robots.parse_robots("User-agent: *\nDisallow: /" + "*a" * 200 + "$", "qdrant-rollouts")
     began = time.monotonic()
     assert rules.allows("/" + "a" * 5000 + "b")
     assert time.monotonic() - began < 5

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdrant_rollouts.adapters.embedding_hosted import Hosted
+from qdrant_rollouts.adapters.embedding_hosted import HostedEmbedder
 from qdrant_rollouts.adapters.embedding_transformers import SentenceTransformers
 from qdrant_rollouts.adapters.embeddings import EMBEDDERS, open_embedder
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, ProviderSpec
@@ -160,7 +160,7 @@ LONG = "\n\n".join(f"Paragraph {n} is about größe. It has two sentences, " + "
 @pytest.mark.parametrize(("most", "overlap"), [(None, 0), (40, 0), (40, 12)])
 def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_long(model, most, overlap):
     embedder, _ = model
-    if most is None and isinstance(embedder, Hosted):
+    if most is None and isinstance(embedder, HostedEmbedder):
         with pytest.raises(Refused, match=r"name embedding\.chunk\.max_tokens"):
             embedder.pieces(LONG, "", None, 0)
         return

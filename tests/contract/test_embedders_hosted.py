@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qdrant_rollouts.adapters.embedding_hosted import Hosted
+from qdrant_rollouts.adapters.embedding_hosted import HostedEmbedder
 from qdrant_rollouts.adapters.embeddings import open_embedder
 from qdrant_rollouts.core.collections.records import content_hash
-from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validated
+from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexFile, ProviderSpec, validate_as
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Refused, Unavailable
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.wiring import build_services
 from tests.endpoint import Endpoint
 from tests.world import World, texts
 
@@ -34,7 +34,7 @@ def endpoint():
 @pytest.fixture
 def hosted(endpoint, monkeypatch):
     monkeypatch.setenv("LOOP_KEY", "sesame")
-    return Hosted("words-64", ProviderSpec(url=endpoint.url, key="LOOP_KEY", batch=4), "loop")
+    return HostedEmbedder("words-64", ProviderSpec(url=endpoint.url, key="LOOP_KEY", batch=4), "loop")
 
 
 def test_texts_go_in_batches_with_the_model_and_the_key(hosted, endpoint):
@@ -50,7 +50,7 @@ def test_half_a_surrogate_pair_is_embedded_like_any_text(hosted):
 
 
 def test_without_a_key_none_is_sent(endpoint):
-    Hosted("words-8", ProviderSpec(url=f"{endpoint.url}/"), "loop").query("x")
+    HostedEmbedder("words-8", ProviderSpec(url=f"{endpoint.url}/"), "loop").query("x")
     assert all("Authorization" not in headers and body["path"] == "/v1/embeddings" for headers, body in endpoint.asked)
 
 
@@ -62,7 +62,7 @@ def test_a_host_that_no_resolver_takes_is_refused_with_the_index_file():
 def test_a_key_that_is_not_set_is_refused_by_the_name_of_its_variable(endpoint, monkeypatch):
     monkeypatch.delenv("LOOP_KEY", raising=False)
     with pytest.raises(Refused, match=r"providers\.loop\.key: the environment variable LOOP_KEY is not set"):
-        Hosted("words-8", ProviderSpec(url=endpoint.url, key="LOOP_KEY"), "loop").query("x")
+        HostedEmbedder("words-8", ProviderSpec(url=endpoint.url, key="LOOP_KEY"), "loop").query("x")
     assert endpoint.asked == []
 
 
@@ -142,8 +142,8 @@ def test_an_answer_that_no_waiting_mends_is_refused_at_once_and_without_the_key(
 
 
 def test_the_identity_speaks_for_model_and_endpoint_and_asks_nobody(hosted, endpoint):
-    other = Hosted("words-64", ProviderSpec(url="http://elsewhere/v1"), "loop")
-    assert hosted.identity == Hosted("words-64", ProviderSpec(url=endpoint.url), "again").identity
+    other = HostedEmbedder("words-64", ProviderSpec(url="http://elsewhere/v1"), "loop")
+    assert hosted.identity == HostedEmbedder("words-64", ProviderSpec(url=endpoint.url), "again").identity
     assert content_hash(hosted.identity, "x") != content_hash(other.identity, "x")
     assert "sesame" not in hosted.identity
     assert endpoint.asked == []
@@ -185,7 +185,7 @@ def test_an_endpoint_that_is_away_delays_a_deployment_and_does_not_fail_it(world
 def test_wiring_takes_providers_from_the_index_file(endpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rollouts.yaml").write_text(f"providers: {{loop: {{url: '{endpoint.url}'}}}}\n")
-    services = build(Settings(_env_file=None))
+    services = build_services(Settings(_env_file=None))
     assert services.embedder(EmbeddingSpec(model="loop:words-16")).dimension == 16
     services.close()
 
@@ -205,7 +205,7 @@ def test_wiring_takes_providers_from_the_index_file(endpoint, tmp_path, monkeypa
 )
 def test_a_provider_that_is_none_is_refused_and_shows_no_password(providers, said):
     with pytest.raises(Refused, match=said) as refused:
-        validated(IndexFile, {"providers": providers}, "rollouts.yaml")
+        validate_as(IndexFile, {"providers": providers}, "rollouts.yaml")
     assert "secret" not in str(refused.value)
 
 

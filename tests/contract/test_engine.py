@@ -52,7 +52,7 @@ def knock_of(world: World, deployment_id: str) -> Knock:
 
 
 def held(world: World, deployment_id: str) -> Claim:
-    claim = claims.take(world.services, deployment_id, knock_of(world, deployment_id).turn, "first")
+    claim = claims.claim_turn(world.services, deployment_id, knock_of(world, deployment_id).turn, "first")
     assert isinstance(claim, Claim)
     return claim
 
@@ -109,7 +109,7 @@ def test_of_twenty_knocks_for_a_turn_one_wins(world: World, docs: str) -> None:
     won: list[Claim] = []
 
     def knocking() -> None:
-        claim = claims.take(world.services, deployment, knock.turn, "any")
+        claim = claims.claim_turn(world.services, deployment, knock.turn, "any")
         if isinstance(claim, Claim):
             won.append(claim)
 
@@ -147,9 +147,9 @@ def test_a_worker_that_dies_is_followed_when_its_lease_has_run_out(world: World,
     deployment = world.deploy(docs)
     world.broker.waiting.clear()
     held(world, deployment)
-    assert engine.overdue(world.services) == []
+    assert engine.knock_overdue_turns(world.services) == []
     world.clock.move(world.services.times.lease + 5)
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     world.run()
     status = world.status(deployment)
     assert status["status"] == "live"
@@ -163,9 +163,9 @@ def test_a_lost_knock_is_knocked_again(world: World, docs: str) -> None:
     world.run(until=world.at(deployment, "validate"))
     world.broker.waiting.clear()
     world.clock.move(14)
-    assert engine.overdue(world.services) == []
+    assert engine.knock_overdue_turns(world.services) == []
     world.clock.move(2)
-    assert [knock.deployment_id for knock in engine.overdue(world.services)] == [deployment]
+    assert [knock.deployment_id for knock in engine.knock_overdue_turns(world.services)] == [deployment]
     world.run()
     assert world.status(deployment)["status"] == "live"
 
@@ -179,7 +179,7 @@ def test_the_late_write_of_a_worker_that_was_stopped_is_rejected(world: World, d
     with pytest.raises(LeaseLost):
         Lease(world.services, late).save({"cursor": "late"})
     with pytest.raises(LeaseLost):
-        engine.outcomes.write(world.services, late, engine.Done({"late": True}))
+        engine.outcomes.write_outcome(world.services, late, engine.Done({"late": True}))
     assert world.status(deployment) == before
 
 
@@ -283,7 +283,7 @@ def test_an_undo_that_gives_up_needs_an_operator_and_alerts(world: World, docs: 
     assert "drop is forbidden" in status["message"]
     assert (world.told()[-1].what, world.told()[-1].severity) == ("deployment.needs_operator", "error")
     world.over(store)
-    commands.wish(world.services, deployment, Event.ABORT, actor="anna")
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
     world.run()
     assert world.status(deployment)["status"] == "rolled_back"
     assert status["green"] not in store.collections()
@@ -321,11 +321,11 @@ def test_a_gate_without_queries_says_so(world: World, docs: str) -> None:
 def test_pause_and_resume_are_honoured_between_turns(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
     world.run(until=world.at(deployment, "populate"))
-    commands.wish(world.services, deployment, Event.PAUSE, actor="anna", reason="lunch")
+    commands.request_action(world.services, deployment, Event.PAUSE, actor="anna", reason="lunch")
     world.run()
     status = world.status(deployment)
     assert (status["status"], status["message"]) == ("paused", "paused by anna: lunch")
-    commands.wish(world.services, deployment, Event.RESUME, actor="anna")
+    commands.request_action(world.services, deployment, Event.RESUME, actor="anna")
     world.run()
     assert world.status(deployment)["status"] == "live"
 
@@ -334,8 +334,8 @@ def test_a_pause_asked_for_during_the_last_step_is_not_lost(world: World, docs: 
     deployment = world.deploy(docs)
     world.run(until=world.at(deployment, "soak"))
     late = held(world, deployment)
-    commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
-    written = engine.outcomes.write(world.services, late, engine.Done({}))
+    commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
+    written = engine.outcomes.write_outcome(world.services, late, engine.Done({}))
     assert written.knock is not None
     world.turn(written.knock)
     assert world.status(deployment)["status"] == "paused"
@@ -347,7 +347,7 @@ def test_abort_before_any_step_leaves_everything_as_it_was(world: World, docs: s
     before = world.store.collections()
     deployment = world.deploy(docs)
     world.run(until=world.at(deployment, step))
-    commands.wish(world.services, deployment, Event.ABORT, actor="anna", reason="wrong data")
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna", reason="wrong data")
     world.run()
     status = world.status(deployment)
     assert status["status"] == "rolled_back"
@@ -360,7 +360,7 @@ def test_abort_of_a_first_deployment_after_the_switch_takes_the_alias_away(world
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     first = world.deploy("docs")
     world.run(until=world.at(first, "soak"))
-    commands.wish(world.services, first, Event.ABORT, actor="anna")
+    commands.request_action(world.services, first, Event.ABORT, actor="anna")
     world.run()
     assert world.status(first)["status"] == "rolled_back"
     assert world.store.aliases() == {}
@@ -402,9 +402,9 @@ def test_an_abort_that_keeps_leaves_the_new_collection_serving(world: World, pau
     first = world.deploy("docs")
     world.run(until=world.at(first, "soak"))
     if paused:
-        commands.wish(world.services, first, Event.PAUSE, actor="anna")
+        commands.request_action(world.services, first, Event.PAUSE, actor="anna")
         world.run(until=lambda: world.status(first)["status"] == "paused")
-    commands.wish(world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough")
+    commands.request_action(world.services, first, Event.ABORT_KEEP, actor="anna", reason="seen enough")
     world.run()
     status = world.status(first)
     assert status["status"] == "live"
@@ -417,13 +417,13 @@ def test_nothing_is_kept_serving_that_does_not_serve(world: World, docs: str, st
     second = world.deploy(docs)
     world.run(until=world.at(second, step))
     with pytest.raises(Refused, match=f"does not serve {docs} yet"):
-        commands.wish(world.services, second, Event.ABORT_KEEP, actor="anna")
+        commands.request_action(world.services, second, Event.ABORT_KEEP, actor="anna")
 
 
 def test_a_resume_takes_back_a_pause_that_was_not_honoured_yet(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
-    commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
-    commands.wish(world.services, deployment, Event.RESUME, actor="anna")
+    commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
+    commands.request_action(world.services, deployment, Event.RESUME, actor="anna")
     world.run()
     assert world.status(deployment)["status"] == "live"
     assert "deployment.paused" not in events(world, deployment)
@@ -431,10 +431,10 @@ def test_a_resume_takes_back_a_pause_that_was_not_honoured_yet(world: World, doc
 
 def test_abort_outranks_what_was_asked_for_before_and_after(world: World, docs: str) -> None:
     deployment = world.deploy(docs)
-    commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
-    commands.wish(world.services, deployment, Event.ABORT, actor="ben")
+    commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
+    commands.request_action(world.services, deployment, Event.ABORT, actor="ben")
     with pytest.raises(Refused, match="abort was asked for by ben"):
-        commands.wish(world.services, deployment, Event.PAUSE, actor="anna")
+        commands.request_action(world.services, deployment, Event.PAUSE, actor="anna")
     world.run()
     assert world.status(deployment)["status"] == "rolled_back"
 
@@ -445,7 +445,7 @@ def test_a_wish_that_cannot_be_is_refused_and_changes_nothing(world: World, docs
     before = world.status(deployment)
     for wish in (Event.PAUSE, Event.RESUME, Event.PROMOTE, Event.ABORT):
         with pytest.raises(Refused, match="ended"):
-            commands.wish(world.services, deployment, wish, actor="anna")
+            commands.request_action(world.services, deployment, wish, actor="anna")
     assert world.status(deployment) == before
 
 
@@ -509,7 +509,7 @@ def begun(world: World, claim: Claim, seconds: float) -> Lease:
 
 def left(world: World, claim: Claim, lease: Lease) -> float:
     """What the row says of it once it was renewed."""
-    lease._renew()
+    lease._extend_lease()
     with world.services.sessions() as session:
         until = session.scalar(select(Deployment.lease_until).where(Deployment.id == claim.deployment.id))
     assert until is not None

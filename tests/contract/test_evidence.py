@@ -12,8 +12,8 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE, search_live
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
-from qdrant_rollouts.core.gate.evidence.round_trip import alike
+from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
+from qdrant_rollouts.core.gate.evidence.round_trip import are_alike
 from qdrant_rollouts.core.ports import Health, Point
 
 SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
@@ -32,11 +32,11 @@ def fill(store: LocalStore, name: str, vectors: Any, distance: str = "Cosine") -
     store.upsert(name, [Point(at, vector, {"id": at}) for at, vector in enumerate(vectors)])
 
 
-def rows(store: LocalStore, green: str, live: Live | None = None) -> dict[str, dict[str, Any]]:
+def rows(store: LocalStore, green: str, live: LiveCollection | None = None) -> dict[str, dict[str, Any]]:
     judged = GateContext(store, green, SPEC, live=live, wanted=store.schema(green), filled={"expected": 40})
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    return {row["name"]: row for row in gates.report(judged)["checks"]}
+    return {row["name"]: row for row in gates.build_report(judged)["checks"]}
 
 
 def directions(count: int, size: int = 16) -> Any:
@@ -74,7 +74,7 @@ def test_at_the_origin_nothing_is_wrong_where_distances_are_measured(store: Loca
 def test_an_identical_rebuild_agrees_with_live_in_everything_that_is_shown(store: LocalStore) -> None:
     fill(store, "blue", directions(40))
     fill(store, "green", directions(40))
-    found = rows(store, "green", Live("blue", "", None, same_model=True, same_texts=True))
+    found = rows(store, "green", LiveCollection("blue", "", None, same_model=True, same_texts=True))
     assert found["overlap"]["value"] == pytest.approx(1)
     assert found["score_shift"]["value"] == 0
     assert found["count_vs_live"]["value"] == 0
@@ -103,7 +103,7 @@ def test_texts_that_score_alike_are_no_difference_between_identical_collections(
     vectors = np.repeat(directions(3), [20, 10, 10], axis=0)
     fill(store, "blue", vectors)
     fill(store, "green", vectors)
-    found = rows(Unordered(store), "green", Live("blue", "", None, same_model=True, same_texts=True))  # type: ignore[arg-type]  # a double
+    found = rows(Unordered(store), "green", LiveCollection("blue", "", None, same_model=True, same_texts=True))  # type: ignore[arg-type]  # a double
     assert found["overlap"]["value"] == pytest.approx(1)
 
 
@@ -126,11 +126,11 @@ class Forgetful:
 def test_an_index_that_misses_neighbours_blocks_and_is_named_as_the_cause(store: LocalStore) -> None:
     fill(store, "blue", directions(60))
     fill(store, "green", directions(60))
-    live = Live("blue", "", None, same_model=True, same_texts=True)
+    live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
     judged = GateContext(Forgetful(store), "green", SPEC, live=live, filled={"expected": 60})  # type: ignore[arg-type]  # a double
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    report = gates.report(judged)
+    report = gates.build_report(judged)
     assert {row["name"]: row["verdict"] for row in report["checks"]}["ann_recall@10"] == "block"
     assert report["attribution"]["cause"] == "index"
     assert report["attribution"]["lost"]["data"] == pytest.approx(0)
@@ -161,7 +161,7 @@ def test_many_small_batches_are_waited_for_no_longer_than_one(store: LocalStore)
     """A turn that outlasts its lease is taken away."""
     fill(store, "blue", directions(40))
     fill(store, "green", directions(40))
-    counting, live = Counting(store), Live("blue", "", None, same_model=True, same_texts=True)
+    counting, live = Counting(store), LiveCollection("blue", "", None, same_model=True, same_texts=True)
     spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": 70}})
     found = search_live(GateContext(counting, "green", spec, live=live), list(directions(32)), 5)  # type: ignore[arg-type]  # a double
     assert (len(found), len(counting.patience)) == (32, 5)
@@ -175,14 +175,14 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     most, counting, memory = 60, Counting(store), {}
     checks = {"latency_p50": True, "overlap": 1.0}
     spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": most, "checks": checks}})
-    live = Live("blue", "", None, same_model=True, same_texts=True)
+    live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
 
     def turn() -> GateContext:
         return GateContext(counting, "green", spec, live=live, filled={"expected": 60}, memory=memory)  # type: ignore[arg-type]  # a double
 
-    while gates.collect(turn(), lambda: True) is not None:
+    while gates.collect_evidence(turn(), lambda: True) is not None:
         pass
-    assert gates.report(turn())["attribution"]["n"] == 60
+    assert gates.build_report(turn())["attribution"]["n"] == 60
     assert len(counting.moments) > 4 * most
     assert max(sum(at <= one < at + 1 for one in counting.moments) for at in counting.moments) <= most
 
@@ -205,7 +205,7 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     ],
 )
 def test_a_payload_is_the_same_but_for_the_last_digits_of_its_fractions(stored: Any, read: Any, expected: bool) -> None:
-    assert (alike(stored, read), alike(read, stored)) == (expected, expected)
+    assert (are_alike(stored, read), are_alike(read, stored)) == (expected, expected)
 
 
 class Indexing:
@@ -231,7 +231,7 @@ def test_an_index_that_is_being_built_is_stuck_only_where_the_server_tells_that_
     fill(store, "green", directions(40))
     spec = IndexSpec.model_validate({"validation": {"budget_seconds": 2.0}})
     judged = GateContext(Indexing(store, worked), "green", spec, ready_look=0.01)  # type: ignore[arg-type]  # a double
-    while gates.collect(judged, lambda: False) is not None:
+    while gates.collect_evidence(judged, lambda: False) is not None:
         pass
-    row = next(row for row in gates.report(judged)["checks"] if row["name"] == "ready")
+    row = next(row for row in gates.build_report(judged)["checks"] if row["name"] == "ready")
     assert row["verdict"] == expected

@@ -14,7 +14,7 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.config.index_file import load_index_file
 from qdrant_rollouts.core.gate.checks import CHECKS
-from qdrant_rollouts.core.gate.checks.asked import BY_VALUE, check
+from qdrant_rollouts.core.gate.checks.asked import BY_VALUE, check_validation
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.ports import VectorStore
 from tests.world import EMBEDDING, FEW, World, texts
@@ -155,7 +155,7 @@ def test_what_an_example_asks_of_the_gate_makes_sense(tmp_path: Path, page: str)
         file = tmp_path / f"{number}.yaml"
         file.write_text(block, encoding="utf-8")
         for spec in load_index_file(file).indexes.values():
-            check(spec, None)
+            check_validation(spec, None)
 
 
 def test_the_judged_queries_shown_can_be_read(tmp_path: Path) -> None:
@@ -165,5 +165,5 @@ def test_the_judged_queries_shown_can_be_read(tmp_path: Path) -> None:
 
     store = LocalStore(":memory:")
     source = open_source(judged.source_text("judged.jsonl"), roots=(tmp_path,), store=store, shelf=None)
-    assert len(judged.read(source)) == len(lines.splitlines())
+    assert len(judged.read_judged(source)) == len(lines.splitlines())
     store.close()

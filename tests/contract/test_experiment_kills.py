@@ -16,10 +16,10 @@ from qdrant_rollouts.core.database.models import Deployment, EventRow
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands, looking
 from qdrant_rollouts.core.routing import enrolment, traffic
-from qdrant_rollouts.core.routing.exposures import Ledger, Person, Seen, unit_of
-from qdrant_rollouts.core.routing.feedback import Feedback, track
+from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
+from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from qdrant_rollouts.core.routing.recorder import Batch
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from tests.mortal import Killed, Reaper
 from tests.world import DIMENSION, EMBEDDING, World
 
@@ -74,20 +74,20 @@ class Life:
         """A message that comes a second time is refused by name."""
         try:
             arms = f"{self.name}_a", [f"{self.name}_b"]
-            self.id = commands.create(self.world.services, self.name, *arms, actor="anna", options=OPTIONS)
+            self.id = commands.create_experiment(self.world.services, self.name, *arms, actor="anna", options=OPTIONS)
         except Refused:
             with self.world.services.sessions() as session:
-                self.id = commands.find(session, self.name).id
+                self.id = commands.find_experiment(session, self.name).id
 
     def _search(self, sequence: int, variant: str) -> None:
         """A batch of a search process, which keeps it until the database has said that it is there."""
         batch = Batch(
             people={Person(self.id, self._unit(variant, user)): _seen(variant, user) for user in range(USERS)}
         )
-        key = traffic.Key(self.name, enrolment.stage_name(self.id, 1), variant, "real", f"{self.name}_a")
+        key = traffic.TrafficKey(self.name, enrolment.stage_name(self.id, 1), variant, "real", f"{self.name}_a")
         batch.tallies[key].add(1, 0.01)
         services = self.world.services
-        traffic.write(services.sessions, services.clock, self.name, sequence, batch.tallies, also=batch.write)
+        traffic.write_tallies(services.sessions, services.clock, self.name, sequence, batch.tallies, also=batch.write)
 
     def _click(self) -> None:
         """Most of the clicks, by nobody who dies."""
@@ -101,13 +101,13 @@ class Life:
 
     def _report(self, number: int) -> None:
         given = Feedback(self.id, "clicks", 4, "treatment", f"treatment {number}", key=f"click {number}")
-        track(self.world.services, given)
+        count_feedback(self.world.services, given)
 
     def _look(self) -> None:
-        looking.look_due(self.world.services)
+        looking.check_due_experiments(self.world.services)
 
     def _unit(self, variant: str, user: int) -> str:
-        return unit_of(self.id, f"{variant} {user}")
+        return unit_of_user(self.id, f"{variant} {user}")
 
     def _came_to(self) -> dict[str, Any]:
         with self.world.services.sessions() as session:
@@ -128,12 +128,12 @@ class Life:
                 "shipped": row.deployment_id is not None,
             }
 
-    def _traffic(self, session: Any) -> dict[traffic.Key, Tally]:
-        return traffic.read(session, self.name, enrolment.stage_name(self.id, 1))
+    def _traffic(self, session: Any) -> dict[traffic.TrafficKey, TrafficSketch]:
+        return traffic.read_tallies(session, self.name, enrolment.stage_name(self.id, 1))
 
 
-def _seen(variant: str, user: int) -> Seen:
-    return Seen(variant, 1, "collection", 1, 1, searches=4, log_ms=12 + user % 8 / 8)
+def _seen(variant: str, user: int) -> UserSearches:
+    return UserSearches(variant, 1, "collection", 1, 1, searches=4, log_ms=12 + user % 8 / 8)
 
 
 @pytest.mark.proof

@@ -28,7 +28,9 @@ def experiments(world: World) -> tuple[str, str]:
     live = world.store.aliases()
     options = {"min_days": 0, "window_hours": 1, "look_minutes": 1}
     docs, shop = (
-        commands.create(world.services, f"of-{alias}", live[alias], [live[f"{alias}_b"]], actor="anna", options=options)
+        commands.create_experiment(
+            world.services, f"of-{alias}", live[alias], [live[f"{alias}_b"]], actor="anna", options=options
+        )
         for alias in ("docs", "shop")
     )
     return docs, shop
@@ -72,7 +74,7 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(world, 
     world.over(failing)
     for _ in range(3):
         world.clock.move(61)
-        lines = looking.look_due(world.services)
+        lines = looking.check_due_experiments(world.services)
     assert (looks(world, docs), looks(world, shop)) == (0, 3)
     assert any(docs in line and said in line for line in lines)
     (begun,) = unseen(world)
@@ -84,7 +86,7 @@ def test_one_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_told(world, 
     failing.error = None
     for _ in range(2):
         world.clock.move(61)
-        looking.look_due(world.services)
+        looking.check_due_experiments(world.services)
     assert looks(world, docs) == 2
     assert [notice.state for notice in unseen(world)] == ["begun", "resolved"]
 
@@ -94,7 +96,7 @@ def test_one_whose_settings_cannot_be_read_keeps_no_other_from_it(world, experim
     with world.services.sessions.begin() as session:
         session.execute(update(Experiment).where(Experiment.id == docs).values(spec={"arms": "none"}))
     world.clock.move(61)
-    looking.look_due(world.services)
+    looking.check_due_experiments(world.services)
     assert looks(world, shop) == 1
     assert "ExperimentSpec cannot be read (arms: " in unseen(world)[0].text
 
@@ -103,6 +105,6 @@ def test_one_that_is_stopped_unseen_is_told_of_no_longer(world, experiments):
     docs, _ = experiments
     world.over(Failing(world.store, world.store.aliases()["docs_b"], Unavailable("away")))
     world.clock.move(61)
-    looking.look_due(world.services)
-    commands.stop(world.services, docs, actor="bert", reason="enough")
+    looking.check_due_experiments(world.services)
+    commands.stop_experiment(world.services, docs, actor="bert", reason="enough")
     assert [(notice.state, notice.actor) for notice in unseen(world)] == [("begun", "system"), ("resolved", "bert")]

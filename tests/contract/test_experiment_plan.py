@@ -11,17 +11,17 @@ from qdrant_rollouts.core.config.experiment_spec import ExperimentSpec
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands
-from qdrant_rollouts.core.experiments.planning import ByHand, plan
+from qdrant_rollouts.core.experiments.planning import GivenFigures, plan_experiment
 from qdrant_rollouts.core.routing import traffic
-from qdrant_rollouts.core.routing.exposures import Ledger, Seen, unit_of
-from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.routing.exposures import Ledger, UserSearches, unit_of_user
+from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics import planning as formulas
-from qdrant_rollouts.core.statistics.assignment import group
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.assignment import group_of_unit
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 from tests.world import World, texts
 
 DAY = 86_400.0
-RESTING = Key("docs", "", "live", "real", "docs_1")
+RESTING = TrafficKey("docs", "", "live", "real", "docs_1")
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def alias(world: World) -> World:
 
 
 def planned(world: World, *metrics, rate=None, deviation=None, users_per_day=None, split=0.5, **options) -> dict:
-    given = ByHand(rate, deviation, users_per_day)
-    return plan(world.services, "docs", given, split=split, metrics=list(metrics) or None, options=options)
+    given = GivenFigures(rate, deviation, users_per_day)
+    return plan_experiment(world.services, "docs", given, split=split, metrics=list(metrics) or None, options=options)
 
 
 def metric(found: dict, name: str) -> dict:
@@ -106,7 +106,7 @@ def test_what_makes_no_sense_is_refused(alias, given, words):
 
 def test_an_alias_that_does_not_exist_is_refused_with_those_that_do(alias):
     with pytest.raises(Refused, match="docs"):
-        plan(alias.services, "nowhere", ByHand(0.1))
+        plan_experiment(alias.services, "nowhere", GivenFigures(0.1))
 
 
 # --- not known --------------------------------------------------------------------------------------------------
@@ -133,18 +133,18 @@ def test_what_is_not_known_is_named_beside_what_is_planned(alias):
 
 
 def searched(
-    world: World, users: int, key: Key = RESTING, *, salt: str = "", anonymous: int = 0, each: int = 8
+    world: World, users: int, key: TrafficKey = RESTING, *, salt: str = "", anonymous: int = 0, each: int = 8
 ) -> float:
     """Each user has a speed of his own; returns the standard deviation of a user's mean ln(ms)."""
-    rng, tally = np.random.default_rng(5), Tally()
+    rng, tally = np.random.default_rng(5), TrafficSketch()
     speeds = rng.normal(3.0, 0.3, users)
     logs = speeds[:, None] + rng.normal(0, 0.4, (users, each))
     for user, mine in enumerate(logs):
         for log_ms in mine:
-            tally.add(group(salt, str(user)), math.exp(log_ms) / 1000, error=rng.random() < 0.02)
+            tally.add(group_of_unit(salt, str(user)), math.exp(log_ms) / 1000, error=rng.random() < 0.02)
     for _ in range(anonymous):
         tally.add(int(rng.integers(512)), 0.02, anonymous=True)
-    traffic.write(world.services.sessions, world.clock, f"{key.stage} {key.variant}", 1, {key: tally})
+    traffic.write_tallies(world.services.sessions, world.clock, f"{key.stage} {key.variant}", 1, {key: tally})
     return float(logs.mean(axis=1).std(ddof=1))
 
 
@@ -182,7 +182,7 @@ def test_searches_of_yesterday_and_of_experiments_are_left_out(alias):
     alias.clock.move(DAY + 1)
     assert planned(alias)["users_per_day"] is None
     for variant in ("live", "control", "treatment"):
-        searched(alias, 300, Key("docs", "experiment/abc/1", variant, "real", "docs_1"), salt=variant)
+        searched(alias, 300, TrafficKey("docs", "experiment/abc/1", variant, "real", "docs_1"), salt=variant)
     assert planned(alias)["users_per_day"] is None
 
 
@@ -197,7 +197,7 @@ def test_a_few_searches_tell_nothing(alias):
 def experiment(world: World, *metrics, **options) -> str:
     control = world.store.aliases()["docs"]
     given = {"window_hours": 1, **options}
-    return commands.create(
+    return commands.create_experiment(
         world.services, "before", control, [control], actor="anna", metrics=list(metrics), options=given
     )
 
@@ -210,7 +210,7 @@ def clicked(world: World, experiment: str, users: int) -> np.ndarray:
         ledger = Ledger(session, experiment, spec)
         clicks = {}
         for variant in ("control", "treatment"):
-            people = {unit_of(experiment, f"{variant} {user}"): seen(variant, rng) for user in range(users)}
+            people = {unit_of_user(experiment, f"{variant} {user}"): seen(variant, rng) for user in range(users)}
             ledger.write(world.clock.now(session), people)
             clicks[variant] = rng.binomial(4, rng.beta(2, 6, users))
             reported = {unit: (0.0, float(n)) for unit, n in zip(people, clicks[variant], strict=True)}
@@ -218,15 +218,15 @@ def clicked(world: World, experiment: str, users: int) -> np.ndarray:
     return clicks["control"]
 
 
-def seen(variant: str, rng: np.random.Generator) -> Seen:
-    return Seen(variant, 1, "collection", 1, 1, searches=4, log_ms=float(rng.normal(12, 1)))
+def seen(variant: str, rng: np.random.Generator) -> UserSearches:
+    return UserSearches(variant, 1, "collection", 1, 1, searches=4, log_ms=float(rng.normal(12, 1)))
 
 
 def test_a_metric_and_the_users_are_taken_from_the_last_experiment(alias):
     before = experiment(alias, "clicks", "latency", coverage=5000)
     clicks = clicked(alias, before, 1000)
     alias.clock.move(4 * DAY)
-    commands.stop(alias.services, before, actor="anna")
+    commands.stop_experiment(alias.services, before, actor="anna")
     alias.clock.move(4 * DAY)
     found = planned(alias, "clicks", "latency")
     assert metric(found, "clicks")["control"] == pytest.approx(clicks.mean() / 4)

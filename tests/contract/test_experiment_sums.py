@@ -16,11 +16,11 @@ from qdrant_rollouts.core.database.experiment_rows import Experiment, ExposureRo
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.experiments import commands, evidence, folding
 from qdrant_rollouts.core.routing import traffic
-from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
-from qdrant_rollouts.core.routing.feedback import Feedback, track
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
+from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from qdrant_rollouts.core.routing.recorder import Batch
 from qdrant_rollouts.core.statistics import histogram
-from qdrant_rollouts.core.statistics.assignment import group
+from qdrant_rollouts.core.statistics.assignment import group_of_unit
 from qdrant_rollouts.core.statistics.sums import Sums
 from tests.world import DIMENSION, World
 
@@ -73,7 +73,7 @@ class Model:
         if now < closes:
             for metric, total in (("latency", 1.0), ("errors", errors), ("clicks", 0.0)):
                 self.add(metric, user, 1, total)
-            self.cells["latency_p95", user][histogram.bucket(seconds)] += 1
+            self.cells["latency_p95", user][histogram.bucket_index(seconds)] += 1
 
     def report(self, now: datetime, user: str, metric: str, value: float, key: int | None) -> bool | None:
         """Whether it counts; None where it is refused."""
@@ -85,7 +85,7 @@ class Model:
         if key is not None:
             self.keys.add(key)
         if metric == "dwell":
-            self.cells[metric, user][histogram.bucket(value)] += 1
+            self.cells[metric, user][histogram.bucket_index(value)] += 1
         else:
             self.add(metric, user, 0 if metric == "clicks" else 1, value)
         return True
@@ -100,7 +100,7 @@ class Story:
 
     def __init__(self, world: World) -> None:
         self.world, self.model = world, Model()
-        self.id = commands.create(
+        self.id = commands.create_experiment(
             world.services, "sums", "a", ["b"], actor="anna", metrics=METRICS, options={"window_hours": 1}
         )
         self.waiting: list[dict[str, Any]] = []
@@ -131,34 +131,36 @@ class Story:
     def repeat(self, _: object) -> None:
         """The last batch, as after an answer of the database that was lost."""
         services = self.world.services
-        traffic.write(services.sessions, services.clock, self.id, self.sequence, {}, also=self.batch.write)
+        traffic.write_tallies(services.sessions, services.clock, self.id, self.sequence, {}, also=self.batch.write)
 
     def report(self, one: dict[str, Any]) -> None:
         expected = self.model.report(self.now, **one)
         key = None if one["key"] is None else str(one["key"])
         try:
-            found = track(self.world.services, Feedback(self.id, one["metric"], one["value"], "", one["user"], key))
+            found = count_feedback(
+                self.world.services, Feedback(self.id, one["metric"], one["value"], "", one["user"], key)
+            )
         except Refused:
             found = None
         assert found == expected
 
     def fold(self, _: object) -> None:
-        folding.fold(self.world.services)
+        folding.fold_sketches(self.world.services)
 
     def wait(self, _: object) -> None:
         self.world.clock.move(1500)
 
     def _add(self, one: dict[str, Any]) -> None:
-        person = Person(self.id, unit_of(self.id, one["user"]))
-        seen = Seen(
+        person = Person(self.id, unit_of_user(self.id, one["user"]))
+        seen = UserSearches(
             one["variant"],
             1,
             "collection",
             1,
-            group(self.id, one["user"]),
+            group_of_unit(self.id, one["user"]),
             errors=one["errors"],
             log_ms=1.0,
-            latencies=Counter((histogram.bucket(one["seconds"]),)),
+            latencies=Counter((histogram.bucket_index(one["seconds"]),)),
         )
         before = self.batch.people.setdefault(person, seen)
         if before is not seen:
@@ -167,12 +169,12 @@ class Story:
     # --- at the end ---------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        names = {unit_of(self.id, user): user for user in USERS}
+        names = {unit_of_user(self.id, user): user for user in USERS}
         with self.world.services.sessions() as session:
             exposures = session.scalars(select(ExposureRow).where(ExposureRow.experiment_id == self.id)).all()
             sums = session.scalars(select(UnitSum).where(UnitSum.experiment_id == self.id)).all()
             spec = ExperimentSpec.model_validate(session.get_one(Experiment, self.id).spec)
-            read = evidence.read(session, self.id, spec, self.now)
+            read = evidence.read_evidence(session, self.id, spec, self.now)
         assert {names[row.unit]: (row.variant, row.closes_at) for row in exposures} == self.model.arms
         assert {names[row.unit] for row in exposures if row.crossed} == self.model.crossed
         found = {(row.metric, names[row.unit]): [row.count, row.total] for row in sums}
@@ -183,7 +185,7 @@ class Story:
         self._check_reading(read.now, set(self.model.arms))
         self._check_reading(read.closed, ended)
 
-    def _check_reading(self, reading: evidence.Reading, users: set[str]) -> None:
+    def _check_reading(self, reading: evidence.Observations, users: set[str]) -> None:
         for variant in VARIANTS:
             mine = sorted(user for user in users if self.model.arms[user][0] == variant)
             assert reading.units_of(variant) == len(mine)
@@ -201,7 +203,7 @@ class Story:
         expected: Counter[tuple[int, int]] = Counter()
         for user in users:
             for bucket, calls in self.model.cells.get((metric, user), Counter()).items():
-                expected[group(self.id, user), bucket] += calls
+                expected[group_of_unit(self.id, user), bucket] += calls
         found = zip(columns.groups.tolist(), columns.buckets.tolist(), columns.calls.tolist(), strict=True)
         assert {(place, bucket): calls for place, bucket, calls in found} == expected
 

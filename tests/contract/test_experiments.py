@@ -18,8 +18,8 @@ from qdrant_rollouts.core.deployments import commands as deployments
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, folding, looking, queries
 from qdrant_rollouts.core.routing import Router, exposures, table
-from qdrant_rollouts.core.routing.exposures import Ledger, Person, Seen, unit_of
-from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, track
+from qdrant_rollouts.core.routing.exposures import Ledger, Person, UserSearches, unit_of_user
+from qdrant_rollouts.core.routing.feedback import Feedback, Unexposed, count_feedback
 from qdrant_rollouts.core.statistics.assignment import BASIS, assign
 from tests.world import DIMENSION, World, texts
 
@@ -46,7 +46,9 @@ def collections(world: World) -> tuple[str, str]:
 def create(world: World, **given) -> str:
     control, treatment = collections(world)
     options = {**QUICK, **given.pop("options", {})}
-    return commands.create(world.services, "colours", control, [treatment], actor="anna", options=options, **given)
+    return commands.create_experiment(
+        world.services, "colours", control, [treatment], actor="anna", options=options, **given
+    )
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_a_user_is_exposed_once_whatever_he_searches(indexes, experiment):
                 router.route_query(experiment, VECTOR, user)
     with indexes.services.sessions() as session:
         rows = session.scalars(select(ExposureRow)).all()
-    assert {row.unit for row in rows} == {unit_of(experiment, str(user)) for user in range(20)}
+    assert {row.unit for row in rows} == {unit_of_user(experiment, str(user)) for user in range(20)}
     assert sums(indexes, experiment, "latency")[0] == 60
     assert not any(row.crossed for row in rows)
 
@@ -120,7 +122,7 @@ def test_with_a_part_of_the_users_the_rest_is_served_and_left_out(indexes):
         for user in users:
             assert router.route_query(experiment, VECTOR, user)[1]
     ranges = tuple(ranges[0] for ranges in spec_of(indexes, experiment).ranges(2000))
-    inside = {unit_of(experiment, user) for user in users if assign(experiment, user, ranges) is not None}
+    inside = {unit_of_user(experiment, user) for user in users if assign(experiment, user, ranges) is not None}
     with indexes.services.sessions() as session:
         assert set(session.scalars(select(ExposureRow.unit))) == inside
     assert 30 < len(inside) < 100
@@ -131,7 +133,7 @@ def test_widening_enrols_more_and_moves_nobody(indexes):
     users = [str(user) for user in range(200)]
     with Router(indexes.services) as router:
         before = {user: router.route_query(experiment, VECTOR, user)[0] for user in users}
-    commands.widen(indexes.services, experiment, 6000, actor="anna")
+    commands.widen_experiment(indexes.services, experiment, 6000, actor="anna")
     with Router(indexes.services) as router:
         after = {user: router.route_query(experiment, VECTOR, user)[0] for user in users}
     moved = {user for user in users if before[user] == "treatment" != after[user]}
@@ -143,12 +145,14 @@ def test_widening_enrols_more_and_moves_nobody(indexes):
     assert set(stages) == {1, 2}
     assert crossed == 0
     with pytest.raises(Refused, match="6000"):
-        commands.widen(indexes.services, experiment, 5000, actor="anna")
+        commands.widen_experiment(indexes.services, experiment, 5000, actor="anna")
 
 
 def test_several_treatments_share_the_split(indexes, router):
     control, treatment = collections(indexes)
-    experiment = commands.create(indexes.services, "three", control, [treatment, treatment], actor="anna", split=0.6)
+    experiment = commands.create_experiment(
+        indexes.services, "three", control, [treatment, treatment], actor="anna", split=0.6
+    )
     assert [arm.weight for arm in spec_of(indexes, experiment).arms] == [4000, 3000, 3000]
     met = {router.route_query(experiment, VECTOR, str(user))[0] for user in range(60)}
     assert met == {"control", "treatment_1", "treatment_2"}
@@ -157,9 +161,9 @@ def test_several_treatments_share_the_split(indexes, router):
 def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, router):
     control, treatment = collections(indexes)
     indexes.store.drop_alias("docs")
-    experiment = commands.create(indexes.services, "hidden", control, [treatment], actor="anna")
+    experiment = commands.create_experiment(indexes.services, "hidden", control, [treatment], actor="anna")
     assert {router.route_query(experiment, VECTOR, str(user))[0] for user in range(30)} == {"control", "treatment"}
-    commands.stop(indexes.services, experiment, actor="anna")
+    commands.stop_experiment(indexes.services, experiment, actor="anna")
     router._desk.look(f"experiment:{experiment}")
     variant, results = router.route_query(experiment, VECTOR, "1")
     assert variant == "control"
@@ -169,14 +173,14 @@ def test_an_experiment_on_what_no_alias_serves_is_searched_by_its_id(indexes, ro
 # --- what is counted --------------------------------------------------------------------------------------------
 
 
-def seen(variant: str, **came_to) -> Seen:
-    return Seen(variant, 1, "collection", 1, 1, **came_to)
+def seen(variant: str, **came_to) -> UserSearches:
+    return UserSearches(variant, 1, "collection", 1, 1, **came_to)
 
 
-def met(world: World, experiment: str, users: dict[str, Seen]) -> None:
+def met(world: World, experiment: str, users: dict[str, UserSearches]) -> None:
     with world.services.sessions.begin() as session:
-        people = {Person(experiment, unit_of(experiment, user)): one for user, one in users.items()}
-        exposures.write(session, world.clock.now(session), people)
+        people = {Person(experiment, unit_of_user(experiment, user)): one for user, one in users.items()}
+        exposures.write_exposures(session, world.clock.now(session), people)
 
 
 def test_the_first_exposure_wins_and_another_arm_is_a_crossover(indexes, experiment):
@@ -196,7 +200,7 @@ def test_what_a_user_does_after_his_window_counts_for_nothing(indexes, experimen
     met(indexes, experiment, {"anna": seen("control", log_ms=2.0)})
     assert sums(indexes, experiment, "latency") == (2, 4.0)
     with pytest.raises(Refused, match="window"):
-        track(indexes.services, Feedback(experiment, "clicks", 1, user_id="anna"))
+        count_feedback(indexes.services, Feedback(experiment, "clicks", 1, user_id="anna"))
 
 
 def test_a_treatment_that_fails_has_the_error_and_the_time_and_its_user_stays(indexes, router):
@@ -228,7 +232,7 @@ def test_feedback_that_makes_no_sense_is_refused_and_counted(indexes, experiment
     met(indexes, experiment, {"anna": seen("control")})
     feedback = {"experiment_id": experiment, "metric": "clicks", "value": 1, "user_id": "anna", **given}
     with pytest.raises(Refused, match=words):
-        track(indexes.services, Feedback(**feedback))
+        count_feedback(indexes.services, Feedback(**feedback))
     ((what, count),) = counted(indexes, experiment).items()
     assert what.startswith("refused: ")
     assert count == 1
@@ -237,28 +241,28 @@ def test_feedback_that_makes_no_sense_is_refused_and_counted(indexes, experiment
 
 def test_feedback_for_an_experiment_that_does_not_exist_is_refused_and_counted(indexes):
     with pytest.raises(Refused, match="'nothing'"):
-        track(indexes.services, Feedback("nothing", "clicks", 1, user_id="anna"))
+        count_feedback(indexes.services, Feedback("nothing", "clicks", 1, user_id="anna"))
     assert counted(indexes, "") == {"refused: unknown experiment": 1}
 
 
 def test_feedback_with_a_key_is_counted_once(indexes, experiment):
     met(indexes, experiment, {"anna": seen("control")})
     feedback = Feedback(experiment, "clicks", 1, "control", "anna", key="click 7")
-    assert [track(indexes.services, feedback) for _ in range(3)] == [True, False, False]
+    assert [count_feedback(indexes.services, feedback) for _ in range(3)] == [True, False, False]
     assert sums(indexes, experiment, "clicks") == (1, 1)
 
 
 def test_feedback_that_is_refused_leaves_its_key_free(indexes, experiment):
     feedback = Feedback(experiment, "clicks", 1, "control", "anna", key="click 7")
     with pytest.raises(Unexposed):
-        track(indexes.services, feedback, patient=True)
+        count_feedback(indexes.services, feedback, patient=True)
     assert counted(indexes, experiment) == {}
     met(indexes, experiment, {"anna": seen("control")})
-    assert track(indexes.services, feedback)
+    assert count_feedback(indexes.services, feedback)
 
 
 def test_feedback_without_a_user_is_shown_and_decides_nothing(indexes, experiment):
-    assert track(indexes.services, Feedback(experiment, "relevance", 0.5, "control"))
+    assert count_feedback(indexes.services, Feedback(experiment, "relevance", 0.5, "control"))
     assert counted(indexes, experiment) == {"without a user": 1}
     assert sums(indexes, experiment, "relevance") == (0, 0)
 
@@ -271,19 +275,19 @@ def test_feedback_of_who_does_not_take_part_is_refused_and_says_nothing_against_
     with pytest.raises(Refused, match="does not take part"):
         router.track_feedback(experiment, "control", "clicks", 1, apart)
     assert counted(indexes, experiment) == {"refused: not taking part": 1}
-    assert queries.report(indexes.services, experiment)["quality"]["orphans"] == 0
+    assert queries.report_experiment(indexes.services, experiment)["quality"]["orphans"] == 0
 
 
 def test_feedback_of_who_came_after_the_end_says_nothing_against_the_data(indexes, experiment):
-    commands.stop(indexes.services, experiment, actor="anna")
+    commands.stop_experiment(indexes.services, experiment, actor="anna")
     with pytest.raises(Refused, match="has ended"):
-        track(indexes.services, Feedback(experiment, "clicks", 1, "control", "late"))
+        count_feedback(indexes.services, Feedback(experiment, "clicks", 1, "control", "late"))
     assert counted(indexes, experiment) == {"refused: not taking part": 1}
 
 
 def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes, experiment):
     met(indexes, experiment, {"anna": seen("control")})
-    track(indexes.services, Feedback(experiment, "clicks", 1, "treatment", "anna"))
+    count_feedback(indexes.services, Feedback(experiment, "clicks", 1, "treatment", "anna"))
     with indexes.services.sessions() as session:
         assert session.scalars(select(ExposureRow)).one().crossed
         assert session.scalars(select(UnitSum).where(UnitSum.metric == "clicks")).one().variant == "control"
@@ -291,8 +295,8 @@ def test_feedback_of_the_other_arm_is_a_crossover_and_counts_in_his_own(indexes,
 
 def test_whom_control_answers_after_the_end_has_not_crossed_over(indexes, experiment):
     met(indexes, experiment, {"anna": seen("treatment")})
-    commands.stop(indexes.services, experiment, actor="anna")
-    track(indexes.services, Feedback(experiment, "clicks", 1, "control", "anna"))
+    commands.stop_experiment(indexes.services, experiment, actor="anna")
+    count_feedback(indexes.services, Feedback(experiment, "clicks", 1, "control", "anna"))
     with indexes.services.sessions() as session:
         assert not session.scalars(select(ExposureRow)).one().crossed
     assert sums(indexes, experiment, "clicks") == (1, 1)
@@ -328,13 +332,13 @@ def test_a_second_experiment_or_deployment_on_the_alias_is_refused_by_name(index
         create(indexes)
     for asked in (
         lambda: indexes.deploy("docs"),
-        lambda: deployments.rollback(indexes.services, "docs", actor="anna"),
+        lambda: deployments.start_rollback(indexes.services, "docs", actor="anna"),
         lambda: deployments.delete_alias(indexes.services, "docs", actor="anna"),
         lambda: deployments.switch_alias(indexes.services, "docs", collections(indexes)[1], actor="anna"),
     ):
         with pytest.raises(Refused, match=experiment):
             asked()
-    commands.stop(indexes.services, experiment, actor="anna")
+    commands.stop_experiment(indexes.services, experiment, actor="anna")
     indexes.deploy("docs")
     with pytest.raises(Refused, match="deployment"):
         create(indexes)
@@ -342,13 +346,13 @@ def test_a_second_experiment_or_deployment_on_the_alias_is_refused_by_name(index
 
 def test_a_draft_splits_nothing_until_it_is_started(indexes, router):
     draft = create(indexes, start=False)
-    assert table.current(indexes.services, "docs").at_rest
+    assert table.current_route(indexes.services, "docs").at_rest
     with pytest.raises(Refused, match="has not begun"):
         router.route_query(draft, VECTOR, "anna")
-    commands.start(indexes.services, draft, actor="anna")
+    commands.start_experiment(indexes.services, draft, actor="anna")
     assert router.route_query(draft, VECTOR, "anna")[1]
     with pytest.raises(Refused, match="running"):
-        commands.start(indexes.services, draft, actor="anna")
+        commands.start_experiment(indexes.services, draft, actor="anna")
 
 
 def test_a_draft_whose_alias_has_moved_on_is_not_started(indexes):
@@ -356,17 +360,17 @@ def test_a_draft_whose_alias_has_moved_on_is_not_started(indexes):
     indexes.deploy("docs")
     indexes.run()
     with pytest.raises(Refused, match="not to the control"):
-        commands.start(indexes.services, draft, actor="anna")
+        commands.start_experiment(indexes.services, draft, actor="anna")
 
 
 def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
     _, treatment = collections(indexes)
     indexes.store.drop_alias("docs_b")
     with indexes.services.sessions() as session:
-        assert f"experiment {experiment} compares it" in retention.users(indexes.services, session, treatment)
-    commands.stop(indexes.services, experiment, actor="anna")
+        assert f"experiment {experiment} compares it" in retention.find_uses(indexes.services, session, treatment)
+    commands.stop_experiment(indexes.services, experiment, actor="anna")
     with indexes.services.sessions() as session:
-        assert not [user for user in retention.users(indexes.services, session, treatment) if "experiment" in user]
+        assert not [user for user in retention.find_uses(indexes.services, session, treatment) if "experiment" in user]
 
 
 @pytest.mark.parametrize(
@@ -386,13 +390,13 @@ def test_the_collections_of_an_experiment_are_not_deleted(indexes, experiment):
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(indexes, given, words):
     with pytest.raises(Refused, match=words):
         create(indexes, **given)
-    assert queries.experiments(indexes.services) == []
-    assert table.current(indexes.services, "docs").at_rest
+    assert queries.list_experiments(indexes.services) == []
+    assert table.current_route(indexes.services, "docs").at_rest
 
 
 def test_a_collection_that_does_not_exist_is_refused(indexes):
     with pytest.raises(Refused, match="gone"):
-        commands.create(indexes.services, "x", collections(indexes)[0], ["gone"], actor="anna")
+        commands.create_experiment(indexes.services, "x", collections(indexes)[0], ["gone"], actor="anna")
 
 
 # --- what the looks decide --------------------------------------------------------------------------------------
@@ -414,28 +418,28 @@ def behaved(world: World, experiment: str, clicks: dict[str, float], users: int 
 
 def after_the_window(world: World) -> list[str]:
     world.clock.move(3700)
-    return looking.look_due(world.services)
+    return looking.check_due_experiments(world.services)
 
 
 def test_a_better_treatment_ships_once_the_windows_have_closed(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     indexes.clock.move(120)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     assert row(indexes, experiment).status == "running"
     after_the_window(indexes)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"], found.decision["variant"]) == ("decided", "SHIP", "treatment")
-    assert table.current(indexes.services, "docs").at_rest
+    assert table.current_route(indexes.services, "docs").at_rest
     assert (indexes.told()[-1].index, indexes.told()[-1].what) == ("docs", "experiment.ship")
 
 
 def test_a_treatment_that_harms_goes_while_the_windows_are_open(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.3, "treatment": 0.2})
     indexes.clock.move(120)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
-    assert table.current(indexes.services, "docs").at_rest
+    assert table.current_route(indexes.services, "docs").at_rest
 
 
 def test_alike_arms_are_not_decided_before_the_time_is_up(indexes):
@@ -444,7 +448,7 @@ def test_alike_arms_are_not_decided_before_the_time_is_up(indexes):
     after_the_window(indexes)
     assert row(indexes, experiment).decision["action"] == "KEEP_RUNNING"
     indexes.clock.move(28 * 86400)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "STOP_INCONCLUSIVE")
 
@@ -474,7 +478,7 @@ def test_a_collection_that_is_replaced_by_another_model_gives_no_verdict(indexes
 
 def test_a_treatment_that_is_gone_ends_the_experiment_at_once(indexes, experiment):
     indexes.store.drop(collections(indexes)[1])
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     assert (found.status, found.decision["action"]) == ("decided", "ROLLBACK")
     assert "does not exist any more" in found.message
@@ -484,21 +488,21 @@ def test_a_look_is_taken_once_however_often_it_is_asked_for(indexes, experiment)
     behaved(indexes, experiment, {"control": 0.3, "treatment": 0.3}, users=200)
     indexes.clock.move(61)
     for _ in range(3):
-        looking.look_due(indexes.services)
+        looking.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         assert session.scalar(select(func.count()).select_from(LookRow)) == 1
     indexes.clock.move(61)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     assert row(indexes, experiment).looks == 2
 
 
 def test_the_smallest_p_of_all_looks_is_kept(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.30, "treatment": 0.32}, users=1000)
     indexes.clock.move(61)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     behaved(indexes, experiment, {"control": 0.33, "treatment": 0.30}, users=1500, seed=2)
     indexes.clock.move(61)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         reports = [look.report for look in session.scalars(select(LookRow).order_by(LookRow.number))]
     p = [next(c["p"] for c in report["comparisons"] if c["metric"] == "clicks") for report in reports]
@@ -509,7 +513,7 @@ def test_the_smallest_p_of_all_looks_is_kept(indexes, experiment):
 def test_a_report_changes_nothing(indexes, experiment):
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     indexes.clock.move(3700)
-    report = queries.report(indexes.services, experiment)
+    report = queries.report_experiment(indexes.services, experiment)
     assert report["decision"]["action"] == "SHIP"
     assert report["units"] == {"control": 3000, "treatment": 3000}
     assert row(indexes, experiment).status == "running"
@@ -523,7 +527,7 @@ def test_what_ships_is_deployed_once_if_the_experiment_says_so(indexes, on_ship,
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     after_the_window(indexes)
     for _ in range(3):
-        looking.look_due(indexes.services)
+        looking.check_due_experiments(indexes.services)
     found = row(indexes, experiment)
     status = indexes.status(found.deployment_id)
     assert (status["strategy"], status["green"], status["actor"]) == (strategy, treatment, f"experiment {experiment}")
@@ -533,11 +537,11 @@ def test_shipping_that_was_interrupted_goes_on_with_the_deployment_it_began(inde
     experiment = create(indexes, options={"on_ship": "switch"})
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     after_the_window(indexes)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     begun = row(indexes, experiment).deployment_id
     with indexes.services.sessions.begin() as session:
         session.execute(update(Experiment).values(deployment_id=None))
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     assert row(indexes, experiment).deployment_id == begun
 
 
@@ -545,13 +549,13 @@ def test_shipping_waits_for_another_deployment_and_says_so(indexes):
     experiment = create(indexes, options={"on_ship": "switch"})
     behaved(indexes, experiment, {"control": 0.2, "treatment": 0.3})
     indexes.clock.move(3700)
-    lines = looking.look_due(indexes.services)
+    lines = looking.check_due_experiments(indexes.services)
     assert "SHIP" in lines[0]
     other = indexes.deploy("docs")
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     assert other in row(indexes, experiment).message
     indexes.run()
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     assert row(indexes, experiment).deployment_id
 
 
@@ -565,15 +569,15 @@ def test_durations_are_compared_by_a_quantile_and_folded_without_a_loss(indexes)
         for user in map(str, range(400)):
             variant, _ = router.route_query(experiment, VECTOR, user)
             router.track_feedback(experiment, variant, "dwell", 2.0 if variant == "control" else 3.0, user)
-    before = queries.report(indexes.services, experiment)["comparisons"]
-    assert folding.fold(indexes.services) > 0
-    after = queries.report(indexes.services, experiment)["comparisons"]
+    before = queries.report_experiment(indexes.services, experiment)["comparisons"]
+    assert folding.fold_sketches(indexes.services) > 0
+    after = queries.report_experiment(indexes.services, experiment)["comparisons"]
     assert after == before
     dwell = next(one for one in after if one["metric"] == "dwell")
     assert dwell["control"] == pytest.approx(2.0, rel=0.02)
     assert dwell["treatment"] == pytest.approx(3.0, rel=0.02)
     with pytest.raises(Refused, match="seconds"):
-        track(indexes.services, Feedback(experiment, "dwell", -1.0, user_id="1"))
+        count_feedback(indexes.services, Feedback(experiment, "dwell", -1.0, user_id="1"))
 
 
 def test_folding_keeps_open_and_closed_windows_apart(indexes):
@@ -586,9 +590,9 @@ def test_folding_keeps_open_and_closed_windows_apart(indexes):
         for user in map(str, range(60, 90)):
             router.route_query(experiment, VECTOR, user)
     indexes.clock.move(800)
-    before = queries.report(indexes.services, experiment)
-    folding.fold(indexes.services)
-    after = queries.report(indexes.services, experiment)
+    before = queries.report_experiment(indexes.services, experiment)
+    folding.fold_sketches(indexes.services)
+    after = queries.report_experiment(indexes.services, experiment)
     assert sum(after["closed_units"].values()) == 60
     assert (after["closed"], after["comparisons"]) == (before["closed"], before["comparisons"])
 
@@ -596,10 +600,10 @@ def test_folding_keeps_open_and_closed_windows_apart(indexes):
 def test_keys_of_feedback_go_when_no_repetition_can_ask_for_them(indexes, experiment):
     met(indexes, experiment, {"anna": seen("control")})
     feedback = Feedback(experiment, "clicks", 1, user_id="anna", key="click 7")
-    track(indexes.services, feedback)
-    folding.fold(indexes.services)
-    assert not track(indexes.services, feedback)
+    count_feedback(indexes.services, feedback)
+    folding.fold_sketches(indexes.services)
+    assert not count_feedback(indexes.services, feedback)
     indexes.clock.moment += timedelta(days=61)
-    folding.fold(indexes.services)
+    folding.fold_sketches(indexes.services)
     with pytest.raises(Refused, match="window"):
-        track(indexes.services, feedback)
+        count_feedback(indexes.services, feedback)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from qdrant_rollouts.core.database.models import StepRow
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
 from tests.world import World, texts
@@ -28,7 +28,7 @@ def held(world: World, **settings: Any) -> str:
 
 
 def wish(world: World, deployment: str, event: Event, reason: str = "") -> dict[str, Any]:
-    commands.wish(world.services, deployment, event, actor="anna", reason=reason)
+    commands.request_action(world.services, deployment, event, actor="anna", reason=reason)
     world.run()
     return world.status(deployment)
 
@@ -122,7 +122,7 @@ def test_a_gate_that_blocks_can_be_neither_promoted_nor_asked_again(world: World
     assert world.status(deployment)["gate"]["verdict"] == "block"
     for event in (Event.PROMOTE, Event.RETRY):
         with pytest.raises(Refused, match="is not possible"):
-            commands.wish(world.services, deployment, event, actor="anna")
+            commands.request_action(world.services, deployment, event, actor="anna")
 
 
 def test_what_a_person_paused_holds_no_verdict_to_ask_for_again(world: World) -> None:
@@ -130,7 +130,7 @@ def test_what_a_person_paused_holds_no_verdict_to_ask_for_again(world: World) ->
     deployment = world.deploy("docs")
     wish(world, deployment, Event.PAUSE)
     with pytest.raises(Refused, match="resume lets it go on"):
-        commands.wish(world.services, deployment, Event.RETRY, actor="anna")
+        commands.request_action(world.services, deployment, Event.RETRY, actor="anna")
 
 
 def test_a_gate_of_many_turns_comes_to_the_same_report_as_one_of_few(world: World) -> None:
@@ -268,13 +268,13 @@ def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(w
     deployment = world.deploy("docs")
     world.run()
     green, before = world.status(deployment)["green"], len(world.status(deployment)["events"])
-    report = validate(world.services, "docs", green)
+    report = validate_collection(world.services, "docs", green)
     assert (report["verdict"], report["collection"], report["live"]) == ("pass", green, None)
     assert len(world.status(deployment)["events"]) == before
     world.write("docs.jsonl", texts(31))
     world.store.upsert(green, world.store.fetch(green, [1], vectors=True))
     with pytest.raises(Refused, match="does not exist"):
-        validate(world.services, "docs", "docs")
+        validate_collection(world.services, "docs", "docs")
 
 
 def test_a_worse_model_is_named_as_the_cause(world: World) -> None:

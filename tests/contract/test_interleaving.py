@@ -12,7 +12,7 @@ from qdrant_rollouts.core.database.experiment_rows import Click, Experiment, Exp
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import commands, folding, looking, queries
 from qdrant_rollouts.core.routing import AsyncRouter, Router, table
-from qdrant_rollouts.core.routing.feedback import Feedback, track
+from qdrant_rollouts.core.routing.feedback import Feedback, count_feedback
 from tests.world import World, texts
 
 OPTIONS = {"mode": "interleave", "min_days": 0, "window_hours": 1, "look_minutes": 1}
@@ -32,7 +32,9 @@ def indexes(world: World) -> World:
 @pytest.fixture
 def experiment(indexes: World) -> str:
     found = indexes.store.aliases()
-    return commands.create(indexes.services, "lists", found["docs"], [found["docs_b"]], actor="anna", options=OPTIONS)
+    return commands.create_experiment(
+        indexes.services, "lists", found["docs"], [found["docs_b"]], actor="anna", options=OPTIONS
+    )
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_click_that_makes_no_sense_is_refused(indexes, experiment, router, giv
     router._desk.recorder.flush()
     click = {"metric": "clicks", "value": 1, "query_id": "q1", "document": ids(found.results)[0], **given}
     with pytest.raises(Refused, match=words):
-        track(indexes.services, Feedback(experiment, **click))
+        count_feedback(indexes.services, Feedback(experiment, **click))
 
 
 def test_without_a_user_control_answers_alone(indexes, experiment, router):
@@ -161,12 +163,12 @@ def voted(world: World, experiment: str, wins: int, losses: int, ties: int = 0) 
 def test_a_preference_decides_when_it_is_certain(indexes, experiment, wins, losses, action, status):
     voted(indexes, experiment, wins, losses, ties=100)
     indexes.clock.move(120)
-    looking.look_due(indexes.services)
+    looking.check_due_experiments(indexes.services)
     with indexes.services.sessions() as session:
         row = session.get_one(Experiment, experiment)
     assert (row.decision["action"], row.status) == (action, status)
-    assert table.current(indexes.services, "docs").at_rest == (status == "decided")
-    found = queries.report(indexes.services, experiment)["interleaving"]
+    assert table.current_route(indexes.services, "docs").at_rest == (status == "decided")
+    found = queries.report_experiment(indexes.services, experiment)["interleaving"]
     assert (found["wins"], found["losses"], found["ties"]) == (wins, losses, 100)
 
 
@@ -179,7 +181,7 @@ def test_a_users_vote_is_the_sign_of_his_lists_votes(indexes, experiment):
         # Three clicks on the treatment's in one list weigh as one vote, two lists for the control as two.
         for query, document, credit in [("a", "1", 1), ("a", "2", 1), ("a", "3", 1), ("b", "1", -1), ("c", "1", -1)]:
             session.add(Click(**whose, query_id=query, document=document, credit=credit))
-    found = queries.report(indexes.services, experiment)["interleaving"]
+    found = queries.report_experiment(indexes.services, experiment)["interleaving"]
     assert (found["wins"], found["losses"]) == (0, 1)
 
 
@@ -187,11 +189,11 @@ def test_users_whose_windows_are_open_do_not_vote_yet(indexes, experiment):
     with Router(indexes.services) as router:
         for user in map(str, range(10)):
             router.search("docs", QUERY, user, 10)
-    assert queries.report(indexes.services, experiment)["interleaving"]["ties"] == 0
+    assert queries.report_experiment(indexes.services, experiment)["interleaving"]["ties"] == 0
     indexes.clock.move(3700)
-    assert queries.report(indexes.services, experiment)["interleaving"]["ties"] == 10
+    assert queries.report_experiment(indexes.services, experiment)["interleaving"]["ties"] == 10
     indexes.clock.move(2 * 86400)
-    folding.fold(indexes.services)
+    folding.fold_sketches(indexes.services)
     assert remembered(indexes) == []
 
 
@@ -207,7 +209,7 @@ def test_users_who_click_the_better_list_are_heard_end_to_end(indexes, experimen
                     experiment, "interleaved", "clicks", 1, user, query_id=found.query_id, document=number
                 )
     indexes.clock.move(3700)
-    found = queries.report(indexes.services, experiment)["interleaving"]
+    found = queries.report_experiment(indexes.services, experiment)["interleaving"]
     assert found["wins"] > 20
     assert found["losses"] == 0
     with indexes.services.sessions() as session:

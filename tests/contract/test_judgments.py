@@ -7,8 +7,8 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.index_file import IndexSpec
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live
-from qdrant_rollouts.core.gate.evidence.relevant import sort_out
+from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery, LiveCollection
+from qdrant_rollouts.core.gate.evidence.relevant import sort_judgments
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import Point
 from tests.world import World
@@ -86,15 +86,15 @@ def test_records_that_the_source_has_and_green_has_not_are_a_loss() -> None:
         store.create(name, {"params": {"vectors": {"size": 2, "distance": "Cosine"}}, "payload_schema": {}}, {})
         store.upsert(name, [Point(id, [1.0, float(id)], {}) for id in ids])
     live, judged = (
-        Live("blue", "", None, same_model=True, same_texts=True),
-        Judged("q", {0: 1.0, 1: 1.0, 3: 2.0, 9: 1.0}),
+        LiveCollection("blue", "", None, same_model=True, same_texts=True),
+        JudgedQuery("q", {0: 1.0, 1: 1.0, 3: 2.0, 9: 1.0}),
     )
     memory = {"origin": {"complete": True, "judged": [1, 3]}}
     gate = GateContext(store, "green", IndexSpec(), live=live, judged=(judged,), source=cast("Any", "read before"))
-    known = sort_out(replace(gate, memory=memory), ["q"])["q"]
+    known = sort_judgments(replace(gate, memory=memory), ["q"])["q"]
     assert known.counted == {1: 1.0, 3: 2.0}
     assert known.records == {"left": ["0"], "lost": ["1"], "unknown": ["9"]}
-    unknown = sort_out(replace(gate, source=None, memory=memory), ["q"])["q"]
+    unknown = sort_judgments(replace(gate, source=None, memory=memory), ["q"])["q"]
     assert (unknown.counted, unknown.gone) == ({3: 2.0}, {0: 1.0, 1: 1.0})
     store.close()
 
@@ -128,7 +128,7 @@ def test_fewer_judged_queries_than_decide_are_said_at_once_and_never_hold_up(wor
     said = "30 judged queries are fewer than the 50 that decide (validation.samples.judged)"
     for version in (1, 2, 3):
         deployment = world.deploy("docs")
-        (warning,) = queries.started(world.services, deployment)["warnings"]
+        (warning,) = queries.describe_started(world.services, deployment)["warnings"]
         assert warning.startswith(said)
         world.run()
         status = world.status(deployment)
@@ -149,4 +149,4 @@ def test_enough_judged_queries_need_no_warning(world: World) -> None:
     world.declare(
         "docs", source=world.write("docs.jsonl", [record(n) for n in range(SIZE)]), validation={"judged": path}
     )
-    assert "warnings" not in queries.started(world.services, world.deploy("docs"))
+    assert "warnings" not in queries.describe_started(world.services, world.deploy("docs"))

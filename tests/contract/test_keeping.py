@@ -38,12 +38,12 @@ def deployed(world: World, times: int = 1) -> list[str]:
 
 
 def scheduled(world: World) -> dict[str, str]:
-    rows = queries.deletions(world.services)
+    rows = queries.list_deletions(world.services)
     return {row["collection"]: row["delete_after"] for row in rows if row["status"] == "scheduled"}
 
 
 def collect(world: World, **arguments: Any) -> dict[str, Any]:
-    return collecting.collect(world.services, actor="anna", **arguments)
+    return collecting.collect_garbage(world.services, actor="anna", **arguments)
 
 
 # --- retention --------------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_a_kept_version_can_be_rolled_back_to_and_the_live_one_is_never_written_
     index(world, retention={"versions": 2})
     first, second, third = deployed(world, 3)
     assert set(scheduled(world)) == {first}
-    commands.rollback(world.services, "docs", actor="anna")
+    commands.start_rollback(world.services, "docs", actor="anna")
     world.run()
     assert world.store.aliases()["docs"] == second
     assert set(scheduled(world)) == {first}
@@ -82,7 +82,7 @@ def test_versions_are_kept_for_days_after_they_were_replaced(world: World) -> No
     first, second, _ = deployed(world, 3)
     due = scheduled(world)
     assert set(due) == {first, second}
-    replaced = {row["blue"]: row["finished_at"] for row in queries.deployments(world.services) if row["blue"]}
+    replaced = {row["blue"]: row["finished_at"] for row in queries.list_deployments(world.services) if row["blue"]}
     assert {name: due[name][:10] for name in due} == {name: _day_after(replaced[name], 30) for name in due}
 
 
@@ -99,7 +99,7 @@ def test_one_of_the_last_is_kept_though_its_days_are_over_and_so_is_a_recent_one
 def test_what_a_person_keeps_is_not_written_down_again(world: World) -> None:
     index(world, retention={"versions": 1})
     first, second = deployed(world, 2)
-    answer = keeping.keep(world.services, first, actor="anna", reason="to compare")
+    answer = keeping.keep_collection(world.services, first, actor="anna", reason="to compare")
     assert answer == {"collection": first, "status": "kept"}
     (third,) = deployed(world)
     assert set(scheduled(world)) == {second}
@@ -115,7 +115,7 @@ def test_keeping_what_nobody_deletes_is_refused(world: World) -> None:
     index(world)
     (first,) = deployed(world)
     with pytest.raises(Refused, match=f"no deletion of {first} is scheduled"):
-        keeping.keep(world.services, first, actor="anna")
+        keeping.keep_collection(world.services, first, actor="anna")
 
 
 @pytest.mark.parametrize("retention", [{"versions": 0}, {"days": 0}, {"days": 4000}, {"weeks": 1}])
@@ -190,7 +190,7 @@ def test_an_orphan_that_is_used_or_kept_is_not_deleted(world: World) -> None:
     world.store.point_alias("theirs", used)
     collect(world, orphans=True)
     assert set(scheduled(world)) == {kept}
-    keeping.keep(world.services, kept, actor="anna")
+    keeping.keep_collection(world.services, kept, actor="anna")
     answer = collect(world, orphans=True)
     assert [one["deletion"] for one in answer["orphans"]] == [None, "kept"]
     later(world, 61)
@@ -262,7 +262,7 @@ def test_what_a_deployment_reads_a_backup_from_is_in_use_and_left_over_when_it_h
     during = collect(world, orphans=True)
     assert (during["leftovers"], during["orphans"]) == ([], [])
     with world.services.sessions() as session:
-        assert retention.users(world.services, session, left) == ["deployment d1 of docs uses it"]
+        assert retention.find_uses(world.services, session, left) == ["deployment d1 of docs uses it"]
     with world.services.sessions.begin() as session:
         session.execute(update(Deployment).values(status="live"))
     [seen] = collect(world)["leftovers"]

@@ -24,7 +24,7 @@ def go_on(world: World, reaper: Reaper, deployment: str) -> dict[str, Any]:
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
+            engine.knock_overdue_turns(world.services)
             continue
         reaper.armed = True
         try:
@@ -54,7 +54,7 @@ def aborted_in_soak(world: World, reaper: Reaper, alias: str) -> dict[str, Any]:
     go_on(world, Reaper(), world.deploy(alias))
     deployment = world.deploy(alias)
     world.run(until=world.at(deployment, "soak"))
-    commands.wish(world.services, deployment, Event.ABORT, actor="anna")
+    commands.request_action(world.services, deployment, Event.ABORT, actor="anna")
     return go_on(world, reaper, deployment)
 
 

@@ -16,9 +16,9 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import comparing
 from qdrant_rollouts.core.collections.schema import vector_names, vector_params
-from qdrant_rollouts.core.config.vector_kinds import by_name, kind_of
+from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
 from qdrant_rollouts.core.deployments.commands import adoption
-from qdrant_rollouts.core.deployments.steps.observed import total
+from qdrant_rollouts.core.deployments.steps.observed import sum_tallies
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, Schema, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
@@ -186,7 +186,7 @@ def test_given_vectors_go_live_and_are_found_by(world: World, name: str) -> None
     declared(world, world.write("docs.jsonl", rows))
     for collection in (live(world), live(world)):
         _found_by_every_vector(world, collection, shape)
-    content = comparing.diff(world.services, "docs", "1", "2")["content"]
+    content = comparing.diff_versions(world.services, "docs", "1", "2")["content"]
     assert {told: content[told]["count"] for told in ("added", "removed", "changed")} == dict.fromkeys(
         ("added", "removed", "changed"), 0
     )
@@ -197,7 +197,7 @@ def _found_by_every_vector(world: World, collection: str, shape: Schema) -> None
     assert store.count(collection) == NUMBERS
     (point,) = store.fetch(collection, [7], vectors=True)
     with Router(world.services) as router:
-        for name, vector in by_name(point.vector).items():
+        for name, vector in vectors_by_name(point.vector).items():
             params = vector_params(shape, name)
             hits = router.search("docs", vector, using=name, limit=NUMBERS).results
             own = next(hit.score for hit in hits if hit.id == 7)
@@ -240,7 +240,7 @@ def test_a_collection_of_any_kind_is_taken_from_another_and_adopted(world: World
     shape = SHAPES[name]
     theirs = begun(world, shape, records(shape))
     declared(world, f"collection:{theirs}")
-    assert adoption.adopt(world.services, "docs", actor="anna")["number"] == 1
+    assert adoption.adopt_collection(world.services, "docs", actor="anna")["number"] == 1
     live(world)
 
 
@@ -317,7 +317,7 @@ def test_a_model_that_cannot_make_such_vectors_is_refused_before_anything_is_mad
             world.deploy("docs")
         assert world.store.aliases()["docs"] == "theirs"
         with pytest.raises(Refused, match="model makes"):
-            adoption.adopt(world.services, "docs", actor="anna")
+            adoption.adopt_collection(world.services, "docs", actor="anna")
 
 
 @both
@@ -349,7 +349,9 @@ def test_searches_by_any_vector_are_split_and_compared_in_shadow(world: World, n
     green = live(world)
     for share, shadow in ((5000, 0), (0, 10_000)):
         stage = f"deployment/{share}"
-        table.put(world.services, "docs", blue=blue, green=green, share=share, shadow=shadow, salt="s", stage=stage)
+        table.set_route(
+            world.services, "docs", blue=blue, green=green, share=share, shadow=shadow, salt="s", stage=stage
+        )
         with Router(world.services) as router:
             found = [
                 router.search("docs", vector, f"user {number}", using=using, limit=5)
@@ -360,7 +362,7 @@ def test_searches_by_any_vector_are_split_and_compared_in_shadow(world: World, n
         assert not any(answer.fallback for answer in found)
         assert all(answer.results for answer in found)
     with world.services.sessions() as session:
-        tallies = traffic.read(session, "docs", stage)
-    seen = total(tallies, "canary", "shadow")
+        tallies = traffic.read_tallies(session, "docs", stage)
+    seen = sum_tallies(tallies, "canary", "shadow")
     assert (seen.pairs, seen.errors) == (len(found), 0)
     assert seen.overlap / seen.pairs > 0.95

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, read_stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database.models import Version
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.ports import Point, Schema
 from qdrant_rollouts.tasks.commands import start_canary
 from tests.contract.test_canary import Users, goes_on
@@ -109,7 +109,7 @@ def test_a_canary_that_probes_asks_the_vector_of_a_collection_that_was_there(wor
 def test_validate_passes_a_healthy_one_and_writes_nothing(world: World, index: Callable[[World], None]) -> None:
     index(world)
     make(world, "green", points())
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     assert report["verdict"] == "pass", report["warnings"]
     assert world.store.metadata("green") == {"owner": "them"}
 
@@ -117,7 +117,7 @@ def test_validate_passes_a_healthy_one_and_writes_nothing(world: World, index: C
 def test_the_first_lines_say_what_was_not_looked_at(world: World) -> None:
     without_a_model(world)
     make(world, "green", points())
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     assert [name for name in ("count", "model_stamp", "round_trip", "live_model") if row(report, name)] == []
     assert report["warnings"][0].startswith("green was made elsewhere, from no source that is known here")
     assert any(said.startswith("models were not compared: the index declares none") for said in report["unchecked"])
@@ -138,7 +138,7 @@ def test_a_source_that_has_nothing_to_do_with_it_is_no_evidence(world: World) ->
     ours(world)
     moved = [Point(one.id + 1000, one.vector, one.payload) for one in points()]  # type: ignore[operator]
     make(world, "green", moved)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     assert (report["verdict"], row(report, "count"), row(report, "round_trip")) == ("pass", None, None)
 
 
@@ -206,7 +206,7 @@ def test_a_broken_one_does_not_go_live_by_itself(
     assert seen["status"] in {"rolled_back", "paused"}
     assert ".. " not in seen["message"]
     assert world.store.aliases()["docs"] == before
-    assert validate(world.services, "docs", "green")["verdict"] != "pass"
+    assert validate_collection(world.services, "docs", "green")["verdict"] != "pass"
 
 
 def random(world: World) -> None:
@@ -230,7 +230,7 @@ def test_vectors_that_the_declared_model_did_not_make_are_found_out_by_its_texts
 ) -> None:
     index(world)
     damage(world)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     found = row(report, "declared_model")
     assert report["verdict"] == "block"
     assert found is not None
@@ -247,7 +247,7 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
     make(world, "green", [Point(one.id, {"a": one.vector["a"]}, one.payload) for one in made], both)  # type: ignore[call-overload, index]
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding=None)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     presence = row(report, "vector_presence")
     assert presence is not None
     assert (report["verdict"], presence["verdict"]) == ("block", "block")
@@ -297,7 +297,7 @@ def test_what_is_worse_than_on_live_is_stopped(
     make(world, "green", filled(**now), NAMED)
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding=None)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     assert report["verdict"] == "block"
     assert check in [one["name"] for one in report["checks"] if one["verdict"] == "block"]
 
@@ -307,7 +307,7 @@ def test_that_nothing_can_be_asked_is_said_in_the_first_lines(world: World) -> N
         make(world, name, filled(missing=COUNT), NAMED)
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding=None)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     said = "no point of green has a vector to search by, as on live: what searches find was not checked"
     assert (report["verdict"], said in report["unchecked"]) == ("pass", True)
     assert [name for name in ("twins", "self_retrieval", "ann_recall@10", "overlap") if row(report, name)] == []
@@ -323,7 +323,7 @@ def test_a_name_that_no_point_has_on_either_side_stops_nobody(world: World) -> N
         make(world, name, made, {"params": params, "payload_schema": {}})
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding=None)
-    report = validate(world.services, "docs", "green")
+    report = validate_collection(world.services, "docs", "green")
     assert report["verdict"] == "pass", report["warnings"]
     found = row(report, "self_retrieval")
     assert found is not None
@@ -335,7 +335,7 @@ def test_vectors_that_a_declared_model_should_have_made_are_missing_evidence(wor
         make(world, name, filled(missing=COUNT), NAMED)
     world.store.point_alias("docs", "blue")
     world.declare("docs", embedding={**EMBEDDING, "vector": "d"})
-    assert validate(world.services, "docs", "green")["verdict"] == "inconclusive"
+    assert validate_collection(world.services, "docs", "green")["verdict"] == "inconclusive"
 
 
 # --- ours, and its stamp is gone ----------------------------------------------------------------------------------
@@ -346,8 +346,8 @@ def test_a_stamp_that_vanished_from_one_of_ours_is_missing_evidence(world: World
     second = world.deploy("docs")
     world.run(until=world.at(second, "validate"))
     green = world.status(second)["green"]
-    world.store.set_metadata(green, {KEY: None})
-    report = validate(world.services, "docs", green)
+    world.store.set_metadata(green, {STAMP_KEY: None})
+    report = validate_collection(world.services, "docs", green)
     stamp = row(report, "model_stamp")
     assert stamp is not None
     assert (report["verdict"], stamp["verdict"]) == ("inconclusive", "inconclusive")
@@ -361,9 +361,9 @@ def test_what_remembers_that_it_is_ours_may_be_the_collection_alone(world: World
     world.store.point_alias("docs", "blue")
     with world.services.sessions.begin() as session:
         session.delete(session.get_one(Version, green))
-    assert "way" in world.store.metadata(green)[FACTS]
-    world.store.set_metadata(green, {KEY: None})
-    report = validate(world.services, "docs", green)
+    assert "way" in world.store.metadata(green)[FACTS_KEY]
+    world.store.set_metadata(green, {STAMP_KEY: None})
+    report = validate_collection(world.services, "docs", green)
     stamp = row(report, "model_stamp")
     assert stamp is not None
     assert stamp["verdict"] == "inconclusive"

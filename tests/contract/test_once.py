@@ -10,7 +10,7 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import LeaseLost, Malformed, Refused, Unavailable
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.access import idempotency as once
-from qdrant_rollouts.interfaces.access.idempotency import KEPT, LEASE, key_of
+from qdrant_rollouts.interfaces.access.idempotency import KEEP_ANSWERS_FOR, LEASE, build_key
 from tests.world import texts
 
 
@@ -25,19 +25,21 @@ def docs(world):
 
 
 def key(name="k", **request):
-    return key_of("token:ci", name, "POST", "/deployments", request or {"alias": "docs"})
+    return build_key("token:ci", name, "POST", "/deployments", request or {"alias": "docs"})
 
 
 def started(world, along):
-    return queries.started(world.services, commands.deploy(world.services, "docs", actor="anna", along=along))
+    return queries.describe_started(
+        world.services, commands.start_deployment(world.services, "docs", actor="anna", along=along)
+    )
 
 
 def ask(world, wanted=None, start=started):
-    return once.once(
+    return once.answer_once(
         world.services,
         wanted or key(),
         lambda along: start(world, along),
-        lambda id: queries.started(world.services, id),
+        lambda id: queries.describe_started(world.services, id),
     )
 
 
@@ -69,7 +71,7 @@ def test_another_request_under_the_same_key_is_refused(docs):
 def test_a_key_is_its_callers_own(docs):
     first, _ = ask(docs)
     with pytest.raises(Refused, match=first["deployment_id"]):
-        ask(docs, key_of("token:other", "k", "POST", "/deployments", {"alias": "docs"}))
+        ask(docs, build_key("token:other", "k", "POST", "/deployments", {"alias": "docs"}))
 
 
 def test_a_refusal_is_not_kept(docs):
@@ -149,7 +151,7 @@ def test_one_that_was_given_up_for_dead_starts_nothing_when_it_comes_back(docs):
 
 def test_a_key_is_forgotten_after_a_day(docs):
     ask(docs)
-    docs.clock.move(KEPT.total_seconds() + 1)
+    docs.clock.move(KEEP_ANSWERS_FOR.total_seconds() + 1)
     with pytest.raises(Refused, match="one at a time"):
         ask(docs)
 

@@ -13,10 +13,10 @@ from sqlalchemy import JSON, select
 from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.alerts.outbox import notice
+from qdrant_rollouts.core.alerts.outbox import read_notice
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.collections.manifests import Manifest
-from qdrant_rollouts.core.collections.stamps import KEY, Stamp
+from qdrant_rollouts.core.collections.stamps import STAMP_KEY, Stamp
 from qdrant_rollouts.core.config.experiment_spec import ArmSpec, ExperimentSpec, MetricSpec
 from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
 from qdrant_rollouts.core.config.settings import Settings
@@ -24,7 +24,7 @@ from qdrant_rollouts.core.database.alert_rows import NoticeRow
 from qdrant_rollouts.core.database.experiment_rows import SketchRow
 from qdrant_rollouts.core.database.models import Base, Deployment, RouteRow, TrafficRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule
-from qdrant_rollouts.core.database.stored_json import known, stored
+from qdrant_rollouts.core.database.stored_json import read_stored, read_stored_dataclass
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.experiments import folding, looking
@@ -34,7 +34,7 @@ from qdrant_rollouts.core.ports import AlertChannel
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.statistics.team_draft import Draft, Place
-from qdrant_rollouts.core.statistics.traffic_sketch import Grid, Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import LatencyGrid, TrafficSketch
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from tests.world import World
@@ -171,12 +171,12 @@ def look_at_everything(world):
             if answer.status_code != 200 and "diff" not in path:  # there are no collections to compare
                 wrong[path] = answer.text[:300]
     assert wrong == {}
-    assert table.current(world.services, "docs").version > 0
-    assert census.take(world.services)
+    assert table.current_route(world.services, "docs").version > 0
+    assert census.read_metrics(world.services)
     deliveries.deliver_due(world.services)
-    sweep.sweep(world.services)
-    looking.look_due(world.services)
-    folding.fold(world.services)
+    sweep.sweep_schedules(world.services)
+    looking.check_due_experiments(world.services)
+    folding.fold_sketches(world.services)
 
 
 def test_there_are_rows_of_a_release():
@@ -208,7 +208,7 @@ def test_both_releases_see_the_same_schedule_in_the_index_file(database):
     with world.services.sessions.begin() as session:
         row = session.scalars(select(Schedule).where(Schedule.alias == "docs")).one()
         row.spec = {**row.spec, "cron": "0 5 * * *"}
-    sweep.declare(world.services)
+    sweep.take_over_declared(world.services)
     with world.services.sessions() as session:
         row = session.scalars(select(Schedule).where(Schedule.alias == "docs")).one()
     assert row.spec["cron"] == "0 5 * * *"
@@ -224,13 +224,13 @@ def test_sums_of_the_next_release_outlive_a_fold_by_this_one(database):
     world = opened(database)
     with world.services.sessions() as session:
         before = session.query(TrafficRow).count(), session.query(SketchRow).count()
-        calls = sum(Tally.from_json(row.tally).calls for row in session.scalars(select(TrafficRow)))
+        calls = sum(TrafficSketch.from_json(row.tally).calls for row in session.scalars(select(TrafficRow)))
     world.clock.move(30 * 86_400)
-    traffic.fold(world.services)
+    traffic.fold_traffic(world.services)
     with world.services.sessions() as session:
         rows = session.scalars(select(TrafficRow)).all()
         assert sum(row.tally["refused"] for row in rows) == 3 * before[0]
-        assert sum(Tally.from_json(row.tally).calls for row in rows) == calls
+        assert sum(TrafficSketch.from_json(row.tally).calls for row in rows) == calls
     assert len(rows) < before[0]
     world.close()
 
@@ -254,30 +254,30 @@ WHOLE = {
 
 
 def test_a_tally_is_read_as_it_was_written():
-    assert Tally.from_json(WHOLE).to_json() == WHOLE
+    assert TrafficSketch.from_json(WHOLE).to_json() == WHOLE
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_tally_without_a_sum_has_nothing_there(name):
-    read = Tally.from_json({key: value for key, value in WHOLE.items() if key != name})
+    read = TrafficSketch.from_json({key: value for key, value in WHOLE.items() if key != name})
     lacking = read.to_json()
-    assert lacking == {**WHOLE, name: Tally().to_json()[name]}
-    total = Tally()
+    assert lacking == {**WHOLE, name: TrafficSketch().to_json()[name]}
+    total = TrafficSketch()
     total.merge(read)
     assert total.condensed().to_json().keys() == WHOLE.keys()
 
 
 def test_a_tally_keeps_the_sums_it_does_not_know():
-    total = Tally()
+    total = TrafficSketch()
     for _ in range(2):
-        total.merge(Tally.from_json({**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}))
+        total.merge(TrafficSketch.from_json({**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}))
     written = total.condensed().to_json()
     assert (written["refused"], written["waited"]) == (6, 0.5)
     assert not {"note", "more"} & written.keys()
 
 
 def test_a_grid_takes_a_tally_without_cells():
-    grid = Grid()
+    grid = LatencyGrid()
     grid.add({})
     grid.add(WHOLE)
     assert grid.calls == 7
@@ -294,7 +294,7 @@ def test_a_draft_of_the_next_release_is_read():
 def test_an_alert_of_a_severity_that_is_not_known_is_told_as_an_error(world):
     with world.services.sessions() as session:
         message = session.scalars(select(NoticeRow)).first().message
-    assert notice({**message, "severity": "critical", NEW: 1}).severity == Severity.ERROR
+    assert read_notice({**message, "severity": "critical", NEW: 1}).severity == Severity.ERROR
 
 
 def test_a_manifest_with_more_is_read_and_one_with_less_is_refused_by_name():
@@ -302,7 +302,7 @@ def test_a_manifest_with_more_is_read_and_one_with_less_is_refused_by_name():
 
     def sealed(**changes):
         content = {name: value for name, value in {**asdict(manifest), **changes}.items() if value is not Ellipsis}
-        return json.dumps({**content, "seal": manifests._sealed(content)})
+        return json.dumps({**content, "seal": manifests._seal_of(content)})
 
     assert Manifest.of(sealed(**{NEW: 1}), "b1") == manifest
     with pytest.raises(Refused, match=r"backup b1: Manifest cannot be read \(low missing\)"):
@@ -311,23 +311,23 @@ def test_a_manifest_with_more_is_read_and_one_with_less_is_refused_by_name():
 
 def test_a_stamp_with_more_and_a_stamp_with_less_are_read():
     content = {"deployment": "d", "alias": "docs", "number": 1, NEW: 1}
-    assert Stamp.of({KEY: content}) == Stamp("d", "docs", 1)
+    assert Stamp.of({STAMP_KEY: content}) == Stamp("d", "docs", 1)
     embedding = {"model": "hashing:8", "text": "{text}", NEW: 1}
-    assert Stamp.of({KEY: {**content, "embedding": embedding}}).spec.model == "hashing:8"
+    assert Stamp.of({STAMP_KEY: {**content, "embedding": embedding}}).spec.model == "hashing:8"
 
 
 def test_a_row_is_read_where_a_person_would_be_refused():
     content = {"cron": "0 2 * * *", NEW: 1}
-    assert stored(ScheduleSpec, content) == ScheduleSpec(cron="0 2 * * *")
+    assert read_stored(ScheduleSpec, content) == ScheduleSpec(cron="0 2 * * *")
     with pytest.raises(ValidationError):
         ScheduleSpec.model_validate(content)
 
 
 def test_what_cannot_be_read_is_left_to_a_process_that_can():
     with pytest.raises(Unavailable, match=r"ScheduleSpec cannot be read .misfire"):
-        stored(ScheduleSpec, {"cron": "0 2 * * *", "misfire": "thrice"})
+        read_stored(ScheduleSpec, {"cron": "0 2 * * *", "misfire": "thrice"})
     with pytest.raises(Unavailable, match="document, team missing"):
-        known(Place, {"credited": True})
+        read_stored_dataclass(Place, {"credited": True})
 
 
 def test_a_route_of_the_next_release_still_leads_to_its_arms(database):
@@ -336,7 +336,7 @@ def test_a_route_of_the_next_release_still_leads_to_its_arms(database):
     with world.services.sessions() as session:
         arms = session.scalars(select(RouteRow.arms).where(RouteRow.experiment_id.is_not(None))).one()
     assert NEW in arms[0]
-    route = table.current(world.services, "shop")
+    route = table.current_route(world.services, "shop")
     assert {route.variant(bucket) for bucket in range(0, 10_000, 100)} == {"control", "treatment"}
     world.close()
 
@@ -369,6 +369,6 @@ def test_a_word_of_the_next_release_is_shown_and_stops_nothing(database, table, 
     world = opened(database)
     try:
         look_at_everything(world)
-        engine.overdue(world.services)
+        engine.knock_overdue_turns(world.services)
     finally:
         world.close()

@@ -9,7 +9,7 @@ from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views.overview import home, lists, run
-from qdrant_rollouts.core.operations.views.overview.sight import Seen, Sight
+from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot, StoreWatcher
 from tests.world import World, texts
 
 
@@ -23,11 +23,11 @@ def world(tmp_path, sqlite_url):
 
 def seen_by(world):
     there = frozenset(world.store.collections())
-    return Seen(world.store.aliases(), there, world.clock.moment, declared=world.indexes)
+    return StoreSnapshot(world.store.aliases(), there, world.clock.moment, declared=world.indexes)
 
 
 def shown(world, id):
-    return run.deployment(world.services, id, seen_by(world))
+    return run.describe_deployment(world.services, id, seen_by(world))
 
 
 def refused(seen):
@@ -60,12 +60,12 @@ def test_an_act_that_was_asked_for_is_not_asked_for_again(world):
     world.run(until=world.at(started, "soak"))
     assert refused(shown(world, started))["promote"] == ""
     assert "possible now" in refused(shown(world, started))["resume"]
-    commands.wish(world.services, started, Event.ABORT, actor="anna")
+    commands.request_action(world.services, started, Event.ABORT, actor="anna")
     assert refused(shown(world, started))["promote"] == "abort was asked for and comes first"
 
 
 def test_an_act_names_the_steps_that_follow_it(world):
-    built = lists.index(world.services, "docs", seen_by(world))["acts"][0]
+    built = lists.describe_index(world.services, "docs", seen_by(world))["acts"][0]
     assert (built.verb, built.steps) == ("deploy", ["create", "populate", "validate", "switch", "soak"])
     started = world.deploy("docs")
     world.run(until=world.at(started, "populate"))
@@ -81,7 +81,7 @@ def test_every_refusal_shown_is_the_one_that_the_command_gives(world):
     for verb, said in refused(shown(world, started)).items():
         if said:
             with pytest.raises(Refused) as error:
-                commands.wish(world.services, started, Event(verb), actor="anna", reason="to see")
+                commands.request_action(world.services, started, Event(verb), actor="anna", reason="to see")
             assert str(error.value) == said
 
 
@@ -94,7 +94,7 @@ def test_a_collection_that_was_dropped_is_not_shown_as_there(world):
 
 
 def light(world):
-    return lists.index(world.services, "docs", seen_by(world))["rollback"]
+    return lists.describe_index(world.services, "docs", seen_by(world))["rollback"]
 
 
 def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
@@ -104,8 +104,8 @@ def test_the_way_back_is_ready_only_while_all_it_needs_is_there(world):
         world.run()
     assert light(world)["ready"] == "yes"
     target = light(world)["target"]
-    blind = Seen(error="Qdrant did not answer", since=world.clock.moment)
-    assert lists.index(world.services, "docs", blind)["rollback"]["ready"] == "unknown"
+    blind = StoreSnapshot(error="Qdrant did not answer", since=world.clock.moment)
+    assert lists.describe_index(world.services, "docs", blind)["rollback"]["ready"] == "unknown"
     with world.services.sessions.begin() as session:
         session.query(Deletion).filter_by(collection=target).update({"status": "deleting"})
     assert light(world)["ready"] == "no"
@@ -128,17 +128,17 @@ def test_an_alias_that_somebody_moved_calls_for_attention(world):
     first = light(world)["target"]
     world.clock.move(60)
     world.store.point_alias("docs", first)
-    (one,) = home.home(world.services, seen_by(world))["indexes"]
+    (one,) = home.describe_home(world.services, seen_by(world))["indexes"]
     assert "Qdrant's alias leads to" in one["attention"][0]["text"]
 
 
 def test_the_stamp_changes_with_every_turn_and_stands_still_with_them(world):
     started = world.deploy("docs")
-    stamps = [lists.stamp(world.services)]
-    assert lists.stamp(world.services) == stamps[0]
+    stamps = [lists.change_stamp(world.services)]
+    assert lists.change_stamp(world.services) == stamps[0]
     for _ in range(3):
         world.turn(world.broker.take_next())
-        stamps.append(lists.stamp(world.services))
+        stamps.append(lists.change_stamp(world.services))
     assert len(set(stamps)) == 4
     assert started
 
@@ -151,10 +151,10 @@ def test_a_look_that_fails_leaves_what_was_seen_and_says_since_when(world):
         def aliases(self):
             raise Unavailable("Qdrant did not answer")
 
-    sight = Sight(world.services)
+    sight = StoreWatcher(world.services)
     before = sight.look(patience=60)
     world.over(Away(":memory:"))
-    blind = Sight(world.services)
+    blind = StoreWatcher(world.services)
     after = blind.look(patience=60)
     assert before.aliases
     assert not before.error
@@ -167,10 +167,10 @@ def test_history_is_told_a_page_at_a_time(world):
     for _ in range(3):
         world.deploy("docs")
         world.run()
-    told = lists.history(world.services, "docs", "live")
+    told = lists.list_history(world.services, "docs", "live")
     assert (told["total"], told["pages"], len(told["deployments"])) == (3, 1, 3)
-    assert lists.history(world.services, "docs", "live", page=2)["deployments"] == []
-    first = lists.audit(world.services, "docs")
+    assert lists.list_history(world.services, "docs", "live", page=2)["deployments"] == []
+    first = lists.list_audit_events(world.services, "docs")
     assert first["events"][0]["at"] >= first["events"][-1]["at"]
 
 
@@ -179,11 +179,11 @@ def test_postgresql_is_asked_the_same(tmp_path, postgres_url):
     world.declare("docs", source=world.write("docs.jsonl", texts(20)))
     started = world.deploy("docs")
     world.run()
-    assert [one["alias"] for one in home.home(world.services, seen_by(world))["indexes"]] == ["docs"]
-    assert lists.index(world.services, "docs", seen_by(world))["live"] == shown(world, started)["green"]
-    assert lists.history(world.services, "docs", "live")["total"] == 1
-    assert lists.audit(world.services, "docs")["events"]
-    assert lists.alerts(world.services)["notices"]
-    assert lists.schedules(world.services, seen_by(world)) == []
-    assert lists.stamp(world.services) == lists.stamp(world.services)
+    assert [one["alias"] for one in home.describe_home(world.services, seen_by(world))["indexes"]] == ["docs"]
+    assert lists.describe_index(world.services, "docs", seen_by(world))["live"] == shown(world, started)["green"]
+    assert lists.list_history(world.services, "docs", "live")["total"] == 1
+    assert lists.list_audit_events(world.services, "docs")["events"]
+    assert lists.list_alerts(world.services)["notices"]
+    assert lists.list_latest_schedules(world.services, seen_by(world)) == []
+    assert lists.change_stamp(world.services) == lists.change_stamp(world.services)
     world.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.ports.payload_values import is_held, values_at
+from qdrant_rollouts.core.ports.payload_values import is_held_by_index, values_at
 from tests.world import World, texts
 
 INDEXES = {"price": "integer", "seen": "datetime", "tags": "keyword", "rare": "keyword"}
@@ -193,7 +193,7 @@ def test_what_cannot_be_looked_at_is_no_pass(live: World) -> None:
 )
 def test_an_index_holds_values_of_its_own_type_alone(value: Any, kind: str, expected: bool) -> None:
     """As a Qdrant 1.16.3 does, see ``tests/integration/test_qdrant_schema.py``."""
-    assert is_held({"f": value}, "f", kind) is expected
+    assert is_held_by_index({"f": value}, "f", kind) is expected
 
 
 def test_paths_lead_into_objects_and_lists_as_the_server_spells_them() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import event, select, update
 from qdrant_rollouts.core.config.index_file import ConcurrencySpec
 from qdrant_rollouts.core.database.models import Deployment, Places
 from qdrant_rollouts.core.deployments import claims, commands, engine, placing
-from qdrant_rollouts.core.deployments.commands import rollback
+from qdrant_rollouts.core.deployments.commands import start_rollback
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import Event, Place
 from qdrant_rollouts.core.operations.views import metrics as census
@@ -118,7 +118,7 @@ def test_waiting_costs_no_message_and_is_no_alert_however_long_it_lasts(world: W
     knocks: list[Knock] = []
     for _ in range(engine.UNCLAIMED - 1):
         world.clock.move(60)
-        knocks += engine.overdue(world.services)
+        knocks += engine.knock_overdue_turns(world.services)
     assert {world.status(knock.deployment_id)["alias"] for knock in knocks} == {"a"}
     assert [notice.what for notice in world.told() if notice.index != "a"] == ["deployment.created"] * 9
 
@@ -128,7 +128,7 @@ def test_a_limit_that_is_raised_lets_the_next_begin_with_the_next_sweep(world: W
     deploy(world, "a", "b", "c")
     limit(world, 2)
     assert placed(world) == ["a"]
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     assert placed(world) == ["a", "b"]
 
 
@@ -136,7 +136,7 @@ def test_a_limit_that_is_lowered_takes_no_place_away(world: World) -> None:
     limit(world, 2)
     first, second, third = deploy(world, "a", "b", "c")
     limit(world, 1)
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     assert placed(world) == ["a", "b"]
     world.run(world.at(first, "soak"))
     assert placed(world) in (["b"], [])
@@ -148,14 +148,14 @@ def test_an_index_file_that_says_nothing_or_cannot_be_read_leaves_the_limit_as_i
     limit(world, 1)
     deploy(world, "a", "b")
     world.concurrency = None
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     assert placed(world) == ["a"]
 
     def broken() -> None:
         raise Refused("rollouts.yaml: cannot be read")
 
     world.services = replace(world.services, concurrency=broken)
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     assert placed(world) == ["a"]
 
 
@@ -172,7 +172,7 @@ def test_a_person_comes_before_a_schedule(world: World) -> None:
     limit(world, 1)
     deploy(world, "a")
     world.declare("night", source="jsonl:8.jsonl")
-    scheduled = commands.deploy(world.services, "night", actor="schedule")
+    scheduled = commands.start_deployment(world.services, "night", actor="schedule")
     (person,) = deploy(world, "b")
     assert said(world, person) == "place 1 of 2; waits for 1 rebuild (a)"
     assert said(world, scheduled) == "place 2 of 2; waits for 1 rebuild (a)"
@@ -206,7 +206,7 @@ def test_what_took_its_place_first_is_served_first(world: World) -> None:
     first, second, third = deploy(world, "a", "b", "c")
     world.broker.waiting.clear()
     world.clock.move(60)
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     served = {knock.deployment_id: knock.first for _, knock in world.broker.waiting}
     assert served == {first: True, second: False, third: False}
     world.run(world.at(first, "soak"))
@@ -223,10 +223,10 @@ def test_a_pause_gives_the_place_back_and_going_on_waits_for_one_before_all_that
     limit(world, 1)
     first, second, third = deploy(world, "a", "b", "c")
     world.run(world.at(first, "validate"))
-    commands.wish(world.services, first, Event.PAUSE, actor="anna")
+    commands.request_action(world.services, first, Event.PAUSE, actor="anna")
     world.run(lambda: world.status(first)["status"] == "paused")
     assert placed(world) == ["b"]
-    commands.wish(world.services, first, Event.RESUME, actor="anna")
+    commands.request_action(world.services, first, Event.RESUME, actor="anna")
     world.run(lambda: world.status(first)["status"] == "running")
     assert said(world, first) == "place 1 of 2; waits for 1 rebuild (b)"
     assert said(world, third) == "place 2 of 2; waits for 1 rebuild (b)"
@@ -241,7 +241,7 @@ def test_what_was_approved_after_its_gate_needs_no_place_to_switch(world: World)
     assert world.status(first)["status"] == "paused"
     deploy(world, "b", "c")
     assert placed(world) == ["b"]
-    commands.wish(world.services, first, Event.PROMOTE, actor="anna", reason="looked at")
+    commands.request_action(world.services, first, Event.PROMOTE, actor="anna", reason="looked at")
     world.run(lambda: world.status(first)["status"] != "paused")
     assert said(world, first) is None
     assert first in knocked(world)
@@ -264,7 +264,7 @@ def test_an_undo_keeps_its_place_until_green_is_dropped(world: World) -> None:
     limit(world, 1)
     first, _ = deploy(world, "a", "b")
     world.run(world.at(first, "validate"))
-    commands.wish(world.services, first, Event.ABORT, actor="anna")
+    commands.request_action(world.services, first, Event.ABORT, actor="anna")
     world.run(lambda: world.status(first)["status"] == "rolling_back")
     assert placed(world) == ["a"]
     world.run(lambda: world.status(first)["status"] == "rolled_back")
@@ -279,7 +279,7 @@ def test_a_rollback_never_waits(world: World) -> None:
     world.run()
     limit(world, 1)
     deploy(world, "b", "c")
-    back = rollback(world.services, "a", actor="anna")
+    back = start_rollback(world.services, "a", actor="anna")
     assert said(world, back) is None
     assert back in knocked(world)
 
@@ -306,7 +306,7 @@ def test_one_that_waits_is_aborted_at_once_by_those_who_do_not_build_and_says_th
     limit(world, 1)
     _, second = deploy(world, "a", "b")
     world.broker.waiting.clear()
-    commands.wish(world.services, second, Event.ABORT, actor="anna", reason="not now")
+    commands.request_action(world.services, second, Event.ABORT, actor="anna", reason="not now")
     assert [knock.queue for _, knock in world.broker.waiting] == ["control"]
     world.run()
     status = world.status(second)
@@ -321,7 +321,7 @@ def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on
     limit(world, 1)
     first, _ = deploy(world, "a", "b")
     world.broker.waiting.clear()
-    commands.wish(world.services, first, Event.ABORT, actor="anna")
+    commands.request_action(world.services, first, Event.ABORT, actor="anna")
     world.run(lambda: placed(world) == ["b"])
     assert world.status(first)["status"] == "rolled_back"
 
@@ -332,7 +332,7 @@ def test_one_that_is_given_a_place_and_aborted_before_its_first_turn_hands_it_on
 def test_the_numbers_are_those_of_the_queue(world: World) -> None:
     limit(world, 2)
     deploy(world, "a", "b", "c", "d", "e")
-    taken = census.take(world.services)
+    taken = census.read_metrics(world.services)
     assert taken["rebuilds_waiting"].samples == [((), 3)]
     assert dict(taken["rebuild_places"].samples) == {("limit",): 2, ("taken",): 2}
 
@@ -344,7 +344,7 @@ def test_an_older_releases_deployment_waits_for_nobody_and_goes_on(world: World)
     with world.services.sessions.begin() as session:
         session.execute(update(Deployment).where(Deployment.id == old).values(place=None, models=[], records=0))
     world.clock.move(60)
-    assert old in {knock.deployment_id for knock in engine.overdue(world.services)}
+    assert old in {knock.deployment_id for knock in engine.knock_overdue_turns(world.services)}
     world.run()
     assert world.status(old)["status"] == "live"
 
@@ -357,7 +357,7 @@ def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: Wor
     limit(world, 1)
     deploy(world, "a")
     world.declare("night", source="jsonl:8.jsonl")
-    commands.deploy(world.services, "night", actor="schedule")
+    commands.start_deployment(world.services, "night", actor="schedule")
     limit(world, 2)
     with world.services.sessions.begin() as session:
         session.execute(update(Places).values(rebuilds=2))
@@ -378,7 +378,7 @@ def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: Wor
     go_on.set()
     giver.join()
     arriving.join()
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     assert placed(world) == ["a", "night"]
 
 
@@ -411,7 +411,7 @@ class Crowd:
                 break
             if self.idle():
                 self.world.clock.move(self.world.services.times.lease + 1)
-                engine.overdue(self.world.services)
+                engine.knock_overdue_turns(self.world.services)
             self.over.wait(0.02)
         self.over.set()
         for thread in self.threads:
@@ -446,7 +446,7 @@ class Crowd:
     def take(self, knock: Knock) -> None:
         services, name = self.world.services, threading.current_thread().name
         if self.dies():
-            claims.take(services, knock.deployment_id, knock.turn, name)
+            claims.claim_turn(services, knock.deployment_id, knock.turn, name)
             return
         with suppress(LeaseLost):
             engine.advance(services, knock.deployment_id, knock.turn, name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database.models import StepRow
 from qdrant_rollouts.core.errors import Refused
@@ -249,7 +249,7 @@ def test_our_own_mark_is_the_only_thing_added_to_a_payload(world: World) -> None
     status = deployed(world)
     points, _ = world.store.scroll(status["green"], None, 1)
     payload = dict(points[0].payload)
-    assert set(payload.pop(OURS)) == {"hash", "n"}
+    assert set(payload.pop(MARK_KEY)) == {"hash", "n"}
     assert payload == record
 
 
@@ -266,7 +266,7 @@ def test_a_server_too_old_for_stamps_is_refused_by_name_and_version(world: World
 def refused(world: World, alias: str, match: str, **arguments: Any) -> None:
     with pytest.raises(Refused, match=match):
         world.deploy(alias, **arguments)
-    assert queries.deployments(world.services) == []
+    assert queries.list_deployments(world.services) == []
 
 
 def test_what_makes_no_sense_is_refused_before_anything_changes(world: World) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse_row
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.gate.evidence import judged
 from qdrant_rollouts.core.ports import Row
-from qdrant_rollouts.core.sanitize.quoting import LONGEST
+from qdrant_rollouts.core.sanitize.quoting import LONGEST_VALUE
 from tests.world import World
 
 SECRET = "sesame-" * 60
@@ -45,25 +45,25 @@ RECORDS = {
 
 def check(said: str) -> None:
     """No value is longer than is allowed, and nothing of the secret is there twice over."""
-    assert SECRET[:LONGEST] not in said, said
+    assert SECRET[:LONGEST_VALUE] not in said, said
     for run in re.findall(r"'([^']*)'", said):
-        assert len(run) <= LONGEST
+        assert len(run) <= LONGEST_VALUE
     assert len(said) < 600, said
 
 
 @pytest.mark.parametrize("rules", [RULES, NAMED], ids=["one vector", "several"])
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_bad_record_is_told_without_its_values(name, rules):
-    found = parse(Row("docs.jsonl:1", RECORDS[name], {}), rules)
+    found = parse_row(Row("docs.jsonl:1", RECORDS[name], {}), rules)
     assert isinstance(found, BadRecord)
     check(str(found))
 
 
 def test_a_number_that_python_cannot_write_is_a_bad_record():
-    found = parse(Row("a.records:all, record 1", {"id": 1, "text": "x", "n": 10**5000}, {}), RULES)
+    found = parse_row(Row("a.records:all, record 1", {"id": 1, "text": "x", "n": 10**5000}, {}), RULES)
     assert isinstance(found, BadRecord)
     assert "a number too long to be written" in str(found)
-    assert isinstance(parse(Row("r", {"id": 10**5000, "text": "x"}, {}), RULES), BadRecord)
+    assert isinstance(parse_row(Row("r", {"id": 10**5000, "text": "x"}, {}), RULES), BadRecord)
 
 
 #: File and content of what no source can read, and the source.
@@ -109,7 +109,7 @@ def problem(source):
         row = next(iter(source.read(None)))
     except AppError as error:
         return str(error)
-    found = parse(row, RULES)
+    found = parse_row(row, RULES)
     assert isinstance(found, BadRecord), found
     return str(found)
 
@@ -159,7 +159,7 @@ def test_the_place_of_a_row_is_cut_too(tmp_path, monkeypatch):
 def test_a_judged_query_is_told_without_its_values(tmp_path, line):
     Path("judged.jsonl").write_text(json.dumps(line))
     with pytest.raises(AppError) as error:
-        judged.read(open_source("jsonl:judged.jsonl", (tmp_path,), LocalStore(":memory:")))
+        judged.read_judged(open_source("jsonl:judged.jsonl", (tmp_path,), LocalStore(":memory:")))
     check(str(error.value))
 
 

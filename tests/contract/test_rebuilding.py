@@ -15,7 +15,7 @@ from tests.world import World, texts
 
 def rebuilt(world: World) -> bool:
     """Whether a rebuild builds; if so, it is brought to its end."""
-    found = rebuilding.rebuild(world.services, "docs", actor="anna")
+    found = rebuilding.rebuild_index(world.services, "docs", actor="anna")
     world.run()
     world.clock.move(60)
     return isinstance(found, str)
@@ -99,6 +99,6 @@ def test_a_collection_as_source_tells_nothing_and_is_read_every_time(world: Worl
     source = world.store.aliases()["docs"]
     world.declare("copy", source=f"collection:{source}")
     for _ in range(2):
-        assert isinstance(rebuilding.rebuild(world.services, "copy", actor="anna"), str)
+        assert isinstance(rebuilding.rebuild_index(world.services, "copy", actor="anna"), str)
         world.run()
         world.clock.move(60)

@@ -11,14 +11,14 @@ from sqlalchemy.exc import ProgrammingError
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import migrate, missing, planned, prepare
+from qdrant_rollouts.adapters.migrate import describe_missing_tables, migrate_database, planned, prepare
 from qdrant_rollouts.adapters.releases import Found, find, judge, look
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine as turns
 from qdrant_rollouts.core.errors import OtherRelease
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.services import Standing
-from qdrant_rollouts.wiring import build, build_to_look
+from qdrant_rollouts.wiring import build_read_only, build_services
 from tests.contract.test_versions_migration import moved
 from tests.world import World, texts
 
@@ -93,7 +93,7 @@ def test_a_migration_leaves_what_it_declares_and_so_does_the_way_back(engine):
     moved(engine, "0012")
     with engine.connect() as connection:
         assert find(connection) == Found("0012")
-    migrate(engine)
+    migrate_database(engine)
     with engine.connect() as connection:
         assert connection.scalars(text("SELECT oldest_program FROM works_with")).all() == [DECLARED[migrations.HEAD]]
 
@@ -102,16 +102,16 @@ def test_a_database_that_a_newer_release_has_grown_is_worked_on_and_left_alone(e
     left_by_the_next_release(engine, migrations.HEAD)
     assert look(engine) == Standing(behind=True)
     prepare(engine)
-    assert missing(engine) == ""
-    assert migrate(engine) == planned(engine)
-    assert migrate(engine).changed is False
+    assert describe_missing_tables(engine) == ""
+    assert migrate_database(engine) == planned(engine)
+    assert migrate_database(engine).changed is False
     with engine.connect() as connection:
         assert find(connection) == Found(NEXT, migrations.HEAD)
 
 
 def test_a_database_that_a_newer_release_has_shrunk_is_refused_and_left_alone(engine):
     left_by_the_next_release(engine, NEXT)
-    for use in (prepare, missing, migrate, planned):
+    for use in (prepare, describe_missing_tables, migrate_database, planned):
         with pytest.raises(OtherRelease, match=rf"{NEXT}, newer .* from revision {NEXT} on: update the program"):
             use(engine)
     with engine.connect() as connection:
@@ -122,21 +122,21 @@ def test_nobody_but_migrate_changes_a_postgresql_that_has_tables(ready_postgres_
     engine = open_engine(ready_postgres_url)
     moved(engine, "0012")
     settings = Settings(_env_file=None, database_url=ready_postgres_url)
-    for use in (build, build_to_look):
+    for use in (build_services, build_read_only):
         with pytest.raises(OtherRelease, match=r"0012, older than .*`rollouts migrate`"):
             use(settings)
     with engine.connect() as connection:
         assert find(connection) == Found("0012")
     assert (planned(engine).before, planned(engine).after) == ("0012", migrations.HEAD)
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: migrate(engine), range(4)))
+        done = list(pool.map(lambda _: migrate_database(engine), range(4)))
     assert sorted(one.changed for one in done) == [False, False, False, True]
-    build(settings).sessions.kw["bind"].dispose()
+    build_services(settings).sessions.kw["bind"].dispose()
     engine.dispose()
 
 
 def test_an_empty_database_gets_its_tables_from_whoever_comes_first(database_url):
-    services = build(Settings(_env_file=None, database_url=database_url))
+    services = build_services(Settings(_env_file=None, database_url=database_url))
     with services.sessions() as session:
         assert find(session.connection()) == Found(migrations.HEAD)
     services.sessions.kw["bind"].dispose()
@@ -201,7 +201,7 @@ def test_what_a_newer_release_has_planned_is_left_to_it(world, what):
     assert written.line.startswith("left to a newer program: ")
     assert rows(world) == before
     world.clock.move(60)
-    assert [one.deployment_id for one in turns.overdue(world.services)] == [deployment] * (what != "status")
+    assert [one.deployment_id for one in turns.knock_overdue_turns(world.services)] == [deployment] * (what != "status")
 
 
 def test_a_step_that_is_not_known_stops_nothing_before_it(world):
@@ -213,7 +213,7 @@ def test_a_step_that_is_not_known_stops_nothing_before_it(world):
         pass
     assert "step polish" in written.line
     assert world.step(deployment, "switch")["status"] == "done"
-    turns.request(world.services, deployment, Event.ABORT, "anna", "the way back to this release")
+    turns.store_request(world.services, deployment, Event.ABORT, "anna", "the way back to this release")
     world.run()
     assert world.status(deployment)["status"] == "rolled_back"
 

@@ -16,7 +16,7 @@ from qdrant_rollouts.adapters.qdrant_async import ThreadedSearches
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.operations.views import metrics as census
 from qdrant_rollouts.core.routing import AsyncRouter, Router, Routers, link, table, traffic
-from qdrant_rollouts.core.routing.desk import LOOK_EVERY
+from qdrant_rollouts.core.routing.desk import REFRESH_SECONDS
 from qdrant_rollouts.core.routing.route import Route
 from qdrant_rollouts.core.statistics.assignment import bucket
 from tests.world import DIMENSION, EMBEDDING, World, texts
@@ -46,7 +46,7 @@ def half_on_green(world: World, embedding: dict[str, Any]) -> World:
     world.deploy("other")
     world.run()
     green = world.store.aliases()["other"]
-    table.put(world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    table.set_route(world.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
     return world
 
 
@@ -88,7 +88,7 @@ class Faulty:
 def observed(world: World) -> dict[tuple[str, str], Any]:
     """By variant and kind, after the router was closed."""
     with world.services.sessions() as session:
-        found = traffic.read(session, "docs", STAGE)
+        found = traffic.read_tallies(session, "docs", STAGE)
     return {(key.variant, key.kind): tally for key, tally in found.items()}
 
 
@@ -158,7 +158,7 @@ def test_a_vector_of_another_size_is_refused_naming_both(routed):
 
 
 def test_a_vector_for_the_new_model_finds_the_collection_that_the_alias_has_moved_to_meanwhile(remodelled, router):
-    table.clear(remodelled.services, "docs")
+    table.clear_route(remodelled.services, "docs")
     blue, green = names(remodelled)
     assert router.search("docs", vector()).collection == blue
     remodelled.store.point_alias("docs", green)
@@ -234,7 +234,7 @@ def test_searches_go_on_by_the_last_known_route_when_the_database_is_gone(routed
     assert router.search("docs", "text 3", user_on("canary")).collection == green
     routed.services.sessions.configure(bind=Gone())
     assert router.search("docs", "text 3", user_on("canary")).collection == green
-    threading.Event().wait(2 * LOOK_EVERY)
+    threading.Event().wait(2 * REFRESH_SECONDS)
     assert router.search("docs", "text 3", user_on("canary")).collection == green
     routed.services.sessions.configure(bind=routed.engine)
 
@@ -252,7 +252,7 @@ def test_a_process_that_has_never_seen_the_database_searches_the_alias_and_says_
     assert "did not answer" in stats.database
     assert (stats.unrouted_aliases, stats.unrouted_searches, stats.waiting) == (("docs",), 2, 2)
     assert written(routed) == {("unrouted", 2)}, "what it observed is written down in the end"
-    assert census.take(routed.services)["searches_unrouted"].samples == [(("docs",), 2)]
+    assert census.read_metrics(routed.services)["searches_unrouted"].samples == [(("docs",), 2)]
 
 
 def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):
@@ -327,7 +327,7 @@ def test_an_index_file_that_cannot_be_read_fails_no_search(routed):
 
 def written(world: World) -> set[tuple[str, int]]:
     with world.services.sessions() as session:
-        found = traffic.read(session, "docs", "")
+        found = traffic.read_tallies(session, "docs", "")
     return {(key.variant, tally.calls) for key, tally in found.items()}
 
 
@@ -364,20 +364,20 @@ def test_words_find_the_collection_that_the_alias_has_moved_to_meanwhile(world, 
 def test_a_change_of_the_route_is_served_and_reported_within_a_second(routed, router):
     blue, green = names(routed)
     router.search("docs", "text 3", "anna")
-    changed = table.put(routed.services, "docs", blue=blue, green=green, share=10_000, salt="salt", stage=STAGE)
-    waited(lambda: table.confirmed(routed.services, changed).serving == 1)
+    changed = table.set_route(routed.services, "docs", blue=blue, green=green, share=10_000, salt="salt", stage=STAGE)
+    waited(lambda: table.confirm_route(routed.services, changed).serving == 1)
     assert {router.search("docs", "text 3", str(user)).collection for user in range(40)} == {green}
-    cleared = table.clear(routed.services, "docs")
-    waited(lambda: table.confirmed(routed.services, cleared).serving == 1)
+    cleared = table.clear_route(routed.services, "docs")
+    waited(lambda: table.confirm_route(routed.services, cleared).serving == 1)
     assert router.search("docs", "text 3", "anna").variant == "live"
 
 
 def test_a_process_that_ends_is_no_longer_waited_for(routed):
     with Router(routed.services) as router:
         router.search("docs", "text 3")
-        route = table.current(routed.services, "docs")
-        waited(lambda: table.confirmed(routed.services, route).known == 1)
-    assert table.confirmed(routed.services, route).known == 0
+        route = table.current_route(routed.services, "docs")
+        waited(lambda: table.confirm_route(routed.services, route).known == 1)
+    assert table.confirm_route(routed.services, route).known == 0
 
 
 def waited(true: Any, seconds: float = 3.0) -> None:
@@ -403,8 +403,8 @@ def test_what_was_searched_is_written_down_by_arm(routed):
 
 def test_setting_the_same_route_again_changes_nothing(routed):
     blue, green = names(routed)
-    before = table.current(routed.services, "docs")
-    again = table.put(routed.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
+    before = table.current_route(routed.services, "docs")
+    again = table.set_route(routed.services, "docs", blue=blue, green=green, share=5000, salt="salt", stage=STAGE)
     assert again == before
 
 
@@ -413,7 +413,7 @@ def test_setting_the_same_route_again_changes_nothing(routed):
 
 def test_in_shadow_users_see_blue_and_green_is_compared(routed):
     blue, green = names(routed)
-    table.put(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    table.set_route(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
     with Router(routed.services) as router:
         assert {router.search("docs", "text 3", str(user)).collection for user in range(20)} == {blue}
     shadow = observed(routed)["canary", "shadow"]
@@ -424,7 +424,7 @@ def test_in_shadow_users_see_blue_and_green_is_compared(routed):
 def test_a_shadow_that_fails_is_seen_by_nobody_but_the_log(routed):
     blue, green = names(routed)
     routed.over(Faulty(routed.store, green, Unavailable("down")))
-    table.put(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
+    table.set_route(routed.services, "docs", blue=blue, green=green, shadow=10_000, salt="salt", stage=STAGE)
     with Router(routed.services) as router:
         assert router.search("docs", "text 3").results
     assert observed(routed)["canary", "shadow"].errors == 1

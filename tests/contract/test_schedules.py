@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from qdrant_rollouts.core.config.index_file import ScheduleSpec, validated
+from qdrant_rollouts.core.config.index_file import ScheduleSpec, validate_as
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.database.schedule_rows import ScheduleRun
 from qdrant_rollouts.core.deployments import commands as deploying
@@ -28,7 +28,7 @@ def night(world: World) -> World:
     """``docs`` is declared and known at noon before the first night."""
     at(world, "2026-11-01T12:00")
     declare(world)
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     return world
 
 
@@ -63,8 +63,8 @@ def test_three_sweepers_for_ten_nights_make_ten_rebuilds(night: World) -> None:
         def beat(together: threading.Barrier = together, failed: list[BaseException] = failed) -> None:
             try:
                 together.wait()
-                for run in sweep.sweep(night.services).open:
-                    sweep.take_up(night.services, run)
+                for run in sweep.sweep_schedules(night.services).open:
+                    sweep.take_up_run(night.services, run)
             except BaseException as error:
                 failed.append(error)
                 raise
@@ -114,7 +114,7 @@ def spread(world: World) -> World:
     """``docs`` begins up to an hour after two."""
     at(world, "2026-11-01T12:00")
     declare(world, rebuild=JITTER)
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     return world
 
 
@@ -151,7 +151,7 @@ def test_without_a_jitter_a_time_is_a_start() -> None:
 def test_a_spread_start_is_late_from_the_start_and_not_from_the_time(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={**JITTER, "misfire": "skip", "late_after_minutes": 1})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     world.clock.moment = planned(world) + timedelta(seconds=50)
     swept(world)
     swept(world)
@@ -169,10 +169,10 @@ def test_nights_missed_with_a_jitter_are_made_up_by_the_last_that_should_have_be
 def test_times_nearer_to_each_other_than_the_jitter_have_one_run_each_at_most(world: World) -> None:
     at(world, "2026-11-02T01:59:59")
     declare(world, rebuild={"cron": "*/10 * * * *", "jitter_minutes": 60})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     for _ in range(3 * 360):
         world.clock.move(10)
-        sweep.sweep(world.services)
+        sweep.sweep_schedules(world.services)
     names = [nominal for nominal, _ in runs(world)]
     assert names == sorted(set(names))
     assert len(names) >= 3
@@ -181,14 +181,14 @@ def test_times_nearer_to_each_other_than_the_jitter_have_one_run_each_at_most(wo
 def test_a_backup_is_spread_as_a_rebuild_is(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, backup=JITTER)
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     assert planned(world, "backup") > datetime(2026, 11, 2, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("wrong", [-1, 1441, "5", True])
 def test_a_jitter_that_makes_no_sense_is_refused(world: World, wrong: object) -> None:
     with pytest.raises(Refused, match="jitter_minutes: found"):
-        validated(ScheduleSpec, {"cron": NIGHTLY, "jitter_minutes": wrong}, "rebuild")
+        validate_as(ScheduleSpec, {"cron": NIGHTLY, "jitter_minutes": wrong}, "rebuild")
 
 
 # --- nights that were missed ------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_nights_missed_while_everything_was_down_are_made_up_once(night: World) 
 
 def test_what_is_made_up_says_since_when(night: World) -> None:
     at(night, "2026-11-05T09:30")
-    sweep.sweep(night.services)
+    sweep.sweep_schedules(night.services)
     assert the_schedule(night)["runs"][0]["message"] == "also for the times since 2026-11-02 02:00 UTC"
 
 
@@ -213,7 +213,7 @@ def test_what_is_made_up_says_since_when(night: World) -> None:
 def test_a_time_that_is_not_made_up_is_left_out_once_it_is_too_late(world: World, hour: str, status: str) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "misfire": "skip"})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, f"2026-11-02T{hour}")
     swept(world)
     swept(world)
@@ -224,7 +224,7 @@ def test_a_time_that_is_not_made_up_is_left_out_once_it_is_too_late(world: World
 def test_a_line_for_every_minute_that_nobody_swept_for_a_month_is_one_run(world: World) -> None:
     at(world, "2026-11-01T12:00:30")
     declare(world, rebuild="* * * * *")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-12-01T12:00:30")
     swept(world)
     assert [nominal for nominal, _ in runs(world)] == ["12-01T12:00"]
@@ -294,7 +294,7 @@ def test_a_time_that_meets_a_deployment_is_left_out_and_says_which(night: World)
 def test_a_run_that_waits_begins_when_the_deployment_has_ended(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "overlap": "wait"})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T01:59")
     manual = world.deploy("docs")
     held, world.broker.waiting = world.broker.waiting, []
@@ -313,8 +313,8 @@ def test_a_run_that_waits_begins_when_the_deployment_has_ended(world: World) -> 
 
 def test_a_run_that_has_not_ended_makes_the_next_time_be_left_out(night: World) -> None:
     at(night, "2026-11-02T02:00")
-    for run in sweep.sweep(night.services).open:
-        sweep.take_up(night.services, run)
+    for run in sweep.sweep_schedules(night.services).open:
+        sweep.take_up_run(night.services, run)
     night.broker.waiting.clear()
     at(night, "2026-11-03T02:00")
     swept(night)
@@ -328,10 +328,10 @@ def test_a_run_that_has_not_ended_makes_the_next_time_be_left_out(night: World) 
 def test_a_worker_that_dies_before_the_deployment_leaves_a_run_that_is_found_again(night: World) -> None:
     store = night.store
     at(night, "2026-11-02T02:00")
-    (run,) = sweep.sweep(night.services).open
+    (run,) = sweep.sweep_schedules(night.services).open
     night.over(Failing(store, Died(), "aliases"))
     with pytest.raises(Died):
-        sweep.take_up(night.services, run)
+        sweep.take_up_run(night.services, run)
     night.over(store)
     swept(night)
     swept(night)
@@ -343,14 +343,14 @@ def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no
         raise Died
 
     at(night, "2026-11-02T02:00")
-    (run,) = sweep.sweep(night.services).open
+    (run,) = sweep.sweep_schedules(night.services).open
     with pytest.raises(Died):
-        sweep.take_up(dataclasses.replace(night.services, knock=die), run)
+        sweep.take_up_run(dataclasses.replace(night.services, knock=die), run)
     assert (runs(night), deployments(night)) == ([("11-02T02:00", "running")], 1)
     swept(night)
     assert deployments(night) == 1
     night.clock.move(60)
-    engine.overdue(night.services)
+    engine.knock_overdue_turns(night.services)
     night.run()
     swept(night)
     assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
@@ -359,13 +359,13 @@ def test_a_worker_that_dies_right_after_the_deployment_was_written_down_makes_no
 def test_a_worker_that_slept_through_the_whole_deployment_begins_no_second(night: World) -> None:
     """It has read the run as due; by the time it writes, the deployment of somebody else has come and gone."""
     at(night, "2026-11-02T02:00")
-    (run,) = sweep.sweep(night.services).open
+    (run,) = sweep.sweep_schedules(night.services).open
     store = night.store
 
     class Slow(Failing):
         def _fail(self, *_: Any, **__: Any) -> Any:
             night.over(store)
-            sweep.take_up(night.services, run)
+            sweep.take_up_run(night.services, run)
             night.run()
             night.write("docs.jsonl", texts(20))
             swept(night)
@@ -374,7 +374,7 @@ def test_a_worker_that_slept_through_the_whole_deployment_begins_no_second(night
     slow = World.__new__(World)
     slow.__dict__ = dict(night.__dict__)
     slow.over(Slow(store, Died(), "collections"))
-    sweep.take_up(slow.services, run)
+    sweep.take_up_run(slow.services, run)
     assert (runs(night), deployments(night)) == ([("11-02T02:00", "done")], 1)
 
 
@@ -449,7 +449,7 @@ def late(world: World) -> list[str]:
 def test_people_are_told_while_no_run_has_succeeded_for_too_long_and_again_after_a_success(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     (world.folder / "docs.jsonl").unlink()
 
     at(world, "2026-11-02T13:59")
@@ -482,18 +482,18 @@ def test_a_schedule_nobody_ran_is_told_of_too(world: World) -> None:
     declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
     for moment in ("2026-11-01T12:00", "2026-11-02T02:00", "2026-11-02T14:01"):
         at(world, moment)
-        sweep.sweep(world.services)
+        sweep.sweep_schedules(world.services)
     assert "is due" in world.told()[-1].text
 
 
 def test_what_is_late_is_told_no_longer_while_its_schedule_is_paused(world: World) -> None:
     at(world, "2026-11-01T12:00")
     declare(world, rebuild={"cron": NIGHTLY, "success_within_hours": 26})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T14:01")
-    sweep.sweep(world.services)
-    commands.pause(world.services, "docs", "rebuild", actor="anna", reason="we know")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
+    commands.pause_schedule(world.services, "docs", "rebuild", actor="anna", reason="we know")
+    sweep.sweep_schedules(world.services)
     assert late(world) == ["begun", "resolved"]
     assert (world.told()[-1].actor, world.told()[-1].reason) == ("anna", "paused by anna")
 
@@ -502,21 +502,21 @@ def test_what_is_late_is_told_no_longer_while_its_schedule_is_paused(world: Worl
 
 
 def test_paused_times_pass_and_are_not_made_up(night: World) -> None:
-    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="holidays")
+    commands.pause_schedule(night.services, "docs", "rebuild", actor="anna", reason="holidays")
     for day in (2, 3):
         at(night, f"2026-11-{day:02d}T02:00")
         swept(night)
     seen = the_schedule(night)
     assert (seen["status"], seen["paused_by"], seen["reason"], seen["next_at"]) == ("paused", "anna", "holidays", None)
     at(night, "2026-11-03T12:00")
-    commands.resume(night.services, "docs", "rebuild", actor="anna")
+    commands.resume_schedule(night.services, "docs", "rebuild", actor="anna")
     swept(night)
     assert (runs(night), the_schedule(night)["next_at"]) == ([], "2026-11-04T02:00:00.000Z")
 
 
 def test_a_person_has_it_done_now_even_while_it_is_paused(night: World) -> None:
-    commands.pause(night.services, "docs", "rebuild", actor="anna")
-    asked = commands.run(night.services, "docs", "rebuild", actor="anna", reason="new prices")
+    commands.pause_schedule(night.services, "docs", "rebuild", actor="anna")
+    asked = commands.run_schedule(night.services, "docs", "rebuild", actor="anna", reason="new prices")
     swept(night)
     swept(night)
     (run,) = the_schedule(night)["runs"]
@@ -525,26 +525,28 @@ def test_a_person_has_it_done_now_even_while_it_is_paused(night: World) -> None:
 
 
 def test_a_run_that_is_open_is_not_asked_for_again(night: World) -> None:
-    commands.run(night.services, "docs", "rebuild", actor="anna")
+    commands.run_schedule(night.services, "docs", "rebuild", actor="anna")
     with pytest.raises(Refused, match="rebuild of docs is due already"):
-        commands.run(night.services, "docs", "rebuild", actor="anna")
+        commands.run_schedule(night.services, "docs", "rebuild", actor="anna")
 
 
 def test_what_a_person_changes_holds_until_the_file_says_something_new(night: World) -> None:
-    commands.change(night.services, "docs", "rebuild", {"cron": "0 5 * * *"}, actor="anna")
-    sweep.sweep(night.services)
+    commands.change_schedule(night.services, "docs", "rebuild", {"cron": "0 5 * * *"}, actor="anna")
+    sweep.sweep_schedules(night.services)
     assert the_schedule(night)["next_at"] == "2026-11-02T05:00:00.000Z"
     assert the_schedule(night)["changed"] is True
     declare(night, rebuild="0 3 * * *")
-    sweep.sweep(night.services)
+    sweep.sweep_schedules(night.services)
     assert the_schedule(night)["next_at"] == "2026-11-02T03:00:00.000Z"
     assert the_schedule(night)["changed"] is False
 
 
 def test_an_index_without_a_line_is_given_one(night: World) -> None:
     night.declare("more", source="jsonl:docs.jsonl")
-    commands.change(night.services, "more", "rebuild", {"cron": "0 4 * * 6", "zone": "Europe/Berlin"}, actor="anna")
-    (seen,) = queries.schedules(night.services, "more")
+    commands.change_schedule(
+        night.services, "more", "rebuild", {"cron": "0 4 * * 6", "zone": "Europe/Berlin"}, actor="anna"
+    )
+    (seen,) = queries.list_schedules(night.services, "more")
     assert (seen["status"], seen["next_at"]) == ("on", "2026-11-07T03:00:00.000Z")
 
 
@@ -561,7 +563,7 @@ def test_a_line_that_was_taken_out_of_the_file_is_off_and_its_runs_stay(night: W
 
 def test_a_file_that_this_process_does_not_see_switches_nothing_off(night: World) -> None:
     night.indexes.clear()
-    sweep.sweep(night.services)
+    sweep.sweep_schedules(night.services)
     assert the_schedule(night)["status"] == "on"
 
 
@@ -573,7 +575,7 @@ def test_a_file_that_this_process_does_not_see_switches_nothing_off(night: World
     ],
 )
 def test_what_nobody_knows_is_refused(night: World, alias: str, action: str, said: str) -> None:
-    for command in (commands.run, commands.pause, commands.resume):
+    for command in (commands.run_schedule, commands.pause_schedule, commands.resume_schedule):
         with pytest.raises(Refused, match=said):
             command(night.services, alias, action, actor="anna")
 
@@ -592,16 +594,16 @@ def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing(
 ) -> None:
     before = the_schedule(night)
     with pytest.raises(Refused, match=said):
-        commands.change(night.services, "docs", "rebuild", wanted, actor="anna")
+        commands.change_schedule(night.services, "docs", "rebuild", wanted, actor="anna")
     assert the_schedule(night) == before
 
 
 def test_every_act_is_an_event_with_its_actor_and_reason(night: World) -> None:
-    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="holidays")
-    commands.pause(night.services, "docs", "rebuild", actor="anna", reason="again")
-    commands.resume(night.services, "docs", "rebuild", actor="ben")
-    commands.change(night.services, "docs", "rebuild", {"cron": "0 3 * * *"}, actor="ben", reason="later")
-    commands.run(night.services, "docs", "rebuild", actor="ben", reason="now")
+    commands.pause_schedule(night.services, "docs", "rebuild", actor="anna", reason="holidays")
+    commands.pause_schedule(night.services, "docs", "rebuild", actor="anna", reason="again")
+    commands.resume_schedule(night.services, "docs", "rebuild", actor="ben")
+    commands.change_schedule(night.services, "docs", "rebuild", {"cron": "0 3 * * *"}, actor="ben", reason="later")
+    commands.run_schedule(night.services, "docs", "rebuild", actor="ben", reason="now")
     with night.services.sessions() as session:
         told = session.scalars(select(EventRow).where(EventRow.event.startswith("schedule.")).order_by(EventRow.id))
         assert [(row.event, row.actor, row.detail, row.reason) for row in told] == [
@@ -616,10 +618,10 @@ def test_every_act_is_an_event_with_its_actor_and_reason(night: World) -> None:
 
 def test_an_abort_by_a_person_ends_the_run_as_failed(night: World) -> None:
     at(night, "2026-11-02T02:00")
-    for run in sweep.sweep(night.services).open:
-        sweep.take_up(night.services, run)
+    for run in sweep.sweep_schedules(night.services).open:
+        sweep.take_up_run(night.services, run)
     deployment = the_schedule(night)["runs"][0]["deployment_id"]
-    deploying.wish(night.services, deployment, Event.ABORT, actor="anna", reason="not tonight")
+    deploying.request_action(night.services, deployment, Event.ABORT, actor="anna", reason="not tonight")
     night.run()
     swept(night)
     assert runs(night) == [("11-02T02:00", "failed")]
@@ -629,7 +631,7 @@ def test_no_run_is_left_open_by_a_night_that_ended(night: World) -> None:
     at(night, "2026-11-02T02:00")
     swept(night)
     swept(night)
-    assert sweep.sweep(night.services).open == []
+    assert sweep.sweep_schedules(night.services).open == []
     with night.services.sessions() as session:
         row = session.scalars(select(ScheduleRun)).one()
     assert (row.lease_until, row.state) == (None, {})
@@ -641,7 +643,7 @@ def test_old_runs_are_forgotten_and_open_ones_never(night: World) -> None:
         swept(night)
         swept(night)
     night.clock.move(1)
-    commands.run(night.services, "docs", "rebuild", actor="anna")
-    assert records.prune(night.services, keep=2) == 2
+    commands.run_schedule(night.services, "docs", "rebuild", actor="anna")
+    assert records.prune_runs(night.services, keep=2) == 2
     assert [status for _, status in runs(night)] == ["unchanged", "unchanged", "due"]
-    assert records.prune(night.services, keep=2) == 0
+    assert records.prune_runs(night.services, keep=2) == 0

@@ -35,7 +35,7 @@ def test_pieces_in_any_order_and_twice_make_the_file(shelf):
 
     assert b"".join(shelf.read("one", "a.snapshot")) == b"abcd"
     assert shelf.size("one", "a.snapshot") == 4
-    assert manifests.damage(shelf, manifest()) == ""
+    assert manifests.find_damage(shelf, manifest()) == ""
 
 
 def test_a_folder_without_a_manifest_is_no_backup(shelf):
@@ -47,7 +47,7 @@ def test_a_folder_without_a_manifest_is_no_backup(shelf):
 
     shelf.seal("one", manifest().text())
     assert shelf.backups() == ["one"]
-    assert manifests.read(shelf, "one") == manifest()
+    assert manifests.read_manifest(shelf, "one") == manifest()
 
 
 def test_what_is_dropped_is_gone_and_dropping_it_again_does_nothing(shelf):
@@ -87,7 +87,7 @@ def test_what_is_not_as_it_was_written_is_told(shelf, content, said):
     if content:
         shelf.write("one", "a.snapshot", 0, content)
 
-    assert said in manifests.damage(shelf, manifest())
+    assert said in manifests.find_damage(shelf, manifest())
 
 
 def test_a_download_that_dies_and_goes_on_at_random_places_leaves_the_same_bytes(shelf):
@@ -108,7 +108,7 @@ def test_a_download_that_dies_and_goes_on_at_random_places_leaves_the_same_bytes
 def test_a_manifest_can_be_sealed_again(shelf):
     for high in (3, 3, 4):
         shelf.seal("one", manifest(high=high, low=3).text())
-        assert manifests.read(shelf, "one").high == high
+        assert manifests.read_manifest(shelf, "one").high == high
     assert shelf.backups() == ["one"]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.errors import Refused
 from tests.world import World, texts
 
@@ -83,7 +83,7 @@ def test_an_empty_index_is_not_built_and_does_not_pass(world: World) -> None:
     with pytest.raises(Refused, match="holds no record"):
         world.deploy("docs")
     world.write("docs.jsonl", texts(3))
-    report = validate(world.services, "docs", "empty")
+    report = validate_collection(world.services, "docs", "empty")
     assert report["verdict"] == "block"  # its records are missing
     seen = {row["name"]: row["verdict"] for row in report["checks"]}
     assert seen["vector_sanity"] == seen["zero_result"] == seen["self_retrieval"] == "inconclusive"

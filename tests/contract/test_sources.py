@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.adapters.sources import SOURCES, open_source
-from qdrant_rollouts.core.collections.records import OURS, RecordRules, parted
+from qdrant_rollouts.core.collections.records import MARK_KEY, RecordRules, split_row
 from qdrant_rollouts.core.collections.recovered import RecoveredSource
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.crawl_spec import CrawlSpec
@@ -94,7 +94,7 @@ def collection(folder: Path, store: VectorStore, records: list[dict[str, Any]]) 
         Point(
             record["id"],
             record.get("vector", [0.0, 1.0]),
-            {**{key: value for key, value in record.items() if key != "vector"}, OURS: {"n": number}},
+            {**{key: value for key, value in record.items() if key != "vector"}, MARK_KEY: {"n": number}},
         )
         for number, record in enumerate(records)
     ]
@@ -239,8 +239,8 @@ def comparable(row: Row) -> object:
     """The row's payload, without our own mark, and its vector."""
     if row.fields is None:
         return None
-    fields, vector = parted(row, RULES)
-    fields.pop(OURS, None)
+    fields, vector = split_row(row, RULES)
+    fields.pop(MARK_KEY, None)
     return fields if vector is None else {**fields, "vector": list(vector)}
 
 
@@ -703,7 +703,7 @@ def test_a_point_without_id_in_its_payload_gives_its_own_and_keeps_it(store):
     store.upsert("things", [Point(name, [1.0, 0.0], {"a": 1}), Point(3, [0.0, 1.0], {"id": "other"})])
     rows = list(open_source("collection:things", (), store).read(None))
     assert [(row.point_id, row.fields["id"]) for row in rows] == [(3, "other"), (name, name)]
-    assert [parted(row, RULES)[0] for row in rows] == [{"id": "other"}, {"a": 1}]
+    assert [split_row(row, RULES)[0] for row in rows] == [{"id": "other"}, {"a": 1}]
 
 
 def test_reading_a_collection_goes_on_where_it_was_although_the_last_point_is_gone(store):

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.adapters.sources.html import read
-from qdrant_rollouts.core.config.index_file import IndexSpec, validated
-from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild
+from qdrant_rollouts.adapters.sources.html import read_html
+from qdrant_rollouts.core.config.index_file import IndexSpec, validate_as
+from qdrant_rollouts.core.deployments.commands.rebuilding import Unchanged, rebuild_index
 from qdrant_rollouts.core.errors import Refused
 from tests.sites import Page, Website, website
 from tests.world import World
@@ -82,7 +82,7 @@ def test_a_page_cut_into_pieces_anywhere_is_the_same_page(tmp_path):
     page = "".join(f"<p title='é{number}'>größer &amp; 🦀 <b>bold</b> {number}</p>\n" for number in range(3000))
     lines = [f"größer & 🦀 bold {number}" for number in range(3000)]
     for shift in range(12):
-        assert read(" " * shift + page)["text"].split("\n") == lines
+        assert read_html(" " * shift + page)["text"].split("\n") == lines
 
 
 def test_xhtml_that_closes_its_tags_itself_keeps_the_rest_of_the_page(tmp_path):
@@ -104,7 +104,7 @@ def test_xhtml_that_closes_its_tags_itself_keeps_the_rest_of_the_page(tmp_path):
 def test_a_page_that_never_closes_its_tags_is_read_in_time(begun):
     """Trees as deep as that take hours where nothing bounds their depth."""
     began = time.monotonic()
-    assert read(begun * (5_000_000 // len(begun)) + "end")["text"].endswith("end")
+    assert read_html(begun * (5_000_000 // len(begun)) + "end")["text"].endswith("end")
     assert time.monotonic() - began < 60
 
 
@@ -365,14 +365,14 @@ def test_a_declared_id_that_comes_twice_is_named(world: World):
 def test_another_field_for_the_ids_is_a_reason_to_build_anew(world: World):
     docusaurus(world, *(f"part-{number}" for number in range(30)))
     deployed(world)
-    assert isinstance(rebuild(world.services, "docs", actor="anna"), Unchanged)
+    assert isinstance(rebuild_index(world.services, "docs", actor="anna"), Unchanged)
     world.declare("docs", source="dir:docs", id_field="id")
-    assert isinstance(rebuild(world.services, "docs", actor="anna"), str)
+    assert isinstance(rebuild_index(world.services, "docs", actor="anna"), str)
 
 
 def test_a_field_for_ids_is_refused_where_records_have_their_own(world: World):
     with pytest.raises(Refused, match=r"expected no id_field: it names a field of the front matter of dir:"):
-        validated(IndexSpec, {"source": "jsonl:a.jsonl", "id_field": "id"}, "docs")
+        validate_as(IndexSpec, {"source": "jsonl:a.jsonl", "id_field": "id"}, "docs")
     docusaurus(world, "intro")
     world.declare("docs", source="dir:docs", id_field="id")
     with pytest.raises(Refused, match="expected no id_field"):

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 
 from qdrant_rollouts.adapters.sources import open_source
 from qdrant_rollouts.adapters.sources.values import duration_text
-from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse
+from qdrant_rollouts.core.collections.records import BadRecord, RecordRules, VectorRule, parse_row
 from qdrant_rollouts.core.errors import Refused
 from tests.world import World
 
@@ -39,7 +39,7 @@ def parquet(folder, column):
 
 def judged(rows):
     """Of each record its ``x``, or what is wrong with it."""
-    records = [parse(row, RULES) for row in rows]
+    records = [parse_row(row, RULES) for row in rows]
     return [record.why if isinstance(record, BadRecord) else record.fields["x"] for record in records]
 
 
@@ -285,7 +285,7 @@ def test_text_of_sqlite_that_is_no_utf_8_is_one_bad_record(opened, tmp_path):
 def test_an_integer_that_python_cannot_write_is_a_bad_record(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "given_huge.py").write_text("def read(): return [{'id': 1, 'x': 10 ** 9000}, {'id': 10 ** 9000}]\n")
-    field, id = (parse(row, RULES) for row in open_source("python:given_huge:read", (), None).read(None))
+    field, id = (parse_row(row, RULES) for row in open_source("python:given_huge:read", (), None).read(None))
     assert field.why.startswith("is a number too long to be written, beyond the 64-bit integers")
     assert id.why.startswith("is a number too long to be written, beyond 64 bits")
     sys.modules.pop("given_huge")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.text_search import text_search
+from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.config.index_file import IndexSpec, SearchSpec
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Fused, Hit
 from qdrant_rollouts.core.routing import Router
@@ -152,7 +152,7 @@ def test_a_vector_that_is_to_be_made_from_the_next_deployment_on_stops_no_search
     world.declare("docs", source=source, embedding=None, vectors={"one": ONE, "other": OTHER}, search=search)
     assert searched(world)[0].id == 3
     collection = world.store.aliases()["docs"]
-    assert validate(world.services, "docs", collection)["collection"] == collection
+    assert validate_collection(world.services, "docs", collection)["collection"] == collection
     world.deploy("docs", options={"accept_new_model": True})
     world.run()
     assert world.store.aliases()["docs"] != collection
@@ -174,7 +174,7 @@ def test_a_search_that_means_nothing_is_refused_by_its_path(search: dict[str, An
 
 
 def test_fusion_alone_says_how_all_made_vectors_are_fused() -> None:
-    found = text_search(SearchSpec(fusion="dbsf"), ["a", "b"], ["a", "b", "c"])
+    found = build_text_search(SearchSpec(fusion="dbsf"), ["a", "b"], ["a", "b", "c"])
     assert (found.names, found.fusion, found.fused) == (("a", "b"), "dbsf", True)
 
 

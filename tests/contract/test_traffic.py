@@ -10,31 +10,31 @@ from sqlalchemy import event, select
 
 from qdrant_rollouts.core.database.models import TrafficRow
 from qdrant_rollouts.core.routing import traffic
-from qdrant_rollouts.core.routing.traffic import Key
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.routing.traffic import TrafficKey
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 from tests.world import World
 
-KEY = Key("docs", "deployment/3", "canary", "real", "docs_2")
-OTHER = Key("docs", "deployment/4", "control", "real", "docs_1")
+KEY = TrafficKey("docs", "deployment/3", "canary", "real", "docs_2")
+OTHER = TrafficKey("docs", "deployment/4", "control", "real", "docs_1")
 
 
-def searches(count: int, seed: int = 1) -> Tally:
-    rng, tally = random.Random(seed), Tally()
+def searches(count: int, seed: int = 1) -> TrafficSketch:
+    rng, tally = random.Random(seed), TrafficSketch()
     for _ in range(count):
         tally.add(rng.randrange(GROUPS), rng.random() / 10, error=rng.random() < 0.1, results=rng.randrange(3))
     return tally
 
 
-def write(world: World, sequence: int, tallies: dict[Key, Tally], process: str = "one") -> None:
-    traffic.write(world.services.sessions, world.clock, process, sequence, tallies)
+def write(world: World, sequence: int, tallies: dict[TrafficKey, TrafficSketch], process: str = "one") -> None:
+    traffic.write_tallies(world.services.sessions, world.clock, process, sequence, tallies)
 
 
-def total(world: World, key: Key = KEY) -> Tally:
+def total(world: World, key: TrafficKey = KEY) -> TrafficSketch:
     with world.services.sessions() as session:
-        return traffic.read(session, key.alias, key.stage).get(key, Tally())
+        return traffic.read_tallies(session, key.alias, key.stage).get(key, TrafficSketch())
 
 
-def same(one: Tally, other: Tally) -> bool:
+def same(one: TrafficSketch, other: TrafficSketch) -> bool:
     return (one.cells, one.failed, one.nothing) == (other.cells, other.failed, other.nothing)
 
 
@@ -50,8 +50,8 @@ def test_batches_of_several_processes_add_up(world):
     both.merge(searches(70, 2))
     assert same(total(world), both)
     with world.services.sessions() as session:
-        assert traffic.stages(session, "docs", "deployment/").keys() == {KEY.stage, OTHER.stage}
-        assert traffic.stages(session, "docs", "deployment/3").keys() == {KEY.stage}
+        assert traffic.read_tallies_by_stage(session, "docs", "deployment/").keys() == {KEY.stage, OTHER.stage}
+        assert traffic.read_tallies_by_stage(session, "docs", "deployment/3").keys() == {KEY.stage}
 
 
 def test_a_batch_whose_answer_was_lost_is_counted_once(world):
@@ -66,22 +66,22 @@ def test_folding_leaves_one_row_for_a_minute_and_changes_no_figure(world):
         write(world, number, {KEY: searches(10, number), OTHER: searches(3, number)})
         world.clock.move(1)
     before = total(world), total(world, OTHER)
-    assert traffic.fold(world.services) == 0, "what is young is left alone"
+    assert traffic.fold_traffic(world.services) == 0, "what is young is left alone"
     world.clock.move(180)
-    assert traffic.fold(world.services) == 58
+    assert traffic.fold_traffic(world.services) == 58
     assert (same(total(world), before[0]), same(total(world, OTHER), before[1])) == (True, True)
     assert rows(world) == {"minute": 2}
-    assert traffic.fold(world.services) == 0
+    assert traffic.fold_traffic(world.services) == 0
 
 
 def test_hours_and_days_are_folded_further_and_the_figures_stay(world):
     for number in range(120):
         write(world, number, {KEY: searches(10, number)})
         world.clock.move(60)
-        traffic.fold(world.services)
+        traffic.fold_traffic(world.services)
     before = total(world)
     world.clock.move(3 * 86400)
-    while traffic.fold(world.services):
+    while traffic.fold_traffic(world.services):
         pass
     assert set(rows(world)) == {"day"}
     found = total(world)
@@ -98,7 +98,7 @@ def test_folding_at_the_same_time_as_writing_and_folding_loses_nothing(world):
 
     def fold_on() -> None:
         for _ in range(15):
-            traffic.fold(world.services)
+            traffic.fold_traffic(world.services)
 
     workers = [threading.Thread(target=write_on, args=(name,)) for name in "ab"]
     workers += [threading.Thread(target=fold_on) for _ in range(2)]
@@ -107,7 +107,7 @@ def test_folding_at_the_same_time_as_writing_and_folding_loses_nothing(world):
     for worker in workers:
         worker.join()
     world.clock.move(600)
-    traffic.fold(world.services)
+    traffic.fold_traffic(world.services)
     assert total(world).calls == 2 * 15 * 4
 
 
@@ -125,7 +125,7 @@ def test_a_process_that_dies_in_the_middle_of_folding_has_folded_nothing(world):
 
     event.listen(world.engine, "before_cursor_execute", _at_delete(die))
     with pytest.raises(Dies):
-        traffic.fold(world.services)
+        traffic.fold_traffic(world.services)
     assert rows(world) == before
 
 
@@ -141,5 +141,5 @@ def test_what_is_older_than_a_month_goes(world):
     write(world, 1, {KEY: searches(10)})
     world.clock.moment += timedelta(days=31)
     write(world, 2, {KEY: searches(7)})
-    assert traffic.prune(world.services) == 1
+    assert traffic.prune_traffic(world.services) == 1
     assert total(world).calls == 7

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from qdrant_rollouts.adapters.embeddings import open_embedder
-from qdrant_rollouts.core.collections.model_proof import settle
-from qdrant_rollouts.core.collections.same_model import Made, relation
+from qdrant_rollouts.core.collections.model_proof import settle_models
+from qdrant_rollouts.core.collections.same_model import VectorOrigin, relate_origins
 from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
-from qdrant_rollouts.core.experiments.commands import create
+from qdrant_rollouts.core.experiments.commands import create_experiment
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.ports import Point, Schema
 from qdrant_rollouts.core.routing import Router, table
@@ -249,8 +249,8 @@ def searched(world: World, made: Any, count: int = 200, **named: Any) -> Counter
 
 def canary(world: World, **options: Any) -> str:
     deployment = world.deploy("docs", strategy="canary", options=options)
-    world.run(until=lambda: not table.current(world.services, "docs").at_rest)
-    assert not table.current(world.services, "docs").at_rest, world.status(deployment)["message"]
+    world.run(until=lambda: not table.current_route(world.services, "docs").at_rest)
+    assert not table.current_route(world.services, "docs").at_rest, world.status(deployment)["message"]
     return deployment
 
 
@@ -290,7 +290,7 @@ def test_before_its_switch_such_a_canary_asks_a_person(world: World) -> None:
     seen = goes_on(world, deployment, Users(world))
     assert (seen["status"], world.store.aliases()["docs"]) == ("paused", "theirs")
     assert "nobody wrote down which model made theirs" in seen["message"]
-    commands.wish(world.services, deployment, Event.PROMOTE, actor="anna")
+    commands.request_action(world.services, deployment, Event.PROMOTE, actor="anna")
     assert goes_on(world, deployment, Users(world))["status"] == "live"
 
 
@@ -314,7 +314,7 @@ def test_a_shadow_asks_green_nothing_by_vectors_of_an_unknown_model(world: World
 
     world.store.search = noted  # type: ignore[method-assign]
     assert searched(world, made, 20) == {"live": 20}
-    green = table.current(world.services, "docs").green
+    green = table.current_route(world.services, "docs").green
     assert asked
     assert green not in asked
 
@@ -329,7 +329,7 @@ def test_an_experiment_splits_searches_by_vector_only_where_no_model_is_declared
     world.store.point_alias("docs", "theirs")
     if declared:
         world.declare("docs")
-    create(world.services, "which", "theirs", ["newer"], actor="anna")
+    create_experiment(world.services, "which", "theirs", ["newer"], actor="anna")
     seen = searched(world, made)
     assert seen["treatment"] >= expected
     assert expected or not seen["treatment"]
@@ -337,8 +337,8 @@ def test_an_experiment_splits_searches_by_vector_only_where_no_model_is_declared
 
 # --- the one function ---------------------------------------------------------------------------------------------
 
-A, B = Made(known=True, identity="a"), Made(known=True, identity="b")
-GIVEN, NOBODY = Made(known=True), Made()
+A, B = VectorOrigin(known=True, identity="a"), VectorOrigin(known=True, identity="b")
+GIVEN, NOBODY = VectorOrigin(known=True), VectorOrigin()
 
 
 @pytest.mark.parametrize(
@@ -356,16 +356,18 @@ GIVEN, NOBODY = Made(known=True), Made()
         (GIVEN, NOBODY, False, "own"),
     ],
 )
-def test_what_nobody_wrote_down_is_never_the_same_model(one: Made, other: Made, declared: bool, expected: str) -> None:
-    assert relation(one, other, declared=declared) == relation(other, one, declared=declared) == expected
+def test_what_nobody_wrote_down_is_never_the_same_model(
+    one: VectorOrigin, other: VectorOrigin, declared: bool, expected: str
+) -> None:
+    assert relate_origins(one, other, declared=declared) == relate_origins(other, one, declared=declared) == expected
 
 
 def test_settling_twice_writes_once_and_asks_nothing_of_a_stamped_collection(world: World) -> None:
     fill(world, "theirs", vectors(30, EMBEDDING))
     made = {"": EmbeddingSpec.model_validate(EMBEDDING)}
-    assert settle(world.services, "docs", "theirs", made)[""].proven
+    assert settle_models(world.services, "docs", "theirs", made)[""].proven
     before = world.store.metadata("theirs")
-    assert settle(world.services, "docs", "theirs", made) == {}
+    assert settle_models(world.services, "docs", "theirs", made) == {}
     assert world.store.metadata("theirs") == before
     stamp = Stamp.of(before)
     assert stamp is not None

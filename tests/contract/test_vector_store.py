@@ -9,8 +9,8 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.readiness import look
-from qdrant_rollouts.core.collections.schema import difference
+from qdrant_rollouts.core.collections.readiness import judge_readiness
+from qdrant_rollouts.core.collections.schema import list_differences
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, Snapshot
 from tests.servers import free_ports
@@ -124,7 +124,7 @@ def test_a_new_collection_has_the_settings_and_the_metadata_it_was_made_with(sto
     store.create(name, RICH, {"made by": {"deployment": "d1", "n": 7}})
 
     assert name in store.collections()
-    assert difference(RICH, store.schema(name)) == []
+    assert list_differences(RICH, store.schema(name)) == []
     assert store.metadata(name) == {"made by": {"deployment": "d1", "n": 7}}
 
 
@@ -146,7 +146,7 @@ def test_metadata_is_merged_and_a_key_set_to_none_is_gone(store, name):
     store.set_metadata(name, {"gone": None, "new": {"a": [1]}})
 
     assert store.metadata(name) == {"kept": 1, "new": {"a": [1]}}
-    assert difference(PLAIN, store.schema(name)) == []
+    assert list_differences(PLAIN, store.schema(name)) == []
 
 
 def test_a_name_that_is_taken_is_refused_and_its_collection_stays(store, docs):
@@ -226,7 +226,7 @@ def test_a_small_collection_is_healthy_and_ready(store, docs):
     health = store.health(docs)
 
     assert (health.status, health.optimizer) == ("green", "ok")
-    assert look(store.schema(docs), health, store.count(docs)).ready
+    assert judge_readiness(store.schema(docs), health, store.count(docs)).ready
 
 
 def test_waking_a_collection_that_is_awake_changes_nothing(store, docs):

@@ -20,7 +20,7 @@ def verified(world: World) -> World:
     declare(world, rebuild=None, verify="0 6 * * *")
     world.deploy("docs")
     world.run()
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T06:00")
     return world
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_told_is_no_success(verified: World) -> None:
 
 def test_nothing_that_serves_is_nothing_to_verify(world: World) -> None:
     declare(world, rebuild=None, verify="0 6 * * *")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T06:00")
     swept(world)
     assert "alias docs does not exist" in the_schedule(world, "verify")["runs"][0]["message"]
@@ -86,14 +86,14 @@ def test_a_verification_is_taken_in_slices_by_whoever_comes(verified: World) -> 
 
 def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(verified: World) -> None:
     store = verified.store
-    (run,) = sweep.sweep(verified.services).open
+    (run,) = sweep.sweep_schedules(verified.services).open
     verified.over(Failing(store, Died(), "health", "scroll", "fetch", "count"))
     with pytest.raises(Died):
-        sweep.take_up(verified.services, run)
+        sweep.take_up_run(verified.services, run)
     verified.over(store)
     verified.clock.move(60)
-    assert sweep.sweep(verified.services).open == []
-    assert sweep.take_up(verified.services, run) == f"run {run} needs nobody"
+    assert sweep.sweep_schedules(verified.services).open == []
+    assert sweep.take_up_run(verified.services, run) == f"run {run} needs nobody"
     verified.clock.move(31)
     until_over(verified)
     assert runs(verified, "verify") == [("11-02T06:00", "done")]
@@ -101,23 +101,23 @@ def test_a_verification_whose_worker_died_goes_on_when_its_lease_has_run_out(ver
 
 def test_a_verification_that_kills_its_workers_is_given_up(verified: World) -> None:
     store = verified.store
-    (run,) = sweep.sweep(verified.services).open
+    (run,) = sweep.sweep_schedules(verified.services).open
     verified.over(Failing(store, Died(), "health", "scroll", "fetch", "count"))
     for _ in range(5):
         with pytest.raises(Died):
-            sweep.take_up(verified.services, run)
+            sweep.take_up_run(verified.services, run)
         verified.clock.move(91)
-    sweep.take_up(verified.services, run)
+    sweep.take_up_run(verified.services, run)
     (seen,) = the_schedule(verified, "verify")["runs"]
     assert (seen["status"], seen["message"]) == ("failed", "its worker died or was stopped 5 times")
-    told = [one["event"] for one in queries.events(verified.services, alias="docs", limit=100)]
+    told = [one["event"] for one in queries.list_events(verified.services, alias="docs", limit=100)]
     assert told.count("schedule.worker_died") == 5
 
 
 def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World) -> None:
     """While it takes its slice, the lease runs out and somebody else ends the run."""
     store = verified.store
-    (run,) = sweep.sweep(verified.services).open
+    (run,) = sweep.sweep_schedules(verified.services).open
 
     class Sleeping(Failing):
         def _fail(self, *_: Any, **__: Any) -> Any:
@@ -129,7 +129,7 @@ def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World
 
     verified.over(Sleeping(store, Died(), "aliases"))
     asleep = verified.services
-    assert "somebody else" in sweep.take_up(asleep, run)
+    assert "somebody else" in sweep.take_up_run(asleep, run)
     assert runs(verified, "verify") == [("11-02T06:00", "done")]
 
 

@@ -7,7 +7,7 @@ import pytest
 from qdrant_rollouts.core.collections import lineage, versions
 from qdrant_rollouts.core.collections import version_facts as facts
 from qdrant_rollouts.core.collections.deletion import deletions as retention
-from qdrant_rollouts.core.collections.stamps import FACTS, KEY, Stamp, read_stamp
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, Stamp, read_stamp
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.errors import Refused
 from tests.world import DIMENSION, EMBEDDING, World, texts
@@ -15,11 +15,11 @@ from tests.world import DIMENSION, EMBEDDING, World, texts
 
 def row(world: World, collection: str) -> dict[str, Any]:
     with world.services.sessions() as session:
-        return facts.plain(session.get_one(Version, collection))
+        return facts.version_as_dict(session.get_one(Version, collection))
 
 
 def carried(world: World, collection: str) -> dict[str, Any]:
-    facts: dict[str, Any] = world.store.metadata(collection)[FACTS]
+    facts: dict[str, Any] = world.store.metadata(collection)[FACTS_KEY]
     return facts
 
 
@@ -67,7 +67,7 @@ def test_the_facts_leave_the_stamp_as_it_was(docs: World) -> None:
     green = deployed(docs)
     stamp = read_stamp(docs.store, green)
     assert stamp is not None
-    assert stamp == Stamp(**docs.store.metadata(green)[KEY])
+    assert stamp == Stamp(**docs.store.metadata(green)[STAMP_KEY])
     assert stamp.identity == carried(docs, green)["identity"]
 
 
@@ -103,14 +103,14 @@ def test_the_schemas_hash_changes_with_a_setting_and_not_with_its_place() -> Non
 
 
 def test_no_credentials_of_a_source_are_kept() -> None:
-    facts = versions.asked("anna", "sitemap:https://anna:secret@example.org/sitemap.xml")
+    facts = versions.facts_of_request("anna", "sitemap:https://anna:secret@example.org/sitemap.xml")
     assert facts == {"actor": "anna", "source": "sitemap:https://example.org/sitemap.xml"}
 
 
 def test_stamps_with_fewer_and_with_more_keys_are_read() -> None:
-    assert Stamp.of({KEY: {"deployment": "d", "alias": "docs", "number": 3}}) == Stamp("d", "docs", 3)
-    newer = {**Stamp("d", "docs", 3).as_metadata()[KEY], "of_a_later_release": 1}
-    assert Stamp.of({KEY: newer}) == Stamp("d", "docs", 3)
+    assert Stamp.of({STAMP_KEY: {"deployment": "d", "alias": "docs", "number": 3}}) == Stamp("d", "docs", 3)
+    newer = {**Stamp("d", "docs", 3).as_metadata()[STAMP_KEY], "of_a_later_release": 1}
+    assert Stamp.of({STAMP_KEY: newer}) == Stamp("d", "docs", 3)
     assert Stamp.of({}) is None
 
 
@@ -118,12 +118,12 @@ def test_stamps_with_fewer_and_with_more_keys_are_read() -> None:
 
 
 def states(world: World) -> list[tuple[int | None, str]]:
-    return [(seen["number"], seen["state"]) for seen in lineage.versions(world.services, "docs")["versions"]]
+    return [(seen["number"], seen["state"]) for seen in lineage.list_versions(world.services, "docs")["versions"]]
 
 
 def test_the_versions_of_an_index_are_told_newest_first_with_the_live_one_marked(docs: World) -> None:
     first, second = deployed(docs), deployed(docs, 40)
-    seen = lineage.versions(docs.services, "docs")
+    seen = lineage.list_versions(docs.services, "docs")
     assert seen["alias"] == "docs"
     assert [(one["collection"], one["live"]) for one in seen["versions"]] == [(second, True), (first, False)]
     assert [one["points"] for one in seen["versions"]] == [40, 30]
@@ -140,9 +140,11 @@ def test_a_version_is_building_then_live_and_the_one_before_it_goes(docs: World)
     docs.run()
     assert states(docs) == [(2, "live"), (1, "deletion due")]
     with docs.services.sessions.begin() as session:
-        retention.cancel(session, docs.clock.moment, lineage.find(docs.services, "docs", "1").collection, "no")
+        retention.cancel_deletion(
+            session, docs.clock.moment, lineage.find_version(docs.services, "docs", "1").collection, "no"
+        )
     assert states(docs) == [(2, "live"), (1, "retained")]
-    docs.store.drop(lineage.find(docs.services, "docs", "1").collection)
+    docs.store.drop(lineage.find_version(docs.services, "docs", "1").collection)
     assert states(docs) == [(2, "live"), (1, "gone")]
 
 
@@ -161,12 +163,12 @@ def test_a_live_collection_of_somebody_else_is_told_without_a_number(docs: World
 
 def test_versions_of_an_unknown_alias_are_refused(docs: World) -> None:
     with pytest.raises(Refused, match="no versions of nodocs; known aliases: none"):
-        lineage.versions(docs.services, "nodocs")
+        lineage.list_versions(docs.services, "nodocs")
 
 
 def test_a_version_is_found_by_number_and_by_name_and_the_rest_is_refused(docs: World) -> None:
     green = deployed(docs)
-    assert lineage.find(docs.services, "docs", "1").collection == green
-    assert lineage.find(docs.services, "docs", green).number == 1
+    assert lineage.find_version(docs.services, "docs", "1").collection == green
+    assert lineage.find_version(docs.services, "docs", green).number == 1
     with pytest.raises(Refused, match=f"no version '7'; the latest: 1 \\({green}\\)"):
-        lineage.find(docs.services, "docs", "7")
+        lineage.find_version(docs.services, "docs", "7")

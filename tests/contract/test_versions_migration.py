@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.releases import find
 
 BEFORE = "0004"
@@ -54,17 +54,17 @@ def rows(engine: Engine, columns: str) -> list[tuple[object, ...]]:
 
 
 def test_a_version_of_before_keeps_its_row_and_nothing_is_known_of_it_besides(engine: Engine) -> None:
-    migrate(engine)
+    migrate_database(engine)
     ((collection, deployment, facts),) = rows(engine, "collection, deployment_id, facts")
     assert (collection, deployment) == ("docs_1", "d")
     assert facts in ({}, "{}")
 
 
 def test_the_way_back_forgets_what_was_adopted_and_keeps_the_rest(engine: Engine) -> None:
-    migrate(engine)
+    migrate_database(engine)
     with engine.begin() as connection:
         connection.execute(text(ADOPTED))
     moved(engine, BEFORE)
     assert rows(engine, "collection, deployment_id") == [("docs_1", "d")]
-    migrate(engine)
+    migrate_database(engine)
     assert rows(engine, "collection, deployment_id") == [("docs_1", "d")]

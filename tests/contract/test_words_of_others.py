@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rollouts.core.collections.records import OURS, mark
+from qdrant_rollouts.core.collections.records import MARK_KEY, read_mark
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point
 from tests.world import DIMENSION, World
@@ -45,7 +45,7 @@ def deployed(world: World, **arguments: Any) -> dict[str, Any]:
 
 def payloads(world: World, collection: str) -> dict[Any, dict[str, Any]]:
     points, _ = world.store.scroll(collection, None, 100)
-    return {one.id: {key: value for key, value in one.payload.items() if key != OURS} for one in points}
+    return {one.id: {key: value for key, value in one.payload.items() if key != MARK_KEY} for one in points}
 
 
 def theirs(world: World, *payloads_of_points: dict[str, Any]) -> str:
@@ -121,7 +121,7 @@ def test_the_index_file_names_another_field_for_vectors(world: World) -> None:
     assert world.store.schema(green)["params"]["vectors"]["size"] == DIMENSION
 
 
-@pytest.mark.parametrize("name", ["", " ", "id", OURS])
+@pytest.mark.parametrize("name", ["", " ", "id", MARK_KEY])
 def test_a_field_that_can_hold_no_vector_is_refused(world: World, name: str) -> None:
     world.declare("docs", source=world.write("docs.jsonl", [{"id": 1, "text": "x"}]))
     with pytest.raises(Refused, match="vector_field"):
@@ -130,10 +130,10 @@ def test_a_field_that_can_hold_no_vector_is_refused(world: World, name: str) -> 
 
 @pytest.mark.parametrize("value", ["theirs", {"team": "search"}, None, [1]])
 def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is(world: World, value: Any) -> None:
-    source = theirs(world, *[{"text": "x", OURS: value}] * 12)
+    source = theirs(world, *[{"text": "x", MARK_KEY: value}] * 12)
     world.declare("docs", source=source, embedding=None)
     green = deployed(world)["green"]
-    assert {json.dumps(one.payload[OURS]) for one in world.store.scroll(green, None, 100)[0]} == {json.dumps(value)}
+    assert {json.dumps(one.payload[MARK_KEY]) for one in world.store.scroll(green, None, 100)[0]} == {json.dumps(value)}
 
     world.declare("docs", source=source, embedding={"model": "hashing:32", "text": "{text}"})
     status = world.status(world.deploy("docs"))
@@ -141,14 +141,14 @@ def test_a_field_called_as_our_mark_stops_a_new_embedding_and_is_copied_as_it_is
     status = world.status(status["id"])
 
     assert status["status"] == "rolled_back"
-    assert f"{OURS}: is a payload key of this program" in status["message"]
+    assert f"{MARK_KEY}: is a payload key of this program" in status["message"]
 
 
 def test_a_live_collection_with_such_a_field_is_no_hindrance_to_one_made_of_files(world: World) -> None:
-    theirs(world, *[{"text": "x", OURS: "theirs"}] * 12)
+    theirs(world, *[{"text": "x", MARK_KEY: "theirs"}] * 12)
     records = [{"id": number, "text": f"x {number}"} for number in range(12)]
     world.declare("docs", source=world.write("docs.jsonl", records), accept_new_model=True)
 
     green = deployed(world)["green"]
 
-    assert all(mark(one.payload) for one in world.store.scroll(green, None, 100)[0])
+    assert all(read_mark(one.payload) for one in world.store.scroll(green, None, 100)[0])

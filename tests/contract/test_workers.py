@@ -168,7 +168,7 @@ def test_a_database_clock_that_jumps_makes_no_turn_late_and_nobody_silent(world,
     deployment = world.deploy(docs)
     pass_time(world, 250, CONTROL, busy_with(deployment))
     world.clock.move(jump)
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     pass_time(world, 100, CONTROL, busy_with(deployment))
     assert stuck(world) == []
 
@@ -187,7 +187,7 @@ def test_a_wish_that_nobody_honours_waits_too(world, docs):
     world.broker.waiting.clear()
     pass_time(world, 100, BULK)
     assert stuck(world) == []
-    engine.request(world.services, deployment, Event.ABORT, "anna", "no")
+    engine.store_request(world.services, deployment, Event.ABORT, "anna", "no")
     pass_time(world, 330, BULK)
     (told,) = stuck(world)
     assert "soak of docs" in told.text
@@ -229,7 +229,7 @@ def test_sweeps_at_once_tell_once(world, docs):
 
     def sweep():
         try:
-            engine.overdue(world.services)
+            engine.knock_overdue_turns(world.services)
         except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
             failed.append(error)
 

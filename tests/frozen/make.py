@@ -22,9 +22,9 @@ from qdrant_rollouts.core.operations.schedules import sweep
 from qdrant_rollouts.core.ports import AlertChannel
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import exposures, table, traffic
-from qdrant_rollouts.core.routing.exposures import Person, Seen, unit_of
-from qdrant_rollouts.core.routing.traffic import Key
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of_user
+from qdrant_rollouts.core.routing.traffic import TrafficKey
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 from tests.world import World, texts
 
 STAGES = [{"percentage": 5, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
@@ -63,10 +63,10 @@ def _indexes(world: World) -> None:
         )
         world.deploy(alias)
         world.run()
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     paused = world.deploy("shop_b")
     world.run(until=world.at(paused, "validate"))
-    commands.wish(world.services, paused, Event.PAUSE, actor="anna", reason="to look at it")
+    commands.request_action(world.services, paused, Event.PAUSE, actor="anna", reason="to look at it")
     world.run()
 
 
@@ -77,16 +77,16 @@ def _canary(world: World) -> None:
         _, knock = min(world.broker.waiting, key=lambda entry: entry[0])
         world.broker.take_next()
         world.turn(knock)
-        route = table.current(world.services, "docs")
+        route = table.current_route(world.services, "docs")
         tallies = {
-            Key("docs", route.stage, "control", "real", str(route.blue)): _searches(number),
-            Key("docs", route.stage, "canary", "real", str(route.green)): _searches(-number),
+            TrafficKey("docs", route.stage, "control", "real", str(route.blue)): _searches(number),
+            TrafficKey("docs", route.stage, "canary", "real", str(route.green)): _searches(-number),
         }
-        traffic.write(world.services.sessions, world.clock, "frozen", number, tallies)
+        traffic.write_tallies(world.services.sessions, world.clock, "frozen", number, tallies)
 
 
-def _searches(seed: int) -> Tally:
-    rng, tally = random.Random(seed), Tally()
+def _searches(seed: int) -> TrafficSketch:
+    rng, tally = random.Random(seed), TrafficSketch()
     for _ in range(40):
         tally.add(rng.randrange(GROUPS), rng.lognormvariate(-4, 0.3), error=rng.random() < 0.1)
     tally.add_pair(0.9, 0.1)
@@ -95,7 +95,7 @@ def _searches(seed: int) -> Tally:
 
 def _experiment(world: World) -> None:
     there = world.store.aliases()
-    id = trials.create(
+    id = trials.create_experiment(
         world.services,
         "colours",
         there["shop"],
@@ -107,7 +107,7 @@ def _experiment(world: World) -> None:
     )
     variants = ("control", "treatment")
     people = {
-        Person(id, unit_of(id, f"u{number}")): Seen(
+        Person(id, unit_of_user(id, f"u{number}")): UserSearches(
             variants[number % 2],
             1,
             (there["shop"], there["shop_b"])[number % 2],
@@ -120,10 +120,10 @@ def _experiment(world: World) -> None:
         for number in range(60)
     }
     with world.services.sessions.begin() as session:
-        exposures.write(session, world.clock.now(session), people)
+        exposures.write_exposures(session, world.clock.now(session), people)
     for _ in range(2):
         world.clock.move(timedelta(minutes=2).total_seconds())
-        looking.look_due(world.services)
+        looking.check_due_experiments(world.services)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def through(world, run):
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
+            engine.knock_overdue_turns(world.services)
             continue
         time.sleep(min(0.05, knock.countdown))
         world.turn(knock)
@@ -38,7 +38,7 @@ def through(world, run):
 
 
 def backup(world, **given):
-    return backups.create(world.services, "docs", actor="anna", reason="before the move", **given)
+    return backups.create_backup(world.services, "docs", actor="anna", reason="before the move", **given)
 
 
 def told(world, run):
@@ -66,7 +66,7 @@ class Failing:
 
 def test_a_backup_and_its_verification_are_told_from_beginning_to_end_under_names_of_their_own(world):
     made = through(world, backup(world))
-    run = through(world, backups.verify(world.services, backup=made, actor="bert"))
+    run = through(world, backups.verify_backup(world.services, backup=made, actor="bert"))
     for kind, id, actor in (("backup", made, "anna"), ("verification", run, "bert")):
         notices = told(world, id)
         steps = len(world.status(id)["steps"])
@@ -80,7 +80,7 @@ def test_a_verification_that_finds_damage_is_told_as_failed_with_what_was_found(
     made = through(world, backup(world))
     [file] = (world.folder / "backups" / made).glob("*.snapshot")
     file.write_bytes(file.read_bytes()[:-1] + b"!")
-    run = through(world, backups.verify(world.services, backup=made, actor="bert"))
+    run = through(world, backups.verify_backup(world.services, backup=made, actor="bert"))
     assert names(told(world, run))[-2:] == ["verification.failed", "verification.rolled_back"]
     failed = next(notice for notice in told(world, run) if notice.what == "verification.failed")
     assert (failed.severity, f"backup {made} is damaged" in failed.text) == ("warn", True)
@@ -88,9 +88,9 @@ def test_a_verification_that_finds_damage_is_told_as_failed_with_what_was_found(
 
 def test_a_backup_that_is_paused_and_aborted_is_told_with_who_did_it(world):
     run = backup(world)
-    commands.wish(world.services, run, Event.PAUSE, actor="bert", reason="the disk is full")
+    commands.request_action(world.services, run, Event.PAUSE, actor="bert", reason="the disk is full")
     world.turn(world.broker.take_next())
-    commands.wish(world.services, run, Event.ABORT, actor="carla", reason="enough")
+    commands.request_action(world.services, run, Event.ABORT, actor="carla", reason="enough")
     through(world, run)
     paused = [notice for notice in told(world, run) if notice.what == "backup.paused"]
     assert [(notice.state, notice.actor) for notice in paused] == [("begun", "bert"), ("resolved", "carla")]

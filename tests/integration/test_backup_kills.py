@@ -40,7 +40,7 @@ def go_on(world, reaper, run, *, until="the end", within=None):
         knock = world.broker.take_next()
         if knock is None:
             world.clock.move(world.services.times.lease + 1)
-            engine.overdue(world.services)
+            engine.knock_overdue_turns(world.services)
             continue
         time.sleep(min(0.05, knock.countdown))
         at = next((step["name"] for step in seen["steps"] if step["status"] != "done"), None)
@@ -59,41 +59,41 @@ def serving(world, alias):
 
 
 def backed_up(world, alias):
-    seen = go_on(world, Reaper(), backups.create(world.services, alias, actor="anna"))
+    seen = go_on(world, Reaper(), backups.create_backup(world.services, alias, actor="anna"))
     assert seen["status"] == "live", seen["message"]
     return seen["id"]
 
 
 def backup(world, reaper, alias):
     serving(world, alias)
-    return go_on(world, reaper, backups.create(world.services, alias, actor="anna"))
+    return go_on(world, reaper, backups.create_backup(world.services, alias, actor="anna"))
 
 
 def aborted_backup(world, reaper, alias):
     serving(world, alias)
-    run = backups.create(world.services, alias, actor="anna")
+    run = backups.create_backup(world.services, alias, actor="anna")
     go_on(world, Reaper(), run, until="fetch")
-    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
 
 def verification(world, reaper, alias):
     serving(world, alias)
-    return go_on(world, reaper, backups.verify(world.services, backup=backed_up(world, alias), actor="anna"))
+    return go_on(world, reaper, backups.verify_backup(world.services, backup=backed_up(world, alias), actor="anna"))
 
 
 def restore_of_what_is_gone(world, reaper, alias):
     live = serving(world, alias)
     made = backed_up(world, alias)
     world.store.drop(live)
-    return go_on(world, reaper, backups.restore(world.services, backup=made, actor="anna"))
+    return go_on(world, reaper, backups.restore_backup(world.services, backup=made, actor="anna"))
 
 
 def aborted_restore(world, reaper, alias):
     serving(world, alias)
-    run = backups.restore(world.services, backup=backed_up(world, alias), actor="anna")
+    run = backups.restore_backup(world.services, backup=backed_up(world, alias), actor="anna")
     go_on(world, Reaper(), run, until="compare")
-    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
 
@@ -114,7 +114,7 @@ def deployment_from_a_backup(world, reaper, alias):
 def aborted_deployment_from_a_backup(world, reaper, alias):
     run = read_as_a_source(world, alias)
     go_on(world, Reaper(), run, until="create")
-    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    commands.request_action(world.services, run, Event.ABORT, actor="anna")
     return go_on(world, reaper, run)
 
 
@@ -138,7 +138,7 @@ def killed_everywhere(make, scenario, few):
 def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_snapshot_left(make, effort):
     for world, seen in killed_everywhere(make, backup, effort(8, 100_000)):
         assert seen["status"] == "live", seen["message"]
-        [found] = backups.listed(world.services, seen["alias"])
+        [found] = backups.list_backups(world.services, seen["alias"])
         assert (found["backup_id"], found["status"], found["points"]) == (seen["id"], "done", 20)
         assert world.store.snapshots(seen["green"]) == set()
 

@@ -21,7 +21,7 @@ def world(tmp_path, qdrant_url, qdrant_grpc_port, sqlite_url):
     at(made, "2026-11-01T12:00")
     declare(made)
     through(made, made.deploy("docs"))
-    sweep.sweep(made.services)
+    sweep.sweep_schedules(made.services)
     yield made
     made.close()
 
@@ -33,15 +33,15 @@ def declare(world, backup="0 3 * * *", **settings):
 def swept(world):
     """A sweep, and every backup that comes of it to its end."""
     take_up(world)
-    for record in backups.listed(world.services):
+    for record in backups.list_backups(world.services):
         if record["status"] in ("pending", "running"):
             through(world, record["backup_id"])
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
 
 
 def take_up(world):
-    for run in sweep.sweep(world.services).open:
-        sweep.take_up(world.services, run)
+    for run in sweep.sweep_schedules(world.services).open:
+        sweep.take_up_run(world.services, run)
 
 
 def test_each_night_has_one_backup_and_as_many_are_kept_as_declared(world):
@@ -60,12 +60,12 @@ def test_each_night_has_one_backup_and_as_many_are_kept_as_declared(world):
 
 def test_however_many_take_a_time_up_one_backup_is_begun(world):
     at(world, "2026-11-02T03:00")
-    run, together, failed = sweep.sweep(world.services).open[0], threading.Barrier(3), []
+    run, together, failed = sweep.sweep_schedules(world.services).open[0], threading.Barrier(3), []
 
     def worker():
         try:
             together.wait()
-            sweep.take_up(world.services, run)
+            sweep.take_up_run(world.services, run)
         except BaseException as error:
             failed.append(error)
             raise
@@ -77,7 +77,7 @@ def test_however_many_take_a_time_up_one_backup_is_begun(world):
         one.join()
 
     assert failed == []
-    assert len(backups.listed(world.services)) == 1
+    assert len(backups.list_backups(world.services)) == 1
     swept(world)
     assert runs(world, "backup") == [("11-02T03:00", "done")]
 
@@ -85,7 +85,7 @@ def test_however_many_take_a_time_up_one_backup_is_begun(world):
 @pytest.mark.parametrize(("overlap", "ends"), [("skip", "skipped"), ("wait", "done")])
 def test_a_backup_that_is_under_way_is_waited_for_or_the_time_is_left_out(world, overlap, ends):
     declare(world, backup={"cron": "0 3 * * *", "overlap": overlap})
-    by_hand = backups.create(world.services, "docs", actor="anna")
+    by_hand = backups.create_backup(world.services, "docs", actor="anna")
     at(world, "2026-11-02T03:00")
 
     take_up(world)
@@ -100,19 +100,19 @@ def test_a_backup_that_is_under_way_is_waited_for_or_the_time_is_left_out(world,
 
 def test_a_backup_that_fails_is_told_and_so_is_a_success_that_does_not_come(world):
     declare(world, backup={"cron": "0 3 * * *", "success_within_hours": 20})
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T03:00")
     take_up(world)
-    [begun] = backups.listed(world.services)
-    commands.wish(world.services, begun["backup_id"], Event.ABORT, actor="anna", reason="not now")
+    [begun] = backups.list_backups(world.services)
+    commands.request_action(world.services, begun["backup_id"], Event.ABORT, actor="anna", reason="not now")
     through(world, begun["backup_id"])
     at(world, "2026-11-02T08:01")
-    sweep.sweep(world.services)
+    sweep.sweep_schedules(world.services)
 
     told = [(one.what, one.state) for one in world.told() if one.what.startswith("schedule.")]
     assert told == [("schedule.failed", "moment"), ("schedule.backup_late", "begun")]
 
-    scheduling.run(world.services, "docs", "backup", actor="anna")
+    scheduling.run_schedule(world.services, "docs", "backup", actor="anna")
     swept(world)
     assert (world.told()[-1].what, world.told()[-1].state) == ("schedule.backup_late", "resolved")
 
@@ -121,7 +121,7 @@ def test_without_snapshots_a_time_fails_in_words(tmp_path, sqlite_url):
     embedded = World(tmp_path, sqlite_url)
     at(embedded, "2026-11-01T12:00")
     declare(embedded)
-    sweep.sweep(embedded.services)
+    sweep.sweep_schedules(embedded.services)
     at(embedded, "2026-11-02T03:00")
     take_up(embedded)
 

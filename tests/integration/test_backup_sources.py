@@ -93,7 +93,7 @@ def test_a_backup_is_embedded_anew_with_another_model_and_template_and_goes_live
 def test_only_the_backup_is_known_as_the_source(world, backup):
     seen = through(world, world.deploy("docs", source=f"backup:{backup}"))
 
-    facts = lineage.versions(world.services, "docs")["versions"][0]
+    facts = lineage.list_versions(world.services, "docs")["versions"][0]
     assert (facts["collection"], facts["live"]) == (seen["green"], True)
     assert (seen["source"], facts["source"]) == (f"backup:{backup}", f"backup:{backup}")
     assert facts["fingerprint"].startswith(f"backup:{backup} ")
@@ -129,20 +129,20 @@ def test_a_canary_reads_a_backup_too_and_drops_it_before_its_first_stage(world, 
 
     names = [step["name"] for step in world.status(run)["steps"]]
     assert names == ["unpack", "create", "populate", "validate", "discard", "shift", "switch", "soak"]
-    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    commands.request_action(world.services, run, Event.ABORT, actor="anna")
     assert through(world, run)["status"] == "rolled_back"
 
 
 def test_a_rebuild_from_the_backup_that_serves_has_nothing_to_do_until_another_model_is_declared(world, backup):
     world.declare("docs", source=f"backup:{backup}", soak=SOAK)
-    live = through(world, rebuilding.rebuild(world.services, "docs", actor="anna"))["green"]
+    live = through(world, rebuilding.rebuild_index(world.services, "docs", actor="anna"))["green"]
 
-    same = rebuilding.rebuild(world.services, "docs", actor="anna")
+    same = rebuilding.rebuild_index(world.services, "docs", actor="anna")
     assert isinstance(same, rebuilding.Unchanged)
     assert (same.collection, recovered(world)) == (live, set())
 
     world.declare("docs", source=f"backup:{backup}", soak=SOAK, embedding=OTHER)
-    assert through(world, rebuilding.rebuild(world.services, "docs", actor="anna"))["status"] == "live"
+    assert through(world, rebuilding.rebuild_index(world.services, "docs", actor="anna"))["status"] == "live"
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_a_rebuild_from_the_backup_that_serves_has_nothing_to_do_until_another_m
 
 def test_a_backup_that_is_not_there_or_cannot_be_recovered_is_refused_before_anything_is_changed(world, backup):
     folder = world.folder / "backups" / backup
-    before = queries.deployments(world.services)
+    before = queries.list_deployments(world.services)
     with pytest.raises(Refused, match=r"there is no backup nothing .*`rollouts backup list` shows them"):
         world.deploy("docs", source="backup:nothing")
     [snapshot] = folder.glob("*.snapshot")
@@ -160,7 +160,7 @@ def test_a_backup_that_is_not_there_or_cannot_be_recovered_is_refused_before_any
     (folder / "manifest.json").write_text("{}")
     with pytest.raises(Refused, match=f"backup {backup} is damaged: its manifest is not as it was sealed"):
         world.deploy("docs", source=f"backup:{backup}")
-    assert queries.deployments(world.services) == before
+    assert queries.list_deployments(world.services) == before
 
 
 def test_a_backup_with_a_changed_byte_is_rejected_and_leaves_no_collection(world, backup):
@@ -184,10 +184,10 @@ def test_what_is_read_is_neither_an_orphan_nor_a_leftover_and_cannot_be_deleted(
     run = world.deploy("docs", source=f"backup:{backup}")
     reading = until(world, run, "unpack")
 
-    seen = collecting.collect(world.services, actor="anna", orphans=True)
+    seen = collecting.collect_garbage(world.services, actor="anna", orphans=True)
     assert reading not in {one["collection"] for one in (*seen["orphans"], *seen["leftovers"])}
     with world.services.sessions() as session:
-        assert retention.users(world.services, session, reading) == [f"deployment {run} of docs uses it"]
+        assert retention.find_uses(world.services, session, reading) == [f"deployment {run} of docs uses it"]
     assert through(world, run)["status"] == "live"
 
 
@@ -204,14 +204,14 @@ def test_the_collection_it_is_to_be_read_from_is_called_as_no_version_is(world, 
 def test_gc_names_and_deletes_what_a_deployment_that_has_ended_left(world, backup):
     run = world.deploy("docs", source=f"backup:{backup}")
     reading = until(world, run, "unpack")
-    commands.wish(world.services, run, Event.ABORT, actor="anna")
+    commands.request_action(world.services, run, Event.ABORT, actor="anna")
     through(world, run)
     assert recovered(world) == set()
     world.store.create(reading, {"params": {"vectors": {"size": 2, "distance": "Dot"}}}, {})  # the server was late
 
-    [left] = collecting.collect(world.services, actor="anna", dry_run=True)["leftovers"]
+    [left] = collecting.collect_garbage(world.services, actor="anna", dry_run=True)["leftovers"]
     assert (left["collection"], left["run"], left["backup"]) == (reading, f"deployment {run}", backup)
-    collecting.collect(world.services, actor="anna")
+    collecting.collect_garbage(world.services, actor="anna")
     assert recovered(world) == set()
 
 
@@ -222,18 +222,18 @@ def test_no_backup_is_thinned_away_that_is_read_or_that_an_index_is_rebuilt_from
     world.declare("articles", source=f"backup:{second}", embedding=OTHER)
     back_up(world, "docs")
 
-    through(world, backups.create(world.services, "docs", actor="anna", keep=1))
+    through(world, backups.create_backup(world.services, "docs", actor="anna", keep=1))
     assert {backup, second} <= set(world.services.shelf.backups())
     assert through(world, reading)["status"] == "live"
 
     del world.indexes["articles"]
-    last = through(world, backups.create(world.services, "docs", actor="anna", keep=1))["id"]
+    last = through(world, backups.create_backup(world.services, "docs", actor="anna", keep=1))["id"]
     assert world.services.shelf.backups() == [last]
 
 
 def test_an_index_file_that_cannot_be_read_costs_no_backup(world, backup):
     serve(world)
-    run = backups.create(world.services, "docs", actor="anna", keep=1)
+    run = backups.create_backup(world.services, "docs", actor="anna", keep=1)
 
     def unreadable():
         raise Refused("rollouts.yaml: cannot be read")
@@ -253,11 +253,11 @@ def test_the_gate_looks_again_where_it_was_held_and_the_backup_is_still_there(wo
     run = world.deploy("docs", source=f"backup:{backup}")
     held = through(world, run, until="paused")
 
-    commands.wish(world.services, run, Event.RETRY, actor="anna")
+    commands.request_action(world.services, run, Event.RETRY, actor="anna")
     again = through(world, run, until="paused") if world.turn(world.broker.take_next()) else held
 
     assert (held["gate"]["attempt"], again["gate"]["attempt"], len(recovered(world))) == (1, 2, 1)
-    commands.wish(world.services, run, Event.PROMOTE, actor="anna")
+    commands.request_action(world.services, run, Event.PROMOTE, actor="anna")
     assert through(world, run)["status"] == "live"
     assert recovered(world) == set()
 
@@ -269,7 +269,7 @@ def test_the_gate_of_what_serves_needs_the_backup_no_more(world, backup):
     seen = through(world, world.deploy("docs", source=f"backup:{backup}"))
     world.services.shelf.drop(backup)
 
-    report = validating.validate(world.services, "docs", seen["green"])
+    report = validating.validate_collection(world.services, "docs", seen["green"])
 
     assert report["verdict"] == "pass"
     assert "round_trip" not in {check["name"] for check in report["checks"]}

@@ -34,13 +34,13 @@ def serve(world, alias, count=70, **settings):
 
 
 def verified(world, **what):
-    run = backups.verify(world.services, **what, actor="anna")
+    run = backups.verify_backup(world.services, **what, actor="anna")
     through(world, run)
-    return backups.verification(world.services, run)
+    return backups.get_verification(world.services, run)
 
 
 def restored(world, **what):
-    return through(world, backups.restore(world.services, **what, actor="anna"))
+    return through(world, backups.restore_backup(world.services, **what, actor="anna"))
 
 
 def names(world, alias):
@@ -52,7 +52,7 @@ def test_a_backup_is_its_files_and_a_manifest_and_leaves_nothing_on_the_server(w
 
     backup = back_up(world, "docs")
 
-    [record] = backups.listed(world.services, "docs")
+    [record] = backups.list_backups(world.services, "docs")
     assert record["backup_id"] == backup
     assert (record["status"], record["points"], record["collection"]) == ("done", 70, live)
     manifest = json.loads((world.folder / "backups" / backup / "manifest.json").read_text())
@@ -67,7 +67,7 @@ def test_what_a_backup_was_sent_to_the_server_as_does_not_stay_on_its_disk(world
     """Such a file has no checksum, and comes to light again under a new collection of the name it was sent for."""
     live = serve(world, "docs")["green"]
     backup = back_up(world, "docs")
-    run = backups.verify(world.services, backup=backup, actor="anna")
+    run = backups.verify_backup(world.services, backup=backup, actor="anna")
     tried = through(world, run)["green"]
     world.store.create(tried, world.store.schema(live), {})
 
@@ -83,12 +83,12 @@ def test_a_download_goes_on_where_the_turn_before_it_stopped(world):
     world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
     object.__setattr__(world.services, "times", replace(world.services.times, slice=0.0))
 
-    run = backups.create(world.services, "docs", actor="anna")
+    run = backups.create_backup(world.services, "docs", actor="anna")
     turns = world.status(run)["turn"]
     seen = through(world, run)
 
     assert seen["status"] == "live", seen["message"]
-    size = backups.record(world.services, run)["bytes"]
+    size = backups.get_backup(world.services, run)["bytes"]
     assert seen["turn"] - turns > size / 2**20 > 3
     assert verified(world, backup=run)["status"] == "done"
 
@@ -127,7 +127,7 @@ def test_a_checksum_and_an_upload_may_take_longer_than_a_turn_as_long_as_they_ge
     live = serve(world, "docs")["green"]
     world.store.upsert(live, [Point(1000 + n, [1.0] * DIMENSION, {"noise": noise(n)}) for n in range(40)])
     backup = back_up(world, "docs")
-    assert backups.record(world.services, backup)["bytes"] > 3 * 2**20
+    assert backups.get_backup(world.services, backup)["bytes"] > 3 * 2**20
     brief = replace(world.services.times, lease=12.0, longest_lease=12.0, renew_every=0.2)
     object.__setattr__(world.services, "times", brief)
     object.__setattr__(world.services, "shelf", Slow(world.services.shelf))
@@ -149,7 +149,7 @@ def test_a_backup_is_verified_in_a_collection_that_is_gone_afterwards(world):
     assert (seen["backup_id"], seen["status"]) == (backup, "done")
     assert "70 points, 70 of them compared, settings equal, 1 queries answered" in seen["message"]
     assert names(world, "docs") == before
-    assert backups.record(world.services, backup)["verified"]["status"] == "done"
+    assert backups.get_backup(world.services, backup)["verified"]["status"] == "done"
 
 
 def test_a_deleted_index_comes_back_with_every_point_and_through_the_gate(world):
@@ -193,11 +193,11 @@ def test_what_is_live_is_replaced_by_its_backup_and_kept_for_a_rollback(world):
 
 def test_a_rebuild_and_a_backup_do_not_wait_for_each_other(world):
     serve(world, "docs")
-    backup = backups.create(world.services, "docs", actor="anna")
+    backup = backups.create_backup(world.services, "docs", actor="anna")
     rebuild = world.deploy("docs")
 
     with pytest.raises(Refused, match=f"backup {backup} of docs is pending: one at a time"):
-        backups.create(world.services, "docs", actor="bert")
+        backups.create_backup(world.services, "docs", actor="bert")
 
     assert through(world, rebuild)["status"] == "live"
     assert through(world, backup)["status"] == "live"
@@ -207,12 +207,12 @@ def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
     serve(world, "docs")
     serve(world, "other")
     first, other, second = back_up(world, "docs"), back_up(world, "other"), back_up(world, "docs")
-    reading = backups.verify(world.services, backup=first, actor="anna")
+    reading = backups.verify_backup(world.services, backup=first, actor="anna")
 
-    third = through(world, backups.create(world.services, "docs", actor="anna", keep=1))
+    third = through(world, backups.create_backup(world.services, "docs", actor="anna", keep=1))
 
     assert third["steps"][-1]["output"]["removed"] == [second]
-    kept = {record["backup_id"] for record in backups.listed(world.services) if record["status"] == "done"}
+    kept = {record["backup_id"] for record in backups.list_backups(world.services) if record["status"] == "done"}
     assert kept == {first, other, third["id"]}
     assert through(world, reading)["status"] == "live"
 
@@ -220,17 +220,17 @@ def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
 @pytest.mark.parametrize("keep", [0, -1, 1.5, True, "2"])
 def test_to_keep_none_is_refused(world, keep):
     with pytest.raises(Refused, match="expected how many backups to keep"):
-        backups.create(world.services, "docs", actor="anna", keep=keep)
+        backups.create_backup(world.services, "docs", actor="anna", keep=keep)
 
 
 def test_a_backup_of_a_newer_server_is_refused(world):
     live = serve(world, "docs")["green"]
     backup = back_up(world, "docs")
-    newer = replace(manifests.read(world.services.shelf, backup), server="99.0.0")
+    newer = replace(manifests.read_manifest(world.services.shelf, backup), server="99.0.0")
     world.services.shelf.seal(backup, newer.text())
 
     with pytest.raises(Refused, match="was made by Qdrant 99"):
-        backups.restore(world.services, backup=backup, actor="anna")
+        backups.restore_backup(world.services, backup=backup, actor="anna")
     assert world.store.aliases()["docs"] == live
 
 
@@ -273,7 +273,7 @@ def test_a_damaged_backup_is_found_by_verify_and_refused_by_restore(world, kind)
     before = names(world, "docs")
     DAMAGES[kind](shelf / backup)
 
-    for attempt in (backups.verify, backups.restore):
+    for attempt in (backups.verify_backup, backups.restore_backup):
         seen = refused_or_ended(world, attempt, backup)
         assert seen["status"] == "rolled_back"
         assert f"backup {backup} is damaged" in seen["message"]
@@ -293,7 +293,7 @@ def test_a_point_that_is_not_as_it_was_is_found_though_every_checksum_is_right(w
     """As a server that recovers a snapshot wrongly would leave it."""
     serve(world, "docs")
     backup = back_up(world, "docs")
-    manifest = manifests.read(world.services.shelf, backup)
+    manifest = manifests.read_manifest(world.services.shelf, backup)
     (id, digest), *others = manifest.sample
     forged = replace(manifest, sample=[[id, digest[::-1]], *others])
     world.services.shelf.seal(backup, forged.text())
@@ -308,7 +308,7 @@ def test_a_point_that_is_not_as_it_was_is_found_though_every_checksum_is_right(w
 def test_other_settings_than_the_manifest_says_are_found(world):
     serve(world, "docs")
     backup = back_up(world, "docs")
-    manifest = manifests.read(world.services.shelf, backup)
+    manifest = manifests.read_manifest(world.services.shelf, backup)
     schema = {**manifest.schema, "payload_schema": {"n": {"data_type": "integer"}}}
     world.services.shelf.seal(backup, replace(manifest, schema=schema, low=71, high=71).text())
 

@@ -7,7 +7,7 @@ import pytest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.deployments import backups
-from qdrant_rollouts.core.deployments.commands import wish
+from qdrant_rollouts.core.deployments.commands import request_action
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Event
 from tests.backups import back_up, through
@@ -53,9 +53,9 @@ def test_a_backup_has_each_shard_and_leaves_no_snapshot_on_any_node(world):
     live = serve(world)
     backup = back_up(world, "docs")
 
-    manifest = manifests.read(world.services.shelf, backup)
+    manifest = manifests.read_manifest(world.services.shelf, backup)
     assert [file["shard"] for file in manifest.files] == list(range(SHARDS))
-    assert (manifest.low, manifest.high, manifests.damage(world.services.shelf, manifest)) == (90, 90, "")
+    assert (manifest.low, manifest.high, manifests.find_damage(world.services.shelf, manifest)) == (90, 90, "")
     assert world.store.snapshots(live) == set()
 
 
@@ -63,12 +63,12 @@ def test_it_is_verified_and_a_deleted_index_comes_back_through_the_gate(world):
     live = serve(world)
     backup = back_up(world, "docs")
 
-    run = backups.verify(world.services, backup=backup, actor="anna")
+    run = backups.verify_backup(world.services, backup=backup, actor="anna")
     assert through(world, run)["message"].startswith("verified: 90 points, 90 of them compared, settings equal")
     assert not [name for name in world.store.collections() if "verify" in name]
 
     world.store.drop(live)
-    seen = through(world, backups.restore(world.services, backup=backup, actor="anna"))
+    seen = through(world, backups.restore_backup(world.services, backup=backup, actor="anna"))
     assert (seen["status"], seen["gate"]["verdict"]) == ("live", "pass"), seen["message"]
     assert world.store.count("docs") == 90
 
@@ -84,13 +84,13 @@ def test_it_is_read_as_a_source_and_leaves_one_collection(world):
 def test_a_damaged_shard_is_found(world, shard):
     serve(world)
     backup = back_up(world, "docs")
-    file = manifests.read(world.services.shelf, backup).files[shard]
+    file = manifests.read_manifest(world.services.shelf, backup).files[shard]
     path = world.folder / "backups" / backup / str(file["name"])
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
-    seen = through(world, backups.verify(world.services, backup=backup, actor="anna"))
+    seen = through(world, backups.verify_backup(world.services, backup=backup, actor="anna"))
 
     assert (seen["status"], f"{file['name']} has another checksum" in seen["message"]) == ("rolled_back", True)
     assert not [name for name in world.store.collections() if "verify" in name]
@@ -99,9 +99,9 @@ def test_a_damaged_shard_is_found(world, shard):
 @pytest.mark.parametrize("after", ["snapshot", "fetch"])
 def test_an_aborted_backup_leaves_nothing_on_any_node_nor_on_the_shelf(world, after):
     live = serve(world)
-    run = backups.create(world.services, "docs", actor="anna")
+    run = backups.create_backup(world.services, "docs", actor="anna")
     world.run(until=world.at(run, "fetch" if after == "snapshot" else "seal"))
-    wish(world.services, run, Event.ABORT, actor="anna")
+    request_action(world.services, run, Event.ABORT, actor="anna")
     assert through(world, run)["status"] == "rolled_back"
     assert (world.store.snapshots(live), (world.folder / "backups" / run).exists()) == (set(), False)
 
@@ -113,7 +113,7 @@ def test_what_a_cluster_has_backed_up_is_refused_by_a_single_server(world, qdran
     with closing(ServerStore(qdrant_url, "", qdrant_grpc_port)) as single:
         world.over(single)
         with pytest.raises(Refused, match=r"is of a cluster, .* is a single server"):
-            backups.restore(world.services, backup=backup, actor="anna")
+            backups.restore_backup(world.services, backup=backup, actor="anna")
     world.over(cluster)
 
 
@@ -124,7 +124,7 @@ def test_a_cluster_of_which_a_node_is_not_named_is_refused_in_words(world, nodes
         with closing(store_of(nodes, urls)) as store:
             world.over(store)
             with pytest.raises(Refused, match=r"a cluster of 2 nodes.*ROLLOUTS_QDRANT_NODES"):
-                backups.create(world.services, "docs", actor="anna")
+                backups.create_backup(world.services, "docs", actor="anna")
     with (
         closing(store_of(nodes, [nodes[0].url, nodes[0].url])) as store,
         pytest.raises(Refused, match=r"no node of ROLLOUTS_QDRANT_NODES has shard"),
@@ -150,7 +150,7 @@ def test_wherever_the_worker_is_killed_there_is_one_whole_backup_and_no_node_kee
         assert seen["status"] == "live", seen["message"]
         live = world.store.aliases()[seen["alias"]]
         assert world.store.snapshots(live) == set()
-        kept = backups.listed(world.services, seen["alias"])
+        kept = backups.list_backups(world.services, seen["alias"])
         assert [(one["status"], one["points"]) for one in kept] == [("done", 20)]
     for name in made[0].store.collections():
         made[0].store.drop(name)

@@ -102,7 +102,7 @@ WORK = {
 @pytest.mark.parametrize(("text", "number"), WORK.items())
 def test_every_part_reaches_the_redis_that_celery_means(url, server, sqlite_url, text, number):
     chosen = Settings(_env_file=None, broker_url=url(text), database_url=sqlite_url)
-    broker.ping(chosen)
+    broker.ping_broker(chosen)
     broker.check_publishing(chosen)
     assert broker.check_announcing(chosen)
     make_app(chosen).send_task("test.nothing", queue="told", ignore_result=True)
@@ -110,7 +110,7 @@ def test_every_part_reaches_the_redis_that_celery_means(url, server, sqlite_url,
         assert plain.llen("told") == 1
         plain.delete("told")
         assert list(plain.scan_iter("*doctor*")) == []
-    with redis_broker.connected(url(text)) as client:
+    with redis_broker.connect_redis(url(text)) as client:
         assert client.connection_pool.connection_kwargs["db"] == number
 
 
@@ -173,7 +173,7 @@ def test_a_redis_that_asks_for_a_password_says_so(own_redis, login):
     with redis.Redis(host=HOST, port=own_redis.port) as client:
         client.config_set("requirepass", "right")
         with pytest.raises(Misconfigured, match="refused the credentials"):
-            broker.ping(settings(f"redis://{login}{HOST}:{own_redis.port}/0"))
+            broker.ping_broker(settings(f"redis://{login}{HOST}:{own_redis.port}/0"))
         client.config_set("requirepass", "")
 
 
@@ -197,7 +197,7 @@ def test_another_server_at_that_port_is_no_redis():
     thread = threading.Thread(target=answer)
     thread.start()
     with pytest.raises(Misconfigured, match="is no Redis: something else answers there"):
-        broker.ping(settings(f"redis://{HOST}:{door.getsockname()[1]}/0"))
+        broker.ping_broker(settings(f"redis://{HOST}:{door.getsockname()[1]}/0"))
     door.shutdown(socket.SHUT_RDWR)
     door.close()
     thread.join()
@@ -205,7 +205,7 @@ def test_another_server_at_that_port_is_no_redis():
 
 def test_only_where_nothing_answers_it_did_not_answer():
     with pytest.raises(Unavailable, match=r"the broker at redis://127.0.0.1:9/0 did not answer") as caught:
-        broker.ping(settings(f"redis://{HOST}:9/0"))
+        broker.ping_broker(settings(f"redis://{HOST}:9/0"))
     assert type(caught.value) is Unavailable
 
 
@@ -257,10 +257,10 @@ def test_a_url_that_celery_cannot_use_is_refused_by_the_name_of_the_setting(text
     "text",
     ["sentinel://u:hunter2@h:26379", "sqs://u:hunter2@", "nothing://h", "unix:///r.sock", "redis://h/0;kafka://h"],
 )
-@pytest.mark.parametrize("verb", ["doctoring.doctor", "lists.deployments.list_"])
+@pytest.mark.parametrize("verb", ["doctoring.run_doctor", "lists.deployments.show_deployments"])
 def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, capsys, text, verb):
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", text)
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.list_" else {})}
+    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.show_deployments" else {})}
     assert running.run(verb, given) == 2
     said = "".join(capsys.readouterr())
     assert "is not supported as a broker; expected one of memory://, redis://" in said
@@ -269,8 +269,8 @@ def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, caps
 
 def test_doctor_says_2_for_a_wrong_password_and_3_for_silence(monkeypatch, capsys, url, tmp_path):
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", url("redis://anna:wr0ng@PLAIN/0"))
-    assert running.run("doctoring.doctor", {"as_json": True}) == 2
+    assert running.run("doctoring.run_doctor", {"as_json": True}) == 2
     told = json.loads(capsys.readouterr().out)
     assert "refused the credentials" in next(one["value"] for one in told["checks"] if one["name"] == "broker")
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", f"redis://{HOST}:9/0")
-    assert running.run("doctoring.doctor", {"as_json": True}) == 3
+    assert running.run("doctoring.run_doctor", {"as_json": True}) == 3

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from qdrant_rollouts.adapters.alerts.webhook import signature
+from qdrant_rollouts.adapters.alerts.webhook import sign_body
 from tests.receivers import http_receiver
 from tests.shell import Shell, records, write
 
@@ -49,7 +49,7 @@ def test_a_deployment_is_told_to_a_webhook_with_a_dead_channel_beside_it(shell, 
         "deployment.completed",
     )
     for headers, body in receiver.taken:
-        assert headers["webhook-signature"] == signature(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] == sign_body(KEY, headers["webhook-id"], headers["webhook-timestamp"], body)
     states = {one["channel"]: one["status"] for one in listed[-1]["deliveries"]}
     assert states == {"pager": "sent", "dead": "waiting"}
     assert "did not answer" in shell("alert", "list").stdout

@@ -95,5 +95,5 @@ def test_the_tasks_refuse_as_the_verbs_do_and_answer_what_json_can_hold(tmp_path
         with pytest.raises(Refused, match="needs a server"):
             command(world.services, alias_name="docs")
         assert name.startswith("backups.")
-    assert json.dumps(backups.listed(world.services)) == "[]"
+    assert json.dumps(backups.list_backups(world.services)) == "[]"
     world.close()

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from qdrant_rollouts.core.routing import Router
-from qdrant_rollouts.interfaces.cli.running import opened
+from qdrant_rollouts.interfaces.cli.running import open_services
 from tests.shell import Shell, declare, records, write
 
 DOCS = {
@@ -51,7 +51,7 @@ def create(shell, name="colours", *arguments, code=0):
 def clicked(shell, experiment, users, rates):
     """Users search once; of each ten of an arm so many click. They are made up, all else is the product's."""
     met = dict.fromkeys(rates, 0)
-    with chdir(shell.folder), opened() as house, Router(house.services) as router:
+    with chdir(shell.folder), open_services() as house, Router(house.services) as router:
         for user in range(users):
             variant, results = router.route_query(experiment, [1.0] * 64, str(user))
             assert results
@@ -143,7 +143,7 @@ def test_a_report_is_drawn_with_every_metric(story):
 
 
 def test_a_plan_takes_what_the_searches_know_and_asks_for_the_rest(shell):
-    with chdir(shell.folder), opened() as house, Router(house.services) as router:
+    with chdir(shell.folder), open_services() as house, Router(house.services) as router:
         for user in range(400):
             router.search("docs", [1.0] * 64, str(user))
     seen = shell.json("experiment", "plan", "docs", "--target", "0.2")

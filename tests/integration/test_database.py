@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from qdrant_rollouts.adapters.database import open_engine, open_to_look, ping, unavailable
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.database import open_engine, open_read_only, ping_database, unavailable_error
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.interfaces.cli import running
 from tests.servers import HOST, Postgres
@@ -86,7 +86,7 @@ def said(url):
     """What meeting the database at ``url`` ends with."""
     engine = open_engine(url)
     try:
-        ping(engine)
+        ping_database(engine)
     except Unavailable as error:
         return error
     finally:
@@ -155,7 +155,7 @@ def test_another_server_at_that_port_is_no_postgres():
 def test_a_user_who_may_make_no_table_is_told_so(strict):
     engine = open_engine(f"postgresql://anna:hunter2@{HOST}:{strict.port}/postgres")
     with pytest.raises(Misconfigured, match="does not let this user do that; grant it the right"):
-        migrate(engine)
+        migrate_database(engine)
     engine.dispose()
 
 
@@ -163,7 +163,7 @@ def test_a_database_that_may_only_be_read_is_told_so(strict, postgres_url):
     url = make_url(postgres_url).update_query_dict({"options": "-c default_transaction_read_only=on"})
     engine = open_engine(url.render_as_string(hide_password=False))
     with pytest.raises(Misconfigured, match="may only be read"):
-        migrate(engine)
+        migrate_database(engine)
     engine.dispose()
 
 
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, broken, kind, word
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0})
     with pytest.raises(SQLAlchemyError) as failed, engine.begin() as connection:
         connection.execute(text("CREATE TABLE one (id int)"))
-    error = unavailable(engine, failed.value)
+    error = unavailable_error(engine, failed.value)
     if holder is not None:
         holder.close()
     assert type(error) is kind
@@ -200,18 +200,18 @@ def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, broken, kind, word
 )
 def test_a_driver_that_the_state_cannot_stand_in_is_refused_whether_it_is_installed_or_not(driver):
     with pytest.raises(Refused, match=rf"there is no driver for {re.escape(driver)}; use postgresql or sqlite"):
-        open_to_look(f"{driver}:///x")
+        open_read_only(f"{driver}:///x")
 
 
 def test_a_folder_that_cannot_be_made_is_refused_by_the_name_of_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Refused, match=r"ROLLOUTS_DATABASE_URL: its folder .*file/inside cannot be made"):
-        ping(open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}"))
+        ping_database(open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}"))
 
 
-@pytest.mark.parametrize("verb", ["lists.deployments.list_", "doctoring.doctor"])
+@pytest.mark.parametrize("verb", ["lists.deployments.show_deployments", "doctoring.run_doctor"])
 def test_a_verb_ends_with_2_where_a_setting_is_wrong_and_with_3_where_nothing_answers(strict, monkeypatch, verb):
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.list_" else {})}
+    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.show_deployments" else {})}
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:{strict.port}/postgres")
     assert running.run(verb, given) == 2
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:9/postgres")

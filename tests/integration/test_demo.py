@@ -18,7 +18,7 @@ from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.interfaces.cli import main
-from qdrant_rollouts.interfaces.demo import FOLDER, run, texts, versions
+from qdrant_rollouts.interfaces.demo import FOLDER, run_story, texts, versions
 from qdrant_rollouts.interfaces.demo.crowd import Crowd
 from qdrant_rollouts.interfaces.demo.story import Story
 from qdrant_rollouts.interfaces.embedded import take_lock
@@ -35,7 +35,7 @@ ELSEWHERE = {
 
 @pytest.fixture(scope="module")
 def known():
-    return texts.collected()
+    return texts.collect_texts()
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_demo_refuses_to_clear_the_folder_of_one_that_runs(tmp_path):
     with chdir(folder):
         lock = take_lock()
     with lock, pytest.raises(Refused, match=f"process {os.getpid()} works in .rollouts-demo"):
-        run(Console())
+        run_story(Console())
     assert (folder / "kept").exists()
 
 
@@ -132,7 +132,7 @@ def test_collecting_the_text_imports_nothing_that_acts(tmp_path):
             "-W",
             "error",
             "-c",
-            "from qdrant_rollouts.interfaces.demo.texts import collected; collected()",
+            "from qdrant_rollouts.interfaces.demo.texts import collect_texts; collect_texts()",
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -143,7 +143,7 @@ def test_collecting_the_text_imports_nothing_that_acts(tmp_path):
 
 
 def test_the_second_version_has_texts_that_are_new_changed_and_as_before(known):
-    one, two = versions.first(known), versions.second(known)
+    one, two = versions.first_version(known), versions.second_version(known)
     kept, new = two.unchanged_since(one), two.new_since(one)
     assert kept + new < len(two.pages) == len(known)
     assert kept > new > 0
@@ -151,7 +151,7 @@ def test_the_second_version_has_texts_that_are_new_changed_and_as_before(known):
 
 
 def test_the_damaged_version_has_every_record_and_none_of_the_text(known):
-    two, three = versions.second(known), versions.damaged(known)
+    two, three = versions.second_version(known), versions.damaged_version(known)
     assert three.pages.keys() == two.pages.keys()
     assert len(set(three.pages.values())) == 1
 
@@ -165,9 +165,9 @@ def test_the_damaged_version_has_every_record_and_none_of_the_text(known):
 )
 def test_the_gates_bound_lies_between_the_text_and_the_login_page(known, model, lowest, among):
     embedder = open_embedder(EmbeddingSpec(model=model))
-    pages = [page for page in versions.first(known).pages.values() if re.match(among, page[0])]
+    pages = [page for page in versions.first_version(known).pages.values() if re.match(among, page[0])]
     rows = embedder.documents([versions.TEMPLATE.format(title=title, text=body) for title, body in pages])
-    (login,) = set(versions.damaged(known).pages.values())
+    (login,) = set(versions.damaged_version(known).pages.values())
     (row,) = embedder.documents([versions.TEMPLATE.format(title=login[0], text=login[1])])
     for query in versions.QUERIES:
         vector = embedder.query(query)

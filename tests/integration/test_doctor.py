@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from qdrant_rollouts.adapters import flower
 from qdrant_rollouts.adapters.database import open_engine, open_sessions
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
@@ -61,7 +61,7 @@ def doctor(monkeypatch, capsys, sqlite_url):
     def run(**settings):
         for name, value in {"DATABASE_URL": sqlite_url, **settings}.items():
             monkeypatch.setenv(name if name == flower.VARIABLE else f"ROLLOUTS_{name}", str(value))
-        code = running.run("doctoring.doctor", {"as_json": True})
+        code = running.run("doctoring.run_doctor", {"as_json": True})
         said = capsys.readouterr().out
         assert not {"wr1tekey", "re4donly", "wr0ng"} & set(said.replace('"', " ").split())
         checks = json.loads(said)["checks"]
@@ -197,7 +197,7 @@ def test_a_place_for_backups_that_a_person_has_to_make_is_found(tmp_path):
 def test_a_row_is_written_and_nothing_stays(doctor, database_url, tables):
     engine = open_engine(database_url)
     if tables:
-        migrate(engine)
+        migrate_database(engine)
     else:
         with engine.connect():
             pass
@@ -214,7 +214,7 @@ def test_a_row_is_written_and_nothing_stays(doctor, database_url, tables):
 def test_a_database_that_may_only_be_read_is_found(doctor, postgres_url, tables):
     engine = open_engine(postgres_url)
     if tables:
-        migrate(engine)
+        migrate_database(engine)
     engine.dispose()
     code, checks = doctor(DATABASE_URL=f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
     assert (code, checks["database"][0]) == (2, "fail")
@@ -276,4 +276,4 @@ def test_the_process_of_flower_takes_the_password_without_white_space_or_ends(tm
 
 def test_logins_are_refused_by_the_name_of_the_variable():
     with pytest.raises(Refused, match="FLOWER_BASIC_AUTH: expected"):
-        flower.logins("nobody")
+        flower.normalize_logins("nobody")

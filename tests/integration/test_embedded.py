@@ -18,7 +18,7 @@ from qdrant_rollouts.core.errors import Busy, Refused
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.embedded import TIMES, Embedded, running_elsewhere, take_lock
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.wiring import build_services
 
 ROOT = Path(__file__).parents[2]
 FAST = {"soak": {"seconds": 0.2, "interval_seconds": 0.1}}
@@ -53,11 +53,11 @@ def closed_in_the_end(services):
 
 
 def deploy(runner, **arguments):
-    return commands.deploy(runner.services, "docs", actor="anna", **arguments)
+    return commands.start_deployment(runner.services, "docs", actor="anna", **arguments)
 
 
 def status(runner, deployment_id):
-    return queries.deployment(runner.services, deployment_id)["status"]
+    return queries.get_deployment(runner.services, deployment_id)["status"]
 
 
 def until(condition, seconds=20):
@@ -71,8 +71,8 @@ def test_a_deployment_goes_live(runner):
     with runner:
         started = deploy(runner)
         until(lambda: status(runner, started) == "live")
-    assert queries.aliases(runner.services)["docs"].startswith("docs_")
-    assert [step["status"] for step in queries.deployment(runner.services, started)["steps"]] == ["done"] * 5
+    assert queries.list_aliases(runner.services)["docs"].startswith("docs_")
+    assert [step["status"] for step in queries.get_deployment(runner.services, started)["steps"]] == ["done"] * 5
 
 
 def test_a_knock_without_a_runner_is_dropped_and_the_row_waits_for_the_next_one(runner):
@@ -84,32 +84,32 @@ def test_a_knock_without_a_runner_is_dropped_and_the_row_waits_for_the_next_one(
 
 def test_a_row_that_another_process_wrote_is_found_by_the_sweep(runner, settings):
     with runner:
-        elsewhere = build(settings, knock=lambda knock: None)
+        elsewhere = build_services(settings, knock=lambda knock: None)
         with closed_in_the_end(elsewhere):
-            started = commands.deploy(elsewhere, "docs", actor="ben")
+            started = commands.start_deployment(elsewhere, "docs", actor="ben")
         until(lambda: status(runner, started) == "live")
 
 
 def test_a_wish_is_honoured_between_turns(runner):
     with runner:
         started = deploy(runner, options={"soak": {"seconds": 60, "interval_seconds": 0.1}})
-        until(lambda: queries.deployment(runner.services, started)["steps"][-1]["started_at"])
-        commands.wish(runner.services, started, Event.ABORT, actor="anna")
+        until(lambda: queries.get_deployment(runner.services, started)["steps"][-1]["started_at"])
+        commands.request_action(runner.services, started, Event.ABORT, actor="anna")
         until(lambda: status(runner, started) == "rolled_back")
-    assert queries.aliases(runner.services) == {}
+    assert queries.list_aliases(runner.services) == {}
 
 
 def test_one_that_was_stopped_goes_on_where_it_was(runner):
     with runner:
         started = deploy(runner, options={"soak": {"seconds": 0.6, "interval_seconds": 0.3}})
-        until(lambda: queries.deployment(runner.services, started)["steps"][-1]["started_at"])
-    turn = queries.deployment(runner.services, started)["turn"]
+        until(lambda: queries.get_deployment(runner.services, started)["steps"][-1]["started_at"])
+    turn = queries.get_deployment(runner.services, started)["turn"]
     threading.Event().wait(0.4)
-    assert queries.deployment(runner.services, started)["turn"] == turn
+    assert queries.get_deployment(runner.services, started)["turn"] == turn
     with runner:
         until(lambda: status(runner, started) == "live")
     built = [
-        event for event in queries.deployment(runner.services, started)["events"] if event["event"] == "create.done"
+        event for event in queries.get_deployment(runner.services, started)["events"] if event["event"] == "create.done"
     ]
     assert len(built) == 1
 
@@ -119,8 +119,8 @@ def test_stopping_waits_for_the_turn_under_way(runner, tmp_path):
     (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     with runner:
         started = deploy(runner)
-        until(lambda: queries.deployment(runner.services, started)["steps"][1]["progress"])
-    left = queries.deployment(runner.services, started)
+        until(lambda: queries.get_deployment(runner.services, started)["steps"][1]["progress"])
+    left = queries.get_deployment(runner.services, started)
     assert (left["status"], left["lease_owner"]) == ("running", None)
     assert 0 < left["steps"][1]["progress"]["records"] < 100_000
 
@@ -149,10 +149,10 @@ def test_the_lock_is_let_go_of_with_its_file():
 
 
 def test_an_idle_runner_lends_the_embedded_store_and_a_busy_one_does_not(runner, settings):
-    elsewhere = build(settings, knock=lambda knock: None)
+    elsewhere = build_services(settings, knock=lambda knock: None)
     with closed_in_the_end(elsewhere), runner:
         started = deploy(runner, options={"soak": {"seconds": 2, "interval_seconds": 0.5}})
-        until(lambda: queries.deployment(runner.services, started)["steps"][-1]["started_at"])
+        until(lambda: queries.get_deployment(runner.services, started)["steps"][-1]["started_at"])
         with pytest.raises(Busy):
             elsewhere.store.aliases()
         until(lambda: status(runner, started) == "live")

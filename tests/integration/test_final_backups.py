@@ -40,13 +40,13 @@ def replaced(world, alias="docs", **retained):
 def swept(world):
     """As beat has it done; the time the service runs is time that sweeps have seen."""
     for _ in range(2):
-        final.secure_due(world.services)
+        final.begin_final_backups(world.services)
         retention.delete_due(world.services)
         world.clock.move(1)
 
 
 def ended(world):
-    for record in backups.listed(world.services):
+    for record in backups.list_backups(world.services):
         if record["status"] in ("pending", "running"):
             through(world, record["backup_id"])
 
@@ -64,7 +64,7 @@ def hour_later(world):
     """Also for the time that the service was running, which grows with each sweep."""
     world.clock.move(3600)
     for _ in range(300):
-        engine.overdue(world.services)
+        engine.knock_overdue_turns(world.services)
         world.clock.move(15)
 
 
@@ -79,17 +79,17 @@ def test_a_collection_goes_after_a_whole_backup_of_it_from_which_it_comes_back(w
 
     [made] = whole(world)
     assert (old in world.store.collections(), deletion(world, old).status) == (False, "deleted")
-    manifest = manifests.read(world.services.shelf, made)
+    manifest = manifests.read_manifest(world.services.shelf, made)
     assert (manifest.collection, manifest.high, told(world)) == (old, 25, [])
     assert "final backup" in manifest.reason
-    back = through(world, backups.restore(world.services, backup=made, actor="anna"))
+    back = through(world, backups.restore_backup(world.services, backup=made, actor="anna"))
     assert (back["status"], world.store.count("docs")) == ("live", 25)
 
 
 def test_an_index_that_wants_none_has_none_made(world):
     old = replaced(world, final_backup=False)
     swept(world)
-    assert (old in world.store.collections(), backups.listed(world.services)) == (False, [])
+    assert (old in world.store.collections(), backups.list_backups(world.services)) == (False, [])
 
 
 def test_while_the_shelf_cannot_be_written_nothing_is_deleted_and_people_are_told(world):
@@ -144,14 +144,14 @@ def test_what_is_in_use_is_neither_backed_up_nor_deleted(world):
     old = replaced(world)
     world.store.point_alias("reports", old)
     swept(world)
-    assert (deletion(world, old).status, backups.listed(world.services)) == ("cancelled", [])
+    assert (deletion(world, old).status, backups.list_backups(world.services)) == ("cancelled", [])
 
 
 def test_a_backup_by_hand_is_waited_for_and_does_not_cancel_the_deletion(world):
     old = replaced(world, final_backup=False)
     live = world.store.aliases()["docs"]
     world.store.point_alias("docs", old)
-    by_hand = backups.create(world.services, "docs", actor="anna")
+    by_hand = backups.create_backup(world.services, "docs", actor="anna")
     world.store.point_alias("docs", live)
     swept(world)
     assert (old in world.store.collections(), deletion(world, old).status) == (True, "scheduled")
@@ -162,7 +162,7 @@ def test_a_backup_by_hand_is_waited_for_and_does_not_cancel_the_deletion(world):
 
 def test_with_one_to_keep_the_newest_of_what_serves_stays_beside_the_final_one(world):
     old = replaced(world, backups=1)
-    ours = through(world, backups.create(world.services, "docs", actor="anna"))["id"]
+    ours = through(world, backups.create_backup(world.services, "docs", actor="anna"))["id"]
     swept(world)
     ended(world)
     swept(world)
@@ -199,9 +199,9 @@ def test_wherever_the_worker_is_killed_there_is_a_whole_backup_when_the_collecti
                 break
         swept(world)
         assert deletion(world, old).status == "deleted"
-        manifest = manifests.read(world.services.shelf, str(deletion(world, old).backup_id))
-        assert (manifest.collection, manifests.damage(world.services.shelf, manifest)) == (old, "")
-        assert [one["status"] for one in backups.listed(world.services, alias)] == ["done"]
+        manifest = manifests.read_manifest(world.services.shelf, str(deletion(world, old).backup_id))
+        assert (manifest.collection, manifests.find_damage(world.services.shelf, manifest)) == (old, "")
+        assert [one["status"] for one in backups.list_backups(world.services, alias)] == ["done"]
         world.close()
 
     counted = Reaper()
@@ -219,6 +219,6 @@ def one_sweep_or_turn(world):
         world.turn(knock)
         return
     world.clock.move(world.services.times.lease + 1)
-    engine.overdue(world.services)
-    final.secure_due(world.services)
+    engine.knock_overdue_turns(world.services)
+    final.begin_final_backups(world.services)
     retention.delete_due(world.services)

@@ -14,7 +14,7 @@ from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.api.endpoint import Body
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.interfaces.http.security import BELIEVED
+from qdrant_rollouts.interfaces.http.security import REMEMBER_SECONDS
 from tests.documented import Documented
 from tests.world import World, texts
 
@@ -74,7 +74,7 @@ def live(api):
 
 
 def token(world, *scopes):
-    return tokens.create(world.services, "-".join(("t", *scopes)), scopes, actor="anna")["token"]
+    return tokens.create_token(world.services, "-".join(("t", *scopes)), scopes, actor="anna")["token"]
 
 
 # --- the table --------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_every_endpoint_refuses_without_its_scope(scoped, endpoint):
     assert api.ask(endpoint.method, path).status_code == 401
     assert api.ask(endpoint.method, path, token="rlt_x_y").status_code == 401
     for scope, presented in given.items():
-        lacks = endpoint.scope not in tokens.brought((scope,))
+        lacks = endpoint.scope not in tokens.expand_scopes((scope,))
         answer = api.ask(endpoint.method, path, token=presented)
         assert (answer.status_code == 403) is lacks, (scope, answer.text)
         assert answer.status_code < 500, answer.text
@@ -451,7 +451,7 @@ def test_a_token_is_in_no_log_event_answer_or_error(api, world, tmp_path, caplog
         for body, presented in ((None, secret), ({"nonsense": 1}, secret), (None, secret + "x")):
             answers += [api.ask(endpoint.method, path, body, token=presented).text]
     rows = json.dumps(api.got("GET", "/events?limit=1000", token=secret))
-    shown = "\n".join((*answers, rows, caplog.text, json.dumps(tokens.listed(world.services))))
+    shown = "\n".join((*answers, rows, caplog.text, json.dumps(tokens.list_tokens(world.services))))
     assert len(shown) > 10_000
     hidden = secret.split("_", 2)[2]
     assert hidden not in shown
@@ -462,10 +462,10 @@ def test_a_token_is_in_no_log_event_answer_or_error(api, world, tmp_path, caplog
 def test_a_revoked_token_is_refused_within_a_second(api, world):
     secret = token(world, "read")
     assert api.ask("GET", "/me", token=secret).status_code == 200
-    tokens.revoke(world.services, "t-read", actor="anna")
+    tokens.revoke_token(world.services, "t-read", actor="anna")
     api.app.state.door.forget()
     assert api.ask("GET", "/me", token=secret).status_code == 401
-    assert BELIEVED <= 1.0
+    assert REMEMBER_SECONDS <= 1.0
 
 
 @pytest.mark.parametrize("levels", [60, 120, 190, 5_000])

@@ -28,7 +28,7 @@ def schema(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzed")
     world = World(folder, f"sqlite:///{folder / 'state.db'}")
     world.declare("docs", source=world.write("docs.jsonl", texts(3)), rebuild="0 2 * * *")
-    commands.deploy(world.services, "docs", actor="anna")
+    commands.start_deployment(world.services, "docs", actor="anna")
     world.run()
     app = make_app(world.services, Settings(api_token="a token of the test"))
     yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app=app, headers={"Host": "localhost"})

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.wiring import build
+from qdrant_rollouts.wiring import build_services
 from tests.shell import Shell, declare, records, write
 
 DOCS = {
@@ -105,7 +105,7 @@ def both(tmp_path_factory):
 def here(both, monkeypatch):
     shell, live = both
     monkeypatch.chdir(shell.folder)
-    services = build(Settings())
+    services = build_services(Settings())
     app = make_app(services, Settings())
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
         yield shell, client, services, live

@@ -13,7 +13,7 @@ import pytest
 
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.operations.views.queries import newest_event
+from qdrant_rollouts.core.operations.views.queries import find_newest_event
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
@@ -36,11 +36,11 @@ def world(tmp_path, sqlite_url):
 @pytest.fixture
 def client(world):
     settings = Settings()
-    with serving.bound(world.services, settings, "127.0.0.1", 0) as door:
+    with serving.bind_socket(world.services, settings, "127.0.0.1", 0) as door:
         app = make_app(world.services, settings)
         with (
-            serving.beside(app, door),
-            httpx.Client(base_url=serving.url(door), trust_env=False, timeout=PATIENCE) as made,
+            serving.serve_beside(app, door),
+            httpx.Client(base_url=serving.socket_url(door), trust_env=False, timeout=PATIENCE) as made,
         ):
             made.door = app.state.door
             yield made
@@ -67,7 +67,7 @@ def _told(lines):
 
 
 def deploy(world, alias="docs"):
-    return commands.deploy(world.services, alias, actor="anna")
+    return commands.start_deployment(world.services, alias, actor="anna")
 
 
 def test_what_happens_is_told_to_who_listens_of_his_index_alone(world, client):
@@ -86,7 +86,7 @@ def test_who_was_cut_off_goes_on_after_what_he_has_heard(world, client):
     with listening(client, headers={"Last-Event-ID": str(whole[2])}) as told:
         heard = [int(next(told)["id"]) for _ in whole[3:]]
     assert heard == whole[3:]
-    assert whole[-1] == newest_event(world.services, 100)[0]
+    assert whole[-1] == find_newest_event(world.services, 100)[0]
 
 
 def test_what_is_no_event_is_refused(client):
@@ -96,10 +96,10 @@ def test_what_is_no_event_is_refused(client):
 
 
 def test_the_stream_of_a_token_ends_when_it_is_revoked(world, client):
-    presented = tokens.create(world.services, "watch", ("read",), actor="anna")["token"]
+    presented = tokens.create_token(world.services, "watch", ("read",), actor="anna")["token"]
     client.door.forget()
     with listening(client, headers={"Authorization": f"Bearer {presented}"}) as told:
-        tokens.revoke(world.services, "watch", actor="anna")
+        tokens.revoke_token(world.services, "watch", actor="anna")
         ends = [event for event in told if event["event"] == "end"]
     assert "revoked" in ends[0]["data"]["detail"]
     assert (ends[0]["data"]["type"], ends[0]["data"]["status"]) == (f"{TYPE}unauthorized", 401)

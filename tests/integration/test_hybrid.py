@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.errors import Refused
 from tests.world import World
@@ -176,7 +176,7 @@ def test_a_vector_of_another_model_leaves_the_others_as_they_were(world, article
 def test_each_made_vector_has_a_content_hash_of_its_own(world, articles):
     declare(world, articles, vectors={"dense": DENSE, "bm25": BM25})
     points, _ = world.store.scroll(live(world, articles), None, 1)
-    assert points[0].payload[OURS]["hash"].keys() == {"dense", "bm25"}
+    assert points[0].payload[MARK_KEY]["hash"].keys() == {"dense", "bm25"}
 
 
 def test_two_models_side_by_side_are_both_made(world, articles):

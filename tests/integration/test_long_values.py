@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.routing import Routers
-from qdrant_rollouts.interfaces.access.tokens import Caller, brought
+from qdrant_rollouts.interfaces.access.tokens import Caller, expand_scopes
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.mcp.guard import Guard
@@ -50,7 +50,7 @@ def client(world):
 @pytest.fixture(scope="module")
 def app(world):
     with Celery(set_as_current=False) as app:
-        commands.register(app, lambda: world.services)
+        commands.register_commands(app, lambda: world.services)
         yield app
 
 
@@ -141,7 +141,7 @@ def test_to_an_agent(world, tool, argument, value):
 
     async def asked():
         with closing(Routers(world.services, lent=False)) as routers:
-            guard = Guard(lambda _: Caller("token:agent", brought(("admin",))))
+            guard = Guard(lambda _: Caller("token:agent", expand_scopes(("admin",))))
             async with Client(make_server(world.services, routers, guard, deploys=True)) as client:
                 return await client.call_tool(tool, given)
 

@@ -16,14 +16,14 @@ from rich.cells import cell_len
 from rich.text import Text
 from sqlalchemy import inspect, text
 
-from qdrant_rollouts.adapters.database import open_engine, open_to_look
-from qdrant_rollouts.adapters.migrate import migrate, missing
-from qdrant_rollouts.adapters.qdrant import looked_at, open_store
-from qdrant_rollouts.adapters.qdrant_folder import LookedAt
+from qdrant_rollouts.adapters.database import open_engine, open_read_only
+from qdrant_rollouts.adapters.migrate import describe_missing_tables, migrate_database
+from qdrant_rollouts.adapters.qdrant import inspection_store, open_store
+from qdrant_rollouts.adapters.qdrant_folder import InspectionStore
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import NothingHere, OtherRelease, Refused
-from qdrant_rollouts.wiring import build_to_look
+from qdrant_rollouts.wiring import build_read_only
 from tests.shell import ROOT, Shell, declare, records, write
 
 DOCS = {
@@ -200,9 +200,9 @@ def test_a_database_of_an_older_release_is_left_as_it_is(tmp_path, ready_url):
     engine = open_engine(ready_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
-    looking = open_to_look(ready_url)
+    looking = open_read_only(ready_url)
     with pytest.raises(OtherRelease, match=r"revision 0009, older than .* `rollouts migrate`"):
-        missing(looking)
+        describe_missing_tables(looking)
     looking.dispose()
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0009"
@@ -245,7 +245,7 @@ def test_what_is_shown_is_what_is_there(lived_in):
 
 @pytest.mark.parametrize("url", ["ready_sqlite_url", "ready_postgres_url"])
 def test_whoever_looks_cannot_write(request, url):
-    engine = open_to_look(request.getfixturevalue(url))
+    engine = open_read_only(request.getfixturevalue(url))
     with pytest.raises(Exception, match=r"(?i)read-?only"), engine.begin() as connection:
         connection.execute(text("DELETE FROM events"))
     engine.dispose()
@@ -255,7 +255,7 @@ def test_looking_goes_on_beside_a_writer(ready_sqlite_url):
     writer = open_engine(ready_sqlite_url)
     with writer.begin() as connection:
         connection.execute(text("DELETE FROM events"))
-        looking = open_to_look(ready_sqlite_url)
+        looking = open_read_only(ready_sqlite_url)
         with looking.connect() as other:
             assert other.execute(text("SELECT count(*) FROM events")).scalar() == 0
         looking.dispose()
@@ -265,8 +265,8 @@ def test_looking_goes_on_beside_a_writer(ready_sqlite_url):
 def test_without_a_database_there_is_nothing_to_build_on(tmp_path):
     settings = Settings(_env_file=None)
     with pytest.raises(NothingHere, match=r"state\.db"):
-        build_to_look(settings)
-    services, lacks = build_to_look(settings, empty=True)
+        build_read_only(settings)
+    services, lacks = build_read_only(settings, empty=True)
     assert "state.db" in lacks
     with services.sessions() as session:
         assert session.execute(text("SELECT count(*) FROM deployments")).scalar() == 0
@@ -282,9 +282,9 @@ def test_the_folder_says_the_same_as_the_store_that_made_it(tmp_path):
     for collection in ("one", "two"):
         store.create(collection, {"params": {"vectors": {"size": 4, "distance": "Dot"}}}, {"made": "here"})
     store.point_alias("live", "two")
-    unopened = LookedAt(store, tmp_path / "qdrant")
+    unopened = InspectionStore(store, tmp_path / "qdrant")
     assert (unopened.aliases(), unopened.collections()) == (store.aliases(), store.collections())
-    elsewhere = looked_at(open_store("", "", 0, tmp_path / "qdrant"), tmp_path / "qdrant")
+    elsewhere = inspection_store(open_store("", "", 0, tmp_path / "qdrant"), tmp_path / "qdrant")
     assert elsewhere.aliases() == {"live": "two"}  # though the folder is open, by the store above
     assert unopened.metadata("one") == {"made": "here"}
     store.drop("one")
@@ -294,7 +294,7 @@ def test_the_folder_says_the_same_as_the_store_that_made_it(tmp_path):
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     folder = tmp_path / "qdrant"
-    unopened = looked_at(open_store("", "", 0, folder), folder)
+    unopened = inspection_store(open_store("", "", 0, folder), folder)
     assert (unopened.aliases(), unopened.collections()) == ({}, set())
     with pytest.raises(Refused, match="no embedded Qdrant"):
         unopened.count("docs")
@@ -305,7 +305,7 @@ def test_what_is_no_such_file_is_left_to_the_store(tmp_path):
     store = LocalStore(tmp_path / "qdrant")
     store.create("one", {"params": {"vectors": {"size": 4, "distance": "Dot"}}}, {})
     (tmp_path / "qdrant" / "meta.json").write_text("[]", encoding="utf-8")
-    assert LookedAt(store, tmp_path / "qdrant").collections() == {"one"}
+    assert InspectionStore(store, tmp_path / "qdrant").collections() == {"one"}
     store.close()
 
 
@@ -378,8 +378,8 @@ def test_what_is_asked_of_the_rows_loads_neither_models_nor_the_web(lived_in, ar
 def test_a_database_is_brought_up_to_date_by_the_first_that_changes_something(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path}/fresh/state.db")
     assert not (tmp_path / "fresh").exists()
-    migrate(engine)
-    assert missing(engine) == ""
+    migrate_database(engine)
+    assert describe_missing_tables(engine) == ""
     engine.dispose()
 
 

@@ -31,7 +31,7 @@ from qdrant_rollouts.core.errors import Unavailable
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.routing import Routers
 from qdrant_rollouts.interfaces.access import tokens
-from qdrant_rollouts.interfaces.access.tokens import Caller, brought
+from qdrant_rollouts.interfaces.access.tokens import Caller, expand_scopes
 from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app, make_mcp_app
@@ -79,7 +79,7 @@ class Agent:
 
     def __init__(self, world: World, *scopes: str, deploys: bool = True) -> None:
         self.world, self.deploys = world, deploys
-        self.caller = Caller("token:agent", brought(scopes or ("admin",)))
+        self.caller = Caller("token:agent", expand_scopes(scopes or ("admin",)))
         self.progress = []
 
     def ask(self, what):
@@ -215,16 +215,16 @@ def test_long_payloads_are_cut_and_the_answer_says_so(world, agent):
     world.deploy("other")
     world.run()
     found = agent.call("search_with_alias", query="asyncio", alias="other", limit=30)
-    assert len(json.dumps(found["results"])) < answers.ALL + 30 * 200
+    assert len(json.dumps(found["results"])) < answers.ANSWER_SIZE + 30 * 200
     assert all(hit["payload"]["text"].endswith("[…]") for hit in found["results"])
     assert all(hit["payload"]["note"] == "kept" for hit in found["results"])
     assert "cut" in found["note"]
 
 
 def test_fields_without_room_are_left_out_and_the_rest_is_whole():
-    kept, cut = answers.bounded({"a": "short", "b": list(range(1000)), "c": 1}, 100)
+    kept, cut = answers.bound_payload({"a": "short", "b": list(range(1000)), "c": 1}, 100)
     assert (kept, cut) == ({"a": "short", "c": 1}, True)
-    assert answers.bounded({"a": "short"}, 100) == ({"a": "short"}, False)
+    assert answers.bound_payload({"a": "short"}, 100) == ({"a": "short"}, False)
 
 
 # --- looks ------------------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
         hears(1)
         world.run(until=world.at(started, "validate"))
         hears(2)
-        commands.wish(world.services, started, Event.ABORT, actor="anna")
+        commands.request_action(world.services, started, Event.ABORT, actor="anna")
         while not ends.wait(0.3):
             world.run()
 
@@ -388,7 +388,7 @@ def test_every_command_that_the_core_names_is_known_to_the_command_line():
 
 def test_what_is_to_be_done_names_a_tool_for_every_status():
     for status in Status:
-        assert re.search("get_deployment|search_with_alias|deploy_new_index", answers.next_act(status)), status
+        assert re.search("get_deployment|search_with_alias|deploy_new_index", answers.next_action(status)), status
 
 
 # --- deployments ------------------------------------------------------------------------------------------------------
@@ -570,8 +570,8 @@ def served(world, **settings):
     """The web process' app on a port of its own, in this process."""
     made = Settings(_env_file=None, mcp_deploy=True, **settings)
     app = make_app(world.services, made)
-    with serving.bound(world.services, made, "127.0.0.1", 0) as door, serving.beside(app, door):
-        yield serving.url(door)
+    with serving.bind_socket(world.services, made, "127.0.0.1", 0) as door, serving.serve_beside(app, door):
+        yield serving.socket_url(door)
 
 
 def over_http(url, what, token="", **headers):
@@ -595,7 +595,7 @@ def statuses(url, **headers):
 
 
 def token(world, *scopes):
-    return tokens.create(world.services, "-".join(scopes), scopes, actor="anna")["token"]
+    return tokens.create_token(world.services, "-".join(scopes), scopes, actor="anna")["token"]
 
 
 SEARCH = ("search_with_alias", {"query": "asyncio", "alias": "docs", "limit": 2})
@@ -616,7 +616,7 @@ def test_over_http_nobody_gets_in_without_a_token_once_there_is_one(world):
         assert statuses(url, Authorization="Bearer rlt_no_token") == 401
         found = over_http(url, lambda client: client.call_tool(*SEARCH), mine)
         assert len(found.structured_content["results"]) == 2
-        tokens.revoke(world.services, "search", actor="anna")
+        tokens.revoke_token(world.services, "search", actor="anna")
         until(lambda: statuses(url, Authorization=f"Bearer {mine}") == 401)
 
 

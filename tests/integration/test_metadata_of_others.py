@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.stamps import FACTS, KEY, Stamp
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, Stamp
 from qdrant_rollouts.core.deployments import backups
 from qdrant_rollouts.core.deployments.commands import adoption
 from qdrant_rollouts.core.errors import Refused
@@ -47,7 +47,7 @@ def serve(world, give, **settings):
 
 def others(world, collection):
     metadata = world.store.metadata(collection)
-    return {key: value for key, value in metadata.items() if key not in (KEY, FACTS) and value is not None}
+    return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY) and value is not None}
 
 
 def deployed(world, alias="docs", **arguments):
@@ -73,26 +73,26 @@ def test_it_is_kept_by_every_way_of_filling_and_ours_is_the_new_versions(world, 
     assert [step["output"]["way"] for step in seen["steps"] if step["name"] == "populate"] == [way]
     metadata = world.store.metadata(seen["green"])
     assert others(world, seen["green"]) == KEPT
-    assert Stamp.of(metadata).deployment == metadata[FACTS]["deployment"] == seen["id"]
-    assert metadata[FACTS]["number"] == 2
+    assert Stamp.of(metadata).deployment == metadata[FACTS_KEY]["deployment"] == seen["id"]
+    assert metadata[FACTS_KEY]["number"] == 2
 
 
 def test_a_first_version_has_it_from_the_collection_it_is_made_of_and_nothing_of_ours(world, give):
     blue = serve(world, give)
     adopted = {"adopted_by": "ben", "note": "of another version"}
-    give(blue, {FACTS: {**world.store.metadata(blue)[FACTS], **adopted}})
+    give(blue, {FACTS_KEY: {**world.store.metadata(blue)[FACTS_KEY], **adopted}})
     world.declare("articles", source=f"collection:{blue}", soak=SOAK)
 
     seen = deployed(world, "articles")
 
     assert others(world, seen["green"]) == KEPT
-    assert adopted.keys().isdisjoint(world.store.metadata(seen["green"])[FACTS])
+    assert adopted.keys().isdisjoint(world.store.metadata(seen["green"])[FACTS_KEY])
 
 
 def test_backups_keep_it_whether_they_are_restored_or_read(world, give):
     serve(world, give)
     backup = back_up(world, "docs")
-    restored = through(world, backups.restore(world.services, backup=backup, actor="anna"))
+    restored = through(world, backups.restore_backup(world.services, backup=backup, actor="anna"))
     world.declare("articles", source=f"backup:{backup}", soak=SOAK)
     read = deployed(world, "articles")
 
@@ -112,13 +112,13 @@ def test_a_collection_that_is_adopted_keeps_it(world, give):
     foreign(world, give, THEIRS)
     world.declare("docs", embedding=None)
 
-    adoption.adopt(world.services, "docs", actor="anna")
+    adoption.adopt_collection(world.services, "docs", actor="anna")
 
     assert others(world, "theirs") == KEPT
-    assert FACTS in world.store.metadata("theirs")
+    assert FACTS_KEY in world.store.metadata("theirs")
 
 
-@pytest.mark.parametrize("key", [KEY, FACTS])
+@pytest.mark.parametrize("key", [STAMP_KEY, FACTS_KEY])
 @pytest.mark.parametrize("value", ["weekly", {"team": "search"}, 7, []])
 def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_changed(world, give, key, value):
     before = foreign(world, give, {key: value})
@@ -128,7 +128,7 @@ def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_chan
     for act in (
         lambda: world.deploy("docs"),
         lambda: world.deploy("docs", source="collection:theirs"),
-        lambda: adoption.adopt(world.services, "docs", actor="anna", trust=True),
+        lambda: adoption.adopt_collection(world.services, "docs", actor="anna", trust=True),
     ):
         with pytest.raises(Refused, match=f"theirs has metadata of its own under {key},"):
             act()

@@ -46,7 +46,7 @@ def web(world, **settings):
 
 
 def bearer(world, *scopes):
-    made = tokens.create(world.services, "-".join(scopes), scopes, actor="anna")["token"]
+    made = tokens.create_token(world.services, "-".join(scopes), scopes, actor="anna")["token"]
     return {"Authorization": f"Bearer {made}"}
 
 
@@ -263,7 +263,7 @@ def ready(client, **headers):
 
 
 def test_what_works_is_ready_and_says_how_it_knows(world):
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     world.clock.move(5)
     found, checks = ready(web(world))
     assert found is True
@@ -278,7 +278,7 @@ def test_nobody_who_sweeps_is_not_ready_and_the_next_act_is_said(world):
     assert found is False
     assert checks["sweep"]["value"] == "nobody has ever swept"
     assert "rollouts up" in checks["sweep"]["advice"]
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     world.clock.move(121)
     assert ready(web(world))[1]["sweep"]["value"] == "nobody has swept for 121 s"
 
@@ -298,7 +298,7 @@ def test_a_turn_that_nobody_takes_is_not_ready_and_one_that_waits_for_busy_worke
 
 
 def test_a_qdrant_that_is_away_is_named_and_the_rest_is_still_told(world):
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     without_qdrant(world)
     found, checks = ready(web(world))
     assert found is False
@@ -318,7 +318,7 @@ def test_a_database_that_is_away_leaves_the_process_alive_and_not_ready(world):
 
 
 def test_a_broker_that_is_away_is_told_without_its_password(world):
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     found, checks = ready(web(world, broker_url="redis://:geheim@127.0.0.1:1/0"))
     assert found is False
     assert "redis://127.0.0.1:1" in checks["broker"]["value"]
@@ -337,7 +337,7 @@ def test_who_may_not_read_hears_what_is_wrong_but_no_address(world):
 
 
 def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice(world):
-    engine.overdue(world.services)
+    engine.knock_overdue_turns(world.services)
     asked, go_on = [], threading.Event()
 
     class Hanging(Failing):
@@ -352,7 +352,7 @@ def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice(world):
     for _ in range(2):
         found, checks = ready(client)
         assert found is False
-        assert checks["qdrant"]["value"] == f"it has not answered for {health.SECONDS:g} s"
+        assert checks["qdrant"]["value"] == f"it has not answered for {health.CHECK_TIMEOUT:g} s"
     assert time.monotonic() - started < 60
     go_on.set()
     assert len(asked) == 1

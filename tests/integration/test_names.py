@@ -15,7 +15,7 @@ from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import backups, commands
 from qdrant_rollouts.core.deployments.backups import final
 from qdrant_rollouts.core.deployments.commands import adoption
-from qdrant_rollouts.core.deployments.commands.validating import validate
+from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point
 from qdrant_rollouts.core.routing import Router
@@ -65,9 +65,9 @@ def browser(world):
     """Over a socket: the client that Starlette has for tests decodes a path twice."""
     app = make_app(world.services, Settings())
     with (
-        serving.bound(world.services, Settings(), "127.0.0.1", 0) as door,
-        serving.beside(app, door),
-        httpx.Client(base_url=serving.url(door), trust_env=False, timeout=30) as client,
+        serving.bind_socket(world.services, Settings(), "127.0.0.1", 0) as door,
+        serving.serve_beside(app, door),
+        httpx.Client(base_url=serving.socket_url(door), trust_env=False, timeout=30) as client,
     ):
         yield client
 
@@ -75,20 +75,20 @@ def browser(world):
 @pytest.mark.parametrize(("alias", "collection"), ODD)
 def test_an_index_of_any_name_is_adopted_validated_deployed_kept_and_searched(world, alias, collection):
     theirs(world, alias, collection)
-    assert adoption.adopt(world.services, alias, actor="anna")["collection"] == collection
-    assert validate(world.services, alias, collection)["verdict"] == "pass"
+    assert adoption.adopt_collection(world.services, alias, actor="anna")["collection"] == collection
+    assert validate_collection(world.services, alias, collection)["verdict"] == "pass"
     seen = through(world, world.deploy(alias))
     assert seen["status"] == "live", seen["message"]
     assert world.store.aliases()[alias] == seen["green"]
-    assert comparing.diff(world.services, alias, "1", "2")["gone"] == []
-    assert [row["collection"] for row in lineage.versions(world.services, alias)["versions"]] == [
+    assert comparing.diff_versions(world.services, alias, "1", "2")["gone"] == []
+    assert [row["collection"] for row in lineage.list_versions(world.services, alias)["versions"]] == [
         seen["green"],
         collection,
     ]
-    assert keeping.keep(world.services, collection, actor="anna")["status"] == "kept"
+    assert keeping.keep_collection(world.services, collection, actor="anna")["status"] == "kept"
     with Router(world.services) as router:
         assert router.search(alias, "python asyncio").collection == seen["green"]
-    back = through(world, commands.rollback(world.services, alias, actor="anna"))
+    back = through(world, commands.start_rollback(world.services, alias, actor="anna"))
     assert (back["status"], world.store.aliases()[alias]) == ("live", collection)
 
 
@@ -98,7 +98,7 @@ def test_an_alias_keeps_a_collection_of_any_name_and_a_task_may_delete_it(world,
     through(world, world.deploy(alias))
     made = COMMANDS["aliases.create_alias"](world.services, alias_name="mine", collection_name=collection)
     assert made["created"]
-    assert collecting.collect(world.services, actor="anna", dry_run=True)["due"] == []
+    assert collecting.collect_garbage(world.services, actor="anna", dry_run=True)["due"] == []
     assert COMMANDS["aliases.switch_alias"](world.services, alias_name=alias, new_collection=collection)["switched"]
     assert COMMANDS["aliases.delete_alias"](world.services, alias_name=alias) == {"deleted": True}
     again = COMMANDS["aliases.create_alias"](world.services, alias_name=alias, collection_name=collection)
@@ -133,10 +133,10 @@ def test_blanks_that_a_person_writes_before_a_source_are_not_its_name(world):
 def test_a_backup_of_any_name_is_made_verified_and_restored(world, alias, collection):
     theirs(world, alias, collection, validation={"queries": ["python asyncio"]})
     made = back_up(world, alias)
-    tried = through(world, backups.verify(world.services, backup=made, actor="anna"))
+    tried = through(world, backups.verify_backup(world.services, backup=made, actor="anna"))
     assert tried["status"] == "live", tried["message"]
     world.store.drop(collection)
-    back = through(world, backups.restore(world.services, backup=made, actor="anna"))
+    back = through(world, backups.restore_backup(world.services, backup=made, actor="anna"))
     assert back["status"] == "live", back["message"]
     assert world.store.count(alias) == 25
 
@@ -145,8 +145,8 @@ def test_a_name_too_long_for_a_snapshot_is_said_before_a_backup_is_begun(world):
     collection = "x" * 230
     theirs(world, "docs", collection)
     with pytest.raises(Refused, match="has 230 bytes, and Qdrant makes no snapshot of more than 197"):
-        backups.create(world.services, "docs", actor="anna")
-    assert backups.listed(world.services) == []
+        backups.create_backup(world.services, "docs", actor="anna")
+    assert backups.list_backups(world.services) == []
     fill(world, "y" * 197)
     world.store.point_alias("docs", "y" * 197)
     back_up(world, "docs")
@@ -213,11 +213,11 @@ def test_the_final_backup_of_a_collection_of_any_name_is_made_before_it_goes(wor
     theirs(world, "docs.live", "a%2Fb \n#", grace_period_minutes=0)
     through(world, world.deploy("docs.live"))
     for _ in range(2):
-        final.secure_due(world.services)
-        for record in backups.listed(world.services):
+        final.begin_final_backups(world.services)
+        for record in backups.list_backups(world.services):
             through(world, record["backup_id"])
-        collecting.collect(world.services, actor="anna")
+        collecting.collect_garbage(world.services, actor="anna")
         world.clock.move(1)
     assert "a%2Fb \n#" not in world.store.collections()
-    [made] = backups.listed(world.services)
+    [made] = backups.list_backups(world.services)
     assert (made["status"], made["collection"], made["points"]) == ("done", "a%2Fb \n#", 25)

@@ -61,19 +61,19 @@ def replace_theirs(world, *, declared=True, grace=0, **retained):
 
 
 def ended(world):
-    for record in backups.listed(world.services):
+    for record in backups.list_backups(world.services):
         if record["status"] in ("pending", "running"):
             through(world, record["backup_id"])
 
 
 def kept(world):
-    return collecting.collect(world.services, actor="anna", dry_run=True)["kept"]
+    return collecting.collect_garbage(world.services, actor="anna", dry_run=True)["kept"]
 
 
 def later(world, minutes):
     for _ in range(int(minutes * 4) + 1):
         world.clock.move(15)
-        final.secure_due(world.services)
+        final.begin_final_backups(world.services)
         retention.delete_due(world.services)
 
 
@@ -89,9 +89,9 @@ def test_it_goes_only_after_a_whole_backup_of_it_from_which_it_comes_back(world,
     ended(world)
     swept(world)
     assert ("theirs" in world.store.collections(), deletion(world, "theirs").status) == (False, "deleted")
-    [made] = backups.listed(world.services)
+    [made] = backups.list_backups(world.services)
     assert (made["status"], made["collection"], made["points"]) == ("done", "theirs", 25)
-    back = through(world, backups.restore(world.services, backup=made["backup_id"], actor="anna"))
+    back = through(world, backups.restore_backup(world.services, backup=made["backup_id"], actor="anna"))
     assert back["status"] == "live", back["message"]
 
 
@@ -101,10 +101,10 @@ def test_no_later_backup_removes_the_last_copy_of_it(world):
     ended(world)
     swept(world)
     assert "theirs" not in world.store.collections()
-    [copy] = backups.listed(world.services)
+    [copy] = backups.list_backups(world.services)
     newest = [back_up(world, "docs") for _ in range(2)][-1]
-    assert {made["backup_id"] for made in backups.listed(world.services)} == {copy["backup_id"], newest}
-    back = through(world, backups.restore(world.services, backup=copy["backup_id"], actor="anna"))
+    assert {made["backup_id"] for made in backups.list_backups(world.services)} == {copy["backup_id"], newest}
+    back = through(world, backups.restore_backup(world.services, backup=copy["backup_id"], actor="anna"))
     assert back["status"] == "live", back["message"]
 
 
@@ -113,7 +113,7 @@ def test_a_version_of_ours_goes_as_before(world):
     second = through(world, world.deploy("docs"))
     swept(world)
     assert second["blue"] not in world.store.collections()
-    assert backups.listed(world.services) == []
+    assert backups.list_backups(world.services) == []
 
 
 def test_while_no_backup_can_be_written_it_is_kept_and_gc_says_why(world):
@@ -158,7 +158,7 @@ def test_the_embedded_qdrant_has_no_backups_so_it_is_kept_until_a_person_says_ot
     assert EMBEDDED in found["reason"]
     assert "retention.foreign: delete" in found["next"]
     embedded.declare("docs", source="jsonl:docs.jsonl", retention={"foreign": "delete", "versions": 1})
-    collecting.collect(embedded.services, actor="anna")
+    collecting.collect_garbage(embedded.services, actor="anna")
     later(embedded, 61)
     assert ("theirs" in embedded.store.collections(), kept(embedded)) == (False, [])
 
@@ -170,7 +170,7 @@ def test_an_index_may_keep_it(world):
     seen = replace_theirs(world, foreign="keep")
     assert "theirs is kept; back to it by `rollouts rollback docs`" in seen["message"]
     swept(world)
-    assert (queries.deletions(world.services), "theirs" in world.store.collections()) == ([], True)
+    assert (queries.list_deletions(world.services), "theirs" in world.store.collections()) == ([], True)
     assert [(one["collection"], one["reason"]) for one in kept(world)] == [
         ("theirs", "this program did not make it, and its index says retention.foreign: keep")
     ]
@@ -185,7 +185,7 @@ def test_an_index_may_have_it_deleted_like_every_other(request, name):
     assert "theirs will be deleted at " in seen["message"]
     assert "backup" not in seen["message"]
     swept(world)
-    assert ("theirs" in world.store.collections(), backups.listed(world.services)) == (False, [])
+    assert ("theirs" in world.store.collections(), backups.list_backups(world.services)) == (False, [])
 
 
 def test_an_index_that_says_keep_before_the_time_has_come_keeps_it(world):
@@ -202,7 +202,7 @@ def test_what_was_adopted_or_taken_is_still_of_others_making(embedded, way):
     embedded.declare("docs", source=embedded.write("docs.jsonl", texts(25)), soak=SOAK, grace_period_minutes=0)
     if way == "adopted":
         embedded.store.point_alias("docs", "theirs")
-        adoption.adopt(embedded.services, "docs", actor="anna")
+        adoption.adopt_collection(embedded.services, "docs", actor="anna")
     else:
         fill(embedded, "first")
         embedded.store.point_alias("docs", "first")
@@ -234,18 +234,18 @@ def test_everything_that_speaks_of_a_deletion_says_when_and_how_it_is_kept(world
     sentence = f"theirs will be deleted at {due:%Y-%m-%d %H:%M:%S} UTC, {BACKUP_FIRST}; {KEEP}"
     assert sentence in ended_["message"]
     assert [one["text"] for one in ended_["deletions"]] == [sentence]
-    [for_agent] = answers.seen(ended_).deletions
+    [for_agent] = answers.build_seen(ended_).deletions
     assert for_agent.startswith(sentence)
     assert "ask a person" in for_agent
-    [row] = queries.deletions(world.services)
+    [row] = queries.list_deletions(world.services)
     assert (row["text"], row["keep"]) == (sentence, "rollouts keep theirs")
-    adoption_free = lineage.versions(world.services, "docs")["versions"]
+    adoption_free = lineage.list_versions(world.services, "docs")["versions"]
     assert [one.get("deletion") for one in adoption_free] == [None]  # theirs is no version
     told = {one.what: f"{one.text} {one.next}" for one in world.told()}
     assert sentence in told["deployment.completed"]
     assert "theirs will be deleted at" in told["deletion.scheduled"]
     assert "rollouts keep theirs" in told["deletion.scheduled"]
-    [event] = [one for one in queries.events(world.services) if one["event"] == "deletion.scheduled"]
+    [event] = [one for one in queries.list_events(world.services) if one["event"] == "deletion.scheduled"]
     assert "theirs will be deleted at" in event["detail"]
     answer = COMMANDS["collections.safe_delete_collection"](world.services, collection_name="theirs")
     assert (answer["text"], answer["keep"]) == (sentence, "rollouts keep theirs")
@@ -264,7 +264,7 @@ def test_a_version_says_when_it_goes_too(embedded):
     for _ in range(2):
         embedded.deploy("docs")
         embedded.run()
-    live, before = lineage.versions(embedded.services, "docs")["versions"]
+    live, before = lineage.list_versions(embedded.services, "docs")["versions"]
     assert live["deletion"] is None
     assert before["deletion"].startswith(f"{before['collection']} will be deleted at ")
     assert before["deletion"].endswith(f"`rollouts keep {before['collection']}`")
@@ -280,12 +280,12 @@ def test_what_a_deployment_will_have_deleted_is_said_from_its_beginning_and_can_
         f"theirs will be deleted 60 minutes after {seen['green']} is live, {BACKUP_FIRST}; {KEEP}"
     ]
     for _ in range(2):
-        assert keeping.keep(world.services, "theirs", actor="anna")["status"] == "kept"
+        assert keeping.keep_collection(world.services, "theirs", actor="anna")["status"] == "kept"
     assert world.status(begun)["deletions"] == []
     done = through(world, begun)
     assert (done["status"], done["deletions"]) == ("live", [])
     assert "theirs is kept; back to it by" in done["message"]
-    assert [row["status"] for row in queries.deletions(world.services)] == ["kept"]
+    assert [row["status"] for row in queries.list_deletions(world.services)] == ["kept"]
 
 
 def test_a_deployment_that_fails_has_nothing_deleted(embedded):
@@ -297,7 +297,7 @@ def test_a_deployment_that_fails_has_nothing_deleted(embedded):
     begun = embedded.deploy("docs", options={"validation": {"min_top_score": 0.99}})
     embedded.run()
     seen = embedded.status(begun)
-    assert (seen["status"], seen["deletions"], queries.deletions(embedded.services)) == ("rolled_back", [], [])
+    assert (seen["status"], seen["deletions"], queries.list_deletions(embedded.services)) == ("rolled_back", [], [])
 
 
 # --- the index's own rule ---------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def test_what_the_indexs_rule_keeps_a_switch_does_not_delete(two, retained):
     answer = commands.switch_alias(two.services, "docs", "new", delete_old=True, actor="anna")["deletion"]
     assert answer["scheduled"] is False
     assert "old is kept, by the retention of docs" in answer["reason"]
-    assert queries.deletions(two.services) == []
+    assert queries.list_deletions(two.services) == []
 
 
 def test_a_switch_deletes_no_collection_of_others_without_a_backup(two):
@@ -351,7 +351,7 @@ def test_a_switch_deletes_no_collection_of_others_without_a_backup(two):
 
 def test_an_index_without_an_entry_goes_on_by_its_last_deployment(embedded):
     seen = replace_theirs(embedded, declared=False, grace=1440)
-    commands.rollback(embedded.services, "docs", actor="anna")
+    commands.start_rollback(embedded.services, "docs", actor="anna")
     embedded.run()
     answer = commands.safe_delete_collection(embedded.services, seen["green"], actor="anna")
     assert minutes_left(embedded, answer) == pytest.approx(1440, abs=0.1)
@@ -381,4 +381,4 @@ def test_keeping_what_nothing_threatens_is_refused(embedded):
     fill(embedded, "theirs")
     embedded.store.point_alias("docs", "theirs")
     with pytest.raises(Refused, match="no deletion of theirs is scheduled"):
-        keeping.keep(embedded.services, "theirs", actor="anna")
+        keeping.keep_collection(embedded.services, "theirs", actor="anna")

@@ -13,7 +13,7 @@ from qdrant_rollouts.adapters.sources import SOURCES, open_source
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.wiring import build, own_files
+from qdrant_rollouts.wiring import build_services, own_files
 from tests.shell import Shell, declare, records, write
 from tests.world import EMBEDDING
 
@@ -46,7 +46,7 @@ def services(tmp_path, monkeypatch):
     for name in ("kept/safe/b1/manifest.json", "kept/safe/b1/notes.txt", "server.key"):
         Path(name).write_text(RECORD)
     write(Path("mine/docs.jsonl"), records(3, "mine"))
-    made = build(Settings(), knock=lambda knock: None)
+    made = build_services(Settings(), knock=lambda knock: None)
     made.store.collections()
     yield made
     made.close()

@@ -19,8 +19,8 @@ from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.http.pages.acting import own_path
-from qdrant_rollouts.interfaces.http.pages.visits import VISITOR
-from qdrant_rollouts.interfaces.http.security import COOKIE
+from qdrant_rollouts.interfaces.http.pages.visits import VISITOR_COOKIE
+from qdrant_rollouts.interfaces.http.security import SESSION_COOKIE
 from tests.world import World, texts
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -88,7 +88,7 @@ def world(tmp_path_factory):
     bad = made.write("bad.jsonl", [{**record, "text": f"other words {HOSTILE}"} for record in records])
     made.deploy("docs", source=bad, queries=["python asyncio"], options={"validation": {"min_top_score": 0.9}})
     made.run()
-    sweep.declare(made.services)
+    sweep.take_over_declared(made.services)
     held = made.deploy("held")
     made.run(until=made.at(held, "soak"))
     yield made
@@ -112,7 +112,7 @@ def guarded(tmp_path, sqlite_url):
     made = World(tmp_path, sqlite_url)
     made.declare("docs", source=made.write("docs.jsonl", texts(5)))
     scopes = ("read", "deploy")
-    made.tokens = {scope: tokens.create(made.services, scope, [scope], actor="anna")["token"] for scope in scopes}
+    made.tokens = {scope: tokens.create_token(made.services, scope, [scope], actor="anna")["token"] for scope in scopes}
     yield made
     made.close()
 
@@ -129,14 +129,14 @@ def sign_in(client, token, onward="/"):
 
 
 def deployment(world, alias):
-    return queries.deployments(world.services, alias, 1)[0]["id"]
+    return queries.list_deployments(world.services, alias, 1)[0]["id"]
 
 
 # --- what is shown ------------------------------------------------------------------------------------------------
 
 
 def test_every_page_is_shown_under_a_strict_policy_and_takes_hostile_words_as_words(world, local):
-    paths = [*PAGES, *(f"/deployments/{row['id']}" for row in queries.deployments(world.services))]
+    paths = [*PAGES, *(f"/deployments/{row['id']}" for row in queries.list_deployments(world.services))]
     shown = ""
     for path in (*paths, "/indexes/docs/compare?one=1&other=2"):
         answer = local.get(path)
@@ -279,10 +279,10 @@ def test_a_form_leaves_the_wish_with_actor_reason_and_the_way_it_came(world, loc
 def test_a_form_of_another_page_changes_nothing(world, local, given):
     path = f"/deployments/{deployment(world, 'held')}"
     csrf(local, path)
-    before = queries.events(world.services)
+    before = queries.list_events(world.services)
     answer = local.post(path, data={**given, "verb": "abort"})
     assert answer.status_code == 403
-    assert queries.events(world.services) == before
+    assert queries.list_events(world.services) == before
 
 
 def test_a_form_taken_from_one_browser_is_worth_nothing_in_another(world, local):
@@ -324,7 +324,7 @@ def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_tok
     client, token = browser(guarded), guarded.tokens["deploy"]
     answer = sign_in(client, token, "/indexes/docs")
     assert (answer.status_code, answer.headers["location"]) == (303, "/indexes/docs")
-    set_cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith(COOKIE))
+    set_cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith(SESSION_COOKIE))
     assert "HttpOnly" in set_cookie
     assert "samesite=strict" in set_cookie.lower()
     assert "Max-Age=43200" in set_cookie
@@ -332,7 +332,7 @@ def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_tok
     assert page.status_code == 200
     secret = token.rpartition("_")[2]
     assert secret not in page.text + set_cookie + unescape(client.get("/events").text)
-    assert secret not in str(queries.events(guarded.services))
+    assert secret not in str(queries.list_events(guarded.services))
 
 
 def test_a_wrong_token_is_told_so_and_gets_no_session(guarded):
@@ -340,7 +340,7 @@ def test_a_wrong_token_is_told_so_and_gets_no_session(guarded):
     answer = sign_in(client, "rlt_nobody_nothing")
     assert answer.status_code == 401
     assert "unknown, or was revoked" in Page(answer).text
-    assert COOKIE not in client.cookies
+    assert SESSION_COOKIE not in client.cookies
 
 
 def test_signing_in_needs_this_browsers_form(guarded):
@@ -348,7 +348,7 @@ def test_signing_in_needs_this_browsers_form(guarded):
     csrf(client, "/login")
     answer = client.post("/login", data={"csrf": "0" * 64, "token": guarded.tokens["read"]})
     assert answer.status_code == 403
-    assert COOKIE not in client.cookies
+    assert SESSION_COOKIE not in client.cookies
 
 
 def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
@@ -359,7 +359,7 @@ def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
     assert "acting needs the scope deploy" in Page(page).text
     answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy"})
     assert answer.status_code == 403
-    assert queries.deployments(guarded.services) == []
+    assert queries.list_deployments(guarded.services) == []
 
 
 def test_who_may_deploy_deploys_under_his_name(guarded):
@@ -367,7 +367,7 @@ def test_who_may_deploy_deploys_under_his_name(guarded):
     sign_in(client, guarded.tokens["deploy"])
     answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy", "reason": "new manual"})
     assert answer.headers["location"].startswith("/deployments/")
-    (row,) = queries.deployments(guarded.services)
+    (row,) = queries.list_deployments(guarded.services)
     assert (row["actor"], row["message"]) == ("token:deploy", "new manual")
 
 
@@ -376,14 +376,14 @@ def test_a_session_ends_with_its_token_with_time_and_when_it_is_ended(guarded):
     for client, scope in ((ended, "deploy"), (revoked, "read"), (old, "deploy")):
         sign_in(client, guarded.tokens[scope])
         assert client.get("/").status_code == 200
-    stolen = ended.cookies[COOKIE]
+    stolen = ended.cookies[SESSION_COOKIE]
     assert ended.post("/logout", data={"csrf": csrf(ended, "/")}).headers["location"] == "/login"
-    assert COOKIE not in ended.cookies
-    tokens.revoke(guarded.services, "read", actor="anna")
+    assert SESSION_COOKIE not in ended.cookies
+    tokens.revoke_token(guarded.services, "read", actor="anna")
     guarded.clock.move(13 * 3600)
-    for secret in (stolen, revoked.cookies[COOKIE], old.cookies[COOKIE]):
+    for secret in (stolen, revoked.cookies[SESSION_COOKIE], old.cookies[SESSION_COOKIE]):
         fresh = browser(guarded)
-        fresh.cookies.set(COOKIE, secret)
+        fresh.cookies.set(SESSION_COOKIE, secret)
         assert fresh.get("/").status_code == 303
 
 
@@ -404,6 +404,6 @@ def test_after_signing_in_one_is_led_to_no_other_site(path):
 def test_a_visitor_gets_one_secret_and_keeps_it(guarded):
     client = browser(guarded)
     client.get("/login")
-    secret = client.cookies[VISITOR]
+    secret = client.cookies[VISITOR_COOKIE]
     assert "set-cookie" not in client.get("/login").headers
-    assert client.cookies[VISITOR] == secret
+    assert client.cookies[VISITOR_COOKIE] == secret

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 from starlette.testclient import TestClient
 
-from qdrant_rollouts.core.alerts.outbox import Alert, tell
+from qdrant_rollouts.core.alerts.outbox import Alert, record_alert
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion
@@ -47,8 +47,8 @@ class Crowded(World):
             self.run()
         self.store.create(THEIRS, self.store.schema(self.live(OURS)), {})
         self.store.point_alias(f"{THEIRS[:-1]}z", THEIRS)
-        sweep.declare(self.services)
-        self.experiment = trials.create(
+        sweep.take_over_declared(self.services)
+        self.experiment = trials.create_experiment(
             self.services, OURS, self.live(OURS), [self.older(OURS)], actor="anna", split=0.5
         )
         self.clock.move(133.787)
@@ -58,7 +58,7 @@ class Crowded(World):
         self.shift()
         self.paused = self.deploy("held")
         self.run(until=self.at(self.paused, "soak"))
-        commands.wish(self.services, self.paused, Event.PAUSE, actor="anna", reason=OURS)
+        commands.request_action(self.services, self.paused, Event.PAUSE, actor="anna", reason=OURS)
         self.run(until=lambda: self.status(self.paused)["status"] == "paused")
 
     def live(self, alias):
@@ -66,14 +66,14 @@ class Crowded(World):
 
     def older(self, alias):
         return next(
-            row["green"] for row in queries.deployments(self.services, alias) if row["green"] != self.live(alias)
+            row["green"] for row in queries.list_deployments(self.services, alias) if row["green"] != self.live(alias)
         )
 
     def notice(self):
         with self.services.sessions.begin() as session:
             now = self.services.clock.now(session)
-            tell(session, now, Alert(OURS, "deletion.no_final_backup", OURS, actor="anna"))
-            events.record(session, now, "deployment.live", THEIRS, actor=OURS, alias=OURS, reason=OURS)
+            record_alert(session, now, Alert(OURS, "deletion.no_final_backup", OURS, actor="anna"))
+            events.record_event(session, now, "deployment.live", THEIRS, actor=OURS, alias=OURS, reason=OURS)
             row = {"due_elapsed": 0.0, "actor": "anna", "created_at": now}
             session.add(Deletion(collection=THEIRS, alias=OURS, due_at=now, reason=THEIRS, **row))
 
@@ -100,17 +100,17 @@ def crowded(tmp_path_factory):
 def browser(crowded):
     with ExitStack() as stack:
         settings = Settings(_env_file=None)
-        door = stack.enter_context(serving.bound(crowded.services, settings, "127.0.0.1", 0))
-        stack.enter_context(serving.beside(make_app(crowded.services, settings), door))
+        door = stack.enter_context(serving.bind_socket(crowded.services, settings, "127.0.0.1", 0))
+        stack.enter_context(serving.serve_beside(make_app(crowded.services, settings), door))
         chromium = stack.enter_context(sync_playwright()).chromium
         made = chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         stack.callback(made.close)
-        context = made.new_context(base_url=serving.url(door), java_script_enabled=True)
+        context = made.new_context(base_url=serving.socket_url(door), java_script_enabled=True)
         yield context.new_page()
 
 
 def pages(crowded):
-    rows = queries.deployments(crowded.services, limit=100)
+    rows = queries.list_deployments(crowded.services, limit=100)
     return {
         "home": "/",
         "index": f"/indexes/{OURS}",
@@ -256,7 +256,7 @@ def test_hostile_paths_are_words_and_end_somewhere(client):
 
 def test_who_is_not_known_sees_no_navigation(tmp_path, sqlite_url):
     made = World(tmp_path, sqlite_url)
-    tokens.create(made.services, "ci", ["read"], actor="anna")
+    tokens.create_token(made.services, "ci", ["read"], actor="anna")
     app = make_app(made.services, Settings(_env_file=None))
     stranger = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
     answer = stranger.get("/nosuch", headers={"Accept": "text/html"})

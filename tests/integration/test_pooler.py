@@ -9,8 +9,8 @@ from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from qdrant_rollouts.adapters.celery import make_app
-from qdrant_rollouts.adapters.database import open_engine, open_sessions, ping
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.database import open_engine, open_sessions, ping_database
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.database.models import Deployment
 from qdrant_rollouts.core.errors import Misconfigured
@@ -71,7 +71,7 @@ def test_a_statement_may_come_as_often_as_it_likes(engine):
 def test_several_processes_migrate_at_once(pooled_url):
     def run(_):
         engine = open_engine(pooled_url)
-        migrate(engine)
+        migrate_database(engine)
         with open_sessions(engine)() as session:
             found = session.scalars(select(Deployment)).all()
         engine.dispose()
@@ -101,4 +101,4 @@ def test_options_of_ones_own_are_named_where_the_pooler_refuses_them(pooled_url)
     url = make_url(pooled_url).update_query_dict({"options": "-c search_path=shop"})
     engine = open_engine(url.render_as_string(hide_password=False))
     with pytest.raises(Misconfigured, match=r"startup parameter .* remove options from ROLLOUTS_DATABASE_URL"):
-        ping(engine)
+        ping_database(engine)

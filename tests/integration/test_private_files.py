@@ -9,7 +9,7 @@ import pytest
 
 from qdrant_rollouts.adapters import private
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import migrate
+from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.adapters.shelf import FolderShelf
 from qdrant_rollouts.interfaces.embedded import take_lock
@@ -66,7 +66,7 @@ def test_what_was_open_to_others_is_closed_by_the_next_command(shell, tmp_path):
 @pytest.mark.parametrize("url", ["sqlite:///{}/made/for/it.db", "sqlite:///file:{}/made/for/it.db?uri=true"])
 def test_a_database_elsewhere_is_closed_with_what_stands_beside_it(tmp_path, url):
     engine = open_engine(url.format(tmp_path))
-    migrate(engine)
+    migrate_database(engine)
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         made = tmp_path / "made"
@@ -85,7 +85,7 @@ def test_a_database_elsewhere_is_closed_with_what_stands_beside_it(tmp_path, url
 def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path):
     tmp_path.chmod(0o755)
     engine = open_engine(f"sqlite:///{tmp_path}/state.db")
-    migrate(engine)
+    migrate_database(engine)
     engine.dispose()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
     assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
@@ -95,7 +95,7 @@ def test_a_database_that_cannot_be_made_is_told_as_before(tmp_path):
     (tmp_path / "state.db").mkdir()
     engine = open_engine(f"sqlite:///{tmp_path}/state.db")
     with pytest.raises(Exception, match="cannot be opened"):
-        migrate(engine)
+        migrate_database(engine)
     engine.dispose()
 
 
@@ -142,10 +142,10 @@ def test_doctor_tells_what_others_may_read(shell, tmp_path):
 def test_what_lies_in_a_closed_folder_is_closed(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_text("")
-    found = {path.name for path in private.open_to_others([tmp_path / "a", tmp_path / "nothing"])}
+    found = {path.name for path in private.find_open_to_others([tmp_path / "a", tmp_path / "nothing"])}
     assert found == {"a", "b", "c"}
     (tmp_path / "a" / "b").chmod(0o700)
-    assert [path.name for path in private.open_to_others([tmp_path / "a"])] == ["a"]
+    assert [path.name for path in private.find_open_to_others([tmp_path / "a"])] == ["a"]
 
 
 def test_a_link_is_not_followed(tmp_path):
@@ -155,5 +155,5 @@ def test_a_link_is_not_followed(tmp_path):
     Path("own").mkdir()
     Path("own/link").symlink_to(outside.absolute())
     private.tighten_below(Path("own"))
-    private.tighten(Path("own/link"))
+    private.tighten_mode(Path("own/link"))
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644

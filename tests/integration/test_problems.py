@@ -26,9 +26,9 @@ from qdrant_rollouts.interfaces.access import idempotency as once
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS
-from qdrant_rollouts.interfaces.http.api.document import document
+from qdrant_rollouts.interfaces.http.api.document import build_document
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.interfaces.http.problems import KINDS, MEANINGS, TYPE, answer
+from qdrant_rollouts.interfaces.http.problems import KINDS, MEANINGS, TYPE, error_response
 from tests.world import World, texts
 
 #: What no request meets: faults of our own, and a folder in which no web process starts.
@@ -52,10 +52,10 @@ def every_error():
 
 def test_every_error_there_is_has_a_kind_of_its_own():
     errors = every_error()
-    assert errors >= {Refused, Unavailable, Busy, LeaseLost, Unexposed, once.KeyReused, problems.Crowded}
+    assert errors >= {Refused, Unavailable, Busy, LeaseLost, Unexposed, once.KeyReused, problems.TooBusy}
     assert errors - FAILURES == set(MEANINGS)
-    told = {error: answer(error("words")) for error in errors}
-    types = {error: problems.content(error("words"))["type"] for error in errors - FAILURES}
+    told = {error: error_response(error("words")) for error in errors}
+    types = {error: problems.problem_content(error("words"))["type"] for error in errors - FAILURES}
     assert len(set(types.values())) == len(types)
     assert all(one.media_type == problems.MEDIA_TYPE for one in told.values())
 
@@ -71,7 +71,7 @@ def test_names_of_kinds_are_different_and_these():
 
 
 def test_the_openapi_document_names_every_kind_where_its_status_is():
-    made = document(ENDPOINTS)
+    made = build_document(ENDPOINTS)
     assert made["components"]["schemas"]["Problem"]["properties"]["type"]["examples"] == [kind.type for kind in KINDS]
     for status, response in made["components"]["responses"].items():
         named = {kind.type for kind in KINDS if f"`{kind.type}`" in response["description"]}
@@ -120,7 +120,7 @@ def test_what_is_refused_says_of_which_kind_it_is(world, name):
 
 
 def test_a_token_without_the_scope_is_forbidden(world):
-    presented = tokens.create(world.services, "watch", ("read",), actor="anna")["token"]
+    presented = tokens.create_token(world.services, "watch", ("read",), actor="anna")["token"]
     found = client(world).post("/api/v1/deployments", json={}, headers={"Authorization": f"Bearer {presented}"})
     assert (found.status_code, found.json()["type"]) == (403, f"{TYPE}forbidden")
 

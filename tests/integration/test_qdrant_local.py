@@ -5,7 +5,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rollouts.adapters.qdrant import open_store
 from qdrant_rollouts.adapters.qdrant_local import LocalStore
-from qdrant_rollouts.core.collections.schema import dense_names, difference
+from qdrant_rollouts.core.collections.schema import dense_names, list_differences
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.ports import Capacity, Point
 
@@ -28,7 +28,7 @@ def test_everything_is_there_again_when_the_folder_is_opened_again(tmp_path):
 
     assert again.aliases() == {"live": "docs"}
     assert again.schema("docs") == schema
-    assert difference(SCHEMA, schema) == []
+    assert list_differences(SCHEMA, schema) == []
     assert again.metadata("docs") == {"deployment": "d1"}
     assert [(point.id, point.vector.tolist(), point.payload) for point in again.fetch("live", [1], vectors=True)] == [
         (1, [1, 2], {"n": 1})
@@ -87,7 +87,7 @@ def test_a_collection_that_another_client_made_can_be_read_and_cloned(tmp_path):
     store.copy("theirs", "ours", None, 5)
 
     assert dense_names(schema) == ["text"]
-    assert difference(schema, store.schema("ours")) == []
+    assert list_differences(schema, store.schema("ours")) == []
     assert store.count("ours") == 1
     store.close()
 

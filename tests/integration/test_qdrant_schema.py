@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
-from qdrant_rollouts.core.collections.schema import difference
+from qdrant_rollouts.core.collections.schema import list_differences
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Point
-from qdrant_rollouts.core.ports.payload_values import is_held
+from qdrant_rollouts.core.ports.payload_values import is_held_by_index
 from tests.qdrants import plain, wait_until
 from tests.servers import Qdrant, free_ports
 
@@ -69,7 +69,7 @@ def name():
 def test_a_collection_is_made_with_every_setting_and_cloned_without_a_difference(store, name):
     store.create(name, EVERYTHING, {"by": "us"})
     schema = store.schema(name)
-    assert difference(EVERYTHING, schema) == []
+    assert list_differences(EVERYTHING, schema) == []
 
     store.create(f"{name}_clone", schema, {})
 
@@ -114,7 +114,7 @@ def test_every_setting_that_is_otherwise_is_found(store, name):
     store.create(name, EVERYTHING, {})
     store.create(f"{name}_other", other, {})
 
-    found = difference(store.schema(name), store.schema(f"{name}_other"))
+    found = list_differences(store.schema(name), store.schema(f"{name}_other"))
 
     told = {line.split(": ", 1)[0]: line for line in found}
     assert {path: words for path, _, words in CHANGES if words not in told.get(path, "")} == {}
@@ -148,11 +148,11 @@ def test_a_clone_has_off_what_is_off_whatever_the_servers_defaults_are(store, na
     with Opinionated() as server:
         opinionated = ServerStore(server.url, "", server.grpc_port)
         opinionated.create("by_default", plain(), {})
-        assert difference(schema, opinionated.schema("by_default")) != []
+        assert list_differences(schema, opinionated.schema("by_default")) != []
 
         opinionated.create(name, schema, {})
 
-        assert difference(schema, opinionated.schema(name)) == []
+        assert list_differences(schema, opinionated.schema(name)) == []
         opinionated.close()
 
 
@@ -220,7 +220,7 @@ def test_an_index_counts_the_values_that_are_taken_for_held(store, kind):
         store.upsert("held", [Point(at, [1.0, 2.0], {"f": value})])
         counts.append(store.index_counts("held")["f"])
     held = [now > before for before, now in zip([0, *counts], counts, strict=False)]
-    taken = [is_held({"f": value}, "f", kind) for value in VALUES]
+    taken = [is_held_by_index({"f": value}, "f", kind) for value in VALUES]
     assert [value for value, one, other in zip(VALUES, held, taken, strict=True) if one != other] == []
 
 
@@ -231,4 +231,4 @@ def test_paths_of_indexes_lead_where_they_are_followed_here(store, payload):
     paths = ["a.b", "a[].b"]
     store.create("paths", plain(2, payload_schema={path: {"data_type": "keyword"} for path in paths}), {})
     store.upsert("paths", [Point(1, [1.0, 2.0], payload)])
-    assert store.index_counts("paths") == {path: int(is_held(payload, path, "keyword")) for path in paths}
+    assert store.index_counts("paths") == {path: int(is_held_by_index(payload, path, "keyword")) for path in paths}

@@ -65,7 +65,7 @@ def test_prometheus_hears_how_many_wait(web):
 
 
 def test_an_agent_is_told_to_come_again_later_and_not_to_call_a_person(world):
-    seen = answers.seen(queries.deployment(world.services, world.waiting))
+    seen = answers.build_seen(queries.get_deployment(world.services, world.waiting))
     assert seen.message == TEXT
     assert "begins by itself" in seen.next
 

@@ -61,7 +61,9 @@ def test_it_opens_and_searches_without_database_and_redis_and_joins_when_they_co
         with server:
             wait_until(lambda: not router.stats.unrouted_aliases, 120)
             services = router._services
-            table.put(services, "alone", blue="alone-blue", green="alone-green", share=10_000, salt="s", stage="d/1")
+            table.set_route(
+                services, "alone", blue="alone-blue", green="alone-green", share=10_000, salt="s", stage="d/1"
+            )
 
             wait_until(lambda: router.search("alone", VECTOR, "anna").results[0].payload == {"in": "alone-green"})
             with server.stopped():

@@ -7,7 +7,7 @@ import pytest
 
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import scratch
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import ServerText
 from tests.world import World, texts
@@ -67,10 +67,10 @@ def test_what_the_server_made_of_the_same_texts_passes_and_nothing_is_left(world
 
 def test_the_server_gives_the_numbers_it_would_make(world):
     spoken = ServerText("alpha beta beta", "qdrant/bm25", {})
-    with scratch.scratch(world.store, SPARSE, ["bm25"]) as made:
+    with scratch.open_scratch(world.store, SPARSE, ["bm25"]) as made:
         first, second = made.vectors([{"bm25": spoken}, {"bm25": ServerText("alpha", "qdrant/bm25", {})}])
         (again,) = made.vectors([{"bm25": spoken}])
-    assert by_name(first) == by_name(again)
+    assert vectors_by_name(first) == vectors_by_name(again)
     assert len(first["bm25"]["indices"]) == 2
     assert len(second["bm25"]["indices"]) == 1
 
@@ -79,7 +79,7 @@ def test_it_is_dropped_where_the_work_fails(world):
     seen = set()
 
     def work():
-        with scratch.scratch(world.store, SPARSE, ["bm25"]):
+        with scratch.open_scratch(world.store, SPARSE, ["bm25"]):
             seen.update(ours(world.store))
             raise Unavailable("the server is away")
 
@@ -93,7 +93,7 @@ def test_what_a_killed_process_has_left_is_dropped_by_the_sweep_once_nobody_can_
     world.store.create("rollouts_scratch_of_a_killed_one", SPARSE, {"rollouts_scratch": time.time() - 90_000})
     world.store.create("rollouts_scratch_at_work", SPARSE, {"rollouts_scratch": time.time()})
     world.store.create("rollouts_scratch_of_somebody_else", SPARSE, {})
-    assert scratch.drop_old(world.store) == ["rollouts_scratch_of_a_killed_one was left over and is dropped"]
+    assert scratch.drop_old_scratches(world.store) == ["rollouts_scratch_of_a_killed_one was left over and is dropped"]
     assert ours(world.store) == {"rollouts_scratch_at_work", "rollouts_scratch_of_somebody_else"}
 
 
@@ -113,6 +113,6 @@ class Forgetful:
 def test_a_server_that_keeps_less_than_it_was_given_proves_nothing(world):
     with (
         pytest.raises(Refused, match="of 1 texts the server kept 0"),
-        scratch.scratch(Forgetful(world.store), SPARSE, ["bm25"]) as made,
+        scratch.open_scratch(Forgetful(world.store), SPARSE, ["bm25"]) as made,
     ):
         made.vectors([{"bm25": ServerText("alpha", "qdrant/bm25", {})}])

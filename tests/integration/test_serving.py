@@ -21,5 +21,5 @@ def test_answers_are_sent_at_once_and_wait_for_no_ack():
             await writer.wait_closed()
         return known
 
-    with serving.bound(None, None, "127.0.0.1", 0) as door:
+    with serving.bind_socket(None, None, "127.0.0.1", 0) as door:
         assert asyncio.run(of_a_connection(door))

@@ -326,7 +326,7 @@ def test_a_collection_that_never_came_under_the_limits_does_not_pass_by_itself(w
     serve(world, client, ALL)
     green = through(world, world.deploy("docs"), until="validate")["green"]
 
-    report = validating.validate(world.services, "docs", green)
+    report = validating.validate_collection(world.services, "docs", green)
 
     assert report["verdict"] == "block"
     [row] = [row for row in report["checks"] if row["verdict"] == "block"]
@@ -340,10 +340,10 @@ def test_a_collection_that_never_came_under_the_limits_does_not_pass_by_itself(w
 def test_a_backup_of_a_collection_with_limits_is_made_verified_and_restored_with_them(world, client):
     blue = serve(world, client, ALL)
     backup = back_up(world, "docs")
-    verified = through(world, backups.verify(world.services, backup=backup, actor="anna"))
+    verified = through(world, backups.verify_backup(world.services, backup=backup, actor="anna"))
     assert verified["status"] == "live", verified["message"]
 
-    seen = through(world, backups.restore(world.services, backup=backup, actor="anna"))
+    seen = through(world, backups.restore_backup(world.services, backup=backup, actor="anna"))
 
     assert seen["status"] == "live", seen["message"]
     assert seen["gate"]["verdict"] == "pass"
@@ -367,10 +367,10 @@ def test_a_first_version_made_of_a_backup_has_the_limits_of_the_collection_it_wa
 
 def test_a_collection_under_limits_is_judged_within_them_and_what_they_forbid_is_named(world, client):
     blue = serve(world, client, {"max_query_limit": 5})
-    assert validating.validate(world.services, "docs", blue)["verdict"] == "pass"
+    assert validating.validate_collection(world.services, "docs", blue)["verdict"] == "pass"
     limit(client, blue, {"search_allow_exact": False})
 
-    report = validating.validate(world.services, "docs", blue)
+    report = validating.validate_collection(world.services, "docs", blue)
 
     unsure = {row["name"]: row["detail"] for row in report["checks"] if row["verdict"] != "pass"}
     assert unsure.keys() == {"ann_recall@10"}
@@ -383,8 +383,8 @@ def test_a_collection_under_limits_is_adopted_and_compared(world, client):
     blue = serve(world, client, ALL)
     green = through(world, world.deploy("docs"))["green"]
 
-    assert comparing.diff(world.services, "docs", "1", "2")["content"]["changed"]["count"] == 0
-    assert rebuilding.rebuild(world.services, "docs", actor="anna").collection == green
+    assert comparing.diff_versions(world.services, "docs", "1", "2")["content"]["changed"]["count"] == 0
+    assert rebuilding.rebuild_index(world.services, "docs", actor="anna").collection == green
     assert blue in world.store.collections()
 
 
@@ -436,7 +436,7 @@ def test_an_exact_count_that_would_take_too_long_is_refused_by_the_names_of_the_
 
     with pytest.raises(Refused, match="max_query_limit 1, search_allow_exact false"):
         store.count("docs")
-    assert readiness.about(store, "docs") == 600
+    assert readiness.estimate_points(store, "docs") == 600
 
 
 def test_a_rate_that_is_used_up_says_when_there_is_room_again(store, client):

@@ -26,8 +26,8 @@ from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.ports import AlertChannel, Notice
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing import Routers
-from qdrant_rollouts.core.times import as_text, iso
-from qdrant_rollouts.interfaces.access.tokens import ALL, Caller
+from qdrant_rollouts.core.times import as_iso, as_text
+from qdrant_rollouts.interfaces.access.tokens import ALL_SCOPES, Caller
 from qdrant_rollouts.interfaces.http.api import ENDPOINTS, PREFIX
 from qdrant_rollouts.interfaces.http.app import make_app
 from qdrant_rollouts.interfaces.mcp.guard import Guard
@@ -59,12 +59,12 @@ def world(tmp_path, sqlite_url):
         made.deploy("docs")
         made.run()
         made.clock.move(30.123456)
-    newest, older = (row["green"] for row in queries.deployments(made.services, "docs"))
-    trials.create(made.services, "compare", newest, [older], actor="anna", alias="docs", start=False)
-    sweep.sweep(made.services)
+    newest, older = (row["green"] for row in queries.list_deployments(made.services, "docs"))
+    trials.create_experiment(made.services, "compare", newest, [older], actor="anna", alias="docs", start=False)
+    sweep.sweep_schedules(made.services)
     paused = made.deploy("docs")
     made.run(until=made.at(paused, "validate"))
-    commands.wish(made.services, paused, Event.PAUSE, actor="anna")
+    commands.request_action(made.services, paused, Event.PAUSE, actor="anna")
     made.run()
     deliveries.deliver_due(made.services)
     yield made
@@ -77,15 +77,15 @@ def forms(told):
 
 def test_a_moment_is_written_in_utc_whatever_zone_it_has():
     east = timezone(timedelta(hours=5, minutes=30))
-    assert iso(datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)) == "2026-01-02T03:04:05.678Z"
-    assert iso(datetime(2026, 1, 2, 3, 4, 5, tzinfo=east)) == "2026-01-01T21:34:05.000Z"
-    assert iso(None) is None
+    assert as_iso(datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)) == "2026-01-02T03:04:05.678Z"
+    assert as_iso(datetime(2026, 1, 2, 3, 4, 5, tzinfo=east)) == "2026-01-01T21:34:05.000Z"
+    assert as_iso(None) is None
     assert json.dumps({"at": datetime(2026, 1, 2, tzinfo=UTC)}, default=as_text) == '{"at": "2026-01-02T00:00:00.000Z"}'
 
 
 def names(world):
-    versions = queries.deployments(world.services, "docs")
-    found = trialled.experiments(world.services, None, 10)
+    versions = queries.list_deployments(world.services, "docs")
+    found = trialled.list_experiments(world.services, None, 10)
     return {
         "alias": "docs",
         "deployment": versions[0]["id"],
@@ -123,7 +123,7 @@ def test_agents_are_told_times_in_one_form(world):
 
     async def asked():
         with closing(Routers(world.services, lent=False)) as routers:
-            operator = Caller("token:agent", ALL)
+            operator = Caller("token:agent", ALL_SCOPES)
             async with Client(make_server(world.services, routers, Guard(lambda _: operator), deploys=True)) as client:
                 seen = await client.call_tool("get_deployment", {"deployment_id": given["deployment"]})
                 listed = await client.call_tool("list_indexes", {})
@@ -154,11 +154,11 @@ NOTICE = Notice(
 
 
 def test_every_channel_sends_times_in_one_form():
-    mail = email.message(EmailSpec(kind="email", host="mail.test", sender="a@x.test", to=("b@x.test",)), NOTICE)
+    mail = email.build_message(EmailSpec(kind="email", host="mail.test", sender="a@x.test", to=("b@x.test",)), NOTICE)
     sent = {
-        "webhook": webhook.encoded(NOTICE).decode(),
-        "alertmanager": json.dumps(alertmanager.alert(NOTICE)),
-        "apprise": apprise._body(NOTICE),
+        "webhook": webhook.encode_notice(NOTICE).decode(),
+        "alertmanager": json.dumps(alertmanager.build_alert(NOTICE)),
+        "apprise": apprise._format_body(NOTICE),
         "email": mail.get_content(),
     }
     for name, told in sent.items():

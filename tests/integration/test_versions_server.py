@@ -8,7 +8,7 @@ import pytest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections import comparing, lineage
 from qdrant_rollouts.core.collections import version_facts as facts
-from qdrant_rollouts.core.collections.stamps import FACTS, KEY, read_stamp
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMP_KEY, read_stamp
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.commands import adoption
 from tests.world import World, texts
@@ -43,7 +43,7 @@ def points(server, collection):
 
 def row(server, collection):
     with server.services.sessions() as session:
-        return facts.plain(session.get_one(Version, collection))
+        return facts.version_as_dict(session.get_one(Version, collection))
 
 
 def test_the_metadata_carries_stamp_and_facts_whichever_way_a_version_was_filled(server, alias):
@@ -53,15 +53,18 @@ def test_the_metadata_carries_stamp_and_facts_whichever_way_a_version_was_filled
     second = deployed(server, alias, source=f"collection:{first}")
     for collection, way in ((first, "records"), (second, "snapshot")):
         metadata = server.store.metadata(collection)
-        assert metadata[FACTS] == row(server, collection)
-        assert (metadata[FACTS]["way"], metadata[FACTS]["points"]) == (way, 60)
-        assert metadata[KEY]["number"] == metadata[FACTS]["number"]
+        assert metadata[FACTS_KEY] == row(server, collection)
+        assert (metadata[FACTS_KEY]["way"], metadata[FACTS_KEY]["points"]) == (way, 60)
+        assert metadata[STAMP_KEY]["number"] == metadata[FACTS_KEY]["number"]
     assert read_stamp(server.store, first) == stamp
     assert row(server, first)["schema"] == row(server, second)["schema"]
-    seen = comparing.diff(server.services, alias, "1", "2")
+    seen = comparing.diff_versions(server.services, alias, "1", "2")
     assert (seen["schema"], seen["model"]) == ([], {})
     assert [seen["content"][name]["count"] for name in ("added", "removed", "changed")] == [0, 0, 0]
-    assert [one["state"] for one in lineage.versions(server.services, alias)["versions"]] == ["live", "deletion due"]
+    assert [one["state"] for one in lineage.list_versions(server.services, alias)["versions"]] == [
+        "live",
+        "deletion due",
+    ]
 
 
 def test_an_adopted_collection_keeps_its_points_and_settings(server, alias, qdrant_url):
@@ -70,12 +73,12 @@ def test_an_adopted_collection_keeps_its_points_and_settings(server, alias, qdra
     with server.services.sessions.begin() as session:
         session.delete(session.get_one(Version, first))
     with httpx.Client(base_url=qdrant_url, trust_env=False) as client:
-        body = {"metadata": {KEY: None, FACTS: None, "owner": "them"}}
+        body = {"metadata": {STAMP_KEY: None, FACTS_KEY: None, "owner": "them"}}
         client.patch(f"/collections/{first}", json=body).raise_for_status()
     before = server.store.schema(first), points(server, first)
-    answer = adoption.adopt(server.services, alias, actor="anna")
+    answer = adoption.adopt_collection(server.services, alias, actor="anna")
     assert (answer["stamped"], answer["agreed"]) == (True, {"of": 20, "alike": 20})
     assert (server.store.schema(first), points(server, first)) == before
     metadata = server.store.metadata(first)
-    assert (metadata["owner"], metadata[FACTS]) == ("them", row(server, first))
+    assert (metadata["owner"], metadata[FACTS_KEY]) == ("them", row(server, first))
     assert read_stamp(server.store, first).spec == server.indexes[alias].embedding

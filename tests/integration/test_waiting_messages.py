@@ -130,7 +130,7 @@ def test_a_person_who_asks_again_and_again_sends_no_heap(house: tuple[World, Cel
     world.declare("docs", source=world.write("docs.jsonl", texts(3)))
     deployment = world.deploy("docs")
     for wish in (Event.PAUSE, Event.ABORT):
-        engine.request(world.services, deployment, wish, "anna")
+        engine.store_request(world.services, deployment, wish, "anna")
         sweep(app)
         world.clock.move(1)
     assert list(things(client, "bulk").values()) == [1]

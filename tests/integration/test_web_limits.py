@@ -23,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from qdrant_rollouts.interfaces.http import serving
-from qdrant_rollouts.interfaces.http.limits import Limits, neighbourhood, of_this_process
+from qdrant_rollouts.interfaces.http.limits import Limits, address_group, process_limits
 from qdrant_rollouts.interfaces.http.problems import TYPE
 from qdrant_rollouts.interfaces.repeats import OncePerSecond
 from tests.shell import ROOT, declare, records, write
@@ -238,8 +238,8 @@ def door():
         Route("/refuse", _refuse, methods=["POST"]),
     ]
     with (
-        serving.bound(None, None, "127.0.0.1", 0) as bound,
-        serving.beside(Starlette(routes=routes), bound, QUICK),
+        serving.bind_socket(None, None, "127.0.0.1", 0) as bound,
+        serving.serve_beside(Starlette(routes=routes), bound, QUICK),
     ):
         yield bound.getsockname()
 
@@ -395,7 +395,11 @@ def test_no_more_requests_are_worked_at_than_may_be_and_others_come_in():
 
     app = Starlette(routes=[Route("/wait", wait)])
     limits = Limits(connections=40, headers=5.0)
-    with serving.bound(None, None, "127.0.0.1", 0) as bound, serving.beside(app, bound, limits), ExitStack() as held:
+    with (
+        serving.bind_socket(None, None, "127.0.0.1", 0) as bound,
+        serving.serve_beside(app, bound, limits),
+        ExitStack() as held,
+    ):
         there = bound.getsockname()
         asked = [held.enter_context(connected(there, f"127.0.0.{2 + number % 3}")) for number in range(36)]
         for one in asked:
@@ -419,7 +423,11 @@ def test_one_address_has_half_of_what_is_worked_at():
 
     app = Starlette(routes=[Route("/wait", wait)])
     limits = Limits(connections=40, headers=5.0)
-    with serving.bound(None, None, "127.0.0.1", 0) as bound, serving.beside(app, bound, limits), ExitStack() as held:
+    with (
+        serving.bind_socket(None, None, "127.0.0.1", 0) as bound,
+        serving.serve_beside(app, bound, limits),
+        ExitStack() as held,
+    ):
         asked = [held.enter_context(connected(bound.getsockname(), "127.0.0.2")) for _ in range(30)]
         for one in asked:
             one.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -460,14 +468,14 @@ def test_streams_leave_room_for_requests(folder, path):
 
 def test_the_bounds_follow_from_the_descriptors_there_are():
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = of_this_process()
+    limits = process_limits()
     assert limits.connections <= max(16, allowed // 3)
     assert limits.streams_of_one < limits.streams < limits.requests < limits.connections
 
 
 def test_an_address_of_ipv6_counts_as_its_network():
-    assert neighbourhood("2001:db8::1") == neighbourhood("2001:db8::ffff:2") != neighbourhood("2001:db8:0:1::1")
-    assert neighbourhood("10.0.0.1") != neighbourhood("10.0.0.2")
+    assert address_group("2001:db8::1") == address_group("2001:db8::ffff:2") != address_group("2001:db8:0:1::1")
+    assert address_group("10.0.0.1") != address_group("10.0.0.2")
 
 
 # --- what is logged -----------------------------------------------------------------------------------------------

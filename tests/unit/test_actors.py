@@ -19,7 +19,7 @@ from qdrant_rollouts.interfaces.cli import main
 from qdrant_rollouts.tasks.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-MODULES = (adoption, backups, collecting, commands, deliveries, keeping.keep, rebuilding, schedules, trials)
+MODULES = (adoption, backups, collecting, commands, deliveries, keeping.keep_collection, rebuilding, schedules, trials)
 #: Verbs whose module function asks who it is, by the name it is called with.
 ASKING = {
     f"{path.stem}.{node.name}"
@@ -45,7 +45,12 @@ def target(command):
 
 
 def test_the_verbs_that_ask_who_it_is_are_found():
-    assert {"collecting.gc", "versioning.adopt", "experimenting.start", "deploying.deploy"} <= ASKING
+    assert {
+        "collecting.collect_garbage",
+        "versioning.adopt_alias",
+        "experimenting.start_experiment",
+        "deploying.deploy_index",
+    } <= ASKING
 
 
 @pytest.mark.parametrize(

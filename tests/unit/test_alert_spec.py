@@ -2,7 +2,7 @@
 
 import pytest
 
-from qdrant_rollouts.core.config.index_file import IndexFile, validated
+from qdrant_rollouts.core.config.index_file import IndexFile, validate_as
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports.messages import Severity
 
@@ -12,7 +12,7 @@ SERVICE = {"kind": "apprise", "secret": "SLACK_URL"}
 
 
 def read(channel):
-    return validated(IndexFile, {"alerts": {"channels": {"one": channel}}}, "rollouts.yaml").alerts.channels["one"]
+    return validate_as(IndexFile, {"alerts": {"channels": {"one": channel}}}, "rollouts.yaml").alerts.channels["one"]
 
 
 def test_without_a_section_alerts_are_log_lines():
@@ -60,7 +60,7 @@ def test_a_bad_channel_is_refused_by_its_path(channel, path, said):
 
 def test_a_section_without_channels_is_no_way_to_silence():
     with pytest.raises(Refused, match=r"alerts\.channels"):
-        validated(IndexFile, {"alerts": {"channels": {}}}, "rollouts.yaml")
+        validate_as(IndexFile, {"alerts": {"channels": {}}}, "rollouts.yaml")
 
 
 def test_a_severity_reaches_those_who_want_it_or_less():

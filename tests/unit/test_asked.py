@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.checks import CHECKS
-from qdrant_rollouts.core.gate.checks.asked import check
+from qdrant_rollouts.core.gate.checks.asked import check_validation
 
 
 def spec(**validation: Any) -> IndexSpec:
@@ -32,27 +32,27 @@ def spec(**validation: Any) -> IndexSpec:
 )
 def test_what_cannot_be_asked_of_a_check_is_refused_in_words(checks: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
-        check(spec(checks=checks), None)
+        check_validation(spec(checks=checks), None)
 
 
 def test_every_own_bound_of_a_check_is_within_its_reach() -> None:
     for name, one in CHECKS.items():
         if one.bound is not None and not callable(one.bound):
-            check(
+            check_validation(
                 spec(checks={name: one.bound}, slices=["lang"]), {"payload_schema": {"lang": {"data_type": "keyword"}}}
             )
 
 
 def test_a_slice_needs_an_index_that_counts_its_values() -> None:
     live = {"payload_schema": {"lang": {"data_type": "keyword"}, "price": {"data_type": "float"}}}
-    check(spec(slices=["lang"]), live)
+    check_validation(spec(slices=["lang"]), live)
     declared = IndexSpec.model_validate(
         {"collection": {"payload_indexes": {"tenant": {"type": "keyword"}}}, "validation": {"slices": ["tenant"]}}
     )
-    check(declared, None)
+    check_validation(declared, None)
     for field, words in (("price", "'price' has float"), ("langs", "'langs' has no payload index")):
         with pytest.raises(Refused, match=words):
-            check(spec(slices=[field]), live)
+            check_validation(spec(slices=[field]), live)
 
 
 def test_a_query_without_text_is_refused() -> None:

@@ -13,8 +13,8 @@ from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.sanitize.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
-from qdrant_rollouts.interfaces.cli.deploying import parsed
-from qdrant_rollouts.interfaces.cli.experimenting import parsed_metrics
+from qdrant_rollouts.interfaces.cli.deploying import parse_options
+from qdrant_rollouts.interfaces.cli.experimenting import parse_metric_options
 from tests.shell import ROOT, Shell, records, write
 
 
@@ -71,20 +71,20 @@ def test_a_file_that_is_too_long_is_not_read_to_its_end(tmp_path):
 @pytest.mark.parametrize("name", [name for name in TOO_MUCH if name != "a date that is none"])
 def test_front_matter_is_a_bad_record(name):
     with pytest.raises(ValueError, match="front matter"):
-        markdown.read(f"---\n{TOO_MUCH[name]}\n---\ntext" if "number" not in name else f"---\n{bomb()}\n---\n")
+        markdown.read_markdown(f"---\n{TOO_MUCH[name]}\n---\ntext" if "number" not in name else f"---\n{bomb()}\n---\n")
 
 
 def test_long_front_matter_is_a_bad_record():
     with pytest.raises(ValueError, match="at most 100,000 are read"):
-        markdown.read(f"---\na: {'x' * 200_000}\n---\ntext")
+        markdown.read_markdown(f"---\na: {'x' * 200_000}\n---\ntext")
 
 
 @pytest.mark.parametrize("value", ["[" * 2_000, "1" * 10_000, "2026-99-99", "{a: &a [*a]}"])
 def test_options_are_refused_in_words(value):
     with pytest.raises(Refused, match="--option"):
-        parsed([f"soak={value}"])
+        parse_options([f"soak={value}"])
     with pytest.raises(Refused, match="--metric"):
-        parsed_metrics([f"dwell,kind={value}"])
+        parse_metric_options([f"dwell,kind={value}"])
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_value_that_is_not_what_its_tag_says_is_refused_with_its_place(tmp_pat
     with pytest.raises(Refused, match=f"cannot be read: this is no {kind} at line 2, column 8"):
         load_index_file(file)
     with pytest.raises(Refused, match="--option"):
-        parsed([f"soak={value}"])
+        parse_options([f"soak={value}"])
     if value.startswith("!!"):
         with pytest.raises(ValueError, match=f"this is no {kind}"):
             read_yaml(f"a: {{b: [{value}]}}")
-    assert markdown.read(f"---\na: {value}\n---\ntext")
+    assert markdown.read_markdown(f"---\na: {value}\n---\ntext")
 
 
 def test_what_is_within_the_bounds_is_read_as_yaml_reads_it():

@@ -9,9 +9,9 @@ from qdrant_rollouts.adapters.qdrant_local import LocalStore
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Finding
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
-from qdrant_rollouts.core.gate.evidence.probes import FURTHER, probes
-from qdrant_rollouts.core.gate.evidence.vectors import look
+from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
+from qdrant_rollouts.core.gate.evidence.probes import FURTHER, list_probes
+from qdrant_rollouts.core.gate.evidence.vectors import collect_vectors
 from qdrant_rollouts.core.ports import Point
 
 SCHEMA = {
@@ -89,20 +89,20 @@ def test_a_name_is_sampled_from_the_points_that_have_it_and_a_further_one_has_a_
 ) -> None:
     context = gate(store)
     context.memory.clear()
-    while look(context, lambda: False) is not None:
+    while collect_vectors(context, lambda: False) is not None:
         pass
-    asked = [(probe.vector, probe.point) for probe in probes(context)]
+    asked = [(probe.vector, probe.point) for probe in list_probes(context)]
     assert len([name for name, _ in asked if name == "one"]) == 200
     assert sorted(id for name, id in asked if name == "two") == list(range(30))
     store.upsert("green", [Point(n, {"one": [1.0, n], "two": [n, 1.0]}, {}) for n in range(300)])
     context.memory.clear()
-    look(context, lambda: False)
-    assert len([probe for probe in probes(context) if probe.vector == "two"]) == FURTHER
+    collect_vectors(context, lambda: False)
+    assert len([probe for probe in list_probes(context) if probe.vector == "two"]) == FURTHER
 
 
 def test_two_builds_of_one_bad_index_differ_and_a_worse_one_is_still_seen(store: LocalStore) -> None:
     """By the same queries on both sides; a tenth of what live itself misses is no loss."""
-    live = Live("blue", "one", None, same_model=True, same_texts=True)
+    live = LiveCollection("blue", "one", None, same_model=True, same_texts=True)
     for recall, verdict in ((0.58, "pass"), (0.40, "block")):
         context = gate(store, *told("one", 100, recall=recall), names=["one"], live=live)
         rows = [{"vector": "one", "recall": recall, "live_recall": 0.6 + (n % 2) / 50} for n in range(100)]

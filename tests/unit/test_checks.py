@@ -19,14 +19,14 @@ from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.gate.checks.finding import Finding
 from qdrant_rollouts.core.gate.checks.floor import NO_QUERIES
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live, Pace
+from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery, LiveCollection, RateLimiter
 from qdrant_rollouts.core.gate.evidence.round_trip import FOREIGN
-from qdrant_rollouts.core.gate.verdict import plan, reasons, report, verdict
+from qdrant_rollouts.core.gate.verdict import build_report, describe_reasons, plan_checks, worst_verdict
 from qdrant_rollouts.core.ports import Capacity, Health, Point, Row
-from qdrant_rollouts.core.statistics.sampling import offer
+from qdrant_rollouts.core.statistics.sampling import offer_id
 
 SIZE = 4
-LIVE = Live("blue", "", None, same_model=True, same_texts=True)
+LIVE = LiveCollection("blue", "", None, same_model=True, same_texts=True)
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ def test_the_source_is_read_again_for_its_count_only_where_nobody_counted(
 ) -> None:
     source = Three()
     context = gate(store, filled=filled, source=source, spec=spec(checks={"round_trip": False}))
-    gates.collect(context, lambda: False)
-    rows = {row["name"]: row for row in report(context)["checks"]}
+    gates.collect_evidence(context, lambda: False)
+    rows = {row["name"]: row for row in build_report(context)["checks"]}
     assert (rows["count"]["verdict"], rows["count"]["bound"], source.was_read) == ("pass", 3, read)
 
 
@@ -188,7 +188,7 @@ def hybrid(store: LocalStore) -> LocalStore:
     return store
 
 
-HYBRID_LIVE = Live("hybrid_blue", "a", None, same_model=True, same_texts=True)
+HYBRID_LIVE = LiveCollection("hybrid_blue", "a", None, same_model=True, same_texts=True)
 
 
 def present(store: Any, **changes: Any) -> Finding:
@@ -471,7 +471,7 @@ def floor_of(store: LocalStore, memory: dict[str, Any], **changes: Any) -> Findi
 
 
 def test_the_calibrated_floor_is_the_default_and_a_share_of_queries_not_the_worst_decides(store: LocalStore) -> None:
-    assert plan(gate(store, spec=spec(queries=["good"])))[-1].name != "min_top_score"
+    assert plan_checks(gate(store, spec=spec(queries=["good"])))[-1].name != "min_top_score"
     finding = floor_of(store, calibrated([0.9] * 8 + [0.1] * 2))
     assert (finding.verdict, finding.value, finding.bound) == ("pass", 0.2, 0.8)
     assert [one["query"] for one in finding.facts["under"]] == ["q8", "q9"]
@@ -513,7 +513,7 @@ def test_where_no_floor_can_be_the_row_is_shown_and_holds_nothing_up(store: Loca
 def test_a_number_is_a_floor_as_it_stands_for_every_query(store: LocalStore) -> None:
     memory = calibrated([0.9, 0.69])
     fixed = gate(store, spec=spec(queries=["q0", "q1"], min_top_score=0.7), memory=memory)
-    assert {one.name: one.bound for one in plan(fixed)}["min_top_score"] == 0.7
+    assert {one.name: one.bound for one in plan_checks(fixed)}["min_top_score"] == 0.7
     finding = found("min_top_score", fixed)
     assert (finding.verdict, finding.value) == ("block", 0.69)
     assert found("score_floor", fixed, 0.7).verdict == "block"
@@ -565,8 +565,8 @@ def test_less_than_half_of_live_holds_up_even_without_a_bound(store: LocalStore)
     def compared(count: int, **checks: float) -> str:
         store.upsert("blue", [Point(n, [1.0, 0, 0, 0], {}) for n in range(count)])
         context = gate(store, live=LIVE, spec=spec(checks={"count_vs_live": True} | checks))
-        rows = [one for one in plan(context) if one.name in {"payload_schema", "count_vs_live"}]
-        return verdict(rows, [Finding("pass", 0, 1, ""), CHECKS["count_vs_live"].judge(context, rows[1].bound)])
+        rows = [one for one in plan_checks(context) if one.name in {"payload_schema", "count_vs_live"}]
+        return worst_verdict(rows, [Finding("pass", 0, 1, ""), CHECKS["count_vs_live"].judge(context, rows[1].bound)])
 
     assert compared(4) == "pass"
     assert compared(4, count_vs_live=0.01) == "block"
@@ -597,7 +597,7 @@ def judged(count: int, here: float, on_live: float, holes: float = 0.0) -> dict[
 
 def beside_live(store: LocalStore, memory: dict[str, Any], **changes: Any) -> GateContext:
     """A gate with as many judged queries as there are rows, or more."""
-    known = tuple(Judged(f"q{n}", {n: 1.0}) for n in range(max(60, len(memory["asked"]["rows"]))))
+    known = tuple(JudgedQuery(f"q{n}", {n: 1.0}) for n in range(max(60, len(memory["asked"]["rows"]))))
     return gate(store, **{"live": LIVE, "judged": known, "memory": memory, **changes})
 
 
@@ -613,15 +613,18 @@ def test_judged_quality_blocks_what_is_worse_and_passes_what_is_not(store: Local
 
 def test_fewer_judged_queries_than_decide_are_shown_said_first_and_hold_nothing_up(store: LocalStore) -> None:
     memory = judged(49, 0.3, 0.8, holes=0.5)
-    few = tuple(Judged(f"q{n}", {n: 1.0}) for n in range(49))
+    few = tuple(JudgedQuery(f"q{n}", {n: 1.0}) for n in range(49))
     context = beside_live(store, memory, judged=few, spec=spec(checks={"overlap": False, "score_shift": False}))
     for name in ("judged_quality", "regressions", "holes@10"):
         finding = found(name, context)
         assert finding.only_shown, name
-        rows = [one for one in plan(context) if one.name in {name, "ready"}]
-        assert verdict(sorted(rows, key=lambda one: one.name == name), [Finding("pass", 0, 1, ""), finding]) == "pass"
+        rows = [one for one in plan_checks(context) if one.name in {name, "ready"}]
+        assert (
+            worst_verdict(sorted(rows, key=lambda one: one.name == name), [Finding("pass", 0, 1, ""), finding])
+            == "pass"
+        )
     memory |= {name: {"complete": True} for name in ("vectors", "titles", "origin")}
-    made = report(context)
+    made = build_report(context)
     assert next(row for row in made["checks"] if row["name"] == "judged_quality")["level"] == "shown"
     assert any(said.startswith("49 judged queries are fewer than the 50 that decide") for said in made["unchecked"])
     assert "49 of 49 judged queries got clearly worse" in found("judged_quality", context).found
@@ -649,7 +652,7 @@ def changed(count: int, of: int, to: float) -> dict[str, Any]:
 def test_a_few_queries_lost_stop_another_model_and_not_a_rebuild_of_the_same(
     store: LocalStore, lost: int, same: bool, expected: str
 ) -> None:
-    live = Live("blue", "", None, same_model=same, same_texts=True)
+    live = LiveCollection("blue", "", None, same_model=same, same_texts=True)
     assert found("judged_quality", beside_live(store, changed(lost, 60, 0.5), live=live)).verdict == expected
 
 
@@ -681,7 +684,8 @@ def test_what_was_left_out_and_what_is_new_stands_in_the_row_in_full(store: Loca
     assert finding.facts["new"] == [{"query": "q60", "ndcg@10": 0.7}]
     assert {"query": "q61", "unknown": ["cvs.reader"]} in finding.facts["left_out"]
     assert any(
-        "no record has these ids of validation.judged: 'cvs.reader'" in said for said in report(context)["warnings"]
+        "no record has these ids of validation.judged: 'cvs.reader'" in said
+        for said in build_report(context)["warnings"]
     )
 
 
@@ -707,7 +711,7 @@ def test_a_server_without_room_blocks_and_one_that_does_not_tell_is_not_asked(st
     assert CHECKS["capacity"].judge(crowded, 0.9).verdict == "block"
     assert CHECKS["capacity"].judge(crowded, 0.96).verdict == "pass"
     assert found("capacity", gate(store)).verdict == "inconclusive"
-    assert "capacity" not in {one.name for one in plan(gate(store))}
+    assert "capacity" not in {one.name for one in plan_checks(gate(store))}
 
 
 def test_an_index_that_gets_nowhere_blocks_and_one_at_work_cannot_tell(store: LocalStore) -> None:
@@ -721,13 +725,13 @@ def test_an_index_that_gets_nowhere_blocks_and_one_at_work_cannot_tell(store: Lo
 
 
 def test_without_queries_the_floor_is_not_planned_and_the_report_says_so_first(store: LocalStore) -> None:
-    made = report(gate(store))
+    made = build_report(gate(store))
     assert made["warnings"][0] == NO_QUERIES
     assert not {"min_results", "min_top_score", "score_floor"} & {row["name"] for row in made["checks"]}
 
 
 def test_the_default_plan_asks_for_nothing_the_user_would_have_to_give(store: LocalStore) -> None:
-    planned = {one.name for one in plan(gate(store))}
+    planned = {one.name for one in plan_checks(gate(store))}
     assert planned == {
         "ready", "count", "vector_schema", "payload_schema", "model_stamp", "vector_sanity", "twins",
         "collapse", "self_retrieval", "ann_recall@10", "zero_result",
@@ -735,7 +739,7 @@ def test_the_default_plan_asks_for_nothing_the_user_would_have_to_give(store: Lo
 
 
 def test_evidence_that_was_not_taken_is_never_a_pass(store: LocalStore) -> None:
-    made = report(gate(store))
+    made = build_report(gate(store))
     assert made["verdict"] == "inconclusive"
     rows = {row["name"]: row for row in made["checks"]}
     assert rows["ann_recall@10"]["verdict"] == "inconclusive"
@@ -744,37 +748,37 @@ def test_evidence_that_was_not_taken_is_never_a_pass(store: LocalStore) -> None:
 
 def test_a_planned_check_without_its_input_cannot_tell(store: LocalStore) -> None:
     wanted = gate(store, spec=spec(checks={"judged_quality": True, "overlap": 0.8}))
-    gates.collect(wanted, lambda: False)
-    rows = {row["name"]: row["verdict"] for row in report(wanted)["checks"]}
+    gates.collect_evidence(wanted, lambda: False)
+    rows = {row["name"]: row["verdict"] for row in build_report(wanted)["checks"]}
     assert (rows["judged_quality"], rows["overlap"]) == ("inconclusive", "inconclusive")
 
 
 def test_what_the_index_file_accepts_does_not_hold_up_but_is_told(store: LocalStore) -> None:
     accepting = spec(checks={"model_stamp": {"accept_inconclusive": True}})
     context = gate(store, green="blue", wanted=store.schema("blue"), spec=accepting)
-    row = next(one for one in plan(context) if one.name == "model_stamp")
-    assert verdict([row], [CHECKS["model_stamp"].judge(context, None)]) == "pass"
-    assert any("model_stamp cannot tell" in said for said in report(context)["warnings"])
+    row = next(one for one in plan_checks(context) if one.name == "model_stamp")
+    assert worst_verdict([row], [CHECKS["model_stamp"].judge(context, None)]) == "pass"
+    assert any("model_stamp cannot tell" in said for said in build_report(context)["warnings"])
 
 
 def test_a_check_can_be_left_out(store: LocalStore) -> None:
-    assert "count" not in {one.name for one in plan(gate(store, spec=spec(checks={"count": False})))}
+    assert "count" not in {one.name for one in plan_checks(gate(store, spec=spec(checks={"count": False})))}
 
 
 def test_nothing_planned_proves_nothing() -> None:
-    assert verdict([], []) == "inconclusive"
+    assert worst_verdict([], []) == "inconclusive"
 
 
 def test_the_reasons_name_value_bound_and_evidence(store: LocalStore) -> None:
-    made = report(gate(store, filled={"expected": 4}, memory={"origin": {"complete": True}}))
+    made = build_report(gate(store, filled={"expected": 4}, memory={"origin": {"complete": True}}))
     assert made["verdict"] == "block"
-    assert "count 3 against 4" in reasons(made)
+    assert "count 3 against 4" in describe_reasons(made)
 
 
 def test_the_reasons_say_which_of_index_data_and_model_lost_it() -> None:
     found = {"measure": "nDCG@10", "n": 50, "lost": {"index": 0.3, "data": 0.01}, "cause": "index"}
     row = {"name": "judged_quality", "value": -0.3, "bound": -0.01, "n": 50, "verdict": "block", "level": "hard"}
-    said = reasons({"checks": [{**row, "detail": "less"}], "attribution": found})
+    said = describe_reasons({"checks": [{**row, "detail": "less"}], "attribution": found})
     assert said.endswith("lost by index +0.300, data +0.010 (nDCG@10): most by the index")
 
 
@@ -782,7 +786,7 @@ def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> No
     def drawn(ids: list[int], seed: int) -> list[int]:
         sample: list[list[Any]] = []
         for id in ids:
-            offer(sample, 10, seed, id)
+            offer_id(sample, 10, seed, id)
         return [entry[1] for entry in sample]
 
     ids = list(range(1000))
@@ -793,10 +797,10 @@ def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> No
 @pytest.mark.parametrize("rate", [1, 40, 195.5])
 def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
     """Batches of every size, and a new pace now and then as in a new turn; singles are what a timed search is."""
-    pace, sent, ends = Pace(rate), [], time.monotonic() + 2.5
+    pace, sent, ends = RateLimiter(rate), [], time.monotonic() + 2.5
     while time.monotonic() < ends:
         if len(sent) % 7 == 6:
-            pace = Pace(rate)
+            pace = RateLimiter(rate)
         searches = 1 + len(sent) % pace.most
         pace.wait(searches)
         sent += [time.monotonic()] * searches
@@ -805,22 +809,22 @@ def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
 
 
 def test_judged_queries_have_a_deep_search_of_their_own_and_each_text_is_asked_once(store: LocalStore) -> None:
-    from qdrant_rollouts.core.gate.evidence.probes import probes
+    from qdrant_rollouts.core.gate.evidence.probes import list_probes
 
-    context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(Judged("b", {1: 1.0}),))
-    assert [(probe.text, probe.deep) for probe in probes(context)] == [("a", 0), ("b", 100)]
+    context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a", "b"]), judged=(JudgedQuery("b", {1: 1.0}),))
+    assert [(probe.text, probe.deep) for probe in list_probes(context)] == [("a", 0), ("b", 100)]
 
 
 @pytest.mark.parametrize("said", [{"min_results": 20}, {"checks": {"min_results": 20}}])
 def test_as_many_results_are_asked_for_as_must_be_there(store: LocalStore, said: dict[str, Any]) -> None:
-    from qdrant_rollouts.core.gate.evidence.probes import probes
+    from qdrant_rollouts.core.gate.evidence.probes import list_probes
 
     context = gate(store, embedder=Model(SIZE), spec=spec(queries=["a"], **said))
-    assert [probe.deep for probe in probes(context)] == [20]
+    assert [probe.deep for probe in list_probes(context)] == [20]
 
 
 def test_single_queries_lost_by_another_model_hold_up_only_by_the_index_files_bound(store: LocalStore) -> None:
-    other = Live("blue", "", None, same_model=False, same_texts=True)
+    other = LiveCollection("blue", "", None, same_model=False, same_texts=True)
     memory = judged(60, 0.3, 0.8)
     assert found("regressions", beside_live(store, memory, live=other)).verdict == "pass"
     strict = spec(checks={"regressions": 0.05})

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.interfaces.cli import judgment, main, picture, screen
-from qdrant_rollouts.interfaces.cli.deploying import parsed
+from qdrant_rollouts.interfaces.cli.deploying import parse_options
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"adapters", "celery", "core", "kombu", "numpy", "qdrant_client", "rich", "sqlalchemy", "torch", "wiring"}
@@ -135,7 +135,7 @@ def test_a_misspelt_call_ends_with_2(arguments):
 
 def test_options_become_nested_settings_with_yaml_values():
     given = ["soak.seconds=2", "soak.max_errors=0", "validation.queries=[a, b=c]", "on_bad_record=skip"]
-    assert parsed(given) == {
+    assert parse_options(given) == {
         "soak": {"seconds": 2, "max_errors": 0},
         "validation": {"queries": ["a", "b=c"]},
         "on_bad_record": "skip",
@@ -147,14 +147,14 @@ def test_options_become_nested_settings_with_yaml_values():
 )
 def test_an_option_that_is_none_is_refused_by_name(given):
     with pytest.raises(Refused, match=re.escape(repr(given[-1]))):
-        parsed(given)
+        parse_options(given)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_tree_says_every_status_in_a_word_beside_its_symbol():
-    lines = drawn(picture.tree(seen())).splitlines()
+    lines = drawn(picture.render_tree(seen())).splitlines()
     assert lines[0].split() == ["◌", "docs", "running", "blue_green", "abc123"]
     assert "docs_1 → docs_2" in lines[1]
     assert [line.split()[1:4] for line in lines[2:]] == [
@@ -166,19 +166,19 @@ def test_the_tree_says_every_status_in_a_word_beside_its_symbol():
 
 @pytest.mark.parametrize("status", ["pending", "running", "waiting", "done", "failed", "undone", "skipped"])
 def test_every_step_status_can_be_drawn(status):
-    assert status in drawn(picture.tree(seen(steps=[step("create", status=status)])))
+    assert status in drawn(picture.render_tree(seen(steps=[step("create", status=status)])))
 
 
 @pytest.mark.parametrize(
     "status", ["pending", "running", "paused", "rolling_back", "live", "rolled_back", "needs_operator"]
 )
 def test_every_deployment_status_can_be_drawn(status):
-    assert status in drawn(picture.tree(seen(status=status)))
+    assert status in drawn(picture.render_tree(seen(status=status)))
 
 
 def test_the_time_left_says_which_rate_it_is_reckoned_with():
     progress = {"done": 250, "size": 1000, "unit": "source", "rate": 85.0, "records": 1000}
-    line = drawn(picture.tree(seen(steps=[step("populate", progress=progress)]))).splitlines()[-1]
+    line = drawn(picture.render_tree(seen(steps=[step("populate", progress=progress)]))).splitlines()[-1]
     assert "25%" in line
     assert line.rstrip().endswith("1,000 records, 35 s left at 85/s")
 
@@ -186,20 +186,22 @@ def test_the_time_left_says_which_rate_it_is_reckoned_with():
 def test_a_step_in_trouble_says_so_beside_its_progress():
     progress = {"done": 250, "size": 1000, "unit": "points", "rate": 50.0}
     stuck = step("populate", progress=progress, tries=3, message="Qdrant at http://q:6333 did not answer")
-    assert "Qdrant at http://q:6333 did not answer" in drawn(picture.tree(seen(steps=[stuck])))
+    assert "Qdrant at http://q:6333 did not answer" in drawn(picture.render_tree(seen(steps=[stuck])))
 
 
 def test_progress_that_has_reached_its_end_makes_room_for_the_message():
     ready = step("populate", progress={"done": 9, "size": 9, "unit": "points"}, message="index: ready, look 1 of 3")
-    assert drawn(picture.tree(seen(steps=[ready]))).splitlines()[-1].rstrip().endswith("index: ready, look 1 of 3")
+    assert (
+        drawn(picture.render_tree(seen(steps=[ready]))).splitlines()[-1].rstrip().endswith("index: ready, look 1 of 3")
+    )
 
 
 def test_a_deployment_that_nobody_takes_asks_whether_anything_runs():
-    assert "rollouts doctor" in drawn(picture.tree(seen(status="pending")))
+    assert "rollouts doctor" in drawn(picture.render_tree(seen(status="pending")))
 
 
 def test_a_wish_that_waits_is_shown():
-    assert "abort was asked for" in drawn(picture.tree(seen(requested="abort")))
+    assert "abort was asked for" in drawn(picture.render_tree(seen(requested="abort")))
 
 
 def judged(**changes):
@@ -214,7 +216,7 @@ def report_of(*checks, **more):
 
 
 def test_what_did_not_pass_is_told_in_words_and_its_figures_stand_behind():
-    lines = [line.strip() for line in drawn(judgment.gate(report_of(judged()))).splitlines()]
+    lines = [line.strip() for line in drawn(judgment.render_gate(report_of(judged()))).splitlines()]
     assert lines == [
         "⚠ no floor",
         "✖ block  docs_2 beside docs_1",
@@ -228,25 +230,25 @@ def test_what_did_not_pass_is_told_in_words_and_its_figures_stand_behind():
 
 def test_a_report_of_an_older_release_is_told_by_its_figures():
     old = {name: value for name, value in judged().items() if name not in {"found", "means", "act", "level"}}
-    lines = [line.strip() for line in drawn(judgment.gate(report_of(old))).splitlines()]
+    lines = [line.strip() for line in drawn(judgment.render_gate(report_of(old))).splitlines()]
     assert lines[2:] == ["✖ block  count", "exact", "299 against 300, n=299"]
 
 
 def test_what_passed_is_one_line_of_names_and_all_of_it_a_table():
     passed, shown = judged(verdict="pass"), judged(name="overlap", verdict="pass", level="shown", value=0.27)
     report = report_of(passed, judged(name="ready", verdict="pass"), shown)
-    folded = drawn(judgment.gate(report))
+    folded = drawn(judgment.render_gate(report))
     assert "✔ 2 checks passed: count, ready" in folded
     assert "• 1 only shown: overlap 0.27" in folded
     assert "There are 299 points." not in folded
-    every = drawn(judgment.gate(report, every=True))
+    every = drawn(judgment.render_gate(report, every=True))
     assert every.count("There are 299 points.") == 3
     assert "passed:" not in every
 
 
 def test_a_blocking_recall_is_never_told_that_nothing_is_lost():
     found = {"measure": "nDCG@10", "n": 50, "lost": {"index": -0.01, "data": 0.0}, "cause": None}
-    shown = drawn(judgment.gate(report_of(judged(name="ann_recall@10"), attribution=found)))
+    shown = drawn(judgment.render_gate(report_of(judged(name="ann_recall@10"), attribution=found)))
     assert "nothing is lost" not in shown
     assert "neither index nor data nor model stands out" in shown
 
@@ -257,7 +259,7 @@ def test_the_worst_queries_show_both_top_tens_side_by_side():
 
     worst = {"query": "cats", "loss": 0.5, "live": [answer("a", 0.9)], "green": [answer("b", 0.4)], "relevant": ["a"]}
     shown = drawn(
-        judgment.gate({"verdict": "block", "collection": "x", "warnings": [], "checks": [], "worst": [worst]})
+        judgment.render_gate({"verdict": "block", "collection": "x", "warnings": [], "checks": [], "worst": [worst]})
     )
     assert "worst: cats" in shown
     assert "* 0.900  a  about a" in shown
@@ -266,10 +268,10 @@ def test_the_worst_queries_show_both_top_tens_side_by_side():
 
 def test_text_of_others_cannot_steer_the_terminal():
     message = "\x1b]0;owned\x07 \x1b[2J bad\r\nrecord"
-    shown = drawn(picture.tree(seen(message=message)))
+    shown = drawn(picture.render_tree(seen(message=message)))
     assert set(shown) & {"\x1b", "\x07", "\r"} == set()
-    rows = screen.table("ID", "RECORD")
-    screen.row(rows, (1, message))
+    rows = screen.make_table("ID", "RECORD")
+    screen.add_row(rows, (1, message))
     assert set(drawn(rows)) & {"\x1b", "\x07", "\r"} == set()
 
 
@@ -278,10 +280,10 @@ LONG = "documentation-" * 9 + "ab"
 
 
 def listing(**row):
-    rows = screen.table("ALIAS", "ID", "STRATEGY", "STATUS", "AGE", "MESSAGE", drop=("STRATEGY", "AGE"))
+    rows = screen.make_table("ALIAS", "ID", "STRATEGY", "STATUS", "AGE", "MESSAGE", drop=("STRATEGY", "AGE"))
     given = {"alias": "docs", "id": "abc123def456", "message": "word " * 40} | row
-    status = screen.word("needs_operator")
-    screen.row(rows, (given["alias"], given["id"], "blue_green", status, "47 min", given["message"]))
+    status = screen.status_text("needs_operator")
+    screen.add_row(rows, (given["alias"], given["id"], "blue_green", status, "47 min", given["message"]))
     return rows
 
 
@@ -316,8 +318,8 @@ def test_words_stand_below_their_row_where_they_have_too_little_room_beside_it()
 
 
 def test_a_column_that_may_be_cut_is_a_line_of_its_own():
-    rows = screen.table("ID", "RECORD", cut=("RECORD",))
-    screen.row(rows, ("abc123def456", "word " * 40))
+    rows = screen.make_table("ID", "RECORD", cut=("RECORD",))
+    screen.add_row(rows, ("abc123def456", "word " * 40))
     lines = drawn(rows, width=40).splitlines()
     assert lines[-1].startswith("abc123def456  word")
     assert lines[-1].endswith("…")
@@ -332,7 +334,7 @@ def test_the_width_is_that_of_columns_else_of_the_terminal_and_a_pipe_has_none(m
     monkeypatch.setenv("COLUMNS", columns)
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
-    assert screen.console().width == width
+    assert screen.make_console().width == width
 
 
 @pytest.mark.parametrize(
@@ -340,7 +342,7 @@ def test_the_width_is_that_of_columns_else_of_the_terminal_and_a_pipe_has_none(m
     [(0.04, "0.0 s"), (9.9, "9.9 s"), (45, "45 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (600_000, "6 days")],
 )
 def test_times_are_told_in_their_two_largest_units(seconds, words):
-    assert screen.span(seconds) == words
+    assert screen.format_span(seconds) == words
 
 
 def test_a_clock_that_is_behind_makes_no_negative_time():

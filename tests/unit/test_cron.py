@@ -14,8 +14,8 @@ BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 
 def moments(line, zone, after, count):
     """The next times, on the clocks of the zone, each with its offset from UTC in hours."""
-    where = cron.zone(zone)
-    found = islice(cron.nominal_times(cron.parse(line), where, after), count)
+    where = cron.parse_zone(zone)
+    found = islice(cron.nominal_times(cron.parse_cron(line), where, after), count)
     local = [moment.astimezone(where) for moment in found]
     return [f"{one:%m-%d %H:%M} {one.utcoffset() / timedelta(hours=1):+g}" for one in local]
 
@@ -89,7 +89,7 @@ def test_days_and_steps_are_read_as_crontab_reads_them(line, wanted):
 
 def test_a_day_that_never_comes_is_refused():
     with pytest.raises(ValueError, match="a day that exists"):
-        cron.parse("0 2 31 2,4 *")
+        cron.parse_cron("0 2 31 2,4 *")
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_a_day_that_never_comes_is_refused():
 )
 def test_a_line_that_makes_no_sense_is_refused_by_its_field(line, named):
     with pytest.raises(ValueError, match=named):
-        cron.parse(line)
+        cron.parse_cron(line)
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "", "Berlin"])
 def test_a_zone_that_nobody_knows_is_refused(name):
     with pytest.raises(ValueError, match="Europe/Berlin"):
-        cron.zone(name)
+        cron.parse_zone(name)
 
 
 # --- laws -------------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ WHEN = st.integers(0, 18 * 365 * 1440).map(lambda minute: _EPOCH + timedelta(min
 
 @given(LINES, ZONES, WHEN)
 def test_times_come_in_order_each_once_and_none_is_left_out_wherever_one_begins(line, zone, after):
-    read, where = cron.parse(line), cron.zone(zone)
+    read, where = cron.parse_cron(line), cron.parse_zone(zone)
     all_at_once = list(islice(cron.nominal_times(read, where, after), 12))
     one_by_one = [after]
     for _ in range(12):
@@ -157,8 +157,8 @@ def test_times_come_in_order_each_once_and_none_is_left_out_wherever_one_begins(
 
 @given(st.sampled_from(["0 2 * * *", "30 0 * * *", "45 23 * * *"]), ZONES, WHEN)
 def test_a_nightly_line_has_one_time_for_each_date(line, zone, after):
-    where = cron.zone(zone)
-    found = list(islice(cron.nominal_times(cron.parse(line), where, after), 300))
+    where = cron.parse_zone(zone)
+    found = list(islice(cron.nominal_times(cron.parse_cron(line), where, after), 300))
     dates = [moment.astimezone(where).date() for moment in found]
     left_out = date(2011, 12, 30)  # Samoa had none
     assert all(
@@ -169,7 +169,7 @@ def test_a_nightly_line_has_one_time_for_each_date(line, zone, after):
 
 @given(ZONES, WHEN)
 def test_every_hour_means_every_hour_that_passes(zone, after):
-    found = list(islice(cron.nominal_times(cron.parse("*/30 * * * *"), cron.zone(zone), after), 200))
+    found = list(islice(cron.nominal_times(cron.parse_cron("*/30 * * * *"), cron.parse_zone(zone), after), 200))
     assert {later - before for before, later in pairwise(found)} == {timedelta(minutes=30)}
 
 
@@ -181,9 +181,9 @@ def test_a_line_for_every_hour_names_each_minute_whose_clock_shows_it(line, zone
         "3,33 * * * MON-FRI": lambda at: at.minute in {3, 33} and at.isoweekday() < 6,
         "0 * 13 * 5": lambda at: at.minute == 0 and (at.day == 13 or at.isoweekday() == 5),
     }[line]
-    where, end = cron.zone(zone), after + timedelta(days=2)
+    where, end = cron.parse_zone(zone), after + timedelta(days=2)
     minutes = (after + timedelta(minutes=number) for number in range(1, 2 * 1440 + 1))
-    found = cron.nominal_times(cron.parse(line), where, after)
+    found = cron.nominal_times(cron.parse_cron(line), where, after)
     assert list(takewhile(lambda moment: moment <= end, found)) == [
         moment for moment in minutes if wanted(moment.astimezone(where))
     ]

@@ -22,7 +22,7 @@ from qdrant_rollouts.beat_schedule import SCHEDULE
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
 from qdrant_rollouts.core.config.alert_spec import AlertmanagerSpec, AppriseSpec, EmailSpec, LogSpec, WebhookSpec
 from qdrant_rollouts.core.config.experiment_spec import STANDARD, ExperimentSpec, MetricSpec
-from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec, validated
+from qdrant_rollouts.core.config.index_file import ConcurrencySpec, IndexFile, IndexSpec, validate_as
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments.steps import STEPS
 from qdrant_rollouts.core.errors import Refused
@@ -219,12 +219,12 @@ def section(annotation):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_index_file_shown_is_a_good_one(page):
     for block in blocks(text(page), "yaml"):
-        assert validated(IndexFile, yaml.safe_load(block), page.name).indexes
+        assert validate_as(IndexFile, yaml.safe_load(block), page.name).indexes
 
 
 def test_a_bad_index_file_would_be_found():
     with pytest.raises(Refused, match="sorce"):
-        validated(IndexFile, yaml.safe_load("indexes: {a: {sorce: x}}"), "page")
+        validate_as(IndexFile, yaml.safe_load("indexes: {a: {sorce: x}}"), "page")
 
 
 @pytest.mark.parametrize(("title", "model", "without"), [

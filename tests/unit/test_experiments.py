@@ -12,16 +12,24 @@ from hypothesis import strategies as st
 from docs.simulation import Case, run
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import histogram, moments, sequence
-from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, canary_ranges, group, share_of
-from qdrant_rollouts.core.statistics.canary import Breakers, Rules, judge, tolerance, tripped
+from qdrant_rollouts.core.statistics.assignment import BASIS, bucket, canary_ranges, group_of_unit, share_of
+from qdrant_rollouts.core.statistics.canary import (
+    Breakers,
+    CanaryRules,
+    find_tripped_breaker,
+    judge_canary,
+    margin_scale,
+)
 from qdrant_rollouts.core.statistics.moments import Unclear
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 
 shares = st.integers(0, BASIS)
 
 
-def searched(count: int, *, ms: float = 20.0, errors: float = 0.0, seed: int = 1, groups: int = GROUPS) -> Tally:
-    rng, tally = random.Random(seed), Tally()
+def searched(
+    count: int, *, ms: float = 20.0, errors: float = 0.0, seed: int = 1, groups: int = GROUPS
+) -> TrafficSketch:
+    rng, tally = random.Random(seed), TrafficSketch()
     for number in range(count):
         tally.add(number % groups, rng.lognormvariate(0, 0.4) * ms / 1000, error=rng.random() < errors)
     return tally
@@ -36,7 +44,7 @@ def test_k22_buckets_are_those_of_the_notes():
 
 def test_a_group_says_nothing_of_the_bucket():
     users = [str(number) for number in range(20_000)]
-    low = [group("salt", user) for user in users if bucket("salt", user) < BASIS // 2]
+    low = [group_of_unit("salt", user) for user in users if bucket("salt", user) < BASIS // 2]
     assert abs(np.mean(low) - (GROUPS - 1) / 2) < 5
     assert set(low) == set(range(GROUPS))
 
@@ -71,7 +79,7 @@ def test_a_share_that_is_no_whole_number_of_basis_points_is_refused(percentage):
 
 @given(st.floats(1e-5, 120))
 def test_a_bucket_holds_its_value_and_is_narrower_than_two_percent(seconds):
-    low, high = histogram.bounds(histogram.bucket(seconds))
+    low, high = histogram.bucket_bounds(histogram.bucket_index(seconds))
     assert low <= seconds <= high
     assert (high - low) / 2 <= 0.01 * seconds
 
@@ -81,7 +89,7 @@ def taken(rounds: int) -> int:
     rng = random.Random(2)
     searches = [(rng.randrange(GROUPS), rng.lognormvariate(-4, 0.4)) for _ in range(20_000)]
     tracemalloc.start()
-    tally = Tally()
+    tally = TrafficSketch()
     for _ in range(rounds):
         for cluster, seconds in searches:
             tally.add(cluster, seconds)
@@ -97,12 +105,12 @@ def test_a_tally_takes_no_more_memory_when_there_are_more_searches():
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9, 1e9])
 def test_what_no_clock_measures_counts_at_the_end_it_passed(seconds):
-    assert histogram.bucket(seconds) in (0, histogram.BUCKETS - 1)
+    assert histogram.bucket_index(seconds) in (0, histogram.BUCKETS - 1)
 
 
 @given(st.lists(st.floats(1e-4, 10), min_size=1, max_size=200), st.floats(0.01, 0.99))
 def test_a_quantile_is_right_to_one_percent(values, level):
-    tally = Tally()
+    tally = TrafficSketch()
     for value in values:
         tally.add(0, value)
     ordered = sorted(values)
@@ -114,13 +122,13 @@ def test_tallies_add_up_and_survive_being_written_down():
     one, other = searched(300, seed=1, errors=0.1), searched(200, seed=2)
     other.add(3, 0.01, results=0, anonymous=True)
     other.add_pair(0.9, 0.1)
-    both = Tally.from_json(one.to_json())
-    both.merge(Tally.from_json(other.to_json()))
+    both = TrafficSketch.from_json(one.to_json())
+    both.merge(TrafficSketch.from_json(other.to_json()))
     assert both.calls == 501
     assert both.errors == one.errors
     assert (both.zeros, both.anonymous, both.pairs) == (1, 1, 1)
     assert both.seconds == pytest.approx(one.seconds + other.seconds)
-    assert Tally.from_json(Tally().to_json()).calls == 0
+    assert TrafficSketch.from_json(TrafficSketch().to_json()).calls == 0
 
 
 # --- estimates --------------------------------------------------------------------------------------------------
@@ -134,13 +142,13 @@ def test_k10_a_ratio_has_the_variance_of_the_delta_method():
 @pytest.mark.parametrize(
     ("tally", "reason"),
     [
-        (Tally(), "no_data"),
+        (TrafficSketch(), "no_data"),
         (searched(99), "too_few_units"),
         (searched(5000, groups=20), "too_few_units"),
     ],
 )
 def test_without_support_there_is_no_number_but_a_reason(tally, reason):
-    for found in (moments.error_rate(tally), moments.quantile(tally, 0.95)):
+    for found in (moments.error_rate(tally), moments.latency_quantile(tally, 0.95)):
         assert found == Unclear(reason)
 
 
@@ -155,7 +163,7 @@ def test_a_few_groups_that_search_most_are_few():
 def test_the_variance_of_an_error_rate_covers_what_happens_even_when_no_search_failed(rate):
     rng, covered = np.random.default_rng(4), 0
     for _ in range(200):
-        tally = Tally()
+        tally = TrafficSketch()
         for number, failed in enumerate(rng.random(1500) < rate):
             tally.add(number % GROUPS, 0.01, error=bool(failed))
         found = moments.error_rate(tally)
@@ -168,10 +176,10 @@ def test_the_variance_of_a_p95_is_that_of_repeated_samples(clustered):
     rng = np.random.default_rng(7)
     found = []
     for _ in range(120):
-        tally, speed = Tally(), rng.lognormal(0, 0.4 if clustered else 0, GROUPS)
+        tally, speed = TrafficSketch(), rng.lognormal(0, 0.4 if clustered else 0, GROUPS)
         for number, noise in enumerate(rng.lognormal(0, 0.3, 4096)):
             tally.add(number % GROUPS, 0.02 * speed[number % GROUPS] * noise)
-        found.append(moments.quantile(tally, 0.95))
+        found.append(moments.latency_quantile(tally, 0.95))
     spread = np.std([one.estimate for one in found])
     told = np.sqrt(np.mean([one.variance for one in found]))
     assert told == pytest.approx(spread, rel=0.25)
@@ -188,9 +196,9 @@ def test_swapping_the_arms_negates_the_difference_and_keeps_its_error():
 
 def test_one_stage_stratified_is_that_stage():
     effect = moments.difference(moments.error_rate(searched(2000)), moments.error_rate(searched(2000, errors=0.05)))
-    assert moments.stratified([(10.0, effect)]) == effect
-    assert moments.stratified([(10.0, effect), (5.0, Unclear("no_data"))]) == effect
-    assert moments.stratified([]) == Unclear("no_data")
+    assert moments.stratified_effect([(10.0, effect)]) == effect
+    assert moments.stratified_effect([(10.0, effect), (5.0, Unclear("no_data"))]) == effect
+    assert moments.stratified_effect([]) == Unclear("no_data")
 
 
 # --- the sequence -----------------------------------------------------------------------------------------------
@@ -222,7 +230,7 @@ def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
 
 
 def test_a_canary_like_blue_with_enough_searches_is_healthy():
-    found = judge([(searched(6000, seed=1), searched(6000, seed=2))], Rules())
+    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2))], CanaryRules())
     assert found.verdict == "healthy", found.words
 
 
@@ -231,32 +239,32 @@ def test_a_canary_like_blue_with_enough_searches_is_healthy():
     [({"ms": 30.0}, "p95"), ({"errors": 0.03}, "error rate")],
 )
 def test_certain_harm_beyond_the_margin_is_unhealthy_and_said_in_numbers(canary, metric):
-    found = judge([(searched(6000, seed=1), searched(6000, seed=2, **canary))], Rules())
+    found = judge_canary([(searched(6000, seed=1), searched(6000, seed=2, **canary))], CanaryRules())
     assert found.verdict == "unhealthy"
     assert found.words.startswith(metric)
     assert "tolerated, n 12000" in found.words
 
 
 def test_certain_but_trivial_harm_does_not_roll_back():
-    found = judge([(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], Rules())
+    found = judge_canary([(searched(60_000, seed=1), searched(60_000, seed=2, ms=21.0))], CanaryRules())
     assert found.comparisons[0].low > 0
     assert found.verdict == "healthy"
 
 
 @pytest.mark.parametrize("searches", [0, 1, 99, 150])
 def test_too_little_is_never_healthy_and_says_how_much_is_missing(searches):
-    found = judge([(searched(searches), searched(searches, seed=2))], Rules())
+    found = judge_canary([(searched(searches), searched(searches, seed=2))], CanaryRules())
     assert found.verdict == "unknown"
     assert found.missing >= 200 - searches
 
 
 def test_no_control_is_never_healthy():
-    assert judge([(Tally(), searched(9000))], Rules()).verdict == "unknown"
-    assert judge([], Rules()).verdict == "unknown"
+    assert judge_canary([(TrafficSketch(), searched(9000))], CanaryRules()).verdict == "unknown"
+    assert judge_canary([], CanaryRules()).verdict == "unknown"
 
 
 def test_a_smaller_share_needs_less_certainty():
-    assert tolerance(500) > tolerance(2500) > tolerance(5000) == tolerance(10_000) == 1.0
+    assert margin_scale(500) > margin_scale(2500) > margin_scale(5000) == margin_scale(10_000) == 1.0
 
 
 def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
@@ -265,7 +273,7 @@ def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
         (searched(600, seed=1, **early), searched(600, seed=2, **early)),
         (searched(6000, seed=3, **late), searched(6000, seed=4, **late)),
     ]
-    assert judge(stages, Rules()).verdict == "healthy"
+    assert judge_canary(stages, CanaryRules()).verdict == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -273,17 +281,17 @@ def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
     [(200, 10, False), (200, 11, True), (199, 11, False), (100, 20, True), (1000, 50, False), (1000, 51, True)],
 )
 def test_errors_trip_beyond_five_percent_once_enough_was_seen(calls, errors, trips):
-    tally = Tally()
+    tally = TrafficSketch()
     for number in range(calls):
         tally.add(number % GROUPS, 0.01, error=number < errors)
-    assert bool(tripped(tally, [], Breakers())) == trips
+    assert bool(find_tripped_breaker(tally, [], Breakers())) == trips
 
 
 def test_a_slow_mean_trips_over_ten_looks_with_searches_and_not_before():
     slow = [(3.0, 10)] * 9
-    assert not tripped(Tally(), [*slow, (0.0, 0)], Breakers())
-    assert "300 ms" in tripped(Tally(), [(0.0, 0), *slow, (3.0, 10)], Breakers())
-    assert not tripped(Tally(), [*slow, (0.1, 500)], Breakers())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.0, 0)], Breakers())
+    assert "300 ms" in find_tripped_breaker(TrafficSketch(), [(0.0, 0), *slow, (3.0, 10)], Breakers())
+    assert not find_tripped_breaker(TrafficSketch(), [*slow, (0.1, 500)], Breakers())
 
 
 @pytest.mark.proof

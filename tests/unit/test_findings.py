@@ -6,11 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
-from qdrant_rollouts.core.config.experiment_spec import STANDARD, MetricSpec, metrics_of
+from qdrant_rollouts.core.config.experiment_spec import STANDARD, MetricSpec, parse_metrics
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.interfaces import figures
 from qdrant_rollouts.interfaces.cli import findings, forecast
-from qdrant_rollouts.interfaces.cli.experimenting import parsed_metrics
+from qdrant_rollouts.interfaces.cli.experimenting import parse_metric_options
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -114,35 +114,35 @@ def line_of(shown, name):
 
 
 def test_the_first_lines_say_what_is_compared_and_with_how_many():
-    lines = drawn(findings.full(reported(compared()))).splitlines()
+    lines = drawn(findings.render_report(reported(compared()))).splitlines()
     assert lines[0].split() == "◌ colours running docs abc123 25.5 % of the users take part after 5.0 days".split()  # noqa: SIM905
     assert lines[1].split() == ["├─", "control", "docs_1", "50", "%", "1,500", "users"]
     assert lines[2].split() == ["└─", "treatment", "docs_2", "50", "%", "1,515", "users"]
 
 
 def test_what_is_decided_and_what_is_still_needed_stand_above_the_numbers():
-    shown = drawn(findings.full(reported(compared())))
+    shown = drawn(findings.render_report(reported(compared())))
     assert "◷ keep running: more is wanted" in shown
     assert "still needed, at the pace so far: about 2.0 days, 1,206 users" in shown
     assert shown.index("keep running") < shown.index("METRIC")
 
 
 def test_a_relative_metric_shows_its_effect_as_a_share_and_the_difference_below():
-    lines = drawn(findings.full(reported(compared()))).splitlines()
+    lines = drawn(findings.render_report(reported(compared()))).splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("clicks"))
     assert lines[first].split() == "clicks 0.2 0.23 +15.0 % [+3.0, +27.0] 0.0076 ✔ better".split()  # noqa: SIM905
     assert lines[first + 1].split() == ["primary", "+0.03", "t", "0.0002"]
 
 
 def test_mean_log_latency_is_told_in_milliseconds_and_percent():
-    shown = drawn(findings.full(reported(LATENCY)))
+    shown = drawn(findings.render_report(reported(LATENCY)))
     assert line_of(shown, "latency").split()[:8] == ["latency", "20.1", "ms", "20.5", "ms", "+2.0", "%", "[-2.0,"]
     assert "+0.41 ms" in shown
     assert "✔ not worse" in shown
 
 
 def test_a_relative_effect_that_there_is_none_of_says_why():
-    shown = drawn(findings.full(reported(ERRORS)))
+    shown = drawn(findings.render_report(reported(ERRORS)))
     assert "+0.12 points [-0.10, +0.34]" in shown
     assert "no share: control is not above 0" in shown
     assert "? unclear" in shown
@@ -152,23 +152,23 @@ def test_a_relative_effect_that_there_is_none_of_says_why():
 def test_every_reason_for_no_number_is_told_in_words(reason):
     nothing = dict.fromkeys(("control", "treatment", "difference", "low", "high", "p", "t_test"))
     missing = compared(**nothing, reason=reason, better=False, not_worse=False, verdict="unclear")
-    assert figures.REASONS[reason] in squeezed(findings.full(reported(missing)))
+    assert figures.REASONS[reason] in squeezed(findings.render_report(reported(missing)))
     assert "_" not in figures.REASONS[reason]
 
 
 def test_a_number_without_an_interval_says_why_it_has_none():
     few = compared(low=None, high=None, p=None, t_test=None, reason="too_few_units", verdict="unclear", better=False)
-    assert "+15.0 % (too few users)" in drawn(findings.full(reported(few)))
+    assert "+15.0 % (too few users)" in drawn(findings.render_report(reported(few)))
 
 
 def test_certain_but_tolerable_harm_is_called_so():
     assert "worse, within its margin" in drawn(
-        findings.full(reported(compared(better=False, worse=True, verdict="worse")))
+        findings.render_report(reported(compared(better=False, worse=True, verdict="worse")))
     )
 
 
 def test_the_t_test_is_labelled_and_the_sequential_check_decides():
-    shown = squeezed(findings.full(reported(compared())))
+    shown = squeezed(findings.render_report(reported(compared())))
     assert "t: p of Welch's t-test, for comparison: valid for one planned look only" in shown
     assert "p 1.00, sequential; below 0.001 it is a fault" in shown
     assert "chi-square p 0.76 beside it, valid for one look only" in shown
@@ -176,7 +176,7 @@ def test_the_t_test_is_labelled_and_the_sequential_check_decides():
 
 def test_open_and_closed_windows_say_who_reads_them():
     seen = reported(compared(), closed=[compared(units=(900, 950), verdict="not_worse", better=False)])
-    shown = drawn(findings.full(seen))
+    shown = drawn(findings.render_report(seen))
     assert "treatment against control, all so far: 1,515 and 1,500 users (a rollback is read here)" in shown
     assert "treatment against control, 24 hours over: 950 and 900 users (a winner is read here)" in shown
 
@@ -184,7 +184,7 @@ def test_open_and_closed_windows_say_who_reads_them():
 def test_data_that_cannot_be_believed_say_so():
     bad = {"action": "INVALID", "reason": "the model of docs_2 is not what it was", "days_left": None, "variant": None}
     quality = {"srm_p": 1.0, "crossover": 0.0, "orphans": 0.0, "changed": "the model of docs_2"}
-    shown = drawn(findings.full(reported(compared(), decision=bad, quality=quality)))
+    shown = drawn(findings.render_report(reported(compared(), decision=bad, quality=quality)))
     assert "✖ invalid, no verdict: the model of docs_2" in shown
     assert "✖ the data are not to be believed" in shown
     assert "no fault" not in shown
@@ -193,7 +193,7 @@ def test_data_that_cannot_be_believed_say_so():
 def test_a_decided_experiment_shows_its_decision_once_and_what_the_data_say_since():
     then = {"action": "SHIP", "reason": "clicks is better", "days_left": 0.0, "variant": "treatment"}
     seen = reported(compared(), status="decided", decided=then, message="SHIP: clicks is better", deployment_id="d1")
-    shown = drawn(findings.full(seen))
+    shown = drawn(findings.render_report(seen))
     assert shown.count("clicks is better") == 1
     assert "✔ ship: clicks is better" in shown
     assert "as the data stand now: keep running: more is wanted" in shown
@@ -202,14 +202,14 @@ def test_a_decided_experiment_shows_its_decision_once_and_what_the_data_say_sinc
 
 
 def test_a_stopped_experiment_says_why_and_that_it_was_not_decided():
-    shown = drawn(findings.full(reported(compared(), status="stopped", message="enough of it")))
+    shown = drawn(findings.render_report(reported(compared(), status="stopped", message="enough of it")))
     assert "stopped: enough of it" in shown
     assert "stopped before it was decided; as the data stand: ◷ keep running" in shown
 
 
 def test_feedback_that_was_refused_is_counted_by_reason():
     counts = [{"what": "refused: never exposed", "variant": "", "metric": "clicks", "count": 1234, "total": 0.0}]
-    line = line_of(drawn(findings.full(reported(compared(), counts=counts))), "refused")
+    line = line_of(drawn(findings.render_report(reported(compared(), counts=counts))), "refused")
     assert line.split() == ["refused:", "never", "exposed", "clicks", "1,234"]
 
 
@@ -221,7 +221,7 @@ def interleaved(**changes):
 
 
 def test_an_interleaved_experiment_shows_who_preferred_which():
-    shown = squeezed(findings.full(interleaved()))
+    shown = squeezed(findings.render_report(interleaved()))
     assert "└─ treatment docs_2 in one list" in shown
     assert "treatment 120 control 90 neither 30" in shown
     assert "of those who prefer one, 57.1 % [48.0, 66.0] prefer treatment; p 0.22" in shown
@@ -229,7 +229,7 @@ def test_an_interleaved_experiment_shows_who_preferred_which():
 
 
 def test_an_interleaved_experiment_without_clicks_has_no_rate():
-    shown = squeezed(findings.full(interleaved(wins=0, losses=0, ties=0, share=None)))
+    shown = squeezed(findings.render_report(interleaved(wins=0, losses=0, ties=0, share=None)))
     assert "treatment 0 control 0 neither 0" in shown
     assert "of those who prefer one" not in shown
 
@@ -237,12 +237,12 @@ def test_an_interleaved_experiment_without_clicks_has_no_rate():
 def test_names_of_others_cannot_steer_the_terminal():
     bad = "\x1b[2Jred"
     seen = reported(compared(), name=bad, message=bad, decision={"action": "SHIP", "reason": bad, "days_left": 0.0})
-    assert "\x1b" not in drawn(findings.full(seen))
+    assert "\x1b" not in drawn(findings.render_report(seen))
 
 
 def test_the_report_fits_a_terminal_of_80_columns():
     names = "latency errors clicks".split()  # noqa: SIM905
-    shown = drawn(findings.full(reported(LATENCY, ERRORS, compared())), width=80)
+    shown = drawn(findings.render_report(reported(LATENCY, ERRORS, compared())), width=80)
     assert max(map(len, shown.splitlines())) <= 80
     assert [name for name in names if not line_of(shown, name)] == []
     assert "…" not in shown
@@ -263,7 +263,7 @@ def test_the_report_fits_a_terminal_of_80_columns():
     ],
 )
 def test_each_kind_of_metric_has_its_unit(metric, value, change):
-    unit = figures.unit(metric.model_dump())
+    unit = figures.unit_of_metric(metric.model_dump())
     assert unit.value(value[0]).replace(NBSP, " ") == value[1]
     assert unit.change(change[0]).replace(NBSP, " ") == change[1]
 
@@ -272,7 +272,7 @@ def test_each_kind_of_metric_has_its_unit(metric, value, change):
     ("p", "words"), [(None, ""), (0.00002, "<0.0001"), (0.0123, "0.0123"), (0.2, "0.20"), (1.0, "1.00")]
 )
 def test_p_is_told_as_closely_as_it_matters(p, words):
-    assert figures.p(p) == words
+    assert figures.format_p(p) == words
 
 
 @pytest.mark.parametrize(
@@ -287,16 +287,16 @@ def test_days_are_told_in_the_unit_that_fits(days, words):
 
 
 def test_a_metric_is_a_name_and_its_settings():
-    asked = parsed_metrics(["clicks", "dwell,kind=quantile,level=0.5,role=primary"])
+    asked = parse_metric_options(["clicks", "dwell,kind=quantile,level=0.5,role=primary"])
     assert asked == ["clicks", {"name": "dwell", "kind": "quantile", "level": 0.5, "role": "primary"}]
-    assert metrics_of(asked)[1].level == 0.5
-    assert parsed_metrics([]) is None
+    assert parse_metrics(asked)[1].level == 0.5
+    assert parse_metric_options([]) is None
 
 
 @pytest.mark.parametrize("text", ["dwell,quantile", "dwell,=2", "dwell,level=[1"])
 def test_a_metric_that_is_none_is_refused_by_name(text):
     with pytest.raises(Refused, match=re.escape(repr(text))):
-        parsed_metrics([text])
+        parse_metric_options([text])
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def planned(**changes):
 
 
 def test_a_plan_says_users_days_and_the_next_command():
-    shown = squeezed(forecast.full(planned()))
+    shown = squeezed(forecast.render_plan(planned()))
     assert shown.startswith("✔ docs: 21,977 users, control and treatment together: about 22.0 days")
     assert "--option n_star=21977" in shown
     assert "1,000 new users a day (given by hand); 100 % of them take part: 1,000 a day" in shown
@@ -342,18 +342,18 @@ def test_a_plan_says_users_days_and_the_next_command():
 
 
 def test_a_plan_names_what_it_does_not_know():
-    shown = squeezed(forecast.full(planned()))
+    shown = squeezed(forecast.render_plan(planned()))
     assert "without what is not known: latency" in shown
     assert "latency guardrail no search is known" in shown
 
 
 def test_a_plan_that_takes_too_long_says_so():
-    shown = squeezed(forecast.full(planned(days=44.0)))
+    shown = squeezed(forecast.render_plan(planned(days=44.0)))
     assert shown.startswith("✖ docs: 21,977 users, control and treatment together: about 44.0 days, more than the 28")
 
 
 def test_a_plan_without_traffic_gives_users_and_no_days():
-    shown = squeezed(forecast.full(planned(days=None, users_per_day=None, users_from="give --users-per-day")))
+    shown = squeezed(forecast.render_plan(planned(days=None, users_per_day=None, users_from="give --users-per-day")))
     assert "? docs: 21,977 users" in shown
     assert "how many days that takes is not known" in shown
     assert "users a day: not known: give --users-per-day" in shown
@@ -361,14 +361,14 @@ def test_a_plan_without_traffic_gives_users_and_no_days():
 
 def test_a_plan_of_nothing_known_says_what_is_missing():
     nothing = planned(n_star=None, days=None, metrics=planned()["metrics"][1:], missing=["latency"])
-    assert "? docs: nothing can be planned; not known: latency" in squeezed(forecast.full(nothing))
+    assert "? docs: nothing can be planned; not known: latency" in squeezed(forecast.render_plan(nothing))
 
 
 def test_a_short_experiment_still_lasts_its_least_days():
-    assert "about 12 hours, and at least 3 days" in squeezed(forecast.full(planned(days=0.5)))
+    assert "about 12 hours, and at least 3 days" in squeezed(forecast.render_plan(planned(days=0.5)))
 
 
 def test_a_plan_fits_a_terminal_of_80_columns():
-    shown = drawn(forecast.full(planned()), width=80)
+    shown = drawn(forecast.render_plan(planned()), width=80)
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown.replace("NAME …", "").replace("IN …", "")

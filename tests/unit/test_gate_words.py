@@ -9,8 +9,8 @@ import pytest
 
 from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.checks import CHECKS
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, held
-from qdrant_rollouts.core.gate.verdict import Planned, reasons
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, judge_interval
+from qdrant_rollouts.core.gate.verdict import PlannedCheck, describe_reasons
 from qdrant_rollouts.core.statistics.intervals import Interval
 
 CHECKS_FOLDER = Path(__file__).parents[2] / "core" / "gate" / "checks"
@@ -69,14 +69,14 @@ def test_what_could_not_be_told_is_a_sentence_too() -> None:
 
 
 def row(finding: Finding, name: str = "ann_recall@10") -> dict[str, Any]:
-    planned = Planned(name, CHECKS[name], 0.9, accepted=False, needs=())
-    return gates._row(planned=planned, finding=finding, gate=None)  # type: ignore[arg-type]  # it is not looked at
+    planned = PlannedCheck(name, CHECKS[name], 0.9, accepted=False, needs=())
+    return gates._row_of_check(planned=planned, finding=finding, gate=None)  # type: ignore[arg-type]  # it is not looked at
 
 
 def test_a_row_that_passed_gives_no_advice_and_one_that_failed_does() -> None:
-    passed = row(held(Interval(0.95, 0.94, 0.96), 0.9, 300, "x", said="Fine."))
+    passed = row(judge_interval(Interval(0.95, 0.94, 0.96), 0.9, 300, "x", said="Fine."))
     assert (passed["means"], passed["act"], passed["found"]) == ("", "", "Fine.")
-    failed = row(held(Interval(0.5, 0.4, 0.6), 0.9, 300, "x", said="Bad."))
+    failed = row(judge_interval(Interval(0.5, 0.4, 0.6), 0.9, 300, "x", said="Bad."))
     assert (failed["means"], failed["act"]) == (CHECKS["ann_recall@10"].means, CHECKS["ann_recall@10"].act)
     assert failed["facts"] == {"interval": [0.4, 0.6]}
 
@@ -88,14 +88,16 @@ def test_a_row_without_evidence_does_not_claim_the_failure_it_would_have_shown()
 
 
 def test_an_end_of_an_interval_that_nobody_knows_is_null_in_json() -> None:
-    assert row(held(Interval(0.5, float("-inf"), float("inf")), 0.9, 1, "x"))["facts"] == {"interval": [None, None]}
+    assert row(judge_interval(Interval(0.5, float("-inf"), float("inf")), 0.9, 1, "x"))["facts"] == {
+        "interval": [None, None]
+    }
 
 
 def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> None:
     said = {"found": "Little is there.", "means": "Answers lack.", "act": "Look.", "n": 3, "level": "hard"}
     unsure = {"name": "b", "value": None, "bound": None, "verdict": "inconclusive", "detail": "why", **said}
     worst = {"name": "a", "value": 1.0, "bound": 2.0, "verdict": "block", "detail": "at least", **said, "found": "Bad."}
-    assert reasons({"checks": [unsure, worst]}) == (
+    assert describe_reasons({"checks": [unsure, worst]}) == (
         "Bad (a 1 against 2, n=3; at least); Little is there (b unknown, n=3; why). Answers lack. Look."
     )
 
@@ -103,9 +105,9 @@ def test_the_reasons_begin_with_the_worst_in_words_and_end_with_what_to_do() -> 
 def test_a_sentence_that_has_all_the_figures_still_comes_before_them() -> None:
     said = "60 records have the text that live has under another id"
     moved = {"name": "unchanged", "value": 1.0, "bound": None, "n": 60, "verdict": "block", "level": "hard"}
-    assert reasons({"checks": [{**moved, "detail": said, "found": said}]}) == f"{said} (unchanged 1, n=60)"
+    assert describe_reasons({"checks": [{**moved, "detail": said, "found": said}]}) == f"{said} (unchanged 1, n=60)"
 
 
 def test_the_reasons_of_a_report_of_an_older_release_are_its_figures() -> None:
     old = {"name": "a", "value": 1.0, "bound": 2.0, "verdict": "block", "detail": "at least", "n": 3, "level": "hard"}
-    assert reasons({"checks": [old]}) == "a 1 against 2 (at least, n=3)"
+    assert describe_reasons({"checks": [old]}) == "a 1 against 2 (at least, n=3)"

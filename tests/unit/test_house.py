@@ -104,7 +104,7 @@ def uncut_values(tree: ast.Module) -> Offences:
         if isinstance(node, ast.FormattedValue) and node.conversion == ord("r"):
             written = ast.unparse(node.value)
             if not (written.isupper() or written.startswith("__")):
-                yield f"line {node.lineno} shows {written} whole; core.sanitize.quoting.quoted cuts it"
+                yield f"line {node.lineno} shows {written} whole; core.sanitize.quoting.quote_value cuts it"
 
 
 def patches_of_own_code(tree: ast.Module) -> Offences:

@@ -4,10 +4,10 @@ fits."""
 import numpy as np
 import pytest
 
-from qdrant_rollouts.core.collections.readiness import examine
-from qdrant_rollouts.core.collections.schema import NewVectors, declared, embedded_vector, main_vector, meant_vector
+from qdrant_rollouts.core.collections.readiness import inspect_readiness
+from qdrant_rollouts.core.collections.schema import NewVectors, build_schema, embedded_vector, main_vector, meant_vector
 from qdrant_rollouts.core.config.index_file import CollectionSpec
-from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name, describe, kind_of
+from qdrant_rollouts.core.config.vector_kinds import KINDS, describe_vector, kind_of, vectors_by_name
 from qdrant_rollouts.core.ports import Health, Point
 
 DENSE, MULTI, SPARSE = KINDS["dense"], KINDS["multi"], KINDS["sparse"]
@@ -99,11 +99,11 @@ def test_rows_are_counted_by_kind():
 
 
 def test_what_was_given_is_said_in_words():
-    assert describe([1.0, 2.0]) == "2 numbers"
-    assert describe([[1.0, 2.0]]) == "1 rows of 2 numbers"
-    assert describe([[1.0, 2.0], [1.0]]) == "no list of numbers"
-    assert describe({"indices": [], "values": []}) == "a sparse vector"
-    assert by_name(np.ones(2)).keys() == {""}
+    assert describe_vector([1.0, 2.0]) == "2 numbers"
+    assert describe_vector([[1.0, 2.0]]) == "1 rows of 2 numbers"
+    assert describe_vector([[1.0, 2.0], [1.0]]) == "no list of numbers"
+    assert describe_vector({"indices": [], "values": []}) == "a sparse vector"
+    assert vectors_by_name(np.ones(2)).keys() == {""}
 
 
 SEVERAL = {
@@ -124,7 +124,7 @@ def test_the_main_vector_is_a_dense_one_where_there_is_one():
 
 def test_a_model_makes_the_only_vector_of_numbers():
     assert embedded_vector(SEVERAL, "", "docs") == "text"
-    assert declared(SEVERAL, CollectionSpec(), NewVectors({"text": 4}))["params"]["vectors"]["text"]["size"] == 4
+    assert build_schema(SEVERAL, CollectionSpec(), NewVectors({"text": 4}))["params"]["vectors"]["text"]["size"] == 4
 
 
 # --- readiness ----------------------------------------------------------------------------------------------------
@@ -155,10 +155,10 @@ def test_empty_sparse_vectors_are_never_indexed_and_dense_ones_must_be(empty, in
         "hnsw_config": {"m": 16},
     }
     health = Health("green", "ok", points=5_000, indexed_vectors=indexed, segments=2, optimizing=0)
-    assert examine(Store(empty), "docs", schema, health).ready is ready
+    assert inspect_readiness(Store(empty), "docs", schema, health).ready is ready
 
 
 def test_sparse_vectors_alone_are_indexed_as_they_are_written():
     schema = {"params": {"vectors": {}, "sparse_vectors": {"words": {}}}}
-    assert examine(Store(5_000), "docs", schema, Health("green", "ok", 5_000, 0, 2)).ready
-    assert not examine(Store(0), "docs", schema, Health("yellow", "ok", 5_000, 5_000, 2)).ready
+    assert inspect_readiness(Store(5_000), "docs", schema, Health("green", "ok", 5_000, 0, 2)).ready
+    assert not inspect_readiness(Store(0), "docs", schema, Health("yellow", "ok", 5_000, 5_000, 2)).ready

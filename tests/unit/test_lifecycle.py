@@ -4,17 +4,17 @@ import pytest
 
 from docs.make_lifecycle import PAGE, page
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.lifecycle import FINAL, TRANSITIONS, Event, Status, after
+from qdrant_rollouts.core.lifecycle import FINAL, TRANSITIONS, Event, Status, next_status
 
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("event", Event)
 def test_an_event_outside_the_table_is_refused_in_words(status: Status, event: Event) -> None:
     if (status, event) in TRANSITIONS:
-        assert after(status, event) is TRANSITIONS[status, event]
+        assert next_status(status, event) is TRANSITIONS[status, event]
     else:
         with pytest.raises(Refused, match=status):
-            after(status, event)
+            next_status(status, event)
 
 
 def test_a_final_status_has_no_way_out() -> None:

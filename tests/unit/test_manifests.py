@@ -32,7 +32,7 @@ def test_a_manifest_in_the_folder_of_another_backup_is_refused():
 def test_digests_do_not_depend_on_the_way_a_point_came():
     one = Point(1, np.array([0.1, 0.2], dtype=np.float32), {"n": 0.1 + 0.2, "list": [1, True, None]})
     other = Point(1, [float(np.float32(0.1)), float(np.float32(0.2))], {"list": [1, True, None], "n": 0.3})
-    assert digests.digests([one]) == digests.digests([other])
+    assert digests.digest_points([one]) == digests.digest_points([other])
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_digests_do_not_depend_on_the_way_a_point_came():
     ],
 )
 def test_a_digest_changes_with_the_vector_and_the_payload(changed):
-    assert digests.digests([changed]) != digests.digests([Point(1, [0.1, 0.2], {"n": 1})])
+    assert digests.digest_points([changed]) != digests.digest_points([Point(1, [0.1, 0.2], {"n": 1})])
 
 
 def test_a_sparse_vector_has_one_digest_whatever_the_order_of_its_numbers():
     one = Point(1, {"words": {"indices": [5, 2], "values": [0.5, 0.25]}}, {})
     other = Point(1, {"words": {"indices": [2, 5], "values": [0.25, 0.5]}}, {})
-    assert digests.digests([one]) == digests.digests([other])
+    assert digests.digest_points([one]) == digests.digest_points([other])

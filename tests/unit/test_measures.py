@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdrant_rollouts.core.statistics.intervals import Interval, mean, paired, ratio_of_percentiles, share, side
+from qdrant_rollouts.core.statistics.intervals import (
+    Interval,
+    judge_side,
+    mean_interval,
+    paired_interval,
+    ratio_of_percentiles,
+    share_interval,
+)
 from qdrant_rollouts.core.statistics.ranking import (
-    agreeing,
     average_precision,
     expected_holes,
     expected_ndcg,
@@ -22,13 +28,14 @@ from qdrant_rollouts.core.statistics.ranking import (
     expected_reciprocal_rank,
     found_of_best,
     hits_at_least,
-    holes,
+    hole_share,
     ndcg,
-    overlap,
     precision,
     rbo_ext,
     recall,
     reciprocal_rank,
+    settle_ties,
+    top_overlap,
 )
 from qdrant_rollouts.core.statistics.shifts import chance_floor, ks_distance, mcnemar_greater
 
@@ -82,13 +89,13 @@ def test_a_document_found_twice_counts_once_and_takes_no_second_rank():
     assert ndcg([1, 1], grades, k=2) < 1.0
     assert reciprocal_rank([9, 9, 1], grades) == 0.5
     assert recall([1, 1, 2], grades, k=2) == 1.0
-    assert holes([1, 1, 9], grades) == 0.5
+    assert hole_share([1, 1, 9], grades) == 0.5
 
 
 def test_what_lies_below_the_depth_is_not_seen():
     found, grades = [7, 8, 1], {1: 1.0}
     assert ndcg(found, grades, k=2) == reciprocal_rank(found, grades, k=2) == recall(found, grades, k=2) == 0.0
-    assert holes([1, 8, 9], grades, k=1) == 0.0
+    assert hole_share([1, 8, 9], grades, k=1) == 0.0
 
 
 def test_the_ideal_holds_no_more_documents_than_the_depth():
@@ -109,19 +116,19 @@ def test_without_a_relevant_document_there_is_no_measure(measure):
 
 
 def test_a_grade_of_nothing_is_a_judgment_and_no_hole():
-    assert holes([1, 2, 3, 4], {1: 1.0, 2: 0.0}) == 0.5
-    assert holes([], {1: 1.0}) == 0.0
+    assert hole_share([1, 2, 3, 4], {1: 1.0, 2: 0.0}) == 0.5
+    assert hole_share([], {1: 1.0}) == 0.0
 
 
 # --- two ranked lists ---------------------------------------------------------------------------------------------
 
 
 def test_the_overlap_is_a_share_of_the_longer_list():
-    assert overlap([1, 2, 3, 4], [4, 3, 8, 9]) == 0.5
-    assert overlap([1, 2, 3, 4], [1, 2]) == 0.5
-    assert overlap([1, 2, 9], [3, 4, 9], k=2) == 0.0
-    assert overlap([], [1]) == 0.0
-    assert overlap([], []) == 1.0
+    assert top_overlap([1, 2, 3, 4], [4, 3, 8, 9]) == 0.5
+    assert top_overlap([1, 2, 3, 4], [1, 2]) == 0.5
+    assert top_overlap([1, 2, 9], [3, 4, 9], k=2) == 0.0
+    assert top_overlap([], [1]) == 0.0
+    assert top_overlap([], []) == 1.0
 
 
 def test_rank_biased_overlap_is_what_the_hand_works_out():
@@ -152,7 +159,7 @@ def test_rank_biased_overlap_stops_at_the_depth():
 
 @given(lists, lists)
 def test_agreement_is_symmetric_and_between_none_and_all(one, other):
-    for measure in (overlap, rbo_ext):
+    for measure in (top_overlap, rbo_ext):
         assert measure(one, other) == measure(other, one)
         assert -1e-12 <= measure(one, other) <= 1 + 1e-12
         assert measure(one, one) == pytest.approx(1.0)
@@ -198,24 +205,24 @@ def test_an_exact_score_that_is_no_number_says_nothing():
 
 
 def test_the_interval_of_a_mean_is_what_the_hand_works_out():
-    found = mean([1.0, 2.0, 3.0])
+    found = mean_interval([1.0, 2.0, 3.0])
     assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - 1.645 / 3**0.5, 2 + 1.645 / 3**0.5))
 
 
 @pytest.mark.parametrize("value", [1.0, 0.95, 0.1])
-@pytest.mark.parametrize("interval", [mean, lambda values: paired(values, seed=1)])
+@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
 def test_equal_values_have_an_interval_of_no_width_and_meet_their_own_value_as_a_bound(interval, value):
     found = interval([value] * 300)
     assert found == Interval(value, value, value)
-    assert side(found, value) == side(found, value, at_least=False) == "pass"
+    assert judge_side(found, value) == judge_side(found, value, at_least=False) == "pass"
 
 
-@pytest.mark.parametrize("interval", [mean, lambda values: paired(values, seed=1)])
+@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
 def test_a_single_value_says_nothing_of_its_spread(interval):
     assert interval([0.7]) == Interval(0.7, -math.inf, math.inf)
 
 
-@pytest.mark.parametrize("interval", [mean, lambda values: paired(values, seed=1)])
+@pytest.mark.parametrize("interval", [mean_interval, lambda values: paired_interval(values, seed=1)])
 def test_without_values_there_is_no_interval(interval):
     with pytest.raises(ValueError, match="no values"):
         interval([])
@@ -223,66 +230,70 @@ def test_without_values_there_is_no_interval(interval):
 
 @given(st.lists(finite, min_size=2, max_size=30))
 def test_a_mean_lies_within_its_interval(values):
-    found = mean(values)
+    found = mean_interval(values)
     assert found.low <= found.value <= found.high
 
 
 def test_paired_differences_have_an_interval_near_the_normal_one():
     differences = np.random.default_rng(3).normal(0.02, 0.1, 300)
-    ours, normal = paired(differences, seed=1), mean(differences)
+    ours, normal = paired_interval(differences, seed=1), mean_interval(differences)
     assert ours.value == pytest.approx(normal.value)
     assert (ours.low, ours.high) == pytest.approx((normal.low, normal.high), abs=0.002)
 
 
 def test_the_same_seed_gives_the_same_interval():
     differences = list(np.random.default_rng(3).normal(0, 0.1, 40))
-    assert paired(differences, seed=1) == paired(differences, seed=1)
-    assert paired(differences, seed=1) != paired(differences, seed=2)
+    assert paired_interval(differences, seed=1) == paired_interval(differences, seed=1)
+    assert paired_interval(differences, seed=1) != paired_interval(differences, seed=2)
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 0.0, 0.5]), min_size=2, max_size=8))
 def test_few_or_lopsided_differences_have_a_finite_interval(differences):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = paired(differences, seed=1)
+        found = paired_interval(differences, seed=1)
     assert math.isfinite(found.low)
     assert found.low <= found.high
 
 
 def test_differences_too_small_for_bca_have_the_plain_interval_and_no_warning():
     # The squares and cubes that BCa takes of them are all 0.
-    assert paired([0.0, 1e-200], seed=1) == Interval(5e-201, 0.0, 1e-200)
+    assert paired_interval([0.0, 1e-200], seed=1) == Interval(5e-201, 0.0, 1e-200)
 
 
 def test_a_difference_that_is_no_number_decides_nothing():
-    for made in (paired([0.1, math.nan, 0.2], seed=1), mean([0.1, math.nan, 0.2]), mean([math.nan] * 3)):
+    for made in (
+        paired_interval([0.1, math.nan, 0.2], seed=1),
+        mean_interval([0.1, math.nan, 0.2]),
+        mean_interval([math.nan] * 3),
+    ):
         assert math.isnan(made.value)
-        assert side(made, 0.0) == side(made, 0.0, at_least=False) == "inconclusive"
+        assert judge_side(made, 0.0) == judge_side(made, 0.0, at_least=False) == "inconclusive"
 
 
 def test_a_share_has_wilsons_interval():
     # 8 of 10 at z = 1.96: .4901625, .9433178 (R: binom::binom.confint, method "wilson")
-    found = share(8, 10, z=1.959963985)
+    found = share_interval(8, 10, z=1.959963985)
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4901625, 0.9433178), abs=5e-8)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_a_share_lies_within_its_interval_and_that_between_none_and_all(counted):
     hits, n = counted
-    found = share(hits, n)
+    found = share_interval(hits, n)
     assert 0.0 <= found.low <= found.value <= found.high <= 1.0
 
 
 @pytest.mark.parametrize("n", [1, 3, 7, 49, 300, 598])
 def test_all_hits_are_not_blocked_by_a_bound_of_all_nor_none_by_a_bound_of_none(n):
-    assert side(share(n, n), 1.0) == "inconclusive"
-    assert side(share(0, n), 0.0) == "pass"
+    assert judge_side(share_interval(n, n), 1.0) == "inconclusive"
+    assert judge_side(share_interval(0, n), 0.0) == "pass"
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 0), (2, 1), (-1, 3)])
 def test_what_is_no_share_is_refused(hits, n):
     with pytest.raises(ValueError, match="no share"):
-        share(hits, n)
+        share_interval(hits, n)
 
 
 def test_a_side_that_is_slower_throughout_has_that_ratio_and_no_spread():
@@ -312,7 +323,7 @@ def test_a_ratio_to_nothing_or_without_pairs_is_refused():
 def test_a_ratio_that_resampling_divides_by_nothing_decides_nothing():
     found = ratio_of_percentiles([1.0, 1.0, 1.0], [0.0, 1.0, 1.0], 50, seed=1)
     assert found.value == 1.0
-    assert side(found, 1.1, at_least=False) == "inconclusive"
+    assert judge_side(found, 1.1, at_least=False) == "inconclusive"
 
 
 # --- the side of a bound ------------------------------------------------------------------------------------------
@@ -332,17 +343,17 @@ def test_a_ratio_that_resampling_divides_by_nothing_decides_nothing():
     ],
 )
 def test_the_whole_interval_must_meet_or_miss_the_bound(low, high, at_least, verdict):
-    assert side(Interval((low + high) / 2, low, high), 0.5, at_least=at_least) == verdict
+    assert judge_side(Interval((low + high) / 2, low, high), 0.5, at_least=at_least) == verdict
 
 
 @given(st.tuples(*[st.sampled_from([-math.inf, 0.0, 1.0, math.inf, math.nan])] * 3), st.booleans())
 def test_what_is_not_finite_neither_passes_nor_blocks(numbers, at_least):
     if not all(map(math.isfinite, numbers)):
-        assert side(Interval(*numbers), 0.5, at_least=at_least) == "inconclusive"
+        assert judge_side(Interval(*numbers), 0.5, at_least=at_least) == "inconclusive"
 
 
 def test_a_bound_that_is_no_number_is_neither_met_nor_missed():
-    assert side(Interval(0.5, 0.5, 0.5), math.nan) == "inconclusive"
+    assert judge_side(Interval(0.5, 0.5, 0.5), math.nan) == "inconclusive"
 
 
 # --- shifts -------------------------------------------------------------------------------------------------------
@@ -414,7 +425,7 @@ def _over_all_orders(measure, found, grades, k):
         (expected_ndcg, ndcg),
         (expected_reciprocal_rank, reciprocal_rank),
         (expected_recall, recall),
-        (expected_holes, holes),
+        (expected_holes, hole_share),
     ],
 )
 @pytest.mark.parametrize("k", [1, 3, 5, 10])
@@ -452,7 +463,7 @@ def test_equal_scores_in_another_order_and_cut_off_elsewhere_are_no_difference(s
     for found in (ours, theirs):
         random.shuffle(found)
         found.sort(key=lambda one: -round(one[1], 6))
-    settled = agreeing(ours[:11], theirs[:11])
+    settled = settle_ties(ours[:11], theirs[:11])
     assert settled == [id for id, _ in theirs[:11]]
 
 
@@ -461,12 +472,12 @@ def test_without_ties_a_list_stays_as_it_is(one, other):
     def scored(ids, by):
         return [(id, 1 - at / 50 - by) for at, id in enumerate(ids)]
 
-    assert agreeing(scored(one, 0.001), scored(other, 0)) == one
+    assert settle_ties(scored(one, 0.001), scored(other, 0)) == one
 
 
 @given(lists, lists)
 def test_settled_ties_lose_no_place_and_double_no_item(one, other):
-    settled = agreeing([(id, 0.5) for id in one], [(id, 0.5) for id in other])
+    settled = settle_ties([(id, 0.5) for id in one], [(id, 0.5) for id in other])
     assert len(settled) == len(set(settled)) == len(one)
 
 

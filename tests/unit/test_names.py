@@ -13,7 +13,7 @@ from qdrant_rollouts.core.collections.manifests import file_name
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name, collection_name, shell_word
-from qdrant_rollouts.core.statistics.canary import Breakers, Rules
+from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules
 
 NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 #: What Qdrant 1.16.3 answers for.
@@ -82,8 +82,11 @@ def test_a_snapshot_with_an_odd_name_has_a_plain_file(snapshot):
 
 def test_what_the_index_file_takes_for_granted_is_what_the_canary_does():
     spec = IndexSpec()
-    assert (spec.canary.margins.p95, spec.canary.margins.error_rate) == (Rules().p95_margin, Rules().error_rate_margin)
-    assert (spec.canary.min_searches, spec.canary.min_users) == (Rules().min_searches, Rules().min_units)
+    assert (spec.canary.margins.p95, spec.canary.margins.error_rate) == (
+        CanaryRules().p95_margin,
+        CanaryRules().error_rate_margin,
+    )
+    assert (spec.canary.min_searches, spec.canary.min_users) == (CanaryRules().min_searches, CanaryRules().min_units)
     limits = spec.canary.breakers
     told = Breakers(limits.error_rate, limits.calls, limits.errors, limits.mean_latency_ms / 1000, limits.looks)
     assert told == Breakers()

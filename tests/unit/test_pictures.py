@@ -370,7 +370,7 @@ def test_long_names_stay_in_the_picture_and_stand_whole_in_a_tooltip(name):
     height = float(root.get("height"))
     for element, words in zip(root.iter(f"{SVG}text"), texts(root), strict=True):
         x, y, kind = float(element.get("x")), float(element.get("y")), element.get("class")
-        wide = canvas.width(words, canvas.size_of(kind))
+        wide = canvas.text_width(words, canvas.font_size(kind))
         start = x - wide if "end" in kind.split() else x - wide / 2 if "middle" in kind.split() else x
         assert start >= 0
         assert start + wide <= 900, words
@@ -422,7 +422,7 @@ def luminance(colour: str) -> float:
     ],
 )
 def test_differences_have_a_sign_and_the_digits_their_interval_needs(value, step, relative, words):
-    assert scales.signed(value, step, relative) == words
+    assert scales.format_difference(value, step, relative) == words
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ def test_differences_have_a_sign_and_the_digits_their_interval_needs(value, step
     [(0, "0"), (0.412, "0.4120"), (-3.2, f"{MINUS}3.200"), (41234567, "41,234,567"), (0.0000123, f"1.23e{MINUS}5")],
 )
 def test_values_have_four_digits(value, words):
-    assert scales.plain(value) == words
+    assert scales.format_value(value) == words
 
 
 @pytest.mark.parametrize(
@@ -443,18 +443,18 @@ def test_values_have_four_digits(value, words):
     ],
 )
 def test_a_margin_is_written_as_it_was_chosen(value, relative, words):
-    assert scales.brief(value, relative) == words
+    assert scales.format_margin(value, relative) == words
 
 
 def test_an_interval_shows_on_which_side_of_zero_it_ends():
-    step = scales.fine(0.0004, 0.08)
-    assert scales.signed(0.0004, step, True) == f"+0.04{GAP}%"
-    assert scales.signed(0.08, step, True) == f"+8.00{GAP}%"
+    step = scales.interval_step(0.0004, 0.08)
+    assert scales.format_difference(0.0004, step, True) == f"+0.04{GAP}%"
+    assert scales.format_difference(0.08, step, True) == f"+8.00{GAP}%"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 10))
 def test_ticks_are_round_few_and_inside(low, span, about):
-    found = scales.ticks(low, low + span, about)
+    found = scales.round_ticks(low, low + span, about)
     assert 1 <= len(found) <= about + 1
     assert all(low - span / 1000 <= tick <= low + span * 1.001 for tick in found)
 

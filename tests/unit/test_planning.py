@@ -13,7 +13,7 @@ from qdrant_rollouts.core.statistics.planning import (
     days_left,
     detectable,
     detectable_in_sequence,
-    diluted,
+    diluted_users,
     n_star,
     users_for_mean,
     users_for_rate,
@@ -70,8 +70,8 @@ def test_what_can_be_found_now_is_what_was_planned_for():
 
 
 def test_a_tenth_of_the_users_affected_needs_a_hundred_times_as_many():
-    assert diluted(1500, 0.1) == pytest.approx(150_000)
-    assert diluted(1500, 1) == 1500
+    assert diluted_users(1500, 0.1) == pytest.approx(150_000)
+    assert diluted_users(1500, 1) == 1500
 
 
 def test_days_are_users_over_users_per_day():
@@ -99,8 +99,8 @@ def test_an_interval_twice_too_wide_needs_three_times_the_days_already_gone():
         (lambda: users_for_rate(1.2, 0.1), "control's rate of 1.2 is not from 0 to 1"),
         (lambda: users_for_rate(0.1, -0.1), "treatment's rate of -0.1 is not from 0 to 1"),
         (lambda: n_star(0), "users per arm of 0 is not"),
-        (lambda: diluted(100, 0), "share of 0 affected"),
-        (lambda: diluted(100, 1.5), "share of 1.5 affected"),
+        (lambda: diluted_users(100, 0), "share of 0 affected"),
+        (lambda: diluted_users(100, 1.5), "share of 1.5 affected"),
         (lambda: detectable(0), "standard error of 0 is not"),
         (lambda: detectable_in_sequence(1, math.inf), "half an interval's width of inf is not"),
         (lambda: days(100, 0), "users per day of 0 is not"),

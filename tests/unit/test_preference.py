@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy import special
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.statistics.preference import e_process, preference, preferred, share, win_rate_interval
+from qdrant_rollouts.core.statistics.preference import (
+    e_process,
+    measure_preference,
+    preference_share,
+    vote_of_user,
+    win_rate_interval,
+)
 
 counts = st.integers(0, 5000)
 sizes = st.sampled_from([1.0, 10.0, 100.0])
@@ -21,44 +27,46 @@ sizes = st.sampled_from([1.0, 10.0, 100.0])
 )
 def test_k14_the_e_process_is_that_of_the_closed_form(wins, losses, a, e, digits):
     assert e_process(wins, losses, a) == pytest.approx(e, abs=digits, rel=0)
-    assert math.exp(preference(wins, losses, a).log_e) == pytest.approx(e, abs=digits, rel=0)
+    assert math.exp(measure_preference(wins, losses, a).log_e) == pytest.approx(e, abs=digits, rel=0)
 
 
 @given(counts, counts, sizes)
 def test_the_next_fair_toss_leaves_the_evidence_what_it_is_on_average(wins, losses, a):
-    now = preference(wins, losses, a).log_e
-    ahead = np.logaddexp(preference(wins + 1, losses, a).log_e, preference(wins, losses + 1, a).log_e) - math.log(2)
+    now = measure_preference(wins, losses, a).log_e
+    ahead = np.logaddexp(
+        measure_preference(wins + 1, losses, a).log_e, measure_preference(wins, losses + 1, a).log_e
+    ) - math.log(2)
     assert ahead == pytest.approx(now, abs=1e-7)
 
 
 @given(counts, counts, sizes)
 def test_swapping_the_arms_keeps_the_evidence_and_turns_the_direction(wins, losses, a):
-    there, back = preference(wins, losses, a), preference(losses, wins, a)
+    there, back = measure_preference(wins, losses, a), measure_preference(losses, wins, a)
     assert there.log_e == pytest.approx(back.log_e, abs=1e-9)
     assert there.direction == -back.direction
 
 
 @given(sizes)
 def test_nothing_seen_is_no_evidence(a):
-    found = preference(0, 0, a)
+    found = measure_preference(0, 0, a)
     assert (found.log_e, found.p, found.rejects, found.direction) == (0.0, 1.0, False, 0)
 
 
 def test_it_rejects_from_one_over_alpha_on_and_says_who_wins():
-    assert not preference(9, 1, a=1, alpha=0.05).rejects
-    assert preference(9, 1, a=1, alpha=0.11).rejects
-    assert not preference(600, 500).rejects
-    assert preference(600, 500, alpha=1 / 18.4).rejects
-    assert preference(700, 500).direction == 1
-    assert preference(500, 700).direction == -1
-    assert preference(600, 500).p == pytest.approx(1 / 18.46664, rel=1e-6)
+    assert not measure_preference(9, 1, a=1, alpha=0.05).rejects
+    assert measure_preference(9, 1, a=1, alpha=0.11).rejects
+    assert not measure_preference(600, 500).rejects
+    assert measure_preference(600, 500, alpha=1 / 18.4).rejects
+    assert measure_preference(700, 500).direction == 1
+    assert measure_preference(500, 700).direction == -1
+    assert measure_preference(600, 500).p == pytest.approx(1 / 18.46664, rel=1e-6)
 
 
 @given(counts, counts, sizes)
 def test_one_half_is_outside_the_interval_exactly_where_it_rejects(wins, losses, a):
     low, high = win_rate_interval(wins, losses, a)
     assert 0 <= low <= high <= 1
-    assert (low > 0.5 or high < 0.5) == preference(wins, losses, a).rejects
+    assert (low > 0.5 or high < 0.5) == measure_preference(wins, losses, a).rejects
     mirrored = win_rate_interval(losses, wins, a)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
@@ -81,7 +89,7 @@ def log_e(wins: np.ndarray, losses: np.ndarray, a: float = 100) -> np.ndarray:
 def test_the_simulated_evidence_is_the_functions():
     wins, losses = walks(0.52, 3, 400, seed=1)
     for one, other in zip(wins.flat, losses.flat, strict=True):
-        assert float(log_e(one, other)) == pytest.approx(preference(int(one), int(other)).log_e, abs=1e-9)
+        assert float(log_e(one, other)) == pytest.approx(measure_preference(int(one), int(other)).log_e, abs=1e-9)
 
 
 def test_a_look_after_each_of_3000_users_errs_no_more_than_it_says():
@@ -113,29 +121,29 @@ def test_the_interval_holds_the_truth_at_all_looks_at_once():
     ("wins", "ties", "losses", "said"), [(10, 0, 0, 0.5), (0, 0, 3, -0.5), (30, 40, 10, 0.125), (0, 9, 0, 0.0)]
 )
 def test_a_tie_is_half_a_user(wins, ties, losses, said):
-    assert share(wins, ties, losses) == pytest.approx(said)
+    assert preference_share(wins, ties, losses) == pytest.approx(said)
 
 
 def test_nobody_has_no_share():
-    assert share(0, 0, 0) is None
+    assert preference_share(0, 0, 0) is None
 
 
 @pytest.mark.parametrize(("signs", "vote"), [([1, 1, -1], 1), ([-1, 0], -1), ([1, -1], 0), ([], 0)])
 def test_a_user_votes_once_however_often_they_search(signs, vote):
-    assert preferred(signs) == vote
+    assert vote_of_user(signs) == vote
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (lambda: preference(-1, 0), "-1 wins is below 0"),
-        (lambda: preference(math.nan, 1), "nan wins is no number"),
-        (lambda: preference(0, -2), "-2 losses is below 0"),
-        (lambda: preference(1, 1, a=0), "a = 0 is not"),
-        (lambda: preference(1, 1, a=math.inf), "a = inf is not"),
-        (lambda: preference(1, 1, alpha=1), "alpha = 1 is not"),
+        (lambda: measure_preference(-1, 0), "-1 wins is below 0"),
+        (lambda: measure_preference(math.nan, 1), "nan wins is no number"),
+        (lambda: measure_preference(0, -2), "-2 losses is below 0"),
+        (lambda: measure_preference(1, 1, a=0), "a = 0 is not"),
+        (lambda: measure_preference(1, 1, a=math.inf), "a = inf is not"),
+        (lambda: measure_preference(1, 1, alpha=1), "alpha = 1 is not"),
         (lambda: win_rate_interval(1, 1, alpha=math.nan), "alpha = nan is not"),
-        (lambda: share(1, -1, 1), "-1 ties is below 0"),
+        (lambda: preference_share(1, -1, 1), "-1 ties is below 0"),
     ],
 )
 def test_what_is_no_count_and_no_level_is_refused(asked, words):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qdrant_rollouts.core.collections.readiness import Look, failure, look, stored, watch
+from qdrant_rollouts.core.collections.readiness import Readiness, count_vectors, failure, judge_readiness, watch
 from qdrant_rollouts.core.ports import Health
 
 SCHEMA = {
@@ -18,11 +18,11 @@ def health(**seen):
 
 
 def test_a_finished_collection_is_ready():
-    assert look(SCHEMA, health(optimizing=0, queued=0, deferred=0), 5_000) == Look(ready=True)
+    assert judge_readiness(SCHEMA, health(optimizing=0, queued=0, deferred=0), 5_000) == Readiness(ready=True)
 
 
 def test_a_server_too_old_to_tell_of_its_queues_is_believed():
-    assert look(SCHEMA, health(), 5_000).ready
+    assert judge_readiness(SCHEMA, health(), 5_000).ready
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_a_server_too_old_to_tell_of_its_queues_is_believed():
     ],
 )
 def test_what_is_unfinished_is_said_in_words(seen, reason):
-    assert look(SCHEMA, health(**seen), 5_000) == Look(ready=False, reason=reason)
+    assert judge_readiness(SCHEMA, health(**seen), 5_000) == Readiness(ready=False, reason=reason)
 
 
 def test_a_collection_that_will_not_begin_by_itself_is_asleep():
-    seen = look(SCHEMA, health(status="grey"), 5_000)
+    seen = judge_readiness(SCHEMA, health(status="grey"), 5_000)
 
     assert (seen.ready, seen.broken, seen.asleep) == (False, False, True)
     assert "not begun" in seen.reason
@@ -52,7 +52,7 @@ NO_ROOM = "Service internal error: Not enough space available for optimization, 
 
 @pytest.mark.parametrize("seen", [{"status": "red"}, {"optimizer": NO_ROOM}, {"optimizer": "what nobody has met yet"}])
 def test_a_collection_that_fails_may_mend_and_says_why(seen):
-    found = look(SCHEMA, health(**seen), 5_000)
+    found = judge_readiness(SCHEMA, health(**seen), 5_000)
 
     assert (found.ready, found.broken, found.failing) == (False, False, True)
     assert all(str(value) in found.reason for value in seen.values())
@@ -68,7 +68,7 @@ def test_a_collection_that_fails_may_mend_and_says_why(seen):
     ],
 )
 def test_what_cannot_mend_by_itself_is_broken(said):
-    found = look(SCHEMA, health(status="red", optimizer=said), 5_000)
+    found = judge_readiness(SCHEMA, health(status="red", optimizer=said), 5_000)
 
     assert (found.ready, found.broken, found.failing) == (False, True, False)
 
@@ -103,7 +103,7 @@ def watched(server, failures=None):
 def test_an_error_is_over_once_all_is_indexed_and_nothing_failed_anew():
     server = Shows(failing(3), failing(3))
 
-    assert watched(server) == Look(ready=True)
+    assert watched(server) == Readiness(ready=True)
     assert server.woken == 1
     assert failure(server, "docs") is None
 
@@ -128,13 +128,13 @@ def test_an_error_is_not_over_where_something_failed_anew_or_is_missing_or_nobod
 def test_a_server_that_is_at_work_is_not_woken_and_does_not_fail():
     server = Shows(failing(3, optimizing=1))
 
-    assert watched(server) == Look(ready=False, reason="1 optimizations running or queued")
+    assert watched(server) == Readiness(ready=False, reason="1 optimizations running or queued")
     assert failure(server, "docs") is None
     assert server.woken == 0
 
 
 def test_a_server_that_forgets_its_error_when_it_is_woken_is_believed():
-    assert watched(Shows(failing(None), health(optimizing=0))) == Look(ready=True)
+    assert watched(Shows(failing(None), health(optimizing=0))) == Readiness(ready=True)
 
 
 def test_a_server_that_is_broken_is_not_woken():
@@ -147,12 +147,12 @@ def test_a_server_that_is_broken_is_not_woken():
 def test_green_with_nothing_indexed_is_ready_only_if_no_index_is_wanted():
     without = SCHEMA | {"optimizer_config": {"indexing_threshold": 0}}
 
-    assert look(without, health(indexed_vectors=0), 5_000).ready
-    assert not look(SCHEMA, health(indexed_vectors=0), 5_000).ready
+    assert judge_readiness(without, health(indexed_vectors=0), 5_000).ready
+    assert not judge_readiness(SCHEMA, health(indexed_vectors=0), 5_000).ready
 
 
 def test_an_empty_collection_is_ready():
-    assert look(SCHEMA, health(points=0, indexed_vectors=0), 0).ready
+    assert judge_readiness(SCHEMA, health(points=0, indexed_vectors=0), 0).ready
 
 
 def test_sparse_vectors_do_not_pass_for_dense_ones():
@@ -160,8 +160,8 @@ def test_sparse_vectors_do_not_pass_for_dense_ones():
     schema = SCHEMA | {"params": {**SCHEMA["params"], "sparse_vectors": {"words": {}}}}
     counts = {"": 5_000, "words": 5_000}
 
-    vectors = stored(schema, counts.__getitem__)
+    vectors = count_vectors(schema, counts.__getitem__)
 
     assert vectors == 10_000
-    assert not look(schema, health(indexed_vectors=5_000), vectors).ready
-    assert look(schema, health(indexed_vectors=9_900), vectors).ready
+    assert not judge_readiness(schema, health(indexed_vectors=5_000), vectors).ready
+    assert judge_readiness(schema, health(indexed_vectors=9_900), vectors).ready

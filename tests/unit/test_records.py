@@ -10,16 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from qdrant_rollouts.core.collections.records import (
-    OURS,
+    MARK_KEY,
     BadRecord,
     Record,
     RecordRules,
     VectorRule,
     brought_names,
+    build_payload,
     content_hash,
-    mark,
-    parse,
-    payload,
+    parse_row,
+    read_mark,
     stored_hashes,
 )
 from qdrant_rollouts.core.collections.vectors import VectorPlan
@@ -50,13 +50,13 @@ def row(**fields: object) -> Row:
 
 
 def good(rules: RecordRules = TEXT, **fields: object) -> Record:
-    record = parse(row(**fields), rules)
+    record = parse_row(row(**fields), rules)
     assert isinstance(record, Record), record
     return record
 
 
 def bad(rules: RecordRules = TEXT, **fields: object) -> BadRecord:
-    record = parse(row(**fields), rules)
+    record = parse_row(row(**fields), rules)
     assert isinstance(record, BadRecord), record
     assert str(record).startswith("docs/a.jsonl:17: ")
     return record
@@ -118,23 +118,23 @@ def test_an_integer_id_beyond_64_bits_is_bad(value):
 def test_an_id_beyond_int64_is_kept_by_the_point_and_in_the_payload():
     record = good(id=2**63, title="t", text="x")
     assert record.point_id == 2**63
-    assert payload(record, {}, 0)["id"] == 2**63
+    assert build_payload(record, {}, 0)["id"] == 2**63
 
 
 def test_a_point_of_another_collection_keeps_its_id_and_its_payload_as_they_are():
     own = str(uuid.uuid4())
     theirs = {"id": 7, "vector": [0.5, 0.5, 0.5], "vectors": {}, "text": [1], "chunk": None, "point_id": 1}
-    found = parse(Row("point", theirs, {"done": 1}, point_id=own, vector=[1.0, 0.0, 0.0]), ONE)
+    found = parse_row(Row("point", theirs, {"done": 1}, point_id=own, vector=[1.0, 0.0, 0.0]), ONE)
     assert isinstance(found, Record)
     assert (found.id, found.point_id) == (own, own)
     assert found.vectors[""].tolist() == [1.0, 0.0, 0.0]
-    assert payload(found, None, 0) == {**theirs, OURS: {"n": 0}}
+    assert build_payload(found, None, 0) == {**theirs, MARK_KEY: {"n": 0}}
 
 
 @pytest.mark.parametrize("vector", [[1, 2, 3], {"": [1, 2, 3]}, "influenza", None])
 def test_a_points_payload_gives_neither_vector_nor_id(vector):
     row = Row("point", {"id": [], "vector": vector, "title": "t", "text": "x"}, {"done": 1}, point_id=5)
-    found = parse(row, TEXT)
+    found = parse_row(row, TEXT)
     assert isinstance(found, Record)
     assert (found.id, found.point_id, found.texts, found.vectors) == (5, 5, {"": "t\nx"}, {})
     assert found.fields == row.fields
@@ -142,7 +142,7 @@ def test_a_points_payload_gives_neither_vector_nor_id(vector):
 
 def test_an_id_that_is_the_points_fills_the_template_and_is_no_payload():
     row = Row("point", {"id": 5, "text": "x"}, {"done": 1}, point_id=5, lent_id=True)
-    found = parse(row, RecordRules(dense={}, templates={"": "{id}: {text}"}))
+    found = parse_row(row, RecordRules(dense={}, templates={"": "{id}: {text}"}))
     assert isinstance(found, Record)
     assert (found.texts, found.fields) == ({"": "5: x"}, {"text": "x"})
 
@@ -185,7 +185,7 @@ def test_without_vector_and_without_model_a_record_is_bad():
 
 
 def test_a_row_that_could_not_be_read_is_bad_with_the_sources_words():
-    found = parse(Row("a.jsonl:3", None, {"done": 1}, "not JSON: Expecting value"), TEXT)
+    found = parse_row(Row("a.jsonl:3", None, {"done": 1}, "not JSON: Expecting value"), TEXT)
     assert str(found) == "a.jsonl:3: not JSON: Expecting value"
 
 
@@ -247,7 +247,7 @@ OTHERWISE = ["influenza", "", 5, 0, True, {}, {"x": [1, 2, 3]}, ["flea", "tick"]
 def test_what_can_be_no_vector_is_payload(value, written):
     fields = {"id": 1, "title": "t", "text": "x", "vector": value}
     row = Row("a", fields, {"done": 1}, written=written)
-    found = parse(row, TEXT)
+    found = parse_row(row, TEXT)
     assert isinstance(found, Record)
     assert (found.vectors, found.texts) == ({}, {"": "t\nx"})
     without = {key: kept for key, kept in fields.items() if key != "vector"}
@@ -258,7 +258,7 @@ def test_what_can_be_no_vector_is_payload(value, written):
 @pytest.mark.parametrize("value", ["[1, 0, 0]", ' {"": [1, 0, 0]} '])
 def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
     fields = {"id": 1, "text": "x", "vector": value}
-    found = parse(Row("a", fields, {"done": 1}, written=True), ONE)
+    found = parse_row(Row("a", fields, {"done": 1}, written=True), ONE)
     assert isinstance(found, Record)
     assert (found.vectors[""].tolist(), found.fields) == ([1, 0, 0], {"id": 1, "text": "x"})
     assert good(RecordRules(dense=ONE.dense, templates={"": "{text}"}), **fields).fields == fields
@@ -266,14 +266,14 @@ def test_a_vector_may_be_written_as_json_where_a_source_knows_text_only(value):
 
 @pytest.mark.parametrize("value", ["[1, 0", "{1}"])
 def test_a_vector_that_was_cut_off_is_no_text(value):
-    found = parse(Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True), TEXT)
+    found = parse_row(Row("a", {"id": 1, "title": "t", "text": "x", "vector": value}, {"done": 1}, written=True), TEXT)
     assert isinstance(found, BadRecord)
     assert (found.field, "begins as JSON" in found.why) == ("vector", True)
 
 
 def test_text_that_is_json_of_something_else_stays_as_it_was_written():
     fields = {"id": 1, "title": "t", "text": "x", "vector": '["flea",  "tick"]'}
-    found = parse(Row("a", fields, {"done": 1}, written=True), TEXT)
+    found = parse_row(Row("a", fields, {"done": 1}, written=True), TEXT)
     assert isinstance(found, Record)
     assert found.fields == fields
 
@@ -295,9 +295,9 @@ def test_no_field_need_bring_a_vector():
 
 @pytest.mark.parametrize("value", ["theirs", None, {}, {"n": "1"}, {"n": 1, "team": "search"}, {"hash": "h"}, [1]])
 def test_a_field_that_is_called_as_our_own_mark_is_never_dropped_in_silence(value):
-    found = bad(id=1, title="t", text="x", **{OURS: value})
-    assert (found.field, "payload key of this program" in found.why) == (OURS, True)
-    assert mark({OURS: value}) == {}
+    found = bad(id=1, title="t", text="x", **{MARK_KEY: value})
+    assert (found.field, "payload key of this program" in found.why) == (MARK_KEY, True)
+    assert read_mark({MARK_KEY: value}) == {}
 
 
 def test_a_zero_vector_is_fine_where_direction_does_not_matter():
@@ -405,9 +405,9 @@ def test_a_huge_wrong_value_makes_a_short_report():
 def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_is_the_object(fields, record_id):
     fields = {**fields, "id": record_id, "title": "t", "text": "x"}
     fields.pop("vector", None)
-    fields.pop(OURS, None)
-    stored = payload(good(**fields), {"": "h"}, 5)
-    assert stored.pop(OURS) == {"n": 5, "hash": {"": "h"}}
+    fields.pop(MARK_KEY, None)
+    stored = build_payload(good(**fields), {"": "h"}, 5)
+    assert stored.pop(MARK_KEY) == {"n": 5, "hash": {"": "h"}}
     assert stored == fields
     json.dumps(stored, allow_nan=False).encode()
 
@@ -416,15 +416,15 @@ def test_every_finite_json_object_with_an_id_and_text_is_a_record_whose_payload_
 
 
 def test_the_mark_of_an_earlier_build_is_not_carried_on():
-    record = good(id=1, title="t", text="x", **{OURS: {"hash": "old", "n": 9}})
-    assert OURS not in record.fields
-    assert payload(record, {}, 0)[OURS] == {"n": 0}
+    record = good(id=1, title="t", text="x", **{MARK_KEY: {"hash": "old", "n": 9}})
+    assert MARK_KEY not in record.fields
+    assert build_payload(record, {}, 0)[MARK_KEY] == {"n": 0}
 
 
 def test_a_payload_is_a_copy_that_leaves_the_record_alone():
     record = good(id=1, title="t", text="x")
-    payload(record, {"": "h"}, 1)["new"] = 1
-    assert OURS not in record.fields
+    build_payload(record, {"": "h"}, 1)["new"] = 1
+    assert MARK_KEY not in record.fields
     assert "new" not in record.fields
 
 
@@ -435,9 +435,9 @@ def test_a_content_hash_tells_model_from_text_and_never_changes():
 
 
 def test_the_hashes_of_a_stored_point_are_read_by_vector_name_in_both_forms():
-    assert stored_hashes({OURS: {"n": 1, "hash": {"a": "h", "s": "i"}}}) == {"a": "h", "s": "i"}
-    assert stored_hashes({OURS: {"n": 1, "hash": "h"}}, "a") == {"a": "h"}
-    assert stored_hashes({OURS: {"n": 1}}) == stored_hashes({}) == stored_hashes({OURS: 3}) == {}
+    assert stored_hashes({MARK_KEY: {"n": 1, "hash": {"a": "h", "s": "i"}}}) == {"a": "h", "s": "i"}
+    assert stored_hashes({MARK_KEY: {"n": 1, "hash": "h"}}, "a") == {"a": "h"}
+    assert stored_hashes({MARK_KEY: {"n": 1}}) == stored_hashes({}) == stored_hashes({MARK_KEY: 3}) == {}
 
 
 # --- several vectors --------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from qdrant_rollouts.core.errors import AppError, Refused, Unavailable
 from qdrant_rollouts.core.sanitize import redaction
 from qdrant_rollouts.core.sanitize.redaction import (
     redact,
-    remember,
     remember_environment,
+    remember_secret,
     remember_url,
     without_secrets,
 )
@@ -50,7 +50,7 @@ QUOTED = {
 
 @pytest.mark.parametrize("way", QUOTED)
 def test_a_secret_is_taken_out_however_it_is_quoted(way):
-    remember(SECRET)
+    remember_secret(SECRET)
     shown = QUOTED[way](SECRET)
     said = redact(f"Illegal header value {shown} was met")
     assert shown not in said
@@ -62,14 +62,14 @@ def test_a_secret_is_taken_out_however_it_is_quoted(way):
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=4).filter(lambda text: text.strip() == text))
 def test_no_quotation_of_any_secret_gets_through(secret):
-    redaction.forget()
-    remember(secret)
+    redaction.forget_secrets()
+    remember_secret(secret)
     for quoted in QUOTED.values():
         assert quoted(secret) not in redact(f"<{quoted(secret)}>")
 
 
 def test_the_line_end_of_a_secret_that_was_read_from_a_file_does_not_hide_it():
-    remember("hunter2hunter2\n")
+    remember_secret("hunter2hunter2\n")
     assert redact(r"Illegal header value b'hunter2hunter2\n'") == r"Illegal header value b'***\n'"
 
 
@@ -120,8 +120,8 @@ def test_a_password_that_is_a_word_of_ours_leaves_our_sentences_alone():
 
 
 def test_a_short_word_is_hidden_as_a_word_only():
-    remember("cat")
-    remember("secret")
+    remember_secret("cat")
+    remember_secret("secret")
     assert redact("the catalogue has a cat; secretary, b'secret'") == "the catalogue has a ***; secretary, b'***'"
 
 
@@ -149,7 +149,7 @@ def kinds_of_errors(kind):
 
 @pytest.mark.parametrize("kind", kinds_of_errors(AppError))
 def test_no_error_of_ours_can_say_a_secret(kind):
-    remember("hunter2hunter2")
+    remember_secret("hunter2hunter2")
     assert "hunter2" not in str(kind("Illegal header value b'hunter2hunter2'"))
 
 
@@ -176,7 +176,7 @@ def test_a_password_in_a_setting_is_known_without_the_environment(name, url):
 
 def test_what_the_index_file_names_is_known_once_it_is_read(monkeypatch):
     monkeypatch.setenv("THE_VARIABLE", " hunter2hunter2\n")
-    assert environment.secret("THE_VARIABLE", "a test") == "hunter2hunter2"
+    assert environment.read_secret("THE_VARIABLE", "a test") == "hunter2hunter2"
     assert redact("key hunter2hunter2") == "key ***"
 
 
@@ -196,7 +196,7 @@ def caused():
 def test_an_error_is_told_without_the_secrets_of_its_causes():
     plain = caused()
     assert without_secrets(plain) is None
-    remember("hunter2hunter2")
+    remember_secret("hunter2hunter2")
     safe = without_secrets(caused())
     assert type(safe) is Refused
     assert str(safe) == "the server refused it"
@@ -205,12 +205,12 @@ def test_an_error_is_told_without_the_secrets_of_its_causes():
 
 @pytest.mark.parametrize("level", ["message", "argument", "traceback"])
 def test_a_log_line_has_no_secret_in_it(level):
-    remember("hunter2hunter2")
+    remember_secret("hunter2hunter2")
     before = logging.getLogRecordFactory()
     stream = StringIO()
     logger, handler = logging.getLogger(f"told.{level}"), logging.StreamHandler(stream)
     logger.addHandler(handler)
-    logging.setLogRecordFactory(redaction._Record)
+    logging.setLogRecordFactory(redaction._RedactedRecord)
     try:
         if level == "message":
             logger.error("it said hunter2hunter2")
@@ -229,7 +229,7 @@ def test_a_log_line_has_no_secret_in_it(level):
 def test_a_traceback_that_ends_a_process_has_no_secret_in_it(where):
     program = (
         "import sys, threading; from qdrant_rollouts.core.sanitize import redaction; redaction.guard_process();"
-        "redaction.remember(sys.argv[1])\n"
+        "redaction.remember_secret(sys.argv[1])\n"
         "def fail(): raise ValueError(sys.argv[1])\n"
         + ("fail()" if where == "here" else "threading.Thread(target=fail).start()")
     )

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from qdrant_rollouts.core.collections.schema import (
     NewVectors,
-    changes,
-    declared,
+    are_same_vectors,
+    build_schema,
     dense_names,
-    difference,
-    same_vectors,
-    strict_mode_is_off,
+    is_strict_mode_off,
+    list_changes,
+    list_differences,
     unindexed_bound,
     vector_names,
     vector_params,
@@ -69,24 +69,24 @@ def leaves(schema, path=""):
 
 
 def test_a_schema_does_not_differ_from_itself():
-    assert difference(BLUE, deepcopy(BLUE)) == []
+    assert list_differences(BLUE, deepcopy(BLUE)) == []
 
 
 @given(st.sampled_from(sorted(leaves(BLUE))))
 def test_any_setting_that_has_another_value_is_named(path):
-    assert [line for line in difference(BLUE, changed(path, {"enabled": True})) if line.startswith(path)] != []
+    assert [line for line in list_differences(BLUE, changed(path, {"enabled": True})) if line.startswith(path)] != []
 
 
 def test_a_difference_reads_as_a_sentence():
-    assert difference(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m: wanted 16, found 32"]
-    assert changes(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m 16 -> 32"]
+    assert list_differences(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m: wanted 16, found 32"]
+    assert list_changes(BLUE, changed("hnsw_config.m", 32)) == ["hnsw_config.m 16 -> 32"]
 
 
 def test_what_nobody_asked_for_is_the_servers_to_choose():
     wanted = {"params": {"vectors": {"size": 4, "distance": "Dot"}}, "payload_schema": {}}
     found = {**BLUE, "params": {**UNNAMED["params"], "shard_number": 6}, "quantization_config": {"binary": {}}}
 
-    assert difference(wanted, found) == []
+    assert list_differences(wanted, found) == []
 
 
 @pytest.mark.parametrize(
@@ -100,27 +100,27 @@ def test_what_nobody_asked_for_is_the_servers_to_choose():
     ],
 )
 def test_vectors_quantization_and_limits_that_nobody_asked_for_are_differences(path, value):
-    [line] = difference(BLUE, changed(path, value))
+    [line] = list_differences(BLUE, changed(path, value))
 
     assert line.startswith(path)
 
 
 @pytest.mark.parametrize("path", ["payload_schema.price", "hnsw_config.inline_storage", "params.read_fan_out_factor"])
 def test_an_index_more_or_a_setting_of_a_newer_server_is_no_difference(path):
-    assert difference(BLUE, changed(path, {"data_type": "float"})) == []
+    assert list_differences(BLUE, changed(path, {"data_type": "float"})) == []
 
 
 def test_a_strict_mode_that_is_off_is_none():
     off = changed("strict_mode_config", {"enabled": False, "max_query_limit": 5})
 
-    assert difference(BLUE, off) == difference(off, BLUE) == []
-    assert strict_mode_is_off(off)
-    assert not strict_mode_is_off(changed("strict_mode_config", {"enabled": True}))
+    assert list_differences(BLUE, off) == list_differences(off, BLUE) == []
+    assert is_strict_mode_off(off)
+    assert not is_strict_mode_off(changed("strict_mode_config", {"enabled": True}))
 
 
 @pytest.mark.parametrize("value", [0, False])
 def test_zero_and_false_are_settings_and_not_nothing(value):
-    assert difference(changed("hnsw_config.m", value), changed("hnsw_config.m", None)) == [
+    assert list_differences(changed("hnsw_config.m", value), changed("hnsw_config.m", None)) == [
         f"hnsw_config.m: wanted {value}, found nothing"
     ]
 
@@ -128,8 +128,8 @@ def test_zero_and_false_are_settings_and_not_nothing(value):
 def test_a_named_vector_is_not_an_unnamed_one():
     named = {"params": {"vectors": {"text": {"size": 4, "distance": "Dot"}}}}
 
-    assert difference(UNNAMED, named) != []
-    assert difference(named, UNNAMED) != []
+    assert list_differences(UNNAMED, named) != []
+    assert list_differences(named, UNNAMED) != []
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------
@@ -175,13 +175,13 @@ def test_a_name_that_is_no_vector_is_refused_with_those_there_are():
     ],
 )
 def test_stored_vectors_fit_another_collection_only_if_they_are_stored_alike(path, value, same):
-    assert same_vectors(BLUE, changed(path, value), "text") is same
-    assert same_vectors(changed(path, value), BLUE, "text") is same
+    assert are_same_vectors(BLUE, changed(path, value), "text") is same
+    assert are_same_vectors(changed(path, value), BLUE, "text") is same
 
 
 def test_sparse_vectors_fit_wherever_there_is_a_sparse_one_of_that_name():
-    assert same_vectors(BLUE, changed("params.sparse_vectors.words", {}), "words")
-    assert not same_vectors(BLUE, UNNAMED, "words")
+    assert are_same_vectors(BLUE, changed("params.sparse_vectors.words", {}), "words")
+    assert not are_same_vectors(BLUE, UNNAMED, "words")
 
 
 # --- declaring --------------------------------------------------------------------------------------------------
@@ -192,19 +192,19 @@ def sized(name, size):
 
 
 def test_nothing_declared_and_the_same_model_give_blues_schema():
-    assert declared(BLUE, CollectionSpec(), sized("text", 384)) == BLUE
+    assert build_schema(BLUE, CollectionSpec(), sized("text", 384)) == BLUE
 
 
 def test_another_model_changes_the_size_of_its_vector_alone():
-    green = declared(BLUE, CollectionSpec(), sized("text", 768))
+    green = build_schema(BLUE, CollectionSpec(), sized("text", 768))
 
-    assert difference(BLUE, green) == ["params.vectors.text.size: wanted 384, found 768"]
+    assert list_differences(BLUE, green) == ["params.vectors.text.size: wanted 384, found 768"]
 
 
 def test_blues_own_schema_is_left_as_it_was():
     before = deepcopy(BLUE)
 
-    declared(BLUE, CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}), sized("text", 9))
+    build_schema(BLUE, CollectionSpec(distance="Dot", hnsw={"m": 1}, payload_indexes={"a": "float"}), sized("text", 9))
 
     assert before == BLUE
 
@@ -221,7 +221,7 @@ def test_what_is_declared_outranks_what_blue_has():
         payload_indexes={"price": "float", "tenant": {"type": "keyword", "is_tenant": False}},
     )
 
-    assert difference(BLUE, declared(BLUE, spec, sized("image", 512))) == [
+    assert list_differences(BLUE, build_schema(BLUE, spec, sized("image", 512))) == [
         "params.on_disk_payload: wanted True, found False",
         "params.replication_factor: wanted 1, found 2",
         "params.shard_number: wanted 2, found 4",
@@ -233,7 +233,7 @@ def test_what_is_declared_outranks_what_blue_has():
 
 
 def test_payload_indexes_are_blues_and_the_declared_ones():
-    green = declared(BLUE, CollectionSpec(payload_indexes={"price": "float"}), sized("text", 384))
+    green = build_schema(BLUE, CollectionSpec(payload_indexes={"price": "float"}), sized("text", 384))
 
     assert green["payload_schema"] == {**BLUE["payload_schema"], "price": {"data_type": "float"}}
 
@@ -242,7 +242,7 @@ def test_an_index_setting_goes_where_it_has_an_effect():
     """A vector's own section outranks the collection's."""
     spec = CollectionSpec(hnsw={"ef_construct": 7})
 
-    own, shared = declared(BLUE, spec, sized("text", 384)), declared(BLUE, spec, sized("image", 512))
+    own, shared = build_schema(BLUE, spec, sized("text", 384)), build_schema(BLUE, spec, sized("image", 512))
 
     assert own["params"]["vectors"]["text"]["hnsw_config"] == {"m": 24, "ef_construct": 7}
     assert own["hnsw_config"] == BLUE["hnsw_config"]
@@ -252,15 +252,15 @@ def test_an_index_setting_goes_where_it_has_an_effect():
 def test_empty_quantization_switches_it_off():
     blue = changed("quantization_config", {"binary": {}})
 
-    assert declared(blue, CollectionSpec(quantization={}), sized("text", 384))["quantization_config"] is None
-    assert declared(blue, CollectionSpec(), sized("text", 384))["quantization_config"] == {"binary": {}}
+    assert build_schema(blue, CollectionSpec(quantization={}), sized("text", 384))["quantization_config"] is None
+    assert build_schema(blue, CollectionSpec(), sized("text", 384))["quantization_config"] == {"binary": {}}
 
 
 @pytest.mark.parametrize("vector", ["", "text"])
 def test_without_blue_a_schema_is_made_from_what_is_declared(vector):
     spec = CollectionSpec(hnsw={"m": 32}, payload_indexes={"n": "integer"}, shard_number=2)
 
-    schema = declared(None, spec, sized(vector, 384))
+    schema = build_schema(None, spec, sized(vector, 384))
 
     assert vector_params(schema, vector) == {"size": 384, "distance": "Cosine"}
     assert schema["hnsw_config"] == {"m": 32}
@@ -270,19 +270,19 @@ def test_without_blue_a_schema_is_made_from_what_is_declared(vector):
 
 
 def test_a_vector_that_blue_lacks_is_added():
-    green = declared(UNNAMED, CollectionSpec(), sized("text", 384))
+    green = build_schema(UNNAMED, CollectionSpec(), sized("text", 384))
     assert vector_params(green, "text") == {"size": 384, "distance": "Cosine"}
     assert vector_params(green, "") == vector_params(UNNAMED, "")
 
 
 def test_what_the_server_makes_is_sparse_and_weighs_words_by_their_rarity():
-    green = declared(UNNAMED, CollectionSpec(), NewVectors(server_made=frozenset({"bm25"})))
+    green = build_schema(UNNAMED, CollectionSpec(), NewVectors(server_made=frozenset({"bm25"})))
     assert vector_params(green, "bm25") == {"modifier": "idf"}
     assert vector_names(green) == ["", "bm25"]
 
 
 def test_a_dropped_vector_is_gone_and_the_others_stay():
-    green = declared(BLUE, CollectionSpec(), NewVectors(dropped=frozenset({"image", "words", "plain"})))
+    green = build_schema(BLUE, CollectionSpec(), NewVectors(dropped=frozenset({"image", "words", "plain"})))
     assert vector_names(green) == ["text"]
 
 
@@ -296,12 +296,12 @@ def test_a_dropped_vector_is_gone_and_the_others_stay():
 )
 def test_a_vector_of_the_other_kind_is_refused_by_its_name(new, said):
     with pytest.raises(Refused, match=said):
-        declared(BLUE, CollectionSpec(), new)
+        build_schema(BLUE, CollectionSpec(), new)
 
 
 def test_a_payload_index_without_a_type_is_refused_by_its_path():
     with pytest.raises(Refused, match=r"collection.payload_indexes.n: found .*expected a type"):
-        declared(None, CollectionSpec(payload_indexes={"n": {"is_tenant": True}}), sized("", 4))
+        build_schema(None, CollectionSpec(payload_indexes={"n": {"is_tenant": True}}), sized("", 4))
 
 
 # --- index ------------------------------------------------------------------------------------------------------

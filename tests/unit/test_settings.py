@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file, template_fields
-from qdrant_rollouts.core.config.settings import Settings, load_settings, unknown_variables
+from qdrant_rollouts.core.config.settings import Settings, find_unknown_variables, load_settings
 from qdrant_rollouts.core.errors import Refused
 
 
@@ -428,23 +428,23 @@ def test_an_unreadable_dotenv_file_is_refused(tmp_path):
 
 
 def test_a_mistyped_variable_is_found_with_the_name_it_resembles():
-    [said] = unknown_variables({"ROLLOUTS_QDRANT_ULR": "http://x", "PATH": "/bin"})
+    [said] = find_unknown_variables({"ROLLOUTS_QDRANT_ULR": "http://x", "PATH": "/bin"})
     assert said == "ROLLOUTS_QDRANT_ULR is not a setting; did you mean ROLLOUTS_QDRANT_URL?"
 
 
 def test_a_variable_that_resembles_none_is_found_with_all_known_ones():
-    [said] = unknown_variables({"ROLLOUTS_ZZZ": "1"})
+    [said] = find_unknown_variables({"ROLLOUTS_ZZZ": "1"})
     assert "known: ROLLOUTS_DATABASE_URL" in said
 
 
 def test_real_settings_in_any_case_and_variables_of_the_test_suite_are_known():
-    assert unknown_variables({"ROLLOUTS_CONFIG": "", "rollouts_config": "", "ROLLOUTS_TEST_REDIS_URL": ""}) == []
+    assert find_unknown_variables({"ROLLOUTS_CONFIG": "", "rollouts_config": "", "ROLLOUTS_TEST_REDIS_URL": ""}) == []
 
 
 def test_mistyped_variables_are_looked_for_in_the_environment_and_the_dotenv_file(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("ROLLOUTS_CONFIGG=x\n")
     monkeypatch.setenv("ROLLOUTS_BROKER", "redis://x")
-    assert [line.split()[0] for line in unknown_variables()] == ["ROLLOUTS_BROKER", "ROLLOUTS_CONFIGG"]
+    assert [line.split()[0] for line in find_unknown_variables()] == ["ROLLOUTS_BROKER", "ROLLOUTS_CONFIGG"]
 
 
 def test_no_secret_is_shown_with_the_settings(monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qdrant_rollouts.adapters.sources import open_source
-from qdrant_rollouts.adapters.sources.files import absolute, find
+from qdrant_rollouts.adapters.sources.files import find_files, make_absolute
 from qdrant_rollouts.core.errors import Refused
 
 
@@ -23,12 +23,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(pattern: str, *roots: Path) -> list[str]:
-    return [file.name for file in find(pattern, roots)]
+    return [file.name for file in find_files(pattern, roots)]
 
 
 def refusal(pattern: str, *roots: Path) -> str:
     with pytest.raises(Refused) as refused:
-        find(pattern, roots)
+        find_files(pattern, roots)
     return str(refused.value)
 
 
@@ -44,7 +44,7 @@ def test_files_come_by_path_and_each_once(folder):
 
 def test_a_file_reached_by_two_names_is_read_once(folder):
     (folder / "z.jsonl").symlink_to(folder / "a.jsonl")
-    assert len(find("*.jsonl", [folder])) == 2
+    assert len(find_files("*.jsonl", [folder])) == 2
 
 
 def test_an_absolute_pattern_means_itself(folder, tmp_path):
@@ -74,9 +74,9 @@ def test_a_pattern_written_out_means_the_same_files_from_anywhere(tmp_path, name
     (base / "deep").mkdir(parents=True)
     for file in ("a.jsonl", "b.jsonl", "deep/c.jsonl"):
         (base / file).write_text("{}")
-    there, here = find(pattern, [base]), find(absolute(pattern, base), [tmp_path / "other", base])
+    there, here = find_files(pattern, [base]), find_files(make_absolute(pattern, base), [tmp_path / "other", base])
     assert [file.path for file in there] == [file.path for file in here]
-    assert absolute(absolute(pattern, base), Path("/else")) == absolute(pattern, base)
+    assert make_absolute(make_absolute(pattern, base), Path("/else")) == make_absolute(pattern, base)
 
 
 def test_a_name_that_is_no_unicode_can_still_be_shown(folder):

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.statistics.moments import Moments, Unclear, difference
 from qdrant_rollouts.core.statistics.quantiles import clustered_quantile, clustered_quantile_difference
 from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequential_p
 from qdrant_rollouts.core.statistics.sums import Sums, delta_ratio, mean, mean_from_sums
-from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import GROUPS, TrafficSketch
 from qdrant_rollouts.core.statistics.welch import welch_from_moments
 
 coverages = st.integers(0, BASIS)
@@ -224,10 +224,10 @@ def test_the_variance_of_a_quantile_is_that_of_repeated_samples(level, clustered
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
 def test_a_quantile_is_that_of_the_tally_within_the_histograms_error(level):
     values, whose = latencies(3, True, searches=20, count=GROUPS)
-    tally = Tally()
+    tally = TrafficSketch()
     for value, group in zip(values, whose, strict=True):
         tally.add(int(group), float(value))
-    exact, told = clustered_quantile(values, whose, level), moments.quantile(tally, level)
+    exact, told = clustered_quantile(values, whose, level), moments.latency_quantile(tally, level)
     assert exact.estimate == pytest.approx(told.estimate, rel=0.016)
     assert math.sqrt(exact.variance) == pytest.approx(math.sqrt(told.variance), rel=0.1)
     assert exact.units == told.units
@@ -235,12 +235,12 @@ def test_a_quantile_is_that_of_the_tally_within_the_histograms_error(level):
 
 def test_merged_tallies_have_the_quantile_of_their_union():
     values, whose = latencies(4, True)
-    tallies = Tally(), Tally(), Tally()
+    tallies = TrafficSketch(), TrafficSketch(), TrafficSketch()
     for value, group in zip(values, whose, strict=True):
         for tally in (tallies[int(group) % 2], tallies[2]):
             tally.add(int(group), float(value))
     tallies[0].merge(tallies[1])
-    assert close(moments.quantile(tallies[0], 0.95), moments.quantile(tallies[2], 0.95))
+    assert close(moments.latency_quantile(tallies[0], 0.95), moments.latency_quantile(tallies[2], 0.95))
 
 
 def test_users_that_are_merged_have_the_quantile_of_their_union_in_any_order():

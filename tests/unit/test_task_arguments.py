@@ -49,7 +49,7 @@ def newer_about(monkeypatch):
 @pytest.fixture(scope="module")
 def app():
     with Celery(set_as_current=False) as app:
-        commands.register(app, untouched)
+        commands.register_commands(app, untouched)
         yield app
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.statistics.team_draft import Draft, coins, credit, documents, draft
+from qdrant_rollouts.core.statistics.team_draft import Draft, coins, credit, distinct_documents, draft
 
 rankings = st.permutations("abcdefgh").flatmap(lambda keys: st.integers(0, 8).map(lambda size: keys[:size]))
 
@@ -121,7 +121,7 @@ def test_a_list_that_one_side_alone_fills_is_served_and_credited_to_nobody(contr
 
 
 def test_chunks_of_one_document_stand_at_the_rank_of_the_first():
-    assert documents(["guide", "faq", "guide", "api", "faq"]) == ("guide", "faq", "api")
+    assert distinct_documents(["guide", "faq", "guide", "api", "faq"]) == ("guide", "faq", "api")
     bits = coins("exp-1", "q")
     assert draft(["a", "b", "a", "c"], ["c", "c", "a"], bits, 3) == draft("abc", "ca", bits, 3)
 

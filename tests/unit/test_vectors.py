@@ -3,7 +3,7 @@
 import pytest
 
 from qdrant_rollouts.core.collections.vectors import plan_vectors
-from qdrant_rollouts.core.config.index_file import IndexSpec, validated
+from qdrant_rollouts.core.config.index_file import IndexSpec, validate_as
 from qdrant_rollouts.core.errors import Malformed, Refused
 
 MODEL = {"model": "hashing:32", "text": "{title}\n{text}"}
@@ -22,7 +22,7 @@ HYBRID = schema("dense", sparse=["bm25"])
 
 def plan(spec, live=None, source=None, counts=None):
     counts = counts or {}
-    return plan_vectors(validated(IndexSpec, spec, "file"), live, source, lambda name: counts.get(name, 300))
+    return plan_vectors(validate_as(IndexSpec, spec, "file"), live, source, lambda name: counts.get(name, 300))
 
 
 # --- what is declared ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.access import web_sessions as sessions
 from qdrant_rollouts.interfaces.http import serving
 from qdrant_rollouts.interfaces.http.app import make_app
-from qdrant_rollouts.interfaces.http.security import COOKIE, LARGEST_BODY
+from qdrant_rollouts.interfaces.http.security import LARGEST_BODY, SESSION_COOKIE
 from tests.world import World
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the test is that this is refused
@@ -36,7 +36,7 @@ def bearer(token):
 
 
 def made(world, name, *scopes):
-    return tokens.create(world.services, name, scopes, actor="anna")["token"]
+    return tokens.create_token(world.services, name, scopes, actor="anna")["token"]
 
 
 def test_where_no_token_was_ever_made_a_person_at_this_machine_may_do_everything(world):
@@ -67,7 +67,7 @@ def test_what_a_proxy_hands_on_is_not_from_this_machine(world):
 
 def test_revoking_the_last_token_opens_the_door_to_nobody(world):
     token = made(world, "ci", "read")
-    tokens.revoke(world.services, "ci", actor="anna")
+    tokens.revoke_token(world.services, "ci", actor="anna")
     assert web(world).get("/api/v1/me").status_code == 401
     assert web(world).get("/api/v1/me", headers=bearer(token)).status_code == 401
 
@@ -88,7 +88,7 @@ def test_the_token_of_the_settings_may_do_everything(world):
 def test_what_is_nearly_a_token_is_none(world, wrong):
     _, id, secret = made(world, "ci", "read").split("_", 2)
     presented = wrong.format(id=id, secret=secret)
-    assert tokens.holder(world.services, presented) is None
+    assert tokens.caller_of_token(world.services, presented) is None
 
 
 def test_a_wrong_token_is_not_taken_for_the_person_at_this_machine(world):
@@ -103,7 +103,7 @@ def test_of_a_token_the_database_keeps_a_digest_alone(world, tmp_path):
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("state.db*"))
     assert token.encode() not in kept
     assert token.split("_", 2)[2].encode() not in kept
-    assert tokens.digest(token).encode() in kept
+    assert tokens.hash_secret(token).encode() in kept
 
 
 def test_a_name_is_given_once_and_scopes_are_those_there_are(world):
@@ -114,21 +114,21 @@ def test_a_name_is_given_once_and_scopes_are_those_there_are(world):
         with pytest.raises(Malformed, match="read, search, feedback, deploy, admin"):
             made(world, "other", *scopes)
     with pytest.raises(Unknown, match="rollouts token list"):
-        tokens.revoke(world.services, "nobody", actor="anna")
-    assert [one["name"] for one in tokens.listed(world.services)] == ["ci"]
+        tokens.revoke_token(world.services, "nobody", actor="anna")
+    assert [one["name"] for one in tokens.list_tokens(world.services)] == ["ci"]
 
 
 def test_the_last_use_of_a_token_is_known_to_the_minute(world):
     token = made(world, "ci", "read")
-    assert tokens.listed(world.services)[0]["last_used_at"] is None
-    tokens.holder(world.services, token)
-    first = tokens.listed(world.services)[0]["last_used_at"]
+    assert tokens.list_tokens(world.services)[0]["last_used_at"] is None
+    tokens.caller_of_token(world.services, token)
+    first = tokens.list_tokens(world.services)[0]["last_used_at"]
     world.clock.move(30)
-    tokens.holder(world.services, token)
-    assert tokens.listed(world.services)[0]["last_used_at"] == first
+    tokens.caller_of_token(world.services, token)
+    assert tokens.list_tokens(world.services)[0]["last_used_at"] == first
     world.clock.move(31)
-    tokens.holder(world.services, token)
-    assert tokens.listed(world.services)[0]["last_used_at"] > first
+    tokens.caller_of_token(world.services, token)
+    assert tokens.list_tokens(world.services)[0]["last_used_at"] > first
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------
@@ -136,35 +136,35 @@ def test_the_last_use_of_a_token_is_known_to_the_minute(world):
 
 def test_a_session_is_the_holder_of_its_token_until_that_is_revoked(world):
     token = made(world, "anna", "deploy")
-    secret = sessions.begin(world.services, token, "")
+    secret = sessions.begin_session(world.services, token, "")
     client = web(world)
-    client.cookies.set(COOKIE, secret)
+    client.cookies.set(SESSION_COOKIE, secret)
     answer = client.get("/api/v1/me")
     assert answer.json() == {"name": "token:anna", "scopes": ["deploy", "read"]}
-    tokens.revoke(world.services, "anna", actor="anna")
-    assert sessions.holder(world.services, secret, "") is None
+    tokens.revoke_token(world.services, "anna", actor="anna")
+    assert sessions.caller_of_session(world.services, secret, "") is None
 
 
 def test_a_session_ends_after_half_a_day_and_when_it_is_left(world):
     token = made(world, "anna", "read")
-    left, late = sessions.begin(world.services, token, ""), sessions.begin(world.services, token, "")
-    sessions.end(world.services, left)
-    assert sessions.holder(world.services, left, "") is None
-    assert sessions.holder(world.services, late, "").name == "token:anna"
-    world.clock.move(sessions.LASTS.total_seconds() + 1)
-    assert sessions.holder(world.services, late, "") is None
+    left, late = sessions.begin_session(world.services, token, ""), sessions.begin_session(world.services, token, "")
+    sessions.end_session(world.services, left)
+    assert sessions.caller_of_session(world.services, left, "") is None
+    assert sessions.caller_of_session(world.services, late, "").name == "token:anna"
+    world.clock.move(sessions.SESSION_LENGTH.total_seconds() + 1)
+    assert sessions.caller_of_session(world.services, late, "") is None
 
 
 def test_a_session_by_the_token_of_the_settings_ends_when_that_is_changed(world):
-    secret = sessions.begin(world.services, "the first", "the first")
-    assert sessions.holder(world.services, secret, "the first").may("admin")
-    assert sessions.holder(world.services, secret, "the second") is None
-    assert sessions.holder(world.services, secret, "") is None
+    secret = sessions.begin_session(world.services, "the first", "the first")
+    assert sessions.caller_of_session(world.services, secret, "the first").may("admin")
+    assert sessions.caller_of_session(world.services, secret, "the second") is None
+    assert sessions.caller_of_session(world.services, secret, "") is None
 
 
 def test_nobody_signs_in_with_what_is_no_token(world):
     for presented in ("", "rlt_x_y", "the first"):
-        assert sessions.begin(world.services, presented, "") is None
+        assert sessions.begin_session(world.services, presented, "") is None
 
 
 # --- browsers ---------------------------------------------------------------------------------------------------
@@ -266,21 +266,21 @@ def test_a_path_that_is_not_there_is_a_problem_document_too(world):
 def test_other_machines_are_let_in_with_a_token_only(world):
     with (
         pytest.raises(Refused, match="rollouts token create"),
-        serving.bound(world.services, Settings(), EVERYWHERE, 0),
+        serving.bind_socket(world.services, Settings(), EVERYWHERE, 0),
     ):
         pass
-    with serving.bound(world.services, Settings(api_token="x"), EVERYWHERE, 0) as door:
-        assert serving.url(door).startswith(f"http://{EVERYWHERE}:")
+    with serving.bind_socket(world.services, Settings(api_token="x"), EVERYWHERE, 0) as door:
+        assert serving.socket_url(door).startswith(f"http://{EVERYWHERE}:")
     made(world, "ci", "read")
-    with serving.bound(world.services, Settings(), EVERYWHERE, 0) as door:
-        assert serving.url(door).startswith(f"http://{EVERYWHERE}:")
+    with serving.bind_socket(world.services, Settings(), EVERYWHERE, 0) as door:
+        assert serving.socket_url(door).startswith(f"http://{EVERYWHERE}:")
 
 
 def test_a_port_that_is_taken_is_refused_in_words(world):
-    with serving.bound(world.services, Settings(), "127.0.0.1", 0) as door:
+    with serving.bind_socket(world.services, Settings(), "127.0.0.1", 0) as door:
         port = door.getsockname()[1]
         with (
             pytest.raises(Refused, match=f"--port {port}.*another port"),
-            serving.bound(world.services, Settings(), "127.0.0.1", port),
+            serving.bind_socket(world.services, Settings(), "127.0.0.1", port),
         ):
             pass

@@ -24,7 +24,7 @@ from qdrant_rollouts.core.lifecycle import FINAL, OPEN_DELETIONS, ExperimentStat
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
-OPEN = OPEN_DELETIONS
+OPEN_STATUSES = OPEN_DELETIONS
 #: What is told while a deletion waits for a backup that does not come.
 NO_BACKUP = "deletion.no_final_backup"
 #: The most one sweep adds to the service's running time. Sweeps are asked for every second; after a longer time than
@@ -33,7 +33,7 @@ NO_BACKUP = "deletion.no_final_backup"
 _LONGEST_TICK, _AFTER_A_JUMP = 15.0, 1.0
 
 
-def tick(session: Session, now: datetime) -> float:
+def advance_service_clock(session: Session, now: datetime) -> float:
     """Advances the service's running time and returns it, in seconds."""
     clock = session.get(ServiceClock, 1, with_for_update=True)
     if clock is None:
@@ -53,7 +53,7 @@ def has_ticked(session: Session, now: datetime, seconds: float) -> bool:
     return last is not None and 0 <= (now - last).total_seconds() < seconds
 
 
-def schedule(
+def schedule_deletion(
     session: Session,
     now: datetime,
     collection: str,
@@ -65,7 +65,7 @@ def schedule(
     deployment_id: str | None = None,
 ) -> Deletion:
     """Writes the deletion down, or returns the one already open for this collection."""
-    found = open_deletion(session, collection)
+    found = find_open_deletion(session, collection)
     if found is not None:
         return found
     clock = session.get(ServiceClock, 1)
@@ -83,11 +83,11 @@ def schedule(
         with session.begin_nested():
             session.add(row)
     except IntegrityError:  # somebody wrote it down in the same moment
-        found = open_deletion(session, collection)
+        found = find_open_deletion(session, collection)
         if found is None:
             raise
         return found
-    _announce(session, row, now)
+    _announce_deletion(session, row, now)
     return row
 
 
@@ -96,16 +96,16 @@ def keep_command(collection: str) -> str:
     return f"rollouts keep {shell_word(collection)}"
 
 
-def sentence(collection: str, when: str) -> str:
+def describe_deletion(collection: str, when: str) -> str:
     """What is said of every deletion to come. ``when``: the time, and on which condition."""
     return f"{collection} will be deleted {when}; to keep it: `{keep_command(collection)}`"
 
 
-def moment(row: Deletion) -> str:
+def describe_due_time(row: Deletion) -> str:
     return f"at {row.due_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def spare(
+def record_kept(
     session: Session,
     now: datetime,
     collection: str,
@@ -128,12 +128,12 @@ def spare(
         finished_at=now,
     )
     session.add(kept)
-    events.record(session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias)
+    events.record_event(session, now, "deletion.kept", detail, actor=actor, reason=reason, alias=alias)
 
 
-def _announce(session: Session, row: Deletion, now: datetime) -> None:
-    detail = f"{row.collection} will be deleted {moment(row)}: {row.reason}"
-    events.record(
+def _announce_deletion(session: Session, row: Deletion, now: datetime) -> None:
+    detail = f"{row.collection} will be deleted {describe_due_time(row)}: {row.reason}"
+    events.record_event(
         session,
         now,
         "deletion.scheduled",
@@ -144,15 +144,17 @@ def _announce(session: Session, row: Deletion, now: datetime) -> None:
         deployment_id=row.deployment_id,
     )
     act = f"to keep it: {keep_command(row.collection)}"
-    _tell(session, row, now, "deletion.scheduled", detail, row.actor, act=act)
+    _record_alert(session, row, now, "deletion.scheduled", detail, row.actor, act=act)
 
 
-def open_deletion(session: Session, collection: str) -> Deletion | None:
-    query = select(Deletion).where(Deletion.collection == collection, Deletion.status.in_(OPEN)).with_for_update()
+def find_open_deletion(session: Session, collection: str) -> Deletion | None:
+    query = (
+        select(Deletion).where(Deletion.collection == collection, Deletion.status.in_(OPEN_STATUSES)).with_for_update()
+    )
     return session.scalars(query).one_or_none()
 
 
-def cancel(
+def cancel_deletion(
     session: Session,
     now: datetime,
     collection: str,
@@ -164,17 +166,17 @@ def cancel(
 ) -> bool:
     """Cancels the open deletion of ``collection``; False if there was none. ``asked`` is the reason a person gave for
     it. Raises Refused once it has begun."""
-    row = open_deletion(session, collection)
+    row = find_open_deletion(session, collection)
     if row is None:
         return False
     if row.status == "deleting":
         raise Refused(f"{collection} is being deleted since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; it cannot be kept")
-    _end(session, row, now, status, reason, actor, asked)
-    _tell(session, row, now, "deletion.cancelled", reason, actor)
+    _end_deletion(session, row, now, status, reason, actor, asked)
+    _record_alert(session, row, now, "deletion.cancelled", reason, actor)
     return True
 
 
-def users(services: Services, session: Session, collection: str) -> list[str]:
+def find_uses(services: Services, session: Session, collection: str) -> list[str]:
     """Who uses the collection, in words: indexes that read from it, unfinished deployments, aliases as meant and as
     they are, routes, experiments. Empty: nobody.
 
@@ -188,26 +190,30 @@ def users(services: Services, session: Session, collection: str) -> list[str]:
         Deployment.blue == collection,
         Deployment.green == collection,
         Deployment.source == f"collection:{collection}",
-        recovered.read_from(collection),
+        recovered.is_reading_backup_from(collection),
     )
     unended = Deployment.status.not_in(FINAL), Deployment.kind != "backup"
     running = select(Deployment.id, Deployment.alias).where(*unended, using)
     found += [f"deployment {id} of {alias} uses it" for id, alias in session.execute(running)]
     meant = session.scalars(select(AliasState.alias).where(AliasState.desired == collection))
     found += [f"alias {alias} is meant to point to it" for alias in meant]
-    found += [f"experiment {row.id} compares it" for row in _experiments(session) if collection in _arms(row)]
+    found += [
+        f"experiment {row.id} compares it"
+        for row in _list_open_experiments(session)
+        if collection in _compared_collections(row)
+    ]
     routed = select(RouteRow.alias).where(or_(RouteRow.blue == collection, RouteRow.green == collection))
     found += [f"the route of alias {alias} leads to it" for alias in session.scalars(routed)]
     aliases = services.store.aliases().items()
     return found + [f"alias {alias} points to it" for alias, target in aliases if target == collection]
 
 
-def _experiments(session: Session) -> Iterable[Experiment]:
+def _list_open_experiments(session: Session) -> Iterable[Experiment]:
     unended = (ExperimentStatus.DRAFT, ExperimentStatus.RUNNING)
     return session.scalars(select(Experiment).where(Experiment.status.in_(unended)))
 
 
-def _arms(row: Experiment) -> set[str]:
+def _compared_collections(row: Experiment) -> set[str]:
     return {arm["collection"] for arm in row.spec["arms"]}
 
 
@@ -215,35 +221,35 @@ def delete_due(services: Services) -> list[str]:
     """Deletes every collection that is due and unused; returns a line for each one looked at."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        tick(session, now)
-        found = due(session, now)
-    return [_delete(services, deletion_id) for deletion_id in found]
+        advance_service_clock(session, now)
+        found = find_due_deletions(session, now)
+    return [_carry_out_deletion(services, deletion_id) for deletion_id in found]
 
 
-def due(session: Session, now: datetime) -> list[int]:
+def find_due_deletions(session: Session, now: datetime) -> list[int]:
     """Ids of the deletions whose time has come."""
     clock = session.get(ServiceClock, 1)
     elapsed = clock.elapsed if clock is not None else 0.0
     query = select(Deletion.id).where(
-        Deletion.status.in_(OPEN), Deletion.due_at <= now, Deletion.due_elapsed <= elapsed
+        Deletion.status.in_(OPEN_STATUSES), Deletion.due_at <= now, Deletion.due_elapsed <= elapsed
     )
     return list(session.scalars(query.order_by(Deletion.due_at)))
 
 
-def _delete(services: Services, deletion_id: int) -> str:
+def _carry_out_deletion(services: Services, deletion_id: int) -> str:
     """Marks, looks, deletes, writes down. Safe to repeat: a deletion found half done is looked at and done again."""
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        kept = final_backups.spared(services, session, row) if row.status == "scheduled" else ""
-        kept = "" if kept and users(services, session, row.collection) else kept
-        lacks = "" if kept else final_backups.lacking(services, session, row)
-        if lacks and not users(services, session, row.collection):
+        kept = final_backups.reason_to_spare(services, session, row) if row.status == "scheduled" else ""
+        kept = "" if kept and find_uses(services, session, row.collection) else kept
+        lacks = "" if kept else final_backups.reason_to_wait(services, session, row)
+        if lacks and not find_uses(services, session, row.collection):
             return f"{row.collection} waits: {lacks}"
     if kept:
-        return _spare(services, deletion_id, kept)
+        return _spare_collection(services, deletion_id, kept)
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
-        if row.status not in OPEN:
+        if row.status not in OPEN_STATUSES:
             return f"{row.collection} {row.status}"
         row.status, collection = "deleting", row.collection
     used = _drop_if_unused(services, collection)
@@ -251,21 +257,21 @@ def _delete(services: Services, deletion_id: int) -> str:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         now = services.clock.now(session)
         if used:
-            return _keep(session, row, now, used)
-        _end(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
-        _tell(session, row, now, "deletion.deleted", row.reason, row.actor)
+            return _cancel_as_used(session, row, now, used)
+        _end_deletion(session, row, now, "deleted", f"{collection} was deleted: {row.reason}", row.actor)
+        _record_alert(session, row, now, "deletion.deleted", row.reason, row.actor)
     return f"{collection} deleted"
 
 
-def _spare(services: Services, deletion_id: int, why: str) -> str:
+def _spare_collection(services: Services, deletion_id: int, why: str) -> str:
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
-        if row.status not in OPEN:
+        if row.status not in OPEN_STATUSES:
             return f"{row.collection} {row.status}"
         reason = f"{row.collection} is not deleted: this program did not make it, and {why}. It is kept"
         now = services.clock.now(session)
-        _end(session, row, now, "cancelled", reason, events.SYSTEM)
-        _tell(session, row, now, "deletion.cancelled", reason, events.SYSTEM)
+        _end_deletion(session, row, now, "cancelled", reason, events.SYSTEM)
+        _record_alert(session, row, now, "deletion.cancelled", reason, events.SYSTEM)
         return reason
 
 
@@ -273,31 +279,35 @@ def _drop_if_unused(services: Services, collection: str) -> list[str]:
     """Who uses the collection; if nobody does, it is gone. Nothing stands between the look and the delete, for
     dropping a collection silently drops its aliases too (qdrant-facts 2.7)."""
     with services.sessions() as session:
-        used = users(services, session, collection)
+        used = find_uses(services, session, collection)
     if not used:
         services.store.drop(collection)
     return used
 
 
-def _keep(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
+def _cancel_as_used(session: Session, row: Deletion, now: datetime, used: list[str]) -> str:
     reason = f"{row.collection} is not deleted: {'; '.join(used)}. Ask for its deletion again when that has ended"
-    _end(session, row, now, "cancelled", reason, events.SYSTEM)
-    _tell(session, row, now, "deletion.in_use", reason, events.SYSTEM, act="ask for its deletion again when unused")
+    _end_deletion(session, row, now, "cancelled", reason, events.SYSTEM)
+    _record_alert(
+        session, row, now, "deletion.in_use", reason, events.SYSTEM, act="ask for its deletion again when unused"
+    )
     return reason
 
 
-def _tell(
+def _record_alert(
     session: Session, row: Deletion, now: datetime, what: str, text: str, actor: str, act: str = "nothing to do"
 ) -> None:
     index = row.alias or row.collection
     told = Alert(index, what, text, actor=actor, reason=row.reason, next=act, deployment_id=row.deployment_id)
-    alerts.tell(session, now, told)
+    alerts.record_alert(session, now, told)
 
 
-def _end(session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = "") -> None:
+def _end_deletion(
+    session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = ""
+) -> None:
     row.status, row.reason, row.finished_at = status, reason, now
-    alerts.over(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
-    events.record(
+    alerts.resolve_alerts(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
+    events.record_event(
         session,
         now,
         f"deletion.{status}",

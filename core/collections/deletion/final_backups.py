@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.collections import manifests
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, StepRow, Version
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status, StepStatus
 from qdrant_rollouts.core.services import Services
@@ -29,24 +29,24 @@ def find_foreign(session: Session, collections: Collection[str]) -> set[str]:
     return set(collections) - set(session.scalars(query.where(Version.collection.in_(collections), *making)))
 
 
-def rule_of(session: Session, row: Deletion, declared: Mapping[str, IndexSpec]) -> IndexSpec | None:
+def find_ruling_spec(session: Session, row: Deletion, declared: Mapping[str, IndexSpec]) -> IndexSpec | None:
     """What the index of the collection says, as the index file says now; of an index that it has not, as it said when
     the collection was made or replaced. None for a collection of no index."""
     version = session.get(Version, row.collection)
-    alias = _alias(row, version)
+    alias = _alias_of_row(row, version)
     if alias is None:
         return None
     made = version.deployment_id if version is not None else None
-    found = declared.get(alias) or _frozen(session, made) or _frozen(session, row.deployment_id)
+    found = declared.get(alias) or _read_frozen_spec(session, made) or _read_frozen_spec(session, row.deployment_id)
     return found or (IndexSpec() if row.alias is not None else None)
 
 
-def wanted_by(services: Services, session: Session, row: Deletion) -> str | None:
+def find_wanting_index(services: Services, session: Session, row: Deletion) -> str | None:
     """The alias of the index that wants one of this collection before it goes."""
-    spec = rule_of(session, row, services.indexes())
+    spec = find_ruling_spec(session, row, services.indexes())
     if spec is None or not is_wanted(spec, follows_rule(session, row)):
         return None
-    return _alias(row, session.get(Version, row.collection))
+    return _alias_of_row(row, session.get(Version, row.collection))
 
 
 def is_wanted(spec: IndexSpec, foreign: bool) -> bool:
@@ -59,7 +59,7 @@ def follows_rule(session: Session, row: Deletion) -> bool:
     return row.alias is not None and bool(find_foreign(session, [row.collection]))
 
 
-def kept_because(spec: IndexSpec, *, embedded: bool) -> str:
+def reason_to_keep(spec: IndexSpec, *, embedded: bool) -> str:
     """Why a replaced collection of others is kept, whatever becomes due; nothing where it is not."""
     if spec.retention.foreign == "keep":
         return "its index says retention.foreign: keep"
@@ -68,26 +68,26 @@ def kept_because(spec: IndexSpec, *, embedded: bool) -> str:
     return ""
 
 
-def spared(services: Services, session: Session, row: Deletion) -> str:
+def reason_to_spare(services: Services, session: Session, row: Deletion) -> str:
     """Why this deletion is not carried out; nothing where it may be."""
     if not follows_rule(session, row):
         return ""
-    spec = rule_of(session, row, services.indexes())
-    return kept_because(spec, embedded=services.store.embedded) if spec is not None else ""
+    spec = find_ruling_spec(session, row, services.indexes())
+    return reason_to_keep(spec, embedded=services.store.embedded) if spec is not None else ""
 
 
-def lacking(services: Services, session: Session, row: Deletion) -> str:
+def reason_to_wait(services: Services, session: Session, row: Deletion) -> str:
     """What the deletion waits for, in words; nothing where it need not wait. Raises Unavailable and Refused for what
     cannot be looked at."""
-    reader = reading(session, row.collection)
+    reader = find_reading_backup(session, row.collection)
     if reader is not None:
         return f"backup {reader.id} is {reader.status}"
-    if wanted_by(services, session, row) is None or row.collection not in services.store.collections():
+    if find_wanting_index(services, session, row) is None or row.collection not in services.store.collections():
         return ""
-    return fault(services, session, row)
+    return find_backup_fault(services, session, row)
 
 
-def last_copies(session: Session, backups: Collection[str]) -> set[str]:
+def find_last_copies(session: Session, backups: Collection[str]) -> set[str]:
     """Those of ``backups`` that were made before a collection went which this program did not make: nothing else may
     have what was in it."""
     query = select(Deletion.backup_id, Deletion.collection).where(Deletion.backup_id.in_(backups))
@@ -96,13 +96,13 @@ def last_copies(session: Session, backups: Collection[str]) -> set[str]:
     return {backup for backup, collection in made.items() if collection in foreign}
 
 
-def reading(session: Session, collection: str) -> Deployment | None:
+def find_reading_backup(session: Session, collection: str) -> Deployment | None:
     """A backup of the collection that has not ended."""
     query = select(Deployment).where(Deployment.kind == "backup", Deployment.green == collection)
     return session.scalars(query.where(Deployment.status.not_in(FINAL)).limit(1)).first()
 
 
-def fault(services: Services, session: Session, row: Deletion) -> str:
+def find_backup_fault(services: Services, session: Session, row: Deletion) -> str:
     """Why the backup that was made for this deletion is none that it could be restored from; nothing if it is. That it
     went live says that every byte on the shelf was held against the server's checksum."""
     if row.backup_id is None:
@@ -111,17 +111,17 @@ def fault(services: Services, session: Session, row: Deletion) -> str:
     if run.status != Status.LIVE:
         return f"backup {run.id} is {run.status}: {run.message}"
     try:
-        manifest = manifests.read(services.shelf, run.id)
+        manifest = manifests.read_manifest(services.shelf, run.id)
     except Refused as error:
         return str(error)
-    lost = manifests.absent(services.shelf, manifest)
+    lost = manifests.find_absent_file(services.shelf, manifest)
     return f"backup {run.id} is damaged: {lost}" if lost else ""
 
 
-def _alias(row: Deletion, version: Version | None) -> str | None:
+def _alias_of_row(row: Deletion, version: Version | None) -> str | None:
     return row.alias or (version.alias if version is not None else None)
 
 
-def _frozen(session: Session, deployment: str | None) -> IndexSpec | None:
+def _read_frozen_spec(session: Session, deployment: str | None) -> IndexSpec | None:
     made = session.get(Deployment, deployment) if deployment is not None else None
-    return stored(IndexSpec, made.spec) if made is not None else None
+    return read_stored(IndexSpec, made.spec) if made is not None else None

@@ -22,20 +22,20 @@ from qdrant_rollouts.core.collections import recovered, versions
 from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.defaults import ORPHANS_MINUTES
 from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 #: ``core.ports.naming.collection_name``.
 _OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*_\d{8}_\d{6}(?:_\d+)?")
 
 
-def collect(
+def collect_garbage(
     services: Services, *, actor: str, reason: str = "", dry_run: bool = False, orphans: bool = False
 ) -> shown.Collected:
     """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
@@ -46,20 +46,24 @@ def collect(
         kept = find_kept(services, session, there, serving)
         free = there - {one["collection"] for one in kept}
         surplus = {
-            alias: _unused(services, session, keeping.over(session, now, alias, serving[alias], spec), free)
+            alias: _select_unused(
+                services, session, keeping.find_surplus(session, now, alias, serving[alias], spec), free
+            )
             for alias, spec in services.indexes().items()
             if alias in serving
         }
         left, found = find_leftovers(services, session, there), find_orphans(services, session, there)
-        due = [_due(services, session, row) for row in _open(session) if row.due_at <= now]
+        due = [
+            _describe_due_deletion(services, session, row) for row in _list_open_deletions(session) if row.due_at <= now
+        ]
         if not dry_run:
             asked = f"{sum(map(len, surplus.values()))} versions over, {len(due)} deletions due, {len(left)} left over"
             asked += f", {len(found)} orphans" + (", these too" if orphans else "")
-            events.record(session, now, "gc.requested", asked, actor=actor, reason=reason)
-            _write(session, now, surplus, left, found if orphans else [], actor)
+            events.record_event(session, now, "gc.requested", asked, actor=actor, reason=reason)
+            _schedule_found(session, now, surplus, left, found if orphans else [], actor)
     return {
         "dry_run": dry_run,
-        "over": [_over(alias, one) for alias, several in surplus.items() for one in several],
+        "over": [_describe_surplus(alias, one) for alias, several in surplus.items() for one in several],
         "due": due,
         "leftovers": left,
         "orphans": found,
@@ -73,25 +77,29 @@ def find_kept(services: Services, session: Session, there: set[str], serving: Ma
     them could be made. What a person has kept is not told."""
     declared, embedded, found = services.indexes(), services.store.embedded, []
     for alias, live in sorted(serving.items()):
-        spec = keeping.spec_of(session, alias, declared)
+        spec = keeping.find_spec(session, alias, declared)
         for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):
             if name in there:
-                found.append(_kept(alias, name, f"this program did not make it, and {why}"))
-    return found + [_put_off(row, why) for row in _open(session) if (why := _last_put_off(session, row))]
+                found.append(_describe_kept(alias, name, f"this program did not make it, and {why}"))
+    return found + [
+        _describe_put_off(row, why)
+        for row in _list_open_deletions(session)
+        if (why := _read_last_put_off(session, row))
+    ]
 
 
 def find_orphans(services: Services, session: Session, there: set[str]) -> list[shown.Orphan]:
     """Of the collections ``there`` are, the orphans with what can be told of them."""
-    unknown = sorted(name for name in there - versions.names(session) if _OURS.fullmatch(name))
+    unknown = sorted(name for name in there - versions.list_used_names(session) if _OURS.fullmatch(name))
     last = _last_deletions(session)
-    return [_orphan(services, session, name, last.get(name)) for name in unknown]
+    return [_describe_orphan(services, session, name, last.get(name)) for name in unknown]
 
 
 def find_leftovers(services: Services, session: Session, there: set[str]) -> list[shown.Leftover]:
     """Of the collections ``there`` are, those that a run which has ended was to drop, with its backup."""
     tried_out = and_(Deployment.kind == "verification", StepRow.name == "recover")
     query = select(Deployment, StepRow.arguments).join(StepRow)
-    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.STEP))
+    query = query.where(Deployment.status.in_(FINAL), or_(tried_out, StepRow.name == recovered.UNPACK_STEP))
     found = [(said.get("collection", row.green), row, said) for row, said in session.execute(query)]
     last = _last_deletions(session)
     return [
@@ -99,8 +107,8 @@ def find_leftovers(services: Services, session: Session, there: set[str]) -> lis
             "collection": name,
             "run": f"{alerts.run_word(row.kind)} {row.id}",
             "backup": str(said["backup"]),
-            "points": about(services.store, name),
-            "used_by": retention.users(services, session, name),
+            "points": estimate_points(services.store, name),
+            "used_by": retention.find_uses(services, session, name),
             "deletion": last[name].status if name in last else None,
         }
         for name, row, said in sorted(found, key=lambda one: one[0])
@@ -112,54 +120,54 @@ def _last_deletions(session: Session) -> dict[str, Deletion]:
     return {row.collection: row for row in session.scalars(select(Deletion).order_by(Deletion.id))}
 
 
-def _orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
+def _describe_orphan(services: Services, session: Session, name: str, deletion: Deletion | None) -> shown.Orphan:
     stamp = read_stamp(services.store, name)
     return {
         "collection": name,
-        "points": about(services.store, name),
+        "points": estimate_points(services.store, name),
         "deployment": stamp.deployment if stamp else None,
-        "used_by": retention.users(services, session, name),
+        "used_by": retention.find_uses(services, session, name),
         "deletion": deletion.status if deletion else None,
-        "delete_after": iso(deletion.due_at) if deletion and deletion.status in retention.OPEN else None,
+        "delete_after": as_iso(deletion.due_at) if deletion and deletion.status in retention.OPEN_STATUSES else None,
     }
 
 
-def _unused(
-    services: Services, session: Session, surplus: Sequence[keeping.Over], there: set[str]
-) -> list[keeping.Over]:
+def _select_unused(
+    services: Services, session: Session, surplus: Sequence[keeping.SurplusVersion], there: set[str]
+) -> list[keeping.SurplusVersion]:
     """What is gone already, or in use, is not written down: it would only be found so when it is due."""
     return [
-        one for one in surplus if one.collection in there and not retention.users(services, session, one.collection)
+        one for one in surplus if one.collection in there and not retention.find_uses(services, session, one.collection)
     ]
 
 
-def _open(session: Session) -> list[Deletion]:
-    query = select(Deletion).where(Deletion.status.in_(retention.OPEN)).order_by(Deletion.due_at)
+def _list_open_deletions(session: Session) -> list[Deletion]:
+    query = select(Deletion).where(Deletion.status.in_(retention.OPEN_STATUSES)).order_by(Deletion.due_at)
     return list(session.scalars(query))
 
 
-def _due(services: Services, session: Session, row: Deletion) -> shown.Due:
+def _describe_due_deletion(services: Services, session: Session, row: Deletion) -> shown.Due:
     return {
         "collection": row.collection,
-        "delete_after": iso(row.due_at),
+        "delete_after": as_iso(row.due_at),
         "reason": row.reason,
-        "used_by": retention.users(services, session, row.collection),
+        "used_by": retention.find_uses(services, session, row.collection),
         "keep": retention.keep_command(row.collection),
-        "waits_for": final_backups.lacking(services, session, row),
+        "waits_for": final_backups.reason_to_wait(services, session, row),
     }
 
 
-def _kept(alias: str, collection: str, reason: str) -> shown.Kept:
+def _describe_kept(alias: str, collection: str, reason: str) -> shown.Kept:
     act = f"`retention.foreign: delete` for {alias} in the index file, then `rollouts gc`"
     return {"collection": collection, "alias": alias, "reason": reason, "next": act}
 
 
-def _put_off(row: Deletion, why: str) -> shown.Kept:
+def _describe_put_off(row: Deletion, why: str) -> shown.Kept:
     act = f"mend that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
     return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
 
 
-def _last_put_off(session: Session, row: Deletion) -> str:
+def _read_last_put_off(session: Session, row: Deletion) -> str:
     """Why the last try to back it up has put its deletion off."""
     query = select(EventRow.detail).where(
         EventRow.event == "deletion.put_off",
@@ -169,34 +177,34 @@ def _last_put_off(session: Session, row: Deletion) -> str:
     return session.scalars(query.order_by(EventRow.id.desc()).limit(1)).first() or ""
 
 
-def _over(alias: str, one: keeping.Over) -> shown.Over:
+def _describe_surplus(alias: str, one: keeping.SurplusVersion) -> shown.Over:
     return {
         "collection": one.collection,
-        "delete_after": iso(one.due_at),
+        "delete_after": as_iso(one.due_at),
         "reason": one.reason,
         "alias": alias,
         "keep": retention.keep_command(one.collection),
     }
 
 
-def _write(
+def _schedule_found(
     session: Session,
     now: datetime,
-    surplus: Mapping[str, Sequence[keeping.Over]],
+    surplus: Mapping[str, Sequence[keeping.SurplusVersion]],
     leftovers: Sequence[Mapping[str, Any]],
     orphans: Sequence[Mapping[str, Any]],
     actor: str,
 ) -> None:
     for alias, several in surplus.items():
-        keeping.schedule(session, now, alias, several, actor=actor)
+        keeping.schedule_surplus(session, now, alias, several, actor=actor)
     for left in filter(_is_free, leftovers):
         why = f"left over by {left['run']}, from backup {left['backup']}"
-        retention.schedule(session, now, left["collection"], 0.0, reason=why, actor=actor)
+        retention.schedule_deletion(session, now, left["collection"], 0.0, reason=why, actor=actor)
     for orphan in filter(_is_free, orphans):
         why = "an orphan: no row knows it"
-        retention.schedule(session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor)
+        retention.schedule_deletion(session, now, orphan["collection"], ORPHANS_MINUTES, reason=why, actor=actor)
 
 
 def _is_free(found: Mapping[str, Any]) -> bool:
     """Nobody uses it, and nobody has said what becomes of it."""
-    return not found["used_by"] and found["deletion"] not in (*retention.OPEN, "kept")
+    return not found["used_by"] and found["deletion"] not in (*retention.OPEN_STATUSES, "kept")

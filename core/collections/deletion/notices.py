@@ -16,62 +16,64 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.collections.deletion import retention_policy as keeping
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 _BACKUP_FIRST = ", once a whole backup of it exists"
 _OTHERS = f"{_BACKUP_FIRST}, for this program did not make it"
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DeletionRules:
     """What decides about deletions: the index file, and whether backups can be made at all."""
 
     declared: Mapping[str, IndexSpec]
     embedded: bool
 
 
-def read_rules(services: Services) -> Rules:
+def read_rules(services: Services) -> DeletionRules:
     """An index file that cannot be read hides no deletion: what was declared before holds then."""
     try:
         declared = services.indexes()
     except Refused:
         declared = {}
-    return Rules(declared, services.store.embedded)
+    return DeletionRules(declared, services.store.embedded)
 
 
-def announce(session: Session, rows: Sequence[Deletion], rules: Rules) -> dict[int, Announced]:
+def describe_open_deletions(session: Session, rows: Sequence[Deletion], rules: DeletionRules) -> dict[int, Announced]:
     """Of the open deletions among ``rows``, by id, in a fixed number of queries."""
-    to_come = [row for row in rows if row.status in retention.OPEN]
+    to_come = [row for row in rows if row.status in retention.OPEN_STATUSES]
     if not to_come:
         return {}
     names = [row.collection for row in to_come]
-    known = _load(session, to_come, names)
+    known = _load_rows_of_rules(session, to_come, names)
     foreign = final_backups.find_foreign(session, names)
-    told = {row.id: _announced(session, row, rules, row.collection in foreign) for row in to_come}
+    told = {row.id: _describe_open_deletion(session, row, rules, row.collection in foreign) for row in to_come}
     del known
     return told
 
 
-def foretell(session: Session, now: datetime, row: Deployment, rules: Rules) -> list[Announced]:
+def describe_deletions_to_come(
+    session: Session, now: datetime, row: Deployment, rules: DeletionRules
+) -> list[Announced]:
     """What a deployment under way will have deleted when it is live."""
     if row.kind != "rollout" or row.blue is None or row.status in (*FINAL, Status.ROLLING_BACK):
         return []
-    spec = stored(IndexSpec, row.spec)
-    surplus = keeping.over(session, now, row.alias, row.green, spec, replaced=row.blue)
+    spec = read_stored(IndexSpec, row.spec)
+    surplus = keeping.find_surplus(session, now, row.alias, row.green, spec, replaced=row.blue)
     foreign = final_backups.find_foreign(session, [one.collection for one in surplus])
     told = []
     for one in surplus:
-        waits = f"{keeping.words(spec)} after {row.green} is live" if one.collection == row.blue else ""
+        waits = f"{keeping.describe_retention(spec)} after {row.green} is live" if one.collection == row.blue else ""
         when = waits or f"when {row.green} is live"
-        told.append(_worded(one.collection, None, when, spec, one.collection in foreign, rules))
+        told.append(_build_announcement(one.collection, None, when, spec, one.collection in foreign, rules))
     return told
 
 
-def _load(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> list[object]:
+def _load_rows_of_rules(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> list[object]:
     """The rows that ``rule_of`` looks up one by one; while they are held, it finds them in the session."""
     versions = list(session.scalars(select(Version).where(Version.collection.in_(names))))
     ids = {row.deployment_id for row in rows} | {version.deployment_id for version in versions}
@@ -79,28 +81,28 @@ def _load(session: Session, rows: Sequence[Deletion], names: Sequence[str]) -> l
     return [*versions, *session.scalars(wanted)]
 
 
-def _announced(session: Session, row: Deletion, rules: Rules, foreign: bool) -> Announced:
+def _describe_open_deletion(session: Session, row: Deletion, rules: DeletionRules, foreign: bool) -> Announced:
     if row.status == "deleting":
         text = f"{row.collection} is being deleted"
-        return {"collection": row.collection, "delete_after": iso(row.due_at), "text": text, "keep": None}
-    spec = final_backups.rule_of(session, row, rules.declared) or IndexSpec()
+        return {"collection": row.collection, "delete_after": as_iso(row.due_at), "text": text, "keep": None}
+    spec = final_backups.find_ruling_spec(session, row, rules.declared) or IndexSpec()
     governed = foreign and row.alias is not None
-    return _worded(row.collection, row.due_at, retention.moment(row), spec, governed, rules)
+    return _build_announcement(row.collection, row.due_at, retention.describe_due_time(row), spec, governed, rules)
 
 
-def _worded(
-    collection: str, due_at: datetime | None, when: str, spec: IndexSpec, foreign: bool, rules: Rules
+def _build_announcement(
+    collection: str, due_at: datetime | None, when: str, spec: IndexSpec, foreign: bool, rules: DeletionRules
 ) -> Announced:
     keep = retention.keep_command(collection)
-    kept = final_backups.kept_because(spec, embedded=rules.embedded) if foreign else ""
+    kept = final_backups.reason_to_keep(spec, embedded=rules.embedded) if foreign else ""
     if kept:
         text = f"{collection} is not deleted: this program did not make it, and {kept}. It is kept"
     else:
-        text = retention.sentence(collection, when + _condition(spec, foreign))
-    return {"collection": collection, "delete_after": iso(due_at), "text": text, "keep": keep}
+        text = retention.describe_deletion(collection, when + _describe_condition(spec, foreign))
+    return {"collection": collection, "delete_after": as_iso(due_at), "text": text, "keep": keep}
 
 
-def _condition(spec: IndexSpec, foreign: bool) -> str:
+def _describe_condition(spec: IndexSpec, foreign: bool) -> str:
     if spec.retention.final_backup:
         return _BACKUP_FIRST
     return _OTHERS if final_backups.is_wanted(spec, foreign) else ""

@@ -18,7 +18,7 @@ from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL, Status
 from qdrant_rollouts.core.ports.naming import check_found_name
@@ -28,7 +28,7 @@ _MINUTES_A_DAY = 1440.0
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedCollection:
     """``replaced_at`` is None for what serves, and for what was moved away by hand."""
 
     collection: str
@@ -36,7 +36,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class SurplusVersion:
     """A version that is to go, and when."""
 
     collection: str
@@ -44,12 +44,12 @@ class Over:
     reason: str
 
 
-def minutes(spec: IndexSpec) -> float:
+def retention_minutes(spec: IndexSpec) -> float:
     """How long a version is kept at least after it was replaced."""
     return max(spec.grace_period_minutes, (spec.retention.days or 0.0) * _MINUTES_A_DAY)
 
 
-def history(session: Session, alias: str) -> list[Served]:
+def list_served(session: Session, alias: str) -> list[ServedCollection]:
     """The collections that have served ``alias``, the latest first."""
     query = select(Deployment.blue, Deployment.green, Deployment.finished_at)
     query = query.where(Deployment.alias == alias, Deployment.status == Status.LIVE).order_by(Deployment.finished_at)
@@ -59,16 +59,16 @@ def history(session: Session, alias: str) -> list[Served]:
             if collection is not None:
                 found.pop(collection, None)
                 found[collection] = replaced_at
-    return [Served(*one) for one in reversed(found.items())]
+    return [ServedCollection(*one) for one in reversed(found.items())]
 
 
-def over(
+def find_surplus(
     session: Session, now: datetime, alias: str, live: str, spec: IndexSpec, replaced: str | None = None
-) -> list[Over]:
+) -> list[SurplusVersion]:
     """Versions of ``alias`` that are kept no longer and whose deletion is not written down yet. ``replaced`` is what
     ``live`` replaces in this moment; where nothing is said of retention there is no other to speak of, but for what
     others made and an earlier rule kept."""
-    former = _former(session, now, alias, live, replaced)
+    former = _list_former(session, now, alias, live, replaced)
     last = _last_deletions(session, former)
     there = [one for one in former if last.get(one.collection) != "deleted"]
     surplus = there[(spec.retention.versions or 1) - 1 :]
@@ -79,22 +79,22 @@ def over(
     if spec.retention.foreign == "keep":
         surplus = [one for one in surplus if one.collection not in foreign]
     return [
-        _over(one, now, spec, foreign=one.collection in foreign)
+        _plan_surplus(one, now, spec, foreign=one.collection in foreign)
         for one in surplus
-        if last.get(one.collection) not in (*retention.OPEN, "kept")
+        if last.get(one.collection) not in (*retention.OPEN_STATUSES, "kept")
     ]
 
 
-def spec_of(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -> IndexSpec:
+def find_spec(session: Session, alias: str, declared: Mapping[str, IndexSpec]) -> IndexSpec:
     """What the index says now; one that is not in the index file says what its last deployment was held to."""
     if alias in declared:
         return declared[alias]
     query = select(Deployment).where(Deployment.alias == alias, Deployment.kind == "rollout")
     last = session.scalars(query.order_by(Deployment.created_at.desc()).limit(1)).first()
-    return stored(IndexSpec, last.spec) if last is not None else IndexSpec()
+    return read_stored(IndexSpec, last.spec) if last is not None else IndexSpec()
 
 
-def index_of(session: Session, collection: str) -> str | None:
+def find_index(session: Session, collection: str) -> str | None:
     """The index that made the collection or that it served; None where no row tells of one."""
     version = session.get(Version, collection)
     if version is not None:
@@ -105,26 +105,26 @@ def index_of(session: Session, collection: str) -> str | None:
 
 def find_kept(session: Session, alias: str, live: str, spec: IndexSpec, *, embedded: bool) -> list[tuple[str, str]]:
     """Former collections of ``alias`` that others made and that its rule keeps, each with why."""
-    why = final_backups.kept_because(spec, embedded=embedded)
-    former = [one for one in history(session, alias) if one.collection != live] if why else []
+    why = final_backups.reason_to_keep(spec, embedded=embedded)
+    former = [one for one in list_served(session, alias) if one.collection != live] if why else []
     last = _last_deletions(session, former)
-    ended = (*retention.OPEN, "kept", "deleted")
+    ended = (*retention.OPEN_STATUSES, "kept", "deleted")
     names = [one.collection for one in former if last.get(one.collection) not in ended]
     foreign = final_backups.find_foreign(session, names)
     return [(name, why) for name in names if name in foreign]
 
 
-def schedule(
+def schedule_surplus(
     session: Session,
     now: datetime,
     alias: str,
-    surplus: Sequence[Over],
+    surplus: Sequence[SurplusVersion],
     *,
     actor: str = events.SYSTEM,
     deployment_id: str | None = None,
 ) -> None:
     for one in surplus:
-        retention.schedule(
+        retention.schedule_deletion(
             session,
             now,
             one.collection,
@@ -136,19 +136,19 @@ def schedule(
         )
 
 
-def keep(services: Services, collection: str, *, actor: str, reason: str = "") -> dict[str, str]:
+def keep_collection(services: Services, collection: str, *, actor: str, reason: str = "") -> dict[str, str]:
     """Cancels the deletion of ``collection``, or that to which a deployment under way will lead; none is written down
     for it again unless a person asks. Raises Refused where there is none, or where it has begun."""
     check_found_name("collection", collection)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         words = f"{collection} is kept" + (f": {reason}" if reason else f": {actor} has said so")
-        if not retention.cancel(session, now, collection, words, actor, status="kept", asked=reason):
-            _spare(session, now, collection, words, actor, reason)
+        if not retention.cancel_deletion(session, now, collection, words, actor, status="kept", asked=reason):
+            _spare_beforehand(session, now, collection, words, actor, reason)
     return {"collection": collection, "status": "kept"}
 
 
-def _spare(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
+def _spare_beforehand(session: Session, now: datetime, collection: str, words: str, actor: str, reason: str) -> None:
     """Written down before there is a deletion, so that none will be."""
     query = select(Deployment).where(Deployment.blue == collection, Deployment.status.not_in(FINAL))
     replacing = session.scalars(query.limit(1)).first()
@@ -156,31 +156,33 @@ def _spare(session: Session, now: datetime, collection: str, words: str, actor: 
         raise Refused(f"no deletion of {collection} is scheduled; `rollouts list` shows those that are")
     query_last = select(Deletion.status).where(Deletion.collection == collection).order_by(Deletion.id.desc())
     if session.scalars(query_last.limit(1)).first() != "kept":
-        retention.spare(session, now, collection, words, actor, reason, replacing.alias)
+        retention.record_kept(session, now, collection, words, actor, reason, replacing.alias)
 
 
-def words(spec: IndexSpec) -> str:
+def describe_retention(spec: IndexSpec) -> str:
     """How long, for people."""
     if (spec.retention.days or 0.0) * _MINUTES_A_DAY > spec.grace_period_minutes:
         return f"{spec.retention.days:g} days"
     return f"{spec.grace_period_minutes:g} minutes"
 
 
-def _former(session: Session, now: datetime, alias: str, live: str, replaced: str | None) -> list[Served]:
-    just = [Served(replaced, now)] if replaced else []
-    return just + [one for one in history(session, alias) if one.collection not in (live, replaced)]
+def _list_former(
+    session: Session, now: datetime, alias: str, live: str, replaced: str | None
+) -> list[ServedCollection]:
+    just = [ServedCollection(replaced, now)] if replaced else []
+    return just + [one for one in list_served(session, alias) if one.collection not in (live, replaced)]
 
 
-def _over(one: Served, now: datetime, spec: IndexSpec, *, foreign: bool) -> Over:
-    due_at = (one.replaced_at or now) + timedelta(minutes=minutes(spec))
+def _plan_surplus(one: ServedCollection, now: datetime, spec: IndexSpec, *, foreign: bool) -> SurplusVersion:
+    due_at = (one.replaced_at or now) + timedelta(minutes=retention_minutes(spec))
     last = f"not among the last {spec.retention.versions} that served; " if spec.retention.versions else ""
-    reason = f"{last}kept for {words(spec)} after it was replaced"
+    reason = f"{last}kept for {describe_retention(spec)} after it was replaced"
     if foreign and spec.retention.foreign == "backup":
         reason += "; this program did not make it, so a whole backup of it comes first"
-    return Over(one.collection, due_at, reason)
+    return SurplusVersion(one.collection, due_at, reason)
 
 
-def _last_deletions(session: Session, former: Sequence[Served]) -> Mapping[str, str]:
+def _last_deletions(session: Session, former: Sequence[ServedCollection]) -> Mapping[str, str]:
     """The status of each collection's latest deletion."""
     names = [one.collection for one in former]
     query = select(Deletion.collection, Deletion.status).where(Deletion.collection.in_(names)).order_by(Deletion.id)

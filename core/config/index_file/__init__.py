@@ -3,7 +3,7 @@
 A wrong key, type or value is refused with its path, the value and what was expected.
 """
 
-from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.config.expected import describe_expected
 from qdrant_rollouts.core.config.index_file.embedding import (
     ChunkSpec,
     CollectionSpec,
@@ -30,7 +30,7 @@ from qdrant_rollouts.core.config.index_file.rollout import (
 from qdrant_rollouts.core.config.index_file.schedule import ScheduleSpec
 from qdrant_rollouts.core.config.index_file.search import PrefetchSpec, SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import CheckSpec, RealSearchSpec, SamplesSpec, ValidationSpec
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, validated
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, validate_as
 from qdrant_rollouts.core.config.index_file.vectors import CarriedSpec, ModelVectorSpec, ServerVectorSpec, VectorSpec
 
 __all__ = [
@@ -63,9 +63,9 @@ __all__ = [
     "Stage",
     "ValidationSpec",
     "VectorSpec",
-    "expected",
+    "describe_expected",
     "load_index_file",
     "render_text",
     "template_fields",
-    "validated",
+    "validate_as",
 ]

@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Strict
 from qdrant_rollouts.core.sanitize import hosts
-from qdrant_rollouts.core.sanitize.quoting import cut, quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 
 #: In place of an index's type: the field loses its index.
 DROPPED = "dropped"
@@ -41,7 +41,7 @@ class EmbeddingSpec(Strict):
 
     @field_validator("model")
     @classmethod
-    def _may_be_a_folder(cls, model: str) -> str:
+    def _check_model_name(cls, model: str) -> str:
         """No file system has longer names, and asking it for one is an error instead of a no."""
         parts = [len(part.encode(errors="replace")) for part in model.split("/")]
         if sum(parts) > 4000 or max(parts) > 255:
@@ -50,7 +50,7 @@ class EmbeddingSpec(Strict):
 
     @field_validator("revision")
     @classmethod
-    def _no_path(cls, revision: str | None) -> str | None:
+    def _check_revision(cls, revision: str | None) -> str | None:
         """The model hub's client looks for a file of that name in its cache, and a path would lead anywhere."""
         if revision is not None and not _REVISION.fullmatch(revision):
             raise ValueError("expected a branch, tag or commit of the model, such as main or refs/pr/1")
@@ -58,16 +58,18 @@ class EmbeddingSpec(Strict):
 
     @field_validator("text")
     @classmethod
-    def _plain_names(cls, text: str) -> str:
+    def _check_template(cls, text: str) -> str:
         if not template_fields(text):
             raise ValueError("expected at least one {field}")
         return text
 
     @model_validator(mode="after")
-    def _field_of_the_template(self) -> Self:
+    def _check_chunk_field(self) -> Self:
         names = template_fields(self.text)
         if self.chunk is not None and self.chunk.field not in {None, *names}:
-            raise ValueError(f"chunk.field is {quoted(self.chunk.field)}; expected a field of text: {', '.join(names)}")
+            raise ValueError(
+                f"chunk.field is {quote_value(self.chunk.field)}; expected a field of text: {', '.join(names)}"
+            )
         return self
 
 
@@ -106,12 +108,12 @@ class ProviderSpec(Strict):
 
     @field_validator("url")
     @classmethod
-    def _http(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
             raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
-        if hosts.has_impossible(url):
-            raise ValueError(hosts.IMPOSSIBLE)
+        if hosts.has_impossible_host(url):
+            raise ValueError(hosts.IMPOSSIBLE_HOST)
         return url
 
 
@@ -131,6 +133,6 @@ def template_fields(template: str) -> tuple[str, ...]:
         if name is None:
             continue
         if not name.isidentifier() or spec or conversion:
-            raise ValueError(f"expected plain {{field}} names, found {{{cut(name)}}}")
+            raise ValueError(f"expected plain {{field}} names, found {{{shorten_text(name)}}}")
         names.append(name)
     return tuple(dict.fromkeys(names))

@@ -15,13 +15,13 @@ from qdrant_rollouts.core.config.index_file.rollout import CanarySpec, Retention
 from qdrant_rollouts.core.config.index_file.schedule import Scheduled
 from qdrant_rollouts.core.config.index_file.search import SearchSpec
 from qdrant_rollouts.core.config.index_file.validation import ValidationSpec
-from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict, validated
+from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Seconds, Strict, validate_as
 from qdrant_rollouts.core.config.index_file.vectors import ModelVectorSpec, VectorSpec
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, PER_MODEL, REBUILDS
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.sanitize.bounded import BoundedLoader, read_yaml
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Bytes of the file: some thousands of indexes.
 LARGEST = 1_000_000
@@ -69,7 +69,7 @@ class IndexSpec(Strict):
     check_room: StrictBool = True
 
     @model_validator(mode="after")
-    def _declared_once(self) -> Self:
+    def _check_declared_once(self) -> Self:
         if self.embedding is None:
             return self
         if self.embedding.vector and self.embedding.vector in self.vectors:
@@ -91,14 +91,14 @@ class IndexSpec(Strict):
 
     @field_validator("vector_field")
     @classmethod
-    def _a_field_of_its_own(cls, field: str | None) -> str | None:
+    def _check_vector_field(cls, field: str | None) -> str | None:
         if field is not None and (not field.strip() or field in ("id", "_rollouts")):
             raise ValueError("expected the name of a field other than id and _rollouts, or null for none")
         return field
 
     @model_validator(mode="after")
-    def _of_documents(self) -> Self:
-        if self.id_field is not None and self.source and not _is_of_documents(self.source):
+    def _check_id_field(self) -> Self:
+        if self.id_field is not None and self.source and not _reads_documents(self.source):
             raise ValueError(
                 f"expected no id_field: it names a field of the front matter of {DOCUMENTS} "
                 "documents, and records of other sources have a field `id`"
@@ -107,10 +107,10 @@ class IndexSpec(Strict):
 
     def with_options(self, options: Mapping[str, Any], path: str = "options") -> Self:
         """This spec with ``options`` laid over it, key by key, sections merged. Raises Refused naming the bad path."""
-        return validated(type(self), _merged(self.model_dump(mode="json"), options), path)
+        return validate_as(type(self), _merge_options(self.model_dump(mode="json"), options), path)
 
 
-def _is_of_documents(source: str) -> bool:
+def _reads_documents(source: str) -> bool:
     return source.strip().startswith(DOCUMENTS)
 
 
@@ -132,7 +132,7 @@ class IndexFile(Strict):
 
     @field_validator("providers")
     @classmethod
-    def _free_names(cls, providers: dict[str, ProviderSpec]) -> dict[str, ProviderSpec]:
+    def _check_providers(cls, providers: dict[str, ProviderSpec]) -> dict[str, ProviderSpec]:
         taken = sorted({"hashing", "sentence-transformers"} & providers.keys())
         if taken:
             raise ValueError(f"{taken[0]} is served on this machine; expected another name")
@@ -140,7 +140,7 @@ class IndexFile(Strict):
 
     @field_validator("indexes")
     @classmethod
-    def _legal_names(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
+    def _check_indexes(cls, indexes: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
         try:
             return {check_found_name("index", alias): spec for alias, spec in indexes.items()}
         except Refused as error:
@@ -158,11 +158,11 @@ def load_index_file(path: Path) -> IndexFile:
         raise Refused(f"{path}: cannot be read: {error}") from error
     if len(text) > LARGEST:
         raise Refused(f"{path}: has more than {LARGEST:,} bytes; divide what it declares")
-    return _parsed(path, text)
+    return _parse_index_file(path, text)
 
 
 @lru_cache(maxsize=4)
-def _parsed(path: Path, text: str) -> IndexFile:
+def _parse_index_file(path: Path, text: str) -> IndexFile:
     """The file is asked for every few seconds, and 200 indexes take 0.13 s in which no page goes on: each text that it
     has is parsed once."""
     try:
@@ -171,17 +171,17 @@ def _parsed(path: Path, text: str) -> IndexFile:
         unquoted = isinstance(error.__cause__, yaml.scanner.ScannerError)
         raise Refused(f"{path}: cannot be read: {error}{_IN_QUOTES * unquoted}") from error
     try:
-        return validated(IndexFile, {} if content is None else content, str(path))
+        return validate_as(IndexFile, {} if content is None else content, str(path))
     except Malformed as error:  # whoever asks for something has not written this file
         raise Refused(str(error)) from None
 
 
-def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_options(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
         # An empty section replaces what was there: `quantization: {}` switches it off.
         nested = isinstance(value, Mapping) and value and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value) if nested else value
+        result[key] = _merge_options(base[key], value) if nested else value
     return result
 
 
@@ -198,6 +198,8 @@ class _UniqueKeys(BoundedLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, f"key {quoted(key.value)} stands twice", key.start_mark)
+                raise yaml.composer.ComposerError(
+                    None, None, f"key {quote_value(key.value)} stands twice", key.start_mark
+                )
             seen.add(key.value)
         return node

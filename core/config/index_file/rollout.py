@@ -23,7 +23,7 @@ class Stage(Strict):
     shadow: StrictBool = False
 
     @model_validator(mode="after")
-    def _shows_something(self) -> Self:
+    def _check_shares(self) -> Self:
         if self.shadow != (self.percentage == 0):
             raise ValueError("a stage of 0 % needs shadow: true, and only such a stage may have it")
         share_of(self.percentage)
@@ -67,7 +67,7 @@ class CanarySpec(Strict):
 
     @field_validator("stages")
     @classmethod
-    def _rising(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    def _check_rising(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
         shares = [stage.percentage for stage in stages]
         if shares != sorted(shares):
             raise ValueError("expected percentages that never fall: a share that is taken back is a rollback")

@@ -8,13 +8,13 @@ from qdrant_rollouts.core.config import cron
 from qdrant_rollouts.core.config.index_file.values import Positive, Seconds, Strict
 
 
-def _line(line: str) -> str:
-    cron.parse(line)
+def _check_cron_line(line: str) -> str:
+    cron.parse_cron(line)
     return line
 
 
-def _zone(name: str) -> str:
-    cron.zone(name)
+def _check_zone(name: str) -> str:
+    cron.parse_zone(name)
     return name
 
 
@@ -24,8 +24,8 @@ Jitter = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False, strict=True)
 class ScheduleSpec(Strict):
     """When something is done by itself: at the times that the cron line names in ``zone``."""
 
-    cron: Annotated[str, AfterValidator(_line)]
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    cron: Annotated[str, AfterValidator(_check_cron_line)]
+    zone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     #: Times that passed while nothing ran: made up for, all of them by one run, or left out once they are that late.
     misfire: Literal["once", "skip"] = "once"
     late_after_minutes: Seconds = 60
@@ -37,9 +37,9 @@ class ScheduleSpec(Strict):
     success_within_hours: Positive | None = None
 
 
-def _short(value: Any) -> Any:
+def _expand_cron_line(value: Any) -> Any:
     """A cron line by itself is a schedule with all else by default."""
-    return {"cron": _line(value)} if isinstance(value, str) else value
+    return {"cron": _check_cron_line(value)} if isinstance(value, str) else value
 
 
-Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_short)]
+Scheduled = Annotated[ScheduleSpec | None, BeforeValidator(_expand_cron_line)]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Strict
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
 class PrefetchSpec(Strict):
@@ -23,9 +23,9 @@ class SearchSpec(Strict):
 
     @field_validator("prefetch")
     @classmethod
-    def _each_once(cls, prefetch: tuple[PrefetchSpec, ...]) -> tuple[PrefetchSpec, ...]:
+    def _check_each_once(cls, prefetch: tuple[PrefetchSpec, ...]) -> tuple[PrefetchSpec, ...]:
         names = [one.vector for one in prefetch]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"vector {quoted(twice)} stands twice; expected each vector once")
+            raise ValueError(f"vector {quote_value(twice)} stands twice; expected each vector once")
         return prefetch

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, Validat
 from qdrant_rollouts.core.config.index_file.values import AtLeastOne, Count, Positive, Strict
 
 
-def _score(value: Any) -> Any:
+def _check_score(value: Any) -> Any:
     """One message for both kinds of value; a union would name the kinds in the path."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value == "calibrated" or (number and -1 <= value <= 1):
@@ -32,7 +32,7 @@ class CheckSpec(Strict):
     accept_inconclusive: StrictBool = False
 
 
-def _said(value: Any, info: ValidationInfo) -> Any:
+def _parse_check(value: Any, info: ValidationInfo) -> Any:
     """The same: true, false, a bound, or both settings by name."""
     if isinstance(value, bool | Mapping | CheckSpec) or (isinstance(value, int | float) and math.isfinite(value)):
         if not isinstance(value, Mapping):
@@ -42,7 +42,7 @@ def _said(value: Any, info: ValidationInfo) -> Any:
     raise ValueError("expected true, false, a number as the bound, or keys bound and accept_inconclusive")
 
 
-def _asks(text: str) -> str:
+def _check_query(text: str) -> str:
     if not text.strip():
         raise ValueError("expected text to search for")
     return text
@@ -66,14 +66,14 @@ class RealSearchSpec(Strict):
 
 
 class ValidationSpec(Strict):
-    queries: tuple[Annotated[str, AfterValidator(_asks)], ...] = ()
+    queries: tuple[Annotated[str, AfterValidator(_check_query)], ...] = ()
     min_results: AtLeastOne = 5
     #: The field whose values are asked where no query is named; ``*`` for title, name or heading.
     titles: str | None = None
-    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_score)] = "calibrated"
+    min_top_score: Annotated[float | Literal["calibrated"], BeforeValidator(_check_score)] = "calibrated"
     #: A JSONL file of ``query`` and ``relevant``; see ``core.gate.evidence.judged``.
     judged: str | None = None
-    checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_said)]] = {}
+    checks: dict[str, Annotated[bool | float | CheckSpec, BeforeValidator(_parse_check)]] = {}
     slices: tuple[str, ...] = ()
     search: RealSearchSpec = RealSearchSpec()
     samples: SamplesSpec = SamplesSpec()
@@ -83,7 +83,7 @@ class ValidationSpec(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _titles_as_queries(cls, given: Any) -> Any:
+    def _accept_titles(cls, given: Any) -> Any:
         """``queries: titles`` and ``queries: {titles: FIELD}`` name no query but where to find some."""
         said = given.get("queries") if isinstance(given, Mapping) else None
         if said == "titles":

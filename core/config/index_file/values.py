@@ -6,9 +6,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qdrant_rollouts.core.config.expected import expected
+from qdrant_rollouts.core.config.expected import describe_expected
 from qdrant_rollouts.core.errors import Malformed
-from qdrant_rollouts.core.sanitize.quoting import cut, written
+from qdrant_rollouts.core.sanitize.quoting import safe_repr, shorten_text
 
 # Strict: "yes" is no duration and true is no number, whatever a lenient reading makes of them.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -30,30 +30,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-def validated(model: type[Model], content: Any, path: str) -> Model:
+def validate_as(model: type[Model], content: Any, path: str) -> Model:
     """``content`` as ``model``; Malformed with one line for each fault: path, value, what was expected."""
     try:
         return model.model_validate(content)
     except RecursionError:
         raise Malformed(f"{path}: more levels stand in each other than can be read") from None
     except ValidationError as error:
-        raise Malformed("\n".join(_fault(path, fault) for fault in error.errors())) from None
+        raise Malformed("\n".join(_describe_fault(path, fault) for fault in error.errors())) from None
 
 
-def _fault(path: str, fault: Mapping[str, Any]) -> str:
-    where = f"{path}: " + (".".join(cut(str(part)) for part in fault["loc"]) or "content")
+def _describe_fault(path: str, fault: Mapping[str, Any]) -> str:
+    where = f"{path}: " + (".".join(shorten_text(str(part)) for part in fault["loc"]) or "content")
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
     if fault["type"] == "missing":
         return f"{where}: missing; this key is required"
     if fault["loc"] and fault["loc"][-1] in _NAMES_OF_SECRETS:
-        return f"{where}: {expected(fault)}"
-    return f"{where}: found {_shown(fault['input'])}; {expected(fault)}"
+        return f"{where}: {describe_expected(fault)}"
+    return f"{where}: found {_quote_without_password(fault['input'])}; {describe_expected(fault)}"
 
 
-def _shown(given: Any) -> str:
+def _quote_without_password(given: Any) -> str:
     """Without a password, and only then cut: the end of one could be what is cut off."""
-    return cut(_CREDENTIALS.sub("//***@", written(given)))
+    return shorten_text(_CREDENTIALS.sub("//***@", safe_repr(given)))
 
 
 #: Keys that name the variable of a secret: whoever took that for the secret itself has it in this file.

@@ -17,7 +17,7 @@ _EXPECTED = (
 )
 
 
-def _plain_fields(text: str) -> str:
+def _check_template(text: str) -> str:
     if not template_fields(text):
         raise ValueError("expected at least one {field}")
     return text
@@ -31,7 +31,7 @@ class ModelVectorSpec(Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
     text: str = "{text}"
 
-    _text = field_validator("text")(_plain_fields)
+    _text = field_validator("text")(_check_template)
 
 
 class ServerVectorSpec(Strict):
@@ -42,11 +42,11 @@ class ServerVectorSpec(Strict):
     text: str = "{text}"
     options: dict[str, Any] = {}
 
-    _text = field_validator("text")(_plain_fields)
+    _text = field_validator("text")(_check_template)
 
     @field_validator("server")
     @classmethod
-    def _known(cls, server: str) -> str:
+    def _check_server_model(cls, server: str) -> str:
         if server not in SERVER_MODELS:
             raise ValueError(f"expected {', '.join(SERVER_MODELS)}")
         return server
@@ -62,7 +62,7 @@ class CarriedSpec(Strict):
     carried: CarriedRule = CarriedRule()
 
 
-def _one_kind(value: Any) -> Any:
+def _parse_one_kind(value: Any) -> Any:
     """One message for all kinds of value; a union would report a fault of each of its members."""
     if isinstance(value, Mapping):
         for key, kind in _BY_KEY.items():
@@ -81,5 +81,5 @@ _BY_KEY: dict[str, type[Strict]] = {
 
 VectorSpec = Annotated[
     ModelVectorSpec | ServerVectorSpec | CarriedSpec | Literal["given", "optional", "carried", "dropped"],
-    BeforeValidator(_one_kind),
+    BeforeValidator(_parse_one_kind),
 ]

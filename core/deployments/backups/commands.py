@@ -13,22 +13,28 @@ from qdrant_rollouts.core.collections.restorable import check_server
 from qdrant_rollouts.core.collections.stamps import Stamp
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, Version
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import claims, commands, engine
-from qdrant_rollouts.core.deployments.alias_lock import open_deployment
-from qdrant_rollouts.core.deployments.backups.queries import latest
-from qdrant_rollouts.core.deployments.commands import Along, alone
-from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inherited
+from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
+from qdrant_rollouts.core.deployments.backups.queries import find_latest_backup
+from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
+from qdrant_rollouts.core.deployments.commands.specs import declared_spec, inherit_model
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import backup as plans
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports.naming import LONGEST_WITH_SNAPSHOT, check_found_name, check_name, collection_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 
-def create(
-    services: Services, alias: str, *, actor: str, reason: str = "", keep: int | None = None, along: Along = alone
+def create_backup(
+    services: Services,
+    alias: str,
+    *,
+    actor: str,
+    reason: str = "",
+    keep: int | None = None,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Starts a backup of the collection behind ``alias``; returns its id. With ``keep``, or ``retention.backups`` of
     the index, the oldest of this alias are removed when it is made, so that so many are left."""
@@ -36,10 +42,10 @@ def create(
     _check_keep(keep)
     check_server(services.store)
     collection = aliases.get_collection_for_alias(services, alias)
-    return begin(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
+    return begin_backup(services, alias, collection, actor=actor, reason=reason, keep=keep, along=along)
 
 
-def begin(
+def begin_backup(
     services: Services,
     alias: str,
     collection: str,
@@ -47,22 +53,22 @@ def begin(
     actor: str,
     reason: str,
     keep: int | None = None,
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """The same of any collection of the index. ``along`` writes more in the same transaction."""
     check_server(services.store)
-    _check_length(collection)
+    _check_name_length(collection)
     # What the gate asks of an index is no matter of a backup, and others' collections need not have it.
     live = {alias: collection}
-    spec = inherited(services, declared_spec(services, alias, live), collection)
+    spec = inherit_model(services, declared_spec(services, alias, live), collection)
     with services.sessions() as session:
         known = session.get(Version, collection)
-    return _enroll(
+    return _enroll_run(
         services,
         alias,
         "backup",
         spec,
-        plans.make(actor, reason, keep if keep is not None else spec.retention.backups),
+        plans.plan_backup(actor, reason, keep if keep is not None else spec.retention.backups),
         green=lambda session, now: collection,
         number=known.number if known else 0,
         actor=actor,
@@ -71,29 +77,29 @@ def begin(
     )
 
 
-def verify(
+def verify_backup(
     services: Services,
     *,
     backup: str | None = None,
     alias: str | None = None,
     actor: str,
     reason: str = "",
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Starts trying a backup out, the latest of ``alias`` if none is named; returns the run's id."""
     check_server(services.store)
-    manifest = _chosen(services, backup, alias)
+    manifest = _choose_manifest(services, backup, alias)
     taken = services.store.collections()
 
     def green(session: Session, now: datetime) -> str:
-        return collection_name(f"{manifest.alias}_verify", now, taken | versions.names(session))
+        return collection_name(f"{manifest.alias}_verify", now, taken | versions.list_used_names(session))
 
-    return _enroll(
+    return _enroll_run(
         services,
         manifest.alias,
         "verification",
-        _spec(services, manifest),
-        plans.verify(manifest.id),
+        _spec_of_backup(services, manifest),
+        plans.plan_verification(manifest.id),
         green=green,
         number=manifest.number,
         actor=actor,
@@ -102,28 +108,28 @@ def verify(
     )
 
 
-def restore(
+def restore_backup(
     services: Services,
     *,
     backup: str | None = None,
     alias: str | None = None,
     actor: str,
     reason: str = "",
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Starts a deployment whose green is made from a backup, the latest of ``alias`` if none is named; returns its id.
     An alias that is gone is made again. Raises Refused for a damaged backup, before anything is changed."""
     check_server(services.store)
-    manifest = _chosen(services, backup, alias)
-    restorable.whole(services.store, services.shelf, manifest.id)
+    manifest = _choose_manifest(services, backup, alias)
+    restorable.read_whole_manifest(services.store, services.shelf, manifest.id)
     live = services.store.aliases()
-    spec = _spec(services, manifest)
+    spec = _spec_of_backup(services, manifest)
     said = f"backup {manifest.id} of {manifest.created_at}" + (f": {reason}" if reason else "")
-    return commands.begin(
+    return commands.begin_deployment(
         services,
         manifest.alias,
         spec.model_copy(update={"strategy": "restore"}),
-        plans.restore(manifest.id),
+        plans.plan_restore(manifest.id),
         blue=live.get(manifest.alias),
         actor=actor,
         reason=said,
@@ -134,7 +140,7 @@ def restore(
 # --- how ----------------------------------------------------------------------------------------------------------
 
 
-def _enroll(
+def _enroll_run(
     services: Services,
     alias: str,
     kind: str,
@@ -145,14 +151,14 @@ def _enroll(
     number: int,
     actor: str,
     reason: str,
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """One of a kind at a time on an alias, beside whatever else is under way there."""
     settings = spec.model_copy(update={"rollback_on_failure": True, "strategy": kind})
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)
-            _check_alone(session, alias, kind)
+            _check_kind_idle(session, alias, kind)
             row = Deployment(
                 id=secrets.token_hex(6),
                 alias=alias,
@@ -166,19 +172,19 @@ def _enroll(
                 message=reason,
                 number=number,
             )
-            engine.enroll(session, row, plan, now)
+            engine.enroll_deployment(session, row, plan, now)
             along(session, row.id)
             knock = claims.knock_for(row, now, again=True)
     except IntegrityError as error:
         with services.sessions() as session:
-            _check_alone(session, alias, kind)
+            _check_kind_idle(session, alias, kind)
         raise Unavailable(f"another {kind} of {alias} began in the same moment; try again") from error
     services.knock(knock)
     return row.id
 
 
-def _check_alone(session: Session, alias: str, kind: str) -> None:
-    running = open_deployment(session, alias, kind)
+def _check_kind_idle(session: Session, alias: str, kind: str) -> None:
+    running = find_open_deployment(session, alias, kind)
     if running is not None:
         raise Refused(
             f"{kind} {running.id} of {alias} is {running.status}: one at a time; wait for it or "
@@ -186,7 +192,7 @@ def _check_alone(session: Session, alias: str, kind: str) -> None:
         )
 
 
-def _check_length(collection: str) -> None:
+def _check_name_length(collection: str) -> None:
     """Asked without waiting, the server says nothing of a snapshot that it could not make."""
     length = len(collection.encode())
     if length > LONGEST_WITH_SNAPSHOT:
@@ -198,35 +204,35 @@ def _check_length(collection: str) -> None:
 
 def _check_keep(keep: object) -> None:
     if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
-        raise Refused(f"keep is {quoted(keep)}; expected how many backups to keep, 1 or more")
+        raise Refused(f"keep is {quote_value(keep)}; expected how many backups to keep, 1 or more")
 
 
-def _chosen(services: Services, backup: str | None, alias: str | None) -> Manifest:
+def _choose_manifest(services: Services, backup: str | None, alias: str | None) -> Manifest:
     if (backup is None) == (alias is None):
         raise Refused("name either a backup or an alias, whose latest backup is taken then")
     if backup is None:
-        backup = latest(services, check_found_name("alias", alias))
-    return restorable.fitting(services.store, services.shelf, check_name("backup", backup))
+        backup = find_latest_backup(services, check_found_name("alias", alias))
+    return restorable.read_fitting_manifest(services.store, services.shelf, check_name("backup", backup))
 
 
-def _spec(services: Services, manifest: Manifest) -> IndexSpec:
+def _spec_of_backup(services: Services, manifest: Manifest) -> IndexSpec:
     """As the index file declares it now, else as it was when the backup was made. The records it is rebuilt from may be
     others by now, and what is recovered is not held against them."""
     declared = services.indexes().get(manifest.alias)
-    spec = declared if declared is not None else stored(IndexSpec, manifest.settings)
+    spec = declared if declared is not None else read_stored(IndexSpec, manifest.settings)
     if Stamp.of(manifest.metadata) is None:
-        return _without_model(spec)
-    embedding = spec.embedding if spec.models else _model(manifest)
+        return _spec_without_model(spec)
+    embedding = spec.embedding if spec.models else _embedding_of_backup(manifest)
     return spec.model_copy(update={"source": None, "embedding": embedding})
 
 
-def _without_model(spec: IndexSpec) -> IndexSpec:
+def _spec_without_model(spec: IndexSpec) -> IndexSpec:
     """For a backup of a collection that others made. Which model made it nobody knows, so nothing is
     asked in words, and it comes back as it was: for those who search it with vectors of their own."""
     rules = spec.validation.model_copy(update={"queries": (), "judged": None})
     return spec.model_copy(update={"source": None, "embedding": None, "vectors": {}, "validation": rules})
 
 
-def _model(manifest: Manifest) -> EmbeddingSpec | None:
+def _embedding_of_backup(manifest: Manifest) -> EmbeddingSpec | None:
     stamp = Stamp.of(manifest.metadata)
     return stamp.spec if stamp is not None else None

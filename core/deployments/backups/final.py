@@ -12,75 +12,82 @@ from qdrant_rollouts.core.collections.deletion import deletions as retention
 from qdrant_rollouts.core.collections.deletion import final_backups
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deletion
-from qdrant_rollouts.core.deployments.alias_lock import open_deployment
+from qdrant_rollouts.core.deployments.alias_lock import find_open_deployment
 from qdrant_rollouts.core.deployments.backups import commands
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.services import Services
 
 #: A backup that failed puts the deletion off for so long, and is tried again then.
-_AGAIN = timedelta(hours=1)
+_RETRY_AFTER = timedelta(hours=1)
 
 
-def secure_due(services: Services) -> list[str]:
+def begin_final_backups(services: Services) -> list[str]:
     """Begins what due deletions lack; returns a line for each it did something about. Safe to repeat, by any number at
     once: the backup is written down in one transaction with whose it is."""
     with services.sessions() as session:
-        due = retention.due(session, services.clock.now(session))
-    return [line for deletion_id in due if (line := _secure(services, deletion_id))]
+        due = retention.find_due_deletions(session, services.clock.now(session))
+    return [line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))]
 
 
-def _secure(services: Services, deletion_id: int) -> str:
+def _back_up_before_deletion(services: Services, deletion_id: int) -> str:
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        lacks, alias = final_backups.lacking(services, session, row), final_backups.wanted_by(services, session, row)
-        if not lacks or alias is None or final_backups.spared(services, session, row):
+        lacks, alias = (
+            final_backups.reason_to_wait(services, session, row),
+            final_backups.find_wanting_index(services, session, row),
+        )
+        if not lacks or alias is None or final_backups.reason_to_spare(services, session, row):
             return ""
-        if retention.users(services, session, row.collection):
+        if retention.find_uses(services, session, row.collection):
             return ""
-        if open_deployment(session, alias, "backup") is not None:
+        if find_open_deployment(session, alias, "backup") is not None:
             return f"{row.collection} waits: {lacks}"
     if row.backup_id is not None:
-        return _put_off(services, row, alias, lacks)
-    return _begin(services, row, alias)
+        return _postpone_deletion(services, row, alias, lacks)
+    return _begin_final_backup(services, row, alias)
 
 
-def _begin(services: Services, row: Deletion, alias: str) -> str:
+def _begin_final_backup(services: Services, row: Deletion, alias: str) -> str:
     try:
-        begun = commands.begin(
+        begun = commands.begin_backup(
             services,
             alias,
             row.collection,
             actor=events.SYSTEM,
             reason=f"final backup of {row.collection}, which is to be deleted: {row.reason}",
-            along=partial(_mark, row.id),
+            along=partial(_attach_backup, row.id),
         )
     except LeaseLost as lost:
         return str(lost)
     except Refused as refused:
-        return _put_off(services, row, alias, str(refused))
+        return _postpone_deletion(services, row, alias, str(refused))
     return f"{row.collection}: final backup {begun} is begun"
 
 
-def _mark(deletion_id: int, session: Session, backup: str) -> None:
-    ours = Deletion.id == deletion_id, Deletion.status.in_(retention.OPEN), Deletion.backup_id.is_(None)
+def _attach_backup(deletion_id: int, session: Session, backup: str) -> None:
+    ours = Deletion.id == deletion_id, Deletion.status.in_(retention.OPEN_STATUSES), Deletion.backup_id.is_(None)
     marked = update(Deletion).where(*ours).values(backup_id=backup).returning(Deletion.id)
     if session.scalar(marked) is None:
         raise LeaseLost(f"deletion {deletion_id} was cancelled, or taken up by somebody else")
 
 
-def _put_off(services: Services, seen: Deletion, alias: str, why: str) -> str:
+def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str) -> str:
     text = f"{seen.collection} is not deleted, for there is no final backup of it: {why}"
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, seen.id, with_for_update=True)
-        if row.status not in retention.OPEN or row.backup_id != seen.backup_id:
+        if row.status not in retention.OPEN_STATUSES or row.backup_id != seen.backup_id:
             return ""
         now = services.clock.now(session)
-        row.backup_id, row.due_at, row.due_elapsed = None, now + _AGAIN, row.due_elapsed + _AGAIN.total_seconds()
+        row.backup_id, row.due_at, row.due_elapsed = (
+            None,
+            now + _RETRY_AFTER,
+            row.due_elapsed + _RETRY_AFTER.total_seconds(),
+        )
         keep = retention.keep_command(row.collection)
         act = f"mend that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
-        events.record(session, now, "deletion.put_off", text, alias=alias)
+        events.record_event(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
             row.alias or row.collection, retention.NO_BACKUP, text, actor=row.actor, reason=row.reason, next=act
         )
-        alerts.tell(session, now, told)
+        alerts.record_alert(session, now, told)
     return text

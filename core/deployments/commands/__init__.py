@@ -10,23 +10,23 @@ from qdrant_rollouts.core.deployments.commands.aliases import (
     safe_delete_collection,
     switch_alias,
 )
-from qdrant_rollouts.core.deployments.commands.beginning import Along, alone, begin
-from qdrant_rollouts.core.deployments.commands.deployments import deploy, rollback, wish
-from qdrant_rollouts.core.deployments.commands.specs import spec_of
-from qdrant_rollouts.core.deployments.lookup import find
+from qdrant_rollouts.core.deployments.commands.beginning import InTransaction, begin_deployment, do_nothing
+from qdrant_rollouts.core.deployments.commands.deployments import request_action, start_deployment, start_rollback
+from qdrant_rollouts.core.deployments.commands.specs import resolve_spec
+from qdrant_rollouts.core.deployments.lookup import find_deployment
 
 __all__ = [
     "GRACE_MINUTES",
-    "Along",
-    "alone",
-    "begin",
+    "InTransaction",
+    "begin_deployment",
     "create_alias",
     "delete_alias",
-    "deploy",
-    "find",
-    "rollback",
+    "do_nothing",
+    "find_deployment",
+    "request_action",
+    "resolve_spec",
     "safe_delete_collection",
-    "spec_of",
+    "start_deployment",
+    "start_rollback",
     "switch_alias",
-    "wish",
 ]

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import model_proof, versions
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.schema import embedded_vector, main_vector, vector_params
-from qdrant_rollouts.core.collections.stamps import FACTS, STAMPS_SINCE, Stamp, theirs
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, STAMPS_SINCE, Stamp, foreign_metadata
 from qdrant_rollouts.core.config.index_file import EmbeddingSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Version
@@ -22,11 +22,11 @@ from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports import Embedder, Schema, State
 from qdrant_rollouts.core.ports.naming import check_found_name, shell_word
 from qdrant_rollouts.core.routing import table
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
 
-def adopt(
+def adopt_collection(
     services: Services,
     alias: str,
     *,
@@ -39,47 +39,47 @@ def adopt(
     though it makes other vectors of the stored texts. Raises Refused for what is ours already, and where the declared
     model cannot be the collection's. A version without a stamp can be adopted once more when a model is declared.
     Stopped half way, it can be asked for again."""
-    found = _target(services, alias, collection)
+    found = _find_collection(services, alias, collection)
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
-    theirs(old, found)
-    stamp, facts = _of_ours(Stamp.of(old)), dict(old.get(FACTS) or {})
+    foreign_metadata(old, found)
+    stamp, facts = _stamp_of_version(Stamp.of(old)), dict(old.get(FACTS_KEY) or {})
     declared = services.indexes().get(alias)
     embedding = next(iter(declared.models), None) if declared and stamp is None else None
     with services.sessions() as session:
-        _check_not_ours(session, alias, found, gains=embedding is not None)
+        _check_not_managed(session, alias, found, gains=embedding is not None)
     if stamp is None:
-        stamp, facts = _described(services, alias, found, embedding, trust=trust)
-    facts |= {"adopted_by": actor, "points": about(services.store, found)}
+        stamp, facts = _describe_collection(services, alias, found, embedding, trust=trust)
+    facts |= {"adopted_by": actor, "points": estimate_points(services.store, found)}
     with services.sessions.begin() as session:
-        row = _enter(services, session, alias, found, facts, stamp)
+        row = _write_version(services, session, alias, found, facts, stamp)
         now = services.clock.now(session)
-        events.record(session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias)
+        events.record_event(session, now, "version.adopted", found, actor=actor, reason=reason, alias=alias)
         if carries:
             mine = replace(stamp, number=row.number).as_metadata() if stamp and stamp.number == 0 else {}
-            services.store.set_metadata(found, {**mine, **versions.metadata(row)})
+            services.store.set_metadata(found, {**mine, **versions.version_metadata(row)})
     answer = {"alias": alias, "collection": found, "number": row.number, "stamped": carries and stamp is not None}
     return {**answer, "model": stamp.spec.model if stamp and stamp.spec else None, "agreed": facts.get("agreed")}
 
 
-def _of_ours(stamp: Stamp | None) -> Stamp | None:
+def _stamp_of_version(stamp: Stamp | None) -> Stamp | None:
     """A stamp that only says which model was proven, see ``core.collections.model_proof``, is made anew with a
     version's number."""
     return stamp if stamp is not None and (stamp.number or stamp.deployment) else None
 
 
-def _target(services: Services, alias: str, collection: str | None) -> str:
+def _find_collection(services: Services, alias: str, collection: str | None) -> str:
     check_found_name("alias", alias)
     aliases = services.store.aliases()
     if alias not in aliases:
-        raise Unknown(f"alias {cut(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
+        raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {', '.join(sorted(aliases)) or 'none'}")
     found = check_found_name("collection", collection or aliases[alias])
     if found not in services.store.collections():
         raise Refused(f"collection {found} does not exist at {services.store.server().address}")
     return found
 
 
-def _check_not_ours(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
+def _check_not_managed(session: Session, alias: str, collection: str, *, gains: bool) -> Version | None:
     """The row of a version of which no model is known, where it ``gains`` one now; None where there is no row."""
     row = session.get(Version, collection, with_for_update=True)
     if row is None or (gains and row.alias == alias and row.facts.get("identity") is None):
@@ -90,13 +90,13 @@ def _check_not_ours(session: Session, alias: str, collection: str, *, gains: boo
     )
 
 
-def _enter(
+def _write_version(
     services: Services, session: Session, alias: str, collection: str, facts: State, stamp: Stamp | None
 ) -> Version:
     """The row, with the number it had where a lost database gave it one that is still free."""
-    table.hold(services, session, alias)
-    occupancy.check_alone(session, alias)
-    known = _check_not_ours(session, alias, collection, gains=stamp is not None and stamp.number == 0)
+    table.lock_route(services, session, alias)
+    occupancy.check_alias_idle(session, alias)
+    known = _check_not_managed(session, alias, collection, gains=stamp is not None and stamp.number == 0)
     if known is not None:
         known.facts = {**known.facts, **facts}
         return known
@@ -114,19 +114,19 @@ def _enter(
 # --- which model ------------------------------------------------------------------------------------------------
 
 
-def _described(
+def _describe_collection(
     services: Services, alias: str, collection: str, embedding: EmbeddingSpec | None, *, trust: bool
 ) -> tuple[Stamp | None, State]:
     """A stamp without a number, and what can be told of the collection. Where no model is declared there is no stamp:
     who declares one later is believed then, as before."""
     schema = services.store.schema(collection)
-    vector = _vector(collection, schema, embedding)
+    vector = _choose_vector(collection, schema, embedding)
     if embedding is None:
-        return None, versions.made(None, None, schema, vector)
+        return None, versions.facts_of_model(None, None, schema, vector)
     embedder = services.embedder(embedding)
-    _check_size(collection, schema, vector, embedding, embedder)
-    params, points = vector_params(schema, vector), model_proof.draw(services.store, collection, vector)
-    found = model_proof.compare(embedder, embedding, vector, params, points)
+    _check_vector_size(collection, schema, vector, embedding, embedder)
+    params, points = vector_params(schema, vector), model_proof.draw_points(services.store, collection, vector)
+    found = model_proof.compare_embeddings(embedder, embedding, vector, params, points)
     agreed = {"of": found.of, "alike": found.alike}
     if agreed["alike"] * 2 < agreed["of"] and not trust:
         raise Refused(
@@ -136,14 +136,16 @@ def _described(
         )
     dumped = embedding.model_dump(mode="json")
     stamp = Stamp("", alias, 0, vector=vector, embedding=dumped, identity=embedder.identity)
-    return stamp, {**versions.made(embedding, embedder, schema, vector), "agreed": agreed}
+    return stamp, {**versions.facts_of_model(embedding, embedder, schema, vector), "agreed": agreed}
 
 
-def _vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
+def _choose_vector(collection: str, schema: Schema, embedding: EmbeddingSpec | None) -> str:
     return embedded_vector(schema, embedding.vector, collection) if embedding else main_vector(schema)
 
 
-def _check_size(collection: str, schema: Schema, vector: str, embedding: EmbeddingSpec, embedder: Embedder) -> None:
+def _check_vector_size(
+    collection: str, schema: Schema, vector: str, embedding: EmbeddingSpec, embedder: Embedder
+) -> None:
     params = vector_params(schema, vector)
     if params.get("size") != embedder.dimension:
         raise Refused(

@@ -14,11 +14,11 @@ from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import AliasState, Deletion
 from qdrant_rollouts.core.defaults import GRACE_MINUTES, LONGEST_GRACE_MINUTES
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
-from qdrant_rollouts.core.deployments.commands.specs import check_alias, listed, serving
+from qdrant_rollouts.core.deployments.commands.specs import check_alias_name, get_serving_collection, join_names
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports.naming import check_found_name
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
 def create_alias(
@@ -27,12 +27,12 @@ def create_alias(
     """Makes the alias. One that points elsewhere is refused unless ``force``; one that is there already stays."""
     live = services.store.aliases()
     if alias not in live:
-        check_alias(services, alias, live)
+        check_alias_name(services, alias, live)
     _check_move(services, alias, collection)
     current = live.get(alias)
     if current not in (None, collection) and not force:
         raise Refused(f"alias {alias} exists and points to {current}; use switch, or force to repoint it")
-    moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
+    moved = _point_alias(services, alias, collection, expected={current}, actor=actor, reason=reason)
     return {"created": moved.moved, "alias": alias, "collection": collection}
 
 
@@ -41,9 +41,9 @@ def switch_alias(
 ) -> dict[str, Any]:
     """Repoints an existing alias; already there is no change. ``delete_old`` has the old collection deleted by the
     index's own rule: its grace period, its retention, and what it says of collections that others made."""
-    current = serving(services.store.aliases(), alias)
+    current = get_serving_collection(services.store.aliases(), alias)
     _check_move(services, alias, collection)
-    moved = _point(services, alias, collection, expected={current}, actor=actor, reason=reason)
+    moved = _point_alias(services, alias, collection, expected={current}, actor=actor, reason=reason)
     old = moved.previous if moved.moved else current
     answer: dict[str, Any] = {"old_collection": old, "new_collection": collection, "switched": moved.moved}
     if delete_old and moved.moved and old:
@@ -57,10 +57,10 @@ def delete_alias(services: Services, alias: str, *, actor: str, reason: str = ""
     if current is None:
         check_found_name("alias", alias)
         _check_was_deleted(services, alias)
-        _unchanged(services, alias, "it was removed before", actor, reason)
+        _record_no_change(services, alias, "it was removed before", actor, reason)
         return {"deleted": False}
-    occupancy.check_free(services, alias)
-    return {"deleted": aliases.move(services, alias, None, expected={current}, actor=actor, reason=reason).moved}
+    occupancy.check_alias_movable(services, alias)
+    return {"deleted": aliases.move_alias(services, alias, None, expected={current}, actor=actor, reason=reason).moved}
 
 
 def safe_delete_collection(
@@ -74,97 +74,99 @@ def safe_delete_collection(
     """Writes a deletion down, to be carried out after the grace period if nothing uses the collection then. Without
     ``grace_period_minutes`` its index says how long, and ``GRACE_MINUTES`` holds where it is of none."""
     check_found_name("collection", collection)
-    _check_grace(grace_period_minutes)
+    _check_grace_minutes(grace_period_minutes)
     if collection not in services.store.collections():
         raise Unknown(f"collection {collection} does not exist; `rollouts alias list` shows what is served")
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         minutes = grace_period_minutes
         if minutes is None:
-            minutes = _grace(services, session, collection)
-        used = _ask(services, session, now, collection, f"after {minutes:g} minutes", actor, reason)
+            minutes = _find_grace_minutes(services, session, collection)
+        used = _record_deletion_request(services, session, now, collection, f"after {minutes:g} minutes", actor, reason)
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
-        row = retention.schedule(session, now, collection, minutes, reason=reason, actor=actor)
-        return _scheduled(services, session, row)
+        row = retention.schedule_deletion(session, now, collection, minutes, reason=reason, actor=actor)
+        return _describe_scheduled_deletion(services, session, row)
 
 
 def _delete_replaced(services: Services, alias: str, old: str, new: str, actor: str) -> dict[str, Any]:
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        spec = keeping.spec_of(session, alias, services.indexes())
+        spec = keeping.find_spec(session, alias, services.indexes())
         why = f"{new} replaced it behind {alias}"
-        used = _ask(services, session, now, old, f"after {keeping.words(spec)}", actor, why)
+        used = _record_deletion_request(
+            services, session, now, old, f"after {keeping.describe_retention(spec)}", actor, why
+        )
         if used:
             return {"scheduled": False, "delete_after": None, "reason": "; ".join(used)}
-        surplus = keeping.over(session, now, alias, new, spec, replaced=old)
+        surplus = keeping.find_surplus(session, now, alias, new, spec, replaced=old)
         told = [replace(one, reason=f"{why}; {one.reason}") for one in surplus if one.collection == old]
         others = [one for one in surplus if one.collection != old]
-        keeping.schedule(session, now, alias, [*told, *others], actor=actor)
-        row = retention.open_deletion(session, old)
+        keeping.schedule_surplus(session, now, alias, [*told, *others], actor=actor)
+        row = retention.find_open_deletion(session, old)
         if row is None:
             reason = f"{old} is kept, by the retention of {alias} in the index file or by a person"
             return {"scheduled": False, "delete_after": None, "reason": reason}
-        return _scheduled(services, session, row)
+        return _describe_scheduled_deletion(services, session, row)
 
 
-def _check_grace(minutes: float | None) -> None:
+def _check_grace_minutes(minutes: float | None) -> None:
     if minutes is not None and not 0 <= minutes <= LONGEST_GRACE_MINUTES:
         raise Refused(f"grace_period_minutes is {minutes:g}, expected 0 to {LONGEST_GRACE_MINUTES:.0f} (ten years)")
 
 
-def _grace(services: Services, session: Session, collection: str) -> float:
-    alias = keeping.index_of(session, collection)
+def _find_grace_minutes(services: Services, session: Session, collection: str) -> float:
+    alias = keeping.find_index(session, collection)
     if alias is None:
         return GRACE_MINUTES
-    return keeping.minutes(keeping.spec_of(session, alias, services.indexes()))
+    return keeping.retention_minutes(keeping.find_spec(session, alias, services.indexes()))
 
 
-def _ask(
+def _record_deletion_request(
     services: Services, session: Session, now: datetime, collection: str, when: str, actor: str, reason: str
 ) -> list[str]:
     """Writes down that the deletion was asked for; who uses the collection, so that it is refused."""
-    used = retention.users(services, session, collection)
+    used = retention.find_uses(services, session, collection)
     asked = f"{collection}, {when}" + (f"; refused: {used[0]}" if used else "")
-    events.record(session, now, "deletion.requested", asked, actor=actor, reason=reason)
+    events.record_event(session, now, "deletion.requested", asked, actor=actor, reason=reason)
     return used
 
 
-def _scheduled(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
+def _describe_scheduled_deletion(services: Services, session: Session, row: Deletion) -> dict[str, Any]:
     rules = deletion_notices.read_rules(services)
-    told = deletion_notices.announce(session, [row], rules)[row.id]
-    answer = {"scheduled": True, "delete_after": iso(row.due_at), "reason": row.reason}
+    told = deletion_notices.describe_open_deletions(session, [row], rules)[row.id]
+    answer = {"scheduled": True, "delete_after": as_iso(row.due_at), "reason": row.reason}
     return {**answer, "text": told["text"], "keep": told["keep"]}
 
 
 def _check_move(services: Services, alias: str, collection: str) -> None:
     check_found_name("collection", collection)
-    occupancy.check_free(services, alias)
+    occupancy.check_alias_movable(services, alias)
     if alias in services.store.collections():
         raise Refused(f"{alias} is a collection's name; an alias needs a name of its own")
     aliases.check_target(services, collection)
 
 
-def _point(
+def _point_alias(
     services: Services, alias: str, collection: str, *, expected: set[str | None], actor: str, reason: str
 ) -> aliases.Moved:
     with services.sessions.begin() as session:
-        aliases.keep(session, services.clock.now(session), collection, alias, actor)
-    moved = aliases.move(services, alias, collection, expected=expected, actor=actor, reason=reason)
+        aliases.keep_target(session, services.clock.now(session), collection, alias, actor)
+    moved = aliases.move_alias(services, alias, collection, expected=expected, actor=actor, reason=reason)
     if not moved.moved:
-        _unchanged(services, alias, f"it led to {collection} already", actor, reason)
+        _record_no_change(services, alias, f"it led to {collection} already", actor, reason)
     return moved
 
 
-def _unchanged(services: Services, alias: str, detail: str, actor: str, reason: str) -> None:
+def _record_no_change(services: Services, alias: str, detail: str, actor: str, reason: str) -> None:
     """A command that found nothing to do is a command all the same."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record(session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias)
+        events.record_event(session, now, "alias.unchanged", detail, actor=actor, reason=reason, alias=alias)
 
 
 def _check_was_deleted(services: Services, alias: str) -> None:
     with services.sessions() as session:
         known = session.get(AliasState, alias)
     if known is None or known.desired is not None:
-        raise Unknown(f"alias {alias} does not exist; known: {listed(services.store.aliases())}")
+        raise Unknown(f"alias {alias} does not exist; known: {join_names(services.store.aliases())}")

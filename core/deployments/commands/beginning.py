@@ -22,14 +22,14 @@ from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.services import Services
 
 #: Given the session and the id of a deployment that is being written down.
-Along = Callable[[Session, str], None]
+InTransaction = Callable[[Session, str], None]
 
 
-def alone(session: Session, deployment_id: str) -> None:
+def do_nothing(session: Session, deployment_id: str) -> None:
     """Nothing is written along."""
 
 
-def begin(
+def begin_deployment(
     services: Services,
     alias: str,
     spec: IndexSpec,
@@ -40,16 +40,16 @@ def begin(
     source: str | None = None,
     existing: str | None = None,
     reason: str = "",
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Writes deployment, plan and version in one transaction, then knocks, if there is a place for it; returns the id.
     Raises Refused where the alias is not free."""
-    taken = _collections(services, alias)
+    taken = _list_taken_names(services, alias)
     try:
         with services.sessions.begin() as session:
             now = services.clock.now(session)  # asked later, it would flush the version before its deployment
-            table.hold(services, session, alias)
-            occupancy.check_alone(session, alias)
+            table.lock_route(services, session, alias)
+            occupancy.check_alias_idle(session, alias)
             row = Deployment(
                 id=secrets.token_hex(6),
                 alias=alias,
@@ -60,13 +60,13 @@ def begin(
                 actor=actor,
                 message=reason,
             )
-            _name(session, now, row, taken, existing)
-            engine.enroll(session, row, plan, now)
+            _name_green(session, now, row, taken, existing)
+            engine.enroll_deployment(session, row, plan, now)
             along(session, row.id)
             knock = claims.knock_for(row, row.created_at, again=True) if moves(row) else None
     except IntegrityError as error:
         with services.sessions() as session:
-            occupancy.check_alone(session, alias)
+            occupancy.check_alias_idle(session, alias)
         raise Unavailable(f"another deployment of {alias} began in the same moment; try again") from error
     if knock is not None:
         services.knock(knock)
@@ -75,15 +75,15 @@ def begin(
     return row.id
 
 
-def _name(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
+def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str], existing: str | None) -> None:
     """Green's name and number: a new version's, or those of a collection that is there already."""
     if existing is not None:
-        aliases.keep(session, now, existing, row.alias, row.actor)
+        aliases.keep_target(session, now, existing, row.alias, row.actor)
         known = session.get(Version, existing)
         if known is not None:
             row.green, row.number = existing, known.number
             return
-    row.green = existing or collection_name(row.alias, now, taken | versions.names(session))
+    row.green = existing or collection_name(row.alias, now, taken | versions.list_used_names(session))
     row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1
     session.add(
         Version(
@@ -93,12 +93,12 @@ def _name(session: Session, now: datetime, row: Deployment, taken: set[str], exi
             parent=row.blue,
             deployment_id=row.id,
             created_at=now,
-            facts=versions.asked(row.actor, row.source),
+            facts=versions.facts_of_request(row.actor, row.source),
         )
     )
 
 
-def _collections(services: Services, alias: str) -> set[str]:
+def _list_taken_names(services: Services, alias: str) -> set[str]:
     """Those there are, as far as they can be seen. Raises Refused if one of them is called as ``alias`` is."""
     try:
         found = services.store.collections()

@@ -8,44 +8,44 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections import aliases, versions
 from qdrant_rollouts.core.collections.recovered import backup_of
-from qdrant_rollouts.core.collections.stamps import theirs
+from qdrant_rollouts.core.collections.stamps import foreign_metadata
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import engine
-from qdrant_rollouts.core.deployments.commands.beginning import Along, alone, begin
+from qdrant_rollouts.core.deployments.commands.beginning import InTransaction, begin_deployment, do_nothing
 from qdrant_rollouts.core.deployments.commands.specs import (
-    check_alias,
-    check_declared,
-    check_server,
+    check_alias_name,
+    check_declared_sources,
+    check_server_version,
     check_validation,
     declared_spec,
-    inherited,
-    listed,
+    get_serving_collection,
+    inherit_model,
+    join_names,
     live_aliases,
-    serving,
 )
 from qdrant_rollouts.core.deployments.commands.strictness import check_limits
 from qdrant_rollouts.core.deployments.commands.unknown_models import check_existing_model, check_model
 from qdrant_rollouts.core.deployments.commands.vector_declarations import check_search, check_vectors
-from qdrant_rollouts.core.deployments.lookup import find
+from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.strategies import STRATEGIES
 from qdrant_rollouts.core.deployments.strategies import backup as backup_plans
 from qdrant_rollouts.core.deployments.strategies import rollback as rollback_strategy
 from qdrant_rollouts.core.errors import Busy, Malformed, Refused
-from qdrant_rollouts.core.gate.evidence.judged import too_few
-from qdrant_rollouts.core.gate.evidence.opening import judged_queries
+from qdrant_rollouts.core.gate.evidence.judged import warn_of_too_few
+from qdrant_rollouts.core.gate.evidence.opening import read_judged_queries
 from qdrant_rollouts.core.lifecycle import Event, Status
 from qdrant_rollouts.core.ports import Source
 from qdrant_rollouts.core.ports.naming import check_found_name, collection_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 
 
-def deploy(
+def start_deployment(
     services: Services,
     alias: str,
     *,
@@ -57,56 +57,62 @@ def deploy(
     collection: str | None = None,
     options: Mapping[str, Any] | None = None,
     reason: str = "",
-    along: Along = alone,
+    along: InTransaction = do_nothing,
 ) -> str:
     """Starts a deployment and returns its id. What is not given comes from the index file; ``collection`` takes one
     that is there instead of building one from ``source``; ``along`` writes more in the same transaction."""
     live = live_aliases(services)
-    check_alias(services, alias, live)
-    check_server(services)
+    check_alias_name(services, alias, live)
+    check_server_version(services)
     spec = declared_spec(services, alias, live)
     declared = spec
-    spec = spec.with_options(_asked(source, strategy, queries, rollback_on_failure), "request")
-    spec = inherited(services, spec.with_options(options or {}), live.get(alias))
-    check_declared(spec, declared)
-    plan, blue = _plan(spec, existing=collection is not None), live.get(alias)
+    spec = spec.with_options(_requested_options(source, strategy, queries, rollback_on_failure), "request")
+    spec = inherit_model(services, spec.with_options(options or {}), live.get(alias))
+    check_declared_sources(spec, declared)
+    plan, blue = _plan_deployment(spec, existing=collection is not None), live.get(alias)
     check_validation(services, spec, blue)
-    along = _with_warning(services, alias, too_few(spec.validation, judged_queries(services, spec)), actor, along)
+    along = _with_warning(
+        services, alias, warn_of_too_few(spec.validation, read_judged_queries(services, spec)), actor, along
+    )
     if any(step.name == "shift" for step in plan) and blue is None:
         raise Refused(f"{alias} serves nothing a canary could be compared with; deploy it with blue_green first")
     if collection is not None:
-        _check_existing(services, collection, blue, source)
+        _check_existing_collection(services, collection, blue, source)
         check_search(services, spec, collection)
         check_existing_model(services, alias, spec, blue, collection)
-        return begin(
+        return begin_deployment(
             services, alias, spec, plan, blue=blue, actor=actor, existing=collection, reason=reason, along=along
         )
-    records = _source(services, alias, spec)
+    records = _open_checked_source(services, alias, spec)
     check_limits(services, spec, blue, records)
     check_vectors(services, spec, blue, records)
     check_model(services, alias, spec, blue)
     address = records.address
-    plan = _unpacked(services, alias, plan, address)
-    return begin(services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along)
+    plan = _plan_with_unpacking(services, alias, plan, address)
+    return begin_deployment(
+        services, alias, spec, plan, blue=blue, actor=actor, source=address, reason=reason, along=along
+    )
 
 
-def rollback(services: Services, alias: str, *, actor: str, reason: str = "", along: Along = alone) -> str:
+def start_rollback(
+    services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = do_nothing
+) -> str:
     """Starts the way back to the version before the live one, while it is retained; returns the deployment's id."""
     check_found_name("alias", alias)
-    current = serving(live_aliases(services), alias)
+    current = get_serving_collection(live_aliases(services), alias)
     with services.sessions() as session:
-        occupancy.check_alone(session, alias)
-        last = _last_live(session, alias, current)
+        occupancy.check_alias_idle(session, alias)
+        last = _last_live_deployment(session, alias, current)
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
     if _is_gone(services, last.blue):
         raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
-    spec = stored(IndexSpec, last.spec)
-    return begin(
+    spec = read_stored(IndexSpec, last.spec)
+    return begin_deployment(
         services,
         alias,
         spec.model_copy(update={"strategy": "rollback"}),
-        rollback_strategy.plan(),
+        rollback_strategy.plan_rollback(),
         blue=current,
         actor=actor,
         existing=last.blue,
@@ -115,14 +121,14 @@ def rollback(services: Services, alias: str, *, actor: str, reason: str = "", al
     )
 
 
-def wish(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
+def request_action(services: Services, deployment_id: str, event: Event, *, actor: str, reason: str = "") -> str:
     """Leaves a wish (promote, retry, pause, resume, abort) for the engine and returns the deployment's full id."""
-    found = find(services, deployment_id)
-    engine.request(services, found, event, actor, reason)
+    found = find_deployment(services, deployment_id)
+    engine.store_request(services, found, event, actor, reason)
     return found
 
 
-def _with_warning(services: Services, alias: str, warning: str, actor: str, along: Along) -> Along:
+def _with_warning(services: Services, alias: str, warning: str, actor: str, along: InTransaction) -> InTransaction:
     """Written down with the deployment, so that whoever begins it is told at once."""
     if not warning:
         return along
@@ -130,12 +136,14 @@ def _with_warning(services: Services, alias: str, warning: str, actor: str, alon
     def both(session: Session, deployment_id: str) -> None:
         along(session, deployment_id)
         now = services.clock.now(session)
-        events.record(session, now, events.WARNING, warning, actor=actor, deployment_id=deployment_id, alias=alias)
+        events.record_event(
+            session, now, events.WARNING, warning, actor=actor, deployment_id=deployment_id, alias=alias
+        )
 
     return both
 
 
-def _asked(
+def _requested_options(
     source: str | None, strategy: str | None, queries: Sequence[str] | None, rollback_on_failure: bool | None
 ) -> dict[str, Any]:
     asked = {
@@ -147,13 +155,13 @@ def _asked(
     return {key: value for key, value in asked.items() if value is not None}
 
 
-def _plan(spec: IndexSpec, *, existing: bool) -> Plan:
+def _plan_deployment(spec: IndexSpec, *, existing: bool) -> Plan:
     if spec.strategy not in STRATEGIES:
-        raise Malformed(f"strategy {quoted(spec.strategy)} is not known; known: {listed(STRATEGIES)}")
+        raise Malformed(f"strategy {quote_value(spec.strategy)} is not known; known: {join_names(STRATEGIES)}")
     return STRATEGIES[spec.strategy](spec, existing=existing)
 
 
-def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
+def _open_checked_source(services: Services, alias: str, spec: IndexSpec) -> Source:
     if spec.source is None:
         raise Refused(
             f"{alias} has no source; name one (--source jsonl:FILES, dir:FOLDER, collection:NAME, backup:ID …)"
@@ -167,28 +175,28 @@ def _source(services: Services, alias: str, spec: IndexSpec) -> Source:
     return source
 
 
-def _unpacked(services: Services, alias: str, plan: Plan, source: str) -> Plan:
+def _plan_with_unpacking(services: Services, alias: str, plan: Plan, source: str) -> Plan:
     """The plan; where its records come from a backup, with a collection for them, called as no other ever was."""
     backup = backup_of(source)
     if backup is None:
         return plan
     with services.sessions() as session:
-        now, used = services.clock.now(session), versions.names(session)
+        now, used = services.clock.now(session), versions.list_used_names(session)
     name = collection_name(f"{alias}_source", now, services.store.collections() | used)
-    return backup_plans.source(plan, backup, name)
+    return backup_plans.plan_unpacking(plan, backup, name)
 
 
-def _check_existing(services: Services, collection: str, blue: str | None, source: str | None) -> None:
+def _check_existing_collection(services: Services, collection: str, blue: str | None, source: str | None) -> None:
     if source is not None:
         raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
     check_found_name("collection", collection)
     if collection == blue:
         raise Refused(f"{collection} is what is served already; name another collection")
     aliases.check_target(services, collection)
-    theirs(services.store.metadata(collection), collection)
+    foreign_metadata(services.store.metadata(collection), collection)
 
 
-def _last_live(session: Session, alias: str, collection: str) -> Deployment | None:
+def _last_live_deployment(session: Session, alias: str, collection: str) -> Deployment | None:
     query = select(Deployment).where(
         Deployment.alias == alias,
         Deployment.kind == "rollout",

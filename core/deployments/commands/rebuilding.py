@@ -12,16 +12,16 @@ from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments import alias_lock as occupancy
 from qdrant_rollouts.core.deployments import commands
-from qdrant_rollouts.core.deployments.commands import Along
+from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unknown
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.services import Services
 
 #: The parts of an index's settings that decide what is in a collection.
-_DECISIVE = (
+_DECISIVE_SETTINGS = (
     "id_field",
     "embedding",
     "vectors",
@@ -41,8 +41,8 @@ class Unchanged:
     reason: str
 
 
-def rebuild(
-    services: Services, alias: str, *, actor: str, reason: str = "", along: Along = commands.alone
+def rebuild_index(
+    services: Services, alias: str, *, actor: str, reason: str = "", along: InTransaction = commands.do_nothing
 ) -> str | Unchanged:
     """The id of the deployment that was started, or why there is nothing to do, which is an event then. Raises Refused
     where something is under way on ``alias``, before anything else is looked at."""
@@ -52,34 +52,34 @@ def rebuild(
             f"index {alias} is not declared in the index file; declared: {', '.join(sorted(declared)) or 'none'}"
         )
     with services.sessions() as session:
-        occupancy.check_alone(session, alias)
-    same = _unchanged(services, alias)
+        occupancy.check_alias_idle(session, alias)
+    same = _find_unchanged(services, alias)
     if same is None:
-        return commands.deploy(services, alias, actor=actor, reason=reason, along=along)
+        return commands.start_deployment(services, alias, actor=actor, reason=reason, along=along)
     with services.sessions.begin() as session:
         now = services.clock.now(session)
-        events.record(session, now, "index.unchanged", same.reason, actor=actor, reason=reason, alias=alias)
+        events.record_event(session, now, "index.unchanged", same.reason, actor=actor, reason=reason, alias=alias)
     return same
 
 
-def _unchanged(services: Services, alias: str) -> Unchanged | None:
+def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
     live = services.store.aliases()
     if alias not in live:
         return None
-    spec, built = commands.spec_of(services, alias, live), _built(services, live[alias])
-    if built is None or spec.source is None or _differs(spec, built[0]):
+    spec, built = commands.resolve_spec(services, alias, live), _find_build(services, live[alias])
+    if built is None or spec.source is None or _has_other_settings(spec, built[0]):
         return None
     deployment, filled = built
     source = services.source(spec.source)
     # A collection that is a source says nothing of its contents.
     if source.collection is not None or source.address != deployment.source or source.fingerprint() != filled["print"]:
         return None
-    if not _whole(services, live[alias], filled) or not _same_model(services, live[alias], spec):
+    if not _has_all_points(services, live[alias], filled) or not _has_same_model(services, live[alias], spec):
         return None
     return Unchanged(live[alias], f"nothing to do: {source.address} and the settings are as {live[alias]} was built of")
 
 
-def _built(services: Services, collection: str) -> tuple[Deployment, State] | None:
+def _find_build(services: Services, collection: str) -> tuple[Deployment, State] | None:
     """The deployment that made the collection, and what it wrote down of filling it; None where nobody did."""
     query = (
         select(Deployment, StepRow.output)
@@ -92,12 +92,12 @@ def _built(services: Services, collection: str) -> tuple[Deployment, State] | No
     return (found[0], found[1]) if found is not None and found[1].get("print") else None
 
 
-def _differs(spec: IndexSpec, built: Deployment) -> bool:
-    before = stored(IndexSpec, built.spec)
-    return any(getattr(spec, part) != getattr(before, part) for part in _DECISIVE)
+def _has_other_settings(spec: IndexSpec, built: Deployment) -> bool:
+    before = read_stored(IndexSpec, built.spec)
+    return any(getattr(spec, part) != getattr(before, part) for part in _DECISIVE_SETTINGS)
 
 
-def _whole(services: Services, collection: str, filled: State) -> bool:
+def _has_all_points(services: Services, collection: str, filled: State) -> bool:
     """Where strict mode allows no exact count, nobody can tell."""
     try:
         return services.store.count(collection) == filled.get("expected")
@@ -105,7 +105,7 @@ def _whole(services: Services, collection: str, filled: State) -> bool:
         return False
 
 
-def _same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
+def _has_same_model(services: Services, collection: str, spec: IndexSpec) -> bool:
     """Looked at last: it loads the model."""
     stamp = read_stamp(services.store, collection)
     if stamp is None:

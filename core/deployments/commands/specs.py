@@ -11,20 +11,20 @@ from qdrant_rollouts.core.database.models import AliasState
 from qdrant_rollouts.core.errors import Busy, Refused, Unknown
 from qdrant_rollouts.core.gate.checks import asked
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
 #: Kinds of source that no request may name, be it for records or for judged queries.
 _DECLARED_ONLY = ("python:", "sql:")
 
 
-def spec_of(
+def resolve_spec(
     services: Services, alias: str, live: Mapping[str, str], options: Mapping[str, Any] | None = None
 ) -> IndexSpec:
     """What a deployment of ``alias`` would be held to. Raises Refused for checks or queries that make no sense."""
     declared = declared_spec(services, alias, live)
-    spec = inherited(services, declared.with_options(options or {}), live.get(alias))
-    check_declared(spec, declared)
+    spec = inherit_model(services, declared.with_options(options or {}), live.get(alias))
+    check_declared_sources(spec, declared)
     check_validation(services, spec, live.get(alias))
     return spec
 
@@ -39,7 +39,7 @@ def live_aliases(services: Services) -> dict[str, str]:
             return {alias: desired for alias, desired in rows if desired}
 
 
-def check_alias(services: Services, alias: str, live: Mapping[str, str]) -> None:
+def check_alias_name(services: Services, alias: str, live: Mapping[str, str]) -> None:
     """Raises Malformed for a name that no alias can have. An alias that is there, or was, keeps the
     name that others gave it; a new one is made here, and named strictly."""
     check_found_name("alias", alias)
@@ -51,7 +51,7 @@ def check_alias(services: Services, alias: str, live: Mapping[str, str]) -> None
         check_name("alias", alias)
 
 
-def check_server(services: Services) -> None:
+def check_server_version(services: Services) -> None:
     """Refuses a server that ignores the stamp by which a collection is known as a deployment's own (qdrant-facts 1)."""
     try:
         server = services.store.server()
@@ -68,11 +68,11 @@ def declared_spec(services: Services, alias: str, live: Mapping[str, str]) -> In
         return declared[alias]
     if alias in live:
         return IndexSpec()
-    known = listed({*declared, *live})
-    raise Unknown(f"alias {cut(alias)} neither exists nor is declared in the index file; known: {known}")
+    known = join_names({*declared, *live})
+    raise Unknown(f"alias {shorten_text(alias)} neither exists nor is declared in the index file; known: {known}")
 
 
-def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
+def check_declared_sources(spec: IndexSpec, declared: IndexSpec) -> None:
     """Code and queries run with the rights of a worker, so only who writes the index file may name them."""
     said = {declared.source, declared.validation.judged}
     for text in (spec.source, spec.validation.judged):
@@ -81,7 +81,7 @@ def check_declared(spec: IndexSpec, declared: IndexSpec) -> None:
             raise Refused(f"this {kind}: source is not in the index file; python: and sql: are taken from there alone")
 
 
-def inherited(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
+def inherit_model(services: Services, spec: IndexSpec, blue: str | None) -> IndexSpec:
     """An index that declares no model goes on with the one its live collection is stamped with."""
     if spec.embedding is not None or spec.vectors or blue is None:
         return spec
@@ -107,22 +107,22 @@ def _declared_vectors(stamp: Stamp) -> dict[str, Any]:
     }
 
 
-def _asked_by_text(spec: IndexSpec) -> bool:
+def _is_asked_by_text(spec: IndexSpec) -> bool:
     return bool(spec.models) or any(isinstance(said, ServerVectorSpec) for said in spec.vectors.values())
 
 
 def check_validation(services: Services, spec: IndexSpec, blue: str | None) -> None:
     """A query is text: without a model nobody can ask it."""
-    if not _asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
+    if not _is_asked_by_text(spec) and (spec.validation.queries or spec.validation.judged):
         raise Refused("validation queries need embedding.model to be embedded with; declare it in the index file")
-    asked.check(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
+    asked.check_validation(spec, services.store.schema(blue) if blue and spec.validation.slices else None)
 
 
-def serving(live: Mapping[str, str], alias: str) -> str:
+def get_serving_collection(live: Mapping[str, str], alias: str) -> str:
     if alias not in live:
-        raise Unknown(f"alias {cut(alias)} does not exist; known: {listed(live)}")
+        raise Unknown(f"alias {shorten_text(alias)} does not exist; known: {join_names(live)}")
     return live[alias]
 
 
-def listed(names: Mapping[str, Any] | set[str]) -> str:
+def join_names(names: Mapping[str, Any] | set[str]) -> str:
     return ", ".join(sorted(names)) or "none"

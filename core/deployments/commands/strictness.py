@@ -4,15 +4,15 @@ anything is made.
 
 from math import ceil
 
-from qdrant_rollouts.core.collections.readiness import about
-from qdrant_rollouts.core.collections.stamps import theirs
+from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.stamps import foreign_metadata
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Busy, Refused
 from qdrant_rollouts.core.ports import Source
 from qdrant_rollouts.core.services import Services
 
 #: Points of a page, and seconds that reading a source may take.
-_PAGE, _LONGEST = 256, 86_400
+_PAGE, _LONGEST_SECONDS = 256, 86_400
 
 
 def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: Source) -> None:
@@ -33,7 +33,7 @@ def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: 
 
 def _check_metadata(services: Services, model: str | None) -> None:
     if model is not None:
-        theirs(services.store.metadata(model), model)
+        foreign_metadata(services.store.metadata(model), model)
 
 
 def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:
@@ -48,8 +48,8 @@ def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:
 
 
 def _check_points(services: Services, blue: str, source: str) -> None:
-    most, points = services.store.limits(blue).max_points_count, about(services.store, source)
-    if most is not None and points > most >= about(services.store, blue):
+    most, points = services.store.limits(blue).max_points_count, estimate_points(services.store, source)
+    if most is not None and points > most >= estimate_points(services.store, blue):
         raise Refused(
             f"strict mode of {blue} allows {most:,} points (max_points_count), {source} has {points:,}: raise "
             f"max_points_count of {blue}"
@@ -60,9 +60,9 @@ def _check_reading(services: Services, source: str) -> None:
     limits = services.store.limits(source)
     if limits.reads_per_second is None:
         return
-    points = about(services.store, source)
+    points = estimate_points(services.store, source)
     seconds = ceil(points / limits.page(_PAGE)) / limits.reads_per_second
-    if seconds > _LONGEST:
+    if seconds > _LONGEST_SECONDS:
         raise Refused(
             f"strict mode of {source} ({limits.reading}), with half of its rate left to applications, "
             f"makes reading its {points:,} points take {seconds / 3600:,.0f} hours: "

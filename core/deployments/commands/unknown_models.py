@@ -1,7 +1,7 @@
 """A deployment over a collection that nobody knows the model of is refused when it is asked for, before anything is
 built."""
 
-from qdrant_rollouts.core.collections.model_proof import refusal, settle, unknown_vectors
+from qdrant_rollouts.core.collections.model_proof import describe_refusal, find_unknown_vectors, settle_models
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.collections.vectors import made_by_models
 from qdrant_rollouts.core.config.index_file import IndexSpec
@@ -21,11 +21,11 @@ def check_model(services: Services, alias: str, spec: IndexSpec, live: str | Non
         return
     try:
         made = made_by_models(spec, services.store.schema(live))
-        found = settle(services, alias, live, made)
+        found = settle_models(services, alias, live, made)
     except (Busy, Limited):
         return
-    said = refusal(alias, live, made, found)
-    if said and not _goes_on(spec):
+    said = describe_refusal(alias, live, made, found)
+    if said and not _may_go_on(spec):
         raise Refused(said)
 
 
@@ -37,17 +37,17 @@ def check_existing_model(services: Services, alias: str, spec: IndexSpec, live: 
         if live is None or not made:
             return
         if read_stamp(services.store, collection) is None:
-            found = settle(services, alias, collection, made)
+            found = settle_models(services, alias, collection, made)
             if not found or not all(one.proven for one in found.values()):
                 return
-        if not unknown_vectors(services.store, live, made):
+        if not find_unknown_vectors(services.store, live, made):
             return
-        said = refusal(alias, live, made, settle(services, alias, live, made))
+        said = describe_refusal(alias, live, made, settle_models(services, alias, live, made))
     except (Busy, Limited):
         return
-    if said and not _goes_on(spec):
+    if said and not _may_go_on(spec):
         raise Refused(said)
 
 
-def _goes_on(spec: IndexSpec) -> bool:
+def _may_go_on(spec: IndexSpec) -> bool:
     return spec.accept_new_model or spec.strategy == "canary"

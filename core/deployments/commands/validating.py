@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
-from qdrant_rollouts.core.deployments.commands import spec_of
+from qdrant_rollouts.core.deployments.commands import resolve_spec
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate import verdict as gate
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.opening import open_existing
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.ports.naming import check_found_name
-from qdrant_rollouts.core.sanitize.quoting import cut
+from qdrant_rollouts.core.sanitize.quoting import shorten_text
 from qdrant_rollouts.core.services import Services
 
 
-def validate(
+def validate_collection(
     services: Services,
     alias: str,
     collection: str,
@@ -28,22 +28,22 @@ def validate(
 
     Raises Refused for an alias or a collection that nobody knows, and for settings that make no sense."""
     check_found_name("collection", collection)
-    opened = _opened(services, check_found_name("alias", alias), collection, options or {})
+    opened = _open_gate(services, check_found_name("alias", alias), collection, options or {})
     pause = Event()
-    while (wait := gate.collect(opened, _every_second())) is not None:
-        tell(gate.words(opened))
+    while (wait := gate.collect_evidence(opened, _stop_after_second())) is not None:
+        tell(gate.describe_progress(opened))
         pause.wait(wait)
-    return {**gate.report(opened), "alias": alias}
+    return {**gate.build_report(opened), "alias": alias}
 
 
-def _opened(services: Services, alias: str, collection: str, options: Mapping[str, Any]) -> GateContext:
+def _open_gate(services: Services, alias: str, collection: str, options: Mapping[str, Any]) -> GateContext:
     live = services.store.aliases()
     if collection not in services.store.collections():
-        raise Refused(f"collection {cut(collection)} does not exist; name a collection, not an alias")
-    spec = spec_of(services, alias, live, options)
+        raise Refused(f"collection {shorten_text(collection)} does not exist; name a collection, not an alias")
+    spec = resolve_spec(services, alias, live, options)
     return open_existing(services, collection, live.get(alias), spec, {})
 
 
-def _every_second() -> Callable[[], bool]:
+def _stop_after_second() -> Callable[[], bool]:
     ends = time.monotonic() + 1
     return lambda: time.monotonic() >= ends

@@ -3,7 +3,7 @@
 from qdrant_rollouts.core.collections.makers import check_server_makes
 from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.collections.schema import vector_names
-from qdrant_rollouts.core.collections.text_search import declared_names, text_search
+from qdrant_rollouts.core.collections.text_search import build_text_search, declared_names
 from qdrant_rollouts.core.collections.vectors import plan_vectors
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.errors import Busy
@@ -31,7 +31,7 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
             live,
         )
         check_server_makes(plan, store)
-        text_search(spec.search, plan.templates, plan.kept)
+        build_text_search(spec.search, plan.templates, plan.kept)
     except Busy:
         return
 
@@ -39,4 +39,4 @@ def check_vectors(services: Services, spec: IndexSpec, live: str | None, source:
 def check_search(services: Services, spec: IndexSpec, collection: str) -> None:
     """Raises Refused where `search` names a vector of a collection made elsewhere that no text can ask."""
     made = existing_plan(services, collection, spec).templates
-    text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))
+    build_text_search(spec.search, made, vector_names(services.store.schema(collection)), declared_names(spec))

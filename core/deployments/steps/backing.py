@@ -18,26 +18,26 @@ from qdrant_rollouts.core.collections.recovered import backup_of
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces
-from qdrant_rollouts.core.deployments.steps.long import going
+from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import FINAL
 from qdrant_rollouts.core.ports import PointId, State
-from qdrant_rollouts.core.statistics.sampling import offer
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.statistics.sampling import offer_id
+from qdrant_rollouts.core.times import as_iso
 
-_LOOK = 1.0
-_PAGE = 4096
-_SAMPLE = 300
+_CHECK_SECONDS = 1.0
+_PAGE_POINTS = 4096
+_SAMPLE_SIZE = 300
 #: Bytes written, and put on the disk, at once.
-_CHUNK, _LEAST_CHUNK = 8 << 20, 64 << 10
+_CHUNK_BYTES, _LEAST_CHUNK = 8 << 20, 64 << 10
 #: Looks at what may still come of a request that was cut short, before it is taken for lost.
-PATIENCE = 15
+PATIENCE_CHECKS = 15
 
 
 # --- snapshot -----------------------------------------------------------------------------------------------------
 
 
-def snapshot(context: StepContext) -> Outcome:
+def take_snapshot(context: StepContext) -> Outcome:
     """Started in one turn, looked at in the next. Safe to run twice: a snapshot that has appeared since this one was
     asked for is taken for it."""
     return _PHASES[context.state.get("phase", "scan")](context, dict(context.state))
@@ -46,15 +46,15 @@ def snapshot(context: StepContext) -> Outcome:
 def drop_snapshot(context: StepContext) -> Outcome:
     """Removes the snapshot if it is ours. One that was asked for and is not there yet is waited for, for a while."""
     state = dict(context.state)
-    names = state.get("snapshots") or _appeared(context, state)
+    names = state.get("snapshots") or _find_own_snapshots(context, state)
     looks = int(state.get("undo_looks", 0))
-    if state.get("phase") in ("asking", "made") and not names and looks < PATIENCE:
+    if state.get("phase") in ("asking", "made") and not names and looks < PATIENCE_CHECKS:
         context.turn.save({**state, "undo_looks": looks + 1})
-        return Wait(_LOOK, "waiting for the snapshot that was asked for, to remove it")
-    return Done({"summary": _remove(context, names, own=bool(state.get("own", True)))})
+        return Wait(_CHECK_SECONDS, "waiting for the snapshot that was asked for, to remove it")
+    return Done({"summary": _remove_snapshots(context, names, own=bool(state.get("own", True)))})
 
 
-def _scan(context: StepContext, state: State) -> Outcome:
+def _scan_points(context: StepContext, state: State) -> Outcome:
     """Every id has the same chance to be remembered."""
     store, collection = context.services.store, context.deployment.green
     sample = list(state.get("sample", []))
@@ -63,9 +63,9 @@ def _scan(context: StepContext, state: State) -> Outcome:
         ends = time.monotonic() + seconds
         while not state.get("scanned"):
             store.pace(collection)
-            points, after = store.scroll(collection, state.get("after"), _PAGE, vectors=False, payload=False)
+            points, after = store.scroll(collection, state.get("after"), _PAGE_POINTS, vectors=False, payload=False)
             for point in points:
-                offer(sample, _SAMPLE, 0, point.id)
+                offer_id(sample, _SAMPLE_SIZE, 0, point.id)
             scanned = after is None
             state.update(after=after, scanned=scanned, sample=sample, phase="ask" if scanned else "scan")
             if time.monotonic() >= ends:
@@ -76,37 +76,37 @@ def _scan(context: StepContext, state: State) -> Outcome:
     return Wait(0, "choosing the points to remember")
 
 
-def _ask(context: StepContext, state: State) -> Outcome:
+def _remember_content(context: StepContext, state: State) -> Outcome:
     store, collection = context.services.store, context.deployment.green
-    state.update(_facts(context, [id for _, id, _ in state.pop("sample")]))
+    state.update(_read_content_facts(context, [id for _, id, _ in state.pop("sample")]))
     state.update(phase="asking", known=sorted(store.snapshots(collection)))
     context.turn.save(state)
-    return _asking(context, state)
+    return _start_snapshot(context, state)
 
 
-def _asking(context: StepContext, state: State) -> Outcome:
+def _start_snapshot(context: StepContext, state: State) -> Outcome:
     context.turn.check(ACT_SECONDS)
     context.services.store.start_snapshot(context.deployment.green, state["known"])
     context.turn.save({**state, "phase": "made"})
-    return Wait(_LOOK, f"snapshot of {context.deployment.green} asked for")
+    return Wait(_CHECK_SECONDS, f"snapshot of {context.deployment.green} asked for")
 
 
-def _again(context: StepContext, state: State) -> Outcome:
+def _resume_snapshot(context: StepContext, state: State) -> Outcome:
     """After a crash around the request: what it may have asked for is waited for, before it is asked for anew. Two
     snapshots where there should be one could be anybody's, and would both stay."""
     looks = int(state.get("looks", 0))
-    if _told(context, state) is None and looks < PATIENCE:
+    if _find_new_snapshots(context, state) is None and looks < PATIENCE_CHECKS:
         context.turn.save({**state, "looks": looks + 1})
-        return Wait(_LOOK, f"looking whether a snapshot of {context.deployment.green} was asked for")
-    return _asking(context, state)
+        return Wait(_CHECK_SECONDS, f"looking whether a snapshot of {context.deployment.green} was asked for")
+    return _start_snapshot(context, state)
 
 
-def _made(context: StepContext, state: State) -> Outcome:
-    told = _told(context, state)
+def _check_snapshot(context: StepContext, state: State) -> Outcome:
+    told = _find_new_snapshots(context, state)
     if told is None:
-        return Wait(_LOOK, f"waiting for the snapshot of {context.deployment.green}", progress=False)
+        return Wait(_CHECK_SECONDS, f"waiting for the snapshot of {context.deployment.green}", progress=False)
     context.turn.save({**state, **told})
-    now = _facts(context, [id for id, _ in state["points"]])
+    now = _read_content_facts(context, [id for id, _ in state["points"]])
     same = [point for point in state["points"] if point in now["points"]]
     if now["schema"] != state["schema"]:
         return Reject(f"the settings of {context.deployment.green} were changed meanwhile; back it up again")
@@ -120,21 +120,21 @@ def _made(context: StepContext, state: State) -> Outcome:
     return Done({**kept, "summary": summary, **told, "low": low, "high": high, "sample": same})
 
 
-def _told(context: StepContext, state: State) -> State | None:
+def _find_new_snapshots(context: StepContext, state: State) -> State | None:
     """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
-    store, collection, fresh = context.services.store, context.deployment.green, _fresh(context, state)
+    store, collection, fresh = context.services.store, context.deployment.green, _new_snapshot_names(context, state)
     newest = {store.snapshot(collection, name).shard: name for name in fresh}
     parts = store.parts(collection)
     return {"snapshots": list(newest.values()), "own": len(fresh) == parts} if len(newest) == parts else None
 
 
-def _facts(context: StepContext, ids: list[PointId]) -> State:
+def _read_content_facts(context: StepContext, ids: list[PointId]) -> State:
     services, collection = context.services, context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
-    found = digests.digests(services.store.fetch(collection, ids, vectors=True)) if ids else {}
+    found = digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
     return {
-        "at": iso(now),
+        "at": as_iso(now),
         "schema": services.store.schema(collection),
         "metadata": services.store.metadata(collection),
         "count": services.store.count(collection),
@@ -142,21 +142,21 @@ def _facts(context: StepContext, ids: list[PointId]) -> State:
     }
 
 
-def _fresh(context: StepContext, state: State) -> list[str]:
+def _new_snapshot_names(context: StepContext, state: State) -> list[str]:
     return sorted(context.services.store.snapshots(context.deployment.green) - set(state["known"]))
 
 
-def _appeared(context: StepContext, state: State) -> list[str]:
+def _find_own_snapshots(context: StepContext, state: State) -> list[str]:
     """Those that came since they were asked for; of more than there are parts nobody can say whose they are."""
     if state.get("phase") not in ("asking", "made"):
         return []
     if context.deployment.green not in context.services.store.collections():
         return []
-    told = _told(context, state)
+    told = _find_new_snapshots(context, state)
     return list(told["snapshots"]) if told is not None and told["own"] else []
 
 
-def _remove(context: StepContext, names: list[str], *, own: bool) -> str:
+def _remove_snapshots(context: StepContext, names: list[str], *, own: bool) -> str:
     told = ", ".join(names)
     if not names:
         return "there is no snapshot to remove"
@@ -168,28 +168,28 @@ def _remove(context: StepContext, names: list[str], *, own: bool) -> str:
     return f"snapshot {told} removed from the server"
 
 
-_PHASES = {"scan": _scan, "ask": _ask, "asking": _again, "made": _made}
+_PHASES = {"scan": _scan_points, "ask": _remember_content, "asking": _resume_snapshot, "made": _check_snapshot}
 
 
 # --- fetch --------------------------------------------------------------------------------------------------------
 
 
-def fetch(context: StepContext) -> Outcome:
+def fetch_files(context: StepContext) -> Outcome:
     """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
-    services, names, files = context.services, _names(context), list(context.state.get("files", []))
+    services, names, files = context.services, _snapshot_names(context), list(context.state.get("files", []))
     name, file = names[len(files)], manifests.file_name(names[len(files)], len(files))
     wanted = services.store.snapshot(context.deployment.green, name)
-    started, begun_at = time.monotonic(), _position(context, file)
-    at, chunk = begun_at, int(context.state.get("chunk", _CHUNK))
+    started, begun_at = time.monotonic(), _resume_position(context, file)
+    at, chunk = begun_at, int(context.state.get("chunk", _CHUNK_BYTES))
     # Until a piece is written the next one is a smaller one: this may be too large for the time a worker has.
     context.turn.save({**context.state, "chunk": max(_LEAST_CHUNK, chunk // 4)})
     while at < wanted.size:
-        at = _slice(context, name, file, at, started + services.times.slice, chunk)
-        _note(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
+        at = _download_slice(context, name, file, at, started + services.times.slice, chunk)
+        _save_download_progress(context, at, wanted.size, (at - begun_at) / max(time.monotonic() - started, 1e-6))
         if time.monotonic() >= started + services.times.slice:
             return Wait(0, f"{at:,} of {wanted.size:,} bytes")
     kept = services.shelf.read(context.deployment.id, file)
-    found = manifests.sha256(going(context, {**context.state, "done": at}, wanted.size, kept))
+    found = manifests.hash_pieces(stream_with_progress(context, {**context.state, "done": at}, wanted.size, kept))
     if found != wanted.sha256:
         return Reject(f"{name} was not received as the server has it: checksum {found}, expected {wanted.sha256}")
     files.append({"name": file, "size": wanted.size, "sha256": found, "shard": wanted.shard})
@@ -200,66 +200,66 @@ def fetch(context: StepContext) -> Outcome:
     return Done({"summary": f"{size:,} bytes, checksum as the server's", "files": files})
 
 
-def throw_away(context: StepContext) -> Outcome:
+def delete_files(context: StepContext) -> Outcome:
     context.services.shelf.drop(context.deployment.id)
     return Done({"summary": "its files are removed"})
 
 
-def _slice(context: StepContext, name: str, file: str, at: int, ends: float, chunk: int) -> int:
+def _download_slice(context: StepContext, name: str, file: str, at: int, ends: float, chunk: int) -> int:
     """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
     stopped."""
     pieces, start = bytearray(), at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
         pieces += piece
         if len(pieces) >= chunk:
-            at = _put(context, file, at, pieces)
+            at = _store_pieces(context, file, at, pieces)
         if time.monotonic() >= ends:
             break
-    at = _put(context, file, at, pieces)
+    at = _store_pieces(context, file, at, pieces)
     if at == start:
         raise Refused(f"the server sent nothing of {name} from byte {at:,} on")
     return at
 
 
-def _put(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
+def _store_pieces(context: StepContext, file: str, at: int, pieces: bytearray) -> int:
     """The check keeps one that lost its turn from writing into what was thrown away meanwhile."""
     if pieces:
         context.turn.check(ACT_SECONDS)
         context.services.shelf.write(context.deployment.id, file, at, bytes(pieces))
         at += len(pieces)
         pieces.clear()
-        context.turn.save({**context.state, "chunk": _CHUNK, "done": at}, progress=True)
+        context.turn.save({**context.state, "chunk": _CHUNK_BYTES, "done": at}, progress=True)
     return at
 
 
-def _position(context: StepContext, file: str) -> int:
+def _resume_position(context: StepContext, file: str) -> int:
     """Where both the row and the disk say that everything is there."""
     return min(int(context.state.get("done", 0)), context.services.shelf.size(context.deployment.id, file))
 
 
-def _note(context: StepContext, at: int, size: int, rate: float) -> None:
+def _save_download_progress(context: StepContext, at: int, size: int, rate: float) -> None:
     progress = {"done": at, "size": size, "unit": "bytes", "rate": round(rate, 1)}
-    context.turn.save({**context.state, "chunk": _CHUNK, "done": at, "progress": progress})
+    context.turn.save({**context.state, "chunk": _CHUNK_BYTES, "done": at, "progress": progress})
 
 
 # --- seal ---------------------------------------------------------------------------------------------------------
 
 
-def seal(context: StepContext) -> Outcome:
+def seal_backup(context: StepContext) -> Outcome:
     """The manifest comes last and whole; the server's copy goes only after it. Safe to run twice."""
-    manifest = _manifest(context)
+    manifest = _build_manifest(context)
     context.turn.check(ACT_SECONDS)
     context.services.shelf.seal(manifest.id, manifest.text())
-    _remove(context, _names(context), own=bool(context.outputs["snapshot"]["own"]))
+    _remove_snapshots(context, _snapshot_names(context), own=bool(context.outputs["snapshot"]["own"]))
     return Done({"summary": f"{manifest.high:,} points of {manifest.collection} in {manifest.size:,} bytes"})
 
 
-def unseal(context: StepContext) -> Outcome:
+def unseal_backup(context: StepContext) -> Outcome:
     context.services.shelf.unseal(context.deployment.id)
     return Done({"summary": "it is no backup any more"})
 
 
-def _manifest(context: StepContext) -> Manifest:
+def _build_manifest(context: StepContext) -> Manifest:
     deployment, taken = context.deployment, context.outputs["snapshot"]
     told: dict[str, Any] = {name: taken[name] for name in ("schema", "metadata", "low", "high", "sample")}
     return Manifest(
@@ -277,25 +277,25 @@ def _manifest(context: StepContext) -> Manifest:
     )
 
 
-def _names(context: StepContext) -> list[str]:
+def _snapshot_names(context: StepContext) -> list[str]:
     return list(context.outputs["snapshot"]["snapshots"])
 
 
 # --- thin ---------------------------------------------------------------------------------------------------------
 
 
-def thin(context: StepContext) -> Outcome:
+def prune_backups(context: StepContext) -> Outcome:
     """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
     what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
     person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
     shelf, alias, sealed = context.services.shelf, context.deployment.alias, context.outputs["seal"]["summary"]
     try:
-        spared = _in_use(context)
+        spared = _find_backups_in_use(context)
     except Refused as error:  # this backup is whole all the same
         return Done({"summary": f"{sealed}; no older one is removed: {error}", "removed": []})
-    kept = [manifest for manifest in _whole(context) if manifest.alias == alias]
+    kept = [manifest for manifest in _list_whole_backups(context) if manifest.alias == alias]
     with context.services.sessions() as session:
-        last = final_backups.last_copies(session, [manifest.id for manifest in kept])
+        last = final_backups.find_last_copies(session, [manifest.id for manifest in kept])
     kept = [manifest for manifest in kept if manifest.id not in last]
     kept.sort(key=lambda manifest: (manifest.id == context.deployment.id, manifest.created_at), reverse=True)
     serving = context.services.store.aliases().get(alias)
@@ -308,15 +308,15 @@ def thin(context: StepContext) -> Outcome:
     return Done({"summary": summary + (f", removed {', '.join(surplus)}" if surplus else ""), "removed": surplus})
 
 
-def _whole(context: StepContext) -> list[Manifest]:
+def _list_whole_backups(context: StepContext) -> list[Manifest]:
     found, shelf = [], context.services.shelf
     for backup in shelf.backups():
         with suppress(Refused):
-            found.append(manifests.read(shelf, backup))
+            found.append(manifests.read_manifest(shelf, backup))
     return found
 
 
-def _in_use(context: StepContext) -> set[str | None]:
+def _find_backups_in_use(context: StepContext) -> set[str | None]:
     """Backups that a run which has not ended reads, or that an index is rebuilt from. Raises Refused if the index file
     cannot be read."""
     sources = {backup_of(spec.source) for spec in context.services.indexes().values()}

@@ -2,20 +2,20 @@
 
 import time
 
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import PointId, State
 
-_LOOK = 1.0
+_CHECK_SECONDS = 1.0
 
 
-def copy(context: StepContext) -> Outcome:
+def copy_points(context: StepContext) -> Outcome:
     """One slice of the stream, in pieces. A piece repeated after a crash writes the same points again."""
     deployment, services, state = context.deployment, context.services, dict(context.state)
-    source = _collection(context)
-    size, before, started = about(services.store, source), int(state.get("written", 0)), time.monotonic()
+    source = _source_collection(context)
+    size, before, started = estimate_points(services.store, source), int(state.get("written", 0)), time.monotonic()
 
     def piece(seconds: float) -> bool:
         position: PointId | None = state.get("position")
@@ -30,89 +30,94 @@ def copy(context: StepContext) -> Outcome:
     return Wait(0, f"{state['written']:,} of {size:,} points copied, {state['progress']['rate']:,.0f}/s")
 
 
-def snapshot(context: StepContext) -> Outcome:
+def copy_by_snapshot(context: StepContext) -> Outcome:
     """Snapshot of the source, recovered into the empty green: started in one turn, looked at in the next."""
     return _PHASES[context.state.get("phase", "ask")](context, dict(context.state))
 
 
 def drop_own_snapshot(context: StepContext) -> Outcome:
-    return Done({"summary": _drop(context, context.state)})
+    return Done({"summary": _drop_source_snapshot(context, context.state)})
 
 
-def _ask(context: StepContext, state: State) -> Outcome:
-    store, source = context.services.store, _collection(context)
+def _remember_snapshots(context: StepContext, state: State) -> Outcome:
+    store, source = context.services.store, _source_collection(context)
     try:
         state.update(phase="asking", known=sorted(store.snapshots(source)), low=store.count(source))
     except Refused as error:
         return _copy_instead(context, state, str(error))
     context.turn.save(state)
-    return _asking(context, state)
+    return _start_source_snapshot(context, state)
 
 
-def _asking(context: StepContext, state: State) -> Outcome:
+def _start_source_snapshot(context: StepContext, state: State) -> Outcome:
     """Met again only after a crash around the request: a snapshot that has appeared since is taken for ours."""
-    source = _collection(context)
-    if not _fresh(context, state):
+    source = _source_collection(context)
+    if not _new_source_snapshots(context, state):
         context.services.store.start_snapshot(source, state["known"])
     context.turn.save({**state, "phase": "made"})
-    return Wait(_LOOK, f"snapshot of {source} asked for")
+    return Wait(_CHECK_SECONDS, f"snapshot of {source} asked for")
 
 
-def _made(context: StepContext, state: State) -> Outcome:
-    fresh = _fresh(context, state)
+def _start_recovery(context: StepContext, state: State) -> Outcome:
+    fresh = _new_source_snapshots(context, state)
     if not fresh:
-        return Wait(_LOOK, f"waiting for the snapshot of {_collection(context)}", progress=False)
-    low, high = sorted((int(state["low"]), context.services.store.count(_collection(context))))
+        return Wait(_CHECK_SECONDS, f"waiting for the snapshot of {_source_collection(context)}", progress=False)
+    low, high = sorted((int(state["low"]), context.services.store.count(_source_collection(context))))
     state.update(snapshot=fresh[-1], own=len(fresh) == 1, low=low, high=high)
     try:
-        context.services.store.start_recovery(context.deployment.green, _collection(context), fresh[-1])
+        context.services.store.start_recovery(context.deployment.green, _source_collection(context), fresh[-1])
     except Refused as error:
         return _copy_instead(context, state, str(error))
     context.turn.save({**state, "phase": "recovering"})
-    return Wait(_LOOK, f"recovering {fresh[-1]}")
+    return Wait(_CHECK_SECONDS, f"recovering {fresh[-1]}")
 
 
-def _recovering(context: StepContext, state: State) -> Outcome:
+def _await_recovery(context: StepContext, state: State) -> Outcome:
     """Filled when two looks in a row show a count that the source had while the snapshot was made."""
     found = context.services.store.count(context.deployment.green)
     moved = found != state.get("found")
     state["found"] = found
     if moved or not state["low"] <= found <= state["high"]:
         context.turn.save(state)
-        return Wait(_LOOK, f"recovering: {found:,} of {state['high']:,} points", progress=moved)
-    _drop(context, state)
+        return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {state['high']:,} points", progress=moved)
+    _drop_source_snapshot(context, state)
     state.update(filled=True, written=found, expected=found)
     state["progress"] = {"done": found, "size": found, "unit": "points"}
     context.turn.save(state)
     return Wait(0, f"{found:,} points recovered")
 
 
-def _fresh(context: StepContext, state: State) -> list[str]:
-    return sorted(context.services.store.snapshots(_collection(context)) - set(state["known"]))
+def _new_source_snapshots(context: StepContext, state: State) -> list[str]:
+    return sorted(context.services.store.snapshots(_source_collection(context)) - set(state["known"]))
 
 
-def _drop(context: StepContext, state: State) -> str:
+def _drop_source_snapshot(context: StepContext, state: State) -> str:
     """Removes the snapshot this deployment made and names it; one that might be somebody else's stays, and one whose
     collection was dropped is gone with it."""
     name, store = str(state.get("snapshot", "")), context.services.store
-    if not name or not state.get("own") or _collection(context) not in store.collections():
+    if not name or not state.get("own") or _source_collection(context) not in store.collections():
         return ""
-    store.drop_snapshot(_collection(context), name)
+    store.drop_snapshot(_source_collection(context), name)
     return f"snapshot {name} dropped"
 
 
 def _copy_instead(context: StepContext, state: State, why: str) -> Outcome:
     """A server that cannot fetch its own snapshot (a proxy, another name inside its network) still can be copied."""
-    _drop(context, state)
+    _drop_source_snapshot(context, state)
     context.turn.save({"way": "copy", "print": state["print"], "note": f"snapshot not recovered: {why}"})
     return Wait(0, f"copying instead, the snapshot could not be recovered: {why}")
 
 
-def _collection(context: StepContext) -> str:
-    collection = reading.source(context).collection
+def _source_collection(context: StepContext) -> str:
+    collection = reading.open_deployment_source(context).collection
     if collection is None:
         raise Refused(f"{context.deployment.source} is not a collection")
     return collection
 
 
-_PHASES = {"ask": _ask, "asking": _asking, "made": _made, "recovering": _recovering}
+_PHASES = {
+    "ask": _remember_snapshots,
+    "asking": _start_source_snapshot,
+    "made": _start_recovery,
+    "recovering": _await_recovery,
+}

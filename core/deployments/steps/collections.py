@@ -7,11 +7,11 @@ from qdrant_rollouts.core.collections import model_proof, versions
 from qdrant_rollouts.core.collections import schema as schemas
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.collections.records import brought_vectors
-from qdrant_rollouts.core.collections.recovered import STEP
-from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp, theirs
-from qdrant_rollouts.core.collections.text_search import text_search
+from qdrant_rollouts.core.collections.recovered import UNPACK_STEP
+from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata, read_stamp
+from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_vectors
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, reading, rooms, unused
@@ -20,44 +20,44 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Schema
 
 
-def create(context: StepContext) -> Outcome:
+def create_green(context: StepContext) -> Outcome:
     """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole, else made anew;
     nothing has been written to it, for populate begins after this step is done."""
     deployment, store = context.deployment, context.services.store
-    moved = _moved(context)
+    moved = _why_alias_moved(context)
     if moved:
         return Reject(moved)
-    model, of = _model(context)
-    plan = _vector_plan(context)
+    model, of = _find_schema_to_clone(context)
+    plan = _plan_vectors(context)
     makers = open_makers(context.services, plan)
     vector = _searched_vector(plan, model)
-    unknown = _unknown_model(context, plan)
+    unknown = _why_model_unknown(context, plan)
     if unknown:
         return Reject(unknown)
     new = _new_vectors(context, plan, makers, model, vector)
-    wanted = schemas.declared(model, deployment.spec.collection, new)
-    barred = _barred(context, wanted)
+    wanted = schemas.build_schema(model, deployment.spec.collection, new)
+    barred = _why_over_limits(context, wanted)
     if barred:
         return Reject(barred)
-    made, needs = _made_before(context, wanted), ""
+    made, needs = _is_already_whole(context, wanted), ""
     if not made:
         needs, short = rooms.look(context, wanted)
         if short:
             return Wait(rooms.AGAIN, f"{short}; {context.patience}", progress=False)
         context.turn.check(ACT_SECONDS)
-        metadata = {**_theirs(context), **_stamp(context, vector, makers).as_metadata()}
-        store.create(deployment.green, schemas.unlimited(wanted), metadata)
-    different = schemas.difference(wanted, store.schema(deployment.green), waiting=True)
-    different += _lost(context)
+        metadata = {**_foreign_metadata(context), **_stamp_of_green(context, vector, makers).as_metadata()}
+        store.create(deployment.green, schemas.without_strict_mode(wanted), metadata)
+    different = schemas.list_differences(wanted, store.schema(deployment.green), waiting=True)
+    different += _list_lost_metadata(context)
     if different:
         return Reject(f"{deployment.green} was not made as wanted: {'; '.join(different)}")
-    note_facts(context, _facts(makers, plan, store.schema(deployment.green), vector))
-    changed = schemas.changes(model, wanted) if model else []
-    summary = _summary(of, changed, plan) + (f"; {needs}" if needs else "")
+    note_facts(context, _facts_of_green(makers, plan, store.schema(deployment.green), vector))
+    changed = schemas.list_changes(model, wanted) if model else []
+    summary = _summarize_creation(of, changed, plan) + (f"; {needs}" if needs else "")
     return Done({"summary": summary, "vector": vector, "vectors": plan.as_state(), "schema": wanted})
 
 
-def drop(context: StepContext) -> Outcome:
+def drop_green(context: StepContext) -> Outcome:
     """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice: gone is done."""
     deployment, store = context.deployment, context.services.store
     if deployment.green not in store.collections():
@@ -65,10 +65,10 @@ def drop(context: StepContext) -> Outcome:
     stamp = read_stamp(store, deployment.green)
     if stamp is None or stamp.deployment != deployment.id:
         return Done({"summary": f"{deployment.green} is not of this deployment and stays"})
-    return unused.drop(context, deployment.green)
+    return unused.drop_unused(context, deployment.green)
 
 
-def _moved(context: StepContext) -> str:
+def _why_alias_moved(context: StepContext) -> str:
     deployment = context.deployment
     found = context.services.store.aliases().get(deployment.alias)
     if found == deployment.blue:
@@ -76,26 +76,28 @@ def _moved(context: StepContext) -> str:
     return f"alias {deployment.alias} points to {found}, was {deployment.blue} when this was asked for; deploy again"
 
 
-def _unknown_model(context: StepContext, plan: VectorPlan) -> str:
+def _why_model_unknown(context: StepContext, plan: VectorPlan) -> str:
     """Looked at when the deployment was asked for, but for a store that another process had open then."""
     deployment = context.deployment
     if deployment.blue is None:
         return ""
-    found = model_proof.settle(context.services, deployment.alias, deployment.blue, plan.made)
+    found = model_proof.settle_models(context.services, deployment.alias, deployment.blue, plan.made)
     if deployment.spec.accept_new_model or deployment.strategy == "canary":
         return ""
-    return model_proof.refusal(deployment.alias, deployment.blue, plan.made, found)
+    return model_proof.describe_refusal(deployment.alias, deployment.blue, plan.made, found)
 
 
-def _barred(context: StepContext, wanted: Schema) -> str:
+def _why_over_limits(context: StepContext, wanted: Schema) -> str:
     """What blue's limits will not allow, as far as it is known before the source is read."""
-    source = reading.source(context).collection
-    if source is None or schemas.strict_mode_is_off(wanted):
+    source = reading.open_deployment_source(context).collection
+    if source is None or schemas.is_strict_mode_off(wanted):
         return ""
-    return limiting.room_for(wanted, about(context.services.store, source), limiting.standard(context))
+    return limiting.why_no_room(
+        wanted, estimate_points(context.services.store, source), limiting.describe_blue(context)
+    )
 
 
-def _made_before(context: StepContext, wanted: Schema) -> bool:
+def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
     """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a process that is
     stopped before a drop may carry it out when the collection serves already. Raises Refused for somebody else's."""
     store, green = context.services.store, context.deployment.green
@@ -104,41 +106,41 @@ def _made_before(context: StepContext, wanted: Schema) -> bool:
     stamp = read_stamp(store, green)
     if stamp is None or stamp.deployment != context.deployment.id:
         raise Refused(f"collection {green} exists and is not of this deployment; deploy again")
-    if not schemas.difference(wanted, store.schema(green), waiting=True):
+    if not schemas.list_differences(wanted, store.schema(green), waiting=True):
         return True
     context.turn.check(ACT_SECONDS)
     store.drop(green)
     return False
 
 
-def _theirs(context: StepContext) -> dict[str, Any]:
+def _foreign_metadata(context: StepContext) -> dict[str, Any]:
     """Metadata that somebody else has given the collection that green is made like."""
-    of = context.deployment.blue or reading.source(context).collection
-    return theirs(context.services.store.metadata(of), of) if of else {}
+    of = context.deployment.blue or reading.open_deployment_source(context).collection
+    return foreign_metadata(context.services.store.metadata(of), of) if of else {}
 
 
-def _lost(context: StepContext) -> list[str]:
+def _list_lost_metadata(context: StepContext) -> list[str]:
     """What of that metadata green does not have, by its keys; a value of null is no value."""
     found = context.services.store.metadata(context.deployment.green)
-    wanted = {key: value for key, value in _theirs(context).items() if value is not None}
+    wanted = {key: value for key, value in _foreign_metadata(context).items() if value is not None}
     return [f"metadata.{key}: not taken over" for key, value in wanted.items() if found.get(key) != value]
 
 
-def _model(context: StepContext) -> tuple[Schema | None, str | None]:
+def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | None]:
     """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
-    blue, source = context.deployment.blue, reading.source(context)
+    blue, source = context.deployment.blue, reading.open_deployment_source(context)
     of = blue or source.collection
     if of is None:
         return None, None
-    schema, unpacked = context.services.store.schema(of), context.outputs.get(STEP)
+    schema, unpacked = context.services.store.schema(of), context.outputs.get(UNPACK_STEP)
     if not blue and unpacked:  # its strict mode was switched off to read it
         schema["strict_mode_config"] = unpacked["schema"].get("strict_mode_config")
     return schema, blue or source.address
 
 
-def _vector_plan(context: StepContext) -> VectorPlan:
+def _plan_vectors(context: StepContext) -> VectorPlan:
     deployment, store = context.deployment, context.services.store
-    blue, collection = deployment.blue, reading.source(context).collection
+    blue, collection = deployment.blue, reading.open_deployment_source(context).collection
     plan = plan_vectors(
         deployment.spec,
         store.schema(blue) if blue else None,
@@ -146,7 +148,7 @@ def _vector_plan(context: StepContext) -> VectorPlan:
         lambda name: store.count(blue, having=name) if blue else 0,
         blue,
     )
-    text_search(deployment.spec.search, plan.templates, plan.kept)
+    build_text_search(deployment.spec.search, plan.templates, plan.kept)
     return plan
 
 
@@ -169,7 +171,7 @@ def _new_vectors(
     sizes = {name: maker.embedder.dimension for name, maker in makers.items() if maker.embedder is not None}
     known = schemas.vector_names(model) if model else []
     missing = [name for name in plan.given | plan.optional if name not in known]
-    shapes = _shapes(context, missing) if missing or (model is None and not plan.kept) else {}
+    shapes = _read_vector_shapes(context, missing) if missing or (model is None and not plan.kept) else {}
     if not sizes and model and vector in schemas.dense_names(model):
         sizes = {vector: int(schemas.vector_params(model, vector)["size"])}
     elif not sizes and "size" in shapes.get(vector, {}):
@@ -182,12 +184,12 @@ def _new_vectors(
     )
 
 
-def _shapes(context: StepContext, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _read_vector_shapes(context: StepContext, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Settings of vectors that records bring and no collection has yet, by the first record."""
-    first = next(reading.source(context).read(None), None)
+    first = next(reading.open_deployment_source(context).read(None), None)
     field = context.deployment.spec.vector_field
     brought = brought_vectors(first, field, names) if first is not None else {}
-    found = {name: shape for name in names or brought if (shape := _shape(brought.get(name)))}
+    found = {name: shape for name in names or brought if (shape := _shape_of_vector(brought.get(name)))}
     missing = sorted(set(names or [""]) - found.keys())
     if missing:
         which = f"vector for {', '.join(missing)}" if any(missing) else "list of numbers"
@@ -198,7 +200,7 @@ def _shapes(context: StepContext, names: Sequence[str]) -> dict[str, dict[str, A
     return found
 
 
-def _shape(vector: Any) -> dict[str, Any]:
+def _shape_of_vector(vector: Any) -> dict[str, Any]:
     """Of one vector as a record has it; nothing where it is none."""
     if isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}:
         return {"modifier": "none"}
@@ -213,13 +215,13 @@ def _shape(vector: Any) -> dict[str, Any]:
     return {}
 
 
-def _facts(makers: Mapping[str, Maker], plan: VectorPlan, schema: Schema, vector: str) -> dict[str, Any]:
+def _facts_of_green(makers: Mapping[str, Maker], plan: VectorPlan, schema: Schema, vector: str) -> dict[str, Any]:
     main = makers.get(vector)
     embedding, embedder = (main.by.embedding, main.embedder) if main else (None, None)
-    return {**versions.made(embedding, embedder, schema, vector), "vectors": plan.origins}
+    return {**versions.facts_of_model(embedding, embedder, schema, vector), "vectors": plan.origins}
 
 
-def _stamp(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> Stamp:
+def _stamp_of_green(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> Stamp:
     deployment, main = context.deployment, makers.get(vector)
     by_model = main is not None and main.by.embedding is not None
     return Stamp(
@@ -233,7 +235,7 @@ def _stamp(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> St
     )
 
 
-def _summary(of: str | None, changed: list[str], plan: VectorPlan) -> str:
+def _summarize_creation(of: str | None, changed: list[str], plan: VectorPlan) -> str:
     made = f"cloned from {of}" if of else "made from the index file"
     changes = f", with {'; '.join(changed)}" if of and changed else ""
     dropped = ", ".join(name or "unnamed" for name in sorted(plan.dropped))

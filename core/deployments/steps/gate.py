@@ -3,7 +3,7 @@
 import time
 
 from qdrant_rollouts.core.collections import versions
-from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import pieces, reading
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
@@ -13,29 +13,29 @@ from qdrant_rollouts.core.gate.evidence.opening import existing_plan, open_exist
 from qdrant_rollouts.core.ports import State
 
 
-def run(context: StepContext) -> Outcome:
+def run_gate(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
     deployment, memory = context.deployment, dict(context.state.get("memory", {}))
-    judged = _opened(context, memory)
+    judged = _open_step_gate(context, memory)
     state: State = {**context.state, "memory": memory}
     waits: list[float | None] = []
 
     def piece(seconds: float) -> bool:
         ends = time.monotonic() + seconds
-        waits.append(gate.collect(judged, lambda: time.monotonic() >= ends))
-        state["progress"] = gate.progress(judged)
+        waits.append(gate.collect_evidence(judged, lambda: time.monotonic() >= ends))
+        state["progress"] = gate.measure_progress(judged)
         return waits[-1] == 0
 
     pieces.work(context, state, piece)
     if waits[-1] is not None:
-        return Wait(waits[-1], gate.words(judged))
-    report = {**gate.report(judged), "deployment": deployment.id, "attempt": context.attempt}
-    note_facts(context, versions.judged(report))
+        return Wait(waits[-1], gate.describe_progress(judged))
+    report = {**gate.build_report(judged), "deployment": deployment.id, "attempt": context.attempt}
+    note_facts(context, versions.facts_of_report(report))
     context.turn.save({})
-    return _outcome(report)
+    return _outcome_of_report(report)
 
 
-def shut(context: StepContext) -> str:
+def why_gate_shut(context: StepContext) -> str:
     """Why the switch may not happen, or nothing. A verdict opens only for the deployment, the collection and the
     attempt it was made of; a plan without a gate (a rollback) has none to ask."""
     if "validate" not in context.outputs:
@@ -49,7 +49,7 @@ def shut(context: StepContext) -> str:
     return f"the gate has not passed for {deployment.green}: {report.get('verdict', 'no report')}"
 
 
-def _opened(context: StepContext, memory: State) -> GateContext:
+def _open_step_gate(context: StepContext, memory: State) -> GateContext:
     deployment = context.deployment
     made = context.outputs.get("create") or context.outputs.get("recover")
     if not made:
@@ -59,35 +59,35 @@ def _opened(context: StepContext, memory: State) -> GateContext:
         deployment.green,
         deployment.blue,
         deployment.spec,
-        source=reading.source(context) if deployment.source else None,
+        source=reading.open_deployment_source(context) if deployment.source else None,
         wanted=made.get("schema"),
         vector=str(made.get("vector", "")),
-        plan=_plan(context, made),
-        filled=_filled(context),
+        plan=_find_green_plan(context, made),
+        filled=_filling_evidence(context),
         memory=memory,
     )
 
 
-def _plan(context: StepContext, made: State) -> VectorPlan:
+def _find_green_plan(context: StepContext, made: State) -> VectorPlan:
     """A restored collection was filled by no plan of its own: its stamp says what made its vectors."""
     if "create" in context.outputs:
-        return plan_of(context.deployment.spec, made)
+        return read_plan(context.deployment.spec, made)
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 
-def _filled(context: StepContext) -> State:
+def _filling_evidence(context: StepContext) -> State:
     """What ``populate`` looked at long ago is no evidence for a gate that is run again."""
     filled = context.outputs.get("populate") or context.outputs["recover"]["filled"]
     return filled if context.attempt == 1 else {name: value for name, value in filled.items() if name != "looks"}
 
 
-def _outcome(report: State) -> Outcome:
+def _outcome_of_report(report: State) -> Outcome:
     output = {
         "gate": report,
         "summary": "; ".join([report["verdict"], *report["unchecked"]]),
     }
     if report["verdict"] == "block":
-        return Reject(gate.reasons(report), output)
+        return Reject(gate.describe_reasons(report), output)
     if report["verdict"] == "inconclusive":
-        return Hold(f"the gate cannot tell: {gate.reasons(report)}", output)
+        return Hold(f"the gate cannot tell: {gate.describe_reasons(report)}", output)
     return Done(output)

@@ -3,38 +3,38 @@ held to limits that are meant for applications, and before anybody searches it.
 """
 
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
-from qdrant_rollouts.core.collections.readiness import about
-from qdrant_rollouts.core.collections.schema import difference, strict_mode_is_off, vector_bytes
+from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.collections.schema import is_strict_mode_off, list_differences, vector_bytes
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import Limits, Schema
 
 
-def restrict(context: StepContext) -> str:
+def apply_strict_mode(context: StepContext) -> str:
     """Why that cannot be done, or nothing. A collection that this run has not made stays as it is.
     Safe to run twice: what is on already stays on.
     """
     store, green = context.services.store, context.deployment.green
     made = context.outputs.get("create") or context.outputs.get("recover") or {}
     wanted = made.get("schema")
-    if wanted is None or strict_mode_is_off(wanted) or not strict_mode_is_off(store.schema(green)):
+    if wanted is None or is_strict_mode_off(wanted) or not is_strict_mode_off(store.schema(green)):
         return ""
-    barred = room_for(wanted, about(store, green), standard(context))
+    barred = why_no_room(wanted, estimate_points(store, green), describe_blue(context))
     if barred:
         return barred
     context.turn.check(ACT_SECONDS)
     store.set_strict_mode(green, wanted["strict_mode_config"])
-    wrong = [one for one in difference(wanted, store.schema(green)) if one.startswith("strict_mode_config")]
+    wrong = [one for one in list_differences(wanted, store.schema(green)) if one.startswith("strict_mode_config")]
     return f"the strict mode of {green} was not set as wanted: {'; '.join(wrong)}" if wrong else ""
 
 
-def relax(context: StepContext, collection: str) -> None:
+def lift_strict_mode(context: StepContext, collection: str) -> None:
     """What came out of a snapshot is read and judged without limits too. Safe to run twice."""
-    if not strict_mode_is_off(context.services.store.schema(collection)):
+    if not is_strict_mode_off(context.services.store.schema(collection)):
         context.turn.check(ACT_SECONDS)
         context.services.store.set_strict_mode(collection, {"enabled": False})
 
 
-def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
+def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] | None) -> str:
     """What strict mode will not allow green for so many points, or nothing. ``standard`` is blue's
     name, settings and points: what already is so there is its owner's will.
     """
@@ -57,9 +57,9 @@ def room_for(wanted: Schema, points: int, standard: tuple[str, Schema, int] | No
     return ""
 
 
-def standard(context: StepContext) -> tuple[str, Schema, int] | None:
+def describe_blue(context: StepContext) -> tuple[str, Schema, int] | None:
     """Blue's name, settings and points."""
     store, blue = context.services.store, context.deployment.blue
     if blue is None or blue not in store.collections():
         return None
-    return blue, store.schema(blue), about(store, blue)
+    return blue, store.schema(blue), estimate_points(store, blue)

@@ -6,24 +6,32 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from qdrant_rollouts.core.collections.chunks import chunked
+from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.makers import open_makers
-from qdrant_rollouts.core.collections.records import BadRecord, Record, RecordRules, mark, parse, payload, plain_vectors
-from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.collections.records import (
+    BadRecord,
+    Record,
+    RecordRules,
+    build_payload,
+    parse_row,
+    plain_vectors,
+    read_mark,
+)
+from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.deployments.steps.record_vectors import RecordVectors, open_live
 from qdrant_rollouts.core.errors import Limited
 from qdrant_rollouts.core.ports import Point, PointId, Row, Source, State
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
 #: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
 _FIRST_WINDOW, _LARGEST_WINDOW = 128, 1024
 _WINDOW_SECONDS = 10.0
 _GROWTH = 4
-_SAMPLES = 20
+_BAD_SAMPLES = 20
 
 
 @dataclass(slots=True)
@@ -38,9 +46,9 @@ class _Loader:
     state: State
 
 
-def load(context: StepContext) -> Outcome:
+def load_records(context: StepContext) -> Outcome:
     """One slice. A window repeated after a crash writes the same points under the same ids again."""
-    loader = _loader(context)
+    loader = _open_loader(context)
     if loader.source.fingerprint() != loader.state["print"]:
         return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
     started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
@@ -48,26 +56,26 @@ def load(context: StepContext) -> Outcome:
     while time.monotonic() - started < context.services.times.slice:
         if loader.vectors.reads_from is not None:
             context.services.store.pace(loader.vectors.reads_from)
-        window = _next_rows(loader, rows)
+        window = _read_window(loader, rows)
         if not window:
-            return _filled(loader)
-        refusal = _window(loader, window)
+            return _finish_filling(loader)
+        refusal = _write_window(loader, window)
         if refusal:
             return Reject(refusal, {"bad": loader.state["bad"], "bad_samples": loader.state["bad_samples"]})
         _note_progress(loader, begun_at, time.monotonic() - started)
-    return Wait(0, _words(loader.state))
+    return Wait(0, _describe_loading(loader.state))
 
 
-def _loader(context: StepContext) -> _Loader:
+def _open_loader(context: StepContext) -> _Loader:
     services, state, spec = context.services, deepcopy(context.state), context.deployment.spec
     schema = services.store.schema(context.deployment.green)
-    plan = plan_of(spec, context.outputs["create"])
+    plan = read_plan(spec, context.outputs["create"])
     makers = open_makers(services, plan)
     rules = RecordRules.of(plan, schema, spec.vector_field)
     live = open_live(context, schema)
     return _Loader(
         context=context,
-        source=chunked(reading.source(context), makers, rules),
+        source=chunk_source(reading.open_deployment_source(context), makers, rules),
         plan=plan,
         rules=rules,
         vectors=RecordVectors(services.store, plan, makers, live, state),
@@ -75,7 +83,7 @@ def _loader(context: StepContext) -> _Loader:
     )
 
 
-def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
+def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     """A window of rows, or what a slow source gives in the time of one. A repeat takes fewer, until this window is
     done: one that was too much for a turn, because of a slow model or because nothing could be taken over any more,
     would be too much again."""
@@ -93,21 +101,23 @@ def _next_rows(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     return window
 
 
-def _window(loader: _Loader, rows: Sequence[Row]) -> str:
+def _write_window(loader: _Loader, rows: Sequence[Row]) -> str:
     """Writes one window and saves the position behind it; returns why the deployment must end, or nothing."""
     started = time.monotonic()
-    records, bad = _sorted_out(loader, rows)
-    refusal = _count_bad(loader, bad)
+    records, bad = _sort_out_records(loader, rows)
+    refusal = _count_bad_records(loader, bad)
     if refusal:
         return refusal
-    _write(loader, records)
+    _write_points(loader, records)
     state = loader.state
     state["cursor"], state["read"] = rows[-1].cursor, int(state.get("read", 0)) + len(rows)
-    state["window"] = _next_window(len(rows), time.monotonic() - started)
+    state["window"] = _next_window_size(len(rows), time.monotonic() - started)
     return ""
 
 
-def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
+def _sort_out_records(
+    loader: _Loader, rows: Sequence[Row]
+) -> tuple[dict[PointId, tuple[int, Record]], list[BadRecord]]:
     """The window's records by point id with their place in the source, and what is wrong with the others."""
     first = int(loader.state.get("read", 0))
     records: dict[PointId, tuple[int, Record]] = {}
@@ -115,46 +125,50 @@ def _sorted_out(loader: _Loader, rows: Sequence[Row]) -> tuple[dict[PointId, tup
     there = [(number, row) for number, row in enumerate(rows, first) if not row.gone]
     loader.state["gone"] = int(loader.state.get("gone", 0)) + len(rows) - len(there)
     for number, row in there:
-        record = parse(_without_vector(loader, row), loader.rules)
+        record = parse_row(_drop_remade_vectors(loader, row), loader.rules)
         if isinstance(record, BadRecord):
             bad.append(record)
         elif record.point_id in records:
-            bad.append(_twice(record, records[record.point_id][1].where))
+            bad.append(_duplicate_id_fault(record, records[record.point_id][1].where))
         else:
             records[record.point_id] = (number, record)
-    bad += _already_written(loader, records)
+    bad += _find_repeated_ids(loader, records)
     return records, bad
 
 
-def _without_vector(loader: _Loader, row: Row) -> Row:
+def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
     """A collection brings all its vectors along; those that are made anew, carried over from the live collection or
     dropped are not wanted."""
     if row.point_id is None:
         return row
-    return replace(row, vector=loader.plan.taken_from_points(by_name(row.vector)))
+    return replace(row, vector=loader.plan.taken_from_points(vectors_by_name(row.vector)))
 
 
-def _already_written(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
+def _find_repeated_ids(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
     """Records whose id an **earlier** record of the source has taken; the same record written again is no fault."""
     store, green = loader.context.services.store, loader.context.deployment.green
     bad = []
     for point in store.fetch(green, list(records), vectors=False):
         number, record = records[point.id]
-        earlier = mark(point.payload).get("n")
+        earlier = read_mark(point.payload).get("n")
         if earlier != number:
             del records[point.id]
-            bad.append(_twice(record, f"record {int(earlier) + 1} of the source" if earlier is not None else green))
+            bad.append(
+                _duplicate_id_fault(
+                    record, f"record {int(earlier) + 1} of the source" if earlier is not None else green
+                )
+            )
     return bad
 
 
-def _twice(record: Record, where: str) -> BadRecord:
-    return BadRecord(record.where, "id", f"{quoted(record.id)} is not unique, {where} has it too")
+def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
+    return BadRecord(record.where, "id", f"{quote_value(record.id)} is not unique, {where} has it too")
 
 
-def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:
+def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
     state, spec = loader.state, loader.context.deployment.spec
     state["bad"] = int(state.get("bad", 0)) + len(bad)
-    state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_SAMPLES]
+    state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_BAD_SAMPLES]
     if bad and spec.on_bad_record == "fail":
         return f"{bad[0]}. Mend it, or set on_bad_record: skip"
     if state["bad"] > spec.max_bad_records:
@@ -162,7 +176,7 @@ def _count_bad(loader: _Loader, bad: Sequence[BadRecord]) -> str:
     return ""
 
 
-def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
+def _write_points(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
     if not records:
         return
     vectors = loader.vectors.complete({id: record for id, (_, record) in records.items()})
@@ -170,7 +184,7 @@ def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
         Point(
             id,
             plain_vectors(vectors[id]),
-            payload(record, loader.vectors.hashes(record), number),
+            build_payload(record, loader.vectors.hashes(record), number),
         )
         for id, (number, record) in records.items()
     ]
@@ -178,7 +192,7 @@ def _write(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> None:
     loader.state["written"] = int(loader.state.get("written", 0)) + len(points)
 
 
-def _next_window(size: int, seconds: float) -> int:
+def _next_window_size(size: int, seconds: float) -> int:
     """As many records as fit ``_WINDOW_SECONDS`` at the speed just seen, at most ``_GROWTH`` times as many as now."""
     fitting = int(size * _WINDOW_SECONDS / max(seconds, 1e-3))
     return max(1, min(fitting, size * _GROWTH, _LARGEST_WINDOW))
@@ -192,14 +206,14 @@ def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
     loader.context.turn.save(state, progress=True)
 
 
-def _words(state: State) -> str:
+def _describe_loading(state: State) -> str:
     progress = state.get("progress", {})
     return f"{state.get('read', 0):,} records, {progress.get('rate', 0):,.0f}/s"
 
 
-def _filled(loader: _Loader) -> Outcome:
+def _finish_filling(loader: _Loader) -> Outcome:
     state = loader.state
     if not state.get("written"):
         return Reject(f"{loader.context.deployment.source} gave no record that could be written")
     loader.context.turn.save({**state, "filled": True, "expected": state["written"]})
-    return Wait(0, _words(state))
+    return Wait(0, _describe_loading(state))

@@ -8,10 +8,10 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
 
 #: Seconds between two notes of how far it is.
-_TELL = 1.0
+_PROGRESS_SECONDS = 1.0
 
 
-def going(context: StepContext, state: State, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def stream_with_progress(context: StepContext, state: State, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the turn is still ours, and
     the turn is prolonged; how far it is, is saved beside ``state``."""
     done, started, told = 0, time.monotonic(), time.monotonic()
@@ -20,7 +20,7 @@ def going(context: StepContext, state: State, size: int, pieces: Iterable[bytes]
         context.turn.prolong()
         yield piece
         done += len(piece)
-        if time.monotonic() - told >= _TELL:
+        if time.monotonic() - told >= _PROGRESS_SECONDS:
             told = time.monotonic()
             progress = {"done": done, "size": size, "unit": "bytes", "rate": round(done / (told - started), 1)}
             context.turn.save({**state, "progress": progress})

@@ -9,16 +9,16 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY, CONTROL, LIVE
-from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.assignment import share_of
-from qdrant_rollouts.core.statistics.canary import Breakers, Judgment, Rules, judge, tripped
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.canary import Breakers, CanaryRules, Judgment, find_tripped_breaker, judge_canary
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-Tallies = Mapping[Key, Tally]
+Tallies = Mapping[TrafficKey, TrafficSketch]
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class StageObservation:
     """``harm`` and ``missing`` are sentences, or nothing. ``windows``: green's seconds and searches at each look, added
     up since the stage began."""
 
@@ -37,41 +37,41 @@ def stage_name(context: StepContext) -> str:
     return f"{context.deployment.id}/{context.position}"
 
 
-def observe(context: StepContext, stage: Stage) -> Observed:
+def observe_stage(context: StepContext, stage: Stage) -> StageObservation:
     spec, alias = context.deployment.spec.canary, context.deployment.alias
     with context.services.sessions() as session:
-        stages = traffic.stages(session, alias, f"{context.deployment.id}/")
+        stages = traffic.read_tallies_by_stage(session, alias, f"{context.deployment.id}/")
     own = stages.get(stage_name(context), {})
-    green = total(own, CANARY, "shadow" if stage.shadow else "real")
+    green = sum_tallies(own, CANARY, "shadow" if stage.shadow else "real")
     windows = [*context.state.get("windows", []), [green.seconds, green.calls]][-spec.breakers.looks - 1 :]
-    judgment = judge(_pairs(stages), rules(spec), share_of(stage.percentage))
-    return Observed(
-        harm=_harm(own, green, windows, judgment, spec),
-        missing=_missing(stage, spec, own, green, judgment),
-        words=_words(green, judgment, stage),
-        figures=figures(own),
+    judgment = judge_canary(_pairs_by_stage(stages), build_rules(spec), share_of(stage.percentage))
+    return StageObservation(
+        harm=_describe_harm(own, green, windows, judgment, spec),
+        missing=_describe_missing(stage, spec, own, green, judgment),
+        words=_describe_stage(green, judgment, stage),
+        figures=describe_traffic(own),
         judgment=judgment,
         windows=windows,
         searches=green.calls,
     )
 
 
-def total(tallies: Tallies, variant: str, kind: str) -> Tally:
-    found = Tally()
+def sum_tallies(tallies: Tallies, variant: str, kind: str) -> TrafficSketch:
+    found = TrafficSketch()
     for key, tally in tallies.items():
         if (key.variant, key.kind) == (variant, kind):
             found.merge(tally)
     return found
 
 
-def figures(tallies: Tallies) -> dict[str, Any]:
+def describe_traffic(tallies: Tallies) -> dict[str, Any]:
     """What each variant and kind of search experienced, for people: milliseconds and shares."""
     names = sorted({(key.variant, key.kind) for key in tallies})
-    return {f"{variant} {kind}": figures_of(total(tallies, variant, kind)) for variant, kind in names}
+    return {f"{variant} {kind}": describe_tally(sum_tallies(tallies, variant, kind)) for variant, kind in names}
 
 
-def rules(spec: CanarySpec) -> Rules:
-    return Rules(
+def build_rules(spec: CanarySpec) -> CanaryRules:
+    return CanaryRules(
         p95_margin=spec.margins.p95,
         error_rate_margin=spec.margins.error_rate,
         min_searches=spec.min_searches,
@@ -79,7 +79,7 @@ def rules(spec: CanarySpec) -> Rules:
     )
 
 
-def breakers(spec: CanarySpec) -> Breakers:
+def build_breakers(spec: CanarySpec) -> Breakers:
     limits = spec.breakers
     return Breakers(
         error_rate=limits.error_rate,
@@ -90,46 +90,50 @@ def breakers(spec: CanarySpec) -> Breakers:
     )
 
 
-def since(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
+def diff_windows(windows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
     """From sums at each look, what came between two looks."""
     pairs = zip([(0.0, 0), *windows], windows, strict=False)
     return [(after[0] - before[0], int(after[1] - before[1])) for before, after in pairs]
 
 
-def _pairs(stages: Mapping[str, Tallies]) -> list[tuple[Tally, Tally]]:
+def _pairs_by_stage(stages: Mapping[str, Tallies]) -> list[tuple[TrafficSketch, TrafficSketch]]:
     ordered = sorted(stages, key=lambda name: int(name.rsplit("/", 1)[1]))
-    return [(total(stages[name], CONTROL, "real"), total(stages[name], CANARY, "real")) for name in ordered]
+    return [(sum_tallies(stages[name], CONTROL, "real"), sum_tallies(stages[name], CANARY, "real")) for name in ordered]
 
 
-def _harm(own: Tallies, green: Tally, windows: list[list[float]], judgment: Judgment, spec: CanarySpec) -> str:
-    limits = breakers(spec)
+def _describe_harm(
+    own: Tallies, green: TrafficSketch, windows: list[list[float]], judgment: Judgment, spec: CanarySpec
+) -> str:
+    limits = build_breakers(spec)
     # The first of a full list stands for all that came before it.
-    recent = since(windows)[1:] if len(windows) > spec.breakers.looks else since(windows)
+    recent = diff_windows(windows)[1:] if len(windows) > spec.breakers.looks else diff_windows(windows)
     return (
-        tripped(green, recent, limits)
-        or tripped(total(own, CANARY, "synthetic"), [], limits)
+        find_tripped_breaker(green, recent, limits)
+        or find_tripped_breaker(sum_tallies(own, CANARY, "synthetic"), [], limits)
         or (judgment.words if judgment.verdict == "unhealthy" else "")
     )
 
 
-def _missing(stage: Stage, spec: CanarySpec, own: Tallies, green: Tally, judgment: Judgment) -> str:
+def _describe_missing(stage: Stage, spec: CanarySpec, own: Tallies, green: TrafficSketch, judgment: Judgment) -> str:
     """What there is too little of. A stage without a duration asks for nothing but the verdict of those before it."""
     short = spec.min_searches - green.calls
     if stage.duration_minutes and short > 0:
-        return f"{green.calls} searches of the {spec.min_searches} it needs, {short} are missing{_bypassed(own)}"
+        return (
+            f"{green.calls} searches of the {spec.min_searches} it needs, {short} are missing{_describe_bypassed(own)}"
+        )
     if stage.shadow or judgment.verdict == "healthy":
         return ""
     return judgment.words
 
 
-def _bypassed(own: Tallies) -> str:
-    found = total(own, LIVE, "bypassed").calls
+def _describe_bypassed(own: Tallies) -> str:
+    found = sum_tallies(own, LIVE, "bypassed").calls
     if not found:
         return ""
     return f"; {found} searches came as vectors of blue's model, which green does not understand: search in words"
 
 
-def _words(green: Tally, judgment: Judgment, stage: Stage) -> str:
+def _describe_stage(green: TrafficSketch, judgment: Judgment, stage: Stage) -> str:
     if not stage.shadow:
         return f"{green.calls} searches of green; {judgment.words}"
     if not green.pairs:
@@ -137,7 +141,7 @@ def _words(green: Tally, judgment: Judgment, stage: Stage) -> str:
     return f"{green.pairs} searches compared, overlap {green.overlap / green.pairs:.2f}"
 
 
-def figures_of(tally: Tally) -> dict[str, Any]:
+def describe_tally(tally: TrafficSketch) -> dict[str, Any]:
     return {
         "searches": tally.calls,
         "user_groups": tally.units,
@@ -146,14 +150,14 @@ def figures_of(tally: Tally) -> dict[str, Any]:
         "fallbacks": tally.fallbacks,
         "error_rate": tally.error_rate,
         "zero_result_rate": tally.zero_rate,
-        **{f"p{level}_ms": _milliseconds(tally.quantile(level / 100)) for level in (50, 95, 99)},
-        **(_paired(tally) if tally.pairs else {}),
+        **{f"p{level}_ms": _as_milliseconds(tally.quantile(level / 100)) for level in (50, 95, 99)},
+        **(_figures_of_pairs(tally) if tally.pairs else {}),
     }
 
 
-def _milliseconds(seconds: float | None) -> float | None:
+def _as_milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 2)
 
 
-def _paired(tally: Tally) -> dict[str, float]:
+def _figures_of_pairs(tally: TrafficSketch) -> dict[str, float]:
     return {"pairs": tally.pairs, "overlap": tally.overlap / tally.pairs}

@@ -5,11 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from qdrant_rollouts.core.collections import aliases, readiness, versions
-from qdrant_rollouts.core.collections.model_proof import measure
-from qdrant_rollouts.core.collections.readiness import Look
-from qdrant_rollouts.core.collections.schema import difference, same_vectors, vector_names
+from qdrant_rollouts.core.collections.model_proof import measure_agreement
+from qdrant_rollouts.core.collections.readiness import Readiness
+from qdrant_rollouts.core.collections.schema import are_same_vectors, list_differences, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
-from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, StepFunction, Wait
 from qdrant_rollouts.core.deployments.steps import cloning, loading, reading
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts
@@ -17,37 +17,37 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.ports import Health, Schema, State
 
 #: Consecutive looks that must find the index ready; green alone proves nothing (qdrant-facts 7.1, 7.2).
-LOOKS = 3
+READY_CHECKS = 3
 #: Files of this program that are named of those that a source leaves out.
-_NAMED = 3
+_MOST_NAMED = 3
 
 
-def populate(context: StepContext) -> Outcome:
+def populate_green(context: StepContext) -> Outcome:
     """Goes on where the saved state says: choose the way, fill in slices, wait for the index. Safe to run twice: every
     way writes points under ids of their own and saves its position only after the write was acknowledged."""
     way = context.state.get("way")
     if way is None:
-        return _choose(context)
+        return _choose_way(context)
     if not context.state.get("filled"):
         return _filled(context, _WAYS[way])
-    return _ready(context)
+    return _wait_for_index(context)
 
 
-def phase(state: State) -> str:
+def filling_phase(state: State) -> str:
     """The way in which it is filled, then the wait for its index."""
     return "index" if state.get("filled") else str(state.get("way", "choose"))
 
 
-def tidy(context: StepContext) -> Outcome:
+def clean_up_filling(context: StepContext) -> Outcome:
     """Takes away what filling left outside green; green itself is dropped by the undo of ``create``."""
     return cloning.drop_own_snapshot(context)
 
 
-def _choose(context: StepContext) -> Outcome:
-    deployment, source = context.deployment, reading.source(context)
+def _choose_way(context: StepContext) -> Outcome:
+    deployment, source = context.deployment, reading.open_deployment_source(context)
     source.check()
-    plan = plan_of(deployment.spec, context.outputs["create"])
-    way = "records" if source.collection is None else _way_from(context, plan, source.collection)
+    plan = read_plan(deployment.spec, context.outputs["create"])
+    way = "records" if source.collection is None else _way_from_collection(context, plan, source.collection)
     chunked = any(embedding.chunk is not None for embedding in plan.made.values())
     if way == "records" and source.collection is not None and chunked:
         return Reject(
@@ -60,12 +60,12 @@ def _choose(context: StepContext) -> Outcome:
             f"index {deployment.alias} declares no embedding to make new ones"
         )
     names = source.left_out
-    left_out = {"left_out": {"files": len(names), "named": list(names[:_NAMED])}} if names else {}
+    left_out = {"left_out": {"files": len(names), "named": list(names[:_MOST_NAMED])}} if names else {}
     context.turn.save({"way": way, "print": source.fingerprint(), **left_out})
     return Wait(0, f"filling by {way}")
 
 
-def _way_from(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
+def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
     """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some vectors are made
     anew, carried over or dropped."""
     store, green = context.services.store, context.deployment.green
@@ -73,7 +73,7 @@ def _way_from(context: StepContext, plan: VectorPlan, collection: str) -> str | 
     if not _every_vector_stays(context, plan, collection, theirs, ours):
         return "records" if plan.templates or plan.carried or plan.dropped else None
     server = store.server()
-    if server.embedded or server.peers > 1 or difference(theirs, ours, waiting=True):
+    if server.embedded or server.peers > 1 or list_differences(theirs, ours, waiting=True):
         return "copy"
     return "snapshot"
 
@@ -83,7 +83,7 @@ def _every_vector_stays(context: StepContext, plan: VectorPlan, collection: str,
     names = vector_names(ours)
     if plan.dropped or plan.carried or vector_names(theirs) != names:
         return False
-    if not all(same_vectors(theirs, ours, name) for name in names):
+    if not all(are_same_vectors(theirs, ours, name) for name in names):
         return False
     stamp = read_stamp(context.services.store, collection)
     green = read_stamp(context.services.store, context.deployment.green)
@@ -97,14 +97,14 @@ def _is_made_alike(context: StepContext, collection: str, name: str, by: MadeBy,
     makes costs nothing to make anew."""
     theirs = stamp.made.get(name) if stamp is not None else None
     if theirs is not None:
-        return _settings(theirs) == _settings(by)
+        return _settings_of_maker(theirs) == _settings_of_maker(by)
     if by.embedding is None or stamp is not None:
         return by.server is None
-    found = measure(context.services, collection, name, by.embedding)
+    found = measure_agreement(context.services, collection, name, by.embedding)
     return found.proven or not found.of
 
 
-def _settings(by: MadeBy) -> tuple[object, ...]:
+def _settings_of_maker(by: MadeBy) -> tuple[object, ...]:
     return by.identity, by.template, by.embedding.chunk if by.embedding else None
 
 
@@ -118,23 +118,25 @@ def _filled(context: StepContext, way: StepFunction) -> Outcome:
         raise
 
 
-def _ready(context: StepContext) -> Outcome:
-    look = aliases.look(context.services, context.deployment.green, context.state.get("failures"))
+def _wait_for_index(context: StepContext) -> Outcome:
+    look = aliases.inspect_and_wake(context.services, context.deployment.green, context.state.get("failures"))
     if look.broken:
         return Reject(f"{context.deployment.green} is broken: {look.reason}")
     seen = int(context.state.get("ready", 0)) + 1 if look.ready else 0
-    if seen >= LOOKS or (look.ready and context.services.store.server().embedded):
-        note_facts(context, versions.filled(context.state))
-        return Done(_summary(context.state))
+    if seen >= READY_CHECKS or (look.ready and context.services.store.server().embedded):
+        note_facts(context, versions.facts_of_filling(context.state))
+        return Done(_summarize_filling(context.state))
     health = context.services.store.health(context.deployment.green)
-    work, failing = _work(health), _failing(context, health)
+    work, failing = _indexing_work(health), _failing(context, health)
     saved = {**context.state, "ready": seen, "work": work, "failures": health.failures, "failing": failing}
     if look.failing:
         context.turn.save(saved)
         return _failed(context, look, failing)
     moved = look.ready or work != context.state.get("work") or (health.worked is None and health.status == "yellow")
     context.turn.save(saved)
-    return Wait(context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {LOOKS}'}", moved)
+    return Wait(
+        context.services.times.ready_look, f"index: {look.reason or f'ready, look {seen} of {READY_CHECKS}'}", moved
+    )
 
 
 def _failing(context: StepContext, health: Health) -> list[float]:
@@ -148,7 +150,7 @@ def _failing(context: StepContext, health: Health) -> list[float]:
     return [seconds, max(indexed, health.indexed_vectors)]
 
 
-def _failed(context: StepContext, look: Look, failing: list[float]) -> Outcome:
+def _failed(context: StepContext, look: Readiness, failing: list[float]) -> Outcome:
     """Waited for: room may be made, and the server is asked to try again at each look."""
     bound = context.deployment.spec.progress_deadline_seconds
     if failing and failing[0] > bound:
@@ -157,13 +159,13 @@ def _failed(context: StepContext, look: Look, failing: list[float]) -> Outcome:
     return Wait(context.services.times.ready_look, reason, progress=False)
 
 
-def _work(health: Health) -> list[int | None]:
+def _indexing_work(health: Health) -> list[int | None]:
     """What changes from look to look while the server is indexing: the build of one large segment takes hours in which
     only the optimizer's own count moves. A server that does not tell it is taken at its word, yellow."""
     return [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
 
 
-def _summary(state: State) -> State:
+def _summarize_filling(state: State) -> State:
     kept = (
         "way",
         "print",
@@ -184,15 +186,15 @@ def _summary(state: State) -> State:
     words += [f"{state[key]:,} {key}" for key in ("embedded", "reused", "truncated") if state.get(key)]
     words += [f"{state['bad']:,} bad records skipped"] if state.get("bad") else []
     words += [f"{state['gone']:,} gone from the source"] if state.get("gone") else []
-    words += [_left_out(state["left_out"])] if state.get("left_out") else []
-    return {"summary": ", ".join(words), **output, "looks": LOOKS, "progress": state.get("progress", {})}
+    words += [_describe_left_out(state["left_out"])] if state.get("left_out") else []
+    return {"summary": ", ".join(words), **output, "looks": READY_CHECKS, "progress": state.get("progress", {})}
 
 
-def _left_out(left: Mapping[str, Any]) -> str:
+def _describe_left_out(left: Mapping[str, Any]) -> str:
     named = left["named"]
     others = int(left["files"]) - len(named)
     more = f" and {others:,} more" if others else ""
     return f"files of this program left out: {', '.join(named)}{more}"
 
 
-_WAYS = {"records": loading.load, "copy": cloning.copy, "snapshot": cloning.snapshot}
+_WAYS = {"records": loading.load_records, "copy": cloning.copy_points, "snapshot": cloning.copy_by_snapshot}

@@ -8,52 +8,52 @@ import random
 import time
 
 from qdrant_rollouts.core.collections.makers import open_makers
-from qdrant_rollouts.core.collections.text_search import text_search
-from qdrant_rollouts.core.collections.vectors import VectorPlan, plan_of
+from qdrant_rollouts.core.collections.text_search import build_text_search
+from qdrant_rollouts.core.collections.vectors import VectorPlan, read_plan
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.observed import stage_name
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY
-from qdrant_rollouts.core.routing.traffic import Key
+from qdrant_rollouts.core.routing.traffic import TrafficKey
 from qdrant_rollouts.core.statistics.groups import GROUPS
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
-_MOST = 20
-_SECONDS = 4.0
-_RESULTS = 10
+_MOST_QUERIES = 20
+_QUERY_SECONDS = 4.0
+_RESULTS_PER_QUERY = 10
 
 
-def probe(context: StepContext) -> None:
+def probe_green(context: StepContext) -> None:
     """Safe to run twice: a turn's probes are written once."""
     deployment, services = context.deployment, context.services
-    tally = Tally()
-    for query in deployment.spec.validation.queries[:_MOST]:
-        _ask(context, query, tally)
+    tally = TrafficSketch()
+    for query in deployment.spec.validation.queries[:_MOST_QUERIES]:
+        _ask_query(context, query, tally)
     if tally.calls:
-        key = Key(deployment.alias, stage_name(context), CANARY, "synthetic", deployment.green)
+        key = TrafficKey(deployment.alias, stage_name(context), CANARY, "synthetic", deployment.green)
         process = f"probes:{deployment.id}"
-        traffic.write(services.sessions, services.clock, process, context.turn.number, {key: tally})
+        traffic.write_tallies(services.sessions, services.clock, process, context.turn.number, {key: tally})
 
 
-def _plan(context: StepContext) -> VectorPlan:
+def _find_vector_plan(context: StepContext) -> VectorPlan:
     """Of a collection that was there already, by its stamp, or by the index file where it has none."""
     if "create" in context.outputs:
-        return plan_of(context.deployment.spec, context.outputs["create"])
+        return read_plan(context.deployment.spec, context.outputs["create"])
     return existing_plan(context.services, context.deployment.green, context.deployment.spec)
 
 
-def _ask(context: StepContext, query: str, tally: Tally) -> None:
-    store, plan = context.services.store, _plan(context)
-    search = text_search(context.deployment.spec.search, plan.templates, plan.kept)
+def _ask_query(context: StepContext, query: str, tally: TrafficSketch) -> None:
+    store, plan = context.services.store, _find_vector_plan(context)
+    search = build_text_search(context.deployment.spec.search, plan.templates, plan.kept)
     makers, limits = open_makers(context.services, plan), store.limits(context.deployment.green)
-    vector, using = search.query(lambda name: makers[name].query(query), _RESULTS, limits)
-    most = limits.page(_RESULTS)
+    vector, using = search.query(lambda name: makers[name].query(query), _RESULTS_PER_QUERY, limits)
+    most = limits.page(_RESULTS_PER_QUERY)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
     try:
-        hits = store.search(context.deployment.green, vector, most, using=using, seconds=_SECONDS)
+        hits = store.search(context.deployment.green, vector, most, using=using, seconds=_QUERY_SECONDS)
     except AppError:
         tally.add(group, time.perf_counter() - started, error=True)
         return

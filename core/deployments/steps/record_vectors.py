@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.collections.makers import Maker
-from qdrant_rollouts.core.collections.records import OURS, Record, content_hash, stored_hashes
-from qdrant_rollouts.core.collections.schema import same_vectors, vector_names
+from qdrant_rollouts.core.collections.records import MARK_KEY, Record, content_hash, stored_hashes
+from qdrant_rollouts.core.collections.schema import are_same_vectors, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import render_text
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Point, PointId, Schema, State, VectorStore
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 Records = Mapping[PointId, Record]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveVectors:
     """The collection behind the alias, as one to take vectors from.
 
     ``made`` says what made each vector. ``fitting`` are names whose stored vectors can be moved to
@@ -34,13 +34,13 @@ class Live:
     embedded: str
 
 
-def open_live(context: StepContext, green: Schema) -> Live | None:
+def open_live(context: StepContext, green: Schema) -> LiveVectors | None:
     blue, store = context.deployment.blue, context.services.store
     if blue is None:
         return None
     stamp, theirs = read_stamp(store, blue), store.schema(blue)
-    fitting = frozenset(n for n in vector_names(green) if same_vectors(theirs, green, n))
-    return Live(blue, stamp.made if stamp else {}, fitting, stamp.vector if stamp else "")
+    fitting = frozenset(n for n in vector_names(green) if are_same_vectors(theirs, green, n))
+    return LiveVectors(blue, stamp.made if stamp else {}, fitting, stamp.vector if stamp else "")
 
 
 class RecordVectors:
@@ -51,7 +51,7 @@ class RecordVectors:
         store: VectorStore,
         plan: VectorPlan,
         makers: Mapping[str, Maker],
-        live: Live | None,
+        live: LiveVectors | None,
         counts: State,
     ) -> None:
         self._store, self._plan, self._makers, self._live = store, plan, makers, live
@@ -75,7 +75,7 @@ class RecordVectors:
         """
         vectors = {id: dict(record.vectors) for id, record in records.items()}
         self._take_over(records, vectors)
-        self._make(records, vectors)
+        self._make_missing(records, vectors)
         self._count_by_name("points", [name for one in vectors.values() for name in one])
         return vectors
 
@@ -93,14 +93,14 @@ class RecordVectors:
                 reused = self._unchanged_vectors(record, point)
                 vectors[id] |= {n: one for n, one in reused.items() if n not in vectors[id]}
                 taken += reused
-            self._carry(record, point, vectors[id])
-        self._count("reused", len(taken))
+            self._carry_vectors(record, point, vectors[id])
+        self._add_to_count("reused", len(taken))
         self._count_by_name("reused", taken)
 
     def _unchanged_vectors(self, record: Record, point: Point) -> dict[str, Any]:
         """Equal content hashes prove maker and text, so the stored vector is the one to be made."""
         assert self._live is not None
-        stored, known = by_name(point.vector), stored_hashes(point.payload, self._live.embedded)
+        stored, known = vectors_by_name(point.vector), stored_hashes(point.payload, self._live.embedded)
         hashes = self.hashes(record)
         return {
             name: stored[name]
@@ -108,21 +108,21 @@ class RecordVectors:
             if name in self._reusable and known.get(name) == hashes[name] and name in stored
         }
 
-    def _carry(self, record: Record, point: Point | None, vectors: dict[str, Any]) -> None:
+    def _carry_vectors(self, record: Record, point: Point | None, vectors: dict[str, Any]) -> None:
         carried = [name for name in self._plan.carried if name not in vectors]
         if not carried:
             return
         why = self._why_not_carried(record, point)
         if not why:
             assert point is not None
-            stored = by_name(point.vector)
+            stored = vectors_by_name(point.vector)
             there = [name for name in carried if name in stored]
             vectors |= {name: stored[name] for name in there}
             self._count_by_name("carried", there)
             return
         refusing = [name for name in carried if self._plan.carried[name] == "refuse"]
         if refusing:
-            raise Refused(_cannot_carry(record, refusing[0], why))
+            raise Refused(_describe_not_carried(record, refusing[0], why))
         self._count_by_name("not_carried", carried)
 
     def _why_not_carried(self, record: Record, point: Point | None) -> str:
@@ -146,7 +146,7 @@ class RecordVectors:
             return any(
                 render_text(self._makers[name].template, point.payload) != text for name, text in record.texts.items()
             )
-        return {n: one for n, one in point.payload.items() if n != OURS} != record.fields
+        return {n: one for n, one in point.payload.items() if n != MARK_KEY} != record.fields
 
     def _is_same_maker(self, name: str, maker: Maker) -> bool:
         """Size, distance and datatype have to agree beside model and text."""
@@ -158,7 +158,7 @@ class RecordVectors:
 
     # --- made -----------------------------------------------------------------------------------
 
-    def _make(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
+    def _make_missing(self, records: Records, vectors: dict[PointId, dict[str, Any]]) -> None:
         """Adds every vector that is still missing, one maker after the other."""
         for name, maker in self._makers.items():
             wanted = {
@@ -171,13 +171,13 @@ class RecordVectors:
             texts = list(wanted.values())
             for id, vector in zip(wanted, maker.documents(texts), strict=True):
                 vectors[id][name] = vector
-            self._count("embedded", len(wanted))
-            self._count("truncated", maker.truncated(texts))
+            self._add_to_count("embedded", len(wanted))
+            self._add_to_count("truncated", maker.truncated(texts))
             self._count_by_name("embedded", [name] * len(wanted))
 
     # --- counted --------------------------------------------------------------------------------
 
-    def _count(self, key: str, number: int) -> None:
+    def _add_to_count(self, key: str, number: int) -> None:
         self._counts[key] = int(self._counts.get(key, 0)) + number
 
     def _count_by_name(self, key: str, names: Sequence[str]) -> None:
@@ -188,10 +188,10 @@ class RecordVectors:
             counts[key] = int(counts.get(key, 0)) + number
 
 
-def _cannot_carry(record: Record, name: str, why: str) -> str:
+def _describe_not_carried(record: Record, name: str, why: str) -> str:
     key = name or '""'
     return (
-        f"{record.where}: vector {name or 'unnamed'} of {quoted(record.id)} is carried over from the live "
+        f"{record.where}: vector {name or 'unnamed'} of {quote_value(record.id)} is carried over from the live "
         f"collection, but {why}. Say how the vector is made, or write "
         f"`{key}: {{carried: {{when_changed: drop}}}}` to let such a record go without it"
     )

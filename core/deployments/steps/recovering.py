@@ -13,152 +13,157 @@ from typing import Any
 from qdrant_rollouts.core.collections import digests, manifests
 from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.collections.manifests import Manifest
-from qdrant_rollouts.core.collections.schema import difference, main_vector, unlimited
-from qdrant_rollouts.core.collections.stamps import Stamp, theirs
+from qdrant_rollouts.core.collections.schema import list_differences, main_vector, without_strict_mode
+from qdrant_rollouts.core.collections.stamps import Stamp, foreign_metadata
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, unused
-from qdrant_rollouts.core.deployments.steps.backing import PATIENCE
-from qdrant_rollouts.core.deployments.steps.long import going
+from qdrant_rollouts.core.deployments.steps.backing import PATIENCE_CHECKS
+from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import Snapshot, State
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-_LOOK = 1.0
-_UPLOADS = 3
+_CHECK_SECONDS = 1.0
+_MOST_UPLOADS = 3
 #: Bytes a second that a server unpacks at least.
-_SLOWEST = 10 << 20
+_SLOWEST_BYTES = 10 << 20
 _EXAMPLES = 5
 
 
 # --- recover ------------------------------------------------------------------------------------------------------
 
 
-def recover(context: StepContext) -> Outcome:
+def recover_backup(context: StepContext) -> Outcome:
     """Sent in one turn, looked at in the next. Safe to run twice: what an earlier try has begun is taken if it appears,
     and the same bytes sent again make the same collection, which nothing serves from yet."""
-    return _PHASES[context.state.get("phase", "check")](context, dict(context.state), _manifest(context))
+    return _PHASES[context.state.get("phase", "check")](context, dict(context.state), _read_manifest(context))
 
 
-def remove(context: StepContext) -> Outcome:
+def undo_recovery(context: StepContext) -> Outcome:
     """Drops the collection if this run has begun to make it and no alias or route leads to it. One that was sent and is
     not there yet is waited for, for a while."""
-    collection, state = _target(context), dict(context.state)
+    collection, state = _target_collection(context), dict(context.state)
     if "phase" not in state:
         return Done({"summary": f"{collection} was never begun"})
     if collection not in context.services.store.collections():
         looks = int(state.get("undo_looks", 0))
-        if not state.get("made") and looks < _patience(state):
+        if not state.get("made") and looks < _checks_allowed(state):
             context.turn.save({**state, "undo_looks": looks + 1})
-            return Wait(_LOOK, f"waiting whether {collection} still appears, to drop it")
+            return Wait(_CHECK_SECONDS, f"waiting whether {collection} still appears, to drop it")
         return Done({"summary": f"{collection} is gone"})
     with suppress(Refused):  # a backup that is damaged or gone does not tell what was sent
-        _clear(context, _manifest(context))
-    return unused.drop(context, collection)
+        _drop_sent_snapshots(context, _read_manifest(context))
+    return unused.drop_unused(context, collection)
 
 
 def discard(context: StepContext) -> Outcome:
     """Drops what was recovered only to be looked at. Safe to run twice: gone is done."""
-    collection = _target(context)
+    collection = _target_collection(context)
     if collection not in context.services.store.collections():
         return Done({"summary": f"{collection} is gone"})
-    return unused.drop(context, collection)
+    return unused.drop_unused(context, collection)
 
 
-def drop(context: StepContext) -> Outcome:
+def finish_verification(context: StepContext) -> Outcome:
     """The end of a verification. Safe to run twice: gone is done."""
     dropped = discard(context)
-    return dropped if isinstance(dropped, Reject) else Done({"summary": _verdict(context)})
+    return dropped if isinstance(dropped, Reject) else Done({"summary": _describe_verification(context)})
 
 
-def _check(context: StepContext, state: State, manifest: Manifest) -> Outcome:
-    damaged = manifests.damage(context.services.shelf, manifest, partial(going, context, state, manifest.size))
+def _check_backup(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+    damaged = manifests.find_damage(
+        context.services.shelf, manifest, partial(stream_with_progress, context, state, manifest.size)
+    )
     if damaged:
         return Reject(f"backup {manifest.id} is damaged: {damaged}. Take another one: `rollouts backup list`")
-    if _target(context) in context.services.store.collections():
-        return Reject(f"collection {_target(context)} exists and is not of this run; ask again")
-    theirs(manifest.metadata, manifest.collection)  # a stamp is written over what else would stand there
+    if _target_collection(context) in context.services.store.collections():
+        return Reject(f"collection {_target_collection(context)} exists and is not of this run; ask again")
+    foreign_metadata(manifest.metadata, manifest.collection)  # a stamp is written over what else would stand there
     context.turn.save({**state, "phase": "upload"})
     return Wait(0, f"{manifest.size:,} bytes are as they were written")
 
 
-def _upload(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+def _upload_backup(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """One request, sent anew after a crash, unless what was sent appears within its time. One that lost its turn must
     not go on sending: the collection may serve by the time it is done."""
-    store, collection = context.services.store, _target(context)
+    store, collection = context.services.store, _target_collection(context)
     if manifest.sharded:
         return _upload_shard(context, state, manifest)
     uploads = int(state.get("uploads", 0))
     if collection not in store.collections():
-        if uploads >= _UPLOADS:
+        if uploads >= _MOST_UPLOADS:
             return Reject(f"{collection} did not appear after {uploads} uploads; look into the server's log")
         # Before it is sent: after a crash the server may be unpacking it, and refuses the same name again.
-        state.update(patience=PATIENCE + manifest.size // _SLOWEST, phase="look", looks=0)
+        state.update(patience=PATIENCE_CHECKS + manifest.size // _SLOWEST_BYTES, phase="look", looks=0)
         context.turn.save(state)
-        _send(context, state, manifest, manifest.files[0])
+        _send_file(context, state, manifest, manifest.files[0])
         state["uploads"] = uploads + 1  # one that was cut short says nothing of the server
     context.turn.save({**state, "phase": "look", "looks": 0})
-    return Wait(_LOOK, f"{manifest.size:,} bytes sent")
+    return Wait(_CHECK_SECONDS, f"{manifest.size:,} bytes sent")
 
 
 def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """On a cluster the collection is made first, and each shard filled where it lies now. Sent again after a crash, a
     shard has the same points."""
-    store, collection, sent = context.services.store, _target(context), int(state.get("sent", 0))
+    store, collection, sent = context.services.store, _target_collection(context), int(state.get("sent", 0))
     if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
-        metadata = {**theirs(manifest.metadata, manifest.collection), **_stamp(context, manifest).as_metadata()}
-        store.create(collection, unlimited(manifest.schema), metadata)
+        metadata = {
+            **foreign_metadata(manifest.metadata, manifest.collection),
+            **_stamp_recovered(context, manifest).as_metadata(),
+        }
+        store.create(collection, without_strict_mode(manifest.schema), metadata)
         sent = 0
-    _send(context, state, manifest, manifest.files[sent])
-    state.update(sent=sent + 1, patience=PATIENCE + manifest.size // _SLOWEST)
+    _send_file(context, state, manifest, manifest.files[sent])
+    state.update(sent=sent + 1, patience=PATIENCE_CHECKS + manifest.size // _SLOWEST_BYTES)
     if sent + 1 < len(manifest.files):
         context.turn.save(state)
         return Wait(0, f"{sent + 1} of {len(manifest.files)} shards sent")
     context.turn.save({**state, "phase": "look", "looks": 0, "sent": 0})
-    return Wait(_LOOK, f"{manifest.size:,} bytes sent")
+    return Wait(_CHECK_SECONDS, f"{manifest.size:,} bytes sent")
 
 
-def _send(context: StepContext, state: State, manifest: Manifest, file: dict[str, Any]) -> None:
+def _send_file(context: StepContext, state: State, manifest: Manifest, file: dict[str, Any]) -> None:
     wanted = Snapshot(str(file["name"]), int(file["size"]), str(file["sha256"]), file.get("shard"))
     kept = context.services.shelf.read(manifest.id, wanted.name)
-    pieces = going(context, state, wanted.size, kept)
-    context.services.store.upload_snapshot(_target(context), wanted, pieces)
+    pieces = stream_with_progress(context, state, wanted.size, kept)
+    context.services.store.upload_snapshot(_target_collection(context), wanted, pieces)
 
 
-def _look(context: StepContext, state: State, manifest: Manifest) -> Outcome:
+def _await_collection(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """There when two looks in a row show a count that the collection had while its snapshot was made."""
-    store, collection = context.services.store, _target(context)
+    store, collection = context.services.store, _target_collection(context)
     looks = int(state["looks"]) + 1
     if collection not in store.collections():
-        phase = "upload" if looks >= _patience(state) else "look"
+        phase = "upload" if looks >= _checks_allowed(state) else "look"
         context.turn.save({**state, "looks": looks, "phase": phase})
-        return Wait(_LOOK, f"waiting for {collection} to appear", progress=False)
+        return Wait(_CHECK_SECONDS, f"waiting for {collection} to appear", progress=False)
     found = store.count(collection)
     moved = found != state.get("found")
     state.update(made=True, found=found, looks=0 if moved else looks)
     context.turn.save(state)
     if not moved and manifest.low <= found <= manifest.high:
-        return _made(context, state, manifest, found)
-    if looks >= PATIENCE and not moved:
-        return Reject(f"{collection} has {found:,} points, the backup was made of {_counted(manifest)}")
-    return Wait(_LOOK, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
+        return _finish_recovery(context, state, manifest, found)
+    if looks >= PATIENCE_CHECKS and not moved:
+        return Reject(f"{collection} has {found:,} points, the backup was made of {_describe_count(manifest)}")
+    return Wait(_CHECK_SECONDS, f"recovering: {found:,} of {manifest.high:,} points", progress=moved)
 
 
-def _patience(state: State) -> int:
+def _checks_allowed(state: State) -> int:
     """Looks, one a second, until a collection that was sent must be there: the server unpacks it first."""
-    return int(state.get("patience", PATIENCE))
+    return int(state.get("patience", PATIENCE_CHECKS))
 
 
-def _made(context: StepContext, state: State, manifest: Manifest, found: int) -> Outcome:
-    _clear(context, manifest)
-    strict = _strict(context, state, manifest)
-    limiting.relax(context, _target(context))
-    stamp = _stamp(context, manifest)
-    context.services.store.set_metadata(_target(context), stamp.as_metadata())
+def _finish_recovery(context: StepContext, state: State, manifest: Manifest, found: int) -> Outcome:
+    _drop_sent_snapshots(context, manifest)
+    strict = _remember_strict_mode(context, state, manifest)
+    limiting.lift_strict_mode(context, _target_collection(context))
+    stamp = _stamp_recovered(context, manifest)
+    context.services.store.set_metadata(_target_collection(context), stamp.as_metadata())
     return Done(
         {
             "summary": f"{found:,} points of backup {manifest.id}",
-            "collection": _target(context),
+            "collection": _target_collection(context),
             "schema": manifest.schema,
             "strict": strict,
             "vector": stamp.vector,
@@ -167,30 +172,30 @@ def _made(context: StepContext, state: State, manifest: Manifest, found: int) ->
     )
 
 
-def _strict(context: StepContext, state: State, manifest: Manifest) -> Any:
+def _remember_strict_mode(context: StepContext, state: State, manifest: Manifest) -> Any:
     """The strict mode that came out of the snapshot, written down before it is switched off. On a
     cluster the collection was made without one.
     """
     if "strict" not in state:
-        found = manifest.schema if manifest.sharded else context.services.store.schema(_target(context))
+        found = manifest.schema if manifest.sharded else context.services.store.schema(_target_collection(context))
         state["strict"] = found.get("strict_mode_config")
         context.turn.save(state)
     return state["strict"]
 
 
-def _clear(context: StepContext, manifest: Manifest) -> None:
+def _drop_sent_snapshots(context: StepContext, manifest: Manifest) -> None:
     """The server keeps each file that it was sent as a snapshot of the collection, even when that is gone (measured on
     1.16.3)."""
     for file in manifest.files:
-        context.services.store.drop_snapshot(_target(context), str(file["name"]))
+        context.services.store.drop_snapshot(_target_collection(context), str(file["name"]))
 
 
-def _target(context: StepContext) -> str:
+def _target_collection(context: StepContext) -> str:
     """The collection it becomes: green, unless the plan names another."""
     return str(context.arguments.get("collection", context.deployment.green))
 
 
-def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
+def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
     """What the snapshot says of the model stays; whose the collection is, changes."""
     deployment, known = context.deployment, Stamp.of(manifest.metadata)
     ours: dict[str, Any] = {"deployment": deployment.id, "alias": deployment.alias, "number": deployment.number}
@@ -199,21 +204,23 @@ def _stamp(context: StepContext, manifest: Manifest) -> Stamp:
     return Stamp(**ours, vector=main_vector(manifest.schema))
 
 
-_PHASES = {"check": _check, "upload": _upload, "look": _look}
+_PHASES = {"check": _check_backup, "upload": _upload_backup, "look": _await_collection}
 
 
 # --- compare ------------------------------------------------------------------------------------------------------
 
 
-def compare(context: StepContext) -> Outcome:
+def compare_with_manifest(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks."""
-    manifest, store, green = _manifest(context), context.services.store, context.deployment.green
+    manifest, store, green = _read_manifest(context), context.services.store, context.deployment.green
     count = store.count(green)
-    faults = [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_counted(manifest)}"]
+    faults = (
+        [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_describe_count(manifest)}"]
+    )
     strict = context.outputs["recover"].get("strict", store.schema(green).get("strict_mode_config"))
-    faults += difference(manifest.schema, {**store.schema(green), "strict_mode_config": strict})
-    faults += _changed(context, manifest)
-    answered, silent = _asked(context)
+    faults += list_differences(manifest.schema, {**store.schema(green), "strict_mode_config": strict})
+    faults += _find_changed_points(context, manifest)
+    answered, silent = _ask_queries(context)
     faults += silent
     figures = {"count": count, "sampled": len(manifest.sample), "queries": answered, "faults": faults}
     if faults:
@@ -222,25 +229,25 @@ def compare(context: StepContext) -> Outcome:
     return Done({**figures, "summary": told + (f", {answered} queries answered" if answered else "")})
 
 
-def _changed(context: StepContext, manifest: Manifest) -> list[str]:
+def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
     """A sample that is empty, though there were points, proves nothing."""
     if not manifest.sample:
         return ["no point was remembered to compare with"] if manifest.high else []
     wanted = dict(manifest.sample)
-    found = digests.digests(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
+    found = digests.digest_points(context.services.store.fetch(context.deployment.green, list(wanted), vectors=True))
     wrong = [str(id) for id, digest in wanted.items() if found.get(id) != digest]
     if not wrong:
         return []
     return [f"{len(wrong)} of {len(wanted)} points are missing or changed, such as {', '.join(wrong[:_EXAMPLES])}"]
 
 
-def _asked(context: StepContext) -> tuple[int, list[str]]:
+def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
     """How many of the index's queries were asked, and those that found less than they must."""
     spec, found = context.deployment.spec, context.outputs["recover"]
     if not spec.models or not spec.validation.queries:
         return 0, []
     embedder, rules = context.services.embedder(spec.models[0]), spec.validation
-    made_with = Stamp.of(_manifest(context).metadata)
+    made_with = Stamp.of(_read_manifest(context).metadata)
     if made_with is None or made_with.identity != embedder.identity:
         return 0, []  # in a query of another model nothing is told of what was restored
     silent = []
@@ -249,18 +256,18 @@ def _asked(context: StepContext) -> tuple[int, list[str]]:
             context.deployment.green, embedder.query(query), rules.min_results, using=str(found["vector"])
         )
         if len(hits) < min(rules.min_results, found["filled"]["expected"]):
-            silent.append(f"query {quoted(query)} found {len(hits)} of {rules.min_results}")
+            silent.append(f"query {quote_value(query)} found {len(hits)} of {rules.min_results}")
     return len(rules.queries), silent
 
 
-def _verdict(context: StepContext) -> str:
+def _describe_verification(context: StepContext) -> str:
     return f"verified: {context.outputs['compare']['summary']}"
 
 
-def _manifest(context: StepContext) -> Manifest:
+def _read_manifest(context: StepContext) -> Manifest:
     """Raises Refused if it is damaged or gone."""
-    return manifests.read(context.services.shelf, str(context.arguments["backup"]))
+    return manifests.read_manifest(context.services.shelf, str(context.arguments["backup"]))
 
 
-def _counted(manifest: Manifest) -> str:
+def _describe_count(manifest: Manifest) -> str:
     return f"{manifest.low:,}" if manifest.low == manifest.high else f"{manifest.low:,} to {manifest.high:,}"

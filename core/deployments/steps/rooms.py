@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from qdrant_rollouts.core.collections import room
-from qdrant_rollouts.core.collections.readiness import about
+from qdrant_rollouts.core.collections.readiness import estimate_points
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps import reading
 from qdrant_rollouts.core.errors import AppError
@@ -43,12 +43,12 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
     """How many points there will be, by the live collection, the source collection, or a file's first records; and
     some payloads."""
-    store, source = context.services.store, reading.source(context)
+    store, source = context.services.store, reading.open_deployment_source(context)
     like = context.deployment.blue or source.collection
     if like is not None:
         store.pace(like)
         found, _ = store.scroll(like, None, _SAMPLE, vectors=False)
-        return about(store, like), [point.payload for point in found]
+        return estimate_points(store, like), [point.payload for point in found]
     if not source.address.startswith(_FILES):
         return None, []
     ends, rows = time.monotonic() + _SECONDS, []

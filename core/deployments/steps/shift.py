@@ -4,15 +4,15 @@ import math
 from dataclasses import asdict
 
 from qdrant_rollouts.core.collections import readiness
-from qdrant_rollouts.core.collections.model_proof import unknown_vectors
-from qdrant_rollouts.core.collections.readiness import Look
+from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors
+from qdrant_rollouts.core.collections.readiness import Readiness
 from qdrant_rollouts.core.collections.stamps import read_stamp
 from qdrant_rollouts.core.config.index_file import CanarySpec, Stage
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.deployments.plan import Done, Hold, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting, probing
-from qdrant_rollouts.core.deployments.steps.gate import shut
-from qdrant_rollouts.core.deployments.steps.observed import Observed, observe, stage_name
+from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
+from qdrant_rollouts.core.deployments.steps.observed import StageObservation, observe_stage, stage_name
 from qdrant_rollouts.core.ports import State
 from qdrant_rollouts.core.routing import table
 from qdrant_rollouts.core.routing.route import Route
@@ -20,72 +20,72 @@ from qdrant_rollouts.core.statistics.assignment import share_of
 
 _CONFIRM_AGAIN = 1.0
 #: Looks of which the effects are kept.
-_COURSE = 120
+_KEPT_EFFECTS = 120
 
 
-def shift(context: StepContext) -> Outcome:
+def shift_traffic(context: StepContext) -> Outcome:
     """One look. Safe to run twice: the route that is set already stays, and a look repeated is a look more.
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
-    stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
+    stage, spec = read_stored(Stage, context.arguments), context.deployment.spec.canary
     failure = _failure(context)
-    barred = shut(context) or _unfit(context, failure) or limiting.restrict(context)
+    barred = why_gate_shut(context) or _why_green_unfit(context, failure) or limiting.apply_strict_mode(context)
     if barred:
         return Reject(barred)
-    route = _route(context, stage)
+    route = _set_stage_route(context, stage)
     if spec.probing and route.green:
-        probing.probe(context)
+        probing.probe_green(context)
     looks = int(context.state.get("looks", 0))
-    seen = observe(context, stage)
-    shown = {**_progress(stage, spec, looks, seen), **_shares(context, route, stage)}
-    output = _output(seen, stage, shown)
-    course = [*context.state.get("course", []), _effects(seen)][-_COURSE:]
+    seen = observe_stage(context, stage)
+    shown = {**_progress_of_stage(stage, spec, looks, seen), **_describe_shares(context, route, stage)}
+    output = _build_output(seen, stage, shown)
+    course = [*context.state.get("course", []), _effects_by_metric(seen)][-_KEPT_EFFECTS:]
     progress = {**shown, "traffic": output["traffic"], "judgment": output["judgment"], "course": course}
     looked = looks + (failure is None)
     context.turn.save({"looks": looked, "windows": seen.windows, "course": course, "progress": progress})
-    decided = _decide(seen, stage, spec, looks, {**output, "course": course})
+    decided = _decide_stage(seen, stage, spec, looks, {**output, "course": course})
     if failure is not None and not isinstance(decided, Reject):  # its searches are judged, and the stage does not end
         said = f"{context.deployment.green}: {failure.reason}; the server is asked to try again, {context.patience}"
-        return Wait(_pause(stage, spec), said, progress=False)
-    waits_for = _unknown_model(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
+        return Wait(_seconds_between_looks(stage, spec), said, progress=False)
+    waits_for = _why_model_unknown(context) if isinstance(decided, Done) and stage == spec.stages[-1] else ""
     return Hold(waits_for, decided.output) if isinstance(decided, Done) and waits_for else decided
 
 
-def guard(context: StepContext) -> Outcome:
+def guard_shift(context: StepContext) -> Outcome:
     """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
     comes of it. Safe to run twice, as every look."""
-    stage, spec = stored(Stage, context.arguments), context.deployment.spec.canary
-    barred = _unfit(context, _failure(context))
+    stage, spec = read_stored(Stage, context.arguments), context.deployment.spec.canary
+    barred = _why_green_unfit(context, _failure(context))
     if barred:
         return Reject(barred)
-    seen = observe(context, stage)
+    seen = observe_stage(context, stage)
     context.turn.save({**context.state, "windows": seen.windows})
     if seen.harm:
-        route = table.current(context.services, context.deployment.alias)
-        return Reject(seen.harm, _output(seen, stage, _shares(context, route, stage)))
+        route = table.current_route(context.services, context.deployment.alias)
+        return Reject(seen.harm, _build_output(seen, stage, _describe_shares(context, route, stage)))
     return Wait(spec.look_seconds, seen.words)
 
 
-def back(context: StepContext) -> Outcome:
+def shift_back(context: StepContext) -> Outcome:
     """Everybody to blue: set, read back, and waited for until every search process that lives says that it serves it.
     Only then may a collection go."""
     deployment, services = context.deployment, context.services
-    route = table.current(services, deployment.alias)
+    route = table.current_route(services, deployment.alias)
     if route.deployment_id == deployment.id:
-        route = table.clear(services, deployment.alias, fence=context.turn.fence)
-    confirmed = table.confirmed(services, route)
+        route = table.clear_route(services, deployment.alias, fence=context.turn.fence)
+    confirmed = table.confirm_route(services, route)
     if not confirmed.all:
         return Wait(_CONFIRM_AGAIN, f"{deployment.alias} answers everybody, say {confirmed}", progress=False)
     return Done({"summary": f"{deployment.alias} answers everybody, say {confirmed}"})
 
 
-def looks_of(stage: Stage, spec: CanarySpec) -> int:
+def count_looks(stage: Stage, spec: CanarySpec) -> int:
     return math.ceil(stage.duration_minutes * 60 / spec.look_seconds)
 
 
-def _progress(stage: Stage, spec: CanarySpec, looks: int, seen: Observed) -> State:
+def _progress_of_stage(stage: Stage, spec: CanarySpec, looks: int, seen: StageObservation) -> State:
     """How far it is, by what it decides on: searches that green has answered. That its time is over says nothing."""
-    wanted = looks_of(stage, spec)
+    wanted = count_looks(stage, spec)
     counted = {"looks": [min(looks, wanted), wanted]}
     if not wanted or not spec.min_searches:
         return {"done": min(looks, wanted), "size": wanted, "unit": "looks", **counted}
@@ -93,29 +93,32 @@ def _progress(stage: Stage, spec: CanarySpec, looks: int, seen: Observed) -> Sta
     return {"done": done, "size": spec.min_searches, "unit": "searches", **counted}
 
 
-def _decide(seen: Observed, stage: Stage, spec: CanarySpec, looks: int, output: State) -> Outcome:
+def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks: int, output: State) -> Outcome:
     """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
     if seen.harm:
         return Reject(seen.harm, output)
-    wanted, name = looks_of(stage, spec), f"{_named(stage)} set, confirmed by {output['confirmed']}"
+    wanted, name = count_looks(stage, spec), f"{_name_stage(stage)} set, confirmed by {output['confirmed']}"
     if looks < wanted:
-        return Wait(_pause(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
+        return Wait(_seconds_between_looks(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
     if not seen.missing:
         return Done(output)
     longest = math.ceil(wanted * (1 + spec.extension))
     if looks < longest:
-        return Wait(_pause(stage, spec), f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}")
-    return Hold(f"{_named(stage)}: {seen.missing}", output)
+        return Wait(
+            _seconds_between_looks(stage, spec),
+            f"{name}, extended, look {looks + 1} of at most {longest}: {seen.missing}",
+        )
+    return Hold(f"{_name_stage(stage)}: {seen.missing}", output)
 
 
-def _unknown_model(context: StepContext) -> str:
+def _why_model_unknown(context: StepContext) -> str:
     """What a person must know before the switch, or nothing: until then searches by vector have stayed on blue."""
     deployment, store = context.deployment, context.services.store
     stamp = read_stamp(store, deployment.green)
     if deployment.spec.accept_new_model or deployment.blue is None or stamp is None:
         return ""
     made = {name: by.embedding for name, by in stamp.made.items() if by.embedding is not None}
-    if not unknown_vectors(store, deployment.blue, made):
+    if not find_unknown_vectors(store, deployment.blue, made):
         return ""
     return (
         f"nobody wrote down which model made {deployment.blue}, so searches by vector stayed on it; they go to "
@@ -123,22 +126,22 @@ def _unknown_model(context: StepContext) -> str:
     )
 
 
-def _pause(stage: Stage, spec: CanarySpec) -> float:
+def _seconds_between_looks(stage: Stage, spec: CanarySpec) -> float:
     """A stage shorter than a look is one look."""
     return min(spec.look_seconds, stage.duration_minutes * 60)
 
 
-def _named(stage: Stage) -> str:
+def _name_stage(stage: Stage) -> str:
     return "shadow" if stage.shadow else f"{stage.percentage:g} %"
 
 
-def _failure(context: StepContext) -> Look | None:
+def _failure(context: StepContext) -> Readiness | None:
     """What fails in the server's work on green; nothing can be said of one that is gone."""
     store, green = context.services.store, context.deployment.green
     return readiness.failure(store, green) if green in store.collections() else None
 
 
-def _unfit(context: StepContext, failure: Look | None) -> str:
+def _why_green_unfit(context: StepContext, failure: Readiness | None) -> str:
     """Green must exist and be sound at every look, whatever the traffic says."""
     green = context.deployment.green
     if green not in context.services.store.collections():
@@ -146,9 +149,9 @@ def _unfit(context: StepContext, failure: Look | None) -> str:
     return f"{green} is broken: {failure.reason}" if failure is not None and failure.broken else ""
 
 
-def _route(context: StepContext, stage: Stage) -> Route:
+def _set_stage_route(context: StepContext, stage: Stage) -> Route:
     deployment, spec = context.deployment, context.deployment.spec.canary
-    return table.put(
+    return table.set_route(
         context.services,
         deployment.alias,
         stage=stage_name(context),
@@ -162,20 +165,20 @@ def _route(context: StepContext, stage: Stage) -> Route:
     )
 
 
-def _shares(context: StepContext, route: Route, stage: Stage) -> State:
+def _describe_shares(context: StepContext, route: Route, stage: Stage) -> State:
     """What was set, and who says that he serves it: two different things."""
-    confirmed = table.confirmed(context.services, route)
+    confirmed = table.confirm_route(context.services, route)
     return {"set": stage.percentage, "route": route.version, "confirmed": str(confirmed), "all": confirmed.all}
 
 
-def _effects(seen: Observed) -> State:
+def _effects_by_metric(seen: StageObservation) -> State:
     """By metric: the harm and its bounds at this look, for a drawing of how it came to be known."""
     return {found.metric: [found.effect, found.low, found.high] for found in seen.judgment.comparisons}
 
 
-def _output(seen: Observed, stage: Stage, shown: State) -> State:
+def _build_output(seen: StageObservation, stage: Stage, shown: State) -> State:
     return {
-        "summary": f"{_named(stage)}: {seen.words}",
+        "summary": f"{_name_stage(stage)}: {seen.words}",
         "set": shown["set"],
         "confirmed": shown["confirmed"],
         "traffic": seen.figures,

@@ -6,27 +6,27 @@ from collections.abc import Iterator, Sequence
 from qdrant_rollouts.core.collections import aliases, readiness
 from qdrant_rollouts.core.collections.schema import main_vector, vector_kind, vector_names
 from qdrant_rollouts.core.config.index_file import SoakSpec
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
-from qdrant_rollouts.core.deployments.steps.observed import figures_of, stage_name, total
+from qdrant_rollouts.core.deployments.steps.observed import describe_tally, stage_name, sum_tallies
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
 from qdrant_rollouts.core.ports import Point, QueryVector, Schema, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Points among which one is looked for that has a vector to ask with.
 _PAGE = 16
 
 
-def watch(context: StepContext) -> Outcome:
+def watch_green(context: StepContext) -> Outcome:
     """One look: the alias, the collection's health, a query through the alias. Safe to run twice: a look repeated after
     a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
     looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
-    seen = _traffic(context)
-    from_here, traffic_fault = _judged(context, seen)
+    seen = _read_traffic(context)
+    from_here, traffic_fault = _judge_traffic(context, seen)
     try:
         fault, failing = _looked(context)
     except Limited as error:  # applications have used up the rate: that is no look, and no fault
@@ -36,26 +36,26 @@ def watch(context: StepContext) -> Outcome:
         return Wait(spec.interval_seconds, failing, progress=False)
     looks, errors = looks + 1, errors + bool(fault)
     last = fault or str(context.state.get("last_error", ""))
-    saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress(looks, wanted)}
+    saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress_of_soak(looks, wanted)}
     context.turn.save({**saved, "judged": from_here})
     if errors > spec.max_errors:
         return Reject(f"{errors} errors in {looks} looks, {spec.max_errors} are tolerated; the last: {last}")
     if looks >= wanted:
         counted = {"looks": looks, "errors": errors, "last_error": last}
-        summary = f"{looks} looks, {errors} errors, {_searches(seen)}"
-        return Done({"summary": summary, **counted, "traffic": figures_of(seen)})
-    return Wait(spec.interval_seconds, _reason(looks, wanted, errors, spec, last))
+        summary = f"{looks} looks, {errors} errors, {_describe_searches(seen)}"
+        return Done({"summary": summary, **counted, "traffic": describe_tally(seen)})
+    return Wait(spec.interval_seconds, _describe_look(looks, wanted, errors, spec, last))
 
 
-def _traffic(context: StepContext) -> Tally:
+def _read_traffic(context: StepContext) -> TrafficSketch:
     """What users have experienced of green since the soak began, in as far as they search through a router."""
     services, alias, stage = context.services, context.deployment.alias, stage_name(context)
-    table.clear(services, alias, stage=stage, fence=context.turn.fence)
+    table.clear_route(services, alias, stage=stage, fence=context.turn.fence)
     with services.sessions() as session:
-        return total(traffic.read(session, alias, stage), LIVE, "real")
+        return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
 
 
-def _judged(context: StepContext, seen: Tally) -> tuple[list[float], str]:
+def _judge_traffic(context: StepContext, seen: TrafficSketch) -> tuple[list[float], str]:
     """What is wrong with the searches that were not judged yet, held to the limits of a canary's breakers, and the sums
     up to which all are judged. Too few say nothing and wait for more."""
     limits = context.deployment.spec.canary.breakers
@@ -71,18 +71,18 @@ def _judged(context: StepContext, seen: Tally) -> tuple[list[float], str]:
     return upto, ""
 
 
-def _searches(seen: Tally) -> str:
+def _describe_searches(seen: TrafficSketch) -> str:
     if not seen.calls:
         return "no searches through a router"
     return f"{seen.calls} searches of users, {seen.errors} failed"
 
 
-def _reason(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
+def _describe_look(looks: int, wanted: int, errors: int, spec: SoakSpec, last: str) -> str:
     seen = f"look {looks} of {wanted}, {errors} errors (tolerates {spec.max_errors})"
     return f"{seen}; last: {last}" if last else seen
 
 
-def _progress(looks: int, wanted: int) -> dict[str, object]:
+def _progress_of_soak(looks: int, wanted: int) -> dict[str, object]:
     return {"done": looks, "size": wanted, "unit": "looks"}
 
 
@@ -90,7 +90,7 @@ def _looked(context: StepContext) -> tuple[str, str]:
     """What is wrong in this look, and what may mend by itself; either may be nothing. An outside that does not answer
     is wrong too: users see it so."""
     try:
-        fault = _alias_fault(context) or _query_fault(context)
+        fault = _find_alias_fault(context) or _find_query_fault(context)
         return (fault, "") if fault else _work_on_index(context)
     except Limited:
         raise
@@ -98,14 +98,14 @@ def _looked(context: StepContext) -> tuple[str, str]:
         return str(error), ""
 
 
-def _alias_fault(context: StepContext) -> str:
+def _find_alias_fault(context: StepContext) -> str:
     """Qdrant takes no fencing number: a process that was paused before its switch may carry it out late. Found on blue,
     the alias is put on green again; a third place is somebody's doing and ``move`` refuses."""
     deployment, services = context.deployment, context.services
     found = services.store.aliases().get(deployment.alias)
     if found == deployment.green:
         return ""
-    aliases.move(
+    aliases.move_alias(
         services,
         deployment.alias,
         deployment.green,
@@ -128,30 +128,30 @@ def _work_on_index(context: StepContext) -> tuple[str, str]:
     return "", f"{green}: {seen.reason}; the server is asked to try again, {context.patience}"
 
 
-def _query_fault(context: StepContext) -> str:
+def _find_query_fault(context: StepContext) -> str:
     """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
     store, deployment = context.services.store, context.deployment
     page, _ = store.scroll(deployment.green, None, _PAGE)
     if not page:
         return f"{deployment.green} holds no point"
-    return "" if _answers(store, deployment.alias, deployment.green, page) else f"{deployment.alias} found nothing"
+    return "" if _is_answered(store, deployment.alias, deployment.green, page) else f"{deployment.alias} found nothing"
 
 
-def _answers(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
+def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequence[Point]) -> bool:
     """A point need not have a vector of each name; where none of these has one, they must at least
     be there."""
-    asked = next(_askable(store.schema(collection), points), None)
+    asked = next(_askable_vectors(store.schema(collection), points), None)
     if asked is None:
         return bool(store.fetch(alias, [point.id for point in points], vectors=False))
     name, vector = asked
     return bool(store.search(alias, vector, 1, using=name))
 
 
-def _askable(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:
+def _askable_vectors(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:
     """Vectors with their names, those of the main one first."""
     names = dict.fromkeys([main_vector(schema), *vector_names(schema)])
     for name in names:
         for point in points:
-            vector = by_name(point.vector).get(name)
+            vector = vectors_by_name(point.vector).get(name)
             if vector is not None and vector_kind(schema, name).askable(vector):
                 yield name, vector

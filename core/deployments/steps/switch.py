@@ -1,29 +1,29 @@
 """The switch: the alias moves from blue to green in one act; the undo moves it back."""
 
 from qdrant_rollouts.core.collections import aliases
-from qdrant_rollouts.core.deployments.plan import Deployment, Done, Outcome, Reject, StepContext, Wait
+from qdrant_rollouts.core.deployments.plan import DeploymentView, Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps import limiting
-from qdrant_rollouts.core.deployments.steps.gate import shut
+from qdrant_rollouts.core.deployments.steps.gate import why_gate_shut
 from qdrant_rollouts.core.deployments.steps.version_notes import note_facts, served_facts
 from qdrant_rollouts.core.routing import table
 
 _READY_AGAIN = 2.0
 
 
-def switch(context: StepContext) -> Outcome:
+def switch_to_green(context: StepContext) -> Outcome:
     """Safe to run twice: an alias that is on green already is left there and the intent settled."""
     deployment, services = context.deployment, context.services
-    closed = shut(context)
+    closed = why_gate_shut(context)
     if closed:
         return Reject(closed)
     if services.store.aliases().get(deployment.alias) != deployment.green:
-        missing = _not_serving(context)
+        missing = _check_green_ready(context)
         if missing:
             return missing
-        barred = limiting.restrict(context)
+        barred = limiting.apply_strict_mode(context)
         if barred:
             return Reject(f"{barred}; nothing was switched")
-    moved = aliases.move(
+    moved = aliases.move_alias(
         services,
         deployment.alias,
         deployment.green,
@@ -32,12 +32,12 @@ def switch(context: StepContext) -> Outcome:
         deployment_id=deployment.id,
         check=context.turn.check,
     )
-    _unroute(context)
+    _clear_own_route(context)
     note_facts(context, served_facts(context))
-    return Done({"summary": _summary(deployment), "from": deployment.blue, "moved": moved.moved})
+    return Done({"summary": _summarize_switch(deployment), "from": deployment.blue, "moved": moved.moved})
 
 
-def restore(context: StepContext) -> Outcome:
+def switch_to_blue(context: StepContext) -> Outcome:
     """Back to blue, if the alias is on green; where somebody has moved it elsewhere it stays."""
     deployment, services = context.deployment, context.services
     found = services.store.aliases().get(deployment.alias)
@@ -45,7 +45,7 @@ def restore(context: StepContext) -> Outcome:
         return Done({"summary": f"{deployment.alias} is on {found}, not on {deployment.green}; left there"})
     if deployment.blue and deployment.blue not in services.store.collections():
         return Reject(f"{deployment.blue} is gone, {deployment.alias} stays on {deployment.green}")
-    aliases.move(
+    aliases.move_alias(
         services,
         deployment.alias,
         deployment.blue,
@@ -57,24 +57,24 @@ def restore(context: StepContext) -> Outcome:
     return Done({"summary": f"{deployment.alias} is back on {deployment.blue}"})
 
 
-def _unroute(context: StepContext) -> None:
+def _clear_own_route(context: StepContext) -> None:
     """The alias stands for green now, so the canary's route has nothing left to say."""
     deployment, services = context.deployment, context.services
-    if table.current(services, deployment.alias).deployment_id == deployment.id:
-        table.clear(services, deployment.alias, fence=context.turn.fence)
+    if table.current_route(services, deployment.alias).deployment_id == deployment.id:
+        table.clear_route(services, deployment.alias, fence=context.turn.fence)
 
 
-def _summary(deployment: Deployment) -> str:
+def _summarize_switch(deployment: DeploymentView) -> str:
     came_from = f", was on {deployment.blue}" if deployment.blue else ""
     return f"{deployment.alias} is on {deployment.green}{came_from}"
 
 
-def _not_serving(context: StepContext) -> Outcome | None:
+def _check_green_ready(context: StepContext) -> Outcome | None:
     """Green must exist and be ready in this moment, whatever was seen before."""
     store, green = context.services.store, context.deployment.green
     if green not in store.collections():
         return Reject(f"{green} does not exist any more; nothing was switched")
-    look = aliases.look(context.services, green)
+    look = aliases.inspect_and_wake(context.services, green)
     if look.broken:
         return Reject(f"{green} is broken: {look.reason}")
     more = f"; the server is asked to try again, {context.patience}" if look.failing else ""

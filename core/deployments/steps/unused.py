@@ -5,10 +5,10 @@ from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepCon
 from qdrant_rollouts.core.routing import table
 
 
-def drop(context: StepContext, collection: str) -> Outcome:
+def drop_unused(context: StepContext, collection: str) -> Outcome:
     """Drops what the caller knows to be this run's, unless an alias or the alias's route leads to it."""
     alias, store = context.deployment.alias, context.services.store
-    if table.current(context.services, alias).green == collection:
+    if table.current_route(context.services, alias).green == collection:
         return Reject(f"{collection} is not dropped: the route of {alias} leads to it")
     context.turn.check(ACT_SECONDS)
     using = [alias for alias, target in store.aliases().items() if target == collection]

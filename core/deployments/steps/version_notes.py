@@ -8,7 +8,7 @@ from qdrant_rollouts.core.collections.aliases import ACT_SECONDS
 from qdrant_rollouts.core.database.models import Version
 from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
 def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
@@ -16,10 +16,10 @@ def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
     services, green = context.services, context.deployment.green
     with services.sessions.begin() as session:
         context.turn.fence(session)
-        row = versions.add(session, green, facts)
+        row = versions.add_facts(session, green, facts)
         if row is None:
             return
-        carried = versions.metadata(row)
+        carried = versions.version_metadata(row)
     context.turn.check(ACT_SECONDS)
     services.store.set_metadata(green, carried)
 
@@ -30,7 +30,7 @@ def served_facts(context: StepContext) -> State:
     with services.sessions() as session:
         row = session.get(Version, context.deployment.green)
         before = row.facts.get("served", {}) if row else {}
-        now = iso(services.clock.now(session))
+        now = as_iso(services.clock.now(session))
     if before.get("deployment") == id:
         return {"served": before}
     approved_by = context.outputs.get("validate", {}).get("approved_by")

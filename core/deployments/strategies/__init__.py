@@ -15,6 +15,6 @@ class Strategy(Protocol):
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "blue_green": blue_green.plan,
-    "canary": canary.plan,
+    "blue_green": blue_green.plan_blue_green,
+    "canary": canary.plan_canary,
 }

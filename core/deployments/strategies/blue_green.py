@@ -5,6 +5,6 @@ from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 
 
-def plan(spec: IndexSpec, *, existing: bool = False) -> Plan:
+def plan_blue_green(spec: IndexSpec, *, existing: bool = False) -> Plan:
     build = () if existing else (STEPS["create"], STEPS["populate"])
     return (*build, STEPS["validate"], STEPS["switch"], STEPS["soak"])

@@ -4,5 +4,5 @@ from qdrant_rollouts.core.deployments.plan import Plan
 from qdrant_rollouts.core.deployments.steps import STEPS
 
 
-def plan() -> Plan:
+def plan_rollback() -> Plan:
     return (STEPS["switch"],)

@@ -33,83 +33,83 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.vectors import is_mute
 
 
-def _live(gate: GateContext) -> bool:
+def _has_live(gate: GateContext) -> bool:
     return gate.live is not None
 
 
-def _same_model(gate: GateContext) -> bool:
+def _has_same_model(gate: GateContext) -> bool:
     """One that has another model can be compared by texts only."""
-    return gate.live is not None and (gate.live.same_model or bool(titles.wanted(gate) or gate.judged))
+    return gate.live is not None and (gate.live.same_model or bool(titles.wants_queries(gate) or gate.judged))
 
 
-def _comparable(gate: GateContext) -> bool:
-    return _searchable(gate) and (_same_model(gate) or (gate.live is not None and bool(gate.live.same)))
+def _is_comparable(gate: GateContext) -> bool:
+    return _is_searchable(gate) and (_has_same_model(gate) or (gate.live is not None and bool(gate.live.same)))
 
 
-def _timed(gate: GateContext) -> bool:
-    return _searchable(gate) and _same_model(gate) and not gate.store.server().embedded
+def _can_be_timed(gate: GateContext) -> bool:
+    return _is_searchable(gate) and _has_same_model(gate) and not gate.store.server().embedded
 
 
-def _source(gate: GateContext) -> bool:
+def _has_source(gate: GateContext) -> bool:
     return gate.source is not None
 
 
-def _stamped(gate: GateContext) -> bool:
+def _should_be_stamped(gate: GateContext) -> bool:
     """A stamp that a deployment of ours wrote and that is gone is missing evidence; somebody else wrote none."""
     return not gate.unknown_green
 
 
-def _countable(gate: GateContext) -> bool:
+def _is_countable(gate: GateContext) -> bool:
     return gate.counted
 
 
-def _counted(gate: GateContext) -> bool:
+def _is_counted(gate: GateContext) -> bool:
     """Who filled it has counted the records: the source need not be read again for that."""
     return "expected" in gate.filled
 
 
-def _presence(gate: GateContext) -> bool:
+def _knows_expected_vectors(gate: GateContext) -> bool:
     """Something has to say how many points should have each vector."""
     return gate.live is not None or "by_vector" in gate.filled
 
 
-def _payload(gate: GateContext) -> bool:
+def _has_payload(gate: GateContext) -> bool:
     return gate.live is not None or bool(gate.schema["payload_schema"])
 
 
-def _vectors(gate: GateContext) -> bool:
+def _has_vectors(gate: GateContext) -> bool:
     return bool(gate.kinds)
 
 
-def _searchable(gate: GateContext) -> bool:
+def _is_searchable(gate: GateContext) -> bool:
     return bool(gate.kinds) and not is_mute(gate)
 
 
-def _queries(gate: GateContext) -> bool:
-    return titles.wanted(gate)
+def _has_queries(gate: GateContext) -> bool:
+    return titles.wants_queries(gate)
 
 
-def _judged(gate: GateContext) -> bool:
+def _has_judgments(gate: GateContext) -> bool:
     return bool(gate.judged)
 
 
-def _judged_live(gate: GateContext) -> bool:
+def _has_judgments_and_live(gate: GateContext) -> bool:
     return bool(gate.judged) and gate.live is not None
 
 
-def _told(gate: GateContext) -> bool:
+def _tells_capacity(gate: GateContext) -> bool:
     found = gate.store.capacity()
     return bool(found.memory or found.disk)
 
 
-def _sliced(gate: GateContext) -> bool:
+def _has_slices(gate: GateContext) -> bool:
     return bool(gate.spec.validation.slices) and gate.live is not None
 
 
-def _fused(gate: GateContext) -> bool:
+def _is_fused(gate: GateContext) -> bool:
     """Several vectors, asked of both sides alike."""
     theirs = gate.live.search if gate.live else None
-    asked = bool(titles.wanted(gate) or gate.judged)
+    asked = bool(titles.wants_queries(gate) or gate.judged)
     return asked and gate.text_search.fused and theirs is not None and theirs.names == gate.text_search.names
 
 
@@ -124,22 +124,22 @@ _COUNT: Reach = (1, float("inf"))
 _RATIO: Reach = (0, float("inf"))
 
 _CHECKS: dict[str, Check] = {
-    "ready": Check(ready.ready, ("ready",)),
-    "count": Check(counts.count, ("origin",), _countable, known=_counted, absent=counts.not_counted),
-    "vector_presence": Check(presence.vector_presence, when=_presence),
-    "vector_schema": Check(schemas.vector_schema),
-    "payload_schema": Check(schemas.payload_schema),
+    "ready": Check(ready.judge_ready, ("ready",)),
+    "count": Check(counts.judge_count, ("origin",), _is_countable, known=_is_counted, absent=counts.not_counted),
+    "vector_presence": Check(presence.judge_vector_presence, when=_knows_expected_vectors),
+    "vector_schema": Check(schemas.judge_vector_schema),
+    "payload_schema": Check(schemas.judge_payload_schema),
     "payload_coverage": Check(
-        payloads.payload_coverage,
+        payloads.judge_payload_coverage,
         ("vectors", "payloads"),
-        _payload,
+        _has_payload,
         means="Filters by these fields find nothing, or much less than before, though every point is there.",
         act="Mend the field in the source. Where it was meant to go, write `dropped` in place of its type under "
         "`collection.payload_indexes`; where it has another type now, declare that type there.",
     ),
-    "model_stamp": Check(stamp.model_stamp, when=_stamped, absent=models.no_stamp),
+    "model_stamp": Check(stamp.judge_model_stamp, when=_should_be_stamped, absent=models.no_stamp),
     "declared_model": Check(
-        models.declared_model,
+        models.judge_declared_model,
         when=models.can_be_embedded_again,
         absent=models.not_embedded_again,
         means="Searches in words would be embedded with another model than the collection was made with: their answers "
@@ -147,37 +147,37 @@ _CHECKS: dict[str, Check] = {
         act="Declare the model and the text template that made the collection, or build it from its source.",
     ),
     "live_model": Check(
-        models.live_model,
-        when=models.is_known,
+        models.judge_live_model,
+        when=models.is_model_known,
         absent=models.not_compared,
         compares=always,
         means="Applications that embed their own queries would search the new collection by vectors of another model.",
         act="Change them at the switch and set `accept_new_model: true`, or declare the model that made the live one.",
     ),
-    "round_trip": Check(round_trip.round_trip, ("origin", "round_trip"), _source, reach=SHARE),
-    "vector_sanity": Check(sanity.vector_sanity, ("vectors",), _vectors),
+    "round_trip": Check(round_trip.judge_round_trip, ("origin", "round_trip"), _has_source, reach=SHARE),
+    "vector_sanity": Check(sanity.judge_vector_sanity, ("vectors",), _has_vectors),
     "twins": Check(
-        twins.twins,
+        twins.judge_twins,
         ("vectors", "twins"),
-        _searchable,
+        _is_searchable,
         twins.TWINS,
         reach=SHARE,
         means=twins.MEANS,
         act=twins.ACT,
     ),
     "unchanged": Check(
-        unchanged.unchanged,
+        unchanged.judge_unchanged,
         ("vectors", "unchanged"),
-        _live,
+        _has_live,
         compares=always,
         reach=SHARE,
         means=unchanged.MEANS,
         act=unchanged.ACT,
     ),
     "collapse": Check(
-        collapse.collapse,
+        collapse.judge_collapse,
         ("vectors", "texts", "asked"),
-        _vectors,
+        _has_vectors,
         collapse.CHANGED,
         reach=SHARE,
         soft=True,
@@ -185,64 +185,73 @@ _CHECKS: dict[str, Check] = {
         act=collapse.ACT,
     ),
     "self_retrieval": Check(
-        searching.self_retrieval, _ASKED, _searchable, searching.self_wanted, reach=SHARE, quality=True
+        searching.judge_self_retrieval, _ASKED, _is_searchable, searching.self_bound, reach=SHARE, quality=True
     ),
-    "ann_recall@10": Check(searching.ann_recall, _ASKED, _searchable, searching.RECALL, reach=SHARE, quality=True),
+    "ann_recall@10": Check(
+        searching.judge_ann_recall, _ASKED, _is_searchable, searching.RECALL, reach=SHARE, quality=True
+    ),
     "filtered_recall@10": Check(
-        searching.filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
+        searching.judge_filtered_recall, ("vectors", "titles", "filtered"), never, 0.90, reach=SHARE, soft=True
     ),
     "zero_result": Check(
-        zero.zero_result, _ASKED, _searchable, 0.005, reach=SHARE, quality=True, absent=sanity.not_asked
+        zero.judge_zero_result, _ASKED, _is_searchable, 0.005, reach=SHARE, quality=True, absent=sanity.not_asked
     ),
     "min_results": Check(
-        floor.min_results, _ASKED, _queries, floor.results_wanted, _COUNT, absent=floor.without_queries
+        floor.judge_min_results, _ASKED, _has_queries, floor.results_wanted, _COUNT, absent=floor.without_queries
     ),
-    "min_top_score": Check(floor.min_top_score, (*_ASKED, "calibrated"), _queries, floor.score_wanted, SCORE),
-    "score_floor": Check(floor.score_floor, (*_ASKED, "calibrated"), _queries, reach=SCORE, shown=True),
+    "min_top_score": Check(floor.judge_min_top_score, (*_ASKED, "calibrated"), _has_queries, floor.score_wanted, SCORE),
+    "score_floor": Check(floor.judge_score_floor, (*_ASKED, "calibrated"), _has_queries, reach=SCORE, shown=True),
     "judged_quality": Check(
-        judging.judged_quality,
+        judging.judge_quality,
         _JUDGED,
-        _judged_live,
+        _has_judgments_and_live,
         -0.01,
         reach=SCORE,
         quality=True,
-        compares=_judged,
+        compares=_has_judgments,
         asks_live=True,
         absent=judging.without_judgments,
     ),
-    "ndcg@10": Check(judging.ndcg, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
-    "mrr@10": Check(judging.mrr, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
-    "recall@100": Check(judging.recall, _JUDGED, _judged, shown=True, reach=SHARE, quality=True),
+    "ndcg@10": Check(judging.judge_ndcg, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
+    "mrr@10": Check(judging.judge_mrr, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
+    "recall@100": Check(judging.judge_recall, _JUDGED, _has_judgments, shown=True, reach=SHARE, quality=True),
     "holes@10": Check(
-        judging.holes,
+        judging.judge_holes,
         _JUDGED,
-        _judged_live,
+        _has_judgments_and_live,
         judging.HOLES,
         reach=SHARE,
         soft=True,
-        compares=_judged,
+        compares=_has_judgments,
         asks_live=True,
     ),
     "regressions": Check(
-        judging.regressions,
+        judging.judge_regressions,
         _JUDGED,
-        _judged_live,
+        _has_judgments_and_live,
         0.05,
         soft=True,
         reach=SHARE,
         quality=True,
-        compares=_judged,
+        compares=_has_judgments,
         asks_live=True,
     ),
-    "count_vs_live": Check(counts.count_vs_live, (), _live, reach=SHARE, shown=True, compares=always),
-    "slices": Check(parts.slices, (), _sliced, reach=SHARE, shown=True, compares=always),
+    "count_vs_live": Check(counts.judge_count_vs_live, (), _has_live, reach=SHARE, shown=True, compares=always),
+    "slices": Check(parts.judge_slices, (), _has_slices, reach=SHARE, shown=True, compares=always),
     "overlap": Check(
-        comparing.overlap, _ASKED, _comparable, shown=True, reach=SHARE, quality=True, compares=always, asks_live=True
+        comparing.judge_overlap,
+        _ASKED,
+        _is_comparable,
+        shown=True,
+        reach=SHARE,
+        quality=True,
+        compares=always,
+        asks_live=True,
     ),
     "fusion_overlap": Check(
-        comparing.fusion_overlap,
+        comparing.judge_fusion_overlap,
         _ASKED,
-        _fused,
+        _is_fused,
         shown=True,
         reach=SHARE,
         compares=always,
@@ -251,15 +260,15 @@ _CHECKS: dict[str, Check] = {
         act=_LOOK,
     ),
     "score_shift": Check(
-        comparing.score_shift, _ASKED, _comparable, reach=SHARE, shown=True, compares=always, asks_live=True
+        comparing.judge_score_shift, _ASKED, _is_comparable, reach=SHARE, shown=True, compares=always, asks_live=True
     ),
     "latency_p50": Check(
-        comparing.latency_p50, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.judge_latency_p50, _TIMED, _can_be_timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
     "latency_p95": Check(
-        comparing.latency_p95, _TIMED, _timed, reach=_RATIO, shown=True, compares=always, asks_live=True
+        comparing.judge_latency_p95, _TIMED, _can_be_timed, reach=_RATIO, shown=True, compares=always, asks_live=True
     ),
-    "capacity": Check(room.capacity, (), _told, 0.9, reach=SHARE),
-    "query_path": Check(path.query_path, ("vectors", "titles"), never),
+    "capacity": Check(room.judge_capacity, (), _tells_capacity, 0.9, reach=SHARE),
+    "query_path": Check(path.judge_query_path, ("vectors", "titles"), never),
 }
 CHECKS: dict[str, Check] = with_words(_CHECKS)

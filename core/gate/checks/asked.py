@@ -4,7 +4,7 @@ from qdrant_rollouts.core.config.index_file import CheckSpec, IndexSpec, Validat
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.checks import CHECKS
 from qdrant_rollouts.core.ports import Schema
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Payload indexes by which a server counts a field's values.
 _COUNTED = ("keyword", "integer", "uuid", "bool")
@@ -12,18 +12,18 @@ _COUNTED = ("keyword", "integer", "uuid", "bool")
 BY_VALUE = ("slices", "filtered_recall@10")
 
 
-def check(spec: IndexSpec, live: Schema | None) -> None:
+def check_validation(spec: IndexSpec, live: Schema | None) -> None:
     """Raises Refused for a check nobody knows, a bound it cannot have, and a slice that cannot be counted.
 
     ``live`` is the schema of the collection that serves; its payload indexes are green's too."""
     for name in spec.validation.checks:
         if name not in CHECKS:
-            raise Refused(f"validation.checks: {quoted(name)} is no check; known: {', '.join(CHECKS)}")
+            raise Refused(f"validation.checks: {quote_value(name)} is no check; known: {', '.join(CHECKS)}")
         _check_bound(name, spec.validation.check(name))
     for name in BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:
             raise Refused(f"validation.checks.{name} needs payload fields: name them in validation.slices")
-    _check_slices(spec.validation, _indexes(spec, live))
+    _check_slices(spec.validation, _index_types(spec, live))
 
 
 def _check_bound(name: str, said: CheckSpec | None) -> None:
@@ -41,12 +41,12 @@ def _check_slices(validation: ValidationSpec, indexes: dict[str, str]) -> None:
         if indexes.get(field) not in _COUNTED:
             found = indexes.get(field, "no payload index")
             raise Refused(
-                f"validation.slices: {quoted(field)} has {found}; to count its values it needs one of "
+                f"validation.slices: {quote_value(field)} has {found}; to count its values it needs one of "
                 f"{', '.join(_COUNTED)}: declare it in collection.payload_indexes"
             )
 
 
-def _indexes(spec: IndexSpec, live: Schema | None) -> dict[str, str]:
+def _index_types(spec: IndexSpec, live: Schema | None) -> dict[str, str]:
     declared = spec.collection.payload_indexes
     found = {field: index["data_type"] for field, index in ((live or {}).get("payload_schema") or {}).items()}
     return found | {

@@ -10,7 +10,7 @@ from typing import Any
 
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.probes import vector_of
+from qdrant_rollouts.core.gate.evidence.probes import vector_of_row
 
 Rows = list[dict[str, Any]]
 #: What is asked by several vectors at once has this in the place of a name.
@@ -23,7 +23,7 @@ def rows_by_vector(gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool
     search, by several vectors at once, is of no single name."""
     found: dict[str, Rows] = {name: [] for name in gate.part("asked").get("names", [gate.vector])}
     for row in gate.part("asked").get("rows", []):
-        name = vector_of(gate, row)
+        name = vector_of_row(gate, row)
         if name is not None and wanted(row):
             found.setdefault(name, []).append(row)
     return found
@@ -32,22 +32,26 @@ def rows_by_vector(gate: GateContext, wanted: Callable[[Mapping[str, Any]], bool
 def searched_rows(gate: GateContext) -> Rows:
     """Queries as people search them."""
     rows = [row for row in gate.part("asked").get("rows", []) if row.get("text")]
-    apart = [row for row in rows if vector_of(gate, row) is None]
+    apart = [row for row in rows if vector_of_row(gate, row) is None]
     return apart or rows
 
 
-def worst(found: Mapping[str, Finding], badness: Callable[[Finding], float]) -> Finding:
+def pick_worst(found: Mapping[str, Finding], badness: Callable[[Finding], float]) -> Finding:
     """The row of all names: that of the worst one. ``badness`` tells two of one verdict apart, higher is worse."""
     if len(found) == 1:
         return next(iter(found.values()))
     name = max(found, key=lambda name: (_RANK[found[name].verdict], badness(found[name])))
     one = found[name]
-    rest = ", ".join(f"{_called(other)} {_figure(found[other])}" for other in found if other != name)
+    rest = ", ".join(f"{_label_name(other)} {_format_figure(found[other])}" for other in found if other != name)
     return replace(
         one,
-        detail=f"vector {_called(name)}: {one.detail}; others: {rest}",
-        found=f"vector {_called(name)}: {one.found}" if one.found else "",
-        facts={**one.facts, "vector": name, "by_vector": {other: _facts(finding) for other, finding in found.items()}},
+        detail=f"vector {_label_name(name)}: {one.detail}; others: {rest}",
+        found=f"vector {_label_name(name)}: {one.found}" if one.found else "",
+        facts={
+            **one.facts,
+            "vector": name,
+            "by_vector": {other: _facts_of_finding(finding) for other, finding in found.items()},
+        },
     )
 
 
@@ -61,30 +65,32 @@ def judge_each(
     """``judge`` of each name's rows, and the worst of it; ``nothing`` is said where there is no row at all."""
     if not any(rows.values()):
         return cannot_tell(nothing)
-    return worst({name: judge(name, some) if some else cannot_tell(nothing) for name, some in rows.items()}, badness)
+    return pick_worst(
+        {name: judge(name, some) if some else cannot_tell(nothing) for name, some in rows.items()}, badness
+    )
 
 
-def falls_short(finding: Finding) -> float:
+def measure_shortfall(finding: Finding) -> float:
     """Of a check with a lower bound: how far below it."""
     if finding.value is None:
         return float("inf")
     return (finding.bound or 0.0) - finding.value
 
 
-def reaches(finding: Finding) -> float:
+def measure_reach(finding: Finding) -> float:
     """Of a check with an upper bound: how high."""
     return float("inf") if finding.value is None else finding.value
 
 
-def _called(name: str) -> str:
+def _label_name(name: str) -> str:
     return name or "unnamed"
 
 
-def _figure(finding: Finding) -> str:
+def _format_figure(finding: Finding) -> str:
     return "unknown" if finding.value is None else f"{finding.value:.3f}"
 
 
-def _facts(finding: Finding) -> dict[str, Any]:
+def _facts_of_finding(finding: Finding) -> dict[str, Any]:
     return {
         "verdict": finding.verdict,
         "value": finding.value,

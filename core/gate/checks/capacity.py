@@ -1,10 +1,10 @@
 """Is there room for both collections?"""
 
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
 
-def capacity(gate: GateContext, bound: float | None) -> Finding:
+def judge_capacity(gate: GateContext, bound: float | None) -> Finding:
     """Both collections stand and are counted already: the fuller of memory and disk, as a share. The numbers are those
     of the node that answered; one in a container may tell those of its host."""
     found = gate.store.capacity()
@@ -12,13 +12,13 @@ def capacity(gate: GateContext, bound: float | None) -> Finding:
     shares = {what: used / total for what, (used, total) in pairs.items() if used is not None and total}
     if not shares:
         return cannot_tell("the server does not tell its memory or disk")
-    detail = ", ".join(f"{what} {share:.0%} of {_gib(pairs[what][1])}" for what, share in shares.items())
+    detail = ", ".join(f"{what} {share:.0%} of {_format_gib(pairs[what][1])}" for what, share in shares.items())
     worst = max(shares.values())
     fuller = max(shares, key=lambda what: shares[what])
     said = f"With both collections in place, {worst:.0%} of the server's {fuller} is taken."
-    verdict = exact(bound is None or worst <= bound)
+    verdict = exact_verdict(bound is None or worst <= bound)
     return Finding(verdict, worst, len(shares), f"at most; {detail}", found=said, facts={"shares": shares})
 
 
-def _gib(size: int | None) -> str:
+def _format_gib(size: int | None) -> str:
     return f"{(size or 0) / 2**30:.1f} GiB"

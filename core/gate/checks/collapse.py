@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live
-from qdrant_rollouts.core.gate.evidence.probes import vector_of
+from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
+from qdrant_rollouts.core.gate.evidence.probes import vector_of_row
 from qdrant_rollouts.core.gate.evidence.texts import most_frequent
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.statistics import intervals
 
 #: Share of the records of both collections that may say something else at once.
@@ -42,7 +42,7 @@ class _Doubt:
     bound: float
 
 
-def collapse(gate: GateContext, bound: float | None) -> Finding:
+def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
     """A crawl that gets the sign-in page for every address brings as many records as ever, each as the source has it.
     So of a sample of texts it is counted how many are distinct, here and on live; how many records of both collections
     have changed their text at once (the bound); and, by one model, whether answers stayed as far as unchanged records
@@ -50,22 +50,22 @@ def collapse(gate: GateContext, bound: float | None) -> Finding:
     are judged by the distinct texts alone."""
     memory = gate.part("texts")
     green: Sequence[str] = memory.get("green", [])
-    facts = _facts(gate, memory)
+    facts = _facts_of_texts(gate, memory)
     if not green:
         if gate.store.count(gate.green) == 0:
             return cannot_tell("the collection is empty")
         said = "no payload has a text: what the records say cannot be compared"
         return Finding("pass", None, 0, said, found=said)
     points = gate.store.count(gate.green)
-    doubts = list(_repeated(memory, whole=len(green) >= points))
+    doubts = list(_find_repeated(memory, whole=len(green) >= points))
     if gate.live is not None and min(points, gate.store.count(gate.live.collection)) < _SMALL:
-        doubts += _fewer_of_few(memory)
+        doubts += _find_fewer_of_few(memory)
     elif gate.live is not None:
-        doubts += [*_fewer(memory), *_changed(memory, bound), *_answers(gate, gate.live, memory)]
+        doubts += [*_find_fewer(memory), *_find_changed(memory, bound), *_find_lost_answers(gate, gate.live, memory)]
     n = len(green)
     if doubts:
         said = "; ".join(doubt.said for doubt in doubts)
-        said += f"; {_side_by_side(memory)}" if memory.get("examples") else ""
+        said += f"; {_describe_examples(memory)}" if memory.get("examples") else ""
         return Finding("inconclusive", doubts[0].value, n, said, bound=doubts[0].bound, found=said, facts=facts)
     share = int(memory.get("changed", 0)) / max(1, int(memory.get("common", 0)))
     said = f"{len(set(green))} distinct texts in a sample of {n}"
@@ -74,32 +74,32 @@ def collapse(gate: GateContext, bound: float | None) -> Finding:
     return Finding("pass", share, n, said, found=said, facts=facts)
 
 
-def _repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt]:
+def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt]:
     """One text in the place of most, unless live has it as often. Where every text was looked at, chance explains
     nothing; a pair is none."""
     green, live = memory["green"], memory.get("live", [])
     digest, times = most_frequent(green)
-    before = intervals.share(live.count(digest), len(live)).high if live else 0.0
-    found = intervals.share(times, len(green))
+    before = intervals.share_interval(live.count(digest), len(live)).high if live else 0.0
+    found = intervals.share_interval(times, len(green))
     least = found.value if whole and times >= _SEVERAL else found.low
     if least > max(_ONE_TEXT, before):
         text = memory.get("repeated", {}).get(digest, "")
-        yield _Doubt(f"{times} of {len(green)} records say the same: {quoted(text)}", found.value, _ONE_TEXT)
+        yield _Doubt(f"{times} of {len(green)} records say the same: {quote_value(text)}", found.value, _ONE_TEXT)
 
 
-def _fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+def _find_fewer(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """Equally many of each side are counted: the more there are, the more of them repeat another."""
     live = memory.get("live", [])
     n = min(len(live), len(memory["green"]))
     if n < _TEXTS:
         return
     ours, theirs = (len(set(side[:n])) for side in (memory["green"], live))
-    wanted = intervals.share(theirs, n).low - _FEWER
-    if intervals.share(ours, n).high < wanted:
+    wanted = intervals.share_interval(theirs, n).low - _FEWER
+    if intervals.share_interval(ours, n).high < wanted:
         yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, wanted)
 
 
-def _fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """All of a small index is looked at; its texts may be written anew, and yet be texts of their own."""
     live = memory.get("live", [])
     n = min(len(live), len(memory["green"]))
@@ -108,32 +108,32 @@ def _fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
         yield _Doubt(f"{ours} distinct texts in {n} records, live has {theirs} in as many", ours / n, theirs / n)
 
 
-def _changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:
+def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:
     common, changed = int(memory.get("common", 0)), int(memory.get("changed", 0))
     most = CHANGED if bound is None else bound
     if common < _TEXTS or memory.get("anew"):
         return
-    if intervals.share(changed, common).low > most:
+    if intervals.share_interval(changed, common).low > most:
         said = f"{changed} of {common} records that live has too say something else at once"
         yield _Doubt(said, changed / common, most)
 
 
-def _answers(gate: GateContext, live: Live, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
+def _find_lost_answers(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> Iterator[_Doubt]:
     """Of a search's answers as many stay as there are unchanged records among those of either collection."""
-    asked = [row for row in gate.part("asked").get("rows", []) if vector_of(gate, row) == gate.vector]
+    asked = [row for row in gate.part("asked").get("rows", []) if vector_of_row(gate, row) == gate.vector]
     rows = [row["live"]["rbo"] for row in asked if "rbo" in row.get("live", {})]
     if not live.same_model or memory.get("anew"):
         return
     if len(rows) < _SEARCHES or int(memory.get("common", 0)) < _TEXTS:
         return
     allowed = _unchanged_share(gate, live, memory)
-    found = intervals.mean(rows)
+    found = intervals.mean_interval(rows)
     if found.high < _STAYED * allowed:
         said = f"overlap with live is {found.value:.2f}, and unchanged records allow {allowed:.2f}"
         yield _Doubt(said, found.value, _STAYED * allowed)
 
 
-def _unchanged_share(gate: GateContext, live: Live, memory: Mapping[str, Any]) -> float:
+def _unchanged_share(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> float:
     """Of the points of both collections, whichever has more of others."""
     same = int(memory["common"]) - int(memory.get("changed", 0))
     here, there = gate.store.count(gate.green), gate.store.count(live.collection)
@@ -141,12 +141,12 @@ def _unchanged_share(gate: GateContext, live: Live, memory: Mapping[str, Any]) -
     return min(of_green, of_green * here / there) if there else 0.0
 
 
-def _side_by_side(memory: Mapping[str, Any]) -> str:
+def _describe_examples(memory: Mapping[str, Any]) -> str:
     id, before, now = memory["examples"][0]
-    return f"{id} said {quoted(before)} and says {quoted(now)}"
+    return f"{id} said {quote_value(before)} and says {quote_value(now)}"
 
 
-def _facts(gate: GateContext, memory: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_of_texts(gate: GateContext, memory: Mapping[str, Any]) -> dict[str, Any]:
     green, live = memory.get("green", []), memory.get("live", [])
     return {
         "sampled": len(green),

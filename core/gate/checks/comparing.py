@@ -5,85 +5,101 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.gate.checks.by_vector import falls_short, judge_each, reaches, rows_by_vector, searched_rows
-from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, held
+from qdrant_rollouts.core.gate.checks.by_vector import (
+    judge_each,
+    measure_reach,
+    measure_shortfall,
+    rows_by_vector,
+    searched_rows,
+)
+from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, judge_interval
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.statistics import intervals
 from qdrant_rollouts.core.statistics.shifts import ks_distance
 
 
-def overlap(gate: GateContext, bound: float | None) -> Finding:
+def judge_overlap(gate: GateContext, bound: float | None) -> Finding:
     """Rank-biased overlap of the top tens, mean over the queries, by each vector that both sides have."""
-    return judge_each(gate, _rows(gate), lambda _, some: _overlap(gate, some, bound), falls_short, _why(gate))
+    return judge_each(
+        gate,
+        _rows_beside_live(gate),
+        lambda _, some: _find_overlap(gate, some, bound),
+        measure_shortfall,
+        _why_not_compared(gate),
+    )
 
 
-def fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
+def judge_fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
     """The same of queries asked as people ask them, by the declared search."""
     rows = [row for row in searched_rows(gate) if "live" in row]
     if not rows:
         return cannot_tell("no query could be asked of both by the declared search: give validation.queries")
-    found = _overlap(gate, rows, bound)
+    found = _find_overlap(gate, rows, bound)
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
     said = f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten results as live"
     return replace(found, found=said, facts={"common": common, "rbo": found.value})
 
 
-def _overlap(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
-    found = intervals.mean([row["live"]["rbo"] for row in rows])
+def _find_overlap(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
+    found = intervals.mean_interval([row["live"]["rbo"] for row in rows])
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
-    said = f"Of ten answers, {10 * common:.1f} are the same as on live; {_models(gate)}."
-    detail = f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_models(gate)}"
-    return held(found, bound, len(rows), detail, said=said)
+    said = f"Of ten answers, {10 * common:.1f} are the same as on live; {_describe_models(gate)}."
+    detail = f"RBO with p = 0.9; {common:.3f} of the top tens in common; {_describe_models(gate)}"
+    return judge_interval(found, bound, len(rows), detail, said=said)
 
 
-def score_shift(gate: GateContext, bound: float | None) -> Finding:
+def judge_score_shift(gate: GateContext, bound: float | None) -> Finding:
     """The Kolmogorov-Smirnov distance of the best and of the tenth scores, the larger one, by each vector; a size, not
     a p-value."""
-    rows = {name: [row for row in some if row["n"] and row["live"]["n"]] for name, some in _rows(gate).items()}
-    return judge_each(gate, rows, lambda _, some: _score_shift(gate, some, bound), reaches, _why(gate))
+    rows = {
+        name: [row for row in some if row["n"] and row["live"]["n"]] for name, some in _rows_beside_live(gate).items()
+    }
+    return judge_each(
+        gate, rows, lambda _, some: _find_score_shift(gate, some, bound), measure_reach, _why_not_compared(gate)
+    )
 
 
-def _score_shift(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
-    found = {at: ks_distance(_scores(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
+def _find_score_shift(gate: GateContext, rows: list[dict[str, Any]], bound: float | None) -> Finding:
+    found = {at: ks_distance(_scores_at(rows, at), [row["live"][at] for row in rows]) for at in ("top", "tenth")}
     if any(map(math.isnan, found.values())):
         return cannot_tell("some scores are no numbers", len(rows))
     worst = max(found.values())
-    detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_models(gate)}"
-    said = f"For up to {worst:.0%} of the queries the answers score otherwise than on live; {_models(gate)}."
+    detail = f"at most; best {found['top']:.3f}, tenth {found['tenth']:.3f}; {_describe_models(gate)}"
+    said = f"For up to {worst:.0%} of the queries the answers score otherwise than on live; {_describe_models(gate)}."
     verdict: Verdict = "pass" if bound is None or worst <= bound else "block"
     return Finding(verdict, worst, len(rows), detail, found=said, facts=found)
 
 
-def latency_p50(gate: GateContext, bound: float | None) -> Finding:
-    return _latency(gate, bound, 50)
+def judge_latency_p50(gate: GateContext, bound: float | None) -> Finding:
+    return _judge_latency(gate, bound, 50)
 
 
-def latency_p95(gate: GateContext, bound: float | None) -> Finding:
-    return _latency(gate, bound, 95)
+def judge_latency_p95(gate: GateContext, bound: float | None) -> Finding:
+    return _judge_latency(gate, bound, 95)
 
 
-def _latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
+def _judge_latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
     timed = gate.part("timed")
     green, live = timed.get("green") or [], timed.get("live") or []
     if not green:
-        return cannot_tell(_why(gate))
+        return cannot_tell(_why_not_compared(gate))
     found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)
     which = "The middle search" if percent == 50 else "One search of twenty"
     said = f"{which} takes {found.value:.2f} times as long as on live{'' if percent == 50 else ', or longer'}."
-    return held(found, bound, len(green), "ratio to live, asked in alternation", at_least=False, said=said)
+    return judge_interval(found, bound, len(green), "ratio to live, asked in alternation", at_least=False, said=said)
 
 
-def _rows(gate: GateContext) -> dict[str, list[dict[str, Any]]]:
+def _rows_beside_live(gate: GateContext) -> dict[str, list[dict[str, Any]]]:
     """Without the names that live has not, or not alike."""
     rows = rows_by_vector(gate, lambda row: "live" in row)
     return {name: some for name, some in rows.items() if some}
 
 
-def _scores(rows: list[dict[str, Any]], at: str) -> list[float]:
+def _scores_at(rows: list[dict[str, Any]], at: str) -> list[float]:
     return [row[at] for row in rows]
 
 
-def _why(gate: GateContext) -> str:
+def _why_not_compared(gate: GateContext) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
     if gate.live.same_model:
@@ -91,5 +107,5 @@ def _why(gate: GateContext) -> str:
     return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
 
 
-def _models(gate: GateContext) -> str:
+def _describe_models(gate: GateContext) -> str:
     return "same model" if gate.live and gate.live.same_model else "another model, so other answers are no fault"

@@ -1,28 +1,28 @@
 """Is everything there that the source gave, and nothing else?"""
 
-from qdrant_rollouts.core.collections.readiness import about
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.collections.readiness import estimate_points
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
 #: Where nothing but live says how many points there should be, so many fewer are for a person.
 _FEWER = 0.1
 
 
-def count(gate: GateContext, bound: float | None) -> Finding:
+def judge_count(gate: GateContext, bound: float | None) -> Finding:
     """Against what ``populate`` wrote; a collection judged by itself is held against the records of its source."""
     expected = gate.filled.get("expected", gate.memory.get("origin", {}).get("rows"))
     if expected is None:
         return cannot_tell("nothing says how many points there should be")
     found = gate.store.count(gate.green)
     if "expected" not in gate.filled and gate.spec.on_bad_record == "skip":
-        return _with_bad_records(gate, found, int(expected))
-    unread = _unread(gate, found)
+        return _judge_with_bad_records(gate, found, int(expected))
+    unread = _count_unread(gate, found)
     if unread:
         detail = f"{unread:,} records of the source were never read"
         return Finding("block", float(found), found, detail, float(expected), found=f"{detail}.")
     detail = f"exact count of {gate.green} against {expected:,} records of the source, must be equal"
     said = f"The new collection has {found:,} points, where {expected:,} records make one each."
-    return Finding(exact(found == expected), float(found), found, detail, float(expected), found=said)
+    return Finding(exact_verdict(found == expected), float(found), found, detail, float(expected), found=said)
 
 
 def not_counted(gate: GateContext) -> str:
@@ -35,7 +35,7 @@ def not_counted(gate: GateContext) -> str:
     )
 
 
-def _unread(gate: GateContext, found: int) -> int:
+def _count_unread(gate: GateContext, found: int) -> int:
     """Records that the source holds beyond those written and those that were bad: a part of it was not seen. Told only
     where ``round_trip`` has read a source of files again, and found it as it was."""
     origin, again = gate.memory.get("origin", {}), gate.memory.get("round_trip", {})
@@ -45,7 +45,7 @@ def _unread(gate: GateContext, found: int) -> int:
     return max(0, int(origin.get("rows", 0)) - found - int(gate.filled.get("bad", 0)))
 
 
-def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
+def _judge_with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
     missing = rows - found
     if not 0 <= missing <= gate.spec.max_bad_records:
         detail = f"{rows:,} records in the source, {found:,} points"
@@ -55,17 +55,20 @@ def _with_bad_records(gate: GateContext, found: int, rows: int) -> Finding:
     return Finding("pass", float(found), found, detail, found=f"{detail}.")
 
 
-def count_vs_live(gate: GateContext, bound: float | None) -> Finding:
+def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     """The share of live's count that is missing. Without a bound a collection that is not half as large is held up."""
     if gate.live is None:
         return cannot_tell("there is no live collection to compare with")
     live = gate.live.collection
-    ours, theirs = gate.store.count(gate.green), about(gate.store, live) if bound is None else gate.store.count(live)
+    ours, theirs = (
+        gate.store.count(gate.green),
+        estimate_points(gate.store, live) if bound is None else gate.store.count(live),
+    )
     missing = (theirs - ours) / theirs if theirs else 0.0
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
     said = f"The new collection has {ours:,} points, live has {theirs:,}."
     if bound is not None:
-        return Finding(exact(missing <= bound), missing, theirs, detail, found=said)
+        return Finding(exact_verdict(missing <= bound), missing, theirs, detail, found=said)
     if 2 * ours < theirs:
         detail = f"less than half of live: {detail}"
         return Finding("inconclusive", missing, theirs, detail, found=said, decides=theirs > 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.statistics.intervals import Interval, side
+from qdrant_rollouts.core.statistics.intervals import Interval, judge_side
 
 Verdict = Literal["pass", "block", "inconclusive"]
 
@@ -55,7 +55,7 @@ def never(gate: GateContext) -> bool:
     return False
 
 
-def _unsaid(gate: GateContext) -> str:
+def _say_nothing(gate: GateContext) -> str:
     return ""
 
 
@@ -88,7 +88,7 @@ class Check:
     known: Callable[[GateContext], bool] = never
     compares: Callable[[GateContext], bool] = never
     asks_live: bool = False
-    absent: Callable[[GateContext], str] = _unsaid
+    absent: Callable[[GateContext], str] = _say_nothing
     means: str = ""
     act: str = ""
 
@@ -97,7 +97,7 @@ class Check:
         return self.bound(gate) if callable(self.bound) else self.bound
 
 
-def exact(met: bool) -> Verdict:
+def exact_verdict(met: bool) -> Verdict:
     """The verdict of a rule that leaves no doubt."""
     return "pass" if met else "block"
 
@@ -106,23 +106,23 @@ def cannot_tell(why: str, n: int = 0) -> Finding:
     return Finding("inconclusive", None, n, why, found=f"This could not be told: {why}.")
 
 
-def held(
+def judge_interval(
     found: Interval, bound: float | None, n: int, detail: str, *, at_least: bool = True, said: str = ""
 ) -> Finding:
     """An interval against its bound: the whole of it must meet the bound to pass, and miss it to block. ``said`` is
     what was found as a sentence."""
-    facts = {"interval": ends(found)}
+    facts = {"interval": interval_ends(found)}
     if bound is None:
-        return Finding("pass", found.value, n, f"{_range(found)}; {detail}", found=said, facts=facts)
+        return Finding("pass", found.value, n, f"{_format_interval(found)}; {detail}", found=said, facts=facts)
     rule = f"{'low >=' if at_least else 'high <='} bound"
-    verdict = side(found, bound, at_least=at_least)
-    return Finding(verdict, found.value, n, f"{_range(found)}, {rule}; {detail}", found=said, facts=facts)
+    verdict = judge_side(found, bound, at_least=at_least)
+    return Finding(verdict, found.value, n, f"{_format_interval(found)}, {rule}; {detail}", found=said, facts=facts)
 
 
-def ends(found: Interval) -> list[float | None]:
+def interval_ends(found: Interval) -> list[float | None]:
     """Low and high as JSON; None where nothing is known on that side."""
     return [end if math.isfinite(end) else None for end in (found.low, found.high)]
 
 
-def _range(found: Interval) -> str:
+def _format_interval(found: Interval) -> str:
     return f"interval [{found.low:.4g}, {found.high:.4g}]"

@@ -5,13 +5,13 @@ from typing import Any
 
 from qdrant_rollouts.core.config.index_file import ValidationSpec
 from qdrant_rollouts.core.gate.checks.by_vector import rows_by_vector, searched_rows
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, ends, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict, interval_ends
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.titles import queries, wanted
-from qdrant_rollouts.core.gate.evidence.vectors import askable
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.gate.evidence.titles import list_queries, wants_queries
+from qdrant_rollouts.core.gate.evidence.vectors import count_askable
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.statistics import intervals
-from qdrant_rollouts.core.statistics.intervals import side
+from qdrant_rollouts.core.statistics.intervals import judge_side
 from qdrant_rollouts.core.statistics.shifts import mcnemar_greater
 
 NO_QUERIES = "no validation queries are configured: whether search answers well was not checked"
@@ -42,27 +42,29 @@ def score_wanted(gate: GateContext) -> float | None:
 
 
 def without_queries(gate: GateContext) -> str:
-    return "" if wanted(gate) or gate.judged else NO_QUERIES
+    return "" if wants_queries(gate) or gate.judged else NO_QUERIES
 
 
-def min_results(gate: GateContext, bound: float | None) -> Finding:
+def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
     """No query can find more points than there are: where ``validation.min_results`` is left at its
     default, an index of fewer must give them all. Any other number is meant as it stands."""
-    rows = _queries(gate, searched_rows(gate))
+    rows = _rows_of_queries(gate, searched_rows(gate))
     if not rows:
-        return cannot_tell(_unanswered(gate))
-    bound, why = _no_more_than_there_are(gate, bound)
+        return cannot_tell(_why_unanswered(gate))
+    bound, why = _limit_by_points(gate, bound)
     worst = min(rows, key=lambda row: int(row["n"]))
-    detail = f"at least{why}; worst: {quoted(worst['name'])}"
+    detail = f"at least{why}; worst: {quote_value(worst['name'])}"
     few = [row["name"] for row in rows if bound is not None and row["n"] < bound]
     found = f"{len(few):,} of {len(rows):,} queries found fewer than {bound or 0:,.0f} records."
     found = found if few else f"All {len(rows):,} queries found as many records as they should."
-    return Finding(exact(not few), float(worst["n"]), len(rows), detail, bound, found=found, facts={"too_few": few})
+    return Finding(
+        exact_verdict(not few), float(worst["n"]), len(rows), detail, bound, found=found, facts={"too_few": few}
+    )
 
 
-def _no_more_than_there_are(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
+def _limit_by_points(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
     """An empty index has answered nothing, so one result is wanted all the same."""
-    there, usual = askable(gate), ValidationSpec.model_fields["min_results"].default
+    there, usual = count_askable(gate), ValidationSpec.model_fields["min_results"].default
     said = gate.spec.validation.check("min_results")
     chosen = gate.spec.validation.min_results != usual or (said is not None and said.bound is not None)
     if bound is None or chosen or there is None or there >= bound:
@@ -70,34 +72,34 @@ def _no_more_than_there_are(gate: GateContext, bound: float | None) -> tuple[flo
     return float(max(1, there)), f", there are {there:,} points"
 
 
-def min_top_score(gate: GateContext, bound: float | None) -> Finding:
+def judge_min_top_score(gate: GateContext, bound: float | None) -> Finding:
     """A number is meant as it stands, for every query. Calibrated, the share of queries counts whose best
     answer is no better than the best of as many unrelated documents, and not the worst query. So do the
     beginnings of records, which have an answer for certain: where most of those do not find one either,
     scores mean nothing. Where they do and the queries do not, live is asked whether it knew better."""
     if bound is not None:
-        return _top_score(gate, bound, "")
-    rows, found = _scored(gate), gate.part("calibrated")
+        return _judge_top_score(gate, bound, "")
+    rows, found = _scored_rows(gate), gate.part("calibrated")
     strange = {*found.get("strange", ())}
-    if rows and all(row["name"] in strange and _best(row) < _STRANGE * float(found["alike"]) for row in rows):
-        return _strangers(rows, float(found["alike"]))
+    if rows and all(row["name"] in strange and _best_score(row) < _STRANGE * float(found["alike"]) for row in rows):
+        return _judge_strangers(rows, float(found["alike"]))
     if "floor" not in found:
         return _not_calibrated(gate)
     if not rows:
-        return cannot_tell(_unanswered(gate))
-    return _under_the_floor(gate, rows)
+        return cannot_tell(_why_unanswered(gate))
+    return _judge_under_floor(gate, rows)
 
 
-def score_floor(gate: GateContext, bound: float | None) -> Finding:
+def judge_score_floor(gate: GateContext, bound: float | None) -> Finding:
     """How good the best answer to each query is, beside documents that have nothing to do with it: the
     floor is what the best of them would reach once in a hundred times. ``min_top_score: calibrated``, the
     default, holds queries to it."""
     found = gate.part("calibrated")
     if "floor" not in found:
-        return _not_calibrated(gate) if bound is None else _top_score(gate, bound, "")
+        return _not_calibrated(gate) if bound is None else _judge_top_score(gate, bound, "")
     said = f"; of {found['n']:,} pairs of {found['of']}, half are below {found['q50']:.3f}"
     said += f", 99 % below {found['q99']:.3f}; the floor is {found['floor']:.3f}"
-    return _top_score(gate, bound, said)
+    return _judge_top_score(gate, bound, said)
 
 
 _UNCALIBRATED = "no floor could be calibrated: it needs dense vectors, cosine or dot scores, and unlike texts"
@@ -108,10 +110,10 @@ def _not_calibrated(gate: GateContext) -> Finding:
     pairs = int(gate.part("calibrated").get("pairs", 0))
     detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
     found = "How good answers are could not be told from chance: the records are too few or too much alike."
-    return Finding("pass", None, len(_scored(gate)), detail, found=found, only_shown=True)
+    return Finding("pass", None, len(_scored_rows(gate)), detail, found=found, only_shown=True)
 
 
-def _strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
+def _judge_strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
     """However few queries there are: what is all about one thing has nothing to do with any of them."""
     detail = f"share whose best score is below half of {alike:.3f}, which 99 of 100 pairs of records reach, at most"
     found = (
@@ -122,13 +124,13 @@ def _strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
     return Finding("block", 1.0, len(rows), detail, _MOST_UNDER, found=found, facts=facts)
 
 
-def _under_the_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
+def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
     found = gate.part("calibrated")
     floor, own, own_under = float(found["floor"]), int(found.get("own", 0)), int(found.get("own_under", 0))
-    under = [row for row in rows if _best(row) < floor - TOLERANCE]
-    theirs = intervals.share(len(under), len(rows))
-    ours = intervals.share(own_under, own) if own else theirs
-    verdict = side(ours, _MOST_UNDER, at_least=False) if ours.value > _MOST_UNDER else "pass"
+    under = [row for row in rows if _best_score(row) < floor - TOLERANCE]
+    theirs = intervals.share_interval(len(under), len(rows))
+    ours = intervals.share_interval(own_under, own) if own else theirs
+    verdict = judge_side(ours, _MOST_UNDER, at_least=False) if ours.value > _MOST_UNDER else "pass"
     if verdict == "pass" and own and ours.value <= _TOLD_APART and theirs.low > _MOST_UNDER:
         verdict = "block" if _live_knew_better(gate, under) else "inconclusive" if gate.live is None else "pass"
     words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
@@ -139,9 +141,9 @@ def _under_the_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
     )
     facts = {
         "floor": floor,
-        "interval": ends(theirs),
-        "under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best)],
-        "own": {"n": own, "under": own_under, "interval": ends(ours)},
+        "interval": interval_ends(theirs),
+        "under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best_score)],
+        "own": {"n": own, "under": own_under, "interval": interval_ends(ours)},
     }
     return Finding(verdict, theirs.value, len(rows), detail, _MOST_UNDER, found=f"{words}.", facts=facts)
 
@@ -155,47 +157,47 @@ def _live_knew_better(gate: GateContext, under: list[dict[str, Any]]) -> bool:
     return mcnemar_greater(fresh, 0) <= _SURE
 
 
-def _top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
-    rows = _scored(gate)
+def _judge_top_score(gate: GateContext, bound: float | None, said: str) -> Finding:
+    rows = _scored_rows(gate)
     if not gate.rises(gate.scored):
         distance = gate.params_of(gate.scored).get("distance")
         why = f"scores of {distance} fall as results get better, a lowest score means nothing"
         seen = cannot_tell(f"{why}: set validation.checks.min_top_score: false")
         return replace(seen, found=f"A lowest score means nothing by {distance}: there, less is better.")
     if not rows:
-        return cannot_tell(_unanswered(gate))
-    worst = min(rows, key=_best)
-    value = _best(worst) if worst["n"] else None
-    under = [row for row in rows if bound is not None and _best(row) < bound - TOLERANCE]
+        return cannot_tell(_why_unanswered(gate))
+    worst = min(rows, key=_best_score)
+    value = _best_score(worst) if worst["n"] else None
+    under = [row for row in rows if bound is not None and _best_score(row) < bound - TOLERANCE]
     words = f"{len(under):,} of {len(rows):,} queries have no answer that scores {bound:g}" if under and bound else ""
     words = words or f"The best answers to all {len(rows):,} queries score high enough"
     return Finding(
-        exact(not under),
+        exact_verdict(not under),
         value,
         len(rows),
-        f"at least; worst: {quoted(worst['name'])}{said}",
-        found=f"{words}; the worst is {quoted(worst['name'])}.",
-        facts={"under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best)]},
+        f"at least; worst: {quote_value(worst['name'])}{said}",
+        found=f"{words}; the worst is {quote_value(worst['name'])}.",
+        facts={"under": [{"query": row["name"], "score": row.get("top")} for row in sorted(under, key=_best_score)]},
     )
 
 
-def _unanswered(gate: GateContext) -> str:
-    if gate.spec.validation.titles and not queries(gate):
+def _why_unanswered(gate: GateContext) -> str:
+    if gate.spec.validation.titles and not list_queries(gate):
         field = gate.spec.validation.titles
         named = "title, name or heading" if field == "*" else field
         return f"no record of the sample has text in a field {named} (validation.queries: titles)"
     return "no validation query was answered"
 
 
-def _queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    wanted = set(queries(gate))
+def _rows_of_queries(gate: GateContext, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    wanted = set(list_queries(gate))
     return [row for row in rows if row.get("text") and "n" in row and row["name"] in wanted]
 
 
-def _scored(gate: GateContext) -> list[dict[str, Any]]:
+def _scored_rows(gate: GateContext) -> list[dict[str, Any]]:
     """The queries asked by the one vector whose scores say something."""
-    return _queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
+    return _rows_of_queries(gate, rows_by_vector(gate, lambda row: bool(row.get("text"))).get(gate.scored, []))
 
 
-def _best(row: dict[str, Any]) -> float:
+def _best_score(row: dict[str, Any]) -> float:
     return float(row["top"]) if row["n"] else float("-inf")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, ends, held
+from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, interval_ends, judge_interval
 from qdrant_rollouts.core.gate.evidence import judged as judgments
 from qdrant_rollouts.core.gate.evidence import relevant
 from qdrant_rollouts.core.gate.evidence.context import GateContext
@@ -26,42 +26,43 @@ def without_judgments(gate: GateContext) -> str:
         return f"nobody knows how to ask {gate.live.collection} in words: judged queries were not compared with it"
     if not gate.judged:
         return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"
-    wanted, usable = gate.spec.validation.samples.judged, _usable(gate)
+    wanted, usable = gate.spec.validation.samples.judged, _count_usable(gate)
     if len(gate.judged) < wanted:
-        return judgments.few(len(gate.judged), wanted)
+        return judgments.describe_too_few(len(gate.judged), wanted)
     if usable < wanted:
-        return f"{judgments.few(usable, wanted)}; the others of {len(gate.judged):,} name no record on both sides"
+        few = judgments.describe_too_few(usable, wanted)
+        return f"{few}; the others of {len(gate.judged):,} name no record on both sides"
     return ""
 
 
-def ndcg(gate: GateContext, bound: float | None) -> Finding:
-    return _mean(gate, bound, "ndcg@10")
+def judge_ndcg(gate: GateContext, bound: float | None) -> Finding:
+    return _judge_mean(gate, bound, "ndcg@10")
 
 
-def mrr(gate: GateContext, bound: float | None) -> Finding:
-    return _mean(gate, bound, "mrr@10")
+def judge_mrr(gate: GateContext, bound: float | None) -> Finding:
+    return _judge_mean(gate, bound, "mrr@10")
 
 
-def recall(gate: GateContext, bound: float | None) -> Finding:
-    return _mean(gate, bound, "recall@100")
+def judge_recall(gate: GateContext, bound: float | None) -> Finding:
+    return _judge_mean(gate, bound, "recall@100")
 
 
-def judged_quality(gate: GateContext, bound: float | None) -> Finding:
+def judge_quality(gate: GateContext, bound: float | None) -> Finding:
     """nDCG@10 here less that on live, query by query, of queries whose relevant records both sides have;
     equal scores count by their mean. Where many more results than on live were never judged, whoever wins is
     unknown. A rebuild by the same model of the same fields is held up only where it is clearly worse. Fewer
     queries than `samples.judged` are shown and decide nothing."""
-    rows = _paired(gate)
+    rows = _paired_rows(gate)
     if not rows or not gate.judged:
         return _nothing_to_compare(gate)
-    wanted, usable = gate.spec.validation.samples.judged, _usable(gate)
+    wanted, usable = gate.spec.validation.samples.judged, _count_usable(gate)
     if len(rows) < wanted <= usable:
         return cannot_tell(_too_few(gate, rows), len(rows))
-    changes = [_change(row) for row in rows]
-    seen = intervals.paired(changes, gate.spec.validation.seed)
-    detail = f"nDCG@10 less live's; {_holes(rows):.0%} of the top tens unjudged"
-    finding = held(seen, bound, len(rows), detail)
-    verdict = _verdict(gate, finding, seen, bound, rows)
+    changes = [_ndcg_change(row) for row in rows]
+    seen = intervals.paired_interval(changes, gate.spec.validation.seed)
+    detail = f"nDCG@10 less live's; {_mean_holes(rows):.0%} of the top tens unjudged"
+    finding = judge_interval(seen, bound, len(rows), detail)
+    verdict = _verdict_of_quality(gate, finding, seen, bound, rows)
     if usable < wanted:
         detail = f"{_too_few(gate, rows)}; {finding.detail}"
         return Finding(
@@ -69,8 +70,8 @@ def judged_quality(gate: GateContext, bound: float | None) -> Finding:
             seen.value,
             len(rows),
             detail,
-            found=_said(gate, rows),
-            facts=_facts(gate, rows, seen),
+            found=_describe_quality(gate, rows),
+            facts=_facts_of_quality(gate, rows, seen),
             only_shown=True,
         )
     said = finding.detail
@@ -78,51 +79,58 @@ def judged_quality(gate: GateContext, bound: float | None) -> Finding:
         said = f"too many unjudged to call it worse: {said}"
     elif verdict != finding.verdict:
         said = f"{said}; the same model and texts are held up only where they are clearly worse"
-    return Finding(verdict, seen.value, len(rows), said, found=_said(gate, rows), facts=_facts(gate, rows, seen))
+    return Finding(
+        verdict,
+        seen.value,
+        len(rows),
+        said,
+        found=_describe_quality(gate, rows),
+        facts=_facts_of_quality(gate, rows, seen),
+    )
 
 
-def holes(gate: GateContext, bound: float | None) -> Finding:
+def judge_holes(gate: GateContext, bound: float | None) -> Finding:
     """Unjudged results here beyond those on live. Judgments that were pooled from live favour live; where both show
     as many results nobody has judged, as with one known item a query, neither is favoured."""
-    rows = _paired(gate)
+    rows = _paired_rows(gate)
     if not rows:
         return _nothing_to_compare(gate)
     value = _more_holes(rows)
     verdict: Verdict = "pass" if bound is None or value <= bound else "inconclusive"
-    detail = f"at most; unjudged of the top tens here, {_holes(rows):.0%}, less those on live"
-    theirs = _holes([row["live"] for row in rows])
-    found = f"Of ten answers here {10 * _holes(rows):.1f} were never judged, of ten on live {10 * theirs:.1f}."
-    return Finding(verdict, value, len(rows), detail, found=found, only_shown=_few(gate))
+    detail = f"at most; unjudged of the top tens here, {_mean_holes(rows):.0%}, less those on live"
+    theirs = _mean_holes([row["live"] for row in rows])
+    found = f"Of ten answers here {10 * _mean_holes(rows):.1f} were never judged, of ten on live {10 * theirs:.1f}."
+    return Finding(verdict, value, len(rows), detail, found=found, only_shown=_are_too_few(gate))
 
 
-def regressions(gate: GateContext, bound: float | None) -> Finding:
+def judge_regressions(gate: GateContext, bound: float | None) -> Finding:
     """Queries that lost much, more of them than chance explains. Another model answers single queries worse
     even where it is better by far: then only the index file's own bound counts, and ``judged_quality``
     decides."""
-    rows = _paired(gate)
+    rows = _paired_rows(gate)
     if not rows:
         return _nothing_to_compare(gate)
-    worse = _worst(rows)
-    seen = intervals.share(len(worse), len(rows))
-    if gate.live and not gate.live.same_model and _bound_said(gate, "regressions") is None:
+    worse = _worse_rows(rows)
+    seen = intervals.share_interval(len(worse), len(rows))
+    if gate.live and not gate.live.same_model and _declared_bound(gate, "regressions") is None:
         bound = None
     detail = f"interval [{seen.low:.4g}, {seen.high:.4g}], at most; nDCG@10 fell by more than {_DROP}: "
     detail += ", ".join(repr(row["name"]) for row in worse[:5]) or "none"
-    facts = {"interval": ends(seen), "regressed": [_told(row) for row in worse]}
+    facts = {"interval": interval_ends(seen), "regressed": [_describe_query(row) for row in worse]}
     found = f"{len(worse):,} of {len(rows):,} judged queries lost much of their answer."
     verdict: Verdict = "pass" if bound is None or seen.low <= bound else "inconclusive"
-    return Finding(verdict, seen.value, len(rows), detail, found=found, facts=facts, only_shown=_few(gate))
+    return Finding(verdict, seen.value, len(rows), detail, found=found, facts=facts, only_shown=_are_too_few(gate))
 
 
-def _mean(gate: GateContext, bound: float | None, measure: str) -> Finding:
-    rows = _judged(gate)
+def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding:
+    rows = _judged_rows(gate)
     if not rows:
         return cannot_tell("no judgments: give validation.judged")
     live = [row["live"]["judged"][measure] for row in rows if "judged" in row.get("live", {})]
     detail = f"live {sum(live) / len(live):.4f}" if live else "nothing live to compare with"
-    seen = intervals.mean([row["judged"][measure] for row in rows])
-    finding = held(seen, bound, len(rows), detail)
-    facts = {"interval": ends(seen), **({"live": sum(live) / len(live)} if live else {})}
+    seen = intervals.mean_interval([row["judged"][measure] for row in rows])
+    finding = judge_interval(seen, bound, len(rows), detail)
+    facts = {"interval": interval_ends(seen), **({"live": sum(live) / len(live)} if live else {})}
     beside = f", {sum(live) / len(live):.2f} on live" if live else ""
     found = f"{_MEASURES[measure]} is {seen.value:.2f} of 1 over {len(rows):,} judged queries{beside}."
     return Finding(finding.verdict, finding.value, finding.n, finding.detail, found=found, facts=facts)
@@ -138,22 +146,22 @@ _MEASURES = {
 # --- the rows ---------------------------------------------------------------------------------------------------
 
 
-def _judged(gate: GateContext) -> list[Row]:
+def _judged_rows(gate: GateContext) -> list[Row]:
     return [row for row in gate.part("asked").get("rows", []) if "judged" in row]
 
 
-def _paired(gate: GateContext) -> list[Row]:
-    return [row for row in _judged(gate) if "judged" in row.get("live", {})]
+def _paired_rows(gate: GateContext) -> list[Row]:
+    return [row for row in _judged_rows(gate) if "judged" in row.get("live", {})]
 
 
-def _usable(gate: GateContext) -> int:
+def _count_usable(gate: GateContext) -> int:
     """Judged queries that can decide: each has a relevant record on both sides. Before they were asked, all may."""
     memory = gate.memory.get("asked", {})
-    return len(_judged(gate)) if memory.get("complete") and gate.live is not None else len(gate.judged)
+    return len(_judged_rows(gate)) if memory.get("complete") and gate.live is not None else len(gate.judged)
 
 
-def _few(gate: GateContext) -> bool:
-    return bool(gate.judged) and _usable(gate) < gate.spec.validation.samples.judged
+def _are_too_few(gate: GateContext) -> bool:
+    return bool(gate.judged) and _count_usable(gate) < gate.spec.validation.samples.judged
 
 
 def _nothing_to_compare(gate: GateContext) -> Finding:
@@ -162,63 +170,65 @@ def _nothing_to_compare(gate: GateContext) -> Finding:
     return replace(cannot_tell(_too_few(gate, [])), only_shown=few)
 
 
-def _change(row: Row) -> float:
+def _ndcg_change(row: Row) -> float:
     change: float = row["judged"]["ndcg@10"] - row["live"]["judged"]["ndcg@10"]
     return change
 
 
-def _worse(row: Row) -> bool:
+def _is_worse(row: Row) -> bool:
     lost = row["live"]["judged"]["mrr@10"] == 1 and row["judged"]["mrr@10"] == 0
-    return lost or _change(row) < -_DROP
+    return lost or _ndcg_change(row) < -_DROP
 
 
-def _worst(rows: list[Row]) -> list[Row]:
-    return sorted((row for row in rows if _worse(row)), key=_change)
+def _worse_rows(rows: list[Row]) -> list[Row]:
+    return sorted((row for row in rows if _is_worse(row)), key=_ndcg_change)
 
 
-def _holes(rows: list[Row]) -> float:
+def _mean_holes(rows: list[Row]) -> float:
     return float(sum(row["judged"]["holes@10"] for row in rows) / len(rows))
 
 
 def _more_holes(rows: list[Row]) -> float:
-    return _holes(rows) - _holes([row["live"] for row in rows])
+    return _mean_holes(rows) - _mean_holes([row["live"] for row in rows])
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------
 
 
-def _verdict(gate: GateContext, finding: Finding, seen: Interval, bound: float | None, rows: list[Row]) -> Verdict:
+def _verdict_of_quality(
+    gate: GateContext, finding: Finding, seen: Interval, bound: float | None, rows: list[Row]
+) -> Verdict:
     if bound is None:
         return finding.verdict
     verdict = finding.verdict
     if verdict == "block" and _more_holes(rows) > _holes_bound(gate):
         return "inconclusive"
     own = gate.live is not None and gate.live.same_model and gate.live.same_texts
-    lenient = own and bound < 0 and _bound_said(gate, "judged_quality") is None
+    lenient = own and bound < 0 and _declared_bound(gate, "judged_quality") is None
     if verdict == "inconclusive" and lenient and seen.value >= _DOUBTFUL * bound:
         verdict = "pass"
-    if verdict == "pass" and _doubted(gate, rows, bound):
+    if verdict == "pass" and _is_doubtful(gate, rows, bound):
         return "inconclusive"
     return verdict
 
 
-def _doubted(gate: GateContext, rows: list[Row], bound: float) -> bool:
+def _is_doubtful(gate: GateContext, rows: list[Row], bound: float) -> bool:
     """Would it be worse if what green lacks had not left on purpose? Only without a source nobody knows."""
     gone = {row["name"]: float(row["if_lost"]) for row in gate.part("asked").get("rows", []) if "if_lost" in row}
     if not gone:
         return False
-    others = [_change(row) for row in rows if row["name"] not in gone]
+    others = [_ndcg_change(row) for row in rows if row["name"] not in gone]
     changes = [*gone.values(), *others]
     return sum(changes) / len(changes) < _DOUBTFUL * bound
 
 
-def _bound_said(gate: GateContext, name: str) -> float | None:
+def _declared_bound(gate: GateContext, name: str) -> float | None:
     said = gate.spec.validation.check(name)
     return said.bound if said is not None else None
 
 
 def _holes_bound(gate: GateContext) -> float:
-    said = _bound_said(gate, "holes@10")
+    said = _declared_bound(gate, "holes@10")
     return HOLES if said is None else said
 
 
@@ -229,12 +239,12 @@ HOLES = 0.2
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _said(gate: GateContext, rows: list[Row]) -> str:
-    worse, better = len(_worst(rows)), sum(_change(row) > _DROP for row in rows)
+def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
+    worse, better = len(_worse_rows(rows)), sum(_ndcg_change(row) > _DROP for row in rows)
     said = f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} clearly better."
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
     said += f" {new:,} more ask for records that are new; they stand apart." if new else ""
-    left_out = relevant.left_out(gate)
+    left_out = relevant.list_left_out(gate)
     parts = [f"{words}: {len(left_out[kind]):,}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
     return said + (f" Left out were relevant records, by why: {'; '.join(parts)}." if parts else "")
 
@@ -247,18 +257,18 @@ _LEFT_OUT = {
 }
 
 
-def _facts(gate: GateContext, rows: list[Row], seen: Interval) -> dict[str, Any]:
+def _facts_of_quality(gate: GateContext, rows: list[Row], seen: Interval) -> dict[str, Any]:
     every = gate.part("asked").get("rows", [])
     return {
-        "interval": ends(seen),
-        "regressed": [_told(row) for row in _worst(rows)],
-        "better": sum(_change(row) > _DROP for row in rows),
+        "interval": interval_ends(seen),
+        "regressed": [_describe_query(row) for row in _worse_rows(rows)],
+        "better": sum(_ndcg_change(row) > _DROP for row in rows),
         "new": [{"query": row["name"], "ndcg@10": row["new"]["ndcg@10"]} for row in every if "new" in row],
         "left_out": [{"query": row["name"], **row["records"]} for row in every if row.get("records")],
     }
 
 
-def _told(row: Row) -> Row:
+def _describe_query(row: Row) -> Row:
     return {"query": row["name"], "live": row["live"]["judged"]["ndcg@10"], "here": row["judged"]["ndcg@10"]}
 
 

@@ -6,33 +6,33 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.statistics import intervals
 
 
-def is_known(gate: GateContext) -> bool:
+def is_model_known(gate: GateContext) -> bool:
     """Is there anything to compare? Not where no model is in play, nor where nobody knows who made green."""
     live = gate.live
     return live is not None and live.kinship != "own" and (live.kinship != "unknown" or not _is_unknown(gate))
 
 
-def live_model(gate: GateContext, bound: float | None) -> Finding:
+def judge_live_model(gate: GateContext, bound: float | None) -> Finding:
     """Was live made by the model of green? Where nobody knows, a person says so beforehand (``accept_new_model``); in a
     canary searches by vector stay on live meanwhile."""
     live = gate.live
     if live is None:
         return cannot_tell("there is no live collection to compare with")
     if live.kinship == "same":
-        return _told("pass", 1.0, 1, f"{live.collection} was made by the same model")
+        return _find_in_words("pass", 1.0, 1, f"{live.collection} was made by the same model")
     if live.kinship == "other":
-        return _told("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
+        return _find_in_words("pass", 0.0, 1, f"{live.collection} was made by another model, as declared")
     found = gate.agreement(live.collection, gate.vector)
     measured = f": {found['words']}" if found else ""
     said = f"nobody wrote down which model made {live.collection}, and it is not proven to be this one{measured}"
     if gate.spec.accept_new_model:
-        return _told("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
+        return _find_in_words("pass", 0.0, 1, f"{said}; accepted by accept_new_model")
     if gate.spec.strategy == "canary":
-        return _told("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
-    return _told("inconclusive", None, int(found["of"]) if found else 0, said)
+        return _find_in_words("pass", 0.0, 1, f"{said}; searches by vector stay on it until the switch")
+    return _find_in_words("inconclusive", None, int(found["of"]) if found else 0, said)
 
 
-def _told(verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None) -> Finding:
+def _find_in_words(verdict: Verdict, value: float | None, n: int, words: str, bound: float | None = None) -> Finding:
     """With its words as the sentence for people: no figure stands in them that needs statistics."""
     return Finding(verdict, value, n, words, bound, found=f"{words[0].upper()}{words[1:]}.")
 
@@ -44,24 +44,26 @@ def not_compared(gate: GateContext) -> str:
     if live.kinship == "own":
         return (
             f"models were not compared: the index declares none, and nobody wrote down which one made "
-            f"{_unnamed(gate, live.collection, live.known)}"
+            f"{_name_unknown(gate, live.collection, live.known)}"
         )
-    return f"models were not compared: nobody knows which one made {_unnamed(gate, live.collection, live.known)}"
+    return f"models were not compared: nobody knows which one made {_name_unknown(gate, live.collection, live.known)}"
 
 
-def declared_model(gate: GateContext, bound: float | None) -> Finding:
+def judge_declared_model(gate: GateContext, bound: float | None) -> Finding:
     """Did the model that words are embedded with make a collection of somebody else's? Its texts are embedded again."""
     found = gate.agreement(gate.green, gate.vector)
     if not gate.unknown_green:
-        return _told("pass", 1.0, 1, f"{gate.green} says by its stamp what made it, and model_stamp compares that")
+        return _find_in_words(
+            "pass", 1.0, 1, f"{gate.green} says by its stamp what made it, and model_stamp compares that"
+        )
     if found is None or not found["of"]:
         return cannot_tell(found["words"] if found else "no model is declared")
     of, alike = int(found["of"]), int(found["alike"])
     words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
     if found["proven"]:
-        return _told("pass", alike / of, of, words, PROVEN)
-    sure = intervals.share(alike, of).high < PROVEN
-    return _told("block" if sure else "inconclusive", alike / of, of, words, PROVEN)
+        return _find_in_words("pass", alike / of, of, words, PROVEN)
+    sure = intervals.share_interval(alike, of).high < PROVEN
+    return _find_in_words("block" if sure else "inconclusive", alike / of, of, words, PROVEN)
 
 
 def can_be_embedded_again(gate: GateContext) -> bool:
@@ -87,6 +89,6 @@ def _is_unknown(gate: GateContext) -> bool:
     return gate.unknown_green and not (found and found["proven"])
 
 
-def _unnamed(gate: GateContext, live: str, known: bool) -> str:
+def _name_unknown(gate: GateContext, live: str, known: bool) -> str:
     names = ([live] if not known else []) + ([gate.green] if _is_unknown(gate) else [])
     return " and ".join(names)

@@ -1,14 +1,14 @@
 """Does a search as the application makes it answer from the new collection?"""
 
 from qdrant_rollouts.core.collections.stamps import read_stamp
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW
-from qdrant_rollouts.core.gate.evidence.titles import queries as asked
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.gate.evidence.titles import list_queries as asked
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
-def query_path(gate: GateContext, bound: float | None) -> Finding:
+def judge_query_path(gate: GateContext, bound: float | None) -> Finding:
     """Model and vector by the collection's own stamp, as a routed search finds them."""
     queries = [*asked(gate), *(one.query for one in gate.judged)]
     stamp = read_stamp(gate.store, gate.green)
@@ -16,6 +16,6 @@ def query_path(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("a query, a model and a stamped collection are needed")
     most, vector = gate.limits.page(SHALLOW), gate.embedder.query(queries[0])
     hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
-    found = f"A search for {quoted(queries[0])}, made as applications make it, found {len(hits):,} records."
-    detail = f"results of {gate.green} for {quoted(queries[0])}"
-    return Finding(exact(bool(hits)), float(len(hits)), 1, detail, found=found)
+    found = f"A search for {quote_value(queries[0])}, made as applications make it, found {len(hits):,} records."
+    detail = f"results of {gate.green} for {quote_value(queries[0])}"
+    return Finding(exact_verdict(bool(hits)), float(len(hits)), 1, detail, found=found)

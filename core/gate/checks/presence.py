@@ -11,7 +11,7 @@ _ENOUGH, _NOTHING = 10, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _VectorCount:
     """Points of green and of live that have one vector; None where nothing says how many there should be."""
 
     name: str
@@ -26,13 +26,13 @@ class _Counted:
         return ", ".join(told)
 
 
-def vector_presence(gate: GateContext, bound: float | None) -> Finding:
+def judge_vector_presence(gate: GateContext, bound: float | None) -> Finding:
     """Exact counts by vector name: as many as were written, and no fewer than live beyond the points that left. An
     optional one may be on fewer, but not on hardly any at once."""
-    counted = [_count(gate, name) for name in _names(gate)]
+    counted = [_count_points(gate, name) for name in _expected_names(gate)]
     if counted and all(one.written is None and one.live is None for one in counted):
         return cannot_tell("nothing says how many points should have each vector")
-    faults = [fault for one in counted if (fault := _fault(gate, one))]
+    faults = [fault for one in counted if (fault := _find_fault(gate, one))]
     n = gate.store.count(gate.green)
     if faults:
         detail = f"vectors are missing: {'; '.join(faults)}"
@@ -47,32 +47,32 @@ def vector_presence(gate: GateContext, bound: float | None) -> Finding:
     return Finding("pass", 0.0, n, detail, 0.0, found="Each vector is on as many points as it should be.")
 
 
-def _names(gate: GateContext) -> list[str]:
+def _expected_names(gate: GateContext) -> list[str]:
     """Of green and of live, but for those that the index file drops."""
     live = vector_names(gate.store.schema(gate.live.collection)) if gate.live else []
     return sorted({*vector_names(gate.schema), *live} - gate.plan.dropped)
 
 
-def _count(gate: GateContext, name: str) -> _Counted:
+def _count_points(gate: GateContext, name: str) -> _VectorCount:
     there = name in vector_names(gate.schema)
     found = gate.store.count(gate.green, having=name) if there else 0
     live = None
     if gate.live is not None:
         known = name in vector_names(gate.store.schema(gate.live.collection))
         live = gate.store.count(gate.live.collection, having=name) if known else 0
-    return _Counted(name, found, _written(gate, name), live)
+    return _VectorCount(name, found, _count_written(gate, name), live)
 
 
-def _written(gate: GateContext, name: str) -> int | None:
+def _count_written(gate: GateContext, name: str) -> int | None:
     """By ``populate``; a copy or a snapshot counted points alone."""
     by_vector = gate.filled.get("by_vector")
     return None if by_vector is None else int(by_vector.get(name, {}).get("points", 0))
 
 
-def _fault(gate: GateContext, one: _Counted) -> str:
+def _find_fault(gate: GateContext, one: _VectorCount) -> str:
     if one.written is not None and one.found != one.written:
         return str(one)
-    if one.live is None or one.name in _optional(gate):
+    if one.live is None or one.name in _optional_names(gate):
         return ""
     assert gate.live is not None
     left = gate.store.count(gate.live.collection) - gate.store.count(gate.green)
@@ -81,15 +81,15 @@ def _fault(gate: GateContext, one: _Counted) -> str:
     return str(one) if one.live - one.found > allowed else ""
 
 
-def _is_nearly_gone(gate: GateContext, one: _Counted) -> bool:
+def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:
     """A record may lack an optional vector; that nearly all lack it that had it on live is for a person to see."""
-    if one.live is None or one.live < _ENOUGH or one.name not in _optional(gate) or gate.live is None:
+    if one.live is None or one.live < _ENOUGH or one.name not in _optional_names(gate) or gate.live is None:
         return False
     here, there = gate.store.count(gate.green), gate.store.count(gate.live.collection)
     return one.found <= _NOTHING * one.live * min(1.0, here / there)
 
 
-def _optional(gate: GateContext) -> frozenset[str]:
+def _optional_names(gate: GateContext) -> frozenset[str]:
     """Of a collection that somebody else made, no plan says which of its vectors a point may lack."""
     if not gate.elsewhere:
         return gate.plan.optional

@@ -1,11 +1,11 @@
 """Has the server finished the index?"""
 
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.readiness import LOOKS, PATIENCE
 
 
-def ready(gate: GateContext, bound: float | None) -> Finding:
+def judge_ready(gate: GateContext, bound: float | None) -> Finding:
     """Unfinished and still getting on is no verdict; unfinished with nothing moving is."""
     memory = gate.part("ready")
     looks = int(memory.get("looks", 0))
@@ -17,4 +17,4 @@ def ready(gate: GateContext, bound: float | None) -> Finding:
     if looks < wanted:
         return cannot_tell(f"not finished: {memory.get('reason', 'not looked')}", looks)
     detail = f"ready in {looks} looks in a row"
-    return Finding(exact(met=True), float(looks), looks, detail, float(wanted), found="The index is finished.")
+    return Finding(exact_verdict(met=True), float(looks), looks, detail, float(wanted), found="The index is finished.")

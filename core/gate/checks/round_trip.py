@@ -9,7 +9,7 @@ from qdrant_rollouts.core.statistics import intervals
 _EXCUSED = 0.1
 
 
-def round_trip(gate: GateContext, bound: float | None) -> Finding:
+def judge_round_trip(gate: GateContext, bound: float | None) -> Finding:
     """No failure in a random sample: with 300, at most one record in a hundred is wrong
     (validation-gate, section 4). A source that was changed since it was read excuses differences,
     but proves nothing; ``bound`` is the share of records up to which it does, and one record is
@@ -31,7 +31,7 @@ def round_trip(gate: GateContext, bound: float | None) -> Finding:
     facts = {"faults": dict(faults), "examples": list(memory["examples"])}
     if not memory.get("changed") or FOREIGN in faults:
         return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
-    if wrong > 1 and intervals.share(wrong, checked).low > excused:
+    if wrong > 1 and intervals.share_interval(wrong, checked).low > excused:
         detail = f"made of an older source, more than {excused:.0%} of which has changed since: {detail}"
         return Finding("block", float(wrong), checked, detail, 0.0, found=found, facts=facts)
     found = f"The source was changed while it was read. {found}"

@@ -18,12 +18,12 @@ def not_asked(gate: GateContext) -> str:
     return f"no point of {gate.green} has a vector to search by{there}: what searches find was not checked"
 
 
-def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
+def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     """Every vector of every name was looked at for NaN, infinity and zero. Sparse vectors without a
     number, as of a text without a known word, are counted and are no fault; no more is what live has just so."""
     memory = gate.part("vectors")
     broken = int(memory.get("not finite", 0)) + int(memory.get("zero", 0))
-    seen, facts = int(memory.get("seen", 0)), {"by_vector": _facts(memory)}
+    seen, facts = int(memory.get("seen", 0)), {"by_vector": _facts_by_name(memory)}
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
         kinds = {kind: int(memory[kind]) for kind in ("not finite", "zero") if memory.get(kind)}
@@ -47,7 +47,7 @@ def vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     return Finding("pass", 0.0, seen, detail, 0.0, found=found, facts=facts)
 
 
-def _facts(memory: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def _facts_by_name(memory: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """By name: points that have it, those that are empty or cannot be searched, and rows of multivectors."""
     counted = ("having", "empty", "broken", "rows")
     return {

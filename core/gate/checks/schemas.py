@@ -1,38 +1,38 @@
 """Is the collection built as it was meant to be, and can it still be filtered as the live one?"""
 
 from qdrant_rollouts.core.collections.schema import (
-    asked_alike,
-    difference,
+    are_asked_alike,
+    is_strict_mode_off,
+    list_differences,
     made_names,
-    strict_mode_is_off,
     vector_kind,
     vector_names,
     vector_params,
 )
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.ports import Schema
 
 
-def vector_schema(gate: GateContext, bound: float | None) -> Finding:
+def judge_vector_schema(gate: GateContext, bound: float | None) -> Finding:
     """Vectors and all other settings as ``create`` was to make them, and the size the model really gives."""
     names = vector_names(gate.schema)
     if gate.wanted is None:
         return cannot_tell("nothing says which schema was wanted")
     if gate.elsewhere:
-        return _as_searched(gate, gate.wanted, names)
+        return _judge_as_searched(gate, gate.wanted, names)
     later = gate.restricted_later
-    faults = difference(gate.wanted, gate.schema, waiting=later) + _model_faults(gate)
-    waits = later and not strict_mode_is_off(gate.wanted) and strict_mode_is_off(gate.schema)
+    faults = list_differences(gate.wanted, gate.schema, waiting=later) + _find_model_faults(gate)
+    waits = later and not is_strict_mode_off(gate.wanted) and is_strict_mode_off(gate.schema)
     told = "; its strict mode is switched on before it serves" if waits else ""
     detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as wanted{told}"
     found = f"The collection is not built as declared: {detail}." if faults else "The collection is built as declared."
     return Finding(
-        exact(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+        exact_verdict(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
     )
 
 
-def payload_schema(gate: GateContext, bound: float | None) -> Finding:
+def judge_payload_schema(gate: GateContext, bound: float | None) -> Finding:
     """Every indexed field of the live collection is indexed with the same type: filters must not become slow."""
     wanted = gate.store.schema(gate.blue)["payload_schema"] if gate.blue else {}
     found = gate.schema["payload_schema"]
@@ -48,34 +48,34 @@ def payload_schema(gate: GateContext, bound: float | None) -> Finding:
     n = len(set(wanted) | set(declared))
     detail = "; ".join(faults) or f"{n} payload indexes, as in the live collection and the index file"
     found = f"Filters lack an index: {detail}." if faults else "Every field that is filtered by has its index."
-    return Finding(exact(not faults), float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
+    return Finding(exact_verdict(not faults), float(len(faults)), n, detail, 0.0, found=found, facts={"faults": faults})
 
 
-def _as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:
+def _judge_as_searched(gate: GateContext, wanted: Schema, names: list[str]) -> Finding:
     """How somebody else stores and indexes is their business; that it can be searched as live is can be told."""
     faults = [
-        f"vector {name or 'unnamed'}: wanted {_called(wanted, name)}, found {_called(gate.schema, name)}"
+        f"vector {name or 'unnamed'}: wanted {_describe_kind(wanted, name)}, found {_describe_kind(gate.schema, name)}"
         for name in vector_names(wanted)
-        if name not in gate.plan.dropped and not asked_alike(wanted, gate.schema, name)
+        if name not in gate.plan.dropped and not are_asked_alike(wanted, gate.schema, name)
     ]
-    faults += _model_faults(gate)
-    other = difference(wanted, gate.schema) if not faults else []
+    faults += _find_model_faults(gate)
+    other = list_differences(wanted, gate.schema) if not faults else []
     told = f"; made elsewhere, settings that differ: {'; '.join(other)}" if other else ""
     detail = "; ".join(faults) or f"vectors {', '.join(name or 'unnamed' for name in names)} as searched{told}"
     found = f"It cannot be searched as live is: {detail}." if faults else "It can be searched as live is."
     return Finding(
-        exact(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
+        exact_verdict(not faults), float(len(faults)), len(names), detail, 0.0, found=found, facts={"faults": faults}
     )
 
 
-def _called(schema: Schema, name: str) -> str:
+def _describe_kind(schema: Schema, name: str) -> str:
     if name not in vector_names(schema):
         return "none"
     params = vector_params(schema, name)
     return " ".join(filter(None, (vector_kind(schema, name).called(params), str(params.get("distance") or ""))))
 
 
-def _model_faults(gate: GateContext) -> list[str]:
+def _find_model_faults(gate: GateContext) -> list[str]:
     if gate.embedder is None:
         return []
     if gate.vector not in vector_names(gate.schema):

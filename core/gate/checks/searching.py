@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from qdrant_rollouts.core.gate.checks.by_vector import falls_short, judge_each, rows_by_vector
-from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, ends, held
+from qdrant_rollouts.core.gate.checks.by_vector import judge_each, measure_shortfall, rows_by_vector
+from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_tell, interval_ends, judge_interval
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.filters import most_asked
-from qdrant_rollouts.core.gate.evidence.limited import no_exact
-from qdrant_rollouts.core.gate.evidence.vectors import askable
+from qdrant_rollouts.core.gate.evidence.limited import describe_no_exact
+from qdrant_rollouts.core.gate.evidence.vectors import count_askable
 from qdrant_rollouts.core.statistics import intervals
 
 SELF_RETRIEVAL, RECALL = 0.99, 0.90
@@ -20,79 +20,87 @@ SELF_RETRIEVAL, RECALL = 0.99, 0.90
 _MARGIN, _OF_THE_MISSED = 0.01, 0.1
 
 
-def self_wanted(gate: GateContext) -> float:
+def self_bound(gate: GateContext) -> float:
     """That of the searched vector; every other name has its own."""
-    return _sure(gate, gate.vector)
+    return _sure_bound(gate, gate.vector)
 
 
-def _sure(gate: GateContext, name: str) -> float:
+def _sure_bound(gate: GateContext, name: str) -> float:
     """Where a point need not be its own best answer, it finds itself as surely as the index finds anything."""
     kind, params = gate.kinds.get(name, (None, {}))
     return SELF_RETRIEVAL if kind is None or kind.sure(params) else RECALL
 
 
-def self_retrieval(gate: GateContext, bound: float | None) -> Finding:
+def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
     """The share of stored vectors that find themselves, by each name; too few block only where chance cannot explain
     it."""
     rows = rows_by_vector(gate, lambda row: "self" in row)
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
-        return _self_retrieval(gate, name, some, _of_name(gate, "self_retrieval", bound, _sure(gate, name)))
+        return _find_self_retrieval(
+            gate, name, some, _bound_of_name(gate, "self_retrieval", bound, _sure_bound(gate, name))
+        )
 
-    return judge_each(gate, rows, judge, falls_short, "no stored vector could be asked")
+    return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be asked")
 
 
-def _self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None) -> Finding:
+def _find_self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None) -> Finding:
     lost = [row["name"] for row in rows if not row["self"]]
-    found = intervals.share(len(rows) - len(lost), len(rows))
+    found = intervals.share_interval(len(rows) - len(lost), len(rows))
     detail = f"at least; lost: {', '.join(lost[:5])}" if lost else "at least; every one found itself"
     said = f"{len(lost):,} of {len(rows):,} stored vectors do not find themselves."
-    facts = {"interval": ends(found), "lost": lost}
-    verdict = _verdict(found, bound)
+    facts = {"interval": interval_ends(found), "lost": lost}
+    verdict = _verdict_of_recall(found, bound)
     seen = Finding(verdict, found.value, len(rows), detail, bound, found=said, facts=facts)
     return _no_stricter_than_live(gate, name, "self", seen)
 
 
-def ann_recall(gate: GateContext, bound: float | None) -> Finding:
+def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
     """Of each name, what its index finds of what an exact search finds."""
     rows = rows_by_vector(gate, lambda row: "recall" in row)
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
         found, low = _mean_recall(gate, name, some), sum(row["recall"] < 0.8 for row in some)
         said = f"Of the ten best answers the index finds {10 * found.value:.1f}."
-        seen = held(found, bound, len(some), f"{_searched(gate, name)}; {low} queries below 0.8", said=said)
+        seen = judge_interval(
+            found, bound, len(some), f"{_describe_search(gate, name)}; {low} queries below 0.8", said=said
+        )
         return _no_stricter_than_live(gate, name, "recall", replace(seen, bound=bound))
 
     return judge_each(
-        gate, rows, judge, falls_short, "nothing could be asked" if gate.limits.exact else no_exact(gate.green)
+        gate,
+        rows,
+        judge,
+        measure_shortfall,
+        "nothing could be asked" if gate.limits.exact else describe_no_exact(gate.green),
     )
 
 
-def filtered_recall(gate: GateContext, bound: float | None) -> Finding:
+def judge_filtered_recall(gate: GateContext, bound: float | None) -> Finding:
     found = gate.part("filtered").get("recall") or []
     if not found:
         return cannot_tell("no filter to ask with: name payload fields in validation.slices")
-    whole = most_asked(gate) >= _points(gate, len(found) + 1)
-    mean = intervals.whole(found) if whole else intervals.mean(found)
+    whole = most_asked(gate) >= _count_askable(gate, len(found) + 1)
+    mean = intervals.exact_mean(found) if whole else intervals.mean_interval(found)
     said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."
-    return held(mean, bound, len(found), "within the five most frequent values of each slice", said=said)
+    return judge_interval(mean, bound, len(found), "within the five most frequent values of each slice", said=said)
 
 
 def _mean_recall(gate: GateContext, name: str, rows: list[dict[str, Any]]) -> intervals.Interval:
     """Where every point was asked that can be, the mean is no estimate and has no spread."""
     recalls = [row["recall"] for row in rows]
-    if sum("self" in row for row in rows) >= _points(gate, len(rows) + 1, name):
-        return intervals.whole(recalls)
-    return intervals.mean(recalls)
+    if sum("self" in row for row in rows) >= _count_askable(gate, len(rows) + 1, name):
+        return intervals.exact_mean(recalls)
+    return intervals.mean_interval(recalls)
 
 
-def _points(gate: GateContext, unknown: int, name: str | None = None) -> int:
+def _count_askable(gate: GateContext, unknown: int, name: str | None = None) -> int:
     """How many points can be asked with a vector of their own."""
-    counted = askable(gate, name)
+    counted = count_askable(gate, name)
     return int(gate.part("vectors").get("seen", unknown)) if counted is None else counted
 
 
-def _of_name(gate: GateContext, check: str, bound: float | None, own: float) -> float | None:
+def _bound_of_name(gate: GateContext, check: str, bound: float | None, own: float) -> float | None:
     """The index file's bound is meant as it stands, for every name."""
     said = gate.spec.validation.check(check)
     return bound if bound is None or (said is not None and said.bound is not None) else own
@@ -113,24 +121,24 @@ def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Fin
     if seen.verdict == "pass":
         return replace(seen, bound=bound, detail=told)
     pairs = [float(row[measure]) - float(row[f"live_{measure}"]) for row in rows if measure in row]
-    return replace(seen, bound=bound, detail=told, verdict=_beside_live(seen, bound, pairs, margin))
+    return replace(seen, bound=bound, detail=told, verdict=_verdict_beside_live(seen, bound, pairs, margin))
 
 
-def _beside_live(seen: Finding, bound: float, pairs: Sequence[float], margin: float) -> Verdict:
+def _verdict_beside_live(seen: Finding, bound: float, pairs: Sequence[float], margin: float) -> Verdict:
     """Rows of a release that asked live alone tell its mean only."""
     assert seen.value is not None
     if not pairs:
         return "pass" if seen.value >= bound else seen.verdict
-    return seen.verdict if intervals.mean(pairs).high < -margin else "pass"
+    return seen.verdict if intervals.mean_interval(pairs).high < -margin else "pass"
 
 
-def _verdict(found: intervals.Interval, bound: float | None) -> Verdict:
+def _verdict_of_recall(found: intervals.Interval, bound: float | None) -> Verdict:
     if bound is None or found.value >= bound:
         return "pass"
     return "block" if found.high < bound else "inconclusive"
 
 
-def _searched(gate: GateContext, name: str) -> str:
+def _describe_search(gate: GateContext, name: str) -> str:
     """A small collection is searched exactly, and then recall says nothing of its index (section 5). Quantized vectors
     are compared with less than all their numbers, however few they are."""
     kind, params = gate.kinds.get(name, (None, {}))

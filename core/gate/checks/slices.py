@@ -8,11 +8,11 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext
 _FREQUENT, _ALL = 20, 10_000
 
 
-def slices(gate: GateContext, bound: float | None) -> Finding:
+def judge_slices(gate: GateContext, bound: float | None) -> Finding:
     """The largest share of points that a value frequent on live has lost here."""
     if gate.live is None or not gate.spec.validation.slices:
         return cannot_tell("nothing to compare: name payload fields in validation.slices")
-    lost = {name: share for field in gate.spec.validation.slices for name, share in _lost(gate, field).items()}
+    lost = {name: share for field in gate.spec.validation.slices for name, share in _lost_shares(gate, field).items()}
     if not lost:
         return cannot_tell("live has no point with a value in these fields")
     worst = max(lost, key=lambda name: lost[name])
@@ -23,7 +23,7 @@ def slices(gate: GateContext, bound: float | None) -> Finding:
     return Finding(verdict, lost[worst], len(lost), detail, found=found, facts={"lost": lost})
 
 
-def _lost(gate: GateContext, field: str) -> dict[str, float]:
+def _lost_shares(gate: GateContext, field: str) -> dict[str, float]:
     assert gate.live is not None
     ours = gate.store.facet(gate.green, field, _ALL)
     theirs = gate.store.facet(gate.live.collection, field, _FREQUENT)

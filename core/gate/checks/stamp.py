@@ -2,27 +2,27 @@
 
 from qdrant_rollouts.core.collections.schema import meant_vector
 from qdrant_rollouts.core.collections.stamps import Stamp, read_stamp
-from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
+from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact_verdict
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
-def model_stamp(gate: GateContext, bound: float | None) -> Finding:
+def judge_model_stamp(gate: GateContext, bound: float | None) -> Finding:
     stamp = read_stamp(gate.store, gate.green)
     if stamp is None:
         return cannot_tell(f"{gate.green} carries no stamp that says which model made it")
-    faults = _faults(gate, stamp)
+    faults = _find_stamp_faults(gate, stamp)
     detail = "; ".join(faults) or f"made with {stamp.identity or 'vectors that came with the records'}, as declared"
     found = (
         f"The collection was made otherwise than declared: {detail}." if faults else "The model is the declared one."
     )
-    return Finding(exact(not faults), float(len(faults)), 1, detail, 0.0, found=found, facts={"faults": faults})
+    return Finding(exact_verdict(not faults), float(len(faults)), 1, detail, 0.0, found=found, facts={"faults": faults})
 
 
-def _faults(gate: GateContext, stamp: Stamp) -> list[str]:
+def _find_stamp_faults(gate: GateContext, stamp: Stamp) -> list[str]:
     faults = []
     if meant_vector(gate.schema, stamp.vector) != gate.vector:
-        faults.append(f"vector: stamped {quoted(stamp.vector)}, declared {quoted(gate.vector)}")
+        faults.append(f"vector: stamped {quote_value(stamp.vector)}, declared {quote_value(gate.vector)}")
     made = stamp.made
     for name in sorted({*made, *gate.makers}):
         of = f" of vector {name}" if name else ""
@@ -31,5 +31,5 @@ def _faults(gate: GateContext, stamp: Stamp) -> list[str]:
             one, other = getattr(stamped, what, None), getattr(declared, what, None)
             if one != other:
                 word = "model" if what == "identity" else "text template"
-                faults.append(f"{word}{of}: stamped {quoted(one)}, declared {quoted(other)}")
+                faults.append(f"{word}{of}: stamped {quote_value(one)}, declared {quote_value(other)}")
     return faults

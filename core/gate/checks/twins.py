@@ -6,8 +6,8 @@ from typing import Any
 
 from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.twins import equal
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.gate.evidence.twins import equal_groups
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 TWINS = 0.02
 MEANS = "Searches find such points together or not at all, whatever is asked: nothing tells them apart."
@@ -43,13 +43,13 @@ class _Shares:
         return self.unlike > bound and several
 
 
-def twins(gate: GateContext, bound: float | None) -> Finding:
+def judge_twins(gate: GateContext, bound: float | None) -> Finding:
     """The share of points whose vector is, number by number, that of a point with another text, whatever the model
     makes of the two. Equal texts rightly share one, and so may those of a declared model, and small groups, that have
     most of their words in common. While every vector is read, a sample of points is compared with
     all that follow, so that 3 % in collections of any size are told from 2 %; a small collection is counted whole."""
     assert bound is not None
-    found = [_shares(gate, name, one) for name, one in equal(gate).items()]
+    found = [_measure_shares(gate, name, one) for name, one in equal_groups(gate).items()]
     if not found:
         return cannot_tell("the collection holds no vector to look at")
     worst = max(found, key=lambda one: (one.over(bound), one.unlike))
@@ -60,7 +60,7 @@ def twins(gate: GateContext, bound: float | None) -> Finding:
     if worst.over(bound):
         examples = gate.part("twins")[worst.name]["examples"]
         first, second, one, other = examples[0]
-        said = f"{first} says {quoted(one)} and {second} says {quoted(other)}, and both have one vector"
+        said = f"{first} says {quote_value(one)} and {second} says {quote_value(other)}, and both have one vector"
         return Finding(
             "block", worst.unlike, worst.n, f"{detail}; {said}", found=said, facts={**facts, "pairs": examples}
         )
@@ -72,7 +72,7 @@ def twins(gate: GateContext, bound: float | None) -> Finding:
     return Finding("pass", worst.unlike, worst.n, detail, found=said, facts=facts)
 
 
-def _shares(gate: GateContext, name: str, one: Mapping[str, Any]) -> _Shares:
+def _measure_shares(gate: GateContext, name: str, one: Mapping[str, Any]) -> _Shares:
     n, looked = int(one["of"]), gate.part("twins").get(name, {})
     share = int(one["equal"]) / n
     each = share / max(1, int(looked.get("looked", 0)))

@@ -22,14 +22,14 @@ ACT = (
 )
 
 
-def unchanged(gate: GateContext, bound: float | None) -> Finding:
+def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
     """Up to 300 records that both collections have with the same text. Their vectors must be the same under every name
     that the same model made, that was carried over, or that came with the records both times; ``bound`` is the share of
     records that may differ. Texts that live has under other ids mean that the ids have moved. A payload that differs is
     the source's own; where no source is known, a person looks at it."""
     memory = gate.part("unchanged")
     n, wrong = int(memory.get("same", 0)), int(memory.get("wrong", 0))
-    facts = _facts(memory)
+    facts = _facts_of_records(memory)
     if wrong > (bound or 0.0) * n:
         kinds = memory["faults"].items()
         counts = (f"{number} {fault} {name}".strip() for name, faults in kinds for fault, number in faults.items())
@@ -38,16 +38,21 @@ def unchanged(gate: GateContext, bound: float | None) -> Finding:
             f"{wrong} of {n} records with the same text as on live have other vectors: {', '.join(memory['examples'])}"
         )
         return Finding("block", wrong / n, n, detail, found=said, facts=facts)
-    return _moved(memory, facts) or _given(memory, facts) or _payloads(gate, memory, facts) or _same(memory, facts)
+    return (
+        _judge_moved(memory, facts)
+        or _judge_given(memory, facts)
+        or _judge_payloads(gate, memory, facts)
+        or _judge_same(memory, facts)
+    )
 
 
-def _moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
+def _judge_moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
     """Chunks of one document do not count, they move with each paragraph."""
     moved, sought = len(memory.get("moved", [])), int(memory.get("sought", 0))
     if moved <= _SWAPPED:
         return None
     changed = int(memory["changed"]) / int(memory["common"])
-    if intervals.share(moved, sought).low * changed <= _EXCUSED:
+    if intervals.share_interval(moved, sought).low * changed <= _EXCUSED:
         return None
     said = (
         f"of {sought} records with another text than on live, {moved} have the text that live has under another id: "
@@ -56,18 +61,18 @@ def _moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | Non
     return Finding("block", changed * moved / sought, int(memory["common"]), said, found=said, facts=facts)
 
 
-def _given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
+def _judge_given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
     for name, counts in memory.get("loose", {}).items():
         other, of = int(counts["other"]), int(counts["of"])
-        if other > 1 and intervals.share(other, of).low > _EXCUSED:
+        if other > 1 and intervals.share_interval(other, of).low > _EXCUSED:
             said = f"{other} of {of} records with the same text came with another vector {name}".rstrip()
             return Finding("block", other / of, of, said, found=said, facts=facts)
     return None
 
 
-def _payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
+def _judge_payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
     n, other = int(memory.get("same", 0)), int(memory.get("payloads", 0))
-    if gate.source is not None or other <= 1 or intervals.share(other, n).low <= _EXCUSED:
+    if gate.source is not None or other <= 1 or intervals.share_interval(other, n).low <= _EXCUSED:
         return None
     fields = ", ".join(memory["fields"])
     said = f"{other} of {n} records with the same text have another payload than on live, with no source to explain it"
@@ -75,7 +80,7 @@ def _payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, 
     return Finding("inconclusive", other / n, n, said, found=said, facts=facts)
 
 
-def _same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
+def _judge_same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
     n, vectors = int(memory.get("same", 0)), int(memory.get("vectors", 0))
     if not n:
         common = int(memory.get("common", 0))
@@ -88,6 +93,6 @@ def _same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
     return Finding("pass", int(memory.get("wrong", 0)) / n, n, said, found=said, facts=facts)
 
 
-def _facts(memory: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_of_records(memory: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("common", "changed", "same", "vectors", "faults", "loose", "payloads", "fields", "moves", "names")
     return {name: memory[name] for name in kept if name in memory}

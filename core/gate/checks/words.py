@@ -132,10 +132,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 def with_words(checks: Mapping[str, Check]) -> dict[str, Check]:
     """The same checks; those that say nothing themselves with the words above."""
-    return {name: _told(name, check) for name, check in checks.items()}
+    return {name: _add_words(name, check) for name, check in checks.items()}
 
 
-def _told(name: str, check: Check) -> Check:
+def _add_words(name: str, check: Check) -> Check:
     if name not in _WORDS or check.means:
         return check
     means, act = _WORDS[name]

@@ -3,29 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.gate.checks.by_vector import DECLARED, judge_each, reaches, rows_by_vector
+from qdrant_rollouts.core.gate.checks.by_vector import DECLARED, judge_each, measure_reach, rows_by_vector
 from qdrant_rollouts.core.gate.checks.finding import Finding
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.probes import vector_of
+from qdrant_rollouts.core.gate.evidence.probes import vector_of_row
 from qdrant_rollouts.core.statistics.shifts import mcnemar_greater
 
 
-def zero_result(gate: GateContext, bound: float | None) -> Finding:
+def judge_zero_result(gate: GateContext, bound: float | None) -> Finding:
     """Queries that find nothing here and something on live, less those the other way round, as a
     share, by each vector; exact McNemar. Without a live collection each query that finds nothing
     counts. A stored vector that finds its own point alone, as in an index of one record, has found
     something."""
-    searched = [row for row in gate.part("asked").get("rows", []) if "n" in row and vector_of(gate, row) is None]
+    searched = [row for row in gate.part("asked").get("rows", []) if "n" in row and vector_of_row(gate, row) is None]
     # Of several vectors one may find nothing: no word of a question need stand in any text.
     rows = rows_by_vector(gate, lambda row: "n" in row and not (searched and row.get("text")))
     if searched:
         rows[DECLARED] = searched
-    return judge_each(gate, rows, lambda _, some: _judge(some, bound), reaches, "nothing could be asked")
+    return judge_each(gate, rows, lambda _, some: _judge_rows(some, bound), measure_reach, "nothing could be asked")
 
 
-def _judge(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
-    fresh = [row["name"] for row in rows if not _results(row) and ("live" not in row or _results(row["live"]))]
-    cured = sum(bool(_results(row)) and "live" in row and not _results(row["live"]) for row in rows)
+def _judge_rows(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
+    fresh = [
+        row["name"] for row in rows if not _count_results(row) and ("live" not in row or _count_results(row["live"]))
+    ]
+    cured = sum(bool(_count_results(row)) and "live" in row and not _count_results(row["live"]) for row in rows)
     value = (len(fresh) - cured) / len(rows)
     detail = f"at most; empty here only: {', '.join(fresh[:5]) or 'none'}; empty on live only: {cured}"
     found = f"{len(fresh):,} of {len(rows):,} queries find nothing here and something on live; {cured:,} the reverse."
@@ -36,6 +38,6 @@ def _judge(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:
     return Finding("block" if sure else "inconclusive", value, len(rows), detail, found=found, facts=facts)
 
 
-def _results(row: Mapping[str, Any]) -> int:
+def _count_results(row: Mapping[str, Any]) -> int:
     """Rows that another release has written do not tell whether the point itself was found."""
     return int(row.get("found", row["n"]))

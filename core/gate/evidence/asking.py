@@ -8,20 +8,20 @@ from typing import Any
 
 from qdrant_rollouts.core.config.vector_kinds import Kind
 from qdrant_rollouts.core.gate.evidence import relevant
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
-from qdrant_rollouts.core.gate.evidence.relevant import Sorted
-from qdrant_rollouts.core.gate.evidence.vectors import askable
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe, list_probes, other_hits, with_vectors
+from qdrant_rollouts.core.gate.evidence.relevant import SortedJudgments
+from qdrant_rollouts.core.gate.evidence.vectors import count_askable
 from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector, State
 from qdrant_rollouts.core.statistics.ranking import (
-    agreeing,
     expected_holes,
     expected_ndcg,
     expected_recall,
     expected_reciprocal_rank,
     found_of_best,
-    overlap,
     rbo_ext,
+    settle_ties,
+    top_overlap,
 )
 
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
@@ -35,19 +35,19 @@ TOLERANCE = 1e-6
 Row = dict[str, Any]
 
 
-def ask(gate: GateContext, over: Over) -> float | None:
+def collect_answers(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the sample of ``vectors``."""
-    memory, chosen = gate.part("asked"), probes(gate)
+    memory, chosen = gate.part("asked"), list_probes(gate)
     rows: list[Row] = memory.setdefault("rows", [])
-    memory["names"] = _names(gate)
+    memory["names"] = _askable_names(gate)
     while len(rows) < len(chosen):
         gate.breathe()
         started, next_ones = (
             time.monotonic(),
-            one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]),
+            take_one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]),
         )
-        size = _affordable(gate, next_ones)
-        rows += _rows(gate, with_vectors(gate, next_ones[:size]))
+        size = _count_affordable(gate, next_ones)
+        rows += _ask_probes(gate, with_vectors(gate, next_ones[:size]))
         fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
         memory["size"] = max(1, min(int(fitting), 2 * size, _LARGEST))
         if over():
@@ -56,36 +56,36 @@ def ask(gate: GateContext, over: Over) -> float | None:
     return None if len(rows) >= len(chosen) else 0.0
 
 
-def _names(gate: GateContext) -> list[str]:
+def _askable_names(gate: GateContext) -> list[str]:
     """Those that points can be asked by. The main one is missed where something makes it, or where there is no
     other."""
-    found = [name for name in gate.names if askable(gate, name)]
+    found = [name for name in gate.names if count_askable(gate, name)]
     missed = gate.vector not in found and (gate.vector in gate.makers or not found)
     return [gate.vector, *found] if missed else found
 
 
-def one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:
+def take_one_request(chosen: Sequence[Probe]) -> Sequence[Probe]:
     """The first of them that ask one vector, for one depth."""
     first = chosen[0]
     return list(takewhile(lambda probe: (probe.vector, probe.deep) == (first.vector, first.deep), chosen))
 
 
-def _affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
+def _count_affordable(gate: GateContext, chosen: Sequence[Probe]) -> int:
     """How many of these probes a limited rate allows at once; green is asked twice for each."""
     depth = max(gate.real.limit + 1, *(probe.deep for probe in chosen))
     ours = max(1, gate.limits.searches(2 * len(chosen), depth) // 2)
     return min(len(chosen), ours, gate.live_limits.searches(len(chosen), depth))
 
 
-def search(
+def search_green(
     gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
     """Asks green, by its main vector where none is named."""
-    how, name = _how(gate, gate.limits, exact), gate.vector if using is None else using
+    how, name = _search_options(gate, gate.limits, exact), gate.vector if using is None else using
     return gate.store.search_many(gate.green, vectors, limit, using=name, seconds=PATIENCE, **how)
 
 
-def _how(gate: GateContext, limits: Limits, exact: bool) -> dict[str, Any]:
+def _search_options(gate: GateContext, limits: Limits, exact: bool) -> dict[str, Any]:
     """The parameters of real searches, or a search that is as exact as strict mode allows."""
     if exact:
         return {"exact": True} if limits.exact else {"params": limits.wide}
@@ -106,23 +106,25 @@ def search_live(
         few = vectors[first : first + gate.pace.most]
         seconds = PATIENCE * len(few) / len(vectors)
         gate.pace.wait(len(few))
-        how = _how(gate, gate.live_limits, exact)
+        how = _search_options(gate, gate.live_limits, exact)
         found += gate.store.search_many(live.collection, few, limit, using=name, seconds=seconds, **how)
     return found
 
 
-def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[Row]:
+def _ask_probes(gate: GateContext, asked: Sequence[AskedProbe]) -> list[Row]:
     """A probe whose vector cannot be asked (gone, empty, or not finite) leaves an empty row:
     evidence that is missing."""
     usable = [one for one in asked if one.green is not None]
     vectors = [one.green for one in usable if one.green is not None]
-    found = _found(gate, usable, vectors)
-    deep = _deeper(gate, usable, vectors)
-    truths = _truths(gate, usable, vectors)
-    live = _live(gate, usable)
-    records = relevant.sort_out(gate, [one.probe.name for one in usable if one.probe.grades is not None])
+    found = _search_asked(gate, usable, vectors)
+    deep = _search_deeper(gate, usable, vectors)
+    truths = _search_exactly(gate, usable, vectors)
+    live = _ask_live(gate, usable)
+    records = relevant.sort_judgments(gate, [one.probe.name for one in usable if one.probe.grades is not None])
     made = {
-        one.probe.name: _row(gate, one, hits, more, truth, live.get(one.probe.name), records.get(one.probe.name))
+        one.probe.name: _row_of_answer(
+            gate, one, hits, more, truth, live.get(one.probe.name), records.get(one.probe.name)
+        )
         for one, hits, more, truth in zip(usable, found, deep, truths, strict=True)
     }
     return [made.get(one.probe.name, {"name": one.probe.name, "vector": one.probe.vector}) for one in asked]
@@ -133,35 +135,39 @@ def depth_of(gate: GateContext, probe: Probe) -> int:
     return gate.real.limit + (probe.point is not None)
 
 
-def _found(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> list[list[Hit]]:
+def _search_asked(gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]) -> list[list[Hit]]:
     if not asked:
         return []
-    return search(gate, vectors, depth_of(gate, asked[0].probe), using=asked[0].using)
+    return search_green(gate, vectors, depth_of(gate, asked[0].probe), using=asked[0].using)
 
 
-def _deeper(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
+def _search_deeper(
+    gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]
+) -> Sequence[list[Hit] | None]:
     """What a search of its own finds that looks further down than people do."""
     deep = asked[0].probe.deep if asked else 0
     if not deep:
         return [None] * len(asked)
-    return search(gate, [_widened(vector, deep) for vector in vectors], deep, using=asked[0].using)
+    return search_green(gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=asked[0].using)
 
 
-def _widened(query: QueryVector, depth: int) -> QueryVector:
+def _widen_parts(query: QueryVector, depth: int) -> QueryVector:
     if not isinstance(query, Fused):
         return query
     return replace(query, parts=tuple(replace(part, limit=max(part.limit, depth)) for part in query.parts))
 
 
-def _truths(gate: GateContext, asked: Sequence[Asked], vectors: Sequence[QueryVector]) -> Sequence[list[Hit] | None]:
+def _search_exactly(
+    gate: GateContext, asked: Sequence[AskedProbe], vectors: Sequence[QueryVector]
+) -> Sequence[list[Hit] | None]:
     """Exact answers; none where strict mode forbids to ask for them, for a wide search is no truth, and none of fused
     lists, whose scores are ranks."""
     if not asked or asked[0].probe.vector is None or not gate.limits.exact:
         return [None] * len(vectors)
-    return search(gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True)
+    return search_green(gate, vectors, min(SHALLOW, gate.real.limit) + 1, using=asked[0].using, exact=True)
 
 
-def _live(gate: GateContext, asked: Sequence[Asked]) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
+def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple[list[Hit], list[Hit] | None]]:
     """Where its rate is limited, no more than fit into a part of the time budget; judged queries
     come first.
     """
@@ -183,49 +189,49 @@ def _live(gate: GateContext, asked: Sequence[Asked]) -> dict[str, tuple[list[Hit
     found = search_live(gate, vectors, depth, using=using)
     more: Sequence[list[Hit] | None] = [None] * len(able)
     if deep:
-        more = search_live(gate, [_widened(vector, deep) for vector in vectors], deep, using=using)
+        more = search_live(gate, [_widen_parts(vector, deep) for vector in vectors], deep, using=using)
     return {one.probe.name: (hits, further) for one, hits, further in zip(able, found, more, strict=True)}
 
 
-def _row(
+def _row_of_answer(
     gate: GateContext,
-    asked: Asked,
+    asked: AskedProbe,
     hits: list[Hit],
     deep: list[Hit] | None,
     truth: list[Hit] | None,
     live: tuple[list[Hit], list[Hit] | None] | None,
-    records: Sorted | None,
+    records: SortedJudgments | None,
 ) -> Row:
     probe = asked.probe
-    ours = others(hits, probe)
+    ours = other_hits(hits, probe)
     row: Row = {"name": probe.name, "vector": probe.vector, "text": probe.text is not None}
-    row |= {"found": len(hits), **_scores(ours, deep)}
+    row |= {"found": len(hits), **_summarize_scores(ours, deep)}
     if truth is not None:
         row["recall"] = recall_of(gate, probe, ours, truth)
     if probe.point is not None:
         row["self"] = finds_itself(gate, asked, hits)
     if live is not None:
-        row["live"] = {"found": len(live[0]), **_against(gate, ours, others(live[0], probe), probe)}
+        row["live"] = {"found": len(live[0]), **_compare_with_live(gate, ours, other_hits(live[0], probe), probe)}
     if records is not None:
-        _judge(row, records, (ours, deep), live)
+        _add_judgments(row, records, (ours, deep), live)
     return row
 
 
 def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
     """How much of the best that there is stands among as many that were found."""
-    ours, best = ([(hit.id, hit.score) for hit in others(hits, probe)] for hits in (found, truth))
+    ours, best = ([(hit.id, hit.score) for hit in other_hits(hits, probe)] for hits in (found, truth))
     most, rising = min(SHALLOW, gate.real.limit), gate.rises(probe.vector)
-    return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie(gate, probe.vector))
+    return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie_tolerance(gate, probe.vector))
 
 
-def _tie(gate: GateContext, name: str | None) -> float:
+def _tie_tolerance(gate: GateContext, name: str | None) -> float:
     if name is None or name not in gate.kinds:
         return TOLERANCE
     kind, params = gate.kinds[name]
     return kind.tie(params)
 
 
-def _scores(hits: Sequence[Hit], deep: Sequence[Hit] | None = None) -> Row:
+def _summarize_scores(hits: Sequence[Hit], deep: Sequence[Hit] | None = None) -> Row:
     if not hits:
         return {"n": 0}
     return {
@@ -239,10 +245,10 @@ def ids_beside(ours: Sequence[Hit], theirs: Sequence[Hit], same_model: bool) -> 
     """One model gives comparable scores: then a tie is no difference."""
     if not same_model:
         return [hit.id for hit in ours]
-    return agreeing([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
+    return settle_ties([(hit.id, hit.score) for hit in ours], [(hit.id, hit.score) for hit in theirs], TOLERANCE)
 
 
-def comparable(gate: GateContext, probe: Probe) -> bool:
+def are_comparable(gate: GateContext, probe: Probe) -> bool:
     """Are scores of both sides of one scale?"""
     if probe.vector is not None:
         return gate.same(probe.vector)
@@ -250,34 +256,34 @@ def comparable(gate: GateContext, probe: Probe) -> bool:
     return same_search and all(gate.same(name) for name in gate.text_search.names)
 
 
-def _against(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
-    one, other = ids_beside(ours, theirs, comparable(gate, probe)), [hit.id for hit in theirs]
-    return {**_scores(theirs), "overlap": overlap(one, other), "rbo": rbo_ext(one, other)}
+def _compare_with_live(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
+    one, other = ids_beside(ours, theirs, are_comparable(gate, probe)), [hit.id for hit in theirs]
+    return {**_summarize_scores(theirs), "overlap": top_overlap(one, other), "rbo": rbo_ext(one, other)}
 
 
 #: What one side answered: as deep as people look, and deeper, where that was asked for too.
 _Answers = tuple[Sequence[Hit], Sequence[Hit] | None]
 
 
-def _judge(row: Row, records: Sorted, ours: _Answers, live: _Answers | None) -> None:
+def _add_judgments(row: Row, records: SortedJudgments, ours: _Answers, live: _Answers | None) -> None:
     """Adds what the judgments say. Each side is asked for what both have: a relevant record that only one side has does
     not stand in the way of the others."""
     if records.records:
         row["records"] = dict(records.records)
-    here = _without(ours, records.new)
+    here = _leave_out(ours, records.new)
     if records.relevant:
-        row["judged"] = _measures(here, records.counted)
+        row["judged"] = _measure_ranking(here, records.counted)
         row["counted"] = relevant.as_rows(records.counted)
         if live is not None:
-            row["live"]["judged"] = _measures(_without(live, records.left), records.counted)
+            row["live"]["judged"] = _measure_ranking(_leave_out(live, records.left), records.counted)
     elif records.new:
-        row["new"] = _measures(ours, records.new)
+        row["new"] = _measure_ranking(ours, records.new)
     if records.gone and live is not None:
         every = {**records.counted, **records.gone}
-        row["if_lost"] = expected_ndcg(_scored(here[0]), every) - expected_ndcg(_scored(live[0]), every)
+        row["if_lost"] = expected_ndcg(_ids_and_scores(here[0]), every) - expected_ndcg(_ids_and_scores(live[0]), every)
 
 
-def _without(answers: _Answers, ids: Container[PointId]) -> _Answers:
+def _leave_out(answers: _Answers, ids: Container[PointId]) -> _Answers:
     found, deep = answers
     return (
         [hit for hit in found if hit.id not in ids],
@@ -285,9 +291,9 @@ def _without(answers: _Answers, ids: Container[PointId]) -> _Answers:
     )
 
 
-def _measures(answers: _Answers, grades: Mapping[PointId, float]) -> State:
+def _measure_ranking(answers: _Answers, grades: Mapping[PointId, float]) -> State:
     """By what people see; ``recall@100`` is of a deeper search of its own."""
-    found, deep = _scored(answers[0]), _scored(answers[0] if answers[1] is None else answers[1])
+    found, deep = _ids_and_scores(answers[0]), _ids_and_scores(answers[0] if answers[1] is None else answers[1])
     return {
         "ndcg@10": expected_ndcg(found, grades),
         "mrr@10": expected_reciprocal_rank(found, grades),
@@ -296,11 +302,11 @@ def _measures(answers: _Answers, grades: Mapping[PointId, float]) -> State:
     }
 
 
-def _scored(hits: Sequence[Hit]) -> list[tuple[PointId, float]]:
+def _ids_and_scores(hits: Sequence[Hit]) -> list[tuple[PointId, float]]:
     return [(hit.id, hit.score) for hit in hits]
 
 
-def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
+def finds_itself(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit]) -> bool:
     """At the top score, ties allowed: where equal vectors fill the whole list, the point may stand
     behind its end. Where another vector may rightly beat the point's own, as by dot product a
     longer one, nothing worse than the point itself may come first."""
@@ -318,7 +324,7 @@ def finds_itself(gate: GateContext, asked: Asked, hits: Sequence[Hit]) -> bool:
     return abs(own - top) <= tie
 
 
-def _own_score(gate: GateContext, kind: Kind, asked: Asked) -> float | None:
+def _own_score(gate: GateContext, kind: Kind, asked: AskedProbe) -> float | None:
     """What the point scores by its own vector; with ``idf`` only the server knows, and None is a
     point it has lost."""
     assert asked.green is not None

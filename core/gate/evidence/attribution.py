@@ -12,19 +12,19 @@ from itertools import groupby, islice
 import numpy as np
 
 from qdrant_rollouts.core.gate.evidence.asking import (
-    comparable,
+    are_comparable,
     depth_of,
     finds_itself,
     ids_beside,
-    one_request,
     recall_of,
-    search,
+    search_green,
     search_live,
+    take_one_request,
 )
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, Asked, Probe, others, probes, with_vectors
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe, list_probes, other_hits, with_vectors
 from qdrant_rollouts.core.ports import Hit, PointId, State
-from qdrant_rollouts.core.statistics.ranking import ndcg, overlap
+from qdrant_rollouts.core.statistics.ranking import ndcg, top_overlap
 
 #: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.
 _MOST, _FURTHER = 100, 40
@@ -33,25 +33,25 @@ _CHUNK = 4
 Ids = list[PointId]
 
 
-def ask(gate: GateContext, over: Over) -> float | None:
+def collect_attribution(gate: GateContext, over: IsTurnOver) -> float | None:
     if gate.live is None:
         return None
     memory = gate.part("attributed")
-    chosen = _chosen(gate)
+    chosen = _choose_probes(gate)
     rows: list[State] = memory.setdefault("rows", [])
     at = int(memory.get("at", 0))
     while at < len(chosen):
         gate.breathe()
-        few = one_request(chosen[at : at + _CHUNK])
+        few = take_one_request(chosen[at : at + _CHUNK])
         able = [one for one in with_vectors(gate, few) if one.live is not None]
-        rows += _rows(gate, [one for one in able if one.green is not None])
+        rows += _attribute_losses(gate, [one for one in able if one.green is not None])
         at = memory["at"] = at + len(few)
         if over():
             break
     return None if at >= len(chosen) else 0.0
 
 
-def summary(gate: GateContext) -> State | None:
+def summarize_losses(gate: GateContext) -> State | None:
     """Losses by index, data and model, as a difference of nDCG@10, or of the share of the top ten kept where nobody
     has judged; and the one that did most."""
     every = gate.memory.get("attributed", {}).get("rows") or []
@@ -63,16 +63,16 @@ def summary(gate: GateContext) -> State | None:
     lost = {"index": mean["index"], "data": mean["data"]}
     lost[both] = lost.get(both, 0.0) + mean["common"]
     lost = {name: round(value, 4) for name, value in lost.items()}
-    measure = "nDCG@10" if _counted(gate) else "share of the live top ten that is kept"
+    measure = "nDCG@10" if _grades_by_query(gate) else "share of the live top ten that is kept"
     worst = max(lost, key=lambda name: lost[name])
     return {"measure": measure, "n": len(rows), "lost": lost, "cause": worst if lost[worst] > 0 else None}
 
 
-def _chosen(gate: GateContext) -> list[Probe]:
+def _choose_probes(gate: GateContext) -> list[Probe]:
     """Where live's rate is limited, no more than fit into a part of the time budget: each is two
     searches of it.
     """
-    every, counted = probes(gate), _counted(gate)
+    every, counted = list_probes(gate), _grades_by_query(gate)
     most = _MOST
     if gate.live_reads is not None:
         most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
@@ -88,13 +88,13 @@ def _is_judged(probe: Probe, counted: Container[str]) -> bool:
     return probe.grades is not None and probe.name in counted
 
 
-def _counted(gate: GateContext) -> dict[str, dict[PointId, float]]:
+def _grades_by_query(gate: GateContext) -> dict[str, dict[PointId, float]]:
     """By query the judgments that a verdict is about."""
     rows = gate.part("asked").get("rows", [])
     return {row["name"]: dict(row["counted"]) for row in rows if "counted" in row}
 
 
-def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
+def _attribute_losses(gate: GateContext, asked: Sequence[AskedProbe]) -> list[State]:
     """All of them ask one vector."""
     if not asked:
         return []
@@ -102,22 +102,22 @@ def _rows(gate: GateContext, asked: Sequence[Asked]) -> list[State]:
     theirs = [vector for vector in live if vector is not None]
     ours, other, depth = asked[0].using, asked[0].live_using, depth_of(gate, asked[0].probe)
     found = [
-        search(gate, green, depth, using=ours),
-        search(gate, green, depth, using=ours, exact=True),
+        search_green(gate, green, depth, using=ours),
+        search_green(gate, green, depth, using=ours, exact=True),
         search_live(gate, theirs, depth, using=other, exact=True),
         search_live(gate, theirs, depth, using=other),
     ]
-    lists = [[_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
-    there = _existing(gate, gate.green, [ids[2] for ids in lists])
-    here = _existing(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
-    rows = [_row(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
+    lists = [[_settle_ids(gate, one, hits[at], found[2][at]) for hits in found] for at, one in enumerate(asked)]
+    there = _existing_ids(gate, gate.green, [ids[2] for ids in lists])
+    here = _existing_ids(gate, gate.live.collection if gate.live else "", [ids[1] for ids in lists])
+    rows = [_row_of_loss(one, ids, there | here) for one, ids in zip(asked, lists, strict=True)]
     return [
         {**row, **_both_sides(gate, one, [hits[at] for hits in found])}
         for at, (row, one) in enumerate(zip(rows, asked, strict=True))
     ]
 
 
-def _both_sides(gate: GateContext, asked: Asked, found: Sequence[Sequence[Hit]]) -> State:
+def _both_sides(gate: GateContext, asked: AskedProbe, found: Sequence[Sequence[Hit]]) -> State:
     """Recall, and whether a stored vector finds its point, in one search on each side: asked alike, they can be held
     against each other."""
     probe, (ours, our_truth, their_truth, theirs) = asked.probe, found
@@ -134,24 +134,24 @@ def _both_sides(gate: GateContext, asked: Asked, found: Sequence[Sequence[Hit]])
     return told
 
 
-def _ids(gate: GateContext, asked: Asked, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
+def _settle_ids(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit], truth: Sequence[Hit]) -> Ids:
     """Judgments know each document; where only agreement is counted, a tie with the live collection's is one."""
-    same = comparable(gate, asked.probe) and asked.probe.grades is None
-    return ids_beside(others(hits, asked.probe), others(truth, asked.probe), same)
+    same = are_comparable(gate, asked.probe) and asked.probe.grades is None
+    return ids_beside(other_hits(hits, asked.probe), other_hits(truth, asked.probe), same)
 
 
-def _existing(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:
+def _existing_ids(gate: GateContext, collection: str, lists: Sequence[Ids]) -> set[PointId]:
     """Those of the ids that the collection has."""
     wanted = list({id for ids in lists for id in ids})
     return {point.id for point in gate.store.fetch(collection, wanted, vectors=False)}
 
 
-def _row(asked: Asked, lists: Sequence[Ids], common: set[PointId]) -> State:
+def _row_of_loss(asked: AskedProbe, lists: Sequence[Ids], common: set[PointId]) -> State:
     """Positive is a loss."""
     green, green_exact, live_exact, live = lists
-    score = _score(asked, live_exact)
+    score = _choose_score(asked, live_exact)
     kept, were = ([id for id in ids if id in common] for ids in (green_exact, live_exact))
-    among_common = _score(asked, were)(were) - _score(asked, were)(kept)
+    among_common = _choose_score(asked, were)(were) - _choose_score(asked, were)(kept)
     return {
         "index": (score(green_exact) - score(green)) - (score(live_exact) - score(live)),
         "data": score(live_exact) - score(green_exact) - among_common,
@@ -159,8 +159,8 @@ def _row(asked: Asked, lists: Sequence[Ids], common: set[PointId]) -> State:
     }
 
 
-def _score(asked: Asked, truth: Ids) -> Callable[[Ids], float]:
+def _choose_score(asked: AskedProbe, truth: Ids) -> Callable[[Ids], float]:
     grades = asked.probe.grades
     if grades is not None:
         return lambda ids: ndcg(ids, grades)
-    return lambda ids: overlap(ids[:SHALLOW], truth[:SHALLOW])
+    return lambda ids: top_overlap(ids[:SHALLOW], truth[:SHALLOW])

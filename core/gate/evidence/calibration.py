@@ -16,11 +16,17 @@ from typing import Any
 import numpy as np
 
 from qdrant_rollouts.core.config.index_file import template_fields
-from qdrant_rollouts.core.config.vector_kinds import by_name
-from qdrant_rollouts.core.gate.evidence.asking import search
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, of_vector, sampled_ids, vector_of, with_vectors
-from qdrant_rollouts.core.gate.evidence.titles import queries
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
+from qdrant_rollouts.core.gate.evidence.asking import search_green
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.probes import (
+    SHALLOW,
+    probes_of_vector,
+    sampled_ids,
+    vector_of_row,
+    with_vectors,
+)
+from qdrant_rollouts.core.gate.evidence.titles import list_queries
 from qdrant_rollouts.core.ports import FloatArray, Point, PointId, State
 from qdrant_rollouts.core.statistics.shifts import chance_floor
 
@@ -36,7 +42,7 @@ _FEWEST = 0.01
 _WORD = re.compile(r"\w{4,}")
 
 
-def measure(gate: GateContext, over: Over) -> float | None:
+def collect_calibration(gate: GateContext, over: IsTurnOver) -> float | None:
     memory = gate.part("calibrated")
     if "pairs" in memory or "floor" in memory or gate.scored not in gate.kinds:
         return None
@@ -44,13 +50,13 @@ def measure(gate: GateContext, over: Over) -> float | None:
     distance = params.get("distance")
     if kind.name != "dense" or distance not in ("Cosine", "Dot"):
         return None
-    points = _documents(gate)
-    texts = {point.id: text for point in points if (text := _text(gate, point.payload))}
-    own = _own(gate, texts)
-    asked = [*_asked(gate), *((text, vector, tenth, {id}) for id, (text, vector, tenth, _) in own.items())]
+    points = _fetch_documents(gate)
+    texts = {point.id: text for point in points if (text := _embedded_text(gate, point.payload))}
+    own = _ask_beginnings(gate, texts)
+    asked = [*_list_asked_texts(gate), *((text, vector, tenth, {id}) for id, (text, vector, tenth, _) in own.items())]
     cosine = distance == "Cosine"
-    memory.update(_common(gate, points, texts, cosine=cosine))
-    null = _null(gate, asked, points, texts, cosine=cosine)
+    memory.update(_measure_likeness(gate, points, texts, cosine=cosine))
+    null = _unrelated_scores(gate, asked, points, texts, cosine=cosine)
     if len(null) < _PAIRS:
         memory.update(pairs=len(null))
         return None
@@ -61,13 +67,13 @@ def measure(gate: GateContext, over: Over) -> float | None:
     return None
 
 
-def _documents(gate: GateContext) -> list[Point]:
+def _fetch_documents(gate: GateContext) -> list[Point]:
     ids = sampled_ids(gate, gate.scored)[:_DOCUMENTS]
     found = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=True)} if ids else {}
     return [found[id] for id in ids if id in found]
 
 
-def _text(gate: GateContext, payload: Mapping[str, Any]) -> str:
+def _embedded_text(gate: GateContext, payload: Mapping[str, Any]) -> str:
     """What was embedded of a point; nothing where its payload does not say."""
     maker = gate.text_makers.get(gate.scored)
     if maker is None or any(payload.get(name) is None for name in template_fields(maker.template)):
@@ -76,44 +82,46 @@ def _text(gate: GateContext, payload: Mapping[str, Any]) -> str:
 
 
 #: A text, its vector, the score of its last top hit, and the documents that may answer it.
-_Text = tuple[str, FloatArray, float, set[PointId]]
-_Own = dict[PointId, tuple[str, FloatArray, float, float]]
+_AskedText = tuple[str, FloatArray, float, set[PointId]]
+_OwnTexts = dict[PointId, tuple[str, FloatArray, float, float]]
 
 
-def _own(gate: GateContext, texts: Mapping[PointId, str]) -> _Own:
+def _ask_beginnings(gate: GateContext, texts: Mapping[PointId, str]) -> _OwnTexts:
     """By record the beginning of its text, as somebody might ask for it, with its vector, its tenth and its best
     score."""
     maker = gate.text_makers.get(gate.scored)
     embedder = maker.embedder if maker else None
     if embedder is None:
         return {}
-    begun = {id: _beginning(text) for id, text in list(texts.items())[:_OWN]}
+    begun = {id: _take_beginning(text) for id, text in list(texts.items())[:_OWN]}
     made = {id: np.asarray(embedder.query(text), dtype=np.float32) for id, text in begun.items() if text}
     able = {id: vector for id, vector in made.items() if np.any(vector)}
-    found = search(gate, list(able.values()), SHALLOW, using=gate.scored) if able else []
+    found = search_green(gate, list(able.values()), SHALLOW, using=gate.scored) if able else []
     return {
-        id: (begun[id], able[id], _last(gate, [hit.score for hit in hits]), hits[0].score)
+        id: (begun[id], able[id], _last_top_score(gate, [hit.score for hit in hits]), hits[0].score)
         for id, hits in zip(able, found, strict=True)
         if hits
     }
 
 
-def _beginning(text: str) -> str:
+def _take_beginning(text: str) -> str:
     words = text.split()
     return " ".join(words[: min(_WORDS, len(words) // 2)])
 
 
-def _last(gate: GateContext, scores: Sequence[float]) -> float:
+def _last_top_score(gate: GateContext, scores: Sequence[float]) -> float:
     """The score from which on a document is a top hit: no more than a tenth of a small index is one."""
     most = max(1, min(SHALLOW, int(gate.part("vectors").get("seen", 0)) // 10))
     return scores[min(most, len(scores)) - 1]
 
 
-def _asked(gate: GateContext) -> list[_Text]:
+def _list_asked_texts(gate: GateContext) -> list[_AskedText]:
     """Queries that people gave, with what the tenth answer to them scored."""
-    rows = [row for row in gate.part("asked").get("rows", []) if row.get("n") and vector_of(gate, row) == gate.scored]
+    rows = [
+        row for row in gate.part("asked").get("rows", []) if row.get("n") and vector_of_row(gate, row) == gate.scored
+    ]
     tenths, judged = {row["name"]: row["tenth"] for row in rows}, {one.query: one.grades for one in gate.judged}
-    texts = [probe for probe in of_vector(gate, gate.scored) if probe.text is not None and probe.name in tenths]
+    texts = [probe for probe in probes_of_vector(gate, gate.scored) if probe.text is not None and probe.name in tenths]
     return [
         (
             one.probe.name,
@@ -126,9 +134,9 @@ def _asked(gate: GateContext) -> list[_Text]:
     ]
 
 
-def _null(
+def _unrelated_scores(
     gate: GateContext,
-    asked: Sequence[_Text],
+    asked: Sequence[_AskedText],
     points: Sequence[Point],
     texts: Mapping[PointId, str],
     *,
@@ -138,11 +146,13 @@ def _null(
     known = [point for point in points if point.id in texts]
     if not known or not asked:
         return np.zeros(0, dtype=np.float32)
-    scores = _scores([vector for _, vector, _, _ in asked], [_vector(gate, point) for point in known], cosine)
-    words = [_words(texts[point.id]) for point in known]
+    scores = _score_pairs(
+        [vector for _, vector, _, _ in asked], [_scored_vector(gate, point) for point in known], cosine
+    )
+    words = [_long_words(texts[point.id]) for point in known]
     kept = np.zeros(scores.shape, dtype=bool)
     for at, (text, _, tenth, left_out) in enumerate(asked):
-        named = _words(text)
+        named = _long_words(text)
         kept[at] = [
             score < tenth and point.id not in left_out and named.isdisjoint(said)
             for score, point, said in zip(scores[at], known, words, strict=True)
@@ -150,28 +160,30 @@ def _null(
     return np.asarray(scores[kept], dtype=np.float32)
 
 
-def _common(gate: GateContext, points: Sequence[Point], texts: Mapping[PointId, str], *, cosine: bool) -> State:
+def _measure_likeness(
+    gate: GateContext, points: Sequence[Point], texts: Mapping[PointId, str], *, cosine: bool
+) -> State:
     """``alike``: the score that nearly every record reaches with nearly every other one, high where all are about one
     thing. ``strange``: the queries that have no word in common with any record of the sample."""
     if len(points) < 2 or len(texts) < len(points):
         return {}
-    vectors = [_vector(gate, point) for point in points]
-    others = _scores(vectors, vectors, cosine)[~np.eye(len(points), dtype=bool)]
-    known = set().union(*map(_words, texts.values()))
-    strange = [query for query in queries(gate) if known.isdisjoint(_words(query))]
+    vectors = [_scored_vector(gate, point) for point in points]
+    others = _score_pairs(vectors, vectors, cosine)[~np.eye(len(points), dtype=bool)]
+    known = set().union(*map(_long_words, texts.values()))
+    strange = [query for query in list_queries(gate) if known.isdisjoint(_long_words(query))]
     return {"alike": float(np.quantile(others, _FEWEST)), "strange": strange}
 
 
-def _scores(texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool) -> FloatArray:
+def _score_pairs(texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool) -> FloatArray:
     one, other = np.stack(texts), np.stack(documents)
     if cosine:
         one, other = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (one, other))
     return np.asarray(one @ other.T, dtype=np.float32)
 
 
-def _vector(gate: GateContext, point: Point) -> FloatArray:
-    return np.asarray(by_name(point.vector)[gate.scored], dtype=np.float32)
+def _scored_vector(gate: GateContext, point: Point) -> FloatArray:
+    return np.asarray(vectors_by_name(point.vector)[gate.scored], dtype=np.float32)
 
 
-def _words(text: str) -> set[str]:
+def _long_words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))

@@ -11,7 +11,7 @@ from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.same_model import Relation
 from qdrant_rollouts.core.collections.schema import vector_names, vector_params
 from qdrant_rollouts.core.collections.stamps import MadeBy
-from qdrant_rollouts.core.collections.text_search import TextSearch, text_search
+from qdrant_rollouts.core.collections.text_search import TextSearch, build_text_search
 from qdrant_rollouts.core.collections.vectors import VectorPlan
 from qdrant_rollouts.core.config.index_file import IndexSpec, RealSearchSpec
 from qdrant_rollouts.core.config.vector_kinds import Kind, kind_of
@@ -23,7 +23,7 @@ _LIVE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedQuery:
     """A query people have judged: graded points, 0 for one that was looked at and is of no use. ``names`` are the
     records' ids as they were written, ``others`` the points they would be as text instead of a number, or the other
     way round."""
@@ -40,7 +40,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveCollection:
     """The collection that serves now. ``embedder`` is its own model, by its stamp; ``same_model`` says whether one
     vector may be asked of both collections; ``same_texts`` whether their texts are made by one template too;
     ``kinship`` how its model is to green's; ``known`` whether anybody knows what made it.
@@ -65,7 +65,7 @@ class Live:
         return self.same_model or self.embedder is not None
 
 
-class Pace:
+class RateLimiter:
     """Lets no more than ``per_second`` searches (1 or more) through in any one second, also where each turn has a pace
     of its own: a search is waited for before it is sent, not after.
 
@@ -95,7 +95,7 @@ class GateContext:
     store: VectorStore
     green: str
     spec: IndexSpec
-    live: Live | None = None
+    live: LiveCollection | None = None
     wanted: Schema | None = None
     vector: str = ""
     embedder: Embedder | None = None
@@ -103,7 +103,7 @@ class GateContext:
     makers: Mapping[str, Maker] = field(default_factory=dict)
     source: Source | None = None
     filled: Mapping[str, Any] = field(default_factory=dict)
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[JudgedQuery, ...] = ()
     memory: State = field(default_factory=dict)
     ready_look: float = 2.5
     alone: bool = False
@@ -165,7 +165,7 @@ class GateContext:
     @cached_property
     def text_search(self) -> TextSearch:
         """What a text asks of green."""
-        return text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
+        return build_text_search(self.spec.search, tuple(self.text_makers), tuple(self.kinds), self.coming)
 
     @property
     def asks_apart(self) -> bool:
@@ -244,8 +244,8 @@ class GateContext:
         return self.kind is not None and self.kind.rising(self.params)
 
     @cached_property
-    def pace(self) -> Pace:
-        return Pace(self.spec.validation.live_searches_per_second)
+    def pace(self) -> RateLimiter:
+        return RateLimiter(self.spec.validation.live_searches_per_second)
 
     def breathe(self) -> None:
         """Before each piece of work. Raises Limited where a rate limit leaves no room for it
@@ -261,6 +261,6 @@ class GateContext:
 
 
 #: Called between pieces of work: is the turn's time over?
-Over = Callable[[], bool]
+IsTurnOver = Callable[[], bool]
 #: Takes evidence until it is complete (None) or the turn is over (seconds until it wants to go on).
-Collector = Callable[[GateContext, Over], float | None]
+Collector = Callable[[GateContext, IsTurnOver], float | None]

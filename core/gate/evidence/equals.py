@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.ports import PointId, State
-from qdrant_rollouts.core.statistics.sampling import Sample, offer
+from qdrant_rollouts.core.statistics.sampling import Sample, offer_id
 
 #: Points that are drawn. Of 100,000 points 3 % that share a vector come out as more than 2 % in 97 draws of 100 where
 #: they share it in pairs, which is the worst case, and in 99 where groups are larger; 1 % in none of 400. A collection
@@ -37,37 +37,37 @@ class Equals:
     def see(self, id: PointId, digests: Mapping[str, str]) -> None:
         for key in digests.items():
             if key in self._waiting:
-                self._remember(key, id)
+                self._remember_later(key, id)
         last = self._sample[-1] if len(self._sample) == DRAWN else None
         note = {name: [digest, []] for name, digest in digests.items()}
-        if offer(self._sample, DRAWN, self._seed, id, note):
+        if offer_id(self._sample, DRAWN, self._seed, id, note):
             self._wait_for(note)
             if last is not None:
-                self._forget(last[2])
+                self._forget_entry(last[2])
 
     def _wait_for(self, note: Mapping[str, Any]) -> None:
         for name, (digest, later) in note.items():
             if len(later) < _LATER:
                 self._waiting.setdefault((name, digest), []).append(later)
 
-    def _remember(self, key: tuple[str, str], id: PointId) -> None:
+    def _remember_later(self, key: tuple[str, str], id: PointId) -> None:
         for later in self._waiting[key]:
             later.append(id)
-        self._keep(key, [later for later in self._waiting[key] if len(later) < _LATER])
+        self._keep_waiting(key, [later for later in self._waiting[key] if len(later) < _LATER])
 
-    def _forget(self, note: Mapping[str, Any]) -> None:
+    def _forget_entry(self, note: Mapping[str, Any]) -> None:
         for name, (digest, gone) in note.items():
             key = name, digest
-            self._keep(key, [later for later in self._waiting.get(key, []) if later is not gone])
+            self._keep_waiting(key, [later for later in self._waiting.get(key, []) if later is not gone])
 
-    def _keep(self, key: tuple[str, str], waiting: list[list[PointId]]) -> None:
+    def _keep_waiting(self, key: tuple[str, str], waiting: list[list[PointId]]) -> None:
         if waiting:
             self._waiting[key] = waiting
         else:
             self._waiting.pop(key, None)
 
 
-def grouped(sample: Sample) -> State:
+def group_equals(sample: Sample) -> State:
     """By vector name: of how many points it was looked at (``of``), how many of them share it (``equal``), how many
     have the most frequent one (``largest``), and some of those that share it, with the ones they share it with and how
     large the group is as far as it was seen (``some``)."""
@@ -80,7 +80,7 @@ def grouped(sample: Sample) -> State:
         for name, (digest, later) in note.items():
             one = found.setdefault(name, {"of": 0, "equal": 0, "some": []})
             one["of"] += 1
-            one["equal"] += weight(later)
+            one["equal"] += weigh_group(later)
             if later and len(one["some"]) < _KEPT:
                 one["some"].append([id, later, max(digests[name][digest], 1 + len(later))])
     for name, counted in digests.items():
@@ -88,6 +88,6 @@ def grouped(sample: Sample) -> State:
     return found
 
 
-def weight(later: Sequence[PointId]) -> int:
+def weigh_group(later: Sequence[PointId]) -> int:
     """For how many points of its group one counts that remembers these."""
     return 2 if len(later) == 1 else min(len(later), 1)

@@ -4,9 +4,9 @@ from typing import Any
 
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.limited import no_exact
-from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, of_vector, with_vectors
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.limited import describe_no_exact
+from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, probes_of_vector, with_vectors
 from qdrant_rollouts.core.ports import Hit, PointId
 from qdrant_rollouts.core.statistics.ranking import found_of_best
 
@@ -15,14 +15,14 @@ _VALUES, _PROBES = 5, 60
 _CHUNK = 10
 
 
-def ask(gate: GateContext, over: Over) -> float | None:
+def collect_filtered(gate: GateContext, over: IsTurnOver) -> float | None:
     """Recall of the index within the most frequent values of each slice field."""
     memory = gate.part("filtered")
-    plan: list[Any] = memory.setdefault("plan", _plan(gate))
+    plan: list[Any] = memory.setdefault("plan", _plan_pieces(gate))
     at = int(memory.get("at", 0))
     while at < len(plan):
         gate.breathe()
-        memory["recall"] = [*memory.get("recall", []), *_recalls(gate, *plan[at])]
+        memory["recall"] = [*memory.get("recall", []), *_measure_recalls(gate, *plan[at])]
         at = memory["at"] = at + 1
         if over():
             break
@@ -31,10 +31,10 @@ def ask(gate: GateContext, over: Over) -> float | None:
 
 def most_asked(gate: GateContext) -> int:
     """How many points at most are asked with their own vector, for each value."""
-    return sum(probe.point is not None for probe in of_vector(gate, gate.vector)[:_PROBES])
+    return sum(probe.point is not None for probe in probes_of_vector(gate, gate.vector)[:_PROBES])
 
 
-def _plan(gate: GateContext) -> list[list[Any]]:
+def _plan_pieces(gate: GateContext) -> list[list[Any]]:
     """Field, value, first probe: pieces small enough for a request."""
     return [
         [field, value, first]
@@ -44,13 +44,13 @@ def _plan(gate: GateContext) -> list[list[Any]]:
     ]
 
 
-def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[float]:
-    asked = with_vectors(gate, of_vector(gate, gate.vector)[first : first + _CHUNK])
+def _measure_recalls(gate: GateContext, field: str, value: str, first: int) -> list[float]:
+    asked = with_vectors(gate, probes_of_vector(gate, gate.vector)[first : first + _CHUNK])
     vectors = [one.green for one in asked if one.green is not None]
     if not vectors:
         return []
     if not gate.limits.exact:
-        raise Refused(no_exact(gate.green))
+        raise Refused(describe_no_exact(gate.green))
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
     def found(exact: bool) -> list[list[Hit]]:
@@ -59,8 +59,8 @@ def _recalls(gate: GateContext, field: str, value: str, first: int) -> list[floa
         return gate.store.search_many(gate.green, vectors, SHALLOW, using=gate.vector, seconds=PATIENCE, **how)
 
     pairs = zip(found(exact=False), found(exact=True), strict=True)
-    return [found_of_best(_scored(ours), _scored(best), rising=gate.rising) for ours, best in pairs]
+    return [found_of_best(_ids_and_scores(ours), _ids_and_scores(best), rising=gate.rising) for ours, best in pairs]
 
 
-def _scored(hits: list[Hit]) -> list[tuple[PointId, float]]:
+def _ids_and_scores(hits: list[Hit]) -> list[tuple[PointId, float]]:
     return [(hit.id, hit.score) for hit in hits]

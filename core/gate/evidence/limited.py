@@ -7,27 +7,28 @@ from qdrant_rollouts.core.gate.evidence.probes import DEEP, SHALLOW
 from qdrant_rollouts.core.ports import Limits
 
 
-def words(gate: GateContext) -> list[str]:
-    return [*_of_green(gate), *_of_live(gate)]
+def describe_limits(gate: GateContext) -> list[str]:
+    return [*_limits_of_green(gate), *_limits_of_live(gate)]
 
 
-def no_exact(collection: str) -> str:
+def describe_no_exact(collection: str) -> str:
     return f"strict mode of {collection} allows no exact search (search_allow_exact false)"
 
 
-def _of_green(gate: GateContext) -> Iterator[str]:
+def _limits_of_green(gate: GateContext) -> Iterator[str]:
     if not gate.limits.exact:
-        yield f"{no_exact(gate.green)}: its recall was not measured, all else was"
-    yield from _pages(gate, gate.green, gate.limits)
+        yield f"{describe_no_exact(gate.green)}: its recall was not measured, all else was"
+    yield from _describe_pages(gate, gate.green, gate.limits)
 
 
-def _of_live(gate: GateContext) -> Iterator[str]:
+def _limits_of_live(gate: GateContext) -> Iterator[str]:
     if gate.live is None:
         return
     live, limits = gate.live.collection, gate.live_limits
-    yield from _pages(gate, live, limits)
+    yield from _describe_pages(gate, live, limits)
     if not limits.exact and gate.memory.get("attributed"):
-        yield f"{no_exact(live)}: what it lost by its index was told by searches with hnsw_ef {limits.wide['hnsw_ef']}"
+        depth = limits.wide["hnsw_ef"]
+        yield f"{describe_no_exact(live)}: what it lost by its index was told by searches with hnsw_ef {depth}"
     left_out = int(gate.memory.get("asked", {}).get("live_left_out", 0))
     if left_out:
         asked = sum("live" in row for row in gate.part("asked").get("rows", []))
@@ -37,7 +38,7 @@ def _of_live(gate: GateContext) -> Iterator[str]:
         )
 
 
-def _pages(gate: GateContext, collection: str, limits: Limits) -> Iterator[str]:
+def _describe_pages(gate: GateContext, collection: str, limits: Limits) -> Iterator[str]:
     deepest = DEEP if gate.judged else max(SHALLOW, gate.real.limit)
     if limits.page(deepest) < deepest:
         most = limits.max_query_limit

@@ -8,22 +8,28 @@ from typing import Any
 
 from sqlalchemy import select
 
-from qdrant_rollouts.core.collections.chunks import chunked
+from qdrant_rollouts.core.collections.chunks import chunk_source
 from qdrant_rollouts.core.collections.makers import Maker, open_makers
-from qdrant_rollouts.core.collections.model_proof import measure, unknown_vectors
+from qdrant_rollouts.core.collections.model_proof import find_unknown_vectors, measure_agreement
 from qdrant_rollouts.core.collections.records import RecordRules
 from qdrant_rollouts.core.collections.recovered import backup_of
-from qdrant_rollouts.core.collections.same_model import Made, declared_vectors, relation
-from qdrant_rollouts.core.collections.schema import NewVectors, declared, meant_vector, same_vectors, vector_names
-from qdrant_rollouts.core.collections.stamps import FACTS, Stamp, read_stamp
-from qdrant_rollouts.core.collections.text_search import TextSearch, declared_names, text_search
+from qdrant_rollouts.core.collections.same_model import VectorOrigin, declared_vectors, relate_origins
+from qdrant_rollouts.core.collections.schema import (
+    NewVectors,
+    are_same_vectors,
+    build_schema,
+    meant_vector,
+    vector_names,
+)
+from qdrant_rollouts.core.collections.stamps import FACTS_KEY, Stamp, read_stamp
+from qdrant_rollouts.core.collections.text_search import TextSearch, build_text_search, declared_names
 from qdrant_rollouts.core.collections.vectors import VectorPlan
-from qdrant_rollouts.core.config.id_fields import identified
+from qdrant_rollouts.core.config.id_fields import with_declared_ids
 from qdrant_rollouts.core.config.index_file import DOCUMENTS, ChunkSpec, EmbeddingSpec, IndexSpec
 from qdrant_rollouts.core.database.models import Deployment, StepRow, Version
 from qdrant_rollouts.core.errors import Limited, Refused
 from qdrant_rollouts.core.gate.evidence import judged
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged, Live
+from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery, LiveCollection
 from qdrant_rollouts.core.ports import PointId, Schema, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
 from qdrant_rollouts.core.services import Services
@@ -34,7 +40,7 @@ _FILLS = ("populate", "recover")
 _FIRST = 16
 
 #: By collection and vector, an ``Agreement`` as JSON.
-Measured = dict[str, dict[str, dict[str, Any]]]
+Agreements = dict[str, dict[str, dict[str, Any]]]
 
 
 def open_gate(
@@ -55,23 +61,23 @@ def open_gate(
     """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
     names a vector that no text can ask."""
     makers, names = open_makers(services, plan), vector_names(services.store.schema(green))
-    text_search(spec.search, tuple(makers), names, declared_names(spec))
+    build_text_search(spec.search, tuple(makers), names, declared_names(spec))
     main = makers.get(vector)
-    measured = _measured(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
-    records = _records(services, green, spec, plan, source, makers)
+    measured = _measure_models(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
+    records = _open_records(services, green, spec, plan, source, makers)
     return GateContext(
         store=services.store,
         green=green,
         spec=spec,
-        live=_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere) if blue else None,
+        live=_open_live(services, green, blue, spec, makers, vector, measured, elsewhere=elsewhere) if blue else None,
         wanted=wanted,
         vector=vector,
         embedder=main.embedder if main else None,
         plan=plan,
         makers=makers,
-        source=records if not elsewhere or _knows(services, green, records, memory) else None,
+        source=records if not elsewhere or _is_filled_from(services, green, records, memory) else None,
         filled=filled,
-        judged=judged_queries(services, spec),
+        judged=read_judged_queries(services, spec),
         memory=memory,
         ready_look=services.times.ready_look,
         alone=blue in (None, green),
@@ -97,11 +103,11 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
         green,
         blue,
         spec,
-        source=_source(services, _named(services, green) or spec.source, spec),
-        wanted=declared(model, spec.collection, NewVectors(sizes)) if model or sizes else schema,
+        source=_open_source(services, _find_source_name(services, green) or spec.source, spec),
+        wanted=build_schema(model, spec.collection, NewVectors(sizes)) if model or sizes else schema,
         vector=vector,
         plan=plan,
-        filled=_filled(services, green),
+        filled=_read_filled(services, green),
         memory=memory,
         restricted_later=False,
         elsewhere=is_made_elsewhere(services, green),
@@ -132,10 +138,10 @@ def is_made_elsewhere(services: Services, collection: str) -> bool:
             return False
     metadata = services.store.metadata(collection)
     stamp = Stamp.of(metadata)
-    return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS) or {})
+    return not (stamp is not None and stamp.deployment) and "way" not in (metadata.get(FACTS_KEY) or {})
 
 
-def _records(
+def _open_records(
     services: Services,
     green: str,
     spec: IndexSpec,
@@ -146,15 +152,15 @@ def _records(
     if source is None:
         return None
     rules = RecordRules.of(plan, services.store.schema(green), spec.vector_field)
-    return chunked(source, makers, rules)
+    return chunk_source(source, makers, rules)
 
 
-def _texts(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
+def _text_settings(embedding: EmbeddingSpec | None) -> tuple[str, ChunkSpec | None] | None:
     """What makes the texts that are embedded."""
     return (embedding.text, embedding.chunk) if embedding else None
 
 
-def _filled(services: Services, collection: str) -> State:
+def _read_filled(services: Services, collection: str) -> State:
     """What the deployment that made the collection wrote down of it; nothing for somebody else's."""
     with services.sessions() as session:
         query = select(StepRow.output).join(Version, Version.deployment_id == StepRow.deployment_id)
@@ -163,36 +169,36 @@ def _filled(services: Services, collection: str) -> State:
     return {name: value for name, value in found.items() if name != "looks"}
 
 
-def _source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
+def _open_source(services: Services, named: str | None, spec: IndexSpec) -> Source | None:
     """None for a backup too: reading it takes a server, a collection and hours, which is for a deployment to do."""
     if not named or backup_of(named) is not None:
         return None
     source = services.source(named)
-    return identified(source, spec) if named.startswith(DOCUMENTS) else source
+    return with_declared_ids(source, spec) if named.startswith(DOCUMENTS) else source
 
 
-def _named(services: Services, collection: str) -> str | None:
+def _find_source_name(services: Services, collection: str) -> str | None:
     with services.sessions() as session:
         query = select(Deployment.source).join(Version, Version.deployment_id == Deployment.id)
         return session.scalars(query.where(Version.collection == collection)).first()
 
 
-def judged_queries(services: Services, spec: IndexSpec) -> tuple[Judged, ...]:
+def read_judged_queries(services: Services, spec: IndexSpec) -> tuple[JudgedQuery, ...]:
     path = spec.validation.judged
-    return judged.read(services.source(judged.source_text(path))) if path else ()
+    return judged.read_judged(services.source(judged.source_text(path))) if path else ()
 
 
-def _live(
+def _open_live(
     services: Services,
     green: str,
     blue: str,
     spec: IndexSpec,
     makers: Mapping[str, Maker],
     vector: str,
-    measured: Measured,
+    measured: Agreements,
     *,
     elsewhere: bool,
-) -> Live | None:
+) -> LiveCollection | None:
     """None when blue is gone or is green itself: then there is nothing to compare with."""
     store = services.store
     if blue == green or blue not in store.collections():
@@ -202,26 +208,28 @@ def _live(
     using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     by_name = {
-        name: relation(
-            _made(services, green, name, makers.get(name), measured, elsewhere=elsewhere),
-            _made_of_live(stamp, schema, blue, using if name == vector else name, makers.get(name), measured),
+        name: relate_origins(
+            _origin_of_green(services, green, name, makers.get(name), measured, elsewhere=elsewhere),
+            _origin_of_live(stamp, schema, blue, using if name == vector else name, makers.get(name), measured),
             declared=name in declared_vectors(spec.models, ours),
         )
         for name in {vector, *names}
     }
-    movable = {name for name in names if same_vectors(schema, ours, name)} - ({vector} if using != vector else set())
+    movable = {name for name in names if are_same_vectors(schema, ours, name)} - (
+        {vector} if using != vector else set()
+    )
     same = frozenset(name for name in movable if by_name[name] in ("same", "own"))
     main = makers.get(vector)
     proven = stamp is None and main is not None and _is_proven(measured, blue, vector)
     if proven:
         theirs = main.embedder if main else None
     live_makers = _live_makers(services, stamp, using) if stamp else {n: makers[n] for n in makers if n in same}
-    return Live(
+    return LiveCollection(
         blue,
         using,
         theirs,
         same_model=vector in same,
-        same_texts=stamp is None or _texts(stamp.spec) == _texts(spec.embedding),
+        same_texts=stamp is None or _text_settings(stamp.spec) == _text_settings(spec.embedding),
         kinship=by_name[vector],
         known=stamp is not None or proven,
         same=same - {vector},
@@ -230,13 +238,13 @@ def _live(
     )
 
 
-def _made_of_live(
-    stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Measured
-) -> Made:
+def _origin_of_live(
+    stamp: Stamp | None, schema: Schema, blue: str, name: str, maker: Maker | None, measured: Agreements
+) -> VectorOrigin:
     """As the stamp says; where there is none, as a sample that was embedded again does."""
     if stamp is None and maker is not None and _is_proven(measured, blue, name):
-        return Made(known=True, identity=maker.identity)
-    return Made.of(stamp, schema, name)
+        return VectorOrigin(known=True, identity=maker.identity)
+    return VectorOrigin.of(stamp, schema, name)
 
 
 def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Maker]:
@@ -252,35 +260,37 @@ def _live_makers(services: Services, stamp: Stamp, using: str) -> dict[str, Make
 def _live_search(spec: IndexSpec, makers: Mapping[str, Maker], names: Sequence[str]) -> TextSearch | None:
     """None where a text asks live nothing."""
     try:
-        return text_search(spec.search, tuple(makers), names, declared_names(spec))
+        return build_text_search(spec.search, tuple(makers), names, declared_names(spec))
     except Refused:
         return None
 
 
-def _made(
-    services: Services, green: str, vector: str, main: Maker | None, measured: Measured, *, elsewhere: bool
-) -> Made:
+def _origin_of_green(
+    services: Services, green: str, vector: str, main: Maker | None, measured: Agreements, *, elsewhere: bool
+) -> VectorOrigin:
     """What is known of green's vector: by who made it here, by its stamp, or by a sample that was embedded again."""
     if elsewhere and read_stamp(services.store, green) is None and not _is_proven(measured, green, vector):
-        return Made()
-    return Made(known=True, identity=main.identity if main else None)
+        return VectorOrigin()
+    return VectorOrigin(known=True, identity=main.identity if main else None)
 
 
 # --- what nobody wrote down -------------------------------------------------------------------------------------
 
 
-def _measured(services: Services, memory: State, plan: VectorPlan, collections: Sequence[str | None]) -> Measured:
+def _measure_models(
+    services: Services, memory: State, plan: VectorPlan, collections: Sequence[str | None]
+) -> Agreements:
     """By collection and vector, whether a sample of its texts is embedded again to what is stored; once for a gate."""
     if "models" in memory:
-        kept: Measured = memory["models"]["found"]
+        kept: Agreements = memory["models"]["found"]
         return kept
     there = services.store.collections() if plan.made else set()
-    found: Measured = {}
+    found: Agreements = {}
     try:
         for collection in collections:
             if collection is not None and collection in there:
-                unknown = unknown_vectors(services.store, collection, plan.made)
-                seen = {name: measure(services, collection, name, spec) for name, spec in unknown.items()}
+                unknown = find_unknown_vectors(services.store, collection, plan.made)
+                seen = {name: measure_agreement(services, collection, name, spec) for name, spec in unknown.items()}
                 found[collection] = {
                     name: {**asdict(one), "proven": one.proven, "words": str(one)} for name, one in seen.items()
                 }
@@ -290,11 +300,11 @@ def _measured(services: Services, memory: State, plan: VectorPlan, collections: 
     return found
 
 
-def _is_proven(measured: Measured, collection: str, vector: str) -> bool:
+def _is_proven(measured: Agreements, collection: str, vector: str) -> bool:
     return bool(measured.get(collection, {}).get(vector, {}).get("proven"))
 
 
-def _knows(services: Services, green: str, source: Source | None, memory: State) -> bool:
+def _is_filled_from(services: Services, green: str, source: Source | None, memory: State) -> bool:
     """Was a collection that somebody else made filled from this source? Where it has not even half of the first
     records, the source says nothing of it."""
     kept = memory.get("filled_from")

@@ -4,75 +4,75 @@ from collections.abc import Iterator
 from typing import Any
 
 from qdrant_rollouts.core.collections.records import point_row
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.payloads import indexes, tally
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.payloads import index_types, tally_fields
 from qdrant_rollouts.core.ports import PointId, Row, Source, State
 from qdrant_rollouts.core.ports.naming import point_id
-from qdrant_rollouts.core.statistics.sampling import offer
+from qdrant_rollouts.core.statistics.sampling import offer_id
 
 _PAGE = 4096
 
 
-def read(gate: GateContext, over: Over) -> float | None:
+def collect_origin(gate: GateContext, over: IsTurnOver) -> float | None:
     source = gate.source
     if source is None:
         return None
     memory = gate.part("origin")
     memory.setdefault("sample", [])
     memory.setdefault("print", source.fingerprint())
-    (_rows if source.collection is None else _ids)(gate, source, memory, over)
+    (_sample_rows if source.collection is None else _sample_points)(gate, source, memory, over)
     return None if memory["read"] else 0.0
 
 
-def sampled(gate: GateContext, entries: list[list[Any]]) -> Iterator[Row]:
+def read_sample(gate: GateContext, entries: list[list[Any]]) -> Iterator[Row]:
     """The rows of some entries of the sample, read again."""
     assert gate.source is not None
     if gate.source.collection is None:
         for _, _, before in entries:
-            yield from _first(gate.source.read(before))
+            yield from _take_first(gate.source.read(before))
         return
     points = gate.store.fetch(gate.source.collection, [id for _, id, _ in entries], vectors=True)
     for point in points:
         yield point_row(point, f"point {point.id}", {"done": 0})
 
 
-def _first(rows: Iterator[Row]) -> Iterator[Row]:
+def _take_first(rows: Iterator[Row]) -> Iterator[Row]:
     row = next(rows, None)
     if row is not None:
         yield row
 
 
-def _ids(gate: GateContext, source: Source, memory: State, over: Over) -> None:
+def _sample_points(gate: GateContext, source: Source, memory: State, over: IsTurnOver) -> None:
     assert source.collection is not None
     while not memory.get("read"):
         gate.store.pace(source.collection)
         points, after = gate.store.scroll(source.collection, memory.get("after"), _PAGE, vectors=False, payload=False)
         for point in points:
-            _offer(gate, memory, point.id, None)
+            _offer_record(gate, memory, point.id, None)
         memory["rows"] = int(memory.get("rows", 0)) + len(points)
         memory["after"], memory["read"] = after, after is None
         if over():
             return
 
 
-def _rows(gate: GateContext, source: Source, memory: State, over: Over) -> None:
+def _sample_rows(gate: GateContext, source: Source, memory: State, over: IsTurnOver) -> None:
     """The cursor **before** a row is what finds it again."""
-    before, wanted = memory.get("cursor"), indexes(gate, "green")
+    before, wanted = memory.get("cursor"), index_types(gate, "green")
     memory["read"] = False
     for row in source.read(before):
         id = (row.fields or {}).get("id")
         if isinstance(id, int | str) and not isinstance(id, bool):
             memory["rows"] = int(memory.get("rows", 0)) + 1
-            tally(memory.setdefault("fields", {}), wanted, row.fields or {})
-            _offer(gate, memory, point_id(id), before)
+            tally_fields(memory.setdefault("fields", {}), wanted, row.fields or {})
+            _offer_record(gate, memory, point_id(id), before)
         before = memory["cursor"] = row.cursor
         if over():
             return
     memory["read"] = True
 
 
-def _offer(gate: GateContext, memory: State, id: PointId, note: Any) -> None:
+def _offer_record(gate: GateContext, memory: State, id: PointId, note: Any) -> None:
     validation = gate.spec.validation
     if id in gate.judged_points:
         memory.setdefault("judged", []).append(id)
-    offer(memory["sample"], validation.samples.records, validation.seed, id, note)
+    offer_id(memory["sample"], validation.samples.records, validation.seed, id, note)

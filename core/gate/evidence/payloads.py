@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import Point, PointId, State
-from qdrant_rollouts.core.ports.payload_values import fields, is_held, is_there
+from qdrant_rollouts.core.ports.payload_values import has_value, is_held_by_index, list_field_types
 
 #: Points at once; fewer where each may count against a rate.
 _PAGE, _FEW = 100, 16
@@ -18,41 +18,41 @@ _MOST = 200
 _LONGEST = 60
 
 
-def look(gate: GateContext, over: Over) -> float | None:
+def collect_payloads(gate: GateContext, over: IsTurnOver) -> float | None:
     memory = gate.part("payloads")
-    for side, collection in _sides(gate).items():
-        found = memory.setdefault(side, _empty())
-        ids = found.setdefault("ids", _ids(gate, side, collection))
+    for side, collection in _collections_by_side(gate).items():
+        found = memory.setdefault(side, _empty_counts())
+        ids = found.setdefault("ids", _ids_of_side(gate, side, collection))
         size = _PAGE if gate.store.limits(collection).read_rate_limit is None else _FEW
         while int(found["at"]) < len(ids):
             gate.store.pace(collection)
             page = gate.store.fetch(collection, ids[found["at"] : found["at"] + size], vectors=False)
-            _note(gate, side, found, page)
+            _note_points(gate, side, found, page)
             found["at"] += size
             if over():
                 return 0.0
         if side == "live" and found["n"] * 2 < len(ids) and not found.get("drawn"):
-            memory[side] = {**_empty(), "ids": _drawn(gate, collection), "drawn": True}
+            memory[side] = {**_empty_counts(), "ids": _draw_ids(gate, collection), "drawn": True}
             return 0.0
     return None
 
 
-def indexes(gate: GateContext, side: str) -> dict[str, str]:
+def index_types(gate: GateContext, side: str) -> dict[str, str]:
     """The payload indexes that this side's points are to be held by: field and type."""
     schema = gate.store.schema(gate.live.collection) if side == "live" and gate.live else gate.schema
     return {field: str(index["data_type"]) for field, index in schema["payload_schema"].items()}
 
 
-def tally(counts: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+def tally_fields(counts: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
     """Adds one payload: of each index, whether its field is there and whether the index would hold it."""
     for field, data_type in wanted.items():
         one = counts.setdefault(field, [0, 0])
-        if is_there(payload, field):
+        if has_value(payload, field):
             one[0] += 1
-            one[1] += is_held(payload, field, data_type)
+            one[1] += is_held_by_index(payload, field, data_type)
 
 
-def _sides(gate: GateContext) -> dict[str, str]:
+def _collections_by_side(gate: GateContext) -> dict[str, str]:
     found = {"green": gate.green}
     if gate.live is not None:
         found["live"] = gate.live.collection
@@ -61,11 +61,11 @@ def _sides(gate: GateContext) -> dict[str, str]:
     return found
 
 
-def _empty() -> State:
+def _empty_counts() -> State:
     return {"at": 0, "n": 0, "indexed": {}, "fields": {}, "examples": {}}
 
 
-def _ids(gate: GateContext, side: str, collection: str) -> list[PointId]:
+def _ids_of_side(gate: GateContext, side: str, collection: str) -> list[PointId]:
     sample = gate.part("vectors").get("sample", [])[: gate.spec.validation.samples.records]
     ids = [id for _, id, _ in sample]
     if not ids:
@@ -73,7 +73,7 @@ def _ids(gate: GateContext, side: str, collection: str) -> list[PointId]:
     return ids[: gate.live_reads] if side == "live" else ids
 
 
-def _drawn(gate: GateContext, collection: str) -> list[PointId]:
+def _draw_ids(gate: GateContext, collection: str) -> list[PointId]:
     """Points of live by themselves, where it has few of green's."""
     assert gate.live is not None
     size = gate.spec.validation.samples.records
@@ -84,25 +84,25 @@ def _drawn(gate: GateContext, collection: str) -> list[PointId]:
     return [point.id for point in points][: gate.live_reads]
 
 
-def _note(gate: GateContext, side: str, found: State, points: Sequence[Point]) -> None:
-    wanted = indexes(gate, side)
+def _note_points(gate: GateContext, side: str, found: State, points: Sequence[Point]) -> None:
+    wanted = index_types(gate, side)
     for point in points:
-        payload = {name: value for name, value in point.payload.items() if name != OURS}
+        payload = {name: value for name, value in point.payload.items() if name != MARK_KEY}
         found["n"] += 1
-        tally(found["indexed"], wanted, payload)
-        for field, word in dict(fields(payload)).items():
+        tally_fields(found["indexed"], wanted, payload)
+        for field, word in dict(list_field_types(payload)).items():
             kinds = found["fields"].setdefault(field, {})
             kinds[word] = int(kinds.get(word, 0)) + 1
         _keep_examples(found["examples"], wanted, payload)
-    found["fields"] = dict(_largest(found["fields"].items()))
+    found["fields"] = dict(_most_frequent_fields(found["fields"].items()))
 
 
 def _keep_examples(examples: State, wanted: Mapping[str, str], payload: Mapping[str, Any]) -> None:
     """One value that each index does not hold."""
     for field, data_type in wanted.items():
-        if field not in examples and is_there(payload, field) and not is_held(payload, field, data_type):
+        if field not in examples and has_value(payload, field) and not is_held_by_index(payload, field, data_type):
             examples[field] = repr(payload.get(field.split(".")[0].removesuffix("[]")))[:_LONGEST]
 
 
-def _largest(found: Iterable[tuple[str, Mapping[str, int]]]) -> list[tuple[str, Mapping[str, int]]]:
+def _most_frequent_fields(found: Iterable[tuple[str, Mapping[str, int]]]) -> list[tuple[str, Mapping[str, int]]]:
     return sorted(found, key=lambda one: -sum(Counter(one[1]).values()))[:_MOST]

@@ -7,9 +7,9 @@ from typing import Any
 
 from qdrant_rollouts.core.collections.makers import Maker
 from qdrant_rollouts.core.collections.text_search import TextSearch
-from qdrant_rollouts.core.config.vector_kinds import KINDS, by_name
+from qdrant_rollouts.core.config.vector_kinds import KINDS, vectors_by_name
 from qdrant_rollouts.core.gate.evidence.context import GateContext
-from qdrant_rollouts.core.gate.evidence.titles import queries
+from qdrant_rollouts.core.gate.evidence.titles import list_queries
 from qdrant_rollouts.core.ports import Hit, Limits, OneQuery, PointId, QueryVector, ServerText
 
 #: How deep a judged query is looked into for ``recall@100``, and how many results checks count.
@@ -37,7 +37,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedProbe:
     """A probe with its query for each side, and the vector name it asks there; None where that side cannot be
     asked it."""
 
@@ -48,45 +48,49 @@ class Asked:
     live_using: str = ""
 
 
-def probes(gate: GateContext) -> list[Probe]:
+def list_probes(gate: GateContext) -> list[Probe]:
     """Texts as people search them first, each once; then stored vectors of the main name, as many as the index file
     wants; then a part of both by every other name. The same ones in every turn."""
-    return [*_searched(gate), *_texts(gate), *(probe for name in gate.names for probe in _points(gate, name))]
+    return [
+        *_search_probes(gate),
+        *_text_probes(gate),
+        *(probe for name in gate.names for probe in _point_probes(gate, name)),
+    ]
 
 
-def of_vector(gate: GateContext, name: str) -> list[Probe]:
-    return [probe for probe in probes(gate) if probe.vector == name]
+def probes_of_vector(gate: GateContext, name: str) -> list[Probe]:
+    return [probe for probe in list_probes(gate) if probe.vector == name]
 
 
-def vector_of(gate: GateContext, row: Mapping[str, Any]) -> str | None:
+def vector_of_row(gate: GateContext, row: Mapping[str, Any]) -> str | None:
     """The vector that a row of evidence is of. Those of a release that knew one vector do not say."""
     found: str | None = row.get("vector", gate.vector)
     return found
 
 
-def _searched(gate: GateContext) -> list[Probe]:
+def _search_probes(gate: GateContext) -> list[Probe]:
     """Every text, asked as an application asks it."""
     search = gate.text_search
     if not search.parts:
         return []
-    judged, given = {one.query: one.grades for one in gate.judged}, queries(gate)
+    judged, given = {one.query: one.grades for one in gate.judged}, list_queries(gate)
     vector = None if gate.asks_apart else search.names[0]
-    deepest = {text: _deep(gate, text in judged, text in given) for text in [*given, *judged]}
+    deepest = {text: _search_depth(gate, text in judged, text in given) for text in [*given, *judged]}
     return [Probe(text, grades=judged.get(text), vector=vector, deep=deep) for text, deep in deepest.items()]
 
 
-def _deep(gate: GateContext, judged: bool, declared: bool) -> int:
+def _search_depth(gate: GateContext, judged: bool, declared: bool) -> int:
     """Beyond what people see: ``recall@100``, and ``min_results`` where it asks for more."""
     deep = DEEP if judged else 0
-    wanted = _must_be_there(gate) if declared else 0
+    wanted = _results_needed(gate) if declared else 0
     return max(deep, wanted) if max(deep, wanted) > gate.real.limit else 0
 
 
-def _texts(gate: GateContext) -> list[Probe]:
+def _text_probes(gate: GateContext) -> list[Probe]:
     """Of a search of several vectors, each asked alone."""
     if not gate.asks_apart:
         return []
-    given = queries(gate)
+    given = list_queries(gate)
     return [
         Probe(text, vector=name)
         for name in gate.text_search.names
@@ -94,7 +98,7 @@ def _texts(gate: GateContext) -> list[Probe]:
     ]
 
 
-def _points(gate: GateContext, name: str) -> list[Probe]:
+def _point_probes(gate: GateContext, name: str) -> list[Probe]:
     most = gate.spec.validation.samples.queries
     ids = sampled_ids(gate, name)[: most if name == gate.vector else min(most, FURTHER)]
     return [Probe(point=id, vector=name) for id in ids]
@@ -107,28 +111,28 @@ def sampled_ids(gate: GateContext, name: str) -> list[PointId]:
     return [id for _, id, _ in sample]
 
 
-def _must_be_there(gate: GateContext) -> int:
+def _results_needed(gate: GateContext) -> int:
     """``min_results`` has a bound of its own, and as a check may have another."""
     said = gate.spec.validation.check("min_results")
     return math.ceil(said.bound) if said and said.bound is not None else gate.spec.validation.min_results
 
 
-def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[Asked]:
-    stored = _stored(gate, [probe.point for probe in chosen if probe.point is not None])
-    return [_of_point(gate, probe, stored) if probe.text is None else _of_text(gate, probe) for probe in chosen]
+def with_vectors(gate: GateContext, chosen: Sequence[Probe]) -> list[AskedProbe]:
+    stored = _fetch_vectors(gate, [probe.point for probe in chosen if probe.point is not None])
+    return [_ask_point(gate, probe, stored) if probe.text is None else _ask_text(gate, probe) for probe in chosen]
 
 
-def others(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
+def other_hits(hits: Sequence[Hit], probe: Probe) -> list[Hit]:
     """Without the point whose own vector was asked."""
     return [hit for hit in hits if hit.id != probe.point]
 
 
-def _stored(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, dict[str, Any]]:
+def _fetch_vectors(gate: GateContext, ids: Sequence[PointId]) -> dict[PointId, dict[str, Any]]:
     points = gate.store.fetch(gate.green, list(dict.fromkeys(ids)), vectors=True) if ids else []
-    return {point.id: by_name(point.vector) for point in points}
+    return {point.id: vectors_by_name(point.vector) for point in points}
 
 
-def _of_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]) -> Asked:
+def _ask_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[str, Any]]) -> AskedProbe:
     """What is not finite, or empty, finds nothing anywhere and is not asked."""
     assert probe.vector is not None
     assert probe.point is not None
@@ -136,40 +140,40 @@ def _of_point(gate: GateContext, probe: Probe, stored: Mapping[PointId, Mapping[
     vector = stored.get(probe.point, {}).get(name) if name in gate.kinds else None
     if vector is not None and not gate.kinds[name][0].askable(vector):
         vector = None
-    return Asked(probe, vector, vector if gate.same(name) else None, name, gate.live_name(name))
+    return AskedProbe(probe, vector, vector if gate.same(name) else None, name, gate.live_name(name))
 
 
-def _of_text(gate: GateContext, probe: Probe) -> Asked:
+def _ask_text(gate: GateContext, probe: Probe) -> AskedProbe:
     assert probe.text is not None
     if probe.vector is None:
-        return _of_search(gate, probe, probe.text)
+        return _ask_search(gate, probe, probe.text)
     name = probe.vector
-    made = _made(gate.text_makers.get(name), probe.text)
-    theirs = made if gate.same(name) else _made(gate.live_maker(name), probe.text)
-    return Asked(probe, made, theirs, name, gate.live_name(name))
+    made = _make_vector(gate.text_makers.get(name), probe.text)
+    theirs = made if gate.same(name) else _make_vector(gate.live_maker(name), probe.text)
+    return AskedProbe(probe, made, theirs, name, gate.live_name(name))
 
 
-def _of_search(gate: GateContext, probe: Probe, text: str) -> Asked:
+def _ask_search(gate: GateContext, probe: Probe, text: str) -> AskedProbe:
     """Each side as its own users search it: where green has a vector that live lacks, that is what they will get."""
-    green, using = _query(gate, gate.text_search, gate.text_makers, text, gate.limits)
+    green, using = _build_query(gate, gate.text_search, gate.text_makers, text, gate.limits)
     search = gate.live.search if gate.live else None
     if search is None or not search.parts:
-        return Asked(probe, green, None, using)
+        return AskedProbe(probe, green, None, using)
     makers = {name: gate.text_makers[name] if gate.same(name) else gate.live_maker(name) for name in search.names}
-    live, theirs = _query(gate, search, makers, text, gate.live_limits)
-    return Asked(probe, green, live, using, theirs)
+    live, theirs = _build_query(gate, search, makers, text, gate.live_limits)
+    return AskedProbe(probe, green, live, using, theirs)
 
 
-def _query(
+def _build_query(
     gate: GateContext, search: TextSearch, makers: Mapping[str, Maker | None], text: str, limits: Limits
 ) -> tuple[QueryVector | None, str]:
-    made = {name: vector for name in search.names if (vector := _made(makers.get(name), text)) is not None}
+    made = {name: vector for name in search.names if (vector := _make_vector(makers.get(name), text)) is not None}
     if len(made) < len(search.names):
         return None, ""
     return search.query(made.__getitem__, gate.real.limit, limits)
 
 
-def _made(maker: Maker | None, text: str) -> OneQuery | None:
+def _make_vector(maker: Maker | None, text: str) -> OneQuery | None:
     if maker is None:
         return None
     made = maker.query(text)

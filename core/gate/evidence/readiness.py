@@ -6,8 +6,8 @@ Those with which ``populate`` has just ended count; then one more is enough.
 import math
 
 from qdrant_rollouts.core.collections import readiness
-from qdrant_rollouts.core.collections.readiness import Look
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.collections.readiness import Readiness
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import State
 
 LOOKS = 3
@@ -15,9 +15,9 @@ LOOKS = 3
 PATIENCE = 24
 
 
-def look(gate: GateContext, over: Over) -> float | None:
+def collect_readiness(gate: GateContext, over: IsTurnOver) -> float | None:
     memory = gate.part("ready")
-    seen = _look(gate, memory)
+    seen = _inspect_green(gate, memory)
     memory["reason"], memory["broken"] = seen.reason, seen.broken
     memory["patience"] = _patience(gate) if seen.failing else PATIENCE
     before = int(memory.get("looks", gate.filled.get("looks", 0)))
@@ -33,10 +33,10 @@ def _patience(gate: GateContext) -> int:
     return max(PATIENCE, math.ceil(gate.spec.progress_deadline_seconds / gate.ready_look))
 
 
-def _look(gate: GateContext, memory: State) -> Look:
+def _inspect_green(gate: GateContext, memory: State) -> Readiness:
     store = gate.store
     if store.server().embedded:
-        return Look(ready=True)
+        return Readiness(ready=True)
     health = store.health(gate.green)
     work = [health.indexed_vectors, health.segments, health.optimizing, health.worked, health.queued]
     # A server that does not tell how far its optimizer is gets taken at its word while it is yellow.

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Judged
+from qdrant_rollouts.core.gate.evidence.context import GateContext, JudgedQuery
 from qdrant_rollouts.core.ports import PointId
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Named in a line of the report.
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedJudgments:
     """``counted``: grades that both sides are held to, with 0 for what was looked at and is of no use. ``new``: grades
     of what live has not got. ``gone``: what live has and green has not, where no source says whether it left."""
 
@@ -32,29 +32,33 @@ class Sorted:
         return any(grade > 0 for grade in self.counted.values())
 
 
-def sort_out(gate: GateContext, queries: Sequence[str]) -> dict[str, Sorted]:
+def sort_judgments(gate: GateContext, queries: Sequence[str]) -> dict[str, SortedJudgments]:
     """By query. Needs ``origin`` where there is a source."""
     judged = {one.query: one for one in gate.judged}
     chosen = [judged[query] for query in queries]
     wanted = list({id for one in chosen for id in one.every})
-    green = _existing(gate, gate.green, wanted)
-    live = _existing(gate, gate.blue, wanted) if gate.blue else None
-    source = _in_source(gate)
-    return {one.query: _sorted(one, green, live, source) for one in chosen}
+    green = _existing_ids(gate, gate.green, wanted)
+    live = _existing_ids(gate, gate.blue, wanted) if gate.blue else None
+    source = _ids_in_source(gate)
+    return {one.query: _sort_query(one, green, live, source) for one in chosen}
 
 
-def words(gate: GateContext) -> list[str]:
+def describe_left_out(gate: GateContext) -> list[str]:
     """Lines of the report: ids that no record has, and those that only another spelling finds."""
-    found = left_out(gate)
+    found = list_left_out(gate)
     lines = []
     if unknown := found.get("unknown"):
-        lines.append(f"no record has these ids of validation.judged: {_some(unknown)}; correct them, or leave them out")
+        lines.append(
+            f"no record has these ids of validation.judged: {_name_some(unknown)}; correct them, or leave them out"
+        )
     if respelled := found.get("respelled"):
-        lines.append(f"ids of validation.judged that records have as the other of text and number: {_some(respelled)}")
+        lines.append(
+            f"ids of validation.judged that records have as the other of text and number: {_name_some(respelled)}"
+        )
     return lines
 
 
-def left_out(gate: GateContext) -> dict[str, list[str]]:
+def list_left_out(gate: GateContext) -> dict[str, list[str]]:
     """By kind the records that count for nothing, each once."""
     found: dict[str, list[str]] = {}
     for row in gate.memory.get("asked", {}).get("rows", []):
@@ -63,18 +67,18 @@ def left_out(gate: GateContext) -> dict[str, list[str]]:
     return found
 
 
-def _some(names: Sequence[str]) -> str:
+def _name_some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
-    return ", ".join(map(quoted, names[:_EXAMPLES])) + more
+    return ", ".join(map(quote_value, names[:_EXAMPLES])) + more
 
 
-def _existing(gate: GateContext, collection: str | None, ids: Sequence[PointId]) -> set[PointId]:
+def _existing_ids(gate: GateContext, collection: str | None, ids: Sequence[PointId]) -> set[PointId]:
     if not ids or collection is None:
         return set()
     return {point.id for point in gate.store.fetch(collection, ids, vectors=False)}
 
 
-def _in_source(gate: GateContext) -> set[PointId] | None:
+def _ids_in_source(gate: GateContext) -> set[PointId] | None:
     """None where nothing says what the source holds."""
     memory = gate.memory.get("origin", {})
     if gate.source is None or not memory.get("complete"):
@@ -82,7 +86,9 @@ def _in_source(gate: GateContext) -> set[PointId] | None:
     return set(memory.get("judged", ()))
 
 
-def _sorted(one: Judged, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> Sorted:
+def _sort_query(
+    one: JudgedQuery, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None
+) -> SortedJudgments:
     anywhere = green | (live or set()) | (source or set())
     counted: dict[PointId, float] = {}
     new: dict[PointId, float] = {}
@@ -90,8 +96,8 @@ def _sorted(one: Judged, green: set[PointId], live: set[PointId] | None, source:
     records: dict[str, list[str]] = {}
     left = set()
     for written, grade in one.grades.items():
-        id = _spelled(one, written, anywhere)
-        kind = _kind(id, green, live, source)
+        id = _choose_spelling(one, written, anywhere)
+        kind = _classify_record(id, green, live, source)
         if grade <= 0 or kind in ("both", "lost"):
             counted[id] = grade
         elif kind == "new":
@@ -100,16 +106,16 @@ def _sorted(one: Judged, green: set[PointId], live: set[PointId] | None, source:
             gone[id] = grade
         left |= {id} if kind in ("left", "gone") else set()
         if grade > 0:
-            _note(records, one, written, id, kind)
-    return Sorted(counted, new, gone, frozenset(left), records)
+            _note_record(records, one, written, id, kind)
+    return SortedJudgments(counted, new, gone, frozenset(left), records)
 
 
-def _spelled(one: Judged, id: PointId, anywhere: Iterable[PointId]) -> PointId:
+def _choose_spelling(one: JudgedQuery, id: PointId, anywhere: Iterable[PointId]) -> PointId:
     other = one.others.get(id)
     return other if other is not None and id not in anywhere and other in anywhere else id
 
 
-def _kind(id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> str:
+def _classify_record(id: PointId, green: set[PointId], live: set[PointId] | None, source: set[PointId] | None) -> str:
     if id in green:
         return "both" if live is None or id in live else "new"
     if source is not None and id in source:
@@ -119,7 +125,7 @@ def _kind(id: PointId, green: set[PointId], live: set[PointId] | None, source: s
     return "gone" if source is None else "left"
 
 
-def _note(records: dict[str, list[str]], one: Judged, written: PointId, id: PointId, kind: str) -> None:
+def _note_record(records: dict[str, list[str]], one: JudgedQuery, written: PointId, id: PointId, kind: str) -> None:
     name = one.names.get(written, str(written))
     if kind != "both":
         records.setdefault(kind, []).append(name)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qdrant_rollouts.core.collections.records import OURS, Record, RecordRules, parse, payload
-from qdrant_rollouts.core.collections.scratch import Scratch, scratch
+from qdrant_rollouts.core.collections.records import MARK_KEY, Record, RecordRules, build_payload, parse_row
+from qdrant_rollouts.core.collections.scratch import Scratch, open_scratch
 from qdrant_rollouts.core.config.index_file import render_text
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.gate.evidence import origin
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import Point, PointId, Row, State, Vector
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _CHUNK, _CHUNK_SECONDS = 16, 5.0
 _EXAMPLES = 5
@@ -23,35 +23,35 @@ _SAME_NUMBER = 1e-14
 FOREIGN = "not its model's vector"
 
 
-def compare(gate: GateContext, over: Over) -> float | None:
+def collect_round_trip(gate: GateContext, over: IsTurnOver) -> float | None:
     """Does nothing until ``origin`` has its sample."""
     if gate.source is None:
         return None
-    memory, sample = gate.part("round_trip"), _in_order(gate)
+    memory, sample = gate.part("round_trip"), _sort_sample(gate)
     if int(memory.get("at", 0)) < len(sample):
-        with scratch(gate.store, gate.schema, _by_the_server(gate)) as made:
+        with open_scratch(gate.store, gate.schema, _names_made_by_server(gate)) as made:
             _compare_pieces(gate, memory, sample, made, over)
     now = gate.source.fingerprint()
     memory["changed"] = now is None or now != gate.filled.get("print", gate.part("origin")["print"])
     return None if int(memory.get("at", 0)) >= len(sample) else 0.0
 
 
-def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], made: Scratch, over: Over) -> None:
+def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], made: Scratch, over: IsTurnOver) -> None:
     assert gate.source is not None
     rules = RecordRules.of(gate.plan, gate.schema, gate.spec.vector_field)
     while int(memory.get("at", 0)) < len(sample):
         if gate.source.collection is not None:
             gate.store.pace(gate.source.collection)
         at, size, began = int(memory.get("at", 0)), int(memory.get("size", 1)), time.monotonic()
-        rows = [_embeddable(gate, row) for row in origin.sampled(gate, sample[at : at + size])]
-        records = [record for row in rows if isinstance(record := parse(row, rules), Record)]
-        _compare(gate, memory, records, made)
+        rows = [_as_embeddable(gate, row) for row in origin.read_sample(gate, sample[at : at + size])]
+        records = [record for row in rows if isinstance(record := parse_row(row, rules), Record)]
+        _compare_records(gate, memory, records, made)
         memory["at"], memory["size"] = at + size, _next_size(size, time.monotonic() - began)
         if over():
             break
 
 
-def _by_the_server(gate: GateContext) -> list[str]:
+def _names_made_by_server(gate: GateContext) -> list[str]:
     """The vectors that only the server can make again; it made none of what was copied."""
     return [name for name, maker in gate.makers.items() if maker.embedder is None and name in gate.kinds]
 
@@ -61,38 +61,38 @@ def _next_size(size: int, seconds: float) -> int:
     return min(2 * size, _CHUNK) if seconds < _CHUNK_SECONDS else max(1, size // 2)
 
 
-def _in_order(gate: GateContext) -> list[list[Any]]:
+def _sort_sample(gate: GateContext) -> list[list[Any]]:
     """As they stand in the source, so that a file is read forwards."""
     entries: list[list[Any]] = gate.part("origin")["sample"]
     return sorted(entries, key=lambda entry: (entry[2] or {}).get("n", 0))
 
 
-def _embeddable(gate: GateContext, row: Row) -> Row:
+def _as_embeddable(gate: GateContext, row: Row) -> Row:
     """Of points, the vectors that were not taken as they are are not wanted; those that were copied
     may have any payload.
     """
     if row.point_id is None or row.fields is None:
         return row
     if gate.filled.get("way") in {"copy", "snapshot"}:
-        return replace(row, fields={name: value for name, value in row.fields.items() if name != OURS})
-    return replace(row, vector=gate.plan.taken_from_points(by_name(row.vector)))
+        return replace(row, fields={name: value for name, value in row.fields.items() if name != MARK_KEY})
+    return replace(row, vector=gate.plan.taken_from_points(vectors_by_name(row.vector)))
 
 
-def _compare(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
+def _compare_records(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
     stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
-    wanted, foreign = _vectors(gate, records, made), _foreign(gate, records, stored)
+    wanted, foreign = _make_vectors(gate, records, made), _find_foreign(gate, records, stored)
     for record, vector in zip(records, wanted, strict=True):
         memory["checked"] = int(memory.get("checked", 0)) + 1
-        fault = _fault(gate, record, vector, stored.get(record.point_id))
+        fault = _find_record_fault(gate, record, vector, stored.get(record.point_id))
         if record.point_id in foreign:
             fault = FOREIGN
         if fault:
             kinds = memory.setdefault("faults", {})
             kinds[fault] = int(kinds.get(fault, 0)) + 1
-            memory["examples"] = [*memory.get("examples", []), f"{quoted(record.id)} ({fault})"][:_EXAMPLES]
+            memory["examples"] = [*memory.get("examples", []), f"{quote_value(record.id)} ({fault})"][:_EXAMPLES]
 
 
-def _vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
+def _make_vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
     """Each record's vectors by name, those that are made of its texts made again."""
     wanted = [dict(record.vectors) for record in records]
     for name, maker in gate.makers.items():
@@ -107,7 +107,7 @@ def _vectors(gate: GateContext, records: Sequence[Record], made: Scratch) -> lis
 
 def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scratch) -> list[dict[str, Any]]:
     """Read back from where the server has made them: no other way gives their numbers."""
-    names = _by_the_server(gate)
+    names = _names_made_by_server(gate)
     texts = [
         {name: gate.makers[name].by_the_server(record.texts[name]) for name in names if name in record.texts}
         for record in records
@@ -115,38 +115,38 @@ def _made_by_the_server(gate: GateContext, records: Sequence[Record], made: Scra
     return made.vectors(texts) if any(texts) else [{} for _ in records]
 
 
-def _foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]) -> set[PointId]:
+def _find_foreign(gate: GateContext, records: Sequence[Record], stored: Mapping[PointId, Point]) -> set[PointId]:
     """Of the records that brought a vector which a model is declared for, those whose stored one the model does not
     make of the stored text. What was stored without its text cannot be held against it."""
     found: set[PointId] = set()
     for name, maker in gate.makers.items():
         brought = [stored[one.point_id] for one in records if name in one.vectors and one.point_id in stored]
         texts = [(point, render_text(maker.template, point.payload)) for point in brought]
-        told = [(point, text) for point, text in texts if text is not None and name in by_name(point.vector)]
+        told = [(point, text) for point, text in texts if text is not None and name in vectors_by_name(point.vector)]
         if not told or maker.embedder is None or name not in gate.kinds:
             continue
         kind, params = gate.kinds[name]
         for (point, _), made in zip(told, maker.documents([text for _, text in told]), strict=True):
-            if not kind.resembles(params, made, by_name(point.vector)[name]):
+            if not kind.resembles(params, made, vectors_by_name(point.vector)[name]):
                 found.add(point.id)
     return found
 
 
-def _fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:
+def _find_record_fault(gate: GateContext, record: Record, vector: Vector, stored: Point | None) -> str:
     if stored is None:
         return "missing"
-    if not alike(_plain(stored.payload, record), _plain(payload(record, {}, 0), record)):
+    if not are_alike(_plain_payload(stored.payload, record), _plain_payload(build_payload(record, {}, 0), record)):
         return "another payload"
-    return _vector_fault(gate, vector, stored.vector)
+    return _find_vector_fault(gate, vector, stored.vector)
 
 
-def alike(one: Any, other: Any) -> bool:
+def are_alike(one: Any, other: Any) -> bool:
     """Equal as JSON, numbers with a fraction but for their last digits: a server that reads decimals fast misses one in
     six of 17 digits by up to three units in the last place (measured on Qdrant 1.16.3, both APIs)."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(are_alike(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
+        return len(one) == len(other) and all(map(are_alike, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float) and float in {type(one), type(other)}:
@@ -154,17 +154,17 @@ def alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _plain(content: Mapping[str, Any], record: Record) -> dict[str, Any]:
+def _plain_payload(content: Mapping[str, Any], record: Record) -> dict[str, Any]:
     """Without our own mark, and without an id that only repeats the point's."""
     return {
         name: value
         for name, value in content.items()
-        if name != OURS and not (name == "id" and value == record.point_id)
+        if name != MARK_KEY and not (name == "id" and value == record.point_id)
     }
 
 
-def _vector_fault(gate: GateContext, wanted: Vector, stored: Vector) -> str:
-    wanted_by, stored_by = by_name(wanted), by_name(stored)
+def _find_vector_fault(gate: GateContext, wanted: Vector, stored: Vector) -> str:
+    wanted_by, stored_by = vectors_by_name(wanted), vectors_by_name(stored)
     for name, (kind, params) in gate.kinds.items():
         if name not in wanted_by:
             continue

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from qdrant_rollouts.core.collections.records import OURS
+from qdrant_rollouts.core.collections.records import MARK_KEY
 from qdrant_rollouts.core.collections.stamps import MadeBy, read_stamp
 from qdrant_rollouts.core.config.index_file import render_text
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
 from qdrant_rollouts.core.ports import Point, PointId, State
 
@@ -27,57 +27,57 @@ _WORD = re.compile(r"\w+")
 def text_of(templates: Mapping[str, str], payload: Mapping[str, Any], vector: str | None = None) -> str | None:
     """The text of a point, or that of one ``vector`` of it where that is made of its own; None where there is none."""
     if not templates:
-        return max(_sentences(payload), key=len, default=None)
+        return max(_list_sentences(payload), key=len, default=None)
     own = templates.get(vector) if vector is not None else None
     wanted = [own] if own is not None else list(dict.fromkeys(templates.values()))
     made = [text for template in wanted if (text := render_text(template, payload)) is not None]
     return "\n".join(made) or None
 
 
-def words(text: str) -> tuple[str, ...]:
+def sort_words(text: str) -> tuple[str, ...]:
     """Its words in an order of their own: what a model that reads words makes of a text is no matter of its marks."""
     return tuple(sorted(_WORD.findall(text.casefold()))) or (text.strip(),)
 
 
-def shown(text: str) -> str:
+def show_text(text: str) -> str:
     plain = " ".join(text.split())
     return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
 
 
-def _sentences(value: Any) -> Iterator[str]:
+def _list_sentences(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if len(value.split()) > 1:
             yield value
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            if name != OURS:
-                yield from _sentences(inner)
+            if name != MARK_KEY:
+                yield from _list_sentences(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _sentences(inner)
+            yield from _list_sentences(inner)
 
 
 # --- a sample of them -------------------------------------------------------------------------------------------
 
 
-def look(gate: GateContext, over: Over) -> float | None:
+def collect_texts(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the ids of ``vectors``. Notes how often each text stands in the sample, by its digest, and how many of the
     records that both collections have say something else in each."""
     memory, ids = gate.part("texts"), drawn_ids(gate)[: gate.spec.validation.samples.records]
     while int(memory.get("at", 0)) < len(ids):
         gate.breathe()
         at = int(memory.get("at", 0))
-        _note(gate, memory, ids[at : at + _CHUNK])
+        _note_texts(gate, memory, ids[at : at + _CHUNK])
         memory["at"] = at + _CHUNK
         if over():
             break
     if int(memory.get("at", 0)) < len(ids):
         return 0.0
-    memory["anew"] = _declared_anew(gate)
+    memory["anew"] = _is_declared_anew(gate)
     return None
 
 
-def _note(gate: GateContext, memory: State, ids: Sequence[PointId]) -> None:
+def _note_texts(gate: GateContext, memory: State, ids: Sequence[PointId]) -> None:
     green = gate.store.fetch(gate.green, ids, vectors=False)
     live = gate.store.fetch(gate.live.collection, ids, vectors=False) if gate.live is not None else []
     theirs = {point.id: point for point in live}
@@ -85,37 +85,37 @@ def _note(gate: GateContext, memory: State, ids: Sequence[PointId]) -> None:
         ours = text_of(gate.plan.templates, point.payload)
         if ours is not None:
             _remember_repeated(memory, ours)
-            _count(memory, "green", ours)
+            _add_digest(memory, "green", ours)
         if point.id in theirs:
-            _compare(memory, point, ours, text_of(gate.plan.templates, theirs[point.id].payload))
+            _compare_texts(memory, point, ours, text_of(gate.plan.templates, theirs[point.id].payload))
 
 
-def _compare(memory: State, point: Point, ours: str | None, theirs: str | None) -> None:
+def _compare_texts(memory: State, point: Point, ours: str | None, theirs: str | None) -> None:
     if theirs is not None:
-        _count(memory, "live", theirs)
+        _add_digest(memory, "live", theirs)
     if ours is None or theirs is None:
         return
     memory["common"] = int(memory.get("common", 0)) + 1
-    if words(ours) == words(theirs):
+    if sort_words(ours) == sort_words(theirs):
         return
     memory["changed"] = int(memory.get("changed", 0)) + 1
-    memory["examples"] = [*memory.get("examples", []), [point.id, shown(theirs), shown(ours)]][:_EXAMPLES]
+    memory["examples"] = [*memory.get("examples", []), [point.id, show_text(theirs), show_text(ours)]][:_EXAMPLES]
 
 
 def _remember_repeated(memory: State, text: str) -> None:
     """A few of the texts that stand more than once; the most frequent ones are met early."""
-    repeated, digest = memory.setdefault("repeated", {}), _digest(text)
+    repeated, digest = memory.setdefault("repeated", {}), _digest_text(text)
     if len(repeated) < _REPEATED and digest in memory.get("green", []):
-        repeated.setdefault(digest, shown(text))
+        repeated.setdefault(digest, show_text(text))
 
 
-def _count(memory: State, side: str, text: str) -> None:
+def _add_digest(memory: State, side: str, text: str) -> None:
     """In the order of the sample, so that equally many of both sides can be compared."""
-    memory.setdefault(side, []).append(_digest(text))
+    memory.setdefault(side, []).append(_digest_text(text))
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b("\0".join(words(text)).encode(errors="replace"), digest_size=6).hexdigest()
+def _digest_text(text: str) -> str:
+    return hashlib.blake2b("\0".join(sort_words(text)).encode(errors="replace"), digest_size=6).hexdigest()
 
 
 def most_frequent(digests: Sequence[str]) -> tuple[str, int]:
@@ -123,7 +123,7 @@ def most_frequent(digests: Sequence[str]) -> tuple[str, int]:
     return Counter(digests).most_common(1)[0]
 
 
-def _declared_anew(gate: GateContext) -> bool:
+def _is_declared_anew(gate: GateContext) -> bool:
     """Are texts made of other fields now, or cut into other chunks?"""
     if gate.live is None:
         return False
@@ -132,8 +132,10 @@ def _declared_anew(gate: GateContext) -> bool:
     if not before:
         return False
     templates = (by.template != gate.makers[name].template for name, by in before.items() if name in gate.makers)
-    return any(templates) or _chunks(before.values()) != _chunks([maker.by for maker in gate.makers.values()])
+    return any(templates) or _chunk_settings(before.values()) != _chunk_settings(
+        [maker.by for maker in gate.makers.values()]
+    )
 
 
-def _chunks(made: Iterable[MadeBy]) -> set[str]:
+def _chunk_settings(made: Iterable[MadeBy]) -> set[str]:
     return {str(by.embedding.chunk) for by in made if by.embedding is not None and by.embedding.chunk is not None}

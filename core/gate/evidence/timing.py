@@ -2,8 +2,8 @@
 
 import time
 
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live, Over
-from qdrant_rollouts.core.gate.evidence.probes import Asked, Probe, probes, with_vectors
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver, LiveCollection
+from qdrant_rollouts.core.gate.evidence.probes import AskedProbe, Probe, list_probes, with_vectors
 from qdrant_rollouts.core.ports import QueryVector
 
 _CHUNK = 10
@@ -11,9 +11,9 @@ _CHUNK = 10
 _WARM_UP = 5
 
 
-def measure(gate: GateContext, over: Over) -> float | None:
+def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
     """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
-    memory, chosen = gate.part("timed"), _chosen(gate)
+    memory, chosen = gate.part("timed"), _choose_probes(gate)
     live = gate.live
     if live is None:
         return None
@@ -23,7 +23,7 @@ def measure(gate: GateContext, over: Over) -> float | None:
     while int(memory.get("at", 0)) < len(chosen):
         gate.breathe()
         at = int(memory.get("at", 0))
-        pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _pair(gate, live, one))]
+        pairs = [pair for one in with_vectors(gate, chosen[at : at + _CHUNK]) if (pair := _time_pair(gate, live, one))]
         memory["green"] = [*memory.get("green", []), *(green for green, _ in pairs)]
         memory["live"] = [*memory.get("live", []), *(blue for _, blue in pairs)]
         memory["at"] = at + _CHUNK
@@ -32,29 +32,29 @@ def measure(gate: GateContext, over: Over) -> float | None:
     return None if int(memory.get("at", 0)) >= len(chosen) else 0.0
 
 
-def _chosen(gate: GateContext) -> list[Probe]:
+def _choose_probes(gate: GateContext) -> list[Probe]:
     """What people search by: the declared search, and the main vector."""
-    every = [probe for probe in probes(gate) if probe.vector in (None, gate.vector)]
+    every = [probe for probe in list_probes(gate) if probe.vector in (None, gate.vector)]
     return every[: gate.spec.validation.samples.queries]
 
 
-def _warm_up(gate: GateContext, live: Live, asked: list[Asked]) -> None:
+def _warm_up(gate: GateContext, live: LiveCollection, asked: list[AskedProbe]) -> None:
     for one in asked:
-        _pair(gate, live, one)
+        _time_pair(gate, live, one)
 
 
-def _pair(gate: GateContext, live: Live, asked: Asked) -> tuple[float, float] | None:
+def _time_pair(gate: GateContext, live: LiveCollection, asked: AskedProbe) -> tuple[float, float] | None:
     """Live, green, green, live: whatever drifts meanwhile falls on both alike."""
     if asked.green is None or asked.live is None:
         return None
     gate.pace.wait(1)
-    first = _call(gate, live.collection, asked.live, asked.live_using)
-    green = sum(_call(gate, gate.green, asked.green, asked.using) for _ in range(2))
+    first = _time_call(gate, live.collection, asked.live, asked.live_using)
+    green = sum(_time_call(gate, gate.green, asked.green, asked.using) for _ in range(2))
     gate.pace.wait(1)
-    return green / 2, (first + _call(gate, live.collection, asked.live, asked.live_using)) / 2
+    return green / 2, (first + _time_call(gate, live.collection, asked.live, asked.live_using)) / 2
 
 
-def _call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
+def _time_call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
     most = gate.limits.page(gate.live_limits.page(gate.real.limit))
     gate.store.search(collection, vector, most, using=using, params=gate.real.params or None)

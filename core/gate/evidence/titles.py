@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 
 #: As many as make a share with a narrow interval.
 _MOST = 50
@@ -11,28 +11,28 @@ _MOST = 50
 _FIELDS = ("title", "name", "heading")
 
 
-def read(gate: GateContext, over: Over) -> float | None:
+def collect_titles(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the sample of ``vectors``: the same seed finds the same titles."""
     memory, validation = gate.part("titles"), gate.spec.validation
     if validation.queries or not validation.titles or "texts" in memory:
         return None
     ids = [id for _, id, _ in gate.part("vectors").get("sample", [])[:_MOST]]
     points = {point.id: point for point in gate.store.fetch(gate.green, ids, vectors=False)} if ids else {}
-    titles = [_title(points[id].payload, validation.titles) for id in ids if id in points]
+    titles = [_find_title(points[id].payload, validation.titles) for id in ids if id in points]
     memory["texts"] = list(dict.fromkeys(filter(None, titles)))
     return None
 
 
-def queries(gate: GateContext) -> tuple[str, ...]:
+def list_queries(gate: GateContext) -> tuple[str, ...]:
     """Those that the index file names, else the titles that were read."""
     return gate.spec.validation.queries or tuple(gate.memory.get("titles", {}).get("texts", ()))
 
 
-def wanted(gate: GateContext) -> bool:
+def wants_queries(gate: GateContext) -> bool:
     return bool(gate.spec.validation.queries or gate.spec.validation.titles)
 
 
-def _title(payload: Mapping[str, Any], field: str) -> str:
+def _find_title(payload: Mapping[str, Any], field: str) -> str:
     for name in _FIELDS if field == "*" else (field,):
         if isinstance(found := payload.get(name), str) and found.strip():
             return " ".join(found.split())

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.equals import weight
-from qdrant_rollouts.core.gate.evidence.texts import shown, text_of, words
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.equals import weigh_group
+from qdrant_rollouts.core.gate.evidence.texts import show_text, sort_words, text_of
 from qdrant_rollouts.core.ports import PointId, State
 
 _CHUNK = 16
@@ -29,22 +29,22 @@ class _Group:
     size: int
 
 
-def look(gate: GateContext, over: Over) -> float | None:
+def collect_twins(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the groups of ``vectors``. By vector name: for how many points those that were looked at stand
     (``looked``), how many share their vector with another text (``unlike``), how many with a text that is nearly the
     same (``near``), how many share it so on live too (``before``), and how many have no text (``untold``)."""
-    memory, todo = gate.part("twins"), _todo(gate)
+    memory, todo = gate.part("twins"), _list_groups(gate)
     while int(memory.get("at", 0)) < len(todo):
         gate.store.pace(gate.green)
         at = int(memory.get("at", 0))
-        _note(gate, memory, todo[at : at + _CHUNK])
+        _note_groups(gate, memory, todo[at : at + _CHUNK])
         memory["at"] = at + _CHUNK
         if over():
             break
     return None if int(memory.get("at", 0)) >= len(todo) else 0.0
 
 
-def equal(gate: GateContext) -> Mapping[str, Any]:
+def equal_groups(gate: GateContext) -> Mapping[str, Any]:
     """Raises Refused where a release that did not compare the vectors has read them."""
     memory = gate.part("vectors")
     if "equal" not in memory:
@@ -53,39 +53,41 @@ def equal(gate: GateContext) -> Mapping[str, Any]:
     return found
 
 
-def _todo(gate: GateContext) -> list[_Group]:
-    return [_Group(name, *entry) for name, one in equal(gate).items() for entry in one["some"]]
+def _list_groups(gate: GateContext) -> list[_Group]:
+    return [_Group(name, *entry) for name, one in equal_groups(gate).items() for entry in one["some"]]
 
 
-def _note(gate: GateContext, memory: State, few: Sequence[_Group]) -> None:
+def _note_groups(gate: GateContext, memory: State, few: Sequence[_Group]) -> None:
     wanted = list(dict.fromkeys(id for group in few for id in (group.id, *group.later)))
     payloads = {point.id: point.payload for point in gate.store.fetch(gate.green, wanted, vectors=False)}
-    before = _before(gate, wanted)
+    before = _fetch_live_vectors(gate, wanted)
     for group in few:
         told = {
             one: text_of(gate.plan.templates, payloads.get(one, {}), group.name) for one in (group.id, *group.later)
         }
-        how, other = _how(gate, group, told)
-        if other is not None and _shared(gate, group, other, before):
+        how, other = _classify_group(gate, group, told)
+        if other is not None and _is_shared_on_live(gate, group, other, before):
             how, other = "before", None
         found = memory.setdefault(group.name, {})
         for counted in filter(None, ("looked", how)):
-            found[counted] = int(found.get(counted, 0)) + weight(group.later)
+            found[counted] = int(found.get(counted, 0)) + weigh_group(group.later)
         if other is not None:
-            pair = [group.id, other, shown(told[group.id] or ""), shown(told[other] or "")]
+            pair = [group.id, other, show_text(told[group.id] or ""), show_text(told[other] or "")]
             found["examples"] = [*found.get("examples", []), pair][:_EXAMPLES]
 
 
-def _before(gate: GateContext, ids: Sequence[PointId]) -> Mapping[PointId, Mapping[str, Any]]:
+def _fetch_live_vectors(gate: GateContext, ids: Sequence[PointId]) -> Mapping[PointId, Mapping[str, Any]]:
     """Live's vectors of these points, where some of them are nobody's here to make: what their owner has always had is
     no worse for being had again."""
     if gate.live is None or gate.kinds.keys() <= gate.makers.keys():
         return {}
     points = gate.store.fetch(gate.live.collection, ids, vectors=True)
-    return {point.id: by_name(point.vector) for point in points}
+    return {point.id: vectors_by_name(point.vector) for point in points}
 
 
-def _shared(gate: GateContext, group: _Group, other: PointId, before: Mapping[PointId, Mapping[str, Any]]) -> bool:
+def _is_shared_on_live(
+    gate: GateContext, group: _Group, other: PointId, before: Mapping[PointId, Mapping[str, Any]]
+) -> bool:
     """Did both share their vector on live too?"""
     pair = [before.get(id, {}).get(group.name) for id in (group.id, other)]
     if group.name in gate.makers or any(one is None for one in pair):
@@ -94,7 +96,7 @@ def _shared(gate: GateContext, group: _Group, other: PointId, before: Mapping[Po
     return kind.digest(pair[0]) == kind.digest(pair[1])
 
 
-def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
+def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -> tuple[str, PointId | None]:
     """``unlike``, ``near``, ``untold``, or nothing where the texts are equal; and the point whose text is another.
 
     Texts that are near (``_is_near``) may have one vector: a model that reads little, or counts words in few
@@ -105,7 +107,7 @@ def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -
     if gate.kinds[group.name][0].name == "sparse":
         apart = next((one for one, text in others.items() if _is_of_other_words(own, text)), None)
         return ("", None) if apart is None else ("unlike", apart)
-    unequal = [one for one, text in others.items() if words(own) != words(text)]
+    unequal = [one for one, text in others.items() if sort_words(own) != sort_words(text)]
     apart = next((one for one in unequal if not _is_near(own, others[one])), None)
     if apart is not None:
         return "unlike", apart
@@ -117,12 +119,12 @@ def _how(gate: GateContext, group: _Group, told: Mapping[PointId, str | None]) -
 
 def _is_near(one: str, other: str) -> bool:
     """The shorter one has at least half of its words in the other."""
-    ours, theirs = set(words(one)), set(words(other))
+    ours, theirs = set(sort_words(one)), set(sort_words(other))
     return 2 * len(ours & theirs) >= min(len(ours), len(theirs))
 
 
 def _is_of_other_words(one: str, other: str) -> bool:
     """A sparse vector of words leaves out the frequent ones and the endings: less than half of the words in common is
     what no such difference explains."""
-    ours, theirs = ({word[:_STEM] for word in words(text)} for text in (one, other))
+    ours, theirs = ({word[:_STEM] for word in sort_words(text)} for text in (one, other))
     return 2 * len(ours & theirs) < min(len(ours), len(theirs))

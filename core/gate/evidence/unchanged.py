@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from qdrant_rollouts.core.collections.chunks import FIELD
-from qdrant_rollouts.core.collections.records import OURS, stored_hashes
-from qdrant_rollouts.core.collections.schema import same_vectors, vector_names
+from qdrant_rollouts.core.collections.chunks import CHUNK_FIELD
+from qdrant_rollouts.core.collections.records import MARK_KEY, stored_hashes
+from qdrant_rollouts.core.collections.schema import are_same_vectors, vector_names
 from qdrant_rollouts.core.collections.stamps import MadeBy, Stamp, read_stamp
 from qdrant_rollouts.core.config.index_file import render_text
-from qdrant_rollouts.core.config.vector_kinds import by_name
+from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Live, Over
-from qdrant_rollouts.core.gate.evidence.round_trip import alike
-from qdrant_rollouts.core.gate.evidence.texts import text_of, words
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver, LiveCollection
+from qdrant_rollouts.core.gate.evidence.round_trip import are_alike
+from qdrant_rollouts.core.gate.evidence.texts import sort_words, text_of
 from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
 from qdrant_rollouts.core.ports import Point, PointId, Schema, State
 
@@ -29,36 +29,36 @@ _EXAMPLES = 5
 _SOUGHT, _NEAREST = 60, 3
 
 
-def compare(gate: GateContext, over: Over) -> float | None:
+def collect_unchanged(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the ids of ``vectors``."""
     if gate.live is None:
         return None
     memory, ids = gate.part("unchanged"), drawn_ids(gate)
-    beside = _Beside(gate, gate.live)
+    beside = _BesideLive(gate, gate.live)
     memory["names"] = {name: beside.why(name) for name in beside.names}
-    while not _enough(gate, memory, ids):
+    while not _has_enough(gate, memory, ids):
         gate.breathe()
         at = int(memory.get("at", 0))
         beside.look(memory, ids[at : at + _CHUNK])
         memory["at"] = at + _CHUNK
         if over():
             break
-    return None if _enough(gate, memory, ids) else 0.0
+    return None if _has_enough(gate, memory, ids) else 0.0
 
 
-def _enough(gate: GateContext, memory: State, ids: Sequence[PointId]) -> bool:
+def _has_enough(gate: GateContext, memory: State, ids: Sequence[PointId]) -> bool:
     found = int(memory.get("same", 0)) >= gate.spec.validation.samples.records
     return found or int(memory.get("at", 0)) >= len(ids)
 
 
 def _without_mark(payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name != OURS}
+    return {name: value for name, value in payload.items() if name != MARK_KEY}
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _BesideLive:
     gate: GateContext
-    live: Live
+    live: LiveCollection
 
     @cached_property
     def schema(self) -> Schema:
@@ -92,7 +92,7 @@ class _Beside:
 
     def why(self, name: str) -> str:
         """Why vectors of that name need not be the same; empty where they must."""
-        if not same_vectors(self.schema, self.gate.schema, name):
+        if not are_same_vectors(self.schema, self.gate.schema, name):
             return "its settings were declared anew"
         ours, theirs = self.gate.makers.get(name), self.made_before.get(name)
         if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
@@ -118,11 +118,11 @@ class _Beside:
         theirs = {point.id: point for point in store.fetch(self.live.collection, ids, vectors=True)}
         common = [(ours[id], theirs[id]) for id in ids if id in ours and id in theirs]
         memory["common"] = int(memory.get("common", 0)) + len(common)
-        changed = [pair for pair in common if not self._compare(memory, *pair)]
+        changed = [pair for pair in common if not self._compare_pair(memory, *pair)]
         memory["changed"] = int(memory.get("changed", 0)) + len(changed)
-        self._seek(memory, changed)
+        self._seek_moved(memory, changed)
 
-    def _compare(self, memory: State, ours: Point, theirs: Point) -> bool:
+    def _compare_pair(self, memory: State, ours: Point, theirs: Point) -> bool:
         """Is it a record that did not change? If so, it is compared."""
         same = self._says_the_same(ours, theirs)
         names = [name for name in self.gate.kinds if name in self.compared and self._must_be_equal(name, ours, theirs)]
@@ -132,7 +132,7 @@ class _Beside:
         if same:
             self._compare_payloads(memory, ours, theirs)
         memory["vectors"] = int(memory.get("vectors", 0)) + len(names)
-        faults = {name: fault for name in names if (fault := self._fault(name, ours, theirs))}
+        faults = {name: fault for name in names if (fault := self._find_fault(name, ours, theirs))}
         if faults:
             _note_faults(memory, faults, ours.id)
         self._compare_loosely(memory, ours, theirs, same=same)
@@ -142,26 +142,26 @@ class _Beside:
         """Every text that vectors are made of; the whole payload where none is."""
         templates = dict.fromkeys(self.gate.plan.templates.values())
         if not templates:
-            return alike(_without_mark(ours.payload), _without_mark(theirs.payload))
-        return all(_same_text(template, ours, theirs) for template in templates)
+            return are_alike(_without_mark(ours.payload), _without_mark(theirs.payload))
+        return all(_has_same_text(template, ours, theirs) for template in templates)
 
     def _must_be_equal(self, name: str, ours: Point, theirs: Point) -> bool:
         maker = self.gate.makers.get(name)
         if name in self.gate.plan.carried:
             return self._says_the_same(ours, theirs)
         if maker is None:
-            return self._says_the_same(ours, theirs) and self._same_payload(ours, theirs)
+            return self._says_the_same(ours, theirs) and self._has_same_payload(ours, theirs)
         before = stored_hashes(theirs.payload, self.stamp.vector if self.stamp else "").get(name)
         if before is None:
             return False
         now = stored_hashes(ours.payload, self.gate.vector).get(name)
-        return before == now or _same_text(maker.template, ours, theirs)
+        return before == now or _has_same_text(maker.template, ours, theirs)
 
-    def _same_payload(self, ours: Point, theirs: Point) -> bool:
-        return alike(_without_mark(ours.payload), _without_mark(theirs.payload))
+    def _has_same_payload(self, ours: Point, theirs: Point) -> bool:
+        return are_alike(_without_mark(ours.payload), _without_mark(theirs.payload))
 
-    def _fault(self, name: str, ours: Point, theirs: Point) -> str:
-        one, other = by_name(ours.vector), by_name(theirs.vector)
+    def _find_fault(self, name: str, ours: Point, theirs: Point) -> str:
+        one, other = vectors_by_name(ours.vector), vectors_by_name(theirs.vector)
         if name not in other:
             return ""
         if name not in one:
@@ -174,33 +174,33 @@ class _Beside:
 
     def _compare_payloads(self, memory: State, ours: Point, theirs: Point) -> None:
         one, other = _without_mark(ours.payload), _without_mark(theirs.payload)
-        if alike(one, other):
+        if are_alike(one, other):
             return
         memory["payloads"] = int(memory.get("payloads", 0)) + 1
         fields = memory.setdefault("fields", {})
         for name in sorted({*one, *other}):
-            if name not in one or name not in other or not alike(one[name], other[name]):
+            if name not in one or name not in other or not are_alike(one[name], other[name]):
                 fields[name] = int(fields.get(name, 0)) + 1
 
     def _compare_loosely(self, memory: State, ours: Point, theirs: Point, *, same: bool) -> None:
         """A vector that came with the record may speak of a part of the payload that did change."""
-        if not same or self._same_payload(ours, theirs):
+        if not same or self._has_same_payload(ours, theirs):
             return
         for name in self.compared - self.gate.makers.keys() - self.gate.plan.carried.keys():
             counts = memory.setdefault("loose", {}).setdefault(name, {"of": 0, "other": 0})
             counts["of"] += 1
-            counts["other"] += bool(self._fault(name, ours, theirs))
+            counts["other"] += bool(self._find_fault(name, ours, theirs))
 
     # --- moved ids ----------------------------------------------------------------------------------------------
 
-    def _seek(self, memory: State, changed: Sequence[tuple[Point, Point]]) -> None:
+    def _seek_moved(self, memory: State, changed: Sequence[tuple[Point, Point]]) -> None:
         """Does live have under other ids what these records say now? Asked by their vectors, told by the texts."""
         name, gate = self.gate.vector, self.gate
         if name not in self.compared or name != self.live.vector:
             return
         most = _SOUGHT if gate.live_reads is None else min(_SOUGHT, gate.live_reads)
         kind = gate.kinds[name][0]
-        able = [(one, by_name(one.vector).get(name)) for one, _ in changed]
+        able = [(one, vectors_by_name(one.vector).get(name)) for one, _ in changed]
         asked = [(one, vector) for one, vector in able if vector is not None and kind.askable(vector)]
         for one, vector in asked[: max(0, most - int(memory.get("sought", 0)))]:
             memory["sought"] = int(memory.get("sought", 0)) + 1
@@ -215,19 +215,19 @@ class _Beside:
     def _is_said_by(self, one: Point, payload: Mapping[str, Any]) -> bool:
         """Chunks of one document move with every paragraph that is added before them."""
         ours, theirs = (text_of(self.gate.plan.templates, said) for said in (one.payload, payload))
-        if _document(payload) is not None and _document(payload) == _document(one.payload):
+        if _document_of_chunk(payload) is not None and _document_of_chunk(payload) == _document_of_chunk(one.payload):
             return False
-        return ours is not None and theirs is not None and words(ours) == words(theirs)
+        return ours is not None and theirs is not None and sort_words(ours) == sort_words(theirs)
 
 
-def _same_text(template: str, ours: Point, theirs: Point) -> bool:
+def _has_same_text(template: str, ours: Point, theirs: Point) -> bool:
     one, other = render_text(template, ours.payload), render_text(template, theirs.payload)
     return one is not None and one == other
 
 
-def _document(payload: Mapping[str, Any]) -> Any:
+def _document_of_chunk(payload: Mapping[str, Any]) -> Any:
     """The document that it is a chunk of, None for a whole one."""
-    chunk = payload.get(FIELD)
+    chunk = payload.get(CHUNK_FIELD)
     return chunk.get("document") if isinstance(chunk, Mapping) else None
 
 

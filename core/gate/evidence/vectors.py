@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_rollouts.core.collections.schema import vector_names
-from qdrant_rollouts.core.config.vector_kinds import Kind, by_name
+from qdrant_rollouts.core.config.vector_kinds import Kind, vectors_by_name
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.gate.evidence.context import GateContext, Over
-from qdrant_rollouts.core.gate.evidence.equals import Equals, grouped
+from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
+from qdrant_rollouts.core.gate.evidence.equals import Equals, group_equals
 from qdrant_rollouts.core.gate.evidence.probes import FURTHER
 from qdrant_rollouts.core.ports import Point, PointId, State
-from qdrant_rollouts.core.statistics.sampling import offer
+from qdrant_rollouts.core.statistics.sampling import offer_id
 
 _PAGE = 512
 _EXAMPLES = 5
@@ -18,7 +18,7 @@ _EXAMPLES = 5
 _IDS = 3
 
 
-def look(gate: GateContext, over: Over) -> float | None:
+def collect_vectors(gate: GateContext, over: IsTurnOver) -> float | None:
     memory = gate.part("vectors")
     memory.setdefault("sample", [])
     memory.setdefault("having", {})
@@ -26,12 +26,12 @@ def look(gate: GateContext, over: Over) -> float | None:
     while not memory.get("read"):
         gate.store.pace(gate.green)
         points, after = gate.store.scroll(gate.green, memory.get("after"), _PAGE, payload=False)
-        faults = {point.id: found for point in points if (found := _faults(gate, point))}
-        before = _before(gate, list(faults))
+        faults = {point.id: found for point in points if (found := _find_faults(gate, point))}
+        before = _faults_on_live(gate, list(faults))
         for point in points:
-            _note(gate, memory, point)
+            _note_point(gate, memory, point)
             _note_faults(gate, memory, point.id, faults.get(point.id, {}), before.get(point.id, {}))
-            equals.see(point.id, _digests(gate, point))
+            equals.see(point.id, _digest_vectors(gate, point))
         memory["after"], memory["read"] = after, after is None
         memory["seen"] = int(memory.get("seen", 0)) + len(points)
         if over():
@@ -41,7 +41,7 @@ def look(gate: GateContext, over: Over) -> float | None:
     memory["mute"] = _is_mute(gate)
     drawn = memory.pop("drawn")
     memory["ids"] = [id for _, id, _ in drawn[: _IDS * gate.spec.validation.samples.records]]
-    memory["equal"] = grouped(drawn)
+    memory["equal"] = group_equals(drawn)
     return None
 
 
@@ -51,7 +51,7 @@ def is_mute(gate: GateContext) -> bool:
 
 
 def _is_mute(gate: GateContext) -> bool:
-    if gate.makers or any(askable(gate, name) for name in gate.kinds) or not gate.store.count(gate.green):
+    if gate.makers or any(count_askable(gate, name) for name in gate.kinds) or not gate.store.count(gate.green):
         return False
     return gate.live is None or not any(_is_asked(gate, gate.live.collection, name) for name in gate.kinds)
 
@@ -60,7 +60,7 @@ def _is_asked(gate: GateContext, live: str, name: str) -> bool:
     """Has live points that can be asked by this name? Those of a sample tell."""
     if name not in vector_names(gate.store.schema(live)):
         return False
-    found = (by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE))
+    found = (vectors_by_name(point.vector).get(name) for point in gate.store.sample(live, name, _PAGE))
     return any(one is not None and gate.kinds[name][0].askable(one) for one in found)
 
 
@@ -73,40 +73,40 @@ def drawn_ids(gate: GateContext) -> list[PointId]:
     return found
 
 
-def _digests(gate: GateContext, point: Point) -> dict[str, str]:
+def _digest_vectors(gate: GateContext, point: Point) -> dict[str, str]:
     """Of each vector that says something."""
     return {
         name: gate.kinds[name][0].digest(one)
-        for name, one in by_name(point.vector).items()
+        for name, one in vectors_by_name(point.vector).items()
         if name in gate.kinds and gate.kinds[name][0].askable(one)
     }
 
 
-def _note(gate: GateContext, memory: State, point: Point) -> None:
-    vectors = {name: one for name, one in by_name(point.vector).items() if name in gate.kinds}
-    _offer(gate, memory, point, vectors)
+def _note_point(gate: GateContext, memory: State, point: Point) -> None:
+    vectors = {name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds}
+    _offer_point(gate, memory, point, vectors)
     for name, one in vectors.items():
         kind = gate.kinds[name][0]
-        _count(memory, "having", name)
+        _add_count(memory, "having", name)
         if kind.empty(one):
-            _count(memory, "empty", name)
+            _add_count(memory, "empty", name)
         if kind.name == "multi":
-            _count(memory, "rows", name, kind.count(one))
+            _add_count(memory, "rows", name, kind.count(one))
 
 
-def _before(gate: GateContext, broken: Sequence[PointId]) -> dict[PointId, dict[str, str]]:
+def _faults_on_live(gate: GateContext, broken: Sequence[PointId]) -> dict[PointId, dict[str, str]]:
     """What was wrong with these points' vectors on live: what is there just so is no worse here."""
     if not broken or gate.live is None:
         return {}
     points = gate.store.fetch(gate.live.collection, broken, vectors=True)
-    return {point.id: _faults(gate, point) for point in points}
+    return {point.id: _find_faults(gate, point) for point in points}
 
 
 def _note_faults(
     gate: GateContext, memory: State, id: PointId, faults: Mapping[str, str], before: Mapping[str, str]
 ) -> None:
     for name in faults:
-        _count(memory, "broken", name)
+        _add_count(memory, "broken", name)
     worse = {name: fault for name, fault in faults.items() if before.get(name) != fault}
     if worse:
         name, fault = next(iter(worse.items()))
@@ -117,25 +117,25 @@ def _note_faults(
         memory["as on live"] = int(memory.get("as on live", 0)) + 1
 
 
-def _faults(gate: GateContext, point: Point) -> dict[str, str]:
-    vectors = {name: one for name, one in by_name(point.vector).items() if name in gate.kinds}
-    return {name: fault for name, one in vectors.items() if (fault := _fault(one, *gate.kinds[name]))}
+def _find_faults(gate: GateContext, point: Point) -> dict[str, str]:
+    vectors = {name: one for name, one in vectors_by_name(point.vector).items() if name in gate.kinds}
+    return {name: fault for name, one in vectors.items() if (fault := _find_vector_fault(one, *gate.kinds[name]))}
 
 
-def _offer(gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]) -> None:
+def _offer_point(gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]) -> None:
     """Each name is sampled from the points that have it."""
     samples, seed = gate.spec.validation.samples, gate.spec.validation.seed
     for name, vector in vectors.items():
         if not gate.kinds[name][0].askable(vector):
             continue
         if name == gate.vector:
-            offer(memory["sample"], max(samples.records, samples.queries), seed, point.id)
+            offer_id(memory["sample"], max(samples.records, samples.queries), seed, point.id)
         else:
             further = memory.setdefault("samples", {}).setdefault(name, [])
-            offer(further, min(samples.queries, FURTHER), seed, point.id)
+            offer_id(further, min(samples.queries, FURTHER), seed, point.id)
 
 
-def askable(gate: GateContext, name: str | None = None) -> int | None:
+def count_askable(gate: GateContext, name: str | None = None) -> int | None:
     """How many points have something to be asked by under this name, else the main one; None where that was not
     counted."""
     memory, name = gate.part("vectors"), gate.vector if name is None else name
@@ -144,12 +144,12 @@ def askable(gate: GateContext, name: str | None = None) -> int | None:
     return int(memory["having"].get(name, 0)) - int(memory.get("empty", {}).get(name, 0))
 
 
-def _count(memory: State, what: str, name: str, number: int = 1) -> None:
+def _add_count(memory: State, what: str, name: str, number: int = 1) -> None:
     counts = memory.setdefault(what, {})
     counts[name] = int(counts.get(name, 0)) + number
 
 
-def _fault(vector: Any, kind: Kind, params: Mapping[str, Any]) -> str:
+def _find_vector_fault(vector: Any, kind: Kind, params: Mapping[str, Any]) -> str:
     if not kind.finite(vector):
         return "not finite"
     return "zero" if kind.zero(params, vector) else ""

@@ -11,7 +11,7 @@ from qdrant_rollouts.core.services import Services
 
 #: Takes the run up, or a piece further; a line for the log. The key is also the index file's, where a cron line stands.
 ACTIONS: dict[str, Callable[[Services, Run], str]] = {
-    "rebuild": rebuilds.begin,
-    "verify": verifications.carry_on,
-    "backup": backups.begin,
+    "rebuild": rebuilds.begin_scheduled_rebuild,
+    "verify": verifications.verify_slice,
+    "backup": backups.begin_scheduled_backup,
 }

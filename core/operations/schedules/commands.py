@@ -8,22 +8,24 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qdrant_rollouts.core.config.index_file import ScheduleSpec, validated
+from qdrant_rollouts.core.config.index_file import ScheduleSpec, validate_as
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
-from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Malformed, Refused, Unknown
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS
 from qdrant_rollouts.core.operations.schedules import declared, sweep
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
-from qdrant_rollouts.core.sanitize.quoting import cut, quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value, shorten_text
 from qdrant_rollouts.core.services import Services
 
 
-def run(services: Services, alias: str, action: str, *, actor: str, reason: str = "", along: Along = alone) -> int:
+def run_schedule(
+    services: Services, alias: str, action: str, *, actor: str, reason: str = "", along: InTransaction = do_nothing
+) -> int:
     """Has the action done now, whatever the time, by the next sweep; also of a schedule that is paused. Returns the
     run's id."""
-    with _held(services, alias, action) as (session, row, now):
+    with _hold_schedule(services, alias, action) as (session, row, now):
         open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
         before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
         if before is not None:
@@ -34,82 +36,86 @@ def run(services: Services, alias: str, action: str, *, actor: str, reason: str 
         made = ScheduleRun(schedule_id=row.id, nominal_at=now, actor=actor, created_at=now, message=reason)
         session.add(made)
         session.flush()
-        _record(session, now, row, "asked_for", row.action, actor, reason)
+        _record_schedule_event(session, now, row, "asked_for", row.action, actor, reason)
         along(session, str(made.id))
         return made.id
 
 
-def pause(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
+def pause_schedule(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
     """Lets times pass without a run, until it is resumed; a run that is open goes on. Paused already is no change."""
-    with _held(services, alias, action) as (session, row, now):
+    with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is None
         if changes:
             row.paused_by, row.reason = actor, reason
-            sweep.forget(session, row, now, f"paused by {actor}", actor)
-        _record(session, now, row, "paused" if changes else "unchanged", row.action, actor, reason)
+            sweep.withdraw_late_alert(session, row, now, f"paused by {actor}", actor)
+        _record_schedule_event(session, now, row, "paused" if changes else "unchanged", row.action, actor, reason)
 
 
-def resume(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
+def resume_schedule(services: Services, alias: str, action: str, *, actor: str, reason: str = "") -> None:
     """Goes on with the next time; those that passed meanwhile are not made up for."""
-    with _held(services, alias, action) as (session, row, now):
+    with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is not None
         if changes:
             row.paused_by, row.reason = None, ""
-            declared.begin_at(row, now)
-        _record(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
+            declared.start_waiting(row, now)
+        _record_schedule_event(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
 
 
-def change(
+def change_schedule(
     services: Services, alias: str, action: str, wanted: Mapping[str, Any], *, actor: str, reason: str = ""
 ) -> None:
     """Lays ``wanted`` (keys of ``ScheduleSpec``) over what holds. It holds until the index file says something new."""
-    with _held(services, alias, action, new="cron" in wanted) as (session, row, now):
-        base = declared.of_row(row.spec or row.declared) or {}
-        spec = validated(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
-        changes = spec != declared.of_row(row.spec)
+    with _hold_schedule(services, alias, action, new="cron" in wanted) as (session, row, now):
+        base = declared.normalize_spec(row.spec or row.declared) or {}
+        spec = validate_as(ScheduleSpec, {**base, **wanted}, f"{action} of {alias}").model_dump(mode="json")
+        changes = spec != declared.normalize_spec(row.spec)
         if changes:
-            sweep.put(session, row, spec, now)
-        words = f"{action}: {declared.words_of(spec)}"
-        _record(session, now, row, "changed" if changes else "unchanged", words, actor, reason)
+            sweep.set_spec(session, row, spec, now)
+        words = f"{action}: {declared.describe_times(spec)}"
+        _record_schedule_event(session, now, row, "changed" if changes else "unchanged", words, actor, reason)
 
 
-def actions_of(services: Services, alias: str) -> list[str]:
+def list_actions(services: Services, alias: str) -> list[str]:
     """The actions that ``alias`` has a schedule of. Raises Refused if it has none."""
-    sweep.declare(services)
+    sweep.take_over_declared(services)
     with services.sessions() as session:
         found = list(session.scalars(select(Schedule.action).where(Schedule.alias == alias).order_by(Schedule.action)))
         if not found:
-            raise Unknown(_unknown(session, alias))
+            raise Unknown(_describe_unknown(session, alias))
     return found
 
 
 @contextmanager
-def _held(
+def _hold_schedule(
     services: Services, alias: str, action: str, *, new: bool = False
 ) -> Iterator[tuple[Session, Schedule, datetime]]:
     if action not in ACTIONS:
-        raise Malformed(f"action {quoted(action)} is not known; known: {', '.join(ACTIONS)}")
-    sweep.declare(services)
+        raise Malformed(f"action {quote_value(action)} is not known; known: {', '.join(ACTIONS)}")
+    sweep.take_over_declared(services)
     if new and alias not in services.indexes():
-        raise Refused(f"index {cut(alias)} is not declared in the index file; declare it, so that it can be built")
+        raise Refused(
+            f"index {shorten_text(alias)} is not declared in the index file; declare it, so that it can be built"
+        )
     with services.sessions.begin() as session:
-        row, now = sweep.locked(session, alias, action), services.clock.now(session)
+        row, now = sweep.lock_schedule(session, alias, action), services.clock.now(session)
         if row is None and new:
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)
         if row is None:
-            raise Unknown(_unknown(session, alias, action))
+            raise Unknown(_describe_unknown(session, alias, action))
         yield session, row, now
 
 
-def _unknown(session: Session, alias: str, action: str = "") -> str:
+def _describe_unknown(session: Session, alias: str, action: str = "") -> str:
     known = [f"{row.alias} {row.action}" for row in session.scalars(select(Schedule).order_by(Schedule.id))]
-    alias = cut(alias)
+    alias = shorten_text(alias)
     what = f"{alias} has no schedule" + (f" of {action}" if action else "")
     hint = f"give index {alias} a cron line under `{action or 'rebuild'}` in the index file"
     return f"{what}; known: {', '.join(known) or 'none'}. To have one, {hint}"
 
 
-def _record(session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str, reason: str) -> None:
+def _record_schedule_event(
+    session: Session, now: datetime, row: Schedule, event: str, detail: str, actor: str, reason: str
+) -> None:
     """What changed nothing was asked for all the same."""
-    events.record(session, now, f"schedule.{event}", detail, actor=actor, reason=reason, alias=row.alias)
+    events.record_event(session, now, f"schedule.{event}", detail, actor=actor, reason=reason, alias=row.alias)

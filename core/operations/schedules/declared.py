@@ -8,63 +8,65 @@ from typing import Any
 from qdrant_rollouts.core.config.cron import next_time
 from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
 from qdrant_rollouts.core.database.schedule_rows import Schedule
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 
 #: The keys of ``core.operations.schedules.actions.ACTIONS``, for those who only look and do nothing of it.
-NAMES = ("rebuild", "verify", "backup")
+ACTION_NAMES = ("rebuild", "verify", "backup")
 
-Key = tuple[str, str]
-Said = dict[str, object] | None
+ScheduleKey = tuple[str, str]
+DeclaredSpec = dict[str, object] | None
 
 
-def news(indexes: Mapping[str, IndexSpec], known: Mapping[Key, Said]) -> dict[Key, Said]:
+def find_changed_specs(
+    indexes: Mapping[str, IndexSpec], known: Mapping[ScheduleKey, DeclaredSpec]
+) -> dict[ScheduleKey, DeclaredSpec]:
     """What the file says of an alias and action that is not what it had said before, ``known``. A file that declares
     nothing at all withdraws nothing: it may be one that this process does not see."""
     if not indexes:
         return {}
-    said = {(alias, action): _said(spec, action) for alias, spec in indexes.items() for action in NAMES}
-    before = {key: of_row(spec) for key, spec in known.items()}
+    said = {(alias, action): _declared_spec(spec, action) for alias, spec in indexes.items() for action in ACTION_NAMES}
+    before = {key: normalize_spec(spec) for key, spec in known.items()}
     return {key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)}
 
 
-def of_row(spec: Said) -> dict[str, Any] | None:
+def normalize_spec(spec: DeclaredSpec) -> dict[str, Any] | None:
     """What a row says, as this release would have written it: else two releases that run side by side would each take
     the other's rows for something that the index file says anew."""
-    return stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
+    return read_stored(ScheduleSpec, spec).model_dump(mode="json") if spec else None
 
 
-def overlaid(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
+def overlay_declared(rows: Iterable[Schedule], indexes: Mapping[str, IndexSpec], now: datetime) -> list[Schedule]:
     """The rows as they will be after the next sweep, by alias and action."""
     found = {(row.alias, row.action): row for row in rows}
-    told = news(indexes, {key: row.declared for key, row in found.items()})
-    found |= {key: as_declared(found.get(key), key, said, now) for key, said in told.items()}
+    told = find_changed_specs(indexes, {key: row.declared for key, row in found.items()})
+    found |= {key: row_as_declared(found.get(key), key, said, now) for key, said in told.items()}
     return [found[key] for key in sorted(found)]
 
 
-def as_declared(row: Schedule | None, key: Key, wanted: Said, now: datetime) -> Schedule:
+def row_as_declared(row: Schedule | None, key: ScheduleKey, wanted: DeclaredSpec, now: datetime) -> Schedule:
     """The row as the next sweep will write it down; this one belongs to no session."""
     seen = Schedule(alias=key[0], action=key[1], spec=wanted, declared=wanted, reason="")
     if row is not None:
         seen.id, seen.paused_by, seen.reason = row.id, row.paused_by, row.reason
-    if row is not None and are_same_times(row.spec, wanted):
+    if row is not None and has_same_times(row.spec, wanted):
         seen.next_at, seen.waiting_since = row.next_at, row.waiting_since
     else:
-        begin_at(seen, now)
+        start_waiting(seen, now)
     return seen
 
 
-def are_same_times(one: Said, other: Said) -> bool:
-    return bool(one and other and words_of(one) == words_of(other))
+def has_same_times(one: DeclaredSpec, other: DeclaredSpec) -> bool:
+    return bool(one and other and describe_times(one) == describe_times(other))
 
 
-def words_of(spec: Said) -> str:
-    found = of_row(spec)
+def describe_times(spec: DeclaredSpec) -> str:
+    found = normalize_spec(spec)
     return f"{found['cron']} in {found['zone']}" if found else "off"
 
 
-def begin_at(row: Schedule, now: datetime) -> None:
+def start_waiting(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
-    spec = stored(ScheduleSpec, row.spec) if row.spec else None
+    spec = read_stored(ScheduleSpec, row.spec) if row.spec else None
     row.next_at = next_time(spec.cron, spec.zone, now) if spec else None
 
 
@@ -72,7 +74,7 @@ def start_of(row: Schedule) -> datetime | None:
     """When the next time is begun: after it by as much as the jitter says."""
     if row.next_at is None or row.spec is None:
         return None
-    return begins(stored(ScheduleSpec, row.spec), row.alias, row.next_at)
+    return begins(read_stored(ScheduleSpec, row.spec), row.alias, row.next_at)
 
 
 def begins(spec: ScheduleSpec, alias: str, nominal: datetime) -> datetime:
@@ -84,6 +86,6 @@ def begins(spec: ScheduleSpec, alias: str, nominal: datetime) -> datetime:
     return nominal + timedelta(seconds=int(share * spec.jitter_minutes * 60))
 
 
-def _said(spec: IndexSpec, action: str) -> Said:
+def _declared_spec(spec: IndexSpec, action: str) -> DeclaredSpec:
     found = getattr(spec, action)
     return found.model_dump(mode="json") if found is not None else None

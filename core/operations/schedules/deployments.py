@@ -9,56 +9,60 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment
-from qdrant_rollouts.core.deployments.commands import Along
+from qdrant_rollouts.core.deployments.commands import InTransaction
 from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.lifecycle import RunStatus, Status
 from qdrant_rollouts.core.operations.schedules import runs
 from qdrant_rollouts.core.operations.schedules.runs import Run
 from qdrant_rollouts.core.services import Services
 
-_ENDS = {
+_RUN_STATUSES = {
     Status.LIVE: RunStatus.DONE,
     Status.ROLLED_BACK: RunStatus.FAILED,
     Status.NEEDS_OPERATOR: RunStatus.FAILED,
 }
 
 
-def begin(
-    services: Services, run: Run, start: Callable[[Along, str], str], busy: Callable[[Session, str], object]
+def begin_scheduled_run(
+    services: Services, run: Run, start: Callable[[InTransaction, str], str], busy: Callable[[Session, str], object]
 ) -> str:
     """``start`` is given what it must write along and a reason, and returns the line to show. What it refused is waited
     for, if the schedule says so, while ``busy`` finds something of the alias under way; nothing else comes right by
     itself."""
     try:
-        return start(partial(_mark, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC")
+        return start(partial(_attach_deployment, run), f"scheduled for {run.nominal_at:%Y-%m-%d %H:%M} UTC")
     except Refused as refused:
-        return _refused(services, run, str(refused), busy)
+        return _handle_refusal(services, run, str(refused), busy)
     except Unavailable as away:
-        return runs.note(services, run, f"tried again: {away}")
+        return runs.note_on_run(services, run, f"tried again: {away}")
 
 
-def watch(services: Services) -> list[str]:
+def end_finished_runs(services: Services) -> list[str]:
     """Ends the runs whose deployments have ended."""
-    return [line for run, deployment in runs.deployed(services) if (line := _follow(services, run, deployment))]
+    return [
+        line
+        for run, deployment in runs.list_deployed_runs(services)
+        if (line := _end_if_finished(services, run, deployment))
+    ]
 
 
-def _mark(run: Run, session: Session, deployment_id: str) -> None:
-    runs.take(session, run, deployment_id=deployment_id, message="")
+def _attach_deployment(run: Run, session: Session, deployment_id: str) -> None:
+    runs.take_run(session, run, deployment_id=deployment_id, message="")
 
 
-def _refused(services: Services, run: Run, why: str, busy: Callable[[Session, str], object]) -> str:
+def _handle_refusal(services: Services, run: Run, why: str, busy: Callable[[Session, str], object]) -> str:
     with services.sessions() as session:
         found = busy(session, run.alias)
     if not found:
-        return runs.end(services, run, RunStatus.FAILED, why)
+        return runs.end_run(services, run, RunStatus.FAILED, why)
     if run.waits:
-        return runs.note(services, run, f"waits: {why}")
-    return runs.end(services, run, RunStatus.SKIPPED, why)
+        return runs.note_on_run(services, run, f"waits: {why}")
+    return runs.end_run(services, run, RunStatus.SKIPPED, why)
 
 
-def _follow(services: Services, run: Run, deployment_id: str) -> str:
+def _end_if_finished(services: Services, run: Run, deployment_id: str) -> str:
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
-    if row.status not in _ENDS:
+    if row.status not in _RUN_STATUSES:
         return ""
-    return runs.end(services, run, _ENDS[row.status], row.message)
+    return runs.end_run(services, run, _RUN_STATUSES[row.status], row.message)

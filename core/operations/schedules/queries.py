@@ -9,56 +9,56 @@ from qdrant_rollouts.core.answers import schedules as shown
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.lifecycle import SUCCESSES
 from qdrant_rollouts.core.operations.schedules import declared
-from qdrant_rollouts.core.operations.schedules.declared import of_row
+from qdrant_rollouts.core.operations.schedules.declared import normalize_spec
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
-def schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
+def list_schedules(services: Services, alias: str | None = None, limit: int = 5) -> list[shown.Schedule]:
     """Schedules by alias, with when they are due next and what became of their last ``limit`` runs, newest first.
     What the index file has said since the last sweep is told as that sweep will take it over; nothing is written."""
     indexes = services.indexes()
     with services.sessions() as session:
-        rows = declared.overlaid(session.scalars(select(Schedule)), indexes, services.clock.now(session))
-        return [_schedule(session, row, limit) for row in rows if alias in (None, row.alias)]
+        rows = declared.overlay_declared(session.scalars(select(Schedule)), indexes, services.clock.now(session))
+        return [_describe_schedule(session, row, limit) for row in rows if alias in (None, row.alias)]
 
 
-def run(services: Services, run_id: int) -> shown.Run:
+def get_schedule_run(services: Services, run_id: int) -> shown.Run:
     with services.sessions() as session:
-        return _run(session.get_one(ScheduleRun, run_id))
+        return _describe_run(session.get_one(ScheduleRun, run_id))
 
 
-def _schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
+def _describe_schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
     mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
     status = "off" if row.spec is None else "paused" if row.paused_by else "on"
-    spec = of_row(row.spec)
+    spec = normalize_spec(row.spec)
     seen = {
         "alias": row.alias,
         "action": row.action,
         "status": status,
         **(spec or {}),
-        "changed": spec != of_row(row.declared),
+        "changed": spec != normalize_spec(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
-        "next_at": iso(declared.start_of(row)) if status == "on" else None,
-        "next_nominal_at": iso(row.next_at) if status == "on" else None,
-        "last_success_at": iso(won.finished_at) if won else None,
-        "overdue_since": iso(row.told_at),
-        "runs": [_run(run) for run in session.scalars(mine.limit(limit))],
+        "next_at": as_iso(declared.start_of(row)) if status == "on" else None,
+        "next_nominal_at": as_iso(row.next_at) if status == "on" else None,
+        "last_success_at": as_iso(won.finished_at) if won else None,
+        "overdue_since": as_iso(row.told_at),
+        "runs": [_describe_run(run) for run in session.scalars(mine.limit(limit))],
     }
     return cast("shown.Schedule", seen)
 
 
-def _run(row: ScheduleRun) -> shown.Run:
+def _describe_run(row: ScheduleRun) -> shown.Run:
     return {
         "id": row.id,
-        "nominal_at": iso(row.nominal_at),
+        "nominal_at": as_iso(row.nominal_at),
         "status": str(row.status),
         "message": row.message,
         "actor": row.actor,
         "deployment_id": row.deployment_id,
-        "created_at": iso(row.created_at),
-        "finished_at": iso(row.finished_at),
+        "created_at": as_iso(row.created_at),
+        "finished_at": as_iso(row.finished_at),
         "result": row.result,
     }

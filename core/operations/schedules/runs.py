@@ -23,7 +23,7 @@ from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
 #: Of each schedule: three years of nights.
-_KEPT = 1_000
+_KEPT_RUNS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,79 +44,86 @@ class Run:
         return f"{self.action} of {self.alias} due {self.nominal_at:%Y-%m-%d %H:%M} UTC"
 
 
-def load(services: Services, run_id: int) -> Run | None:
+def load_run(services: Services, run_id: int) -> Run | None:
     """The run, if it is still one that somebody must take up."""
     with services.sessions() as session:
         query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.id == run_id)
-        found = session.execute(query.where(*_unheld(services, session))).first()
-    return _run(*found) if found is not None else None
+        found = session.execute(query.where(*_where_unheld(services, session))).first()
+    return _run_of_row(*found) if found is not None else None
 
 
-def unheld(services: Services) -> list[int]:
+def list_unheld_runs(services: Services) -> list[int]:
     """Open runs that somebody must take up: due ones, and those whose holder is done with a turn, or gone."""
     with services.sessions() as session:
-        query = select(ScheduleRun.id).where(*_unheld(services, session))
+        query = select(ScheduleRun.id).where(*_where_unheld(services, session))
         return list(session.scalars(query.order_by(ScheduleRun.nominal_at)))
 
 
-def _unheld(services: Services, session: Session) -> tuple[ColumnElement[bool], ...]:
+def _where_unheld(services: Services, session: Session) -> tuple[ColumnElement[bool], ...]:
     longest = timedelta(seconds=services.times.longest_lease)
     free = leases.free(ScheduleRun.lease_until, services.clock.now(session), longest)
     return ScheduleRun.status.in_(OPEN_RUNS), ScheduleRun.deployment_id.is_(None), free
 
 
-def deployed(services: Services) -> Iterable[tuple[Run, str]]:
+def list_deployed_runs(services: Services) -> Iterable[tuple[Run, str]]:
     """Open runs that began a deployment, with its id."""
     query = select(ScheduleRun, Schedule).join(Schedule).where(ScheduleRun.status == RunStatus.RUNNING)
     with services.sessions() as session:
         found = session.execute(query.where(ScheduleRun.deployment_id.is_not(None))).all()
-    return [(_run(row, schedule), str(row.deployment_id)) for row, schedule in found]
+    return [(_run_of_row(row, schedule), str(row.deployment_id)) for row, schedule in found]
 
 
-def take(session: Session, run: Run, **values: Any) -> Run:
+def take_run(session: Session, run: Run, **values: Any) -> Run:
     """Moves the run on, to ``running``. Raises LeaseLost if somebody else has: then nothing of this transaction may be
     committed."""
     values |= {"turn": run.turn + 1, "status": RunStatus.RUNNING}
-    if session.scalar(_held(run).values(values)) is None:
+    if session.scalar(_update_held_run(run).values(values)) is None:
         raise LeaseLost(f"{run.name} was taken up by somebody else")
     return replace(run, turn=run.turn + 1)
 
 
-def note(services: Services, run: Run, message: str) -> str:
+def note_on_run(services: Services, run: Run, message: str) -> str:
     """Says why the run is still open."""
     with services.sessions.begin() as session:
-        session.execute(_held(run).values(message=message))
+        session.execute(_update_held_run(run).values(message=message))
     return f"{run.name}: {message}"
 
 
-def end(services: Services, run: Run, status: RunStatus, message: str, result: dict[str, Any] | None = None) -> str:
+def end_run(services: Services, run: Run, status: RunStatus, message: str, result: dict[str, Any] | None = None) -> str:
     """Ends the run, and tells people if it failed. Returns a line, empty if somebody else has moved it on meanwhile."""
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         values = {"status": status, "message": message, "finished_at": now, "lease_until": None}
-        if session.scalar(_held(run).values(**values, turn=run.turn + 1, state={}, result=result or {})) is None:
+        if (
+            session.scalar(_update_held_run(run).values(**values, turn=run.turn + 1, state={}, result=result or {}))
+            is None
+        ):
             return ""
         if status in SUCCESSES:
             heard = update(Schedule).where(Schedule.id == run.schedule_id)
             session.execute(heard.values(waiting_since=now, told_at=None))
-            alerts.over(session, now, run.alias, [late(run.action)], f"{run.name}: {message}", run.actor)
-        events.record(session, now, f"schedule.{status}", f"{run.name}: {message}", actor=run.actor, alias=run.alias)
+            alerts.resolve_alerts(
+                session, now, run.alias, [late_alert_name(run.action)], f"{run.name}: {message}", run.actor
+            )
+        events.record_event(
+            session, now, f"schedule.{status}", f"{run.name}: {message}", actor=run.actor, alias=run.alias
+        )
         if status == RunStatus.FAILED:
-            alerts.tell(session, now, _failed(run, message))
+            alerts.record_alert(session, now, _build_failure_alert(run, message))
     return f"{run.name}: {status}: {message}"
 
 
-def late(action: str) -> str:
+def late_alert_name(action: str) -> str:
     """What is told while no run of the action has succeeded for too long."""
     return f"schedule.{action}_late"
 
 
-def _failed(run: Run, message: str) -> Alert:
+def _build_failure_alert(run: Run, message: str) -> Alert:
     look = f"mend that, then rollouts schedule run {shell_word(run.alias)} {run.action}"
     return Alert(run.alias, "schedule.failed", f"{run.name}: {message}", actor=run.actor, reason=message, next=look)
 
 
-def prune(services: Services, keep: int = _KEPT) -> int:
+def prune_runs(services: Services, keep: int = _KEPT_RUNS) -> int:
     """Deletes all but the newest ``keep`` runs of each schedule that have ended; how many that were."""
     newest_first = func.row_number().over(partition_by=ScheduleRun.schedule_id, order_by=ScheduleRun.nominal_at.desc())
     ended = ScheduleRun.status.not_in(OPEN_RUNS)
@@ -126,11 +133,11 @@ def prune(services: Services, keep: int = _KEPT) -> int:
         return len(session.scalars(old.returning(ScheduleRun.id)).all())
 
 
-def _held(run: Run) -> ReturningUpdate[int]:
+def _update_held_run(run: Run) -> ReturningUpdate[int]:
     mine = ScheduleRun.id == run.id, ScheduleRun.turn == run.turn, ScheduleRun.status.in_(OPEN_RUNS)
     return update(ScheduleRun).where(*mine).returning(ScheduleRun.id)
 
 
-def _run(row: ScheduleRun, of: Schedule) -> Run:
+def _run_of_row(row: ScheduleRun, of: Schedule) -> Run:
     waits = (of.spec or {}).get("overlap") == "wait"
     return Run(row.id, row.turn, of.id, of.alias, of.action, row.nominal_at, row.actor, waits)

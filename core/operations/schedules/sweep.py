@@ -18,43 +18,48 @@ from qdrant_rollouts.core.config import cron
 from qdrant_rollouts.core.config.index_file import ScheduleSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.schedule_rows import ACTOR, Schedule, ScheduleRun
-from qdrant_rollouts.core.database.stored_json import stored
+from qdrant_rollouts.core.database.stored_json import read_stored
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.lifecycle import OPEN_RUNS, RunStatus
 from qdrant_rollouts.core.operations.schedules import declared, deployments, runs
 from qdrant_rollouts.core.operations.schedules.actions import ACTIONS
 from qdrant_rollouts.core.operations.schedules.declared import (
-    are_same_times,
-    begin_at,
     begins,
-    of_row,
-    words_of,
+    describe_times,
+    has_same_times,
+    normalize_spec,
+    start_waiting,
 )
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.core.services import Services
 
 #: Times are looked for from here on first: of a line that names many, the newest is near.
-_NEAR = timedelta(days=2)
+_NEAR_TIME = timedelta(days=2)
 _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """``lines`` say what was done; ``open`` are the runs that somebody must take up, see ``take_up``."""
+class SweepResult:
+    """``lines`` say what was done; ``open`` are the runs that somebody must take up, see ``take_up_run``."""
 
     lines: list[str]
     open: list[int]
 
 
-def sweep(services: Services) -> Swept:
+def sweep_schedules(services: Services) -> SweepResult:
     """Everything but the work itself; short, and harmless however often it is done."""
-    lines = [_declared(services), *deployments.watch(services), *_fire(services), *_overdue(services)]
-    return Swept([line for line in lines if line], runs.unheld(services))
+    lines = [
+        _take_over_contained(services),
+        *deployments.end_finished_runs(services),
+        *_fire_due_schedules(services),
+        *_alert_overdue_schedules(services),
+    ]
+    return SweepResult([line for line in lines if line], runs.list_unheld_runs(services))
 
 
-def take_up(services: Services, run_id: int) -> str:
+def take_up_run(services: Services, run_id: int) -> str:
     """Does a run's work, or a piece of it, in whatever process can load the index's model."""
-    run = runs.load(services, run_id)
+    run = runs.load_run(services, run_id)
     if run is None:
         return f"run {run_id} needs nobody"
     try:
@@ -66,71 +71,73 @@ def take_up(services: Services, run_id: int) -> str:
 # --- what the index file says -------------------------------------------------------------------------------------
 
 
-def _declared(services: Services) -> str:
+def _take_over_contained(services: Services) -> str:
     """A file that cannot be read stops no time that is known already; what its run says of that is told to people."""
     try:
-        declare(services)
+        take_over_declared(services)
     except Refused as refused:
         return str(refused)
     return ""
 
 
-def declare(services: Services) -> None:
+def take_over_declared(services: Services) -> None:
     """Takes over what the index file has said anew. What a person has said since holds until then.
 
     A file that declares nothing at all withdraws nothing: it may be one that this process does not see.
     """
     with services.sessions() as session:
         known = {(row.alias, row.action): row.declared for row in session.scalars(select(Schedule))}
-    for (alias, action), wanted in declared.news(services.indexes(), known).items():
+    for (alias, action), wanted in declared.find_changed_specs(services.indexes(), known).items():
         with suppress(IntegrityError):  # somebody took it over in the same moment
-            _take_over(services, alias, action, wanted)
+            _take_over_spec(services, alias, action, wanted)
 
 
-def _take_over(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
+def _take_over_spec(services: Services, alias: str, action: str, wanted: dict[str, object] | None) -> None:
     with services.sessions.begin() as session:
-        row = locked(session, alias, action)
+        row = lock_schedule(session, alias, action)
         now = services.clock.now(session)
         if row is None:
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)
-        elif of_row(row.declared) == wanted:
+        elif normalize_spec(row.declared) == wanted:
             return
         row.declared = wanted
-        put(session, row, wanted, now)
-        words = f"{action}: {words_of(wanted)}, says the index file"
-        events.record(session, now, "schedule.declared", words, alias=alias)
+        set_spec(session, row, wanted, now)
+        words = f"{action}: {describe_times(wanted)}, says the index file"
+        events.record_event(session, now, "schedule.declared", words, alias=alias)
 
 
-def locked(session: Session, alias: str, action: str) -> Schedule | None:
+def lock_schedule(session: Session, alias: str, action: str) -> Schedule | None:
     query = select(Schedule).where(Schedule.alias == alias, Schedule.action == action)
     return session.scalars(query.with_for_update()).one_or_none()
 
 
-def put(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
+def set_spec(session: Session, row: Schedule, spec: dict[str, object] | None, now: datetime) -> None:
     """From now on ``spec`` holds; of other times than before, those before now are not owed."""
-    forget(session, row, now, "the schedule has changed")
-    same = are_same_times(row.spec, spec)
+    withdraw_late_alert(session, row, now, "the schedule has changed")
+    same = has_same_times(row.spec, spec)
     row.spec = spec
     if not same:
-        begin_at(row, now)
+        start_waiting(row, now)
 
 
-def forget(session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM) -> None:
+def withdraw_late_alert(
+    session: Session, row: Schedule, now: datetime, reason: str, actor: str = events.SYSTEM
+) -> None:
     """What was said of successes that did not come holds no longer; the next sweep says it anew if it still does."""
     if row.told_at is not None:
         row.told_at = None
-        alerts.over(session, now, row.alias, [runs.late(row.action)], reason, actor)
+        alerts.resolve_alerts(session, now, row.alias, [runs.late_alert_name(row.action)], reason, actor)
 
 
 # --- times that have come -----------------------------------------------------------------------------------------
 
 
-def _fire(services: Services) -> list[str]:
+def _fire_due_schedules(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
-        seen = session.scalars(_running().where(Schedule.next_at <= now)).all()
-    return [_come(services, row, now) for row in seen if _begins(row) <= now]
+        seen = session.scalars(_select_running().where(Schedule.next_at <= now)).all()
+    return [_fire_schedule(services, row, now) for row in seen if _begins(row) <= now]
 
 
 def _begins(row: Schedule) -> datetime:
@@ -139,29 +146,29 @@ def _begins(row: Schedule) -> datetime:
     return start
 
 
-def _running() -> Select[Schedule]:
+def _select_running() -> Select[Schedule]:
     return select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))
 
 
-def _come(services: Services, seen: Schedule, now: datetime) -> str:
+def _fire_schedule(services: Services, seen: Schedule, now: datetime) -> str:
     """Writes down the newest time that has come; it stands for those before it that nobody saw."""
     assert seen.next_at is not None
-    spec = stored(ScheduleSpec, seen.spec)
-    newest = _newest(spec, seen.alias, seen.next_at, now)
+    spec = read_stored(ScheduleSpec, seen.spec)
+    newest = _newest_time(spec, seen.alias, seen.next_at, now)
     following = cron.next_time(spec.cron, spec.zone, newest)
     with services.sessions.begin() as session:
-        row = locked(session, seen.alias, seen.action)
+        row = lock_schedule(session, seen.alias, seen.action)
         if row is None or (row.next_at, row.spec, row.paused_by) != (seen.next_at, seen.spec, None):
             return ""
         row.next_at = following
-        return _write(session, row, spec, newest, since=seen.next_at, now=now)
+        return _write_run(session, row, spec, newest, since=seen.next_at, now=now)
 
 
-def _newest(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> datetime:
+def _newest_time(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> datetime:
     """The last time that begins up to ``now``; ``first`` is one."""
-    for start in (max(first, now - _NEAR), first):
+    for start in (max(first, now - _NEAR_TIME), first):
         newest = None
-        for moment in cron.nominal_times(cron.parse(spec.cron), cron.zone(spec.zone), start - _INSTANT):
+        for moment in cron.nominal_times(cron.parse_cron(spec.cron), cron.parse_zone(spec.zone), start - _INSTANT):
             if moment > now:
                 break
             if begins(spec, alias, moment) <= now:
@@ -171,13 +178,13 @@ def _newest(spec: ScheduleSpec, alias: str, first: datetime, now: datetime) -> d
     return first
 
 
-def _write(
+def _write_run(
     session: Session, row: Schedule, spec: ScheduleSpec, newest: datetime, *, since: datetime, now: datetime
 ) -> str:
     known = ScheduleRun.schedule_id == row.id, ScheduleRun.nominal_at == newest
     if session.scalar(select(ScheduleRun.id).where(*known)) is not None:
         return ""
-    skipped = _missed(spec, begins(spec, row.alias, newest), now) or _overlap(session, row)
+    skipped = _why_missed(spec, begins(spec, row.alias, newest), now) or _why_overlapping(session, row)
     run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
     run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
     if skipped:
@@ -185,18 +192,18 @@ def _write(
     session.add(run)
     what = f"{row.action} due {newest:%Y-%m-%d %H:%M} UTC"
     event = f"schedule.{RunStatus.SKIPPED if skipped else RunStatus.DUE}"
-    events.record(session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias)
+    events.record_event(session, now, event, f"{what}: {run.message}".removesuffix(": "), alias=row.alias)
     return f"{row.alias}: {what}" + (f": {run.message}" if run.message else "")
 
 
-def _missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:
+def _why_missed(spec: ScheduleSpec, start: datetime, now: datetime) -> str:
     late = (now - start).total_seconds() / 60
     if spec.misfire == "once" or late <= spec.late_after_minutes:
         return ""
     return f"{late:.0f} minutes late, {spec.late_after_minutes:g} are allowed (misfire: skip)"
 
 
-def _overlap(session: Session, row: Schedule) -> str:
+def _why_overlapping(session: Session, row: Schedule) -> str:
     open_ = ScheduleRun.schedule_id == row.id, ScheduleRun.status.in_(OPEN_RUNS)
     before = session.scalars(select(ScheduleRun).where(*open_)).one_or_none()
     if before is None:
@@ -208,25 +215,25 @@ def _overlap(session: Session, row: Schedule) -> str:
 # --- successes that have not come ---------------------------------------------------------------------------------
 
 
-def _overdue(services: Services) -> list[str]:
+def _alert_overdue_schedules(services: Services) -> list[str]:
     with services.sessions() as session:
         now = services.clock.now(session)
-        rows = session.scalars(_running().where(Schedule.told_at.is_(None))).all()
-    late = [row for row in rows if _late(row, now)]
-    return [_tell(services, row) for row in late]
+        rows = session.scalars(_select_running().where(Schedule.told_at.is_(None))).all()
+    late = [row for row in rows if _is_late(row, now)]
+    return [_record_overdue(services, row) for row in late]
 
 
-def _late(row: Schedule, now: datetime) -> bool:
-    hours = stored(ScheduleSpec, row.spec).success_within_hours
+def _is_late(row: Schedule, now: datetime) -> bool:
+    hours = read_stored(ScheduleSpec, row.spec).success_within_hours
     return hours is not None and now - row.waiting_since > timedelta(hours=hours)
 
 
-def _tell(services: Services, seen: Schedule) -> str:
+def _record_overdue(services: Services, seen: Schedule) -> str:
     """While it lasts: until there is a success again."""
     with services.sessions.begin() as session:
-        row = locked(session, seen.alias, seen.action)
+        row = lock_schedule(session, seen.alias, seen.action)
         now = services.clock.now(session)
-        if row is None or row.told_at is not None or row.paused_by or row.spec != seen.spec or not _late(row, now):
+        if row is None or row.told_at is not None or row.paused_by or row.spec != seen.spec or not _is_late(row, now):
             return ""
         row.told_at = now
         last = session.scalars(
@@ -235,26 +242,26 @@ def _tell(services: Services, seen: Schedule) -> str:
             .order_by(ScheduleRun.nominal_at.desc())
             .limit(1)
         ).first()
-        text = _words(row, last)
-        events.record(session, now, "schedule.overdue", text, alias=row.alias)
-        alerts.tell(session, now, _overdue_alert(row, now, text))
+        text = _describe_overdue(row, last)
+        events.record_event(session, now, "schedule.overdue", text, alias=row.alias)
+        alerts.record_alert(session, now, _build_overdue_alert(row, now, text))
     return text
 
 
-def _overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
+def _build_overdue_alert(row: Schedule, now: datetime, text: str) -> Alert:
     waited = (now - row.waiting_since).total_seconds() / 3600
     return Alert(
         row.alias,
-        runs.late(row.action),
+        runs.late_alert_name(row.action),
         text,
         value=f"{waited:.4g} hours without a success",
-        bound=f"{stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
+        bound=f"{read_stored(ScheduleSpec, row.spec).success_within_hours:g} hours",
         next=f"mend that, then rollouts schedule run {shell_word(row.alias)} {row.action}",
     )
 
 
-def _words(row: Schedule, last: ScheduleRun | None) -> str:
-    hours = stored(ScheduleSpec, row.spec).success_within_hours
+def _describe_overdue(row: Schedule, last: ScheduleRun | None) -> str:
+    hours = read_stored(ScheduleSpec, row.spec).success_within_hours
     found = (
         f"the last run, due {last.nominal_at:%Y-%m-%d %H:%M} UTC, is {last.status}: {last.message}"
         if last

@@ -23,25 +23,27 @@ from qdrant_rollouts.core.services import Services
 State = dict[str, Any]
 
 
-def carry_on(services: Services, run: Run) -> str:
+def verify_slice(services: Services, run: Run) -> str:
     """Takes one slice; the report ends the run. Only a pass is a success."""
-    held, state, crashes = _claim(services, run)
+    held, state, crashes = _claim_slice(services, run)
     if crashes >= services.times.crashes:
-        return runs.end(services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times")
+        return runs.end_run(services, held, RunStatus.FAILED, f"its worker died or was stopped {crashes} times")
     try:
-        opened = _opened(services, run.alias, state)
+        opened = _open_scheduled_gate(services, run.alias, state)
         ends = time.monotonic() + services.times.slice
-        wait = gate.collect(opened, lambda: time.monotonic() >= ends)
+        wait = gate.collect_evidence(opened, lambda: time.monotonic() >= ends)
     except Refused as refused:
-        return runs.end(services, held, RunStatus.FAILED, str(refused))
+        return runs.end_run(services, held, RunStatus.FAILED, str(refused))
     except Unavailable as away:
-        return _let_go(services, held, state, f"tried again: {away}")
+        return _release_run(services, held, state, f"tried again: {away}")
     if wait is not None:
-        return _let_go(services, held, {"collection": opened.green, "memory": opened.memory}, gate.words(opened))
-    return _judge(services, held, gate.report(opened))
+        return _release_run(
+            services, held, {"collection": opened.green, "memory": opened.memory}, gate.describe_progress(opened)
+        )
+    return _end_with_verdict(services, held, gate.build_report(opened))
 
 
-def _claim(services: Services, run: Run) -> tuple[Run, State, int]:
+def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
     with services.sessions.begin() as session:
         row = session.get_one(ScheduleRun, run.id, with_for_update=True)
         now, died = services.clock.now(session), row.lease_until is not None
@@ -49,31 +51,31 @@ def _claim(services: Services, run: Run) -> tuple[Run, State, int]:
         if died:
             of = f"{crashes} of {services.times.crashes} without progress between them"
             detail = f"{run.name}: its worker died or was stopped in the middle of a slice: {of}"
-            events.record(session, now, "schedule.worker_died", detail, alias=run.alias)
+            events.record_event(session, now, "schedule.worker_died", detail, alias=run.alias)
         until = now + timedelta(seconds=services.times.longest_lease)
-        return runs.take(session, run, lease_until=until, crashes=crashes), state, crashes
+        return runs.take_run(session, run, lease_until=until, crashes=crashes), state, crashes
 
 
-def _opened(services: Services, alias: str, state: State) -> GateContext:
+def _open_scheduled_gate(services: Services, alias: str, state: State) -> GateContext:
     """Begins anew when another collection serves than the one that was being looked at."""
     live = services.store.aliases()
     if alias not in live:
         raise Refused(f"alias {alias} does not exist: nothing serves that could be verified; deploy it")
     memory = state.get("memory", {}) if state.get("collection") == live[alias] else {}
-    spec = commands.spec_of(services, alias, live)
+    spec = commands.resolve_spec(services, alias, live)
     return open_existing(services, live[alias], live[alias], spec, memory)
 
 
-def _let_go(services: Services, held: Run, state: State, message: str) -> str:
+def _release_run(services: Services, held: Run, state: State, message: str) -> str:
     with services.sessions.begin() as session:
-        runs.take(session, held, lease_until=None, crashes=0, state=state, message=message)
+        runs.take_run(session, held, lease_until=None, crashes=0, state=state, message=message)
     return f"{held.name}: {message}"
 
 
-def _judge(services: Services, held: Run, report: State) -> str:
+def _end_with_verdict(services: Services, held: Run, report: State) -> str:
     if report["verdict"] == "pass":
         message = "; ".join([f"{report['collection']} passes the gate", *report["warnings"]])
-        return runs.end(services, held, RunStatus.DONE, message, report)
+        return runs.end_run(services, held, RunStatus.DONE, message, report)
     found = "does not pass the gate" if report["verdict"] == "block" else "cannot be told to pass the gate"
-    message = f"{report['collection']} {found}: {gate.reasons(report)}"
-    return runs.end(services, held, RunStatus.FAILED, message, report)
+    message = f"{report['collection']} {found}: {gate.describe_reasons(report)}"
+    return runs.end_run(services, held, RunStatus.FAILED, message, report)

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.alerts.outbox import TRIGGERS
-from qdrant_rollouts.core.collections.deletion.deletions import OPEN
+from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.experiment_rows import Experiment
 from qdrant_rollouts.core.database.models import (
@@ -36,9 +36,9 @@ from qdrant_rollouts.core.gate.checks.finding import Verdict
 from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
-from qdrant_rollouts.core.routing.table import alive, trying
+from qdrant_rollouts.core.routing.table import alive, list_split_routes
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.statistics.traffic_sketch import Tally
+from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 MOST = 1000
 #: Durations are of the steps that ended in this time, and of no more than so many of them, the latest.
@@ -53,7 +53,7 @@ Sample = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MetricFamily:
     """``take`` asks the database, given its clock. A ``counter`` never falls: it counts rows that are never removed."""
 
     help: str
@@ -63,44 +63,44 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class MetricSamples:
     samples: list[Sample] = field(default_factory=list)
     left_out: int = 0
 
 
-def take(services: Services) -> dict[str, Taken]:
+def read_metrics(services: Services) -> dict[str, MetricSamples]:
     """Every figure by its name, of one moment. Raises what SQLAlchemy raises where the database does not answer."""
     with services.sessions() as session:
         now = services.clock.now(session)
-        return {name: _bounded(figure.take(session, now)) for name, figure in FIGURES.items()}
+        return {name: _limit_samples(figure.take(session, now)) for name, figure in METRICS.items()}
 
 
 def sweep_age(session: Session, now: datetime) -> float:
     """Seconds since somebody last swept for due turns; infinite if nobody ever did."""
     last = session.scalar(select(ServiceClock.last))
-    return math.inf if last is None else _seconds(last, now)
+    return math.inf if last is None else _seconds_since(last, now)
 
 
-def _bounded(samples: Iterable[Sample]) -> Taken:
+def _limit_samples(samples: Iterable[Sample]) -> MetricSamples:
     found = sorted(samples)
-    return Taken(found[:MOST], max(0, len(found) - MOST))
+    return MetricSamples(found[:MOST], max(0, len(found) - MOST))
 
 
-def _counted(session: Session, column: Any, values: Iterable[str]) -> Iterator[Sample]:
+def _count_by_value(session: Session, column: Any, values: Iterable[str]) -> Iterator[Sample]:
     """How many rows have each of ``values``, those with none named too: a number that is missing says nothing."""
     found: dict[Any, int] = dict(session.execute(select(column, func.count()).group_by(column)).all())
     for value in values:
         yield (str(value),), found.get(value, 0)
 
 
-def _seconds(since: datetime, now: datetime) -> float:
+def _seconds_since(since: datetime, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds())
 
 
 # --- deployments --------------------------------------------------------------------------------------------------
 
 
-def _by_status(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_statuses(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (Deployment.kind, Deployment.strategy, Deployment.status)
     for *labels, count in session.execute(select(*kinds, func.count()).group_by(*kinds)):
         yield tuple(map(str, labels)), count
@@ -116,12 +116,12 @@ def _queue(session: Session, now: datetime) -> Iterator[Sample]:
     yield (), len(places.look(session).waiting)
 
 
-def _ended(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
     """A person's abort leaves no failed step; of what went live, only ``promote --full`` leaves skipped ones."""
     outcome = case(
-        (and_(Deployment.status == Status.LIVE, _any(StepStatus.SKIPPED)), "fast_promoted"),
+        (and_(Deployment.status == Status.LIVE, _has_step(StepStatus.SKIPPED)), "fast_promoted"),
         (Deployment.status == Status.LIVE, "promoted"),
-        (_any(StepStatus.FAILED), "failed"),
+        (_has_step(StepStatus.FAILED), "failed"),
         else_="aborted",
     )
     ended = select(Deployment.kind, Deployment.strategy, outcome.label("outcome")).where(Deployment.status.in_(FINAL))
@@ -130,73 +130,74 @@ def _ended(session: Session, now: datetime) -> Iterator[Sample]:
         yield tuple(map(str, labels)), count
 
 
-def _any(status: StepStatus) -> ColumnElement[bool]:
+def _has_step(status: StepStatus) -> ColumnElement[bool]:
     return Deployment.steps.any(StepRow.status == status)
 
 
-def _durations(session: Session, now: datetime) -> dict[str, list[float]]:
+def _durations_by_step(session: Session, now: datetime) -> dict[str, list[float]]:
     query = select(StepRow.name, StepRow.started_at, StepRow.finished_at).order_by(StepRow.finished_at.desc())
     lately = StepRow.status == StepStatus.DONE, StepRow.finished_at >= now - WINDOW
     found: dict[str, list[float]] = defaultdict(list)
     for name, started, finished in session.execute(query.where(*lately).limit(STEPS)):
         if started is not None and finished is not None:
-            found[name].append(_seconds(started, finished))
+            found[name].append(_seconds_since(started, finished))
     return found
 
 
-def _step_seconds(session: Session, now: datetime) -> Iterator[Sample]:
-    for name, seconds in _durations(session, now).items():
+def _sample_step_seconds(session: Session, now: datetime) -> Iterator[Sample]:
+    for name, seconds in _durations_by_step(session, now).items():
         for quantile, value in zip(_QUANTILES, np.quantile(seconds, _QUANTILES), strict=True):
             yield (name, f"{quantile:g}"), float(value)
 
 
-def _last_live(session: Session, now: datetime) -> Iterator[Sample]:
-    for alias, finished in _last(session, "rollout").items():
-        yield (alias,), _seconds(finished, now)
+def _sample_live_ages(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, finished in _last_success_times(session, "rollout").items():
+        yield (alias,), _seconds_since(finished, now)
 
 
-def _last(session: Session, kind: str) -> dict[str, datetime]:
+def _last_success_times(session: Session, kind: str) -> dict[str, datetime]:
     """By alias, when the last run of this kind succeeded."""
     mine = Deployment.kind == kind, Deployment.status == Status.LIVE
     query = select(Deployment.alias, func.max(Deployment.finished_at)).where(*mine).group_by(Deployment.alias)
     return {alias: finished for alias, finished in session.execute(query) if finished is not None}
 
 
-def _verdicts(session: Session, now: datetime) -> Iterator[Sample]:
-    return _counted(session, Version.facts["gate"]["verdict"].as_string(), get_args(Verdict))
+def _sample_verdicts(session: Session, now: datetime) -> Iterator[Sample]:
+    return _count_by_value(session, Version.facts["gate"]["verdict"].as_string(), get_args(Verdict))
 
 
 # --- routes -------------------------------------------------------------------------------------------------------
 
 
-def _set(session: Session, now: datetime) -> Iterator[Sample]:
-    for alias, share in _shares(session).items():
+def _sample_shares_set(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, share in _shares_by_alias(session).items():
         yield (alias,), share
 
 
-def _confirmed(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_shares_confirmed(session: Session, now: datetime) -> Iterator[Sample]:
     """What part of the processes serves is known, and no share that follows from it; so it is all of it or nothing."""
-    searchers = _searchers(session, now)
-    for alias, share in _shares(session).items():
+    searchers = _count_searchers(session, now)
+    for alias, share in _shares_by_alias(session).items():
         serving, behind = searchers.get(alias, (0, 0))
         if serving and not behind:
             yield (alias,), share
 
 
-def _serving(session: Session, now: datetime) -> Iterator[Sample]:
-    for alias, (serving, behind) in _searchers(session, now).items():
+def _sample_searchers(session: Session, now: datetime) -> Iterator[Sample]:
+    for alias, (serving, behind) in _count_searchers(session, now).items():
         yield (alias, "serving"), serving
         yield (alias, "behind"), behind
 
 
-def _shares(session: Session) -> dict[str, int]:
+def _shares_by_alias(session: Session) -> dict[str, int]:
     """By alias, basis points of the searches that go to collections on trial, at rest none."""
     return {
-        route.alias: sum(end - start for arm in route.tried for start, end in arm.ranges) for route in trying(session)
+        route.alias: sum(end - start for arm in route.tried for start, end in arm.ranges)
+        for route in list_split_routes(session)
     }
 
 
-def _searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
+def _count_searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
     """By alias, how many living search processes serve the newest version of its route, and how many an older one."""
     newest = func.coalesce(RouteRow.version, 0)
     behind = func.sum(case((SearcherRow.version < newest, 1), else_=0))
@@ -210,42 +211,42 @@ def _searchers(session: Session, now: datetime) -> dict[str, tuple[int, int]]:
 # --- what is done by itself ---------------------------------------------------------------------------------------
 
 
-def _swept(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_sweep_age(session: Session, now: datetime) -> Iterator[Sample]:
     yield (), sweep_age(session, now)
 
 
-def _deletions(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_deletions(session: Session, now: datetime) -> Iterator[Sample]:
     state = case(
         (Deletion.due_at <= now - OVERDUE, "overdue"), (Deletion.due_at <= now, "due"), else_="scheduled"
     ).label("state")
-    rows = select(state).where(Deletion.status.in_(OPEN)).subquery()
-    yield from _counted(session, rows.c.state, ("scheduled", "due", "overdue"))
+    rows = select(state).where(Deletion.status.in_(OPEN_STATUSES)).subquery()
+    yield from _count_by_value(session, rows.c.state, ("scheduled", "due", "overdue"))
 
 
-def _backups(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_backup_ages(session: Session, now: datetime) -> Iterator[Sample]:
     """Infinite for an index that serves and has none, so that a rule about old backups speaks of it too."""
-    made = _last(session, "backup")
-    for alias in {*made, *_last(session, "rollout")}:
-        yield (alias,), _seconds(made[alias], now) if alias in made else math.inf
+    made = _last_success_times(session, "backup")
+    for alias in {*made, *_last_success_times(session, "rollout")}:
+        yield (alias,), _seconds_since(made[alias], now) if alias in made else math.inf
 
 
-def _verified(session: Session, now: datetime) -> Iterator[Sample]:
-    verified = _last(session, "verification")
-    for alias in {*verified, *_last(session, "backup")}:
-        yield (alias,), _seconds(verified[alias], now) if alias in verified else math.inf
+def _sample_verified_ages(session: Session, now: datetime) -> Iterator[Sample]:
+    verified = _last_success_times(session, "verification")
+    for alias in {*verified, *_last_success_times(session, "backup")}:
+        yield (alias,), _seconds_since(verified[alias], now) if alias in verified else math.inf
 
 
-def _successes(session: Session, now: datetime) -> Iterator[Sample]:
-    for row in _schedules(session):
-        yield (row.alias, row.action), _seconds(row.waiting_since, now)
+def _sample_success_ages(session: Session, now: datetime) -> Iterator[Sample]:
+    for row in _list_active_schedules(session):
+        yield (row.alias, row.action), _seconds_since(row.waiting_since, now)
 
 
-def _late(session: Session, now: datetime) -> Iterator[Sample]:
-    for row in _schedules(session):
+def _sample_late_schedules(session: Session, now: datetime) -> Iterator[Sample]:
+    for row in _list_active_schedules(session):
         yield (row.alias, row.action), float(row.told_at is not None)
 
 
-def _schedules(session: Session) -> Iterable[Schedule]:
+def _list_active_schedules(session: Session) -> Iterable[Schedule]:
     return session.scalars(select(Schedule).where(Schedule.spec.is_not(None), Schedule.paused_by.is_(None))).all()
 
 
@@ -261,7 +262,7 @@ def _offsets(session: Session, now: datetime) -> Iterator[Sample]:
 
 def _silences(session: Session, now: datetime) -> Iterator[Sample]:
     for name, seen_at in session.execute(select(WorkerRow.name, WorkerRow.seen_at)):
-        yield (name,), _seconds(seen_at, now)
+        yield (name,), _seconds_since(seen_at, now)
 
 
 def _discarded(session: Session, now: datetime) -> Iterator[Sample]:
@@ -287,7 +288,7 @@ def _unrouted(session: Session, now: datetime) -> Iterator[Sample]:
     query = select(TrafficRow).where(TrafficRow.at >= now - _HOUR, TrafficRow.variant == UNROUTED)
     found: dict[str, int] = defaultdict(int)
     for row in session.scalars(query):
-        found[row.alias] += Tally.from_json(row.tally).calls
+        found[row.alias] += TrafficSketch.from_json(row.tally).calls
     for alias, calls in found.items():
         yield (alias,), calls
 
@@ -295,7 +296,7 @@ def _unrouted(session: Session, now: datetime) -> Iterator[Sample]:
 # --- what people are told, and asked ------------------------------------------------------------------------------
 
 
-def _firing(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_firing_alerts(session: Session, now: datetime) -> Iterator[Sample]:
     # What only a newer release tells counts as an error, as it is told.
     firing = session.scalars(select(ConditionRow.what)).all()
     severities = [TRIGGERS[what].severity if what in TRIGGERS else Severity.ERROR for what in firing]
@@ -303,113 +304,123 @@ def _firing(session: Session, now: datetime) -> Iterator[Sample]:
         yield (str(severity),), severities.count(severity)
 
 
-def _lasting(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_alert_ages(session: Session, now: datetime) -> Iterator[Sample]:
     for alias, what, since in session.execute(select(ConditionRow.alias, ConditionRow.what, ConditionRow.since)):
-        yield (alias, what), _seconds(since, now)
+        yield (alias, what), _seconds_since(since, now)
 
 
-def _deliveries(session: Session, now: datetime) -> Iterator[Sample]:
+def _sample_deliveries(session: Session, now: datetime) -> Iterator[Sample]:
     kinds = (DeliveryRow.channel, DeliveryRow.status)
     query = select(*kinds, func.count()).where(DeliveryRow.status != "sent").group_by(*kinds)
     for channel, status, count in session.execute(query):
         yield (channel, status), count
 
 
-def _experiments(session: Session, now: datetime) -> Iterator[Sample]:
-    return _counted(session, Experiment.status, ExperimentStatus)
+def _sample_experiments(session: Session, now: datetime) -> Iterator[Sample]:
+    return _count_by_value(session, Experiment.status, ExperimentStatus)
 
 
-FIGURES: Mapping[str, Figure] = {
-    "deployments": Figure(
-        "Deployments, backups and verifications, by where they stand now.", ("kind", "strategy", "status"), _by_status
+METRICS: Mapping[str, MetricFamily] = {
+    "deployments": MetricFamily(
+        "Deployments, backups and verifications, by where they stand now.",
+        ("kind", "strategy", "status"),
+        _sample_statuses,
     ),
-    "deployments_ended": Figure(
+    "deployments_ended": MetricFamily(
         "Those that have ended: promoted, fast_promoted (promote --full), failed (a step did), aborted (a person did).",
         ("kind", "strategy", "outcome"),
-        _ended,
+        _sample_outcomes,
         counter=True,
     ),
-    "rebuild_places": Figure("How many deployments may build at once, and how many do.", ("state",), _places),
-    "rebuilds_waiting": Figure("Deployments that wait for a place to build.", (), _queue),
-    "step_duration_seconds": Figure(
+    "rebuild_places": MetricFamily("How many deployments may build at once, and how many do.", ("state",), _places),
+    "rebuilds_waiting": MetricFamily("Deployments that wait for a place to build.", (), _queue),
+    "step_duration_seconds": MetricFamily(
         f"How long steps took, waits included: of the last {WINDOW.days} days, at most the {STEPS} latest; 1 is the "
         "longest.",
         ("step", "quantile"),
-        _step_seconds,
+        _sample_step_seconds,
     ),
-    "last_live_age_seconds": Figure(
-        "Since the last version of an index went live by a deployment.", ("alias",), _last_live
+    "last_live_age_seconds": MetricFamily(
+        "Since the last version of an index went live by a deployment.", ("alias",), _sample_live_ages
     ),
-    "gate_verdicts": Figure(
-        "Versions by their last verdict of the gate; a retry replaces one.", ("verdict",), _verdicts
+    "gate_verdicts": MetricFamily(
+        "Versions by their last verdict of the gate; a retry replaces one.", ("verdict",), _sample_verdicts
     ),
-    "route_set_basis_points": Figure(
+    "route_set_basis_points": MetricFamily(
         "Share of an index's searches that its route sends to collections on trial (10000 is all); none at rest.",
         ("alias",),
-        _set,
+        _sample_shares_set,
     ),
-    "route_confirmed_basis_points": Figure(
+    "route_confirmed_basis_points": MetricFamily(
         "The same share, once every search process that lives says that it serves it; absent until then.",
         ("alias",),
-        _confirmed,
+        _sample_shares_confirmed,
     ),
-    "route_searchers": Figure(
+    "route_searchers": MetricFamily(
         "Search processes heard of lately: serving the newest version of the route, or behind it.",
         ("alias", "state"),
-        _serving,
+        _sample_searchers,
     ),
-    "searches_unrouted": Figure(
+    "searches_unrouted": MetricFamily(
         "Searches of the last hour that went to the alias by its name, because the search process had not reached the "
         "database since it began.",
         ("alias",),
         _unrouted,
     ),
-    "sweep_age_seconds": Figure(
-        "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.", (), _swept
+    "sweep_age_seconds": MetricFamily(
+        "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.",
+        (),
+        _sample_sweep_age,
     ),
-    "worker_clock_offset_seconds": Figure(
+    "worker_clock_offset_seconds": MetricFamily(
         f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it is told.",
         ("worker",),
         _offsets,
     ),
-    "worker_seen_age_seconds": Figure(
+    "worker_seen_age_seconds": MetricFamily(
         f"Since a worker last said that it is there; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
         ("worker",),
         _silences,
     ),
-    "worker_messages": Figure(
+    "worker_messages": MetricFamily(
         "Messages since a worker's start: taken, or discarded (too old, unknown, refused).",
         ("worker", "what"),
         _discarded,
     ),
-    "queue_places": Figure(
+    "queue_places": MetricFamily(
         "Children of the workers that take from a queue: busy, or free for one more.",
         ("queue", "state"),
         _room_of_queues,
     ),
-    "deletions": Figure(
+    "deletions": MetricFamily(
         f"Collections to be deleted: scheduled, due, or overdue by {OVERDUE.total_seconds():g} s.",
         ("state",),
-        _deletions,
+        _sample_deletions,
     ),
-    "backup_age_seconds": Figure(
-        "Since the last backup of an index was made; +Inf for an index that serves and has none.", ("alias",), _backups
+    "backup_age_seconds": MetricFamily(
+        "Since the last backup of an index was made; +Inf for an index that serves and has none.",
+        ("alias",),
+        _sample_backup_ages,
     ),
-    "backup_verified_age_seconds": Figure(
+    "backup_verified_age_seconds": MetricFamily(
         "Since a backup of an index was last restored and compared well; +Inf where none ever was.",
         ("alias",),
-        _verified,
+        _sample_verified_ages,
     ),
-    "schedule_success_age_seconds": Figure(
-        "Since a schedule that is on last succeeded, or was switched on.", ("alias", "action"), _successes
+    "schedule_success_age_seconds": MetricFamily(
+        "Since a schedule that is on last succeeded, or was switched on.", ("alias", "action"), _sample_success_ages
     ),
-    "schedule_late": Figure(
-        "1 while a schedule's success has not come for longer than success_within_hours.", ("alias", "action"), _late
+    "schedule_late": MetricFamily(
+        "1 while a schedule's success has not come for longer than success_within_hours.",
+        ("alias", "action"),
+        _sample_late_schedules,
     ),
-    "alerts_firing": Figure("What lasts now and people were told of.", ("severity",), _firing),
-    "alert_lasting_seconds": Figure("Since when each of it lasts.", ("alias", "what"), _lasting),
-    "alert_deliveries": Figure(
-        "Alerts that wait for their channel, or were given up after three days.", ("channel", "status"), _deliveries
+    "alerts_firing": MetricFamily("What lasts now and people were told of.", ("severity",), _sample_firing_alerts),
+    "alert_lasting_seconds": MetricFamily("Since when each of it lasts.", ("alias", "what"), _sample_alert_ages),
+    "alert_deliveries": MetricFamily(
+        "Alerts that wait for their channel, or were given up after three days.",
+        ("channel", "status"),
+        _sample_deliveries,
     ),
-    "experiments": Figure("Experiments, by where they stand now.", ("status",), _experiments),
+    "experiments": MetricFamily("Experiments, by where they stand now.", ("status",), _sample_experiments),
 }

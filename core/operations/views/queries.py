@@ -11,46 +11,46 @@ from qdrant_rollouts.core.database.events import WARNING
 from qdrant_rollouts.core.database.models import Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.defaults import ROWS
 from qdrant_rollouts.core.deployments import abort_notices, places, unclaimed
-from qdrant_rollouts.core.deployments.lookup import find
+from qdrant_rollouts.core.deployments.lookup import find_deployment
 from qdrant_rollouts.core.lifecycle import OPEN_DELETIONS
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
 
-def deployment(services: Services, deployment_id: str) -> shown.Deployment:
+def get_deployment(services: Services, deployment_id: str) -> shown.Deployment:
     """One deployment with steps, gate report and events (contract section 4)."""
-    full = find(services, deployment_id)
+    full = find_deployment(services, deployment_id)
     with services.sessions() as session:
         row = session.get_one(Deployment, full, options=[selectinload(Deployment.steps)])
         found = session.scalars(select(EventRow).where(EventRow.deployment_id == full).order_by(EventRow.id))
         return {
-            **_summary(row, places.queue(session)),
+            **_summarize_deployment(row, places.queue(session)),
             "number": row.number,
             "source": row.source,
             "requested": row.requested,
             "abort_warning": abort_notices.warn_of_abort(row),
             "turn": row.turn,
-            "wake_at": iso(row.wake_at),
+            "wake_at": as_iso(row.wake_at),
             "lease_owner": row.lease_owner,
             "waits": unclaimed.waits(services, session, services.clock.now(session), row),
-            "steps": [_step(step) for step in row.steps],
+            "steps": [_describe_step(step) for step in row.steps],
             "gate": next((step.output["gate"] for step in row.steps if "gate" in step.output), None),
-            "events": [_event(event) for event in found],
-            "deletions": _deletions_of(services, session, row),
+            "events": [_describe_event(event) for event in found],
+            "deletions": _deletions_of_deployment(services, session, row),
         }
 
 
-def _deletions_of(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
+def _deletions_of_deployment(services: Services, session: Session, row: Deployment) -> list[shown.Announced]:
     """Those it has led to or will lead to, and that of its blue."""
     rules = deletion_notices.read_rules(services)
     whose = or_(Deletion.deployment_id == row.id, Deletion.collection == row.blue)
     query = select(Deletion).where(Deletion.status.in_(OPEN_DELETIONS), whose).order_by(Deletion.due_at)
-    told = deletion_notices.announce(session, session.scalars(query).all(), rules)
-    coming = deletion_notices.foretell(session, services.clock.now(session), row, rules)
+    told = deletion_notices.describe_open_deletions(session, session.scalars(query).all(), rules)
+    coming = deletion_notices.describe_deletions_to_come(session, services.clock.now(session), row, rules)
     return [*told.values(), *coming]
 
 
-def deployments(
+def list_deployments(
     services: Services,
     alias: str | None = None,
     limit: int = ROWS,
@@ -67,14 +67,17 @@ def deployments(
     if status is not None:
         query = query.where(Deployment.status == status)
     if after is not None:
-        query = query.where(_follows(services, find(services, after)))
+        query = query.where(_where_after(services, find_deployment(services, after)))
     with services.sessions() as session:
         waiting = places.queue(session)
         rows = session.scalars(query)
-        return [{**_summary(row, waiting), "steps": [_step(step) for step in row.steps]} for row in rows]
+        return [
+            {**_summarize_deployment(row, waiting), "steps": [_describe_step(step) for step in row.steps]}
+            for row in rows
+        ]
 
 
-def started(services: Services, deployment_id: str) -> shown.Started:
+def describe_started(services: Services, deployment_id: str) -> shown.Started:
     """What a task that starts a deployment answers (contract section 3)."""
     with services.sessions() as session:
         row = session.get_one(Deployment, deployment_id)
@@ -90,21 +93,21 @@ def started(services: Services, deployment_id: str) -> shown.Started:
     return {**answer, "warnings": warnings} if warnings else answer
 
 
-def deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
+def list_deletions(services: Services, limit: int = ROWS) -> list[shown.Deletion]:
     """Deletions still to come first, then the latest that ended."""
     with services.sessions() as session:
         rows = session.scalars(
             select(Deletion).order_by(Deletion.finished_at.is_not(None), Deletion.id.desc()).limit(limit)
         )
-        return told_deletions(services, session, rows.all())
+        return describe_deletions(services, session, rows.all())
 
 
-def told_deletions(services: Services, session: Session, rows: Sequence[Deletion]) -> list[shown.Deletion]:
-    told = deletion_notices.announce(session, rows, deletion_notices.read_rules(services))
-    return [_deletion(row, told.get(row.id)) for row in rows]
+def describe_deletions(services: Services, session: Session, rows: Sequence[Deletion]) -> list[shown.Deletion]:
+    told = deletion_notices.describe_open_deletions(session, rows, deletion_notices.read_rules(services))
+    return [_describe_deletion(row, told.get(row.id)) for row in rows]
 
 
-def events(
+def list_events(
     services: Services,
     alias: str | None = None,
     limit: int = ROWS,
@@ -113,23 +116,23 @@ def events(
     before: int | None = None,
 ) -> list[shown.ToldEvent]:
     """What happened, newest first; ``before`` is an event's id."""
-    query = _events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
+    query = _select_events(alias, deployment_id).order_by(EventRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(EventRow.id < before)
     with services.sessions() as session:
-        return [_told(row) for row in session.scalars(query)]
+        return [_describe_listed_event(row) for row in session.scalars(query)]
 
 
-def events_since(
+def list_events_since(
     services: Services, after: int, alias: str | None = None, deployment_id: str | None = None, limit: int = 500
 ) -> list[shown.ToldEvent]:
     """What has happened after the event ``after``, the oldest first."""
-    query = _events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+    query = _select_events(alias, deployment_id).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
     with services.sessions() as session:
-        return [_told(row) for row in session.scalars(query)]
+        return [_describe_listed_event(row) for row in session.scalars(query)]
 
 
-def newest_event(services: Services, last: int) -> tuple[int, int]:
+def find_newest_event(services: Services, last: int) -> tuple[int, int]:
     """The id of the newest event, 0 if nothing has happened yet, and how many of the ``last`` ids up to it are there:
     transactions that lasted longer may fill in some."""
     with services.sessions() as session:
@@ -138,25 +141,25 @@ def newest_event(services: Services, last: int) -> tuple[int, int]:
         return newest, session.scalar(there) or 0
 
 
-def _events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
+def _select_events(alias: str | None, deployment_id: str | None) -> Select[EventRow]:
     query = select(EventRow)
     if alias is not None:
         query = query.where(EventRow.alias == alias)
     return query if deployment_id is None else query.where(EventRow.deployment_id == deployment_id)
 
 
-def _follows(services: Services, deployment_id: str) -> ColumnElement[bool]:
+def _where_after(services: Services, deployment_id: str) -> ColumnElement[bool]:
     with services.sessions() as session:
         last = session.get_one(Deployment, deployment_id)
     same_moment = and_(Deployment.created_at == last.created_at, Deployment.id > last.id)
     return or_(Deployment.created_at < last.created_at, same_moment)
 
 
-def aliases(services: Services) -> dict[str, str]:
+def list_aliases(services: Services) -> dict[str, str]:
     return dict(sorted(services.store.aliases().items()))
 
 
-def _summary(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.DeploymentSummary:
+def _summarize_deployment(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.DeploymentSummary:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -166,14 +169,14 @@ def _summary(row: Deployment, waiting: Mapping[str, shown.Queued]) -> shown.Depl
         "blue": row.blue,
         "green": row.green,
         "message": row.message,
-        "created_at": iso(row.created_at),
-        "finished_at": iso(row.finished_at),
+        "created_at": as_iso(row.created_at),
+        "finished_at": as_iso(row.finished_at),
         "actor": row.actor,
         "queue": waiting.get(row.id),
     }
 
 
-def _step(step: StepRow) -> shown.Step:
+def _describe_step(step: StepRow) -> shown.Step:
     return {
         "name": step.name,
         "arguments": step.arguments,
@@ -181,21 +184,21 @@ def _step(step: StepRow) -> shown.Step:
         "attempt": step.attempt,
         "tries": step.tries,
         "crashes": step.crashes,
-        "started_at": iso(step.started_at),
-        "finished_at": iso(step.finished_at),
+        "started_at": as_iso(step.started_at),
+        "finished_at": as_iso(step.finished_at),
         "message": step.message,
         "output": step.output,
         "progress": step.state.get("progress"),
     }
 
 
-def _told(row: EventRow) -> shown.ToldEvent:
-    return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_event(row)}
+def _describe_listed_event(row: EventRow) -> shown.ToldEvent:
+    return {"id": row.id, "alias": row.alias, "deployment_id": row.deployment_id, **_describe_event(row)}
 
 
-def _event(row: EventRow) -> shown.Event:
+def _describe_event(row: EventRow) -> shown.Event:
     return {
-        "at": iso(row.at),
+        "at": as_iso(row.at),
         "actor": row.actor,
         "event": row.event,
         "detail": row.detail,
@@ -204,15 +207,15 @@ def _event(row: EventRow) -> shown.Event:
     }
 
 
-def _deletion(row: Deletion, told: shown.Announced | None) -> shown.Deletion:
+def _describe_deletion(row: Deletion, told: shown.Announced | None) -> shown.Deletion:
     return {
         "text": told["text"] if told else row.reason,
         "keep": told["keep"] if told else None,
         "collection": row.collection,
         "alias": row.alias,
         "status": row.status,
-        "delete_after": iso(row.due_at),
-        "finished_at": iso(row.finished_at),
+        "delete_after": as_iso(row.due_at),
+        "finished_at": as_iso(row.finished_at),
         "reason": row.reason,
         "actor": row.actor,
     }

@@ -4,17 +4,17 @@ from rich.text import Text
 
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading
 
 
-def list_(as_json: bool) -> int:
-    with looked(store=True) as house:
-        aliases = queries.aliases(house.services)
+def show_aliases(as_json: bool) -> int:
+    with open_for_reading(store=True) as house:
+        aliases = queries.list_aliases(house.services)
     if as_json:
-        screen.emit({"aliases": aliases})
+        screen.print_json({"aliases": aliases})
         return DONE
-    rows = screen.table("ALIAS", "COLLECTION")
+    rows = screen.make_table("ALIAS", "COLLECTION")
     for pair in aliases.items():
-        screen.row(rows, pair)
-    screen.console().print(rows if aliases else Text("no aliases yet"))
+        screen.add_row(rows, pair)
+    screen.make_console().print(rows if aliases else Text("no aliases yet"))
     return DONE

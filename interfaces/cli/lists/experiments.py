@@ -2,14 +2,14 @@
 
 from qdrant_rollouts.core.experiments import listing
 from qdrant_rollouts.interfaces.cli import findings, screen
-from qdrant_rollouts.interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading
 
 
-def list_(alias: str | None, limit: int, as_json: bool) -> int:
-    with looked() as house:
-        found = listing.experiments(house.services, alias, limit)
+def show_experiments(alias: str | None, limit: int, as_json: bool) -> int:
+    with open_for_reading() as house:
+        found = listing.list_experiments(house.services, alias, limit)
     if as_json:
-        screen.emit({"experiments": found})
+        screen.print_json({"experiments": found})
     else:
-        screen.console().print(findings.listed(found))
+        screen.make_console().print(findings.render_list(found))
     return DONE

@@ -7,46 +7,58 @@ from rich.text import Text
 
 from qdrant_rollouts.core.operations.schedules import queries
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, House, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, CliContext, open_for_reading
 
 
-def list_(alias: str | None, limit: int, as_json: bool) -> int:
-    with looked() as house:
-        return shown(house, alias, limit, as_json)
+def show_schedules(alias: str | None, limit: int, as_json: bool) -> int:
+    with open_for_reading() as house:
+        return print_schedules(house, alias, limit, as_json)
 
 
-def shown(house: House, alias: str | None, limit: int, as_json: bool) -> int:
-    found = queries.schedules(house.services, alias, limit)
+def print_schedules(house: CliContext, alias: str | None, limit: int, as_json: bool) -> int:
+    found = queries.list_schedules(house.services, alias, limit)
     if as_json:
-        screen.emit({"schedules": found})
+        screen.print_json({"schedules": found})
     elif not found:
-        screen.console().print(Text("no schedules; a cron line under `rebuild` of an index makes one"))
+        screen.make_console().print(Text("no schedules; a cron line under `rebuild` of an index makes one"))
     else:
-        _print(found)
+        _print_tables(found)
     return DONE
 
 
-def _print(found: Sequence[Mapping[str, Any]]) -> None:
-    rows = screen.table(
+def _print_tables(found: Sequence[Mapping[str, Any]]) -> None:
+    rows = screen.make_table(
         "ALIAS", "ACTION", "STATUS", "CRON", "ZONE", "NEXT", "LAST SUCCESS", "", drop=("ZONE", "LAST SUCCESS", "CRON")
     )
     for seen in found:
-        when = (seen.get("cron"), seen.get("zone"), _moment(seen["next_at"]), _moment(seen["last_success_at"]))
-        screen.row(rows, (seen["alias"], seen["action"], screen.word(seen["status"]), *when, _remark(seen)))
-    out = screen.console()
+        when = (
+            seen.get("cron"),
+            seen.get("zone"),
+            _format_moment(seen["next_at"]),
+            _format_moment(seen["last_success_at"]),
+        )
+        screen.add_row(
+            rows, (seen["alias"], seen["action"], screen.status_text(seen["status"]), *when, _schedule_remark(seen))
+        )
+    out = screen.make_console()
     out.print(rows)
-    runs = screen.table("ALIAS", "ACTION", "DUE", "RESULT", "DEPLOYMENT", "MESSAGE")
+    runs = screen.make_table("ALIAS", "ACTION", "DUE", "RESULT", "DEPLOYMENT", "MESSAGE")
     for seen in found:
         for one in seen["runs"]:
-            names = (seen["alias"], seen["action"], _moment(one["nominal_at"]), screen.word(one["status"]))
-            screen.row(runs, (*names, one["deployment_id"], one["message"]))
+            names = (
+                seen["alias"],
+                seen["action"],
+                _format_moment(one["nominal_at"]),
+                screen.status_text(one["status"]),
+            )
+            screen.add_row(runs, (*names, one["deployment_id"], one["message"]))
     if runs.row_count:
         out.print()
         out.print(runs)
     out.print(Text("times are UTC", style="dim"))
 
 
-def _remark(seen: Mapping[str, Any]) -> str:
+def _schedule_remark(seen: Mapping[str, Any]) -> str:
     if seen["paused_by"]:
         return f"paused by {seen['paused_by']}" + (f": {seen['reason']}" if seen["reason"] else "")
     if seen["overdue_since"]:
@@ -54,5 +66,5 @@ def _remark(seen: Mapping[str, Any]) -> str:
     return "not as in the index file" if seen["changed"] else ""
 
 
-def _moment(text: str | None) -> str:
-    return f"{screen.moment(text):%Y-%m-%d %H:%M}" if text else ""
+def _format_moment(text: str | None) -> str:
+    return f"{screen.parse_moment(text):%Y-%m-%d %H:%M}" if text else ""

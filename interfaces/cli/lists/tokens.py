@@ -6,23 +6,23 @@ from rich.text import Text
 
 from qdrant_rollouts.interfaces.access import tokens
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading
 
 
-def list_(as_json: bool) -> int:
-    with looked() as house:
-        found = tokens.listed(house.services)
+def show_tokens(as_json: bool) -> int:
+    with open_for_reading() as house:
+        found = tokens.list_tokens(house.services)
     if as_json:
-        screen.emit({"tokens": found})
+        screen.print_json({"tokens": found})
         return DONE
-    rows = screen.table("NAME", "SCOPES", "MADE", "BY", "LAST USED", "REVOKED", drop=("MADE", "BY", "LAST USED"))
+    rows = screen.make_table("NAME", "SCOPES", "MADE", "BY", "LAST USED", "REVOKED", drop=("MADE", "BY", "LAST USED"))
     for one in found:
-        screen.row(rows, (one["name"], ", ".join(one["scopes"]), *_moments(one)))
-    screen.console().print(
+        screen.add_row(rows, (one["name"], ", ".join(one["scopes"]), *_cells_of_token(one)))
+    screen.make_console().print(
         rows if found else Text("no tokens yet; `rollouts token create NAME --scope read` makes one")
     )
     return DONE
 
 
-def _moments(one: dict[str, Any]) -> tuple[Any, ...]:
+def _cells_of_token(one: dict[str, Any]) -> tuple[Any, ...]:
     return one["created_at"], one["actor"], one["last_used_at"] or "never", one["revoked_at"]

@@ -8,16 +8,16 @@ from rich.text import Text
 from qdrant_rollouts.core.collections import lineage
 from qdrant_rollouts.core.ports.naming import shell_word
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading
 
 
-def versions(alias: str, as_json: bool) -> int:
-    with looked(store=True) as house:
-        seen = lineage.versions(house.services, alias)
+def show_versions(alias: str, as_json: bool) -> int:
+    with open_for_reading(store=True) as house:
+        seen = lineage.list_versions(house.services, alias)
     if as_json:
-        screen.emit(seen)
+        screen.print_json(seen)
         return DONE
-    rows = screen.table(
+    rows = screen.make_table(
         "",
         "NUMBER",
         "COLLECTION",
@@ -30,8 +30,8 @@ def versions(alias: str, as_json: bool) -> int:
         drop=("BY", "GATE", "MODEL", "MADE", "POINTS"),
     )
     for row in seen["versions"]:
-        screen.row(rows, _line(row))
-    out = screen.console()
+        screen.add_row(rows, _cells_of_version(row))
+    out = screen.make_console()
     out.print(rows)
     screen.print_deletions({"text": row["deletion"]} for row in seen["versions"] if row.get("deletion"))
     if any(row["number"] is None for row in seen["versions"]):
@@ -40,12 +40,12 @@ def versions(alias: str, as_json: bool) -> int:
     return DONE
 
 
-def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
+def _cells_of_version(row: Mapping[str, Any]) -> tuple[object, ...]:
     mark = Text("→", "green") if row["live"] else ""
-    state = screen.word(row["state"])
+    state = screen.status_text(row["state"])
     if row["state"] == "deletion due":
-        state.append(f" in {screen.span(screen.seconds_until(row['delete_after']))}")
-    made = screen.age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
+        state.append(f" in {screen.format_span(screen.seconds_until(row['delete_after']))}")
+    made = screen.format_age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
     points, gate = row.get("points"), row.get("gate") or {}
     told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))

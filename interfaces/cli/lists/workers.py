@@ -7,27 +7,27 @@ from rich.text import Text
 
 from qdrant_rollouts.core.deployments import unclaimed
 from qdrant_rollouts.interfaces.cli import screen
-from qdrant_rollouts.interfaces.cli.running import DONE, looked
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading
 
 Seen = Mapping[str, Any]
 
 
 def list_(as_json: bool) -> int:
-    with looked() as house:
+    with open_for_reading() as house:
         found = unclaimed.listed(house.services)
     if as_json:
-        screen.emit(found)
+        screen.print_json(found)
         return DONE
     titles = ("NAME", "QUEUES", "STATE", "SEEN", "CLOCK", "MESSAGES", "VERSION", "DOES")
-    rows = screen.table(*titles, drop=("MESSAGES", "VERSION", "QUEUES"))
+    rows = screen.make_table(*titles, drop=("MESSAGES", "VERSION", "QUEUES"))
     for one in found["workers"]:
-        seen = f"{screen.age(one['seen_seconds'])} ago"
+        seen = f"{screen.format_age(one['seen_seconds'])} ago"
         names = (one["name"], ", ".join(one["queues"]))
-        screen.row(rows, (*names, _state(one), seen, _clock(one), _messages(one), one["version"], _does(one)))
-    out = screen.console()
+        screen.add_row(rows, (*names, _state(one), seen, _clock(one), _messages(one), one["version"], _does(one)))
+    out = screen.make_console()
     out.print(rows if found["workers"] else Text("no worker has said yet that it is there; `rollouts doctor` looks"))
     for waiting in found["waiting"]:
-        out.print(Text(screen.plain(f"{waiting['text']}. Next: {waiting['next']}")), soft_wrap=True)
+        out.print(Text(screen.printable_text(f"{waiting['text']}. Next: {waiting['next']}")), soft_wrap=True)
     return DONE
 
 
@@ -50,7 +50,7 @@ def _messages(one: Seen) -> str:
 
 
 def _does(one: Seen) -> str:
-    return "; ".join(f"{_task(busy)} for {screen.span(busy['seconds'])}" for busy in one["busy"])
+    return "; ".join(f"{_task(busy)} for {screen.format_span(busy['seconds'])}" for busy in one["busy"])
 
 
 def _task(busy: Seen) -> str:

@@ -6,27 +6,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from qdrant_rollouts.interfaces.http.api.document import document
-from qdrant_rollouts.interfaces.http.api.endpoint import PREFIX, route
-from qdrant_rollouts.interfaces.http.api.stream import stream
+from qdrant_rollouts.interfaces.http.api.document import build_document
+from qdrant_rollouts.interfaces.http.api.endpoint import PREFIX, build_route
+from qdrant_rollouts.interfaces.http.api.stream import stream_events
 from qdrant_rollouts.interfaces.http.api.table import ENDPOINTS
 
 
-def routes() -> list[BaseRoute]:
+def api_routes() -> list[BaseRoute]:
     """Several methods of one path are routes of one path each, and Starlette takes the first path that fits; a method
     it lacks is passed on to the next."""
     return [
-        Route(f"{PREFIX}/openapi.json", _document),
-        Route(f"{PREFIX}/stream", stream),
-        *(route(endpoint) for endpoint in ENDPOINTS),
+        Route(f"{PREFIX}/openapi.json", _serve_document),
+        Route(f"{PREFIX}/stream", stream_events),
+        *(build_route(endpoint) for endpoint in ENDPOINTS),
     ]
 
 
 @cache
-def _made() -> JSONResponse:
-    return JSONResponse(document(ENDPOINTS))
+def _cached_document() -> JSONResponse:
+    return JSONResponse(build_document(ENDPOINTS))
 
 
-def _document(request: Request) -> JSONResponse:
+def _serve_document(request: Request) -> JSONResponse:
     """For everybody: it says how to ask, and nothing of what there is."""
-    return _made()
+    return _cached_document()

@@ -24,12 +24,12 @@ from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call
 # --- deployments ------------------------------------------------------------------------------------------------
 
 
-def started(call: Call, deployment: str) -> Started:
-    return queries.started(call.services, deployment)
+def show_run(call: Call, deployment: str) -> Started:
+    return queries.describe_started(call.services, deployment)
 
 
-def deploy(call: Call, given: requests.Deploy) -> Started:
-    begun = commands.deploy(
+def start_deployment(call: Call, given: requests.Deploy) -> Started:
+    begun = commands.start_deployment(
         call.services,
         given.alias,
         actor=call.actor,
@@ -42,14 +42,14 @@ def deploy(call: Call, given: requests.Deploy) -> Started:
         reason=given.reason,
         along=call.along,
     )
-    return started(call, begun)
+    return show_run(call, begun)
 
 
-def rebuild(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
+def rebuild_index(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     alias = call.path["alias"]
-    found = rebuilding.rebuild(call.services, alias, actor=call.actor, reason=given.reason, along=call.along)
+    found = rebuilding.rebuild_index(call.services, alias, actor=call.actor, reason=given.reason, along=call.along)
     if isinstance(found, str):
-        return started(call, found)
+        return show_run(call, found)
     return {
         "deployment_id": None,
         "status": "unchanged",
@@ -60,25 +60,29 @@ def rebuild(call: Call, given: requests.Reasoned) -> Started | Rebuilt:
     }
 
 
-def rollback(call: Call, given: requests.Reasoned) -> Started:
-    back = commands.rollback(call.services, call.path["alias"], actor=call.actor, reason=given.reason, along=call.along)
-    return started(call, back)
+def start_rollback(call: Call, given: requests.Reasoned) -> Started:
+    back = commands.start_rollback(
+        call.services, call.path["alias"], actor=call.actor, reason=given.reason, along=call.along
+    )
+    return show_run(call, back)
 
 
-def wish(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
+def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
     def wished(call: Call, given: requests.Reasoned) -> Started:
         deployment = call.path["deployment"]
-        return started(call, commands.wish(call.services, deployment, event, actor=call.actor, reason=given.reason))
+        return show_run(
+            call, commands.request_action(call.services, deployment, event, actor=call.actor, reason=given.reason)
+        )
 
     return wished
 
 
-def abort(call: Call, given: requests.Abort) -> Started:
-    return wish(Event.ABORT_KEEP if given.keep else Event.ABORT)(call, given)
+def abort_run(call: Call, given: requests.Abort) -> Started:
+    return request_sender(Event.ABORT_KEEP if given.keep else Event.ABORT)(call, given)
 
 
-def promote(call: Call, given: requests.Promote) -> Started:
-    return wish(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
+def promote_run(call: Call, given: requests.Promote) -> Started:
+    return request_sender(Event.PROMOTE_FULL if given.full else Event.PROMOTE)(call, given)
 
 
 # --- aliases and collections ------------------------------------------------------------------------------------
@@ -115,16 +119,16 @@ def delete_collection(call: Call, given: requests.Delete) -> Answer:
     )
 
 
-def collect(call: Call, given: requests.Collect) -> Collected:
-    return collecting.collect(call.services, actor=call.actor, reason=given.reason, orphans=given.orphans)
+def collect_garbage(call: Call, given: requests.Collect) -> Collected:
+    return collecting.collect_garbage(call.services, actor=call.actor, reason=given.reason, orphans=given.orphans)
 
 
-def keep(call: Call, given: requests.Reasoned) -> Answer:
-    return dict(keeping.keep(call.services, call.path["collection"], actor=call.actor, reason=given.reason))
+def keep_collection(call: Call, given: requests.Reasoned) -> Answer:
+    return dict(keeping.keep_collection(call.services, call.path["collection"], actor=call.actor, reason=given.reason))
 
 
-def adopt(call: Call, given: requests.Adopt) -> Answer:
-    return adoption.adopt(
+def adopt_alias(call: Call, given: requests.Adopt) -> Answer:
+    return adoption.adopt_collection(
         call.services,
         call.path["alias"],
         actor=call.actor,
@@ -137,12 +141,12 @@ def adopt(call: Call, given: requests.Adopt) -> Answer:
 # --- experiments ------------------------------------------------------------------------------------------------
 
 
-def experiment(call: Call, experiment: str) -> compared.Experiment:
-    return tried.experiment(call.services, experiment)
+def show_experiment(call: Call, experiment: str) -> compared.Experiment:
+    return tried.get_experiment(call.services, experiment)
 
 
 def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Experiment:
-    created = trials.create(
+    created = trials.create_experiment(
         call.services,
         given.name,
         given.control,
@@ -156,86 +160,96 @@ def create_experiment(call: Call, given: requests.NewExperiment) -> compared.Exp
         reason=given.reason,
         along=call.along,
     )
-    return experiment(call, created)
+    return show_experiment(call, created)
 
 
 def start_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
-    return experiment(call, trials.start(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
+    return show_experiment(
+        call, trials.start_experiment(call.services, call.path["experiment"], actor=call.actor, reason=given.reason)
+    )
 
 
 def stop_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment:
-    return experiment(call, trials.stop(call.services, call.path["experiment"], actor=call.actor, reason=given.reason))
+    return show_experiment(
+        call, trials.stop_experiment(call.services, call.path["experiment"], actor=call.actor, reason=given.reason)
+    )
 
 
 def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
     name, coverage = call.path["experiment"], given.coverage
-    return experiment(call, trials.widen(call.services, name, coverage, actor=call.actor, reason=given.reason))
+    return show_experiment(
+        call, trials.widen_experiment(call.services, name, coverage, actor=call.actor, reason=given.reason)
+    )
 
 
 # --- backups ----------------------------------------------------------------------------------------------------
 
 
-def backup(call: Call, backup: str) -> stored.Backup:
-    return backups.record(call.services, backup)
+def show_backup(call: Call, backup: str) -> stored.Backup:
+    return backups.get_backup(call.services, backup)
 
 
-def verification(call: Call, run: str) -> stored.Verification:
-    return backups.verification(call.services, run)
+def show_verification(call: Call, run: str) -> stored.Verification:
+    return backups.get_verification(call.services, run)
 
 
 def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
-    made = backups.create(
+    made = backups.create_backup(
         call.services, given.alias, actor=call.actor, reason=given.reason, keep=given.keep, along=call.along
     )
-    return backup(call, made)
+    return show_backup(call, made)
 
 
 def verify_backup(call: Call, given: requests.Reasoned) -> stored.Verification:
     named, why = call.path["backup"], given.reason
-    return verification(
-        call, backups.verify(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
+    return show_verification(
+        call, backups.verify_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
     )
 
 
 def restore_backup(call: Call, given: requests.Reasoned) -> Started:
     named, why = call.path["backup"], given.reason
-    return started(call, backups.restore(call.services, backup=named, actor=call.actor, reason=why, along=call.along))
+    return show_run(
+        call, backups.restore_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
+    )
 
 
 # --- schedules and alerts -----------------------------------------------------------------------------------------
 
 
-def schedule_run(call: Call, run: str) -> timed.Run:
-    return scheduled.run(call.services, int(run))
+def show_schedule_run(call: Call, run: str) -> timed.Run:
+    return scheduled.get_schedule_run(call.services, int(run))
 
 
 def run_schedule(call: Call, given: requests.Reasoned) -> timed.Run:
     alias, action = call.path["alias"], call.path["action"]
-    asked = schedules.run(call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along)
-    return schedule_run(call, str(asked))
+    asked = schedules.run_schedule(
+        call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along
+    )
+    return show_schedule_run(call, str(asked))
 
 
 def pause_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
     alias, action = call.path["alias"], call.path["action"]
-    schedules.pause(call.services, alias, action, actor=call.actor, reason=given.reason)
-    return _schedule(call)
+    schedules.pause_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
+    return _show_schedule(call)
 
 
 def resume_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
     alias, action = call.path["alias"], call.path["action"]
-    schedules.resume(call.services, alias, action, actor=call.actor, reason=given.reason)
-    return _schedule(call)
+    schedules.resume_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
+    return _show_schedule(call)
 
 
 def change_schedule(call: Call, given: requests.Times) -> timed.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
     alias, action = call.path["alias"], call.path["action"]
-    schedules.change(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
-    return _schedule(call)
+    schedules.change_schedule(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
+    return _show_schedule(call)
 
 
-def _schedule(call: Call) -> timed.Schedule:
-    found = scheduled.schedules(call.services, call.path["alias"])
+def _show_schedule(call: Call) -> timed.Schedule:
+    found = scheduled.list_schedules(call.services, call.path["alias"])
     return next(one for one in found if one["action"] == call.path["action"])
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from qdrant_rollouts.core.ports.naming import LONGEST
-from qdrant_rollouts.interfaces.http.api.endpoint import FOUND, PREFIX, Endpoint, Query
+from qdrant_rollouts.core.ports.naming import LONGEST_NAME
+from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES, PREFIX, Endpoint, Query
 from qdrant_rollouts.interfaces.http.problems import KINDS, MEDIA_TYPE
 
 Part = dict[str, Any]
@@ -16,7 +16,7 @@ Part = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{model}"
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
 #: Of what Qdrant has named; percent-encoded in the path.
-_FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"^[^/\u0000]+$"}
+_FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\u0000]+$"}
 _PROBLEMS = {
     401: "No token, or one that is none",
     403: "The token lacks the scope; or another site asks",
@@ -29,9 +29,9 @@ _PROBLEMS = {
 }
 
 
-def document(endpoints: Iterable[Endpoint]) -> Part:
+def build_document(endpoints: Iterable[Endpoint]) -> Part:
     table = list(endpoints)
-    answers, schemas = _schemas(table)
+    answers, schemas = _build_schemas(table)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -40,16 +40,16 @@ def document(endpoints: Iterable[Endpoint]) -> Part:
             "description": "Rebuilds Qdrant collections behind an alias, and searches through what serves.",
         },
         "security": [{"token": []}],
-        "paths": _paths(table, schemas, answers),
+        "paths": _build_paths(table, schemas, answers),
         "components": {
-            "schemas": {**schemas, "Problem": _problem()},
-            "responses": {str(status): _refusal(status, words) for status, words in _PROBLEMS.items()},
+            "schemas": {**schemas, "Problem": _problem_schema()},
+            "responses": {str(status): _refusal_response(status, words) for status, words in _PROBLEMS.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
+def _build_schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
     """What each endpoint answers, by its operation, and the parts that these and the requests are made of."""
     parts: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
     for endpoint in table:
@@ -59,25 +59,29 @@ def _schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
     return {name: schema for (name, mode), schema in found.items() if mode == "serialization"}, defined["$defs"]
 
 
-def _paths(table: list[Endpoint], schemas: Part, answers: Mapping[str, Part]) -> Part:
-    paths: dict[str, Part] = {PREFIX + "/stream": {"get": _stream()}}
+def _build_paths(table: list[Endpoint], schemas: Part, answers: Mapping[str, Part]) -> Part:
+    paths: dict[str, Part] = {PREFIX + "/stream": {"get": _stream_operation()}}
     for endpoint in table:
-        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(
+        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _build_operation(
             endpoint, schemas, answers[_operation_id(endpoint)]
         )
     return paths
 
 
-def _operation(endpoint: Endpoint, schemas: Part, answer: Part) -> Part:
+def _build_operation(endpoint: Endpoint, schemas: Part, answer: Part) -> Part:
     does = endpoint.summary
     return {
         "operationId": _operation_id(endpoint),
         "tags": [endpoint.path.split("/")[1]],
         "summary": does,
         "description": f"Scope: {endpoint.scope or 'none'}.",
-        "parameters": [*_names(endpoint.path), *_query(endpoint, schemas), *_key(endpoint)],
-        **_body(endpoint),
-        "responses": {str(endpoint.status): _success(does, answer), **_refusals()},
+        "parameters": [
+            *_path_parameters(endpoint.path),
+            *_query_parameters(endpoint, schemas),
+            *_key_parameter(endpoint),
+        ],
+        **_request_body(endpoint),
+        "responses": {str(endpoint.status): _success_response(does, answer), **_refusal_references()},
     }
 
 
@@ -85,19 +89,19 @@ def _operation_id(endpoint: Endpoint) -> str:
     return re.sub(r"\W+", "_", f"{endpoint.method}{endpoint.path}").strip("_").lower()
 
 
-def _names(path: str) -> list[Part]:
+def _path_parameters(path: str) -> list[Part]:
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": _FOUND_NAME if name in FOUND else _NAME,
+            "schema": _FOUND_NAME if name in FOREIGN_NAMES else _NAME,
         }
         for name in re.findall(r"\{(\w+)\}", path)
     ]
 
 
-def _query(endpoint: Endpoint, schemas: Part) -> list[Part]:
+def _query_parameters(endpoint: Endpoint, schemas: Part) -> list[Part]:
     if not issubclass(endpoint.takes, Query) or not endpoint.takes.model_fields:
         return []
     schema = schemas[endpoint.takes.__name__]
@@ -108,7 +112,7 @@ def _query(endpoint: Endpoint, schemas: Part) -> list[Part]:
     ]
 
 
-def _key(endpoint: Endpoint) -> list[Part]:
+def _key_parameter(endpoint: Endpoint) -> list[Part]:
     if endpoint.told is None:
         return []
     words = "A name for this request: sent again within 24 hours, nothing is started twice."
@@ -116,7 +120,7 @@ def _key(endpoint: Endpoint) -> list[Part]:
     return [{"name": "Idempotency-Key", "in": "header", "required": False, "description": words, "schema": schema}]
 
 
-def _body(endpoint: Endpoint) -> Part:
+def _request_body(endpoint: Endpoint) -> Part:
     takes: type[BaseModel] = endpoint.takes
     if issubclass(takes, Query) or not takes.model_fields:
         return {}
@@ -125,22 +129,22 @@ def _body(endpoint: Endpoint) -> Part:
     return {"requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}}
 
 
-def _success(words: str, answer: Part) -> Part:
+def _success_response(words: str, answer: Part) -> Part:
     return {"description": words, "content": {"application/json": {"schema": answer}}}
 
 
-def _refusals() -> Part:
+def _refusal_references() -> Part:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in _PROBLEMS}
 
 
-def _refusal(status: int, words: str) -> Part:
+def _refusal_response(status: int, words: str) -> Part:
     """With the types that come with this status."""
     types = ", ".join(f"`{kind.type}` ({kind.means})" for kind in KINDS if kind.status == status)
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {"description": f"{words}. Types: {types}", "content": {MEDIA_TYPE: problem}}
 
 
-def _problem() -> Part:
+def _problem_schema() -> Part:
     """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so that they
     are no enumeration."""
     text = {"type": "string"}
@@ -162,7 +166,7 @@ def _problem() -> Part:
     }
 
 
-def _stream() -> Part:
+def _stream_operation() -> Part:
     texts = [
         {"name": name, "in": "query", "required": False, "schema": {"type": "string", "maxLength": 200}}
         for name in ("alias", "deployment")
@@ -175,5 +179,5 @@ def _stream() -> Part:
         "summary": "Events as they happen, as server-sent events; goes on after Last-Event-ID",
         "description": "Scope: read.",
         "parameters": [*texts, last],
-        "responses": {"200": stream, **_refusals()},
+        "responses": {"200": stream, **_refusal_references()},
     }

@@ -15,21 +15,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qdrant_rollouts.adapters import broker
-from qdrant_rollouts.core.config.index_file import validated
-from qdrant_rollouts.core.deployments.commands import Along, alone
+from qdrant_rollouts.core.config.index_file import validate_as
+from qdrant_rollouts.core.deployments.commands import InTransaction, do_nothing
 from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.ports.naming import check_found_name, check_name
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
-from qdrant_rollouts.interfaces.access.idempotency import key_of, once
+from qdrant_rollouts.interfaces.access.idempotency import answer_once, build_key
 from qdrant_rollouts.interfaces.access.tokens import Caller
-from qdrant_rollouts.interfaces.http.house import House, of
-from qdrant_rollouts.interfaces.http.security import allowed
+from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.security import require_scope
 
 PREFIX = "/api/v1"
 #: What a path names that Qdrant, and not this program, has named.
-FOUND = ("alias", "collection")
+FOREIGN_NAMES = ("alias", "collection")
 #: A function whose answer is one of ``core.answers`` says so: the document takes what is answered from its return type.
 Answer = Mapping[str, Any]
 
@@ -57,10 +57,10 @@ class NoQuery(Query):
 class Call:
     """One request: who sent it, and the names in its path. ``along`` goes to whatever is started."""
 
-    house: House
+    house: AppContext
     caller: Caller
     path: Mapping[str, str] = field(default_factory=dict)
-    along: Along = alone
+    along: InTransaction = do_nothing
 
     @property
     def services(self) -> Services:
@@ -94,74 +94,74 @@ class Endpoint:
         return 202 if self.told else 200
 
 
-def route(endpoint: Endpoint) -> Route:
+def build_route(endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         """Nothing is kept of what somebody sends who may not ask, nor where nothing is taken."""
         if issubclass(endpoint.takes, Query):
-            return await run_in_threadpool(_answered, endpoint, request, b"")
-        await run_in_threadpool(allowed, request, endpoint.scope)
+            return await run_in_threadpool(_answer_request, endpoint, request, b"")
+        await run_in_threadpool(require_scope, request, endpoint.scope)
         body = await request.body()
-        return await run_in_threadpool(_answered, endpoint, request, body)
+        return await run_in_threadpool(_answer_request, endpoint, request, body)
 
     return Route(PREFIX + endpoint.path, answer, methods=[endpoint.method])
 
 
-def rendered(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def render_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON has no word for infinity, nor for what is no number: they become null."""
-    text = json.dumps(_finite(content), ensure_ascii=False, default=as_text, allow_nan=False)
+    text = json.dumps(_replace_infinite(content), ensure_ascii=False, default=as_text, allow_nan=False)
     return Response(text, status, headers, "application/json")
 
 
-def _answered(endpoint: Endpoint, request: Request, body: bytes) -> Response:
-    caller = allowed(request, endpoint.scope)
-    path = {name: _check_named(name, value) for name, value in request.path_params.items()}
-    content = _content(endpoint, request, body)
-    given = validated(endpoint.takes, content, "request")
-    call = Call(of(request), caller, path)
+def _answer_request(endpoint: Endpoint, request: Request, body: bytes) -> Response:
+    caller = require_scope(request, endpoint.scope)
+    path = {name: _check_path_name(name, value) for name, value in request.path_params.items()}
+    content = _read_content(endpoint, request, body)
+    given = validate_as(endpoint.takes, content, "request")
+    call = Call(context_of(request), caller, path)
     if endpoint.told is None:
-        return rendered(endpoint.does(call, given))
-    return _begun(endpoint, request, call, given)
+        return render_json(endpoint.does(call, given))
+    return _start_once(endpoint, request, call, given)
 
 
-def _check_named(what: str, name: str) -> str:
+def _check_path_name(what: str, name: str) -> str:
     """Aliases and collections may be of other people's making; all else that a path names is ours."""
-    return check_found_name(what, name) if what in FOUND else check_name(what, name)
+    return check_found_name(what, name) if what in FOREIGN_NAMES else check_name(what, name)
 
 
-def _begun(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
+def _start_once(endpoint: Endpoint, request: Request, call: Call, given: BaseModel) -> Response:
     """Nothing is started that nobody could be told of: the broker is asked first, as the command line does."""
     if not call.house.settings.embedded:
-        broker.ping(call.house.settings)
+        broker.ping_broker(call.house.settings)
     name = request.headers.get("idempotency-key")
     if name is None:
-        return rendered(endpoint.does(call, given), endpoint.status)
-    key = key_of(call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json"))
+        return render_json(endpoint.does(call, given), endpoint.status)
+    key = build_key(call.actor, name, request.method, request.scope["path"], given.model_dump(mode="json"))
     told = endpoint.told
     assert told is not None
 
-    def start(along: Along) -> Answer:
+    def start(along: InTransaction) -> Answer:
         return endpoint.does(Call(call.house, call.caller, call.path, along), given)
 
-    answer, before = once(call.services, key, start, lambda id: told(call, id))
-    return rendered(answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None)
+    answer, before = answer_once(call.services, key, start, lambda id: told(call, id))
+    return render_json(answer, endpoint.status, {"Idempotency-Replayed": "true"} if before else None)
 
 
-def _content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any]:
+def _read_content(endpoint: Endpoint, request: Request, body: bytes) -> dict[str, Any]:
     """Raises Malformed for what is no JSON object, or holds what no database keeps."""
     if issubclass(endpoint.takes, Query):
-        content = _parameters(request)
+        content = _read_parameters(request)
     elif not body:
         content = {}
     else:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Malformed(f"request: Content-Type is {quoted(kind)}; expected application/json")
-        content = _parsed(body)
+            raise Malformed(f"request: Content-Type is {quote_value(kind)}; expected application/json")
+        content = _parse_body(body)
     _check_plain(content)
     return content
 
 
-def _parameters(request: Request) -> dict[str, Any]:
+def _read_parameters(request: Request) -> dict[str, Any]:
     pairs = request.query_params.multi_items()
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -169,7 +169,7 @@ def _parameters(request: Request) -> dict[str, Any]:
     return found
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse_body(body: bytes) -> dict[str, Any]:
     try:
         content = _JSON.validate_json(body)
     except ValidationError as error:
@@ -180,7 +180,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _check_plain(content: Any) -> None:
-    if isinstance(content, str) and ("\0" in content or not _encodes(content)):
+    if isinstance(content, str) and ("\0" in content or not _is_encodable(content)):
         raise Malformed("request: a text holds a NUL or half a character; leave it out")
     if isinstance(content, float) and not math.isfinite(content):
         raise Malformed(f"request: found {content}; expected a finite number")
@@ -189,15 +189,15 @@ def _check_plain(content: Any) -> None:
         _check_plain(part)
 
 
-def _encodes(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _finite(content: Any) -> Any:
+def _replace_infinite(content: Any) -> Any:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):
-        return {str(name): _finite(value) for name, value in content.items()}
+        return {str(name): _replace_infinite(value) for name, value in content.items()}
     if isinstance(content, list | tuple | set):
-        return [_finite(value) for value in content]
-    return _finite(asdict(content)) if is_dataclass(content) and not isinstance(content, type) else content
+        return [_replace_infinite(value) for value in content]
+    return _replace_infinite(asdict(content)) if is_dataclass(content) and not isinstance(content, type) else content

@@ -26,100 +26,104 @@ from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Answer, Call, NoQuery
 
 
-def me(call: Call, given: NoQuery) -> Answer:
+def get_caller(call: Call, given: NoQuery) -> Answer:
     return {"name": call.caller.name, "scopes": sorted(call.caller.scopes)}
 
 
-def indexes(call: Call, given: NoQuery) -> served.Home:
-    return home.home(call.services, call.house.sight.look(patience=1.0))
+def get_indexes(call: Call, given: NoQuery) -> served.Home:
+    return home.describe_home(call.services, call.house.sight.look(patience=1.0))
 
 
-def index(call: Call, given: NoQuery) -> served.Index:
-    return home.one(call.services, call.path["alias"], call.house.sight.look(patience=1.0))
+def get_index(call: Call, given: NoQuery) -> served.Index:
+    return home.find_index(call.services, call.path["alias"], call.house.sight.look(patience=1.0))
 
 
-def versions(call: Call, given: NoQuery) -> served.Versions:
-    return lineage.versions(call.services, call.path["alias"])
+def get_versions(call: Call, given: NoQuery) -> served.Versions:
+    return lineage.list_versions(call.services, call.path["alias"])
 
 
-def diff(call: Call, given: requests.Difference) -> Answer:
-    return comparing.diff(call.services, call.path["alias"], given.one, given.other, given.sample)
+def get_differences(call: Call, given: requests.Difference) -> Answer:
+    return comparing.diff_versions(call.services, call.path["alias"], given.one, given.other, given.sample)
 
 
-def route(call: Call, given: NoQuery) -> served.Route:
-    return table.shown(call.services, call.path["alias"])
+def get_route(call: Call, given: NoQuery) -> served.Route:
+    return table.describe_route(call.services, call.path["alias"])
 
 
-def routes(call: Call, given: NoQuery) -> served.Routes:
-    return {"routes": table.listed(call.services)}
+def get_routes(call: Call, given: NoQuery) -> served.Routes:
+    return {"routes": table.list_routes(call.services)}
 
 
-def aliases(call: Call, given: NoQuery) -> served.Aliases:
-    return {"aliases": queries.aliases(call.services)}
+def get_aliases(call: Call, given: NoQuery) -> served.Aliases:
+    return {"aliases": queries.list_aliases(call.services)}
 
 
-def deployments(call: Call, given: requests.Deployments) -> deployed.DeploymentPage:
-    found = queries.deployments(call.services, given.alias, given.limit, status=given.status, after=given.after)
-    return {"deployments": found, "next": _next(found, given.limit)}
+def get_deployments(call: Call, given: requests.Deployments) -> deployed.DeploymentPage:
+    found = queries.list_deployments(call.services, given.alias, given.limit, status=given.status, after=given.after)
+    return {"deployments": found, "next": _next_cursor(found, given.limit)}
 
 
-def deployment(call: Call, given: NoQuery) -> deployed.Deployment:
-    return queries.deployment(call.services, call.path["deployment"])
+def get_deployment(call: Call, given: NoQuery) -> deployed.Deployment:
+    return queries.get_deployment(call.services, call.path["deployment"])
 
 
-def deletions(call: Call, given: requests.Listed) -> deployed.Deletions:
-    found = queries.deletions(call.services, given.limit)
+def get_deletions(call: Call, given: requests.Listed) -> deployed.Deletions:
+    found = queries.list_deletions(call.services, given.limit)
     return {"deletions": [row for row in found if given.alias in (None, row["alias"])]}
 
 
-def surplus(call: Call, given: NoQuery) -> gone.Collected:
-    return collecting.collect(call.services, actor=call.actor, dry_run=True)
+def get_garbage(call: Call, given: NoQuery) -> gone.Collected:
+    return collecting.collect_garbage(call.services, actor=call.actor, dry_run=True)
 
 
-def plan(call: Call, given: requests.Planned) -> Answer:
-    by_hand = planning.ByHand(given.rate, given.deviation, given.users_per_day)
+def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
+    by_hand = planning.GivenFigures(given.rate, given.deviation, given.users_per_day)
     alias, metrics = call.path["alias"], given.metrics
-    return planning.plan(call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options)
+    return planning.plan_experiment(
+        call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options
+    )
 
 
-def experiments(call: Call, given: requests.Paged) -> tried.ExperimentPage:
-    found = trials.experiments(call.services, given.alias, given.limit, after=given.after)
-    return {"experiments": found, "next": _next(found, given.limit)}
+def get_experiments(call: Call, given: requests.Paged) -> tried.ExperimentPage:
+    found = trials.list_experiments(call.services, given.alias, given.limit, after=given.after)
+    return {"experiments": found, "next": _next_cursor(found, given.limit)}
 
 
-def experiment(call: Call, given: NoQuery) -> tried.Experiment:
-    return trials.experiment(call.services, call.path["experiment"])
+def get_experiment(call: Call, given: NoQuery) -> tried.Experiment:
+    return trials.get_experiment(call.services, call.path["experiment"])
 
 
-def report(call: Call, given: NoQuery) -> Answer:
-    return trials.report(call.services, call.path["experiment"])
+def get_report(call: Call, given: NoQuery) -> Answer:
+    return trials.report_experiment(call.services, call.path["experiment"])
 
 
-def backups(call: Call, given: requests.OfIndex) -> stored.Backups:
-    return {"backups": kept.listed(call.services, given.alias)}
+def get_backups(call: Call, given: requests.OfIndex) -> stored.Backups:
+    return {"backups": kept.list_backups(call.services, given.alias)}
 
 
-def backup(call: Call, given: NoQuery) -> stored.Backup:
-    return kept.record(call.services, call.path["backup"])
+def get_backup(call: Call, given: NoQuery) -> stored.Backup:
+    return kept.get_backup(call.services, call.path["backup"])
 
 
-def schedules(call: Call, given: requests.Listed) -> timed.Schedules:
-    return {"schedules": scheduled.schedules(call.services, given.alias, given.limit)}
+def get_schedules(call: Call, given: requests.Listed) -> timed.Schedules:
+    return {"schedules": scheduled.list_schedules(call.services, given.alias, given.limit)}
 
 
-def events(call: Call, given: requests.Events) -> deployed.EventPage:
-    found = queries.events(call.services, given.alias, given.limit, deployment_id=given.deployment, before=given.before)
-    return {"events": found, "next": _next(found, given.limit)}
+def get_events(call: Call, given: requests.Events) -> deployed.EventPage:
+    found = queries.list_events(
+        call.services, given.alias, given.limit, deployment_id=given.deployment, before=given.before
+    )
+    return {"events": found, "next": _next_cursor(found, given.limit)}
 
 
-def alerts(call: Call, given: requests.Listed) -> told.Alerts:
-    return {"alerts": deliveries.listed(call.services, given.limit, given.alias)}
+def get_alerts(call: Call, given: requests.Listed) -> told.Alerts:
+    return {"alerts": deliveries.list_alerts(call.services, given.limit, given.alias)}
 
 
 def workers(call: Call, given: NoQuery) -> working.Workers:
     return unclaimed.listed(call.services)
 
 
-def _next(found: Sequence[Mapping[str, Any]], limit: int) -> Any:
+def _next_cursor(found: Sequence[Mapping[str, Any]], limit: int) -> Any:
     """What to name to get the page after this one; None where there is none."""
     return found[-1]["id"] if len(found) == limit else None

@@ -15,13 +15,13 @@ from qdrant_rollouts.core.defaults import (
     SPLIT,
 )
 from qdrant_rollouts.core.lifecycle import Status
-from qdrant_rollouts.core.ports.naming import LONGEST
+from qdrant_rollouts.core.ports.naming import LONGEST_NAME
 from qdrant_rollouts.interfaces.http.api.endpoint import Body, Query
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 #: Of an alias or a collection, which others may have named.
-Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=MOST, description="How many.")]
 Alias = Annotated[Name | None, Field(description="Only those of this index.")]
@@ -155,7 +155,7 @@ class Search(Searching):
         "", description="The name of a search on two lists that were drafted into one; clicks are reported with it."
     )
     filter: dict[str, Any] | None = Field(None, description="As Qdrant's REST API spells it.")
-    using: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
+    using: Annotated[str, StringConstraints(max_length=LONGEST_NAME)] | None = Field(
         None, description="Another vector's name."
     )
     score_threshold: Number | None = None

@@ -10,7 +10,7 @@ from qdrant_rollouts.interfaces.http.api import requests
 from qdrant_rollouts.interfaces.http.api.endpoint import Call
 
 
-def search(call: Call, given: requests.Search) -> shown.Found:
+def search_by_route(call: Call, given: requests.Search) -> shown.Found:
     options: Options = {}
     if given.filter is not None:
         options["filter"] = given.filter
@@ -25,24 +25,24 @@ def search(call: Call, given: requests.Search) -> shown.Found:
     return {
         "collection": found.collection,
         "variant": found.variant,
-        "results": _hits(found.results),
+        "results": _hits_as_json(found.results),
         "fallback": found.fallback,
         "query_id": found.query_id,
     }
 
 
 def route_query(call: Call, given: requests.Searching) -> shown.Routed:
-    experiment = queries.experiment(call.services, call.path["experiment"])["id"]
+    experiment = queries.get_experiment(call.services, call.path["experiment"])["id"]
     with call.house.routers.one() as router:
         variant, results = router.route_query(experiment, given.asked, given.user_id, given.limit)
-    return {"variant": variant, "results": _hits(results)}
+    return {"variant": variant, "results": _hits_as_json(results)}
 
 
-def feedback(call: Call, given: requests.Feedback) -> shown.Recorded:
+def record_feedback(call: Call, given: requests.Feedback) -> shown.Recorded:
     with call.house.routers.one() as router:
         recorded = router.track_feedback(call.path["experiment"], **given.model_dump())
     return {"recorded": recorded}
 
 
-def _hits(found: Iterable[Hit]) -> list[shown.Hit]:
+def _hits_as_json(found: Iterable[Hit]) -> list[shown.Hit]:
     return [{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in found]

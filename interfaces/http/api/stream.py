@@ -16,23 +16,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qdrant_rollouts.core.config.index_file import validated
+from qdrant_rollouts.core.config.index_file import validate_as
 from qdrant_rollouts.core.errors import AppError, Malformed
 from qdrant_rollouts.core.operations.views import queries
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.http import problems
 from qdrant_rollouts.interfaces.http.api.endpoint import Query
 from qdrant_rollouts.interfaces.http.api.requests import Word
-from qdrant_rollouts.interfaces.http.house import of
-from qdrant_rollouts.interfaces.http.security import allowed
+from qdrant_rollouts.interfaces.http.house import context_of
+from qdrant_rollouts.interfaces.http.security import require_scope
 from qdrant_rollouts.interfaces.http.streams import Stream
 
 #: Seconds between two looks.
-EVERY = 1.0
+POLL_SECONDS = 1.0
 #: Ids that are looked at again: as many events as are written while one transaction lasts.
-_AGAIN = 100
+_IDS_LOOKED_BACK = 100
 
 
 class Watched(Query):
@@ -54,8 +54,8 @@ class News:
         asked = time.monotonic()
         async with self._lock:
             if self._looked_at < asked:
-                await asyncio.sleep(max(0.0, self._looked_at + EVERY - asked))
-                self._newest = await run_in_threadpool(queries.newest_event, self._services, _AGAIN)
+                await asyncio.sleep(max(0.0, self._looked_at + POLL_SECONDS - asked))
+                self._newest = await run_in_threadpool(queries.find_newest_event, self._services, _IDS_LOOKED_BACK)
                 self._looked_at = time.monotonic()
             return self._newest
 
@@ -71,46 +71,50 @@ class _Listener:
 
     def news(self) -> list[ServerSentEvent]:
         last = max(self.told, default=self.start)
-        found = queries.events_since(
-            self.services, max(self.start, last - _AGAIN), self.watched.alias, self.watched.deployment
+        found = queries.list_events_since(
+            self.services, max(self.start, last - _IDS_LOOKED_BACK), self.watched.alias, self.watched.deployment
         )
         new = [event for event in found if event["id"] not in self.told]
         self.told |= {event["id"] for event in new}
-        self.told = {id for id in self.told if id > max(self.told) - _AGAIN}
+        self.told = {id for id in self.told if id > max(self.told) - _IDS_LOOKED_BACK}
         return [
             ServerSentEvent(json.dumps(event, ensure_ascii=False, default=as_text), id=str(event["id"]), event="change")
             for event in new
         ]
 
 
-async def stream(request: Request) -> Response:
+async def stream_events(request: Request) -> Response:
     """From now on, or from after ``Last-Event-ID``. It ends when the client goes, or may read no longer."""
-    await run_in_threadpool(allowed, request, "read")
-    watched = validated(Watched, dict(request.query_params), "request")
-    services = of(request).services
-    last = _last(request)
-    start = last if last is not None else (await run_in_threadpool(queries.newest_event, services, _AGAIN))[0]
-    return Stream(request, _told(request, _Listener(services, watched, start)))
+    await run_in_threadpool(require_scope, request, "read")
+    watched = validate_as(Watched, dict(request.query_params), "request")
+    services = context_of(request).services
+    last = _last_event_id(request)
+    start = (
+        last
+        if last is not None
+        else (await run_in_threadpool(queries.find_newest_event, services, _IDS_LOOKED_BACK))[0]
+    )
+    return Stream(request, _new_events(request, _Listener(services, watched, start)))
 
 
-async def _told(request: Request, listener: _Listener) -> AsyncIterator[ServerSentEvent]:
+async def _new_events(request: Request, listener: _Listener) -> AsyncIterator[ServerSentEvent]:
     news: News = request.app.state.news
     seen: tuple[int, int] | None = None
     while True:
         try:
-            await run_in_threadpool(allowed, request, "read")
+            await run_in_threadpool(require_scope, request, "read")
             newest = await news.newest()
             if newest != seen:
                 for event in await run_in_threadpool(listener.news):
                     yield event
                 seen = newest
         except AppError as error:
-            yield ServerSentEvent(json.dumps(problems.content(error), ensure_ascii=False), event="end")
+            yield ServerSentEvent(json.dumps(problems.problem_content(error), ensure_ascii=False), event="end")
             return
 
 
-def _last(request: Request) -> int | None:
+def _last_event_id(request: Request) -> int | None:
     text = request.headers.get("last-event-id", "")
     if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise Malformed(f"Last-Event-ID is {quoted(text)}; expected the id of an event, a whole number")
+        raise Malformed(f"Last-Event-ID is {quote_value(text)}; expected the id of an event, a whole number")
     return int(text) if text else None

@@ -11,16 +11,16 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from qdrant_rollouts.core.errors import AppError, Malformed
-from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
 from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.interfaces.access import web_sessions as sessions
 from qdrant_rollouts.interfaces.http import security
-from qdrant_rollouts.interfaces.http.api.endpoint import FOUND
+from qdrant_rollouts.interfaces.http.api.endpoint import FOREIGN_NAMES
 from qdrant_rollouts.interfaces.http.pages import acting, looking
 from qdrant_rollouts.interfaces.http.pages.acting import Form, own_path
 from qdrant_rollouts.interfaces.http.pages.live import Pulse
 from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, HERE
-from qdrant_rollouts.interfaces.http.pages.visits import VISITOR, Visit, cookie, own_address, visit
+from qdrant_rollouts.interfaces.http.pages.visits import VISITOR_COOKIE, Visit, open_visit, own_address, set_cookie
 from qdrant_rollouts.interfaces.http.problems import Unauthorized
 from qdrant_rollouts.interfaces.http.streams import Stream
 
@@ -29,51 +29,51 @@ Do = Callable[[Visit, Form], acting.Next]
 _MOST_FIELDS = 30
 
 #: Path -> what it shows, its template, and whether it is kept up to date.
-_LOOKS: dict[str, tuple[Look, str, bool]] = {
-    "/": (looking.indexes, "home.html", True),
-    "/indexes/{alias}": (looking.index, "index.html", True),
-    "/indexes/{alias}/compare": (looking.compare, "compare.html", False),
-    "/deployments": (looking.deployments, "deployments.html", True),
-    "/deployments/{id}": (looking.deployment, "deployment.html", True),
-    "/experiments": (looking.experiments, "experiments.html", True),
-    "/experiments/{id}": (looking.experiment, "experiment.html", False),
-    "/schedules": (looking.schedules, "schedules.html", True),
-    "/backups": (looking.backed_up, "backups.html", True),
-    "/alerts": (looking.alerts, "alerts.html", True),
-    "/events": (looking.events, "events.html", True),
+_PAGES: dict[str, tuple[Look, str, bool]] = {
+    "/": (looking.indexes_page, "home.html", True),
+    "/indexes/{alias}": (looking.index_page, "index.html", True),
+    "/indexes/{alias}/compare": (looking.comparison_page, "compare.html", False),
+    "/deployments": (looking.deployments_page, "deployments.html", True),
+    "/deployments/{id}": (looking.deployment_page, "deployment.html", True),
+    "/experiments": (looking.experiments_page, "experiments.html", True),
+    "/experiments/{id}": (looking.experiment_page, "experiment.html", False),
+    "/schedules": (looking.schedules_page, "schedules.html", True),
+    "/backups": (looking.backups_page, "backups.html", True),
+    "/alerts": (looking.alerts_page, "alerts.html", True),
+    "/events": (looking.events_page, "events.html", True),
     "/workers": (looking.workers, "workers.html", True),
 }
-_ACTS: dict[str, Do] = {
+_FORMS: dict[str, Do] = {
     "/indexes/{alias}": acting.on_index,
     "/deployments/{id}": acting.on_deployment,
     "/experiments/{id}": acting.on_experiment,
     "/schedules": acting.on_schedule,
     "/backups": acting.on_backup,
-    "/keep": acting.keep,
+    "/keep": acting.on_keep,
 }
 
 
-def routes(services: Services, sight: Sight) -> list[BaseRoute]:
+def page_routes(services: Services, sight: StoreWatcher) -> list[BaseRoute]:
     """Everything under ``/`` that no other part of the process has."""
     pulse = Pulse(services)
-    looks = [Route(path, _looked(sight, *page), methods=["GET"]) for path, page in _LOOKS.items()]
-    acts = [Route(path, _done(sight, do), methods=["POST"]) for path, do in _ACTS.items()]
+    looks = [Route(path, _page_endpoint(sight, *page), methods=["GET"]) for path, page in _PAGES.items()]
+    acts = [Route(path, _form_endpoint(sight, do), methods=["POST"]) for path, do in _FORMS.items()]
     return [
         *looks,
         *acts,
-        Route("/login", _login(sight), methods=["GET"]),
+        Route("/login", _login_endpoint(sight), methods=["GET"]),
         Route("/login", _sign_in(sight), methods=["POST"]),
         Route("/logout", _sign_out(sight), methods=["POST"]),
-        Route("/live", _stream(pulse), methods=["GET"]),
+        Route("/live", _stream_endpoint(pulse), methods=["GET"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
 
 
-def _looked(sight: Sight, look: Look, template: str, live: bool) -> Callable[[Request], Response]:
+def _page_endpoint(sight: StoreWatcher, look: Look, template: str, live: bool) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
-        asks = visit(request, sight.look(), None)
+        asks = open_visit(request, sight.look(), None)
         try:
-            asks = visit(request, asks.seen, security.allowed(request, "read"))
+            asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
             return asks.shown(template, look(asks), live=live)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
@@ -84,11 +84,11 @@ def _looked(sight: Sight, look: Look, template: str, live: bool) -> Callable[[Re
     return endpoint
 
 
-def _done(sight: Sight, do: Do) -> Callable[[Request], object]:
+def _form_endpoint(sight: StoreWatcher, do: Do) -> Callable[[Request], object]:
     def act(request: Request, body: bytes) -> Response:
-        asks = visit(request, sight.look(), None)
+        asks = open_visit(request, sight.look(), None)
         try:
-            asks = visit(request, asks.seen, security.allowed(request, "deploy"))
+            asks = open_visit(request, asks.seen, security.require_scope(request, "deploy"))
             form = read_form(body)
             asks.check_form(form)
             return asks.moved(do(asks, form), form.get("verb", "keep"))
@@ -109,39 +109,39 @@ def read_form(body: bytes) -> dict[str, str]:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise Malformed("the form could not be read") from None
-    return {name: value if name in FOUND else value.strip() for name, value in fields}
+    return {name: value if name in FOREIGN_NAMES else value.strip() for name, value in fields}
 
 
 # --- signing in and out -------------------------------------------------------------------------------------------
 
 
-def _login(sight: Sight) -> Callable[[Request], Response]:
+def _login_endpoint(sight: StoreWatcher) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
-        return _asked_for_token(visit(request, sight.look(), None))
+        return _login_page(open_visit(request, sight.look(), None))
 
     return endpoint
 
 
-def _asked_for_token(asks: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
+def _login_page(asks: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
     shown = {"title": "Sign in", "here": "", "wrong": wrong, "next": onward or own_path(asks.asked("next") or "/")}
     return asks.shown("login.html", shown, status)
 
 
-def _sign_in(sight: Sight) -> Callable[[Request], object]:
+def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
     def enter(request: Request, body: bytes) -> Response:
-        asks = visit(request, sight.look(), None)
+        asks = open_visit(request, sight.look(), None)
         try:
             form = read_form(body)
             asks.check_form(form)
-            secret = sessions.begin(asks.services, form.get("token", ""), asks.house.api_token)
+            secret = sessions.begin_session(asks.services, form.get("token", ""), asks.house.api_token)
         except (AppError, DBAPIError) as error:
             return asks.failed(error)
         onward = own_path(form.get("next", "/"))
         if secret is None:
-            return _asked_for_token(asks, "This token is unknown, or was revoked.", 401, onward)
+            return _login_page(asks, "This token is unknown, or was revoked.", 401, onward)
         entered = RedirectResponse(onward, 303, HEADERS)
-        cookie(request, entered, security.COOKIE, secret, int(sessions.LASTS.total_seconds()))
-        entered.delete_cookie(VISITOR)
+        set_cookie(request, entered, security.SESSION_COOKIE, secret, int(sessions.SESSION_LENGTH.total_seconds()))
+        entered.delete_cookie(VISITOR_COOKIE)
         return entered
 
     async def endpoint(request: Request) -> Response:
@@ -150,17 +150,17 @@ def _sign_in(sight: Sight) -> Callable[[Request], object]:
     return endpoint
 
 
-def _sign_out(sight: Sight) -> Callable[[Request], object]:
+def _sign_out(sight: StoreWatcher) -> Callable[[Request], object]:
     def leave(request: Request, body: bytes) -> Response:
-        asks = visit(request, sight.look(), None)
+        asks = open_visit(request, sight.look(), None)
         try:
             asks.check_form(read_form(body))
-            sessions.end(asks.services, request.cookies.get(security.COOKIE, ""))
+            sessions.end_session(asks.services, request.cookies.get(security.SESSION_COOKIE, ""))
         except (AppError, DBAPIError) as error:
             return asks.failed(error)
         request.app.state.door.forget()
         left = RedirectResponse("/login", 303, HEADERS)
-        left.delete_cookie(security.COOKIE)
+        left.delete_cookie(security.SESSION_COOKIE)
         return left
 
     async def endpoint(request: Request) -> Response:
@@ -172,9 +172,9 @@ def _sign_out(sight: Sight) -> Callable[[Request], object]:
 # --- what has changed ---------------------------------------------------------------------------------------------
 
 
-def _stream(pulse: Pulse) -> Callable[[Request], object]:
+def _stream_endpoint(pulse: Pulse) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
-        await run_in_threadpool(security.allowed, request, "read")
+        await run_in_threadpool(security.require_scope, request, "read")
         return Stream(request, pulse.listen(), HEADERS)
 
     return endpoint

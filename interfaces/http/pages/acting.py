@@ -9,64 +9,76 @@ from qdrant_rollouts.core.errors import Malformed
 from qdrant_rollouts.core.experiments import commands as trials
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.schedules import commands as schedules
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.interfaces.http.pages.visits import Visit
 
 Form = Mapping[str, str]
 #: Where to go then.
 Next = str
 
-_WISHES = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT_KEEP, Event.ABORT)
+_REQUESTS = (Event.PROMOTE, Event.PROMOTE_FULL, Event.RETRY, Event.PAUSE, Event.RESUME, Event.ABORT_KEEP, Event.ABORT)
 
 
 def on_deployment(visit: Visit, form: Form) -> Next:
-    verb = _verb(form, _WISHES)
+    verb = _chosen_verb(form, _REQUESTS)
     id = visit.request.path_params["id"]
-    found = commands.wish(visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", ""))
+    found = commands.request_action(visit.services, id, Event(verb), actor=visit.actor, reason=form.get("reason", ""))
     return f"/deployments/{found}"
 
 
 def on_index(visit: Visit, form: Form) -> Next:
-    begin = {"deploy": commands.deploy, "rollback": commands.rollback}[_verb(form, ("deploy", "rollback"))]
+    begin = {"deploy": commands.start_deployment, "rollback": commands.start_rollback}[
+        _chosen_verb(form, ("deploy", "rollback"))
+    ]
     alias = visit.request.path_params["alias"]
     return f"/deployments/{begin(visit.services, alias, actor=visit.actor, reason=form.get('reason', ''))}"
 
 
-def keep(visit: Visit, form: Form) -> Next:
-    keeping.keep(visit.services, form.get("collection", ""), actor=visit.actor, reason=form.get("reason", ""))
+def on_keep(visit: Visit, form: Form) -> Next:
+    keeping.keep_collection(
+        visit.services, form.get("collection", ""), actor=visit.actor, reason=form.get("reason", "")
+    )
     return own_path(form.get("back", "/"))
 
 
 def on_experiment(visit: Visit, form: Form) -> Next:
-    verb, id, reason = _verb(form, ("start", "stop", "widen")), visit.request.path_params["id"], form.get("reason", "")
+    verb, id, reason = (
+        _chosen_verb(form, ("start", "stop", "widen")),
+        visit.request.path_params["id"],
+        form.get("reason", ""),
+    )
     if verb == "start":
-        found = trials.start(visit.services, id, actor=visit.actor)
+        found = trials.start_experiment(visit.services, id, actor=visit.actor)
     elif verb == "stop":
-        found = trials.stop(visit.services, id, actor=visit.actor, reason=reason)
+        found = trials.stop_experiment(visit.services, id, actor=visit.actor, reason=reason)
     else:
-        found = trials.widen(visit.services, id, _basis_points(form), actor=visit.actor, reason=reason)
+        found = trials.widen_experiment(visit.services, id, _basis_points(form), actor=visit.actor, reason=reason)
     return f"/experiments/{found}"
 
 
 def on_schedule(visit: Visit, form: Form) -> Next:
     verbs: dict[str, Callable[..., object]] = {
-        "run": schedules.run,
-        "pause": schedules.pause,
-        "resume": schedules.resume,
+        "run": schedules.run_schedule,
+        "pause": schedules.pause_schedule,
+        "resume": schedules.resume_schedule,
     }
-    do, alias, action = verbs[_verb(form, verbs)], form.get("alias", ""), form.get("action", "")
+    do, alias, action = verbs[_chosen_verb(form, verbs)], form.get("alias", ""), form.get("action", "")
     do(visit.services, alias, action, actor=visit.actor, reason=form.get("reason", ""))
     return "/schedules"
 
 
 def on_backup(visit: Visit, form: Form) -> Next:
-    verb, backup, reason = _verb(form, ("create", "verify", "restore")), form.get("backup", ""), form.get("reason", "")
+    verb, backup, reason = (
+        _chosen_verb(form, ("create", "verify", "restore")),
+        form.get("backup", ""),
+        form.get("reason", ""),
+    )
     if verb == "create":
-        begun = backups.create(visit.services, form.get("alias", ""), actor=visit.actor, reason=reason)
+        begun = backups.create_backup(visit.services, form.get("alias", ""), actor=visit.actor, reason=reason)
     elif verb == "verify":
-        begun = backups.verify(visit.services, backup=backup, actor=visit.actor)
+        begun = backups.verify_backup(visit.services, backup=backup, actor=visit.actor)
     else:
-        begun = backups.restore(visit.services, backup=backup, actor=visit.actor, reason=reason)
+        begun = backups.restore_backup(visit.services, backup=backup, actor=visit.actor, reason=reason)
     return f"/deployments/{begun}"
 
 
@@ -76,11 +88,11 @@ def own_path(path: str) -> str:
     return quote(path, safe="/?=&%:@-._~") if inside else "/"
 
 
-def _verb(form: Form, known: object) -> str:
+def _chosen_verb(form: Form, known: object) -> str:
     verb = form.get("verb", "")
     assert isinstance(known, tuple | dict)
     if verb not in known:
-        raise Malformed(f"verb {quoted(verb)} is not known here; known: {', '.join(known)}")
+        raise Malformed(f"verb {quote_value(verb)} is not known here; known: {', '.join(known)}")
     return verb
 
 
@@ -89,4 +101,6 @@ def _basis_points(form: Form) -> int:
     try:
         return round(float(form.get("coverage", "")) * 100)
     except (ValueError, OverflowError):
-        raise Malformed(f"coverage is {quoted(form.get('coverage', ''))}; expected a percentage up to 100") from None
+        raise Malformed(
+            f"coverage is {quote_value(form.get('coverage', ''))}; expected a percentage up to 100"
+        ) from None

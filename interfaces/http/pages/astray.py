@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qdrant_rollouts.core.errors import AppError
-from qdrant_rollouts.core.operations.views.overview.sight import Sight
+from qdrant_rollouts.core.operations.views.overview.sight import StoreWatcher
 from qdrant_rollouts.interfaces.http import problems, security
-from qdrant_rollouts.interfaces.http.pages.visits import Visit, visit
+from qdrant_rollouts.interfaces.http.pages.visits import Visit, open_visit
 
 Handler = Callable[[Request, Exception], Response]
 
 #: First parts of paths at which programs ask, whatever they say that they take.
 _PROGRAMS = ("api", "mcp", "metrics", "livez", "readyz", "live", "static")
 #: Headers that say what can be done about it.
-_KEPT = {"allow", "retry-after", "www-authenticate"}
+_KEPT_HEADERS = {"allow", "retry-after", "www-authenticate"}
 _WORDS = {
     404: ("Not found", "There is no page {path}."),
     405: ("Not possible", "{path} does not take {method}."),
@@ -27,17 +27,17 @@ _WORDS = {
 }
 
 
-def handlers(sight: Sight) -> dict[Any, Handler]:
+def page_handlers(sight: StoreWatcher) -> dict[Any, Handler]:
     """Those of ``problems``, with a page instead for who reads pages."""
-    return {kind: _for_both(sight, handler) for kind, handler in problems.HANDLERS.items()}
+    return {kind: _wrap_handler(sight, handler) for kind, handler in problems.HANDLERS.items()}
 
 
-def _for_both(sight: Sight, handler: Handler) -> Handler:
+def _wrap_handler(sight: StoreWatcher, handler: Handler) -> Handler:
     def answer(request: Request, error: Exception) -> Response:
         document = handler(request, error)
-        page = _page(request, sight, error, document.status_code) if reads_pages(request) else document
+        page = _error_page(request, sight, error, document.status_code) if reads_pages(request) else document
         page.headers["Vary"] = "Accept"
-        for name in _KEPT & set(document.headers):
+        for name in _KEPT_HEADERS & set(document.headers):
             page.headers[name] = document.headers[name]
         return page
 
@@ -51,26 +51,26 @@ def reads_pages(request: Request) -> bool:
     return any(one.split(";")[0].strip() == "text/html" for one in request.headers.get("accept", "").split(","))
 
 
-def _page(request: Request, sight: Sight, error: Exception, status: int) -> Response:
-    asks = _visit(request, sight)
+def _error_page(request: Request, sight: StoreWatcher, error: Exception, status: int) -> Response:
+    asks = _open_error_visit(request, sight)
     if isinstance(error, AppError | DBAPIError):
         return asks.failed(error)
     known = status if status in _WORDS else 500
     title, words = _WORDS[known]
     if isinstance(error, HTTPException) and known != status:
         title, words = error.detail, error.detail
-    said = words.format(path=request.url.path[:_LONGEST], method=request.method)
+    said = words.format(path=request.url.path[:_LONGEST_PATH], method=request.method)
     return asks.told(title, said, status)
 
 
 #: Characters of a path that are repeated.
-_LONGEST = 200
+_LONGEST_PATH = 200
 
 
-def _visit(request: Request, sight: Sight) -> Visit:
+def _open_error_visit(request: Request, sight: StoreWatcher) -> Visit:
     """With the navigation for who may see it; the database may be what has failed."""
     seen = sight.look()
     try:
-        return visit(request, seen, security.allowed(request, "read"))
+        return open_visit(request, seen, security.require_scope(request, "read"))
     except (AppError, DBAPIError):
-        return visit(request, seen, None)
+        return open_visit(request, seen, None)

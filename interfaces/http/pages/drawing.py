@@ -12,18 +12,18 @@ _WIDTH, _HEIGHT, _EDGE = 280.0, 74.0, 8.0
 Bounds = tuple[float, float, float]
 
 
-def course(looks: Sequence[Mapping[str, Any]], metric: str, margin: float, said: str) -> Markup:
+def draw_course(looks: Sequence[Mapping[str, Any]], metric: str, margin: float, said: str) -> Markup:
     """How the effect on a metric, and its interval, came to be known; the line is 0, the dashed one the margin.
     ``looks``: by metric [effect, low, high], oldest first, None where there was no number. ``said``: it in words."""
     seen = [tuple(look[metric]) for look in looks if metric in look]
     known = [one for one in seen if None not in one]
     if not known:
         return Markup('<p class="small soft">nothing to draw yet</p>')
-    return _drawn(known, margin, said)
+    return _draw_svg(known, margin, said)
 
 
-def _drawn(known: list[Bounds], margin: float, said: str) -> Markup:
-    low, high = _reach(known, margin)
+def _draw_svg(known: list[Bounds], margin: float, said: str) -> Markup:
+    low, high = _value_range(known, margin)
     x = Scale(0.0, float(max(len(known) - 1, 1)), 4.0, _WIDTH - 8)
     y = Scale(low, high, _HEIGHT - _EDGE, _EDGE)
     places = [x(float(count)) for count in range(len(known))]
@@ -39,19 +39,19 @@ def _drawn(known: list[Bounds], margin: float, said: str) -> Markup:
         said=said,
         zero=y(0.0),
         bound=y(margin),
-        band=_path([*bottom, *reversed(top)]) + "Z",
-        course=_path(line),
+        band=_path_data([*bottom, *reversed(top)]) + "Z",
+        course=_path_data(line),
         cx=line[-1][0],
         cy=line[-1][1],
     )
 
 
-def _reach(known: list[Bounds], margin: float) -> tuple[float, float]:
+def _value_range(known: list[Bounds], margin: float) -> tuple[float, float]:
     """What matters now fills the tile; early intervals, which are wide, are cut off."""
     core = [0.0, margin, *known[-1]]
     room = (max(core) - min(core)) * 0.25 or 1.0
     return min(core) - room, max(core) + room
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
+def _path_data(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

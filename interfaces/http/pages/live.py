@@ -11,7 +11,7 @@ from qdrant_rollouts.core.operations.views.overview import lists
 from qdrant_rollouts.core.services import Services
 
 #: Seconds from one look at the database to the next; one look for everybody, and none while nobody listens.
-_EVERY = 1.0
+_POLL_SECONDS = 1.0
 
 
 class Pulse:
@@ -31,7 +31,7 @@ class Pulse:
         self._listeners += 1
         self._alone.clear()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._watch_database())
         heard = self._count
         try:
             while True:
@@ -44,18 +44,18 @@ class Pulse:
             if not self._listeners:
                 self._alone.set()
 
-    async def _look(self) -> None:
+    async def _watch_database(self) -> None:
         stamp = ""
         while self._listeners:
             with suppress(SQLAlchemyError):  # a database that is away has nothing new to tell
-                seen = await run_in_threadpool(lists.stamp, self._services)
+                seen = await run_in_threadpool(lists.change_stamp, self._services)
                 if stamp and seen != stamp:
-                    self._tell()
+                    self._wake_listeners()
                 stamp = seen
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._alone.wait(), _EVERY)
+                await asyncio.wait_for(self._alone.wait(), _POLL_SECONDS)
 
-    def _tell(self) -> None:
+    def _wake_listeners(self) -> None:
         self._count += 1
         told, self._changed = self._changed, asyncio.Event()
         told.set()

@@ -49,12 +49,12 @@ VERDICTS = {
 }
 
 
-def word(status: str) -> Markup:
+def status_word(status: str) -> Markup:
     sign, colour = SYMBOLS.get(status, _NEUTRAL)
-    return signed(sign, colour, status.replace("_", " "))
+    return signed_word(sign, colour, status.replace("_", " "))
 
 
-def pill(status: str, text: str = "") -> Markup:
+def status_pill(status: str, text: str = "") -> Markup:
     sign, colour = SYMBOLS.get(status, _NEUTRAL)
     shown = text or status.replace("_", " ")
     return Markup('<span class="word pill {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
@@ -62,25 +62,25 @@ def pill(status: str, text: str = "") -> Markup:
     )
 
 
-def signed(sign: str, colour: str, text: str) -> Markup:
+def signed_word(sign: str, colour: str, text: str) -> Markup:
     return Markup('<span class="word {0}"><i class="sign" aria-hidden="true">{1}</i>{2}</span>').format(
         colour, sign, text
     )
 
 
-def ago(moment: str | None, now: str) -> Markup:
+def time_ago(moment: str | None, now: str) -> Markup:
     """How long ago, or how soon; the whole time, in UTC, is in the title."""
     if not moment:
         return Markup("")
     at = datetime.fromisoformat(moment)
     seconds = (datetime.fromisoformat(now) - at).total_seconds()
-    words = f"{_length(seconds)} ago" if seconds >= 0 else f"in {_length(-seconds)}"
+    words = f"{_format_length(seconds)} ago" if seconds >= 0 else f"in {_format_length(-seconds)}"
     return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC" data-age>{2}</time>').format(
         moment, at.astimezone(UTC), words
     )
 
 
-def at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
+def time_at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
     """The time itself, in UTC."""
     if not moment:
         return Markup("")
@@ -89,12 +89,12 @@ def at(moment: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
     return Markup('<time datetime="{0}" title="{1:%Y-%m-%d %H:%M:%S} UTC">{2}</time>').format(moment, utc, shown)
 
 
-def span(seconds: float) -> str:
+def format_span(seconds: float) -> str:
     """A length of time in the two largest units that matter, on one line."""
-    return _span(seconds).replace(" ", "\N{NO-BREAK SPACE}")
+    return _format_span(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _span(seconds: float) -> str:
+def _format_span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, hours = seconds / 60, seconds / 3600
@@ -103,18 +103,18 @@ def _span(seconds: float) -> str:
     return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"
 
 
-def between(begun: str, ended: str) -> str:
-    return span(max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()))
+def format_between(begun: str, ended: str) -> str:
+    return format_span(max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()))
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Counts with thousands apart, measures to four significant digits; nothing where nothing is known."""
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def size(count: float | None) -> str:
+def format_bytes(count: float | None) -> str:
     if count is None:
         return ""
     for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -123,11 +123,11 @@ def size(count: float | None) -> str:
     return f"{count:,.0f} B"
 
 
-def percent(share: float | None, digits: int = 0) -> str:
+def format_percent(share: float | None, digits: int = 0) -> str:
     return "" if share is None else f"{share:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
-def _length(seconds: float) -> str:
+def _format_length(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -142,15 +142,21 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-ENVIRONMENT.globals |= {"word": word, "pill": pill, "signed": signed, "decisions": DECISIONS, "verdicts": VERDICTS}
+ENVIRONMENT.globals |= {
+    "word": status_word,
+    "pill": status_pill,
+    "signed": signed_word,
+    "decisions": DECISIONS,
+    "verdicts": VERDICTS,
+}
 ENVIRONMENT.filters |= {
-    "ago": ago,
-    "at": at,
-    "span": span,
-    "between": between,
-    "number": number,
-    "size": size,
-    "percent": percent,
+    "ago": time_ago,
+    "at": time_at,
+    "span": format_span,
+    "between": format_between,
+    "number": format_number,
+    "size": format_bytes,
+    "percent": format_percent,
     # Jinja's own ``urlencode`` leaves a slash as it is.
     "quoted": partial(quote, safe=""),
     "shell": shell_word,
@@ -171,5 +177,5 @@ HEADERS = {
 }
 
 
-def html(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+def render_html(template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(ENVIRONMENT.get_template(template).render(context), status, HEADERS)

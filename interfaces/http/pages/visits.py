@@ -21,18 +21,18 @@ from starlette.responses import RedirectResponse, Response
 from qdrant_rollouts.adapters import database
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.operations.views.overview import home
-from qdrant_rollouts.core.operations.views.overview.sight import Seen
+from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 from qdrant_rollouts.interfaces.access.tokens import Caller
 from qdrant_rollouts.interfaces.http import problems
-from qdrant_rollouts.interfaces.http.house import House, of
-from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, html
+from qdrant_rollouts.interfaces.http.house import AppContext, context_of
+from qdrant_rollouts.interfaces.http.pages.rendering import HEADERS, render_html
 from qdrant_rollouts.interfaces.http.problems import Forbidden
-from qdrant_rollouts.interfaces.http.security import COOKIE
+from qdrant_rollouts.interfaces.http.security import SESSION_COOKIE
 
 #: Of somebody who has no session: before he signs in, and the local operator.
-VISITOR = "rollouts_visitor"
+VISITOR_COOKIE = "rollouts_visitor"
 NAV = (
     ("/", "Indexes"),
     ("/deployments", "Deployments"),
@@ -44,7 +44,7 @@ NAV = (
     ("/workers", "Workers"),
 )
 #: What is said after an act, by its verb; nothing that an address says gets onto a page.
-DID = {
+DONE_MESSAGES = {
     "promote": "Promote was asked for; it is honoured between two turns.",
     "promote_full": "Promote past every stage was asked for; it is honoured between two turns.",
     "retry": "Retry was asked for; it is honoured between two turns.",
@@ -70,8 +70,8 @@ class Visit:
     """``secret`` is this browser's; ``fresh`` where it does not have it yet."""
 
     request: Request
-    house: House
-    seen: Seen
+    house: AppContext
+    seen: StoreSnapshot
     caller: Caller | None
     secret: str
     fresh: bool
@@ -100,29 +100,29 @@ class Visit:
 
     def shown(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
         """``context`` says at least ``title`` and ``here``, the place in the navigation."""
-        now = context.get("now") or str(iso(datetime.now(UTC)))
+        now = context.get("now") or str(as_iso(datetime.now(UTC)))
         frame = {
             "nav": NAV,
             "caller": self.caller,
             "may_act": self.caller is not None and self.caller.may("deploy"),
-            "signed_in": COOKIE in self.request.cookies,
+            "signed_in": SESSION_COOKIE in self.request.cookies,
             "csrf": self.csrf,
-            "sight": home.sight(self.seen),
-            "did": DID.get(self.asked("did"), ""),
+            "sight": home.describe_outages(self.seen),
+            "did": DONE_MESSAGES.get(self.asked("did"), ""),
             "live": live,
         }
-        return self._remembered(html(template, {**frame, **context, "now": now}, status))
+        return self._with_visitor_cookie(render_html(template, {**frame, **context, "now": now}, status))
 
     def moved(self, path: str, did: str = "") -> Response:
         """Elsewhere by GET, so that loading the page again repeats nothing."""
         address = path + (f"?{urlencode({'did': did})}" if did else "")
-        return self._remembered(RedirectResponse(address, 303, HEADERS))
+        return self._with_visitor_cookie(RedirectResponse(address, 303, HEADERS))
 
     def failed(self, error: AppError | DBAPIError) -> Response:
         """In the words of the error; the driver's may name the whole URL, ours name the address."""
         if isinstance(error, DBAPIError):
-            error = database.unavailable(self.services.engine, error)
-        answer = problems.answer(error)
+            error = database.unavailable_error(self.services.engine, error)
+        answer = problems.error_response(error)
         title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
         return self.told(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
 
@@ -132,9 +132,9 @@ class Visit:
         shown = {"title": title, "said": said, "status": status, "back": back}
         return self.shown("error.html", {**shown, "here": ""}, status)
 
-    def _remembered(self, response: Response) -> Response:
+    def _with_visitor_cookie(self, response: Response) -> Response:
         if self.fresh:
-            cookie(self.request, response, VISITOR, self.secret)
+            set_cookie(self.request, response, VISITOR_COOKIE, self.secret)
         return response
 
 
@@ -143,17 +143,17 @@ def own_address(request: Request) -> str:
     return quote(request.scope["path"])
 
 
-def visit(request: Request, seen: Seen, caller: Caller | None) -> Visit:
-    session, visitor = request.cookies.get(COOKIE), request.cookies.get(VISITOR)
+def open_visit(request: Request, seen: StoreSnapshot, caller: Caller | None) -> Visit:
+    session, visitor = request.cookies.get(SESSION_COOKIE), request.cookies.get(VISITOR_COOKIE)
     secret = session or visitor
-    return Visit(request, of(request), seen, caller, secret or secrets.token_urlsafe(32), secret is None)
+    return Visit(request, context_of(request), seen, caller, secret or secrets.token_urlsafe(32), secret is None)
 
 
-def cookie(request: Request, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+def set_cookie(request: Request, response: Response, name: str, value: str, seconds: int | None = None) -> None:
     secure = request.url.scheme == "https"
     response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
 
-def picture(svg: str) -> str:
+def image_data_url(svg: str) -> str:
     """An image within the page's own answer."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -19,13 +19,13 @@ from qdrant_rollouts.core.lifecycle import (
     ExperimentEvent,
     ExperimentStatus,
     StepStatus,
-    experiment_after,
+    next_experiment_status,
 )
 from qdrant_rollouts.core.ports.naming import shell_word
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class OperatorAction:
     """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it; ``steps``
     are those that follow, in their order."""
 
@@ -55,41 +55,41 @@ _ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
 _GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
-def of_deployment(row: Deployment) -> list[Act]:
+def actions_of_deployment(row: Deployment) -> list[OperatorAction]:
     """Wishes in the order in which people need them; of one that has ended, none."""
     if row.status in FINAL:
         return []
-    acts = [_wish(row, event) for event in _LABELS]
+    acts = [_build_action(row, event) for event in _LABELS]
     return [act for act in acts if not act.refused or act.verb not in _ONLY_IF_POSSIBLE]
 
 
-def _wish(row: Deployment, event: Event) -> Act:
-    return Act(
+def _build_action(row: Deployment, event: Event) -> OperatorAction:
+    return OperatorAction(
         verb=event.value,
         label=_LABELS[event],
-        says=_says(row, event),
+        says=_describe_effect(row, event),
         command=f"rollouts {_OPTIONS.get(event, event.value + ' {}').format(row.id)} --reason '…'",
-        refused=_refused(row, event),
+        refused=_why_refused(row, event),
         grave=event in _GRAVE,
         must_say_why=event is Event.PROMOTE_FULL,
-        steps=_undone(row) if event is Event.ABORT else _coming(row) if event in _GOES_ON else (),
+        steps=_name_undone_steps(row) if event is Event.ABORT else _name_coming_steps(row) if event in _GOES_ON else (),
     )
 
 
-def _refused(row: Deployment, event: Event) -> str:
+def _why_refused(row: Deployment, event: Event) -> str:
     try:
-        wishes.check(row, event, "asked whether it can be")
+        wishes.check_request(row, event, "asked whether it can be")
     except Refused as error:
         return str(error)
-    return f"{row.requested} was asked for and comes first" if _outranked(row, event) else ""
+    return f"{row.requested} was asked for and comes first" if _is_outranked(row, event) else ""
 
 
-def _outranked(row: Deployment, event: Event) -> bool:
+def _is_outranked(row: Deployment, event: Event) -> bool:
     return row.requested is not None and wishes.rank(row.requested) <= wishes.rank(event)
 
 
-def _says(row: Deployment, event: Event) -> str:
-    coming = _coming(row)
+def _describe_effect(row: Deployment, event: Event) -> str:
+    coming = _name_coming_steps(row)
     said = {
         Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends what is left to wait for.",
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
@@ -97,33 +97,37 @@ def _says(row: Deployment, event: Event) -> str:
         Event.PAUSE: "Stops after the turn under way; a canary keeps its share and is still watched.",
         Event.RESUME: "Lifts the pause.",
         Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
-        Event.ABORT: _undoing(row),
+        Event.ABORT: _describe_abort(row),
     }
     return said[event]
 
 
-def _coming(row: Deployment) -> list[str]:
-    return [label(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
+def _name_coming_steps(row: Deployment) -> list[str]:
+    return [label_step(step.name, step.arguments) for step in row.steps if step.status == StepStatus.PENDING]
 
 
-def _undone(row: Deployment) -> list[str]:
+def _name_undone_steps(row: Deployment) -> list[str]:
     """The steps an abort takes back, in the order it does."""
     begun = [step for step in row.steps if step.started_at and step.undone_at is None]
     names = [
-        label(step.name, step.arguments) for step in reversed(begun) if step.name not in STEPS or STEPS[step.name].undo
+        label_step(step.name, step.arguments)
+        for step in reversed(begun)
+        if step.name not in STEPS or STEPS[step.name].undo
     ]
     return [f"take back {name}" for name in names]
 
 
-def _undoing(row: Deployment) -> str:
+def _describe_abort(row: Deployment) -> str:
     answers = f"{row.blue} answers {row.alias} again" if row.blue else f"{row.alias} is taken away again"
     if row.kind != "rollout":
         return "Stops it and cleans up what it made."
     warning = f" Mind: {found}" if (found := abort_notices.warn_of_abort(row)) else ""
-    return f"{answers}, then {row.green} is let go{'' if _undone(row) else '; nothing was begun yet'}.{warning}"
+    return (
+        f"{answers}, then {row.green} is let go{'' if _name_undone_steps(row) else '; nothing was begun yet'}.{warning}"
+    )
 
 
-def label(name: str, arguments: Mapping[str, object]) -> str:
+def label_step(name: str, arguments: Mapping[str, object]) -> str:
     """A step's name, with its share of the searches where there are several of that name."""
     share = arguments.get("percentage")
     if share is None:
@@ -131,7 +135,7 @@ def label(name: str, arguments: Mapping[str, object]) -> str:
     return f"{name} shadow" if arguments.get("shadow") else f"{name} {share:g} %"
 
 
-def current(steps: Sequence[StepRow]) -> StepRow | None:
+def find_open_step(steps: Sequence[StepRow]) -> StepRow | None:
     """The step a deployment stands at."""
     ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
     return next((step for step in steps if step.status not in ended), None)
@@ -140,21 +144,23 @@ def current(steps: Sequence[StepRow]) -> StepRow | None:
 # --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
 
 
-def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]) -> list[Act]:
+def actions_of_index(
+    alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]
+) -> list[OperatorAction]:
     """``busy``: what has the index for itself, in words; ``back``: the conditions of a rollback."""
     source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
     unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
     return [
-        Act(
+        OperatorAction(
             "deploy",
             "Deploy",
             f"Builds a new version from {source or 'its source'}, and moves {alias} to it when its gate has passed.",
             f"rollouts deploy {shell_word(alias)}",
             busy or unbuildable,
-            steps=_planned(declared) if declared else (),
+            steps=_name_planned_steps(declared) if declared else (),
         ),
-        Act(
+        OperatorAction(
             "rollback",
             "Roll back",
             f"Moves {alias} back to the version before, after looking at it; nothing is rebuilt.",
@@ -165,63 +171,65 @@ def of_index(alias: str, busy: str, declared: IndexSpec | None, back: Iterable[M
     ]
 
 
-def _planned(spec: IndexSpec) -> list[str]:
+def _name_planned_steps(spec: IndexSpec) -> list[str]:
     """Nothing, where the strategy is none: the deployment would be refused."""
     strategy = STRATEGIES.get(spec.strategy)
-    return [label(step.name, step.arguments) for step in strategy(spec)] if strategy else []
+    return [label_step(step.name, step.arguments) for step in strategy(spec)] if strategy else []
 
 
-def of_experiment(experiment: str, status: str, coverage: int) -> list[Act]:
+def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[OperatorAction]:
     widen = (
         "" if status == "running" and coverage < 10_000 else f"it is {status} with {coverage / 100:g} % of the users"
     )
     return [
-        Act(
+        OperatorAction(
             "start",
             "Start",
             "Splits the searches from now on.",
             f"rollouts experiment start {experiment}",
-            _not_possible(status, ExperimentEvent.START),
+            _why_not_possible(status, ExperimentEvent.START),
         ),
-        Act(
+        OperatorAction(
             "widen",
             "Widen",
             "Enrols more of the users; nobody changes arm, and it cannot be taken back.",
             f"rollouts experiment widen {experiment} --coverage PERCENT",
             widen,
         ),
-        Act(
+        OperatorAction(
             "stop",
             "Stop",
             "Control answers everybody again; what was seen stays.",
             f"rollouts experiment stop {experiment} --reason '…'",
-            _not_possible(status, ExperimentEvent.STOP),
+            _why_not_possible(status, ExperimentEvent.STOP),
             grave=True,
         ),
     ]
 
 
-def _not_possible(status: str, event: ExperimentEvent) -> str:
+def _why_not_possible(status: str, event: ExperimentEvent) -> str:
     try:
-        experiment_after(ExperimentStatus(status), event)
+        next_experiment_status(ExperimentStatus(status), event)
     except Refused as error:
         return str(error)
     return ""
 
 
-def of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[Act]:
+def actions_of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[OperatorAction]:
     command, off = f"{shell_word(alias)} {action}", "it is off: the index file names no times for it"
     run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
     return [
-        Act("run", "Run now", f"Has the {action} of {alias} done now.", f"rollouts schedule run {command}", run),
-        Act(
+        OperatorAction(
+            "run", "Run now", f"Has the {action} of {alias} done now.", f"rollouts schedule run {command}", run
+        ),
+        OperatorAction(
             "pause",
             "Pause",
             "Lets times pass without a run; one that is open goes on.",
             f"rollouts schedule pause {command}",
             off if status == "off" else "it is paused" if status == "paused" else "",
         ),
-        Act(
+        OperatorAction(
             "resume",
             "Resume",
             "Goes on with the next time; those that passed are not made up for.",
@@ -231,17 +239,17 @@ def of_schedule(alias: str, action: str, status: str, open_run: str | None) -> l
     ]
 
 
-def of_backup(backup: str, alias: str | None, status: str, refused: str) -> list[Act]:
+def actions_of_backup(backup: str, alias: str | None, status: str, refused: str) -> list[OperatorAction]:
     damaged = f"it is {status}" if status != "done" else ""
     return [
-        Act(
+        OperatorAction(
             "verify",
             "Verify",
             "Restores it into a collection of its own, compares, and drops that again.",
             f"rollouts backup verify {backup}",
             refused or damaged,
         ),
-        Act(
+        OperatorAction(
             "restore",
             "Restore",
             f"Makes a new collection of it; {alias} moves there if it passes the gate.",
@@ -252,6 +260,6 @@ def of_backup(backup: str, alias: str | None, status: str, refused: str) -> list
     ]
 
 
-def making_a_backup(refused: str) -> Act:
+def action_to_back_up(refused: str) -> OperatorAction:
     says = "Takes a snapshot of the collection behind the index, with a sealed list of what is in it."
-    return Act("create", "Create a backup", says, "rollouts backup create ALIAS", refused)
+    return OperatorAction("create", "Create a backup", says, "rollouts backup create ALIAS", refused)

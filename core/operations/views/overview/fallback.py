@@ -11,18 +11,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion.notices import Rules
+from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import Deletion, Deployment, Version
 from qdrant_rollouts.core.lifecycle import Status
-from qdrant_rollouts.core.operations.views.overview.sight import Seen
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.times import as_iso
 
 Condition = Mapping[str, str]
 
 
-def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen, *, embedded: bool) -> dict[str, Any]:
+def describe_way_back(
+    session: Session, alias: str, live: str | None, busy: str, seen: StoreSnapshot, *, embedded: bool
+) -> dict[str, Any]:
     """``ready``: yes, no, or unknown where something could not be asked; ``target`` is where it would go."""
-    target = _before(session, alias, live)
+    target = _find_former_collection(session, alias, live)
     if live is None or target is None:
         there = {"said": "no version before this one went live here", "state": "no"}
         return {"ready": "no", "target": None, "delete_after": None, "said": "", "conditions": [there]}
@@ -31,36 +33,36 @@ def light(session: Session, alias: str, live: str | None, busy: str, seen: Seen,
     ).first()
     made = session.get(Version, target)
     conditions = [
-        _exists(target, made, deletion, seen),
-        _not_going(target, deletion),
-        _sound(made, target),
+        _check_exists(target, made, deletion, seen),
+        _check_not_deleted(target, deletion),
+        _check_verdict(made, target),
         {"said": busy or f"nothing else is under way on {alias}", "state": "no" if busy else "yes"},
     ]
     states = {one["state"] for one in conditions}
     ready = "no" if "no" in states else "unknown" if "unknown" in states else "yes"
     due = deletion.due_at if deletion is not None and deletion.status == "scheduled" else None
-    rules = Rules(seen.declared, embedded)
-    told = deletion_notices.announce(session, [deletion] if deletion else [], rules)
+    rules = DeletionRules(seen.declared, embedded)
+    told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)
     said = next((one["text"] for one in told.values()), "")
     return {
         "ready": ready,
         "target": target,
-        "delete_after": iso(due),
+        "delete_after": as_iso(due),
         "said": said,
         "conditions": conditions,
     }
 
 
-def _before(session: Session, alias: str, live: str | None) -> str | None:
+def _find_former_collection(session: Session, alias: str, live: str | None) -> str | None:
     """The blue of the deployment that brought what is live."""
     brought = (Deployment.alias == alias, Deployment.kind == "rollout", Deployment.status == Status.LIVE)
     query = select(Deployment.blue).where(*brought, Deployment.green == live)
     return session.scalars(query.order_by(Deployment.finished_at.desc()).limit(1)).first()
 
 
-def _exists(target: str, made: Version | None, deletion: Deletion | None, seen: Seen) -> Condition:
+def _check_exists(target: str, made: Version | None, deletion: Deletion | None, seen: StoreSnapshot) -> Condition:
     if deletion is not None and deletion.status == "deleted":
-        return {"said": f"{target} was deleted {_minute(deletion.finished_at)}", "state": "no"}
+        return {"said": f"{target} was deleted {_format_minute(deletion.finished_at)}", "state": "no"}
     if seen.collections is None or seen.error:
         return {"said": f"whether {target} is there cannot be asked: {seen.error or 'not yet'}", "state": "unknown"}
     there = target in seen.collections
@@ -69,15 +71,15 @@ def _exists(target: str, made: Version | None, deletion: Deletion | None, seen: 
     return {"said": f"{target} is there" if there else f"{target} is not there", "state": "yes" if there else "no"}
 
 
-def _not_going(target: str, deletion: Deletion | None) -> Condition:
+def _check_not_deleted(target: str, deletion: Deletion | None) -> Condition:
     if deletion is None or deletion.status in ("cancelled", "kept"):
         return {"said": "no deletion of it is scheduled", "state": "yes"}
     if deletion.status == "scheduled":
-        return {"said": f"its deletion has not begun; due {_minute(deletion.due_at)}", "state": "yes"}
+        return {"said": f"its deletion has not begun; due {_format_minute(deletion.due_at)}", "state": "yes"}
     return {"said": f"its deletion is {deletion.status}", "state": "no"}
 
 
-def _sound(version: Version | None, target: str) -> Condition:
+def _check_verdict(version: Version | None, target: str) -> Condition:
     """What is known of its gate. A version nobody judged is no proof of anything, and is not refused by a rollback."""
     verdict = (version.facts.get("gate") or {}).get("verdict") if version else None
     if verdict is None:
@@ -85,5 +87,5 @@ def _sound(version: Version | None, target: str) -> Condition:
     return {"said": f"its gate said {verdict} when it was built", "state": "yes" if verdict == "pass" else "unknown"}
 
 
-def _minute(moment: datetime | None) -> str:
+def _format_minute(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else ""

@@ -7,25 +7,25 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import load_only
 
 from qdrant_rollouts.core.alerts import deliveries
-from qdrant_rollouts.core.alerts.outbox import said
+from qdrant_rollouts.core.alerts.outbox import read_message
 from qdrant_rollouts.core.database.alert_rows import ConditionRow, DeliveryRow
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, EventRow, StepRow
 from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
-from qdrant_rollouts.core.operations.schedules.declared import of_row, overlaid, start_of
+from qdrant_rollouts.core.operations.schedules.declared import normalize_spec, overlay_declared, start_of
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
-from qdrant_rollouts.core.operations.views.overview.run import busy
-from qdrant_rollouts.core.operations.views.overview.sight import Seen
-from qdrant_rollouts.core.sanitize.quoting import quoted
+from qdrant_rollouts.core.operations.views.overview.run import why_busy
+from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
+from qdrant_rollouts.core.sanitize.quoting import quote_value
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
-Shown = dict[str, Any]
+PageData = dict[str, Any]
 
-PAGE = 50
+PAGE_SIZE = 50
 OUTCOMES = {
     "live": (Status.LIVE,),
     "rolled_back": (Status.ROLLED_BACK,),
@@ -34,41 +34,41 @@ OUTCOMES = {
 }
 
 
-def history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> Shown:
-    """Deployments of all kinds, newest first, ``PAGE`` at a time. Raises Malformed for an outcome nobody knows."""
+def list_history(services: Services, alias: str = "", outcome: str = "", page: int = 1) -> PageData:
+    """Deployments of all kinds, newest first, ``PAGE_SIZE`` at a time. Raises Malformed for an outcome nobody knows."""
     chosen: list[ColumnElement[bool]] = [Deployment.alias == alias] if alias else []
     if outcome:
         if outcome not in OUTCOMES:
-            raise Malformed(f"outcome {quoted(outcome)} is not known; known: {', '.join(OUTCOMES)}")
+            raise Malformed(f"outcome {quote_value(outcome)} is not known; known: {', '.join(OUTCOMES)}")
         chosen.append(Deployment.status.in_(OUTCOMES[outcome]))
     query = select(Deployment).where(*chosen).order_by(Deployment.created_at.desc(), Deployment.id)
     columns = (Deployment.id, Deployment.alias, Deployment.kind, Deployment.strategy, Deployment.status)
     more = (Deployment.green, Deployment.actor, Deployment.message, Deployment.created_at, Deployment.finished_at)
     query = query.options(load_only(*columns, *more))
     with services.sessions() as session:
-        rows = session.scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
+        rows = session.scalars(query.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
         total = session.scalar(select(func.count()).select_from(Deployment).where(*chosen)) or 0
-        steps = _steps(session.scalars(_open_steps([row.id for row in rows if row.status not in FINAL])))
+        steps = _label_open_steps(session.scalars(_select_steps([row.id for row in rows if row.status not in FINAL])))
         queue = places.queue(session)
         aliases = list(session.scalars(select(Deployment.alias).distinct().order_by(Deployment.alias)))
-    listed = [{**_line(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)} for row in rows]
-    return {"deployments": listed, **_paged(page, total), "aliases": aliases, "outcomes": list(OUTCOMES)}
+    listed = [{**_describe_history_row(row), "step": steps.get(row.id, ""), "queue": queue.get(row.id)} for row in rows]
+    return {"deployments": listed, **_describe_pages(page, total), "aliases": aliases, "outcomes": list(OUTCOMES)}
 
 
-def _open_steps(ids: Sequence[str]) -> Any:
+def _select_steps(ids: Sequence[str]) -> Any:
     return select(StepRow).where(StepRow.deployment_id.in_(ids)).order_by(StepRow.deployment_id, StepRow.position)
 
 
-def _steps(rows: Any) -> dict[str, str]:
+def _label_open_steps(rows: Any) -> dict[str, str]:
     """By deployment, the step it stands at."""
     found: dict[str, list[StepRow]] = {}
     for row in rows:
         found.setdefault(row.deployment_id, []).append(row)
-    current = {id: acts.current(steps) for id, steps in found.items()}
-    return {id: acts.label(step.name, step.arguments) for id, step in current.items() if step is not None}
+    current = {id: acts.find_open_step(steps) for id, steps in found.items()}
+    return {id: acts.label_step(step.name, step.arguments) for id, step in current.items() if step is not None}
 
 
-def _line(row: Deployment) -> Shown:
+def _describe_history_row(row: Deployment) -> PageData:
     return {
         "id": row.id,
         "alias": row.alias,
@@ -78,29 +78,32 @@ def _line(row: Deployment) -> Shown:
         "green": row.green,
         "actor": row.actor,
         "message": row.message,
-        "created_at": iso(row.created_at),
-        "finished_at": iso(row.finished_at),
+        "created_at": as_iso(row.created_at),
+        "finished_at": as_iso(row.finished_at),
     }
 
 
-def _paged(page: int, total: int) -> Shown:
-    return {"page": page, "pages": max(1, -(-total // PAGE)), "total": total}
+def _describe_pages(page: int, total: int) -> PageData:
+    return {"page": page, "pages": max(1, -(-total // PAGE_SIZE)), "total": total}
 
 
-def audit(services: Services, alias: str = "", before: int = 0) -> Shown:
+def list_audit_events(services: Services, alias: str = "", before: int = 0) -> PageData:
     """Events, newest first; ``next`` is what the following page is ``before``, 0 on the last."""
-    query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE + 1)
+    query = select(EventRow).order_by(EventRow.id.desc()).limit(PAGE_SIZE + 1)
     query = query.where(EventRow.alias == alias) if alias else query
     query = query.where(EventRow.id < before) if before else query
     with services.sessions() as session:
         rows = session.scalars(query).all()
-    shown = rows[:PAGE]
-    return {"events": [_event(row) for row in shown], "next": shown[-1].id if len(rows) > PAGE else 0}
-
-
-def _event(row: EventRow) -> Shown:
+    shown = rows[:PAGE_SIZE]
     return {
-        "at": iso(row.at),
+        "events": [_describe_audit_event(row) for row in shown],
+        "next": shown[-1].id if len(rows) > PAGE_SIZE else 0,
+    }
+
+
+def _describe_audit_event(row: EventRow) -> PageData:
+    return {
+        "at": as_iso(row.at),
         "alias": row.alias,
         "deployment_id": row.deployment_id,
         "actor": row.actor,
@@ -111,7 +114,7 @@ def _event(row: EventRow) -> Shown:
     }
 
 
-def alerts(services: Services, limit: int = PAGE) -> Shown:
+def list_alerts(services: Services, limit: int = PAGE_SIZE) -> PageData:
     """What lasts, the latest that was told and to whom, and how each channel fares."""
     with services.sessions() as session:
         open_ = session.scalars(select(ConditionRow).order_by(ConditionRow.since)).all()
@@ -123,38 +126,38 @@ def alerts(services: Services, limit: int = PAGE) -> Shown:
     channels: dict[str, dict[str, int]] = {}
     for channel, status, count in counted:
         channels.setdefault(channel, {})[status] = count
-    lasting = [{**said(row.message), "since": iso(row.since)} for row in open_]
-    return {"open": lasting, "notices": deliveries.listed(services, limit), "channels": channels}
+    lasting = [{**read_message(row.message), "since": as_iso(row.since)} for row in open_]
+    return {"open": lasting, "notices": deliveries.list_alerts(services, limit), "channels": channels}
 
 
 # --- one index ----------------------------------------------------------------------------------------------------
 
 
-def index(services: Services, alias: str, seen: Seen) -> Shown:
+def describe_index(services: Services, alias: str, seen: StoreSnapshot) -> PageData:
     """What goes on on one index, its way back, and what can be done with it. Raises Unknown."""
     with services.sessions() as session:
         now = services.clock.now(session)
         state = session.get(AliasState, alias)
         live = state.desired if state else (seen.aliases or {}).get(alias)
-        taken = busy(session, alias)
+        taken = why_busy(session, alias)
         known = state is not None or live is not None or alias in seen.declared
         if not known and not session.scalars(select(Deployment.id).where(Deployment.alias == alias).limit(1)).first():
             raise Unknown(f"nothing is known of an index {alias}")
-        back = fallback.light(session, alias, live, taken, seen, embedded=services.store.embedded)
+        back = fallback.describe_way_back(session, alias, live, taken, seen, embedded=services.store.embedded)
         going = session.scalars(
             select(Deletion)
             .where(Deletion.alias == alias)
             .order_by(Deletion.finished_at.is_not(None), Deletion.id.desc())
         ).fetchmany(10)
-        deletions = queries.told_deletions(services, session, going)
+        deletions = queries.describe_deletions(services, session, going)
     declared = seen.declared.get(alias)
     return {
-        "now": iso(now),
+        "now": as_iso(now),
         "alias": alias,
         "live": live,
         "rollback": back,
         "deletions": deletions,
-        "acts": acts.of_index(alias, taken, declared, back["conditions"]),
+        "acts": acts.actions_of_index(alias, taken, declared, back["conditions"]),
         "declared": declared.model_dump(mode="json", exclude_defaults=True) if declared else None,
     }
 
@@ -162,18 +165,18 @@ def index(services: Services, alias: str, seen: Seen) -> Shown:
 # --- schedules ----------------------------------------------------------------------------------------------------
 
 
-def schedules(services: Services, seen: Seen) -> list[Shown]:
+def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageData]:
     """Every schedule with its latest run, in two queries; their history is ``core.operations.schedules.queries``'."""
     with services.sessions() as session:
-        rows = overlaid(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
+        rows = overlay_declared(session.scalars(select(Schedule)), seen.declared, services.clock.now(session))
         newest = select(func.max(ScheduleRun.id)).group_by(ScheduleRun.schedule_id)
         runs = {run.schedule_id: run for run in session.scalars(select(ScheduleRun).where(ScheduleRun.id.in_(newest)))}
-    return [_schedule(row, runs.get(row.id)) for row in rows]
+    return [_describe_latest_schedule(row, runs.get(row.id)) for row in rows]
 
 
-def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
+def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageData:
     status = "off" if row.spec is None else "paused" if row.paused_by else "on"
-    spec: Mapping[str, Any] = of_row(row.spec) or {}
+    spec: Mapping[str, Any] = normalize_spec(row.spec) or {}
     open_run = str(run.status) if run is not None and run.status in OPEN_RUNS else None
     return {
         "alias": row.alias,
@@ -181,28 +184,28 @@ def _schedule(row: Schedule, run: ScheduleRun | None) -> Shown:
         "status": status,
         "cron": spec.get("cron"),
         "zone": spec.get("zone"),
-        "changed": of_row(row.spec) != of_row(row.declared),
+        "changed": normalize_spec(row.spec) != normalize_spec(row.declared),
         "paused_by": row.paused_by,
         "reason": row.reason,
-        "next_at": iso(start_of(row)) if status == "on" else None,
-        "overdue_since": iso(row.told_at),
-        "run": _run(run) if run is not None else None,
-        "acts": acts.of_schedule(row.alias, row.action, status, open_run),
+        "next_at": as_iso(start_of(row)) if status == "on" else None,
+        "overdue_since": as_iso(row.told_at),
+        "run": _describe_latest_run(run) if run is not None else None,
+        "acts": acts.actions_of_schedule(row.alias, row.action, status, open_run),
     }
 
 
-def _run(run: ScheduleRun) -> Shown:
+def _describe_latest_run(run: ScheduleRun) -> PageData:
     return {
         "status": str(run.status),
         "message": run.message,
         "actor": run.actor,
         "deployment_id": run.deployment_id,
-        "nominal_at": iso(run.nominal_at),
-        "finished_at": iso(run.finished_at),
+        "nominal_at": as_iso(run.nominal_at),
+        "finished_at": as_iso(run.finished_at),
     }
 
 
-def stamp(services: Services) -> str:
+def change_stamp(services: Services) -> str:
     """Another text whenever something that a page shows may have changed: the newest event, and every turn and saved
     position of what is under way."""
     query = select(Deployment.id, Deployment.turn, Deployment.requested, StepRow.state).join(Deployment.steps)

@@ -7,20 +7,20 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from qdrant_rollouts.core.collections.deletion import notices as deletion_notices
-from qdrant_rollouts.core.collections.deletion.deletions import OPEN
-from qdrant_rollouts.core.collections.deletion.notices import Rules
+from qdrant_rollouts.core.collections.deletion.deletions import OPEN_STATUSES
+from qdrant_rollouts.core.collections.deletion.notices import DeletionRules
 from qdrant_rollouts.core.database.models import AliasState, Deletion, Deployment, RouteRow, SearcherRow, Version
-from qdrant_rollouts.core.deployments.alias_lock import check_alone
+from qdrant_rollouts.core.deployments.alias_lock import check_alias_idle
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.lifecycle import Place, Status
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, eta, fallback
-from qdrant_rollouts.core.operations.views.overview.sight import Seen
+from qdrant_rollouts.core.operations.views.overview.sight import StoreSnapshot
 from qdrant_rollouts.core.routing.table import SILENT_AFTER
 from qdrant_rollouts.core.services import Services
-from qdrant_rollouts.core.times import iso
+from qdrant_rollouts.core.times import as_iso
 
-Shown = dict[str, Any]
+PageData = dict[str, Any]
 
 #: Phases of rollout-semantics section 1, by status.
 _PHASES = {
@@ -39,61 +39,61 @@ _PHASES = {
 _GOES_ON = (Status.PENDING, Status.RUNNING)
 
 
-def deployment(services: Services, deployment_id: str, seen: Seen) -> Shown:
-    """What ``queries.deployment`` has, and around it: acts, the time left, collections, route, the rollback light.
+def describe_deployment(services: Services, deployment_id: str, seen: StoreSnapshot) -> PageData:
+    """What ``queries.get_deployment`` has, and around it: acts, the time left, collections, route, the rollback light.
     Raises Refused for an id that fits none or several."""
-    told = queries.deployment(services, deployment_id)
+    told = queries.get_deployment(services, deployment_id)
     with services.sessions() as session:
         now = services.clock.now(session)
         row = session.get_one(Deployment, told["id"], options=[selectinload(Deployment.steps)])
         live = session.scalars(select(AliasState.desired).where(AliasState.alias == row.alias)).first()
-        rules = Rules(seen.declared, services.store.embedded)
+        rules = DeletionRules(seen.declared, services.store.embedded)
         goes_on = row.status in _GOES_ON and row.place != Place.WAITING
-        left = eta.estimate(session, row, now) if goes_on else None
+        left = eta.estimate_end(session, row, now) if goes_on else None
         shown = {
-            "now": iso(now),
+            "now": as_iso(now),
             "phase": _PHASES.get(row.status, "progressing"),
             "paused_for": row.paused_for,
-            "acts": acts.of_deployment(row),
+            "acts": acts.actions_of_deployment(row),
             "eta": left,
-            "route": _route(session, row, now),
-            "collections": _collections(session, row, live, seen, rules),
-            "rollback": fallback.light(
-                session, row.alias, live, busy(session, row.alias), seen, embedded=rules.embedded
+            "route": _describe_route(session, row, now),
+            "collections": _describe_collections(session, row, live, seen, rules),
+            "rollback": fallback.describe_way_back(
+                session, row.alias, live, why_busy(session, row.alias), seen, embedded=rules.embedded
             ),
             "live": live,
         }
-    return {**told, **shown, "steps": [_step(step, left) for step in told["steps"]]}
+    return {**told, **shown, "steps": [_add_step_estimate(step, left) for step in told["steps"]]}
 
 
-def busy(session: Session, alias: str) -> str:
+def why_busy(session: Session, alias: str) -> str:
     """What has the alias for itself, in words, or nothing."""
     try:
-        check_alone(session, alias)
+        check_alias_idle(session, alias)
     except Refused as error:
         return str(error)
     return ""
 
 
-def _step(step: Mapping[str, Any], left: Mapping[str, Any] | None) -> Shown:
-    name = acts.label(step["name"], step["arguments"])
+def _add_step_estimate(step: Mapping[str, Any], left: Mapping[str, Any] | None) -> PageData:
+    name = acts.label_step(step["name"], step["arguments"])
     expected = left["steps"].get(name) if left else None
     return {
         **step,
         "label": name,
         "expected": expected,
         "source": left["sources"].get(name) if left else None,
-        "judgment": _judgment(step),
+        "judgment": _judgment_of_step(step),
     }
 
 
-def _judgment(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _judgment_of_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a stage of a canary measured: in the end, or so far."""
     found = step["output"] if "judgment" in step["output"] else step["progress"] or {}
     return found if "judgment" in found else None
 
 
-def _route(session: Session, row: Deployment, now: Any) -> Shown | None:
+def _describe_route(session: Session, row: Deployment, now: Any) -> PageData | None:
     """The shares as they are set, and how many search processes serve them: only while they are this deployment's."""
     route = session.get(RouteRow, row.alias)
     if route is None or route.deployment_id != row.id or route.green is None:
@@ -105,41 +105,45 @@ def _route(session: Session, row: Deployment, now: Any) -> Shown | None:
         "shadow": route.shadow / 100,
         "green": route.green,
         "blue": route.blue,
-        "changed_at": iso(route.changed_at),
+        "changed_at": as_iso(route.changed_at),
         "known": len(alive),
         "serving": sum(version >= route.version for version, _ in alive),
-        "heard_at": iso(max((at for _, at in alive), default=None)),
+        "heard_at": as_iso(max((at for _, at in alive), default=None)),
     }
 
 
-def _collections(session: Session, row: Deployment, live: str | None, seen: Seen, rules: Rules) -> list[Shown]:
+def _describe_collections(
+    session: Session, row: Deployment, live: str | None, seen: StoreSnapshot, rules: DeletionRules
+) -> list[PageData]:
     """Green, then blue: what each holds, whether it serves, when it is to go."""
     named = {"green": row.green, "blue": row.blue}
     names = [name for name in named.values() if name]
     versions = {one.collection: one for one in session.scalars(select(Version).where(Version.collection.in_(names)))}
     query = select(Deletion).where(or_(*(Deletion.collection == name for name in names))).order_by(Deletion.id)
     deletions = {one.collection: one for one in session.scalars(query)}
-    told = deletion_notices.announce(session, list(deletions.values()), rules)
+    told = deletion_notices.describe_open_deletions(session, list(deletions.values()), rules)
     said = {one["collection"]: one["text"] for one in told.values()}
     return [
         {
-            **_collection(colour, name, versions.get(name), deletions.get(name), live),
+            **_describe_collection(colour, name, versions.get(name), deletions.get(name), live),
             "said": said.get(name, ""),
-            "gone": _gone(row, name, seen),
+            "gone": _is_seen_gone(row, name, seen),
         }
         for colour, name in named.items()
         if name
     ]
 
 
-def _gone(row: Deployment, name: str, seen: Seen) -> bool:
+def _is_seen_gone(row: Deployment, name: str, seen: StoreSnapshot) -> bool:
     """Only what was seen after the end is believed: before it, a collection may just have been made."""
     if seen.collections is None or seen.error or seen.at is None or row.finished_at is None:
         return False
     return seen.at > row.finished_at and name not in seen.collections
 
 
-def _collection(colour: str, name: str, version: Version | None, deletion: Deletion | None, live: str | None) -> Shown:
+def _describe_collection(
+    colour: str, name: str, version: Version | None, deletion: Deletion | None, live: str | None
+) -> PageData:
     facts = version.facts if version else {}
     return {
         "colour": colour,
@@ -149,6 +153,6 @@ def _collection(colour: str, name: str, version: Version | None, deletion: Delet
         "model": facts.get("model"),
         "live": name == live,
         "deletion": deletion.status if deletion else None,
-        "delete_after": iso(deletion.due_at) if deletion and deletion.status in OPEN else None,
+        "delete_after": as_iso(deletion.due_at) if deletion and deletion.status in OPEN_STATUSES else None,
         "reason": deletion.reason if deletion else "",
     }

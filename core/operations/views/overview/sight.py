@@ -16,13 +16,13 @@ from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.services import Services
 
 #: Seconds from one look to the next, at least; and how many times as long as the look itself took.
-_EVERY, _RESTS = 4.0, 20.0
+_PAUSE_SECONDS, _PAUSE_FACTOR = 4.0, 20.0
 #: Seconds, at most, until the index file was read for the first time.
-_FILE = 5.0
+_FILE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StoreSnapshot:
     """``aliases`` and ``collections`` are None until they were seen once; ``at`` is when. ``error`` is why they cannot
     be asked now, ``since`` when that began. ``declared``: the index file, or the last of it that could be read."""
 
@@ -36,64 +36,64 @@ class Seen:
     no_backups: str = ""
 
 
-class Sight:
+class StoreWatcher:
     """Safe to ask from any thread."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._seen = Seen()
+        self._seen = StoreSnapshot()
         self._guard = threading.Lock()
         self._next = 0.0
         self._done = threading.Event()
         self._done.set()
         self._read = threading.Event()
 
-    def look(self, patience: float = 0.1) -> Seen:
+    def look(self, patience: float = 0.1) -> StoreSnapshot:
         """The latest; waits at most ``patience`` seconds for a look that is under way. The very first waits for the
         index file too, which is near: without it no index that was never built would be known."""
         with self._guard:
             if self._done.is_set() and time.monotonic() >= self._next:
                 self._done.clear()
-                threading.Thread(target=self._refresh, name="sight", daemon=True).start()
-        self._read.wait(_FILE)
+                threading.Thread(target=self._refresh_snapshot, name="sight", daemon=True).start()
+        self._read.wait(_FILE_SECONDS)
         self._done.wait(patience)
         return self._seen
 
-    def _refresh(self) -> None:
+    def _refresh_snapshot(self) -> None:
         began = time.monotonic()
         try:
-            self._seen = _with_file(self._services, self._seen)
+            self._seen = _add_index_file(self._services, self._seen)
             self._read.set()
-            self._seen = _with_qdrant(self._services, self._seen)
+            self._seen = _add_store_state(self._services, self._seen)
         finally:
             ended = time.monotonic()
-            self._next = ended + max(_EVERY, _RESTS * (ended - began))
+            self._next = ended + max(_PAUSE_SECONDS, _PAUSE_FACTOR * (ended - began))
             self._done.set()
 
 
-def look_now(services: Services) -> Seen:
+def read_snapshot_now(services: Services) -> StoreSnapshot:
     """For whoever asks once, and waits for it."""
-    return _with_qdrant(services, _with_file(services, Seen()))
+    return _add_store_state(services, _add_index_file(services, StoreSnapshot()))
 
 
-def _with_file(services: Services, seen: Seen) -> Seen:
+def _add_index_file(services: Services, seen: StoreSnapshot) -> StoreSnapshot:
     try:
         return replace(seen, declared=services.indexes(), file_error="")
     except AppError as error:
         return replace(seen, file_error=str(error))
 
 
-def _with_qdrant(services: Services, seen: Seen) -> Seen:
+def _add_store_state(services: Services, seen: StoreSnapshot) -> StoreSnapshot:
     now = datetime.now(UTC)
     try:
         aliases, there = services.store.aliases(), frozenset(services.store.collections())
-        no_backups = _no_backups(services)
+        no_backups = _why_no_backups(services)
     except AppError as error:
         return replace(seen, error=str(error), since=seen.since or now)
     return replace(seen, aliases=aliases, collections=there, no_backups=no_backups, at=now, error="", since=None)
 
 
-def _no_backups(services: Services) -> str:
+def _why_no_backups(services: Services) -> str:
     try:
         check_server(services.store)
     except Refused as error:
