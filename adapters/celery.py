@@ -159,7 +159,8 @@ class CeleryKnocker:
     """
 
     def __init__(self, app: Celery) -> None:
-        self._app, self._queues = app, Queues(app)
+        self._app = app
+        self._queues = Queues(app)
 
     def __call__(self, knock: Knock) -> None:
         if knock.countdown > 0:

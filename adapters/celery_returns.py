@@ -28,9 +28,11 @@ log = logging.getLogger(__name__)
 #: In a message's headers: how often it was given back.
 RETURNS = "rollouts_returns"
 #: Seconds a message rests where it cannot be handled now, and at most where nobody may ever know it.
-REST, LONGEST = 2.0, 30.0
+REST = 2.0
+LONGEST = 30.0
 #: Returns before it is given up: with pauses of 1, 2, 4, 8, 16, 30, 30, … seconds an hour, and a minute.
-REQUEST, KNOCK = 124, 5
+REQUEST = 124
+KNOCK = 5
 #: Messages that rest here beside those that are worked on; more than that, and this worker takes fewer.
 _MOST = 500
 
@@ -114,7 +116,8 @@ class Giver:
 
     def forget(self) -> None:
         """The connection is gone, and the broker hands out again what was not acknowledged."""
-        resting, self._resting = self._resting, {}
+        resting = self._resting
+        self._resting = {}
         for entry in resting.values():
             self._consumer.timer.cancel(entry)
 
@@ -173,7 +176,8 @@ def _headers(message: Any) -> dict[str, Any]:
 def _sent(app: Celery, message: Any, returns: int) -> bool:
     """To the end of the queue it came from, as it is but for the number of its returns."""
     headers = {name: value for name, value in _headers(message).items() if name != "compression"}
-    given, where = message.properties, message.delivery_info
+    given = message.properties
+    where = message.delivery_info
     kept = {name: given[name] for name in ("correlation_id", "reply_to") if given.get(name) is not None}
     try:
         with app.producer_or_acquire() as producer:

@@ -22,7 +22,8 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 _POSTGRES_LIMITS = {"statement_timeout": 5000, "lock_timeout": 2000, "idle_in_transaction_session_timeout": 5000}
 
 #: What the state may stand in; another one that is installed here by chance is no other.
-_SQLITE_DRIVERS, _POSTGRES_DRIVERS = {"sqlite", "sqlite+pysqlite"}, {"postgresql", "postgresql+psycopg"}
+_SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
+_POSTGRES_DRIVERS = {"postgresql", "postgresql+psycopg"}
 _SQLITE_ARGUMENTS: dict[str, Any] = {"timeout": 5, "check_same_thread": False}
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8}
 #: What a ``file:`` URI may say to SQLite besides the mode (sqlite.org/uri.html).

@@ -24,10 +24,14 @@ from qdrant_rollouts.core.ports import FloatArray
 from qdrant_rollouts.core.sanitize.quoting import error_text
 
 #: Seconds. A turn's soft limit is 60 (celery-facts 3): the last try may begin after ``_PATIENCE`` and take ``_READ``.
-_PATIENCE, _READ, _CONNECT = 20.0, 30.0, 5.0
+_PATIENCE = 20.0
+_READ = 30.0
+_CONNECT = 5.0
 #: A person waits for a query's vector.
-_QUERY_PATIENCE, _QUERY_READ = 2.0, 10.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
+_QUERY_PATIENCE = 2.0
+_QUERY_READ = 10.0
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 8.0
 _RETRY_STATUSES = {408, 409, 425, 429}
 #: Bytes of UTF-8 for each token, on the safe side for languages in Latin letters; tokenizers differ.
 _BYTES_PER_TOKEN = 3
@@ -41,7 +45,9 @@ class HostedEmbedder:
     """
 
     def __init__(self, model: str, provider: ProviderSpec, name: str) -> None:
-        self._model, self._provider, self._name = model, provider, name
+        self._model = model
+        self._provider = provider
+        self._name = name
         self.identity = f"openai|{provider.url}|{model}"
 
     @cached_property
@@ -55,7 +61,8 @@ class HostedEmbedder:
         return None
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
-        size, until = self._provider.batch, time.monotonic() + _PATIENCE
+        size = self._provider.batch
+        until = time.monotonic() + _PATIENCE
         made = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), size):
             patience = until - time.monotonic()
@@ -87,7 +94,8 @@ class HostedEmbedder:
 
     def _request_with_retries(self, texts: list[str], patience: float, read: float) -> FloatArray:
         """Asked again with growing waits while the trouble may pass, as long as ``patience`` lasts (seconds)."""
-        until, wait = time.monotonic() + patience, _FIRST_WAIT
+        until = time.monotonic() + patience
+        wait = _FIRST_WAIT
         with httpx.Client(timeout=httpx.Timeout(read, connect=_CONNECT)) as client:
             while True:
                 try:

@@ -59,7 +59,8 @@ class SentenceTransformers:
                 f"embedding.revision {quote_value(revision)}: the folder {model} has no revisions; remove the key"
             )
         self._model = model if folder or "/" in model else f"sentence-transformers/{model}"
-        self._revision, self._dtype = revision, dtype
+        self._revision = revision
+        self._dtype = dtype
         self._loading = Lock()
         self._ready: _LoadedModel | None = None
 
@@ -195,7 +196,8 @@ def _load_from_hub(name: str, revision: str | None, dtype: str) -> Any:
 
 
 def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only: bool) -> Any:
-    torch, library = importlib.import_module("torch"), importlib.import_module("sentence_transformers")
+    torch = importlib.import_module("torch")
+    library = importlib.import_module("sentence_transformers")
     importlib.import_module("transformers.utils.logging").disable_progress_bar()
     # Always said aloud: left to itself, a model saved as float16 would be loaded as that.
     options = {"revision": revision, "model_kwargs": {"dtype": getattr(torch, dtype)}}

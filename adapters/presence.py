@@ -26,7 +26,8 @@ from qdrant_rollouts.core.errors import AppError
 log = logging.getLogger(__name__)
 
 #: Seconds between two rows, and between two looks at whether there is room for one more.
-EVERY, LOOK = 10.0, 1.0
+EVERY = 10.0
+LOOK = 1.0
 #: Seconds between two warnings; the first comes when the last row does not answer for this process any more.
 _WARN_EVERY = 60.0
 #: Longer than SQLite waits for a lock.
@@ -37,7 +38,8 @@ class Process:
     """What any process can say of itself."""
 
     def __init__(self, name: str, kind: str) -> None:
-        self.name, self.kind = name, kind
+        self.name = name
+        self.kind = kind
         self._began = time.monotonic()
         self._version = importlib.metadata.version("qdrant-rollouts")
 
@@ -68,9 +70,12 @@ class Presence:
         self._engine = database.open_engine(url, pooled=False)
         self._sessions = database.open_sessions(self._engine)
         self._clock = database.DatabaseClock()
-        self._look, self._wall, self._now = look, wall, now
+        self._look = look
+        self._wall = wall
+        self._now = now
         self._stopped = threading.Event()
-        self._written, self._warned = now(), -_WARN_EVERY
+        self._written = now()
+        self._warned = -_WARN_EVERY
         self._thread = threading.Thread(target=self._keep_telling, name="presence", daemon=True)
 
     def start(self) -> None:

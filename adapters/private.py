@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_FOLDER, _FILE = 0o700, 0o600
+_FOLDER = 0o700
+_FILE = 0o600
 _BITS_OF_OTHERS = 0o077
 #: The folder that this program makes for itself; of any other it only makes what is missing.
 _STATE_FOLDER = ".rollouts"

@@ -32,7 +32,8 @@ class ServerSearches:
         seconds: float = CALL,
         **options: Any,
     ) -> list[Hit]:
-        path, body = build_path("collections", collection, "points", "query"), query_body(vector, limit, **options)
+        path = build_path("collections", collection, "points", "query")
+        body = query_body(vector, limit, **options)
         with self._rest.answering():
             response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(seconds))
         return parse_hits(self._rest.result(response)["points"])

@@ -78,7 +78,9 @@ class GrpcPoints:
     """``adapters.qdrant_rest.Points`` over the server's gRPC port; each process opens a channel of its own."""
 
     def __init__(self, rest: Rest, port: int, limits: KnownLimits) -> None:
-        self._rest, self._port, self._limits = rest, port, limits
+        self._rest = rest
+        self._port = port
+        self._limits = limits
         self._exact = RestPoints(rest, limits)
         self._opened: tuple[int, Any] | None = None
 
@@ -130,8 +132,10 @@ class GrpcPoints:
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         """Reads a page while those before it are written; no more than ``_WRITERS`` + 1 pages are held."""
         deadline = time.monotonic() + seconds
-        limit, most = FIRST_PAGE, most_copied(self._limits, source, target)
-        copied, position = 0, after
+        limit = FIRST_PAGE
+        most = most_copied(self._limits, source, target)
+        copied = 0
+        position = after
         writes: deque[Future[int]] = deque()
         with ThreadPoolExecutor(_WRITERS) as writers:
             while True:
@@ -148,7 +152,8 @@ class GrpcPoints:
                 limit = next_page_size(len(page.result), len(raw), most)
 
     def close(self) -> None:
-        opened, self._opened = self._opened, None
+        opened = self._opened
+        self._opened = None
         if opened and opened[0] == os.getpid():
             opened[1].close()
 

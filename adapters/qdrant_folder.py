@@ -20,7 +20,8 @@ class InspectionStore:
     """``store`` answers what is asked of points. Where there is no folder yet, nothing is made."""
 
     def __init__(self, store: VectorStore, folder: Path) -> None:
-        self._store, self._folder = store, folder
+        self._store = store
+        self._folder = folder
 
     def __getattr__(self, name: str) -> Any:
         if not self._folder.exists():

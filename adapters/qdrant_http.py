@@ -16,7 +16,8 @@ from qdrant_rollouts.core.errors import Limited, Misconfigured, Refused, Unavail
 from qdrant_rollouts.core.sanitize.quoting import error_text, quote_value
 
 #: Seconds for a whole call, and for one that must end sooner (``core.ports.VectorStore``).
-CALL, ACT = CALL_SECONDS, 5.0
+CALL = CALL_SECONDS
+ACT = 5.0
 _CONNECT_TIMEOUT = 2.0
 _DEFAULT_PORT = 6333
 #: What a server says of a request that needs more tokens than its rate limit has in a minute.
@@ -131,7 +132,8 @@ class Rest:
         return self.address + build_path(*path)
 
     def close(self) -> None:
-        opened, self._opened = self._opened, None
+        opened = self._opened
+        self._opened = None
         if opened and opened[0] == os.getpid():
             opened[1].close()
 
@@ -208,9 +210,11 @@ def build_path(*parts: str) -> str:
 def _parse_url(url: str) -> httpx.URL:
     """The URL with its port; the message says nothing of what was given, for that may hold a password."""
     try:
-        parsed, port = httpx.URL(url), urlsplit(url).port
+        parsed = httpx.URL(url)
+        port = urlsplit(url).port
     except (httpx.InvalidURL, ValueError):
-        parsed, port = httpx.URL(), None
+        parsed = httpx.URL()
+        port = None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(
             f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"

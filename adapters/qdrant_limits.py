@@ -16,7 +16,8 @@ Answer = TypeVar("Answer")
 #: Seconds for which limits are believed. What is refused meanwhile has them looked up again.
 _FRESH_SECONDS = 5.0
 #: Seconds that ``pace`` waits by itself; and of unused time, those that may be made up for at once.
-_PATIENCE, _SAVED_SECONDS = 5.0, 10.0
+_PATIENCE = 5.0
+_SAVED_SECONDS = 10.0
 
 
 class KnownLimits:
@@ -26,7 +27,8 @@ class KnownLimits:
         self._rest = rest
         self._known: dict[str, tuple[float, Limits]] = {}
         self._free_at: dict[str, float] = {}
-        self._lock, self._never = Lock(), Event()
+        self._lock = Lock()
+        self._never = Event()
 
     def of(self, collection: str, seconds: float = CALL) -> Limits:
         known = self._known.get(collection)

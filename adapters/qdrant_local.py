@@ -244,12 +244,14 @@ class LocalStore:
         """As the client takes it. Local mode would multiply arrays that do not fit, or fail in
         words of its own."""
         named = self.aliases().get(collection, collection)
-        schema, query = self.schema(named), query_vector_json(vector)
+        schema = self.schema(named)
+        query = query_vector_json(vector)
         if isinstance(query, dict):
             query = models.SparseVector(**query)
         if using not in vector_names(schema):
             return query
-        kind, params = vector_kind(schema, using), vector_params(schema, using)
+        kind = vector_kind(schema, using)
+        params = vector_params(schema, using)
         if not kind.answers(params, vector):
             raise Refused(f"{self} refused the query: {_describe_misfit(schema, using, vector)}")
         if kind.name != "multi":
@@ -326,7 +328,8 @@ class LocalStore:
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
-        copied, position = 0, after
+        copied = 0
+        position = after
         while True:
             points, position = self.scroll(source, position, _PAGE_POINTS)
             self.upsert(target, points)

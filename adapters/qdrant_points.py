@@ -10,7 +10,8 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports import FloatArray, Point, ServerText, Vector
 
 #: Points and bytes that one request carries at most; the server's limit is 32 MB (qdrant-facts 5.7, 8.2).
-MOST_POINTS, MOST_BYTES = 256, 8_000_000
+MOST_POINTS = 256
+MOST_BYTES = 8_000_000
 
 Item = TypeVar("Item")
 #: float32[size], float32[rows, size] of a multivector, a sparse vector's ``indices`` and ``values``, or the text that
@@ -65,7 +66,8 @@ def split_batches(items: Iterable[Item], size: Callable[[Item], int], most: int 
         length = size(item)
         if batch and (len(batch) >= most or filled + length > MOST_BYTES):
             yield batch
-            batch, filled = [], 0
+            batch = []
+            filled = 0
         batch.append(item)
         filled += length
     if batch:

@@ -20,7 +20,8 @@ from qdrant_rollouts.core.ports import Limits, Point, PointId
 #: Points of the first page of a copy, when nobody knows yet how large they are.
 FIRST_PAGE = 32
 #: Points of a page, and pages, that are read at most to count them.
-_COUNTING_PAGE, _MOST_PAGES = 4096, 500
+_COUNTING_PAGE = 4096
+_MOST_PAGES = 500
 
 
 class Points(Protocol):
@@ -39,7 +40,8 @@ class Points(Protocol):
 
 class RestPoints:
     def __init__(self, rest: Rest, limits: KnownLimits) -> None:
-        self._rest, self._limits = rest, limits
+        self._rest = rest
+        self._limits = limits
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         ready = [point_to_bytes(point) for point in points]
@@ -56,8 +58,10 @@ class RestPoints:
 
     def copy(self, source: str, target: str, after: PointId | None, seconds: float) -> tuple[int, PointId | None]:
         deadline = time.monotonic() + seconds
-        page, most = FIRST_PAGE, most_copied(self._limits, source, target)
-        copied, position = 0, after
+        page = FIRST_PAGE
+        most = most_copied(self._limits, source, target)
+        copied = 0
+        position = after
         while True:
             if not may_go_on(self._limits, source, copied):
                 return copied, position
@@ -127,7 +131,8 @@ class RestPoints:
                 f"too many to be counted by reading them, {size:,} at a time"
             )
         where = {"has_vector": having} if filtered else None
-        number, after = 0, None
+        number = 0
+        after = None
         while True:
             self._limits.note(collection, 2 if filtered else 1)
             page, after = self._scroll_records(collection, after, size, vectors=weighed, payload=False, where=where)

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
 else:  # points bring numpy, and gRPC; who looks at aliases needs neither
     point_from_json = late("adapters.qdrant_points", "point_from_json")
-    parse_hits, query_body = late("adapters.qdrant_search", "parse_hits"), late("adapters.qdrant_search", "query_body")
+    parse_hits = late("adapters.qdrant_search", "parse_hits")
+    query_body = late("adapters.qdrant_search", "query_body")
 
 _METADATA_SINCE = (1, 15, 4)
 _OPTIMIZATIONS_SINCE = (1, 16, 3)
@@ -77,7 +78,8 @@ class ServerStore:
     def server(self) -> Server:
         """Asked once; a server that was away is asked again, for it may have come back as a newer one."""
         if self._known is None:
-            version, peers = self._rest.about()["version"], self._rest.call("GET", "cluster").get("peers") or {}
+            version = self._rest.about()["version"]
+            peers = self._rest.call("GET", "cluster").get("peers") or {}
             self._known = Server(
                 _parse_version(version), self._rest.address, peers=max(1, len(peers)), nodes=max(1, len(self._nodes))
             )
@@ -166,7 +168,8 @@ class ServerStore:
 
     def health(self, collection: str) -> Health:
         info = self._collection_info(collection)
-        optimizer, queue = info["optimizer_status"], info.get("update_queue") or {}
+        optimizer = info["optimizer_status"]
+        queue = info.get("update_queue") or {}
         failing = info["status"] == "red" or optimizer != "ok"
         nodes = self._every_node() if failing else [self._rest]
         running, waiting = self._list_optimizations(collection, nodes)
@@ -280,7 +283,8 @@ class ServerStore:
     ) -> list[dict[str, Any]]:
         size = limits.search_max_batchsize or len(searches)
         batches = [searches[start : start + size] for start in range(0, len(searches), max(1, size))]
-        path, found = ("collections", collection, "points", "query", "batch"), []
+        path = ("collections", collection, "points", "query", "batch")
+        found = []
         for batch in batches:
             self._limits.note(collection, len(batch))
             found += self._rest.call("POST", *path, body={"searches": batch}, seconds=seconds / len(batches))
@@ -300,7 +304,8 @@ class ServerStore:
     def capacity(self) -> Capacity:
         """A key without the right to ask is told nothing, as by a server that does not know."""
         told = self._told(self._rest, _SEGMENT_DETAILS)
-        system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
+        system = (told.get("app") or {}).get("system") or {}
+        memory = told.get("memory") or {}
         return Capacity(
             memory=_kilobytes_to_bytes(system.get("ram_size")),
             memory_used=memory.get("resident_bytes"),
@@ -312,8 +317,11 @@ class ServerStore:
         """1.16.3 tells how large the disk is on which it was installed, and no word of what is free there: at most what
         the vectors and payloads that it holds leave of it. Of memory at most what its own process leaves."""
         told = self._told(self._rest, _SHARDS)
-        system, memory = (told.get("app") or {}).get("system") or {}, told.get("memory") or {}
-        disk, ram, used = system.get("disk_size"), system.get("ram_size"), memory.get("resident_bytes")
+        system = (told.get("app") or {}).get("system") or {}
+        memory = told.get("memory") or {}
+        disk = system.get("disk_size")
+        ram = system.get("ram_size")
+        used = memory.get("resident_bytes")
         return Room(
             disk=None if disk is None else max(0, disk * 1024 - _raw(told.get("collections") or {})),
             memory=None if ram is None or used is None else max(0, ram * 1024 - used),
@@ -370,7 +378,8 @@ class ServerStore:
         try:
             yield self._chosen
         except Unavailable:
-            self._choose_at, self._known = 0.0, None
+            self._choose_at = 0.0
+            self._known = None
             raise
 
     # --- snapshots --------------------------------------------------------------------------------------------------
@@ -472,7 +481,8 @@ class ServerStore:
     def _require_version(self, version: tuple[int, int, int], feature: str) -> None:
         server = self.server()
         if server.version < version:
-            wanted, found = ".".join(map(str, version)), ".".join(map(str, server.version))
+            wanted = ".".join(map(str, version))
+            found = ".".join(map(str, server.version))
             raise Refused(f"{feature} needs Qdrant {wanted} or newer, {self._rest} is {found}: upgrade the server")
 
 

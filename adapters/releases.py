@@ -44,7 +44,8 @@ def find_for_others(connection: Connection) -> Found:
 
 def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OLDEST) -> Standing:
     """How a program of ``head``, which works on ``oldest`` and newer, stands to what was found."""
-    revision, program = found.revision, found.oldest_program
+    revision = found.revision
+    program = found.oldest_program
     if revision is None:
         return Standing()
     if revision < oldest:

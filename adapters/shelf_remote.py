@@ -130,7 +130,8 @@ class RemoteShelf:
         path = self._parts_folder(backup, name)
         with self._translate_errors("be listed"):
             lengths = {int(part): length for part, length in self._list_folder(path).items() if part.isdigit()}
-        chain, at = [], 0
+        chain = []
+        at = 0
         while length := lengths.get(at):
             chain.append((at, length))
             at += length

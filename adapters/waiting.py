@@ -38,7 +38,8 @@ class Queues:
     whoever asks for hundreds of things reads it once."""
 
     def __init__(self, app: Celery, fresh: float = 1.0) -> None:
-        self._app, self._fresh = app, fresh
+        self._app = app
+        self._fresh = fresh
         self._seen: dict[str, tuple[float, set[str]]] = {}
         self._asked: Counter[str] = Counter()
 

@@ -61,7 +61,8 @@ def main() -> int:
 
 
 def _run(console: Console, name: str, size: Size) -> Report:
-    module, load = BENCHMARKS[name], machine.load()
+    module = BENCHMARKS[name]
+    load = machine.load()
     results = module.run(size)
     if size is Size.SMALLEST:
         results = [replace(result, bound="", ok=None) for result in results]

@@ -25,7 +25,8 @@ def main(*arguments: str) -> None:
     installation = open_installation(*places)
     installation.services.store.collections()
     _RESET.write_text("5", encoding="ascii")
-    before, started = _most(), time.perf_counter()
+    before = _most()
+    started = time.perf_counter()
     report = queries.report_experiment(installation.services, experiment)
     taken = time.perf_counter() - started
     print(json.dumps({"seconds": taken, "units": report["units"], "before": before, "most": _most()}))

@@ -31,7 +31,8 @@ class Ground:
     """A collection that serves, with its index."""
 
     def __init__(self, folder: Path, server: Qdrant, points: int) -> None:
-        self.folder, self.points = folder, points
+        self.folder = folder
+        self.points = points
         self.store = ServerStore(server.url, grpc_port=server.grpc_port)
         fill(self.store, "live", points)
         until_ready(self.store, "live")
@@ -90,7 +91,10 @@ class Ground:
 def run(size: Size) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="rollouts-backup-") as name, Qdrant() as server:
         ground = Ground(Path(name), server, POINTS[size])
-        made, copied, verified, streamed = [], [], [], []
+        made = []
+        copied = []
+        verified = []
+        streamed = []
         for _ in range(ROUNDS[size]):
             made.append(ground.back_up())
             copied.append(ground.copy_file())
@@ -104,12 +108,14 @@ def run(size: Size) -> list[Result]:
 
 def _results(ground: Ground, *taken: list[float]) -> list[Result]:
     made, copied, verified, streamed, whole, recovered = taken
-    megabytes, points = ground.size() / _MEGA, ground.points
+    megabytes = ground.size() / _MEGA
+    points = ground.points
 
     def rate(seconds_taken: list[float]) -> str:
         return f"{rates(round(megabytes), seconds_taken, 'MB')}, {rates(points, seconds_taken, 'points')}"
 
-    by_copy, by_stream = f"{rate(copied)} for a plain copy of the file", f"{rate(streamed)} for a copy of the points"
+    by_copy = f"{rate(copied)} for a plain copy of the file"
+    by_stream = f"{rate(streamed)} for a copy of the points"
     named = f"of {points:,} points, {megabytes:,.0f} MB"
     one = f"{rate(streamed[-1:])} for a copy of the points"
     return [

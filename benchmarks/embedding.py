@@ -20,7 +20,8 @@ ROUNDS = {Size.FULL: 7, Size.CI: 1, Size.SMALLEST: 1}
 
 def run(size: Size) -> list[Result]:
     count = TEXTS[size]
-    records, model = texts.records(count), texts.plain_model()
+    records = texts.records(count)
+    model = texts.plain_model()
     texts.load_product_model()
     encode: list[float] = []
     populate: list[float] = []

@@ -31,12 +31,15 @@ from qdrant_rollouts.core.routing.exposures import Person, UserSearches, unit_of
 from qdrant_rollouts.core.services import Services
 from tests.servers import Postgres, Qdrant
 
-BOUND, MOST_OVER_TENTH, BATCH_SECONDS = 5.0, 16.0, 1.0
+BOUND = 5.0
+MOST_OVER_TENTH = 16.0
+BATCH_SECONDS = 1.0
 USERS = {Size.FULL: 1_000_000, Size.CI: 100_000, Size.SMALLEST: 1_000}
 METRICS = ("latency", "relevance", "clicks", "latency_p95")
 _SCHEMA = {"params": {"vectors": {"size": 4, "distance": "Cosine"}}, "payload_schema": {}}
 REPORTS = {Size.FULL: 3, Size.CI: 3, Size.SMALLEST: 1}
-_BATCH, _BATCHES = 1000, 10
+_BATCH = 1000
+_BATCHES = 10
 _ROOT = Path(__file__).parents[1]
 
 
@@ -94,7 +97,8 @@ def _analysed(arguments: list[str], experiment: str) -> dict[str, Any]:
 def _results(name: str, users: int, few: list[dict[str, Any]], whole: list[dict[str, Any]]) -> list[Result]:
     taken, briefly = (sorted(one["seconds"] for one in runs) for runs in (whole, few))
     less, most = (max(one["most"] for one in runs) for runs in (few, whole))
-    start, units = max(one["before"] for one in whole), sum(whole[0]["units"].values())
+    start = max(one["before"] for one in whole)
+    units = sum(whole[0]["units"].values())
     about = f"report of {users * SEARCHES:,} observations of {units:,} users on {name}"
     return [
         Result(

@@ -23,7 +23,8 @@ from tests.servers import Qdrant
 BOUND = 60.0
 POINTS = {Size.FULL: 100_000, Size.CI: 20_000, Size.SMALLEST: 2_000}
 VECTOR_SIZE = 384
-_CLUSTERS, _BATCH = 500, 1000
+_CLUSTERS = 500
+_BATCH = 1000
 _SCHEMA = {
     "params": {"vectors": {"size": VECTOR_SIZE, "distance": "Cosine"}},
     "payload_schema": {"group": {"data_type": "keyword"}},
@@ -32,7 +33,8 @@ _SCHEMA = {
 
 def run(size: Size) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="rollouts-gate-") as name, Qdrant() as server:
-        folder, points = Path(name), POINTS[size]
+        folder = Path(name)
+        points = POINTS[size]
         store = ServerStore(server.url, grpc_port=server.grpc_port)
         for collection in ("live", "rebuilt"):
             fill(store, collection, points)
@@ -82,7 +84,8 @@ def until_ready(store: VectorStore, collection: str) -> None:
 
 
 def _scrolled(store: VectorStore) -> float:
-    started, after = time.perf_counter(), None
+    started = time.perf_counter()
+    after = None
     while True:
         _, after = store.scroll("rebuilt", after, 512, payload=False)
         if after is None:

@@ -149,7 +149,8 @@ def _request(host: str, presented: str, what: str, method: str, path: str, body:
 
 
 async def _asked(address: str, requests: Sequence[Asked], seconds: float) -> Seen:
-    seen, ends = Seen(), time.monotonic() + seconds
+    seen = Seen()
+    ends = time.monotonic() + seconds
     await asyncio.gather(*(_client(address, requests, number, ends, seen) for number in range(CLIENTS)))
     return seen
 

@@ -23,8 +23,10 @@ from tests.servers import Elsewhere, Qdrant
 
 RECORDS = {Size.FULL: 1_000_000, Size.CI: 100_000, Size.SMALLEST: 2_000}
 #: MB of 1,000,000 bytes: over the process's start (issue 2), and over what a tenth of the records needs.
-MOST, MOST_OVER_TENTH = 400.0, 32.0
-_DIMENSIONS, _PIECES = 384, 4
+MOST = 400.0
+MOST_OVER_TENTH = 32.0
+_DIMENSIONS = 384
+_PIECES = 4
 _EVERY = 0.05
 _ROOT = Path(__file__).parents[1]
 
@@ -45,7 +47,8 @@ class Memory:
 
 def run(size: Size) -> list[Result]:
     with Qdrant() as server:
-        tenth, whole = measure(RECORDS[size] // 10, server), measure(RECORDS[size], server)
+        tenth = measure(RECORDS[size] // 10, server)
+        whole = measure(RECORDS[size], server)
     return [
         _at_most(f"{_words(whole)}: most over the start", whole.growth, f"{whole.start:.0f} MB at the start", MOST),
         _at_most(

@@ -20,7 +20,8 @@ INDEX = {
     "embedding": {"model": "hashing:256", "text": "{text}"},
     "validation": {"checks": {"self_retrieval": False, "ann_recall@10": False, "overlap": False, "score_shift": False}},
 }
-_WORDS, _LENGTH = 5_000, 20
+_WORDS = 5_000
+_LENGTH = 20
 #: As many looks, of which the median is told.
 _LOOKS = 5
 
@@ -57,7 +58,8 @@ def _nothing_to_do(installation: Installation) -> None:
 
 def _write(folder: Path, count: int, *, changed: int) -> None:
     """Evenly spread, so many records have another text than without a change."""
-    draw, step = random.Random(7), count // changed if changed else count + 1
+    draw = random.Random(7)
+    step = count // changed if changed else count + 1
     texts = (" ".join(f"word{draw.randrange(_WORDS)}" for _ in range(_LENGTH)) for _ in range(count))
     anew = (f"{text} anew" if number % step == step - 1 else text for number, text in enumerate(texts))
     write_records(folder / "texts.jsonl", ({"id": number, "text": text} for number, text in enumerate(anew)))

@@ -30,7 +30,9 @@ from tests.world import World
 
 #: Seconds, of what was asked for.
 WANTED = 0.2
-INDEXES, DEPLOYMENTS, EVENTS_EACH = 200, 1_000, 12
+INDEXES = 200
+DEPLOYMENTS = 1_000
+EVENTS_EACH = 12
 ROUNDS = {Size.FULL: 60, Size.CI: 10, Size.SMALLEST: 1}
 _STEPS = ("create", "populate", "validate", "switch", "soak")
 _BEGUN = datetime(2026, 10, 1, tzinfo=UTC)

@@ -23,10 +23,12 @@ from qdrant_rollouts.core.routing import Router, table
 from qdrant_rollouts.core.services import Services
 from tests.servers import Qdrant
 
-OVER, OWN = 0.05, 50e-6
+OVER = 0.05
+OWN = 50e-6
 POINTS = {Size.FULL: 20_000, Size.CI: 20_000, Size.SMALLEST: 1_000}
 ROUNDS = {Size.FULL: 4000, Size.CI: 1000, Size.SMALLEST: 20}
-_LIMIT, _USERS = 10, 1000
+_LIMIT = 10
+_USERS = 1000
 
 
 def run(size: Size) -> list[Result]:
@@ -50,10 +52,14 @@ def run(size: Size) -> list[Result]:
 def _over(services: Services, client: QdrantClient, rounds: int) -> Result:
     vectors = np.random.default_rng(5).standard_normal((64, VECTOR_SIZE)).astype(np.float32)
     lists = [vector.tolist() for vector in vectors]
-    direct, routed, bare = [], [], []
+    direct = []
+    routed = []
+    bare = []
     with Router(services) as router:
         for number in range(rounds):
-            vector, plain, user = vectors[number % 64], lists[number % 64], f"user {number % _USERS}"
+            vector = vectors[number % 64]
+            plain = lists[number % 64]
+            user = f"user {number % _USERS}"
             asked = router.search("texts", vector, user, _LIMIT).collection  # which is then as warm for all three
             direct.append(seconds(lambda: client.query_points(asked, query=plain, limit=_LIMIT)))  # noqa: B023 - called at once
             bare.append(seconds(lambda: services.store.search(asked, vector, _LIMIT)))  # noqa: B023 - the same

@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.results import Result, Size, seconds
 
 #: Seconds, of contract section 4; and of processor time for a look.
-WANTED, LOOK_WANTED = 0.2, 0.5
+WANTED = 0.2
+LOOK_WANTED = 0.5
 ROUNDS = {Size.FULL: 15, Size.CI: 5, Size.SMALLEST: 1}
 _ROLLOUTS = str(Path(sys.executable).with_name("rollouts"))
 
@@ -24,7 +25,8 @@ def run(size: Size) -> list[Result]:
     for _ in range(ROUNDS[size]):
         bare.append(_taken([sys.executable, "-c", "pass"]))
         helped.append(_taken([_ROLLOUTS, "--help"]))
-    value, baseline = _words(helped), f"{_words(bare)} for Python alone"
+    value = _words(helped)
+    baseline = f"{_words(bare)} for Python alone"
     with tempfile.TemporaryDirectory() as folder:
         look = _looked(Path(folder), ROUNDS[size])
     return [Result("rollouts --help", value, baseline, bound=f"{WANTED} s wanted"), look]

@@ -36,7 +36,9 @@ from tests.servers import Qdrant
 
 POINTS = {Size.FULL: 20_000, Size.CI: 10_000, Size.SMALLEST: 2_000}
 ROUNDS = {Size.FULL: 3, Size.CI: 2, Size.SMALLEST: 1}
-_STREAM, _SCROLL, _SNAPSHOT = 1.5, 0.9, 5.0
+_STREAM = 1.5
+_SCROLL = 0.9
+_SNAPSHOT = 5.0
 _DIMENSIONS = 384
 #: Small enough that the points get an index, so that a snapshot has one to carry.
 _SCHEMA = {
@@ -105,7 +107,8 @@ def compared(points: int, taken: Mapping[str, Sequence[float]]) -> list[Result]:
 def typed_loop(ground: Ground, target: str, *, over_grpc: bool) -> None:
     """What the client's users write: scroll a page, upsert it."""
     with closing(ground.typed(over_grpc=over_grpc)) as client:
-        after, more = None, True
+        after = None
+        more = True
         while more:
             records, after = client.scroll(
                 ground.source, limit=_PAGE, offset=after, with_payload=True, with_vectors=True
@@ -122,7 +125,8 @@ def _vector(record: models.Record) -> Any:
 
 def typed_scroll(ground: Ground, _: str, *, over_grpc: bool) -> None:
     with closing(ground.typed(over_grpc=over_grpc)) as client:
-        after, more = None, True
+        after = None
+        more = True
         while more:
             _page, after = client.scroll(ground.source, limit=_PAGE, offset=after, with_payload=True, with_vectors=True)
             more = after is not None
@@ -162,7 +166,8 @@ def stream(ground: Ground, target: str) -> None:
 
 def snapshot(ground: Ground, target: str) -> None:
     """Until the clone's index is ready, as the populate step sees it."""
-    store, source = ground.store, ground.source
+    store = ground.store
+    source = ground.source
     before = store.snapshots(source)
     store.start_snapshot(source)
     _until(lambda: store.snapshots(source) - before)
@@ -187,7 +192,8 @@ PLAIN_SCROLLS: dict[str, Measure] = {
     "scroll alone, raw, REST without gzip": partial(raw_rest_scroll, compressed=False),
     "scroll alone, raw, gRPC without gzip": partial(raw_grpc_scroll, compressed=False),
 }
-STREAM, SNAPSHOT = "stream", "snapshot"
+STREAM = "stream"
+SNAPSHOT = "snapshot"
 OURS: dict[str, Measure] = {STREAM: stream, SNAPSHOT: snapshot}
 
 
@@ -230,12 +236,14 @@ def _bounded(name: str, points: int, ours: Sequence[float], theirs: Sequence[flo
 
 def _against_plain(points: int, taken: Mapping[str, Sequence[float]]) -> Result:
     plain = _fastest(taken, PLAIN_SCROLLS)
-    name, ratio = "stream against the fastest scroll without gzip", median_ratio(plain, taken[STREAM])
+    name = "stream against the fastest scroll without gzip"
+    ratio = median_ratio(plain, taken[STREAM])
     return Result(name, rates(points, taken[STREAM], "points"), rates(points, plain, "points"), ratio)
 
 
 def _filled(url: str, grpc_port: int, points: int) -> Ground:
-    store, source = ServerStore(url, "", grpc_port), f"bench_{uuid.uuid4().hex[:8]}"
+    store = ServerStore(url, "", grpc_port)
+    source = f"bench_{uuid.uuid4().hex[:8]}"
     store.create(source, _SCHEMA, {})
     rng = np.random.default_rng(7)
     for start in range(0, points, 1_000):

@@ -39,7 +39,8 @@ class Course:
 
 def run(course: Course, seed: int) -> tuple[Decision, int]:
     """What is decided, and on which day."""
-    rng, limits = np.random.default_rng(seed), Limits(goal=course.goal, max_days=DAYS, target=course.target)
+    rng = np.random.default_rng(seed)
+    limits = Limits(goal=course.goal, max_days=DAYS, target=course.target)
     treated = rng.binomial(DAILY, course.share, DAYS).cumsum()
     looks = [(DAILY * day - int(count), int(count)) for day, count in enumerate(treated, 1)]
     arms = _arms(course, rng, looks[-1])

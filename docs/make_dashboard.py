@@ -204,13 +204,15 @@ def dashboard() -> str:
 
 def _placed() -> Iterator[dict[str, Any]]:
     """Rows of panels from the top: six small ones side by side, of all others two."""
-    top, number = 0, 0
+    top = 0
+    number = 0
     for title, panels in ROWS.items():
         number += 1
         yield {"id": number, "type": "row", "title": title, "gridPos": _at(0, top, _WIDTH, 1), "panels": []}
         top += 1
         in_line = 6 if all(panel.kind == "stat" for panel in panels) else 2
-        width, height = _WIDTH // in_line, 4 if in_line == 6 else 8
+        width = _WIDTH // in_line
+        height = 4 if in_line == 6 else 8
         for place, panel in enumerate(panels):
             number += 1
             where = _at(place % in_line * width, top + place // in_line * height, width, height)

@@ -20,7 +20,8 @@ PAGE = Path(__file__).with_name("experiments.md")
 RUNS = 1000
 COURSES = 200
 #: Users of each arm in the fixed test's sample: look 16 of 28, so that the last look is at 1.75 times as many.
-PLANNED, EVERY = 1600, 100
+PLANNED = 1600
+EVERY = 100
 
 SCENARIOS: Mapping[str, Course] = {
     "both alike": Course(),
@@ -106,7 +107,8 @@ def ratio(runs: int) -> Iterator[str]:
 def _suspicions(treated: Sequence[int]) -> Iterator[tuple[bool, bool]]:
     """At each look: by the chi-square test at .001, and by the sequential one."""
     for look, count in enumerate(treated, 1):
-        counts, even = (100 * look - count, count), (1, 1)
+        counts = (100 * look - count, count)
+        even = (1, 1)
         chance = srm_chi_square(counts, even)
         assert chance is not None
         yield chance < 0.001, mismatched(srm_sequential(counts, even, 1000)[1], 100 * look)
@@ -122,7 +124,8 @@ def ramps(runs: int) -> Iterator[str]:
     trials = [ramp(seed) for seed in range(runs)]
     for words, place in (("stage by stage", 0), ("all stages as one", 1)):
         found = [looks[place] for looks in trials]
-        fixed, sequence = map(fixed_rejects, found), [one.better or one.worse for one in found]
+        fixed = map(fixed_rejects, found)
+        sequence = [one.better or one.worse for one in found]
         yield f"| {words} | {_share(list(fixed))} | {_share(sequence)} |"
 
 

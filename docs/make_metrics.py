@@ -6,7 +6,8 @@ from qdrant_rollouts.interfaces.http.metrics import METRICS
 
 PAGE = Path(__file__).with_name("metrics.md")
 
-_BEGIN, _END = "<!-- drawn by python -m docs.make_metrics; a test fails when it is stale -->", "<!-- until here -->"
+_BEGIN = "<!-- drawn by python -m docs.make_metrics; a test fails when it is stale -->"
+_END = "<!-- until here -->"
 
 
 def page(text: str) -> str:

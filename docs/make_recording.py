@@ -20,13 +20,21 @@ import pyte
 from pyte.screens import Char
 
 PICTURE = Path(__file__).parent / "images" / "demo.svg"
-COLUMNS, ROWS = 108, 36
+COLUMNS = 108
+ROWS = 36
 #: Pixels.
-_CHAR, _LINE, _SIZE, _MARGIN, _BAR = 8.4, 19, 14, 18, 36
+_CHAR = 8.4
+_LINE = 19
+_SIZE = 14
+_MARGIN = 18
+_BAR = 36
 #: From one frame to the next; a gap, since a glyph may be wider than its place.
 _STEP = COLUMNS * _CHAR + 50
 #: Seconds: how much faster than it was, the shortest and longest a picture stands, and the last one.
-_SPEED, _SHORTEST, _LONGEST, _LAST = 3.0, 0.3, 1.5, 9.0
+_SPEED = 3.0
+_SHORTEST = 0.3
+_LONGEST = 1.5
+_LAST = 9.0
 _FONTS = "ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono',Consolas,monospace"
 _COLOURS = {
     "default": "#d3d7de",
@@ -53,7 +61,8 @@ class Frame:
 
 def record(arguments: Sequence[str]) -> list[tuple[float, bytes]]:
     """What the program wrote to its terminal, and when (seconds from its start)."""
-    begun, written = time.monotonic(), []
+    begun = time.monotonic()
+    written = []
 
     def read(terminal: int) -> bytes:
         content = os.read(terminal, 1 << 16)
@@ -89,7 +98,8 @@ def _screens(written: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, Ro
 
 
 def drawing(shown: Sequence[Frame], title: str) -> str:
-    width, height = _MARGIN * 2 + COLUMNS * _CHAR, _MARGIN + _BAR + ROWS * _LINE
+    width = _MARGIN * 2 + COLUMNS * _CHAR
+    height = _MARGIN + _BAR + ROWS * _LINE
     lines = {row: f"l{number}" for number, row in enumerate(dict.fromkeys(row for one in shown for row in one.rows))}
     return "\n".join(
         [
@@ -112,7 +122,9 @@ def drawing(shown: Sequence[Frame], title: str) -> str:
 
 
 def _style(shown: Sequence[Frame]) -> str:
-    whole, at, steps = sum(one.seconds for one in shown), 0.0, []
+    whole = sum(one.seconds for one in shown)
+    at = 0.0
+    steps = []
     for number, one in enumerate(shown):
         steps.append(f"{100 * at / whole:.2f}%{{transform:translateX({-number * _STEP:g}px)}}")
         at += one.seconds
@@ -136,7 +148,8 @@ def _frame(one: Frame, number: int, lines: dict[Row, str]) -> str:
 
 def _line(row: Row) -> str:
     """Each run of one colour where it stands, as wide as it was: no font then moves what comes after it."""
-    column, runs = 0, []
+    column = 0
+    runs = []
     for (colour, bold), chars in groupby(row, key=lambda char: (char.fg, char.bold)):
         text = "".join(char.data for char in chars)
         if text.strip():

@@ -34,7 +34,9 @@ from qdrant_rollouts.interfaces.http.app import make_app
 from tests.servers import Qdrant
 
 IMAGES = Path(__file__).parent / "images"
-_WIDE, _PHONE, _LOW = {"width": 1240, "height": 860}, {"width": 390, "height": 844}, 420
+_WIDE = {"width": 1240, "height": 860}
+_PHONE = {"width": 390, "height": 844}
+_LOW = 420
 _EMBEDDING = {"model": "hashing:384", "text": "{title}\n{text}"}
 _VALIDATION = {"queries": list(QUERIES), "min_top_score": 0.1, "samples": {"records": 100, "queries": 100}}
 _STAGES = [(10, 0.15), (25, 0.15), (50, 30), (100, 0)]
@@ -115,7 +117,8 @@ class Stage:
     """Brings the system into the states that are worth a look."""
 
     def __init__(self, system: Embedded, known: Sequence[Text]) -> None:
-        self._services, self._known = system.services, known
+        self._services = system.services
+        self._known = known
         self._router = Router(system.services)
         self.under_way = ""
 
@@ -202,7 +205,8 @@ class Stage:
         started = trials.create_experiment(
             self._services, "whole-manual", control, [treatment], actor="anna@cli", metrics=["clicks"], options=options
         )
-        drawn, pace = random.Random(5), threading.Event()
+        drawn = random.Random(5)
+        pace = threading.Event()
         for user in range(600):
             answer = self._router.search("recipes", drawn.choice(self._known).name, f"cook-{user}", 5)
             if drawn.random() < (0.42 if answer.variant == "treatment" else 0.36):
@@ -212,7 +216,8 @@ class Stage:
 
 
 def _until(found: Callable[[], object], seconds: float = 180) -> None:
-    pause, ends = threading.Event(), time.monotonic() + seconds
+    pause = threading.Event()
+    ends = time.monotonic() + seconds
     while not found():
         if time.monotonic() > ends:
             raise TimeoutError("the system did not come into the state that was to be shown")
@@ -223,7 +228,9 @@ class Camera:
     """Signed in by token, as one is anywhere but at the machine itself."""
 
     def __init__(self, browser: Browser, address: str, token: str, folder: Path) -> None:
-        self._browser, self._address, self._folder = browser, address, folder
+        self._browser = browser
+        self._address = address
+        self._folder = folder
         self._session: StorageState | None = None
         self.photograph("/login", "login", height=_LOW)
         with self._page() as page:

@@ -50,7 +50,9 @@ class Arm:
         self._counts = np.zeros(GROUPS * histogram.BUCKETS, dtype=np.int64)
         self._failed = np.zeros(GROUPS, dtype=np.int64)
         self._columns: Columns | None = None
-        self.seconds, self.calls, self.errors = 0.0, 0, 0
+        self.seconds = 0.0
+        self.calls = 0
+        self.errors = 0
 
     def add(
         self, groups: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_]
@@ -74,7 +76,8 @@ class Crowd:
     """The users of one run."""
 
     def __init__(self, case: Case, seed: int) -> None:
-        self.case, self.rng = case, np.random.default_rng(seed)
+        self.case = case
+        self.rng = np.random.default_rng(seed)
         self._bucket = self.rng.integers(0, BASIS, case.users)
         self._group = self.rng.integers(0, GROUPS, case.users)
         self._speed = self.rng.lognormal(0, 0.2, case.users)
@@ -84,7 +87,8 @@ class Crowd:
 
     def search(self, arm: Arm, ranges: Sequence[tuple[int, int]], minute: int, *, green: bool) -> None:
         """What the users of these buckets search in the minutes of one look."""
-        case, rng = self.case, self.rng
+        case = self.case
+        rng = self.rng
         mine = np.zeros(case.users, dtype=bool)
         for start, end in ranges:
             mine |= (self._bucket >= start) & (self._bucket < end)
@@ -102,9 +106,12 @@ class Crowd:
 
 def run(case: Case, seed: int, rules: CanaryRules = CanaryRules(), limits: Breakers = Breakers()) -> Ending:  # noqa: B008 - frozen
     """One canary through the stages, as ``core.deployments.steps.shift`` takes it."""
-    crowd, stages, minute = Crowd(case, seed), [], 0
+    crowd = Crowd(case, seed)
+    stages = []
+    minute = 0
     for share, minutes in STAGES:
-        control, green = Arm(), Arm()
+        control = Arm()
+        green = Arm()
         stages.append((control, green))
         looks: list[tuple[float, int]] = []
         for spent in range(case.look_minutes, 2 * minutes + 1, case.look_minutes):

@@ -98,7 +98,8 @@ class Trial:
     effect: float = 0.0
 
     def arms(self, seed: int) -> tuple[Arm, Arm]:
-        draw, rng = DRAWS[self.metric.kind], np.random.default_rng(seed)
+        draw = DRAWS[self.metric.kind]
+        rng = np.random.default_rng(seed)
         return draw(rng, self.users, 0.0), draw(rng, self.users, self.effect)
 
     def run(self, seed: int) -> list[Comparison]:
@@ -138,7 +139,8 @@ def fixed_rejects(found: Comparison) -> bool:
 def ramp(seed: int) -> tuple[Comparison, Comparison]:
     """Two arms alike over a ramp in which the treatment gets 1, 5, 25 and 50 % of 20 000 users each, while those who
     click rise from 10 to 14 %: analysed stage by stage, and as if all were one stage."""
-    rng, metric = np.random.default_rng(seed), METRICS["proportion"]
+    rng = np.random.default_rng(seed)
+    metric = METRICS["proportion"]
     stages = [
         [_zeros_and_ones(rng, round(20_000 * part), rate) for part in (1 - share, share)]
         for share, rate in ((0.01, 0.10), (0.05, 0.11), (0.25, 0.12), (0.50, 0.14))

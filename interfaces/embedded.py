@@ -51,7 +51,8 @@ WORKERS = 4
 #: A knock that is not due yet is held here by a timer: there is one clock, and the sweep's second is not waited for.
 TIMES = Times(slice=5.0, knock_again_after=3.0, holds_waits=True)
 #: Seconds between sweeps (celery-facts 2.6), and sweeps from one look at due deletions to the next.
-_PULSE, _DELETIONS = 1.0, 10
+_PULSE = 1.0
+_DELETIONS = 10
 #: Seconds between two deliveries of alerts.
 _ALERTS = 2.0
 #: There is no queue but the pool's own, which takes every step.
@@ -103,8 +104,10 @@ class Embedded:
     def stop(self) -> None:
         self._stopped.set()
         with self._guard:
-            pool, self._pool = self._pool, None
-            timers, self._timers = self._timers, set()
+            pool = self._pool
+            self._pool = None
+            timers = self._timers
+            self._timers = set()
         for timer in timers:
             timer.cancel()
         self._pulse.join()

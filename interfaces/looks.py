@@ -45,7 +45,8 @@ EMPTY = "empty; the first command makes its tables"
 def inspect_qdrant(store: VectorStore) -> Check:
     """Raises Unavailable if it does not answer. An embedded one that another process has open is at work."""
     try:
-        server, aliases = store.server(), store.aliases()
+        server = store.server()
+        aliases = store.aliases()
     except Busy as error:
         return Check("qdrant", "ok", str(error))
     version = ".".join(map(str, server.version))

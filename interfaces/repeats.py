@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 #: Seconds with one record of a kind, and kinds that are remembered.
-WINDOW_SECONDS, _MOST_REMEMBERED = 1.0, 1000
+WINDOW_SECONDS = 1.0
+_MOST_REMEMBERED = 1000
 #: What these say may quote a stranger.
 _FOREIGN_LOGGERS = ("uvicorn", "asyncio", "mcp", "sse_starlette", "qdrant_rollouts.interfaces.http")
 
@@ -36,7 +37,8 @@ class OncePerSecond(logging.Filter):
         left_out = self._count_left_out(_record_kind(record))
         if left_out:
             said = record.getMessage().rstrip()
-            record.msg, record.args = f"{said} ({left_out} more like it were left out)", ()
+            record.msg = f"{said} ({left_out} more like it were left out)"
+            record.args = ()
         return left_out is not None
 
     def _count_left_out(self, kind: object) -> int | None:

@@ -16,7 +16,8 @@ Answer = dict[str, Any]
 ACTOR = "celery"
 #: Seconds between tries, and how many: an exposure is written within two seconds of the search; a database that is away
 #: for a few minutes loses no feedback.
-_RETRY_SECONDS, _MOST_TRIES = 3, 100
+_RETRY_SECONDS = 3
+_MOST_TRIES = 100
 _PATIENT_TRIES = 3
 
 

@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 STOPPED = "releases.stopped"
 #: Seconds between two looks of a child that works, between two questions while nothing is taken, and for an answer.
-_CHILD, _ASKED, _ANSWERED = 2.0, 5.0, 30.0
+_CHILD = 2.0
+_ASKED = 5.0
+_ANSWERED = 30.0
 
 
 class Fitting:
@@ -34,7 +36,8 @@ class Fitting:
 
     def __init__(self, services: Callable[[], Services]) -> None:
         self._services = services
-        self._look_at, self._unfit = 0.0, ""
+        self._look_at = 0.0
+        self._unfit = ""
 
     def __call__(self) -> Services:
         """Raises OtherRelease where the program cannot work on the database."""
@@ -64,7 +67,8 @@ class TakingStep(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **_: Any) -> None:
         super().__init__(consumer)
-        self._consumer, self._entry = consumer, None
+        self._consumer = consumer
+        self._entry = None
         self._put_down: list[str] = []
         self._asked = 0.0
         self.unfit = ""
@@ -91,7 +95,8 @@ class TakingStep(bootsteps.StartStopStep):
 
     def _begin(self) -> None:
         self.unfit = ""
-        queues, self._put_down = self._put_down, []
+        queues = self._put_down
+        self._put_down = []
         for queue in queues:
             self._consumer.add_task_queue(queue)
         log.warning("this worker takes messages again: the database fits")
@@ -102,7 +107,8 @@ class TakingStep(bootsteps.StartStopStep):
         if not self.unfit or now - self._asked < _ANSWERED:
             return
         self._asked = now
-        pool, free = self._consumer.pool, self._consumer.controller.semaphore
+        pool = self._consumer.pool
+        free = self._consumer.controller.semaphore
         if not isinstance(pool, TaskPool):
             self._hear(ask())
         elif free is None:

@@ -91,8 +91,10 @@ def _check_due_experiments(house: Services) -> str:
 
 
 def _fold_observations(house: Services) -> str:
-    folded, pruned = traffic.fold_traffic(house) + folding.fold_sketches(house), traffic.prune_traffic(house)
-    forgotten, gone = runs.prune_runs(house), workers.forget(house)
+    folded = traffic.fold_traffic(house) + folding.fold_sketches(house)
+    pruned = traffic.prune_traffic(house)
+    forgotten = runs.prune_runs(house)
+    gone = workers.forget(house)
     told = f"{folded} rows of observations folded, {pruned} deleted; {forgotten} old runs of schedules deleted"
     return f"{told}; {gone} workers forgotten" if gone else told
 

@@ -82,13 +82,16 @@ class Consuming:
     """A Celery worker, asked from a thread beside it; ``consumer`` is its Consumer."""
 
     def __init__(self, consumer: Any, counts: Counts, stopping: threading.Event) -> None:
-        self._consumer, self._counts, self._stopping = consumer, counts, stopping
+        self._consumer = consumer
+        self._counts = counts
+        self._stopping = stopping
         self._process = Process(str(consumer.hostname), "worker")
         self._idle_from: float | None = None
         self._met: dict[str, float] = {}
 
     def said(self) -> Said:
-        busy, now = self._at_work(), time.monotonic()
+        busy = self._at_work()
+        now = time.monotonic()
         concurrency = self._children()
         if len(busy) >= concurrency:
             self._idle_from = None
@@ -113,7 +116,8 @@ class Consuming:
     def _at_work(self) -> tuple[Task, ...]:
         """Names alone, and of a turn the deployment's id: arguments of anything else are other people's. Since when is
         counted here, for Celery does it by a clock that may jump."""
-        now, active = time.monotonic(), _active()
+        now = time.monotonic()
+        active = _active()
         self._met = {request.id: self._met.get(request.id, now) for request in active}
         return tuple(Task(str(request.name), _deployment(request), now - self._met[request.id]) for request in active)
 

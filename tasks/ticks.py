@@ -27,7 +27,8 @@ class Ticks:
     """Of one process: what is next, and when."""
 
     def __init__(self, app: Celery) -> None:
-        self._app, self._queues = app, Queues(app, _FRESH)
+        self._app = app
+        self._queues = Queues(app, _FRESH)
         self._due = dict.fromkeys(app.conf.beat_schedule, time.monotonic())
         self._away = False
 
@@ -47,7 +48,8 @@ class Ticks:
         return max(0.0, min(self._due.values()) - time.monotonic())
 
     def _send(self, entry: dict[str, Any]) -> None:
-        task, queue = entry["task"], entry["options"]["queue"]
+        task = entry["task"]
+        queue = entry["options"]["queue"]
         thing = f"tick-{task}"
         first = self._queues.is_first(thing, entry["schedule"] * _WHOLE)
         if first and self._queues.lacks(queue, thing):

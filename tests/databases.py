@@ -17,7 +17,8 @@ class DatabasePool:
     """PostgreSQL databases on ``server``, copies of ``migrated``; nobody may be connected to that one."""
 
     def __init__(self, server: str, migrated: str) -> None:
-        self._server, self._migrated = server, migrated
+        self._server = server
+        self._migrated = migrated
         self._free: list[str] = []
         self._made = ExitStack()
 

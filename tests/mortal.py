@@ -37,7 +37,8 @@ class Mortal:
     """A store, or a shelf, at whose every call the worker may die, before or after it."""
 
     def __init__(self, store: Any, reaper: Reaper) -> None:
-        self._store, self._reaper = store, reaper
+        self._store = store
+        self._reaper = reaper
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)

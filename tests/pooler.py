@@ -20,7 +20,9 @@ from tests.servers import HOST, Server, port_is_free
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/bin:/usr/bin")
 #: What PgBouncer takes without being told to.
 _TAKEN = {"user", "database", "client_encoding", "application_name", "datestyle", "timezone"}
-_SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
+_SSL = 80877103
+_GSS = 80877104
+_CANCEL = 80877102
 
 
 class Pooler:
@@ -179,7 +181,8 @@ class PgBouncer(Server):
         return self._database.set(host=HOST, port=self.port).render_as_string(hide_password=False)
 
     def _command(self) -> list[str]:
-        users, config = self.folder / "users", self.folder / "pgbouncer.ini"
+        users = self.folder / "users"
+        config = self.folder / "pgbouncer.ini"
         users.write_text(f'"{self._database.username}" ""\n')
         config.write_text(
             "[databases]\n"

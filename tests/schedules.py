@@ -52,7 +52,9 @@ class Failing:
     """A store whose named calls raise, and otherwise the one it wraps."""
 
     def __init__(self, store: VectorStore, error: Exception, *calls: str) -> None:
-        self._store, self._error, self._calls = store, error, calls
+        self._store = store
+        self._error = error
+        self._calls = calls
 
     def __getattr__(self, name: str) -> Any:
         if name in self._calls:

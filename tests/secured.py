@@ -23,7 +23,8 @@ class Authority:
 
 def make_authority(folder: Path) -> Authority:
     """An authority that is its own and only server."""
-    chain, key = folder / "chain.pem", folder / "key.pem"
+    chain = folder / "chain.pem"
+    key = folder / "key.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),

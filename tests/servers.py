@@ -144,7 +144,8 @@ class Server(ABC):
         self._end(self.kill_signal)
 
     def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None:
             return
         process.send_signal(how)

@@ -41,14 +41,17 @@ class Clock(threading.Thread):
 
 class Again:
     def __init__(self) -> None:
-        self._clock, self._file, self._began = Clock(), Path(), 0.0
+        self._clock = Clock()
+        self._file = Path()
+        self._began = 0.0
 
     def pytest_sessionstart(self) -> None:
         self._clock.start()
 
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         if item.path != self._file:
-            self._file, self._began = item.path, time.time()
+            self._file = item.path
+            self._began = time.time()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self._reports(item, nextitem):
             item.ihook.pytest_runtest_logreport(report=report)

@@ -31,7 +31,8 @@ _STATUS = re.compile(r"error=(\d{3})\b")
 
 
 def notify_by_apprise(spec: AppriseSpec, notice: Notice) -> None:
-    apprise, url = _import_apprise(), secret.read_channel_secret(spec.secret)
+    apprise = _import_apprise()
+    url = secret.read_channel_secret(spec.secret)
     scheme = _check_scheme(spec, url)
     service = apprise.Apprise.instantiate(url, asset=_build_asset(apprise), suppress_exceptions=True)
     if service is None:

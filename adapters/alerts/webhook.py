@@ -21,7 +21,8 @@ _BASE64_PREFIX = "whsec_"
 
 def post_webhook(spec: WebhookSpec, notice: Notice) -> None:
     """The body is the same at every attempt, and so is ``webhook-id``; the timestamp is the attempt's own."""
-    body, stamp = encode_notice(notice), str(int(time.time()))
+    body = encode_notice(notice)
+    stamp = str(int(time.time()))
     headers = {
         "content-type": "application/json",
         "webhook-id": notice.id,

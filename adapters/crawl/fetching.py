@@ -110,7 +110,8 @@ class _PinnedTransport(httpx.BaseTransport):
     """Looks a name up once for each request and connects to what was found; the name stays in ``Host`` and in TLS."""
 
     def __init__(self, allowed: Collection[str], resolve: Resolve) -> None:
-        self._allowed, self._resolve = allowed, resolve
+        self._allowed = allowed
+        self._resolve = resolve
         self._inner = httpx.HTTPTransport(verify=_load_authorities())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -102,7 +102,8 @@ def _split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
 class _SitemapReader:
     def __init__(self, name: str, most: int) -> None:
         self.found = Listing()
-        self._name, self._most = name, most
+        self._name = name
+        self._most = most
         self._path: list[str] = []
         self._text = ""
 

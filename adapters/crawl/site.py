@@ -24,10 +24,12 @@ from qdrant_rollouts.core.errors import Refused, Unavailable
 from qdrant_rollouts.core.sanitize.quoting import LONGEST_PLACE, shorten_text
 
 #: Seconds. A page with its redirects and repeats, and all sitemaps together: each is part of one turn.
-PAGE_SECONDS, LIST_SECONDS = 25.0, 40.0
+PAGE_SECONDS = 25.0
+LIST_SECONDS = 40.0
 #: Requests at the site's pace that a page has time for.
 _REQUESTS = 3.5
-_PAGE_BYTES, _ROBOTS_BYTES = 5 * 2**20, 2**19
+_PAGE_BYTES = 5 * 2**20
+_ROBOTS_BYTES = 2**19
 #: The protocol's own limit of a sitemap, unpacked.
 _SITEMAP_BYTES = 50 * 2**20
 _MOST_REDIRECTS = 5
@@ -54,7 +56,9 @@ class Site:
     its robots.txt, where that was read already."""
 
     def __init__(self, home: httpx.URL, spec: CrawlSpec, resolve: Resolve, known: Robots | None = None) -> None:
-        self._home, self._spec, self._known = home, spec, known
+        self._home = home
+        self._spec = spec
+        self._known = known
         self._fetcher = Fetcher(spec.allow, resolve)
 
     def __enter__(self) -> Self:
@@ -186,7 +190,8 @@ class Site:
 
     def _fetch_robots(self) -> Robots:
         """No robots.txt (4xx) allows everything; one that does not come allows nothing (RFC 9309, 2.3.1)."""
-        url, until = self._home.copy_with(raw_path=b"/robots.txt"), time.monotonic() + PAGE_SECONDS
+        url = self._home.copy_with(raw_path=b"/robots.txt")
+        until = time.monotonic() + PAGE_SECONDS
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 SiteRateLimiter.wait(self._home.host, self._spec.delay_seconds)

@@ -20,7 +20,9 @@ class BackupSource:
     def __init__(self, backup: str, store: VectorStore, shelf: Shelf | None) -> None:
         assert shelf is not None
         self.collection: str | None = None
-        self._backup, self._store, self._shelf = check_name("backup", backup), store, shelf
+        self._backup = check_name("backup", backup)
+        self._store = store
+        self._shelf = shelf
 
     @property
     def address(self) -> str:

@@ -26,7 +26,8 @@ class CollectionSource:
 
     def __init__(self, name: str, store: VectorStore) -> None:
         check_found_name("collection", name.strip() or name)
-        self._written, self._store = name, store
+        self._written = name
+        self._store = store
 
     @cached_property
     def _name(self) -> str:
@@ -45,7 +46,8 @@ class CollectionSource:
         return f"collection:{self._name}"
 
     def check(self) -> None:
-        collections, real = self._store.collections(), self._store.aliases().get(self._name)
+        collections = self._store.collections()
+        real = self._store.aliases().get(self._name)
         if self._name not in collections and real is not None:
             raise Refused(f"{self._name} is an alias; name the collection it points to: collection:{real}")
         if self._name not in collections:

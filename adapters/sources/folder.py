@@ -42,7 +42,9 @@ class FolderSource:
     collection: str | None = None
 
     def __init__(self, folder: str, roots: Sequence[Path], own: OwnFiles) -> None:
-        self._folder, self._roots, self._watch = folder, roots, Watch(own)
+        self._folder = folder
+        self._roots = roots
+        self._watch = Watch(own)
 
     @property
     def address(self) -> str:

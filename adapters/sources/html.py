@@ -59,7 +59,8 @@ def _parse_html(content: str) -> Document:
     The parser takes what stands in ``<noscript>`` for markup, as a browser without scripts does,
     and out of ``<head>`` for a part of the page; ``<iframe>`` holds text that nobody sees."""
     html = _NOSCRIPT.sub(r"\1iframe", content)
-    parser, before = IncrementalParser(positions=False), _memory_in_use()
+    parser = IncrementalParser(positions=False)
+    before = _memory_in_use()
     for start in range(0, len(html), _PIECE_LENGTH):
         parser.feed(html[start : start + _PIECE_LENGTH])
         if _memory_in_use() - before > _MOST_MEMORY:

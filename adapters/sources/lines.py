@@ -49,7 +49,9 @@ class Lines:
     ``LONGEST_LINE``, and goes on; Refused for a file of UTF-16."""
 
     def __init__(self, file: File) -> None:
-        self.file, self.line, self.offset = file, 0, 0
+        self.file = file
+        self.line = 0
+        self.offset = 0
         self._raw: IO[bytes] = file.path.open("rb")
         self._packed = file.path.suffix.lower() == ".gz"
         self._stream: Any = gzip.GzipFile(fileobj=self._raw) if self._packed else self._raw
@@ -73,7 +75,8 @@ class Lines:
         else:
             while self.offset < offset and self._readline():
                 pass  # line by line, as in reading: then ``done`` grows as it did the first time
-        self.offset, self.line = offset, line
+        self.offset = offset
+        self.line = line
 
     def __iter__(self) -> Self:
         return self
@@ -124,8 +127,12 @@ class FileSource:
         *,
         written: bool = False,
     ) -> None:
-        self._kind, self._patterns, self._roots, self._parse = kind, patterns, roots, parse
-        self._watch, self._written = Watch(own), written
+        self._kind = kind
+        self._patterns = patterns
+        self._roots = roots
+        self._parse = parse
+        self._watch = Watch(own)
+        self._written = written
 
     @property
     def address(self) -> str:
@@ -160,7 +167,8 @@ class FileSource:
 
     def _rows_of_files(self, cursor: Cursor | None) -> Iterator[Row]:
         at = cursor or {"file": 0, "offset": 0, "line": 0, "n": 0}
-        numbers, mark = count(at["n"] + 1), self.fingerprint()
+        numbers = count(at["n"] + 1)
+        mark = self.fingerprint()
         before = list(accumulate((file.size for file in self._files), initial=0))
         for index, file in enumerate(self._files[at["file"] :], at["file"]):
             offset, line = (at["offset"], at["line"]) if index == at["file"] else (0, 0)

@@ -37,7 +37,9 @@ class ParquetSource:
     collection: str | None = None
 
     def __init__(self, patterns: str, roots: Sequence[Path], own: OwnFiles) -> None:
-        self._patterns, self._roots, self._watch = patterns, roots, Watch(own)
+        self._patterns = patterns
+        self._roots = roots
+        self._watch = Watch(own)
 
     @property
     def address(self) -> str:

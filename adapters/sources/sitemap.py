@@ -33,7 +33,9 @@ class SitemapSource:
     left_out: Sequence[str] = ()
 
     def __init__(self, url: str, crawl: Callable[[], CrawlSpec], resolve: Resolve = socket.getaddrinfo) -> None:
-        self._home, self._crawl, self._resolve = parse_address(url), crawl, resolve
+        self._home = parse_address(url)
+        self._crawl = crawl
+        self._resolve = resolve
 
     @property
     def address(self) -> str:
@@ -62,15 +64,15 @@ class SitemapSource:
         """Raises Unavailable when the site does not answer, Refused when too many pages do not come."""
         at = cursor or {"after": None, "n": 0, "failed": 0}
         begin = bisect_right(self._pages, at["after"]) if cursor else 0
-        number, failed = at["n"], at["failed"]
+        number = at["n"]
+        failed = at["failed"]
         with Site(self._home, self._crawl(), self._resolve, self._listed[0]) as site:
             for address in self._pages[begin:]:
                 fields, problem, came = self._fetch_fields(site, address)
-                number, failed = number + 1, failed + (not came)
-                where, position = (
-                    _mask_credentials(address),
-                    {"after": address, "n": number, "done": number, "failed": failed},
-                )
+                number = number + 1
+                failed = failed + (not came)
+                where = _mask_credentials(address)
+                position = {"after": address, "n": number, "done": number, "failed": failed}
                 self._check_failed(failed, where, problem)
                 yield Row(where, fields, position, problem)
 

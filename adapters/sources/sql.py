@@ -85,7 +85,8 @@ class SqlSource:
             if left_out and columns["id"] == after:
                 left_out -= 1
                 continue
-            left_out, number = 0, number + 1
+            left_out = 0
+            number = number + 1
             same = same + 1 if columns["id"] == after else 1
             after = columns["id"]
             at = {"after": after, "same": same, "n": number, "done": number}

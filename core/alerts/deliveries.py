@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Longer than a channel may take to send.
 _LEASE = timedelta(seconds=60)
-_FIRST_WAIT, _LONGEST_WAIT = 10.0, 1800.0
+_FIRST_WAIT = 10.0
+_LONGEST_WAIT = 1800.0
 #: So long nothing else is tried on a channel that has just failed.
 _CHANNEL_WAIT = 60.0
 #: What could not be told for so long is given up, and stays in the list as that.

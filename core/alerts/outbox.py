@@ -32,8 +32,11 @@ class Trigger:
     lasts: bool = False
 
 
-_INFO, _WARN, _ERROR = Trigger(Severity.INFO), Trigger(Severity.WARN), Trigger(Severity.ERROR)
-_WHILE_WARN, _WHILE_ERROR = Trigger(Severity.WARN, lasts=True), Trigger(Severity.ERROR, lasts=True)
+_INFO = Trigger(Severity.INFO)
+_WARN = Trigger(Severity.WARN)
+_ERROR = Trigger(Severity.ERROR)
+_WHILE_WARN = Trigger(Severity.WARN, lasts=True)
+_WHILE_ERROR = Trigger(Severity.ERROR, lasts=True)
 
 #: Of a deployment, and of a backup or its verification, which have names of their own: they run beside one.
 _RUN_TRIGGERS: Mapping[str, Trigger] = {

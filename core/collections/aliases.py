@@ -161,8 +161,11 @@ def _write_intent(
             return True
         elif (row.revision, row.settled) != seen:
             return _check_overtaken(row, target)
-        row.desired, row.previous, row.settled = target, found, False
-        row.revision, row.changed_at = row.revision + 1, services.clock.now(session)
+        row.desired = target
+        row.previous = found
+        row.settled = False
+        row.revision = row.revision + 1
+        row.changed_at = services.clock.now(session)
         return True
 
 

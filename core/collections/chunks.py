@@ -51,7 +51,10 @@ class ChunkedSource:
     def __init__(
         self, source: Source, embedding: EmbeddingSpec, spec: ChunkSpec, embedder: Embedder, rules: RecordRules
     ) -> None:
-        self._source, self._spec, self._embedder, self._template = source, spec, embedder, embedding.text
+        self._source = source
+        self._spec = spec
+        self._embedder = embedder
+        self._template = embedding.text
         self._rules = rules
         self._field = spec.field or template_fields(embedding.text)[-1]
 
@@ -85,12 +88,14 @@ class ChunkedSource:
                 position = {"source": before, "skip": at} if at < len(chunks) else {"source": row.cursor, "skip": 0}
                 cursor = {**position, "n": number, "done": row.cursor["done"]}
                 yield replace(row, where=where, fields=fields, cursor=cursor, problem=problem)
-            before, skip = row.cursor, 0
+            before = row.cursor
+            skip = 0
 
     def _cut_document(self, row: Row) -> list[tuple[str, dict[str, Any] | None, str]]:
         """Where, fields and problem of each. A row that is no good document stays as it is, for the record's rules to
         say why; one that brings its vector, because nothing of it is embedded."""
-        fields, given = row.fields, brought_names(row, self._rules)
+        fields = row.fields
+        given = brought_names(row, self._rules)
         if fields is None or not self._is_document(fields) or (given and given >= self._rules.templates.keys()):
             return [(row.where, fields, row.problem)]
         if given:

@@ -29,7 +29,9 @@ from qdrant_rollouts.core.services import Services
 from qdrant_rollouts.core.statistics.sampling import Sample, offer_id
 
 _SEED = 7
-_PAGE, _FETCHED, _EXAMPLES = 1000, 256, 5
+_PAGE = 1000
+_FETCHED = 256
+_EXAMPLES = 5
 _MODEL = ("model", "revision", "dtype", "template", "chunk", "vector", "dimension", "reads", "identity")
 _COUNTS = ("records", "points", "bad", "reused", "embedded", "truncated")
 
@@ -60,7 +62,8 @@ def _facts_of_version(store: VectorStore, row: Version, there: set[str]) -> dict
     rows knew the model leaves that to the stamp."""
     if row.collection not in there:
         return dict(row.facts)
-    stamp, counted = read_stamp(store, row.collection), {"points": estimate_points(store, row.collection)}
+    stamp = read_stamp(store, row.collection)
+    counted = {"points": estimate_points(store, row.collection)}
     if "identity" in row.facts or stamp is None:
         return {**row.facts, **counted}
     spec = stamp.embedding or {}
@@ -145,7 +148,8 @@ def _fetch_points(store: PointStore, collection: str, ids: Sequence[PointId], *,
 
 def _kinds_in_both(store: CollectionStore, one: str, other: str) -> dict[str, tuple[Kind, dict[str, Any]]]:
     """Kind and settings of the vectors that both collections keep alike."""
-    ours, theirs = store.schema(one), store.schema(other)
+    ours = store.schema(one)
+    theirs = store.schema(other)
     return {
         name: (vector_kind(ours, name), vector_params(ours, name))
         for name in vector_names(ours)
@@ -166,7 +170,8 @@ def _has_changed(one: Point, other: Point, same_model: bool, kinds: Mapping[str,
 
 
 def _has_other_vectors(one: Point, other: Point, kinds: Mapping[str, tuple[Kind, dict[str, Any]]]) -> bool:
-    ours, theirs = vectors_by_name(one.vector), vectors_by_name(other.vector)
+    ours = vectors_by_name(one.vector)
+    theirs = vectors_by_name(other.vector)
     common = {name: kind for name, kind in kinds.items() if name in ours or name in theirs}
     return any(
         name not in ours or name not in theirs or not kind.same(params, ours[name], theirs[name])

@@ -94,7 +94,8 @@ def read_manifest(shelf: Shelf, backup: str) -> Manifest:
 def find_absent_file(shelf: Shelf, manifest: Manifest) -> str:
     """What of the files is not there in its length, in words, or nothing."""
     for file in manifest.files:
-        name, wanted = str(file["name"]), int(file["size"])
+        name = str(file["name"])
+        wanted = int(file["size"])
         found = shelf.size(manifest.id, name)
         if found != wanted:
             return f"{name} has {found:,} bytes, {wanted:,} were written" if found else f"{name} is missing"

@@ -27,10 +27,12 @@ else:
     np = Library("numpy")
 
 #: Records that are embedded again, and the share that must agree: a few may have a new text and their old vector.
-_SAMPLE, PROVEN = 32, 0.9
+_SAMPLE = 32
+PROVEN = 0.9
 #: Vectors of one model differ by less, be they of other batches or kept as other floats; those of two models are
 #: nowhere near.
-_ALIKE, _LENGTH = 0.99, 0.05
+_ALIKE = 0.99
+_LENGTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from qdrant_rollouts.core.ports import Health, PointStore, Schema, VectorStore
 from qdrant_rollouts.core.statistics.intervals import share_interval
 
 #: Points that are looked at for empty sparse vectors, and the standard errors added to their share.
-_SAMPLE, _SURE = 1000, 3.0
+_SAMPLE = 1000
+_SURE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def inspect_readiness(store: VectorStore, collection: str, schema: Schema, healt
 
 def _estimate_empty_vectors(store: PointStore, collection: str, name: str) -> int:
     """How many sparse vectors of this name are empty, at most."""
-    sample, there = store.sample(collection, name, _SAMPLE), store.count(collection, having=name)
+    sample = store.sample(collection, name, _SAMPLE)
+    there = store.count(collection, having=name)
     empty = sum(KINDS["sparse"].empty(vectors_by_name(point.vector)[name]) for point in sample)
     if not sample or not empty or len(sample) >= there:
         return empty

@@ -207,7 +207,8 @@ def _as_printable(text: str) -> str:
 class _BadField(Exception):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
-        self.field, self.why = field, why
+        self.field = field
+        self.why = why
 
 
 def _build_record(row: Row, rules: RecordRules) -> Record:
@@ -218,7 +219,8 @@ def _build_record(row: Row, rules: RecordRules) -> Record:
         raise _BadField(MARK_KEY, "is a payload key of this program; call the field something else")
     record_id = _read_id(fields) if row.point_id is None else row.point_id
     _check_storable(fields)
-    path, bare = rules.vector_field or VECTOR_FIELD, row.point_id is not None
+    path = rules.vector_field or VECTOR_FIELD
+    bare = row.point_id is not None
     vectors = {} if given is None else _check_given_vectors(path, given, rules, bare=bare)
     for name in sorted(rules.required - vectors.keys()):
         raise _BadField(*_describe_missing_vector(path, name, fields, rules))
@@ -246,7 +248,8 @@ def split_row(row: Row, rules: RecordRules) -> tuple[dict[str, Any], Any]:
     """The row's payload, and the vector that it brings, good or bad, None for none. Raises ``_BadField``
     where that cannot be told.
     """
-    fields, field = dict(row.fields or {}), rules.vector_field
+    fields = dict(row.fields or {})
+    field = rules.vector_field
     if row.point_id is not None:
         if row.lent_id:
             del fields["id"]
@@ -381,7 +384,8 @@ def _check_finite(path: str, value: Any) -> FloatArray:
 def _check_sparse(path: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or value.keys() != {"indices", "values"}:
         raise _BadField(path, 'expected a sparse vector: {"indices": [...], "values": [...]}')
-    indices, values = value["indices"], _check_finite(f"{path}.values", value["values"])
+    indices = value["indices"]
+    values = _check_finite(f"{path}.values", value["values"])
     if isinstance(indices, np.ndarray):
         indices = indices.tolist()
     if not isinstance(indices, list) or not all(type(index) is int and 0 <= index < 2**32 for index in indices):

@@ -44,7 +44,8 @@ class RecoveredSource:
     """``backup`` says what it is, ``points`` is the collection that its rows come from."""
 
     def __init__(self, backup: Source, points: Source) -> None:
-        self._backup, self._points = backup, points
+        self._backup = backup
+        self._points = points
 
     @property
     def address(self) -> str:

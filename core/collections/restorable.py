@@ -42,7 +42,8 @@ def read_whole_manifest(store: VectorStore, shelf: Shelf, backup: str) -> Manife
 
 def _check_newer(store: VectorStore, manifest: Manifest) -> None:
     """Qdrant reads what an older one wrote (qdrant-facts 1.4), not the other way round."""
-    server, made = store.server(), tuple(map(int, manifest.server.split(".")))
+    server = store.server()
+    made = tuple(map(int, manifest.server.split(".")))
     if server.version[:2] < made[:2]:
         raise Refused(
             f"backup {manifest.id} was made by Qdrant {manifest.server}, {server.address} is "

@@ -20,7 +20,8 @@ from qdrant_rollouts.core.collections.schema import vector_names, vector_params
 from qdrant_rollouts.core.ports import Room, Schema, Server
 
 _BYTES = {"float32": 4, "float16": 2, "uint8": 1}
-_LINK, _M = 4, 16
+_LINK = 4
+_M = 16
 _TWICE = 2
 _PRODUCT = {"x4": 4, "x8": 8, "x16": 16, "x32": 32, "x64": 64}
 

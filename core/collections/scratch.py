@@ -25,12 +25,14 @@ class Scratch:
     """A collection of the sparse vectors of ``names``, made like those of ``schema``."""
 
     def __init__(self, store: VectorStore, name: str) -> None:
-        self._store, self._name = store, name
+        self._store = store
+        self._name = name
         self._next = 0
 
     def vectors(self, texts: Sequence[Mapping[str, ServerText]]) -> list[dict[str, Any]]:
         """What the server makes of each of these, by vector name. Raises Refused where it has not kept them all."""
-        first, self._next = self._next, self._next + len(texts)
+        first = self._next
+        self._next = self._next + len(texts)
         points = [Point(first + at, dict(some), {}) for at, some in enumerate(texts)]
         self._store.upsert(self._name, points)
         found = {point.id: vectors_by_name(point.vector) for point in self._fetch_points(points)}

@@ -17,7 +17,8 @@ from qdrant_rollouts.core.ports import CollectionStore
 STAMP_KEY = "rollouts"
 FACTS_KEY = "rollouts_version"
 #: What each of the two always has; anything else under that key is not ours.
-_STAMP_FIELDS, _FACTS_FIELDS = {"deployment", "alias", "number"}, {"deployment", "alias", "number"}
+_STAMP_FIELDS = {"deployment", "alias", "number"}
+_FACTS_FIELDS = {"deployment", "alias", "number"}
 #: The first Qdrant that keeps collection metadata; older ones answer 200 and drop it.
 STAMPS_SINCE = (1, 15, 4)
 
@@ -46,7 +47,8 @@ class MadeBy:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Self:
-        embedding, server = content.get("embedding"), content.get("server")
+        embedding = content.get("embedding")
+        server = content.get("server")
         return cls(
             identity=str(content["identity"]),
             embedding=EmbeddingSpec.model_validate(embedding) if embedding else None,

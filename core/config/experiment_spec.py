@@ -15,7 +15,8 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.ports.naming import check_name
 from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, bucket_ranges
 
-CONTROL, TREATMENT = "control", "treatment"
+CONTROL = "control"
+TREATMENT = "treatment"
 #: What a user is given who is served by both at once.
 INTERLEAVED = "interleaved"
 #: Basis points; a whole number, for no float decides who is served what.

@@ -26,17 +26,20 @@ else:
 
 #: Two vectors of one text agree this well, whatever batch they were made in and whatever float they
 #: were kept as.
-_SAME_COSINE, _SAME_LENGTH = 0.999, 5e-3
+_SAME_COSINE = 0.999
+_SAME_LENGTH = 5e-3
 #: So well agree two that one model makes of one text, where one of them was kept with 4 bits for each number. With 8
 #: bits, float16 or bfloat16, or a model that runs in bfloat16, it is 0.9999. Of 1,200 texts 1 in 25 has a neighbour so
 #: near; that of the text beside it came no nearer than 0.974 (all-MiniLM-L6-v2).
-_RESEMBLING_COSINE, _RESEMBLING_LENGTH = 0.98, 0.05
+_RESEMBLING_COSINE = 0.98
+_RESEMBLING_LENGTH = 0.05
 #: Values of a sparse vector are kept as they came, as float32.
 _SAME_VALUE = 1e-6
 #: Shorter than this is no direction (validation-gate, section 3).
 _NO_LENGTH = 1e-6
 #: Scores of one pair differ by this much between requests, as a share; those of float16 by more.
-_TIE, _TIE_FLOAT16 = 1e-6, 1e-3
+_TIE = 1e-6
+_TIE_FLOAT16 = 1e-3
 
 Params = Mapping[str, Any]
 
@@ -300,8 +303,10 @@ def _digest_arrays(*arrays: npt.NDArray[Any]) -> str:
 
 def _sort_pairs(vector: Mapping[str, Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Indices and values in the order of the indices, without zeros."""
-    places, values = np.asarray(vector["indices"], dtype=np.int64), np.asarray(vector["values"], dtype=np.float32)
-    places, values = places[values != 0], values[values != 0]
+    places = np.asarray(vector["indices"], dtype=np.int64)
+    values = np.asarray(vector["values"], dtype=np.float32)
+    places = places[values != 0]
+    values = values[values != 0]
     order = np.argsort(places)
     return places[order], values[order]
 

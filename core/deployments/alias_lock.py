@@ -30,7 +30,8 @@ def check_alias_movable(services: Services, alias: str) -> None:
     """Raises Refused where ``alias`` is not a person's to move: what is under way does that itself, or relies on it. A
     deployment that has given up leaves it to the operator."""
     with services.sessions() as session:
-        running, experiment = find_open_deployment(session, alias), find_running_experiment(session, alias)
+        running = find_open_deployment(session, alias)
+        experiment = find_running_experiment(session, alias)
     if running is not None and running.status != Status.NEEDS_OPERATOR:
         raise Refused(
             f"deployment {running.id} of {alias} is {running.status} and moves the alias itself; abort it first"

@@ -159,8 +159,11 @@ def _concerned(row: Deployment) -> list[StepRow]:
 
 
 def _mark_claimed(services: Services, session: Session, row: Deployment, now: datetime, owner: str) -> None:
-    crashed, dead = row.lease_until is not None, row.lease_owner
-    row.claimed_at, row.lease_owner, row.knocks = now, owner, 0
+    crashed = row.lease_until is not None
+    dead = row.lease_owner
+    row.claimed_at = now
+    row.lease_owner = owner
+    row.knocks = 0
     row.lease_until = now + timedelta(seconds=services.times.lease)
     step = current_step(row)
     if step is None:
@@ -209,7 +212,8 @@ class Lease:
     """
 
     def __init__(self, services: Services, claim: Claim) -> None:
-        self._services, self._claim = services, claim
+        self._services = services
+        self._claim = claim
         self._started = time.monotonic()
         self._prolonged = 0.0
         self._deadline = self._started + services.times.lease
@@ -267,7 +271,8 @@ class Lease:
                 return
 
     def _extend_lease(self) -> bool:
-        asked, times = time.monotonic(), self._services.times
+        asked = time.monotonic()
+        times = self._services.times
         longest = self._prolonged + times.longest_lease
         left = min(times.lease, self._started + longest - asked)
         with self._services.sessions.begin() as session:

@@ -170,7 +170,8 @@ def _piece(step: StepRow, *, undoing: bool) -> str:
     """Where the work stood that no worker survived, as far as the step has saved it."""
     if undoing:
         return f"the undo of {step.name}"
-    state, phase = step.state, STEPS[step.name].phase(step.state)
+    state = step.state
+    phase = STEPS[step.name].phase(step.state)
     told = f"{step.name} ({phase})" if phase else step.name
     if "window" in state:
         return f"{told}, from record {int(state.get('read', 0)) + 1:,} on, {state['window']:,} at a time"

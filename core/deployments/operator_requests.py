@@ -41,7 +41,9 @@ def check_request(row: Deployment, wish: Event, reason: str = "") -> None:
 def apply_request(writer: TurnWriter) -> TurnResult:
     """The wish comes before any step. One that has become impossible is refused on record."""
     row = writer.row
-    wish, actor, reason = Event(row.requested or ""), row.requested_by or events.SYSTEM, row.requested_reason or ""
+    wish = Event(row.requested or "")
+    actor = row.requested_by or events.SYSTEM
+    reason = row.requested_reason or ""
     row.requested = row.requested_by = row.requested_reason = None
     try:
         check_request(row, wish, reason)
@@ -120,7 +122,8 @@ def _apply_promote(writer: TurnWriter, actor: str, reason: str) -> None:
     """Approves what a step held up, ends a stage of traffic, or ends a person's pause; opens no gate that blocked."""
     step = current_step(writer.row)
     if step and (writer.row.paused_for == "approval" or _is_soft(step)):
-        step.status, step.finished_at = StepStatus.DONE, writer.now
+        step.status = StepStatus.DONE
+        step.finished_at = writer.now
         step.output = {**step.output, "approved_by": actor, "approved_because": reason}
         step.message = f"{_sign_message('approved', actor, reason)}; {step.message}"
         writer.event(f"{step.name}.approved", reason, actor)
@@ -136,7 +139,10 @@ def _apply_retry(writer: TurnWriter, actor: str, reason: str) -> None:
     """The held step runs again from nothing, as its next attempt: what it said before opens nothing any more."""
     step = writer.step
     step.attempt += 1
-    step.status, step.message, step.state, step.output = StepStatus.PENDING, "", {}, {}
+    step.status = StepStatus.PENDING
+    step.message = ""
+    step.state = {}
+    step.output = {}
     step.tries = step.crashes = 0
     step.waited = 0.0
     writer.event(f"{step.name}.retried", f"attempt {step.attempt}" + (f": {reason}" if reason else ""), actor)
@@ -170,7 +176,8 @@ _ACTIONS: dict[Event, Callable[[TurnWriter, str, str], None]] = {
 
 def _skip_steps(writer: TurnWriter, steps: Iterable[StepRow], actor: str, reason: str) -> None:
     for step in steps:
-        step.status, step.finished_at = StepStatus.SKIPPED, writer.now
+        step.status = StepStatus.SKIPPED
+        step.finished_at = writer.now
         step.message = _sign_message("skipped", actor, reason)
         writer.event(f"{step.name}.skipped", reason, actor)
 

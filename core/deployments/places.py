@@ -66,7 +66,8 @@ class Standing:
 
     def queue(self) -> dict[str, Queued]:
         """What people are told of each that waits, by its id."""
-        chosen, line = self.next_ones(), sorted(self.waiting, key=lambda one: one.order)
+        chosen = self.next_ones()
+        line = sorted(self.waiting, key=lambda one: one.order)
         ahead = (*self.taken, *chosen)
         told: dict[str, Queued] = {}
         for place, one in enumerate(line, start=1):

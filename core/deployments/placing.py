@@ -37,7 +37,8 @@ _INSTANT = timedelta(microseconds=1)
 #: The first step of whatever builds a collection.
 _BUILDS = "create"
 #: What comes after the building: searches go to green, in part or all of them.
-_SHARES, _MOVES = "shift", "switch"
+_SHARES = "shift"
+_MOVES = "switch"
 _STOPPED = frozenset({Status.PAUSED, Status.NEEDS_OPERATOR, *FINAL})
 
 
@@ -55,7 +56,8 @@ def enter(session: Session, row: Deployment, plan: Plan, spec: IndexSpec) -> Non
 def settle(row: Deployment, before: Status) -> bool:
     """After a turn that found it in the status ``before``: what place it has from now on. Whether others may begin now,
     or it waits for a place itself."""
-    had, row.place = row.place, _place(row, before)
+    had = row.place
+    row.place = _place(row, before)
     if row.place != Place.TAKEN:
         row.placed_at = None
     return had != row.place
@@ -103,7 +105,8 @@ def _lock(session: Session, said: Limits | None) -> None:
     """Whoever gives places does it alone; the limits are written down for those who only look."""
     row = session.get_one(Places, 1, with_for_update=True)
     if said is not None:
-        row.rebuilds, row.per_model = said.rebuilds, said.per_model
+        row.rebuilds = said.rebuilds
+        row.per_model = said.per_model
     session.flush()
 
 

@@ -98,7 +98,9 @@ def _stay_paused(writer: TurnWriter, outcome: Wait | RetryLater | Crashed) -> Tu
 
 def _complete_step(writer: TurnWriter, outcome: Done) -> TurnResult:
     step = writer.step
-    step.status, step.finished_at, step.output = StepStatus.DONE, writer.now, outcome.output
+    step.status = StepStatus.DONE
+    step.finished_at = writer.now
+    step.output = outcome.output
     step.message = str(outcome.output.get("summary", ""))
     writer.event(f"{step.name}.done", step.message)
     writer.over(_DEADLINE_NEAR, f"{step.name} is done")
@@ -124,7 +126,8 @@ def _wait_in_step(writer: TurnWriter, outcome: Wait) -> TurnResult:
 
 
 def _retry_later(writer: TurnWriter, outcome: RetryLater) -> TurnResult:
-    step, times = writer.step, writer.services.times
+    step = writer.step
+    times = writer.services.times
     delay = min(times.first_retry * 2 ** min(step.tries - 1, 16), times.longest_retry)
     delay *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries of many deployments, hides nothing
     if _is_patience_gone(writer, step, delay):
@@ -183,7 +186,9 @@ def _reject_without_progress(writer: TurnWriter, step: StepRow, reason: str) -> 
 
 def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
     step = writer.step
-    step.status, step.message, step.output = StepStatus.WAITING, outcome.reason, outcome.output
+    step.status = StepStatus.WAITING
+    step.message = outcome.reason
+    step.output = outcome.output
     writer.row.paused_for = "approval"
     message = f"{step.name}: {outcome.reason}; promote to go on, retry to look again, abort to roll back"
     writer.move(Event.HOLD, message)
@@ -201,7 +206,9 @@ def _hold_deployment(writer: TurnWriter, outcome: Hold) -> TurnResult:
 
 def _fail_step(writer: TurnWriter, outcome: Reject) -> TurnResult:
     step = writer.step
-    step.status, step.finished_at, step.message = StepStatus.FAILED, writer.now, outcome.reason
+    step.status = StepStatus.FAILED
+    step.finished_at = writer.now
+    step.message = outcome.reason
     step.output = outcome.output or step.output
     writer.event(f"{step.name}.failed", outcome.reason)
     message = f"{step.name} failed: {outcome.reason}"
@@ -234,7 +241,8 @@ def _finish_deployment(writer: TurnWriter, outcome: Finish) -> TurnResult:
 
 def _schedule_deletions(writer: TurnWriter, blue: str) -> str:
     """Writes down what is kept no longer, blue or older ones, and says what becomes of blue."""
-    row, spec = writer.row, read_stored(IndexSpec, writer.row.spec)
+    row = writer.row
+    spec = read_stored(IndexSpec, writer.row.spec)
     surplus = keeping.find_surplus(writer.session, writer.now, row.alias, row.green, spec, replaced=blue)
     keeping.schedule_surplus(writer.session, writer.now, row.alias, surplus, deployment_id=row.id)
     going = retention.find_open_deletion(writer.session, blue)

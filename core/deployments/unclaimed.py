@@ -36,7 +36,8 @@ LOST = 60.0
 #: A worker has room when it has had some for so long: between two turns it has for a moment.
 ROOM = timedelta(seconds=30)
 #: Seconds until somebody is told that nobody takes a turn; and until he is told that all have been busy.
-TELL, TELL_BUSY = 300.0, 3600.0
+TELL = 300.0
+TELL_BUSY = 3600.0
 CLOCK_OFF = "worker.clock_off"
 _NO_PROGRESS = "no_progress"
 _MOST = 2000
@@ -286,7 +287,8 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
         if known is None:
             session.add(UnclaimedRow(deployment_id=row.id, turn=row.turn, since=since))
         elif known.turn != row.turn:
-            known.turn, known.since = row.turn, since
+            known.turn = row.turn
+            known.since = since
         else:
             since = known.since
         turns.append(_turn(row, elapsed - since))

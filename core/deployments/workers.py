@@ -26,7 +26,8 @@ ANSWERS = timedelta(seconds=30)
 #: Rows of workers that were not heard of for so long are deleted.
 FORGOTTEN = timedelta(hours=24)
 #: Seconds between a worker's clock and the database's: from here on it is told, and below the second it is right again.
-CLOCK_OFF, CLOCK_RIGHT = 2.0, 1.0
+CLOCK_OFF = 2.0
+CLOCK_RIGHT = 1.0
 #: The offset is read so often, and the quickest answer counts.
 _READINGS = 3
 _TURN = "deployments."
@@ -111,15 +112,22 @@ def announce(session: Session, clock: Clock, said: Said, wall: Callable[[], floa
     row = session.get(WorkerRow, said.name, with_for_update=True)
     if row is None or (row.host, row.pid) != (said.host, said.pid):
         row = session.merge(WorkerRow(name=said.name, started_at=_ago(now, said.up)))
-    row.kind, row.host, row.pid, row.version, row.revision = said.kind, said.host, said.pid, said.version, said.revision
-    row.queues, row.concurrency = sorted(said.queues), said.concurrency
+    row.kind = said.kind
+    row.host = said.host
+    row.pid = said.pid
+    row.version = said.version
+    row.revision = said.revision
+    row.queues = sorted(said.queues)
+    row.concurrency = said.concurrency
     row.busy = [
         {"task": task.name, "deployment_id": task.deployment_id, "since": as_iso(_ago(now, task.seconds))}
         for task in said.busy
     ]
     row.idle_since = None if said.idle is None else _ago(now, said.idle)
-    row.received, row.discarded = said.received, said.discarded
-    row.clock_offset, row.seen_at = offset, now
+    row.received = said.received
+    row.discarded = said.discarded
+    row.clock_offset = offset
+    row.seen_at = now
     return offset
 
 
@@ -145,7 +153,8 @@ def _read_clocks(session: Session, clock: Clock, wall: Callable[[], float]) -> t
     clock.now(session)  # the first statement begins the transaction too
     readings = []
     for _ in range(_READINGS):
-        asked, began = wall(), time.monotonic()
+        asked = wall()
+        began = time.monotonic()
         now = clock.now(session)
         took = max(time.monotonic() - began, abs(wall() - asked))
         readings.append((took, now, asked + took / 2 - now.timestamp()))

@@ -41,7 +41,8 @@ def build_report(services: Services, row: Experiment) -> Report:
 
 def _report_interleaved(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
     with services.sessions() as session:
-        now, before = services.clock.now(session), _last_report(session, row).get("interleaving", {})
+        now = services.clock.now(session)
+        before = _last_report(session, row).get("interleaving", {})
         found = preference.read_preference(session, row.id, spec, now, before)
         counts = [_describe_count_row(one) for one in list_counts(session, row.id)]
     days = _days_since_start(row, now)
@@ -54,7 +55,8 @@ def _report_interleaved(services: Services, row: Experiment, spec: ExperimentSpe
 def _report_arms(services: Services, row: Experiment, spec: ExperimentSpec, changed: str) -> Report:
     with services.sessions() as session:
         now = services.clock.now(session)
-        found, before = read_evidence(session, row.id, spec, now), _last_report(session, row)
+        found = read_evidence(session, row.id, spec, now)
+        before = _last_report(session, row)
     days = _days_since_start(row, now)
     shares = _check_shares(found.now, spec, before)
     compared = _compare_arms(found.now, spec, before)

@@ -83,7 +83,10 @@ class Background:
     """``users_per_day``: given by hand, it comes before what is found."""
 
     def __init__(self, session: Session, alias: str, at: datetime, users_per_day: float | None = None) -> None:
-        self._session, self._alias, self._at, self._given = session, alias, at, users_per_day
+        self._session = session
+        self._alias = alias
+        self._at = at
+        self._given = users_per_day
 
     @cached_property
     def people(self) -> NewUsers | UnknownFigure:
@@ -118,7 +121,8 @@ class Background:
 
     def _users_of_experiment(self, past: _PastExperiment) -> NewUsers | None:
         """Of less than a day one does not know who comes again."""
-        units, days = past.now.units.total(), _full_days(past.row, self._at)
+        units = past.now.units.total()
+        days = _full_days(past.row, self._at)
         if days < 1 or not units:
             return None
         return NewUsers(units / days, f"{past.name}: {units:,} users in what were {days:.1f} days of all users")
@@ -158,7 +162,8 @@ class Background:
         return NewUsers(users, f"about {users:,} users searched in the last 24 hours")
 
     def _metric_of_searches(self, metric: MetricSpec) -> KnownMetric | UnknownFigure:
-        tally, people = self._searches, self.people
+        tally = self._searches
+        people = self.people
         if not tally.calls:
             return UnknownFigure(
                 f"no experiment has measured it, and no search of {self._alias} in the last 24 hours is known"
@@ -187,7 +192,8 @@ def _full_days(row: Experiment, at: datetime) -> float:
 
 def _metric_of_experiment(past: _PastExperiment, metric: MetricSpec) -> KnownMetric | None:
     """Control's figure, of closed windows: the whole of what a user does in his."""
-    control, reading = past.spec.control.variant, past.closed
+    control = past.spec.control.variant
+    reading = past.closed
     users = reading.units_of(control)
     estimate = _estimate_of_control(reading, metric, control)
     if users < LEAST_UNITS or not isinstance(estimate, Moments):

@@ -166,7 +166,8 @@ def _change_experiment(services: Services, experiment_id: str, change: Any) -> s
     with services.sessions.begin() as session:
         row = session.get_one(Experiment, find_experiment(session, experiment_id).id, with_for_update=True)
         change(session, row)
-        found, route = row.id, row.route
+        found = row.id
+        route = row.route
     services.channel.announce(route)
     return found
 
@@ -177,7 +178,8 @@ def _start_experiment(services: Services, session: Session, row: Experiment, act
     table.lock_route(services, session, row.route)
     occupancy.check_alias_idle(session, row.route)
     now = services.clock.now(session)
-    row.status, row.started_at = status, now
+    row.status = status
+    row.started_at = now
     row.next_look_at = now + timedelta(minutes=spec.look_minutes)
     try:
         session.flush()

@@ -76,7 +76,8 @@ class Evidence:
 
 
 def read_evidence(session: Session, experiment_id: str, spec: ExperimentSpec, at: datetime) -> Evidence:
-    now, closed = Observations(), Observations()
+    now = Observations()
+    closed = Observations()
     crossed = _add_units(session, experiment_id, at, now, closed)
     _add_sums(session, experiment_id, spec, (now, closed), UnitSum.closes_at <= at)
     _add_sums(session, experiment_id, spec, (now,), UnitSum.closes_at > at)
@@ -117,7 +118,9 @@ def _add_sums(
 ) -> None:
     """One pass over the users' sums, which lie in the order they are grouped by: a database that had to sort them would
     take four times as long."""
-    key, s, n = (UnitSum.metric, UnitSum.variant, UnitSum.stage), UnitSum.total, UnitSum.count
+    key = (UnitSum.metric, UnitSum.variant, UnitSum.stage)
+    s = UnitSum.total
+    n = UnitSum.count
     positive = func.sum(case((s > 0, 1.0), else_=0.0))
     sums = func.sum(s), func.sum(n), func.sum(s * s), func.sum(n * n), func.sum(s * n)
     query = select(*key, positive, *sums).where(UnitSum.experiment_id == experiment_id, whose).group_by(*key)

@@ -96,7 +96,8 @@ def _describe_error(error: Exception) -> str:
 def _take_look(services: Services, seen: Experiment) -> str:
     """Analyses, and writes the look down unless somebody else has meanwhile."""
     report = build_report(services, seen)
-    action, reason = report["decision"]["action"], report["decision"]["reason"]
+    action = report["decision"]["action"]
+    reason = report["decision"]["reason"]
     with services.sessions.begin() as session:
         row = session.get_one(Experiment, seen.id, with_for_update=True)
         if row.status != ExperimentStatus.RUNNING or row.looks != seen.looks:
@@ -109,7 +110,8 @@ def _take_look(services: Services, seen: Experiment) -> str:
 
 
 def _write_look(services: Services, session: Session, row: Experiment, report: Report) -> None:
-    row.looks, row.decision = row.looks + 1, report["decision"]
+    row.looks = row.looks + 1
+    row.decision = report["decision"]
     wait = timedelta(minutes=read_stored(ExperimentSpec, row.spec).look_minutes)
     row.next_look_at = services.clock.now(session) + wait
     at = datetime.fromisoformat(report["at"])
@@ -157,7 +159,8 @@ def _select_to_ship(now: datetime) -> Any:
 def _ship_winner(services: Services, row: Experiment) -> str:
     """Begins the deployment of the collection that won, once: one that was begun before a crash is known by its
     actor."""
-    spec, actor = read_stored(ExperimentSpec, row.spec), f"experiment {row.id}"
+    spec = read_stored(ExperimentSpec, row.spec)
+    actor = f"experiment {row.id}"
     if row.decision.get("action") != Action.SHIP or spec.on_ship == "nothing" or row.alias is None:
         return ""
     winner = next(arm.collection for arm in spec.arms if arm.variant == row.decision["variant"])

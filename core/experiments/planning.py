@@ -202,7 +202,8 @@ def _describe_metric(
     if isinstance(need, UnknownFigure):
         empty = dict.fromkeys(("control", "deviation", "effect", "users", "n_star", "days", "fixed", "sequential"))
         return {**asked, **empty, "from": "", "missing": need.why}
-    needed, share = planning.n_star(need.users / 2), _treatment_share(spec)
+    needed = planning.n_star(need.users / 2)
+    share = _treatment_share(spec)
     return {
         **asked,
         "control": need.known.mean,
@@ -221,7 +222,8 @@ def _detectable_effects(spec: ExperimentSpec, need: _Need, people: NewUsers | Un
     """What max_days would find with this power: one fixed test at their end, and the sequence."""
     if isinstance(people, UnknownFigure):
         return {"fixed": None, "sequential": None}
-    users, share = _enrolled_per_day(spec, people) * spec.max_days, _treatment_share(spec)
+    users = _enrolled_per_day(spec, people) * spec.max_days
+    share = _treatment_share(spec)
     error = need.known.deviation / math.sqrt(users * share * (1 - share))
     half_of = sequence.half_one_sided if _is_one_sided(spec, need.metric) else sequence.half_two_sided
     half = half_of(error, users, n_star, alpha_of_metric(spec, need.metric))

@@ -97,7 +97,8 @@ def describe_reasons(report: Mapping[str, Any]) -> str:
 
 def _describe_reason(row: Mapping[str, Any]) -> str:
     """Reports of an older release have figures alone, and some rows no bound."""
-    found, detail = str(row.get("found") or "").removesuffix("."), str(row["detail"])
+    found = str(row.get("found") or "").removesuffix(".")
+    detail = str(row["detail"])
     bound = "" if row["bound"] is None else f" against {_format_number(row['bound'])}"
     figures = f"{row['name']} {_format_number(row['value'])}{bound}"
     if not found:
@@ -133,7 +134,8 @@ def _collect_parts(gate: GateContext, names: Sequence[str], over: IsTurnOver) ->
 
 
 def _collect_piece(gate: GateContext, name: str, over: IsTurnOver) -> float | None:
-    started, memory = time.monotonic(), gate.part(name)
+    started = time.monotonic()
+    memory = gate.part(name)
     try:
         wait = COLLECTORS[name](gate, over)
     except Limited as error:

@@ -44,7 +44,8 @@ def _ask_blue_instead(
     """What the canary cannot answer blue does. A request that both refuse is the caller's fault and nobody's error."""
     if choice.fallback is None:
         return (yield from _ask_moved_alias(desk, choice, request, error, seconds))
-    blue, started = choice.fallback, time.perf_counter()
+    blue = choice.fallback
+    started = time.perf_counter()
     try:
         hits = yield Ask(_name_to_ask(choice, blue, request), blue, SECONDS)
     except Refused:

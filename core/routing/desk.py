@@ -77,8 +77,10 @@ class RouterCore:
         self._worded: set[str] = set()
         self._served: dict[str, int] = {}
         self._news: set[str] = set()
-        self._looking, self._guard = threading.Lock(), threading.Lock()
-        self._heard, self._stopped = threading.Event(), threading.Event()
+        self._looking = threading.Lock()
+        self._guard = threading.Lock()
+        self._heard = threading.Event()
+        self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
     # --- a search -------------------------------------------------------------------------------------------------
@@ -106,7 +108,8 @@ class RouterCore:
         users as for the others: both arms are to lack the same searches. An experiment is of users who are known."""
         if not sight.routed:
             return UNROUTED
-        route, variant = sight.route, sight.route.variant(place)
+        route = sight.route
+        variant = sight.route.variant(place)
         if variant == LIVE or (route.experiment_id and user is None):
             return LIVE
         if fits:
@@ -258,7 +261,8 @@ class RouterCore:
         looks = 0
         while not self._stopped.is_set():
             due = time.monotonic() + REFRESH_SECONDS
-            news, self._news = self._news, set()
+            news = self._news
+            self._news = set()
             known = dict(self._sights)  # searches add to it meanwhile
             news |= self._find_changed_routes(known)
             for alias in sorted(known, key=lambda alias: alias not in news):

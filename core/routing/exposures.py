@@ -97,7 +97,9 @@ class Ledger:
     """One experiment's exposures and sums, within a transaction."""
 
     def __init__(self, session: Session, experiment_id: str, spec: ExperimentSpec) -> None:
-        self._session, self._id, self._spec = session, experiment_id, spec
+        self._session = session
+        self._id = experiment_id
+        self._spec = spec
 
     def write(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
         self._insert_exposures(now, units)

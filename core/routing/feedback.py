@@ -27,7 +27,8 @@ from qdrant_rollouts.core.statistics.assignment import assign, group_of_unit
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 #: Seconds that a tally tells apart.
-LEAST_SECONDS, MOST_SECONDS = 1e-5, 128.0
+LEAST_SECONDS = 1e-5
+MOST_SECONDS = 128.0
 
 
 class Unexposed(Refused):
@@ -55,7 +56,9 @@ class _Fault(Exception):
 
     def __init__(self, what: str, words: str, *, early: bool = False) -> None:
         super().__init__(words)
-        self.what, self.words, self.early = what, words, early
+        self.what = what
+        self.words = words
+        self.early = early
 
 
 def count_feedback(services: Services, given: Feedback, *, patient: bool = False) -> bool:
@@ -92,7 +95,8 @@ def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
     if given.user_id is None:
         _add_count(session, row, given, "without a user", float(given.value))
         return True
-    ledger, unit = Ledger(session, row.id, spec), unit_of_user(row.id, given.user_id)
+    ledger = Ledger(session, row.id, spec)
+    unit = unit_of_user(row.id, given.user_id)
     found = ledger.exposed([unit]).get(unit)
     if found is None:
         raise _build_unexposed_fault(row, spec, given.user_id)

@@ -64,7 +64,8 @@ def count_votes(session: Session, experiment_id: str, at: datetime) -> Votes:
     found: dict[int, int] = {vote: users for vote, users in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
     exposed = ExposureRow.experiment_id == experiment_id, ExposureRow.closes_at <= at
     users = session.scalar(select(func.count()).select_from(ExposureRow).where(*exposed)) or 0
-    wins, losses = found.get(1, 0), found.get(-1, 0)
+    wins = found.get(1, 0)
+    losses = found.get(-1, 0)
     return Votes(wins, losses, users - wins - losses)
 
 

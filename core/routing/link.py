@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds; a connection alone may take 5 until it is given up.
 PATIENCE = 2.0
-_FIRST_RETRY, _LONGEST_RETRY = 0.5, 5.0
+_FIRST_RETRY = 0.5
+_LONGEST_RETRY = 5.0
 #: Seconds between two lines in the log about the same trouble.
 _SAY_EVERY = 60.0
 _AWAY = (
@@ -34,11 +35,15 @@ class Link:
     """``join`` is what has to be done once before the database can be used; it raises what ``wiring`` raises there."""
 
     def __init__(self, process: str, join: Callable[[], object]) -> None:
-        self._process, self._join = process, join
+        self._process = process
+        self._join = join
         self._joined = False
         self._error: AppError | None = None
         self._guard = threading.Lock()
-        self._retry, self._try_at, self._lost_at, self._said_at = 0.0, 0.0, 0.0, -_SAY_EVERY
+        self._retry = 0.0
+        self._try_at = 0.0
+        self._lost_at = 0.0
+        self._said_at = -_SAY_EVERY
 
     @property
     def error(self) -> AppError | None:
@@ -96,7 +101,9 @@ class Link:
                 self._joined = True
 
     def _find(self) -> None:
-        lost, self._error, self._retry = self._error, None, 0.0
+        lost = self._error
+        self._error = None
+        self._retry = 0.0
         if lost is not None:
             log.warning("%s: the database is there again; searches follow their routes", self._process)
             self._said_at = -_SAY_EVERY

@@ -6,9 +6,11 @@ from collections import deque
 import numpy as np
 
 #: The most recent searches that say how fast blue is, and after how many new ones that is computed again.
-_KEPT_LATENCIES, _RECOMPUTE_AFTER = 500, 50
+_KEPT_LATENCIES = 500
+_RECOMPUTE_AFTER = 50
 #: Shorter than this nothing is waited for, and longer nobody waits (seconds).
-_LEAST_SECONDS, _MOST_SECONDS = 0.05, 4.0
+_LEAST_SECONDS = 0.05
+_MOST_SECONDS = 4.0
 #: Of blue's p95 (experiments section 10.1).
 _PATIENCE_FACTOR = 1.3
 

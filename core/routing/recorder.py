@@ -35,8 +35,10 @@ class Batch:
 
 class Recorder:
     def __init__(self, services: Services, process: str) -> None:
-        self._services, self._process = services, process
-        self._guard, self._writing = threading.Lock(), threading.Lock()
+        self._services = services
+        self._process = process
+        self._guard = threading.Lock()
+        self._writing = threading.Lock()
         self._open = Batch()
         self._closed: Batch | None = None
         self._sequence = 0
@@ -94,7 +96,8 @@ class Recorder:
             if self._closed is not None:
                 self._write_batch(self._closed)
             with self._guard:
-                batch, self._open = self._open, Batch()
+                batch = self._open
+                self._open = Batch()
             if batch.tallies:
                 self._sequence += 1
                 self._closed = batch

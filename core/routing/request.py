@@ -71,7 +71,8 @@ def build_query(services: Services, request: Request, target: Target) -> tuple[Q
     if not isinstance(request.query, str):
         _check_vector_fits(request, request.query, target)
         return request.query, request.options.get("using", target.using)
-    words, using = request.query, request.options.get("using")
+    words = request.query
+    using = request.options.get("using")
     if using is not None:
         return embed_text(services, target, using, words), using
     if not target.made and target.embedding is None:

@@ -11,7 +11,9 @@ from typing import Any, Self
 from qdrant_rollouts.core.answers import indexes as shown
 from qdrant_rollouts.core.statistics.assignment import BASIS, Ranges, canary_ranges
 
-LIVE, CONTROL, CANARY = "live", "control", "canary"
+LIVE = "live"
+CONTROL = "control"
+CANARY = "canary"
 #: Served by the alias because nobody could look up its route: the database was never there since this process began.
 UNROUTED = "unrouted"
 

@@ -115,7 +115,8 @@ class AsyncRouter:
 
     def __init__(self, services: Services, searches: Searches, join: Callable[[], object] = lambda: None) -> None:
         """As ``Router``."""
-        self._services, self._searches = services, searches
+        self._services = services
+        self._searches = searches
         self._desk = RouterCore(services, join)
 
     async def search(

@@ -37,7 +37,8 @@ class _ShadowJob:
 
 class Shadow:
     def __init__(self, services: Services, recorder: Recorder) -> None:
-        self._services, self._recorder = services, recorder
+        self._services = services
+        self._recorder = recorder
         self._jobs: queue.Queue[_ShadowJob | None] = queue.Queue(_QUEUE_SIZE)
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -57,7 +58,8 @@ class Shadow:
 
     def close(self) -> None:
         with self._guard:
-            thread, self._thread = self._thread, None
+            thread = self._thread
+            self._thread = None
         if thread is not None:
             self._jobs.put(None)
             thread.join()

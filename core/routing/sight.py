@@ -143,7 +143,8 @@ def load_model(services: Services, target: Target) -> Embedder | None:
     index file can all come to mean something else."""
     if target.embedding is None:
         return None
-    found, name = services.embedder(target.embedding), target.embedding.model
+    found = services.embedder(target.embedding)
+    name = target.embedding.model
     if target.identity is not None and found.identity != target.identity:
         raise Refused(
             f"{target.collection} was made with {target.identity}, and {name} is {found.identity} here: deploy again, "
@@ -230,10 +231,8 @@ def _read_target(services: Services, alias: str, collection: str, known: Mapping
         stamp = None
     models = declared.models if declared else ()
     embedding = stamp.spec if stamp else next(iter(models), None)
-    named, identity = (
-        stamp.vector if stamp else embedding.vector if embedding else "",
-        stamp.identity if stamp else None,
-    )
+    named = stamp.vector if stamp else embedding.vector if embedding else ""
+    identity = stamp.identity if stamp else None
     try:
         schema = services.store.schema(collection)
     except Refused:

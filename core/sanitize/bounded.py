@@ -16,7 +16,10 @@ from qdrant_rollouts.core.sanitize.quoting import describe_yaml_error
 
 #: Values in all, with what aliases repeat, a long text counting as one for each so many characters;
 #: levels; and characters of a number, date or the like.
-MOST_VALUES, ONE_VALUE, DEEPEST, LONGEST_PLAIN = 100_000, 64, 50, 1_000
+MOST_VALUES = 100_000
+ONE_VALUE = 64
+DEEPEST = 50
+LONGEST_PLAIN = 1_000
 _TEXTS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:binary")
 
 

@@ -13,7 +13,8 @@ LONGEST_VALUE = 80
 #: Of what says where something is: a path, a pattern, a source.
 LONGEST_PLACE = 300
 #: Characters of one line of a message, and lines.
-_LINE, _LINES = 1000, 100
+_LINE = 1000
+_LINES = 100
 #: A path may be longer than a value; nothing else in a message has no blank for so long.
 _RUN = re.compile(r"\S{300,}")
 _LONG_VALUE = re.compile(r"""\S{81,}|"[^"\n]{79,}"|'[^'\n]{79,}'""")

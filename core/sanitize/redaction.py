@@ -186,7 +186,8 @@ def _build_char_pattern(char: str) -> str:
     """One character as it stands in any of these; a text that is quoted twice has its backslashes doubled."""
     if char.isascii() and char.isalnum():
         return char
-    raw, wide = char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass").hex()
+    raw = char.encode("utf-8", "surrogatepass")
+    wide = char.encode("utf-16-be", "surrogatepass").hex()
     ways = [
         rf"\\*{re.escape(char)}",
         "".join(f"%{byte:02x}" for byte in raw),

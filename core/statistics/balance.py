@@ -11,7 +11,8 @@ from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics.moments import Floats
 
 #: A smallest p over all looks below this is a mismatch, once so many units are in.
-ALPHA, LEAST_UNITS = 0.001, 100
+ALPHA = 0.001
+LEAST_UNITS = 100
 
 
 def srm_chi_square(counts: Sequence[int], shares: Sequence[float]) -> float | None:
@@ -57,7 +58,8 @@ def mismatched(smallest_p: float, units: int) -> bool:
 
 def _expected_shares(counts: Sequence[int], shares: Sequence[float]) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Counts and expected shares of the arms that have one, and which these are."""
-    seen, widths = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    seen = np.asarray(counts, dtype=np.float64)
+    widths = np.asarray(shares, dtype=np.float64)
     if seen.shape != widths.shape or not (widths >= 0).all() or not 0 < widths.sum() < math.inf or (seen < 0).any():
         raise Refused(
             f"counts {list(counts)} with shares {list(shares)}: one share for each count, none below 0, not all 0"

@@ -136,7 +136,8 @@ def margin_scale(share: int) -> float:
 def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]], limits: Breakers) -> str:
     """Why the canary must go at once, or nothing. ``looks``: seconds and searches between two looks, oldest first;
     those without searches do not count."""
-    calls, errors = tally.calls, tally.errors
+    calls = tally.calls
+    errors = tally.errors
     if (calls >= limits.calls or errors >= limits.errors) and errors > limits.error_rate * calls:
         return f"{errors} of {calls} searches failed, {errors / calls:.1%}; {limits.error_rate:.1%} are tolerated"
     seen = [(seconds, count) for seconds, count in looks if count][-limits.looks :]
@@ -144,7 +145,8 @@ def find_tripped_breaker(tally: TrafficSketch, looks: Sequence[tuple[float, int]
         return ""
     mean = sum(seconds for seconds, _ in seen) / sum(count for _, count in seen)
     if mean > limits.mean_seconds:
-        spent, most = mean * 1000, limits.mean_seconds * 1000
+        spent = mean * 1000
+        most = limits.mean_seconds * 1000
         return f"{spent:.0f} ms is the mean latency of the last {limits.looks} looks, {most:.0f} ms are tolerated"
     return ""
 
@@ -154,7 +156,8 @@ def _compare_metric(metric: _Metric, stages: Stages, rules: CanaryRules, widened
     pairs = [(metric.estimate(blue, rules), metric.estimate(green, rules)) for blue, green in stages]
     effects = [(float(green.calls), metric.effect(*pair)) for (_, green), pair in zip(stages, pairs, strict=True)]
     found = moments.stratified_effect(effects)
-    control, canary = _newest_estimate(pairs, 0), _newest_estimate(pairs, 1)
+    control = _newest_estimate(pairs, 0)
+    canary = _newest_estimate(pairs, 1)
     n = sum(blue.calls + green.calls for blue, green in stages)
     margin = metric.margin(rules) * widened
     if isinstance(found, Unclear):

@@ -148,7 +148,8 @@ class _Look:
         fixed: FixedTest | None,
         left_out: tuple[tuple[int, str], ...],
     ) -> Comparison:
-        metric, found = self.metric, effect if isinstance(effect, Moments) else None
+        metric = self.metric
+        found = effect if isinstance(effect, Moments) else None
         sure = None if reason else found
         low, high = self.interval(sure) if sure else (None, None)
         bound_low, bound_high = self.bounds(sure) if sure else (None, None)

@@ -116,11 +116,9 @@ def decide(
 
 
 def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision | None:
-    srm_p, crossover, orphans = (
-        _finite_or_none(quality.srm_p),
-        _finite_or_none(quality.crossover),
-        _finite_or_none(quality.orphans),
-    )
+    srm_p = _finite_or_none(quality.srm_p)
+    crossover = _finite_or_none(quality.crossover)
+    orphans = _finite_or_none(quality.orphans)
     reason = ""
     if srm_p is not None and balance.mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
         seen = f", {' / '.join(map(str, units))} units," if units else ""
@@ -187,7 +185,8 @@ def _decide_ship(deciding: Sequence[Metric], now: Comparisons, closed: Compariso
 
 
 def _has_passed(metric: Metric, variant: str, closed: Comparisons, goal: Goal) -> bool:
-    superior, found = _is_superior(metric, goal), _comparisons_of(metric, variant, closed)
+    superior = _is_superior(metric, goal)
+    found = _comparisons_of(metric, variant, closed)
     return bool(found) and all(not one.reason and (one.better if superior else one.not_worse) for one in found)
 
 
@@ -228,8 +227,10 @@ def _list_widths(metric: Metric, closed: Comparisons, limits: Limits) -> Iterato
         shown = found.better if superior else found.not_worse
         if found.metric != metric.name or shown or found.bound_low is None or found.bound_high is None:
             continue
-        half, target = (found.bound_high - found.bound_low) / 2, _target_width(metric, found, limits)
-        known, wanted = _format_size(found, half), _format_size(found, target)
+        half = (found.bound_high - found.bound_low) / 2
+        target = _target_width(metric, found, limits)
+        known = _format_size(found, half)
+        wanted = _format_size(found, target)
         words = f"{metric.name} of {found.variant} is known to ±{known}, {wanted} is wanted"
         yield half / target, words
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 _PARTS = 64
 #: 2**-17 s = 7.6 microseconds and 2**7 s = 128 s; what lies outside counts at the end it passed.
-_LOWEST, _HIGHEST = -16, 7
+_LOWEST = -16
+_HIGHEST = 7
 Counts = npt.NDArray[np.int64]
 
 BUCKETS = (_HIGHEST - _LOWEST + 1) * _PARTS

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     _Values = npt.NDArray[np.float64]
 else:
-    np, scipy = Library("numpy"), Library("scipy")
+    np = Library("numpy")
+    scipy = Library("scipy")
 
 #: Two-sided 90 %: each side is a one-sided test at 5 %.
 Z = 1.645
@@ -76,7 +77,8 @@ def share_interval(hits: int, n: int, z: float = Z) -> Interval:
     if not 0 <= hits <= n or n == 0:
         raise ValueError(f"{hits} of {n} is no share: hits lie between 0 and n, and n above 0")
     value = hits / n
-    middle, spread = value + z * z / (2 * n), z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
+    middle = value + z * z / (2 * n)
+    spread = z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
     low, high = ((middle + way * spread) / (1 + z * z / n) for way in (-1, 1))
     # None and all are ends of the interval themselves; rounding would put them a hair on the wrong side of a bound.
     return Interval(value, low if hits else 0.0, high if hits < n else 1.0)
@@ -87,7 +89,8 @@ def ratio_of_percentiles(
 ) -> Interval:
     """Percentile of ``new`` to that of ``old``, bootstrapped over the pairs: one query, both sides. Raises ValueError
     for none, for lists that are no pairs, and where old's percentile is 0."""
-    ours, theirs = _as_array(new), _as_array(old)
+    ours = _as_array(new)
+    theirs = _as_array(old)
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} new values and {len(theirs)} old ones are no pairs: measure each query on both")
     base = float(np.percentile(theirs, percent))

@@ -54,7 +54,8 @@ def error_rate(tally: TrafficSketch, least_units: int = 100) -> Estimate:
     short = _find_too_few(calls, least_units)
     if short:
         return short
-    n, s = float(calls.sum()), float(errors.sum())
+    n = float(calls.sum())
+    s = float(errors.sum())
     if 0 < s < n:
         return Moments(len(calls), s / n, _ratio_variance(errors, calls))
     smoothed = (s + 1) / (n + 2)
@@ -76,7 +77,8 @@ def latency_quantile(tally: TrafficSketch | LatencyGrid, level: float, least_uni
     if n <= _Z**2 * max(level / (1 - level), (1 - level) / level):
         return Unclear("quantile_unresolved")
     latencies = columns.latencies()
-    found, half = histogram.quantile_of_counts(latencies, level), _Z * math.sqrt(level * (1 - level) / n)
+    found = histogram.quantile_of_counts(latencies, level)
+    half = _Z * math.sqrt(level * (1 - level) / n)
     low, high = (histogram.quantile_of_counts(latencies, level + sign * half) for sign in (-1, 1))
     if high <= low:
         return Unclear("quantile_unresolved")
@@ -97,7 +99,8 @@ def relative_difference(control: Estimate, treatment: Estimate) -> Estimate:
     """Treatment less control, as a share of control."""
     if isinstance(control, Unclear) or isinstance(treatment, Unclear):
         return control if isinstance(control, Unclear) else treatment
-    a, b = control.estimate, treatment.estimate
+    a = control.estimate
+    b = treatment.estimate
     if a <= 0:
         return Unclear("control_not_positive")
     if a < _STEADY * math.sqrt(control.variance):
@@ -143,7 +146,8 @@ def _find_too_few(calls: Floats, least: int) -> Unclear | None:
 
 
 def _ratio_variance(sums: Floats, counts: Floats) -> float:
-    units, ratio = len(counts), sums.sum() / counts.sum()
+    units = len(counts)
+    ratio = sums.sum() / counts.sum()
     return float(np.var(sums - ratio * counts, ddof=1) / (units * counts.mean() ** 2))
 
 

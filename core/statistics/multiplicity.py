@@ -20,7 +20,8 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     """Adjusted so that the chance of any false find stays at alpha (Holm 1979), in the same order: for primaries of
     which each may win by itself."""
     order = sorted(range(len(pvalues)), key=lambda place: pvalues[place])
-    adjusted, highest = [0.0] * len(pvalues), 0.0
+    adjusted = [0.0] * len(pvalues)
+    highest = 0.0
     for rank, place in enumerate(order):
         highest = max(highest, min(1.0, (len(pvalues) - rank) * pvalues[place]))
         adjusted[place] = highest

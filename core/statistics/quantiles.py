@@ -26,7 +26,8 @@ def clustered_quantile(values: npt.ArrayLike, units: npt.ArrayLike, level: float
     The variance for independent events comes from two order statistics beside the quantile, and is widened as much as
     the share of events below it varies more by users than by events. Raises Refused for what is no finite number.
     """
-    events, whose = np.asarray(values, dtype=np.float64), np.asarray(units)
+    events = np.asarray(values, dtype=np.float64)
+    whose = np.asarray(units)
     if events.shape != whose.shape or not np.isfinite(events).all() or not 0 < level < 1:
         raise Refused(
             f"{len(events)} finite values of {len(whose)} users at a level of {level:g}: one user for each, 0-1"

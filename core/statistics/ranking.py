@@ -78,7 +78,8 @@ def expected_reciprocal_rank(found: Scored, grades: Grades, k: int = 10) -> floa
     behind it in other ways."""
     before = 0
     for group in _group_ties(found):
-        relevant, size = sum(grades.get(id, 0.0) > 0 for id in group), len(group)
+        relevant = sum(grades.get(id, 0.0) > 0 for id in group)
+        size = len(group)
         if relevant:
             ways = math.comb(size, relevant)
             return sum(
@@ -104,7 +105,8 @@ def expected_holes(found: Scored, grades: Grades, k: int = 10) -> float:
 
 
 def _expected_share(found: Scored, counts: Callable[[PointId], bool], k: int) -> float:
-    expected, before = 0.0, 0
+    expected = 0.0
+    before = 0
     for group in _group_ties(found):
         within = min(len(group), max(0, k - before))
         expected += sum(map(counts, group)) * within / len(group)
@@ -149,7 +151,8 @@ def settle_ties(ours: Scored, theirs: Scored, tolerance: float = 1e-6) -> list[P
 
 def top_overlap(one: Sequence[PointId], other: Sequence[PointId], k: int = 10) -> float:
     """Common items of both top ``k``, as a share of the longer list; two empty lists agree."""
-    ours, theirs = _top_ids(one, k), _top_ids(other, k)
+    ours = _top_ids(one, k)
+    theirs = _top_ids(other, k)
     depth = max(len(ours), len(theirs))
     return len(set(ours).intersection(theirs)) / depth if depth else 1.0
 
@@ -160,7 +163,8 @@ def rbo_ext(one: Sequence[PointId], other: Sequence[PointId], k: int = 10, p: fl
     unless k >= 1 and 0 < p < 1."""
     if k < 1 or not 0 < p < 1:
         raise ValueError(f"k is {k} and p is {p}: take k from 1 up, and p between 0 and 1 without either")
-    ours, theirs = _top_ids(one, k), _top_ids(other, k)
+    ours = _top_ids(one, k)
+    theirs = _top_ids(other, k)
     depth = max(len(ours), len(theirs))
     if not depth:
         return 1.0
@@ -200,7 +204,8 @@ def found_of_best(
     exact = dict(best)
     shared = [(score, exact[id]) for id, score in found if id in exact]
     if all(_is_tie(one, other, tolerance) for one, other in shared or _incomparable_tops(found, best, rising)):
-        scores, truth = [score for _, score in found], [score for _, score in best]
+        scores = [score for _, score in found]
+        truth = [score for _, score in best]
         return hits_at_least(scores, truth, k, rising=rising, tolerance=tolerance)
     wanted = {id for id, _ in best[:k]}
     return len(wanted & {id for id, _ in found[:k]}) / len(wanted)
@@ -212,7 +217,8 @@ def _incomparable_tops(
     """Of two lists without a common point: a score better than the best there is is of another scale."""
     if not found or not best:
         return []
-    one, other = found[0][1], best[0][1]
+    one = found[0][1]
+    other = best[0][1]
     return [(one, other)] if (one > other if rising else one < other) else []
 
 

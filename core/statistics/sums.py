@@ -54,7 +54,8 @@ def mean_from_sums(n: int, total: float, squares: float) -> Estimate:
     """The mean of ``n`` numbers that have this sum and sum of squares; its variance has ddof 1."""
     if n < 2:
         return Unclear("too_few_units" if n else "no_data")
-    found, squares = float(total) / n, float(squares)
+    found = float(total) / n
+    squares = float(squares)
     return _build_moments(n, found, (squares - n * found * found) / (n - 1) / n, squares / (n - 1) / n)
 
 
@@ -66,11 +67,14 @@ def delta_ratio(sums: Sums, *, binary: bool = False) -> Estimate:
     Agresti and Coull, as in ``moments.error_rate``), and the estimate stays. Two arms without errors can thus be shown
     to be alike; without ``binary``, equal numbers throughout are ``variance_not_positive``.
     """
-    n, u = float(sums.count), sums.units
+    n = float(sums.count)
+    u = sums.units
     if u < 2 or n <= 0:
         return Unclear("too_few_units" if u == 1 else "no_data")
     m = float(sums.total) / n
-    squares, product, counts = float(sums.total_squares), float(sums.cross), float(sums.count_squares)
+    squares = float(sums.total_squares)
+    product = float(sums.cross)
+    counts = float(sums.count_squares)
     scale = u / ((u - 1) * n * n)
     found = _build_moments(
         u, m, scale * (squares - 2 * m * product + m * m * counts), scale * (squares + m * m * counts)

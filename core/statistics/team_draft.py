@@ -63,7 +63,8 @@ def draft(control: Iterable[Key], treatment: Iterable[Key], coins: Coins, length
     with the shorter one. Raises Refused for a length below 1 or more rounds than coins.
     """
     _check_length(coins, length)
-    ours, theirs = distinct_documents(control), distinct_documents(treatment)
+    ours = distinct_documents(control)
+    theirs = distinct_documents(treatment)
     shared = _common_prefix(ours, theirs)
     places = [Place(document, "control", False) for document in ours[:shared]]
     places += _draft_rounds(list(ours[shared:]), list(theirs[shared:]), coins, length - shared)

@@ -81,7 +81,8 @@ class TrafficSketch:
         found.merge(self)
         by_bucket = enumerate(self.columns().latencies().tolist())
         found.cells = Counter({(0, bucket): calls for bucket, calls in by_bucket if calls})
-        found.failed, found.nothing = Counter({0: self.errors}), Counter({0: self.zeros})
+        found.failed = Counter({0: self.errors})
+        found.nothing = Counter({0: self.zeros})
         return found
 
     @property

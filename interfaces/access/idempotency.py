@@ -107,7 +107,8 @@ def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
     if row.answer is None and row.started is None:
         if leases.lasts(row.lease_until, now, LEASE):
             raise _key_in_use(key)
-        row.claim, row.lease_until = row.claim + 1, now + LEASE
+        row.claim = row.claim + 1
+        row.lease_until = now + LEASE
     return _Attempt(row.claim, row.started, row.answer)
 
 

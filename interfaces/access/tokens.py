@@ -58,7 +58,8 @@ def create_token(
     if wrong or not scopes:
         found = repr(wrong[0]) if wrong else "none"
         raise Malformed(f"scopes of token {name}: found {found}; expected one or more of {', '.join(SCOPES)}")
-    token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    token_id = secrets.token_hex(6)
+    secret = secrets.token_urlsafe(32)
     token = f"rlt_{token_id}_{secret}"
     row = TokenRow(id=token_id, name=name, digest=hash_secret(token), scopes=sorted(set(scopes)), actor=actor)
     try:
@@ -79,7 +80,8 @@ def revoke_token(services: Services, name: str, *, actor: str, reason: str = "")
         row = session.scalars(select(TokenRow).where(TokenRow.name == name).with_for_update()).one_or_none()
         if row is None:
             raise Unknown(f"there is no token {quote_value(name)}; `rollouts token list` shows them")
-        now, changes = services.clock.now(session), row.revoked_at is None
+        now = services.clock.now(session)
+        changes = row.revoked_at is None
         row.revoked_at = row.revoked_at or now
         event = "token.revoked" if changes else "token.unchanged"
         events.record_event(session, now, event, f"{name}: revoked", actor=actor, reason=reason)

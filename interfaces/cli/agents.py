@@ -31,7 +31,8 @@ def _over_stdio() -> int:
             "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it"
         )
     with open_services(needs="place") as house:
-        deploys, embedded = house.settings.mcp_deploy, not house.settings.qdrant_url
+        deploys = house.settings.mcp_deploy
+        embedded = not house.settings.qdrant_url
         with drive_runner(house) if deploys else nullcontext(False) as runs:
             stdio.serve_stdio(
                 house.services, login_name("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs

@@ -402,7 +402,8 @@ def _queue_of_rebuilds(services: Services) -> Findings:
 
 
 def _check_turn(seen: Deployment) -> Check:
-    name, where = f"deployment {seen['id']}", f"{seen['alias']} is {seen['status']}"
+    name = f"deployment {seen['id']}"
+    where = f"{seen['alias']} is {seen['status']}"
     waits = seen["waits"]
     if waits is None:
         return Check(name, "ok", where)
@@ -421,7 +422,8 @@ def _check_deletions(services: Services) -> Findings:
 
 def _check_schedules(services: Services) -> Findings:
     for seen in schedules.list_schedules(services, limit=1):
-        name, last = f"schedule {seen['alias']} {seen['action']}", next(iter(seen["runs"]), None)
+        name = f"schedule {seen['alias']} {seen['action']}"
+        last = next(iter(seen["runs"]), None)
         late = screen.seconds_since(seen["next_at"]) if seen["next_at"] else 0.0
         if late > STILL_SECONDS:
             value = f"was due {screen.format_span(late)} ago"

@@ -62,7 +62,8 @@ def render_head(seen: Seen) -> RenderableType:
     )
     title.append(f"  {seen['alias'] or 'no alias'}  {seen['id']}{_describe_progress(seen)}", style="dim")
     grid = Table.grid(padding=(0, 2, 0, 0))
-    arms, units = seen["spec"]["arms"], seen.get("units", {})
+    arms = seen["spec"]["arms"]
+    units = seen.get("units", {})
     for arm in arms:
         branch = "└─ " if arm is arms[-1] else "├─ "
         users = f"{units[arm['variant']]:,} users" if arm["variant"] in units else ""
@@ -103,7 +104,8 @@ def _describe_progress(seen: Seen) -> str:
 
 def _describe_decision(seen: Seen) -> RenderableType:
     """What was decided when it was, and what the data say now where that is something else."""
-    now, then = seen["decision"], seen["decided"] if seen["status"] == "decided" else None
+    now = seen["decision"]
+    then = seen["decided"] if seen["status"] == "decided" else None
     before = "stopped before it was decided; as the data stand: " if seen["status"] == "stopped" else ""
     lines = [_decision_sentence(then or now, before)]
     if then and then["action"] != now["action"]:
@@ -126,7 +128,8 @@ def _action_text(action: str) -> Text:
 
 def _describe_time_left(seen: Seen) -> list[Text]:
     """Time and users still needed, at the pace so far."""
-    left, passed = seen["decision"]["days_left"], seen["days"]
+    left = seen["decision"]["days_left"]
+    passed = seen["days"]
     if seen["status"] != "running" or not left:
         return []
     users = sum(seen["units"].values()) / passed * left if passed else 0
@@ -141,7 +144,8 @@ def _describe_quality(seen: Seen) -> Iterator[RenderableType]:
     """Of users who are split: those who are served by both at once have no shares."""
     if "shares" not in seen:
         return
-    shares, quality = seen["shares"], seen["quality"]
+    shares = seen["shares"]
+    quality = seen["quality"]
     bad = seen["decision"]["action"] == "INVALID"
     head = Text(
         "✖ the data are not to be believed" if bad else "✔ no fault in the data", style="red" if bad else "green"
@@ -195,10 +199,8 @@ def _table_of_comparisons(compared: Sequence[Seen], spec: Mapping[str, Seen]) ->
         unit = figures.unit_of_metric(spec[found["metric"]])
         values = ("" if found[arm] is None else unit.value(found[arm]) for arm in ("control", "treatment"))
         fixed = f"t {figures.format_p(found['t_test']['p'])}" if found["t_test"] else ""
-        name, told = (
-            _two_lines(printable_text(found["metric"]), f"  {found['role']}"),
-            found["p_adjusted"] or found["p"],
-        )
+        name = _two_lines(printable_text(found["metric"]), f"  {found['role']}")
+        told = found["p_adjusted"] or found["p"]
         add_row(
             rows,
             (
@@ -258,7 +260,8 @@ def _table_of_preferences(seen: Seen) -> Iterator[RenderableType]:
 
 
 def _win_rate(found: Seen) -> list[Text]:
-    wins, losses = found["wins"], found["losses"]
+    wins = found["wins"]
+    losses = found["losses"]
     if not wins + losses:
         return []
     ends = wins / (wins + losses), found["win_rate_low"], found["win_rate_high"]

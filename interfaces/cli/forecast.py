@@ -50,7 +50,8 @@ def _describe_traffic(seen: Seen) -> RenderableType:
     if seen["users_per_day"] is None:
         return Text(f"users a day: not known: {printable_text(seen['users_from'])}")
     told = f"{figures.format_count(seen['users_per_day'])} new users a day ({printable_text(seen['users_from'])})"
-    share, users = figures.format_basis_points(seen["coverage"]), figures.format_count(seen["taking_part_per_day"])
+    share = figures.format_basis_points(seen["coverage"])
+    users = figures.format_count(seen["taking_part_per_day"])
     taking = f"{share} of them take part: {users} a day"
     return Text(f"{told}; {taking}")
 
@@ -69,7 +70,9 @@ def _table_of_needs(seen: Seen) -> RenderableType:
 
 
 def _needs_of_metric(metric: Seen) -> Iterator[str | Text]:
-    unit, users, days = figures.unit_of_metric(metric), metric["users"], metric["days"]
+    unit = figures.unit_of_metric(metric)
+    users = metric["users"]
+    days = metric["days"]
     yield unit.value(metric["control"])
     yield _effect_text(metric, metric["effect"])
     yield f"{users['control']:,} + {users['treatment']:,}"

@@ -74,7 +74,8 @@ def _table_of_checks(checks: Sequence[Seen]) -> RenderableType:
     rows = make_table("GATE", "VALUE", "BOUND", "N", "VERDICT", "FOUND", "FIGURES")
     for check in checks:
         numbers = (_format_number(check["value"]), _format_number(check["bound"]), f"{check['n']:,}")
-        found, detail = check.get("found") or "", check["detail"]
+        found = check.get("found") or ""
+        detail = check["detail"]
         add_row(rows, (check["name"], *numbers, _verdict_cell(check), found if found != detail else "", detail))
     return rows
 

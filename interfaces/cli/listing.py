@@ -13,9 +13,11 @@ from rich.text import Text
 
 #: Room that a column keeps at least before another is left out: the last one, of words that may go
 #: on in the next line, and any other, of names.
-_WORDS, _NAMES = 32, 32
+_WORDS = 32
+_NAMES = 32
 #: Between two columns, and before words that stand below their row.
-_GAP, _INDENT = 2, 4
+_GAP = 2
+_INDENT = 4
 
 
 class Listing:
@@ -23,7 +25,9 @@ class Listing:
     more than a line: what has no room there is cut."""
 
     def __init__(self, titles: Sequence[str], drop: Sequence[str], cut: Sequence[str]) -> None:
-        self._titles, self._drop, self._cut = tuple(titles), tuple(drop), frozenset(cut)
+        self._titles = tuple(titles)
+        self._drop = tuple(drop)
+        self._cut = frozenset(cut)
         self._rows: list[tuple[Text, ...]] = []
 
     @property

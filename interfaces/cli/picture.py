@@ -102,7 +102,8 @@ def _step_duration(seen: Seen, step: Seen) -> str:
 
 
 def _step_detail(step: Seen) -> Text:
-    progress, message = step["progress"], printable_text(step["message"])
+    progress = step["progress"]
+    message = printable_text(step["message"])
     if step["status"] not in _UNDER_WAY or not progress or progress["done"] >= progress["size"]:
         return Text(message)
     detail = _progress_bar(progress["done"] / progress["size"])

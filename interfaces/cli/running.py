@@ -31,7 +31,12 @@ from qdrant_rollouts.wiring import EMBEDDED_STORE, build_read_only, build_servic
 if TYPE_CHECKING:
     from qdrant_rollouts.interfaces.embedded import Embedded
 
-DONE, ENDED_BADLY, REFUSED, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE = 0
+ENDED_BADLY = 1
+REFUSED = 2
+UNREACHABLE = 3
+TIMED_OUT = 4
+INTERRUPTED = 130
 
 
 class TimedOut(AppError):

@@ -17,7 +17,8 @@ from qdrant_rollouts.interfaces.cli.listing import Listing
 
 #: A pipe has no width, unless ``COLUMNS`` says one: a row is a line there, however long. What is
 #: logged is filled up with blanks to the width, so that has one.
-_PIPE_WIDTH, _LOG_WIDTH = 10_000, 240
+_PIPE_WIDTH = 10_000
+_LOG_WIDTH = 240
 
 SYMBOLS = {
     "pending": ("·", "dim"),
@@ -129,7 +130,8 @@ def format_span(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
+    minutes = seconds / 60
+    hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
     return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"

@@ -31,7 +31,8 @@ def show_differences(alias: str, v1: str, v2: str, sample: int, as_json: bool) -
 
 
 def _print_content(seen: Mapping[str, Any]) -> None:
-    out, content = screen.make_console(), seen["content"]
+    out = screen.make_console()
+    content = seen["content"]
     if content is None:
         out.print(Text(f"records cannot be compared: {', '.join(seen['gone'])} is gone"))
         return

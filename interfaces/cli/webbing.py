@@ -52,7 +52,8 @@ def _wait_for_migration(settings: Settings) -> None:
     """A process of a newer release may be started before the database was brought up to date, as all of a Procfile are
     started at once; until then nobody is answered."""
     engine = database.open_engine(settings.database_url.get_secret_value())
-    never, said = threading.Event(), False
+    never = threading.Event()
+    said = False
     try:
         while engine.dialect.name != "sqlite" and is_older(standing := look(engine)):
             if not said:

@@ -36,7 +36,8 @@ def send_request(event: str, deployment_id: str, reason: str, as_json: bool) -> 
 
 
 def _carry_out(services: Services, deployment_id: str, asked: Event) -> None:
-    pause, told = threading.Event(), False
+    pause = threading.Event()
+    told = False
     while not _is_carried_out(seen := queries.get_deployment(services, deployment_id), asked):
         if seen["lease_owner"] and not told:
             told = True

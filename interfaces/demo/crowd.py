@@ -27,7 +27,9 @@ class Crowd:
         self.answered: Counter[int] = Counter()
         self.failed = self.empty = 0
         self.last_error = ""
-        self._store, self._alias, self._vectors = store, alias, vectors
+        self._store = store
+        self._alias = alias
+        self._vectors = vectors
         self._stopped = threading.Event()
         self._counting = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
@@ -69,7 +71,8 @@ class Crowd:
             hits = self._store.search(self._alias, vector, _LIMIT)
         except AppError as error:
             with self._counting:
-                self.failed, self.last_error = self.failed + 1, str(error)
+                self.failed = self.failed + 1
+                self.last_error = str(error)
             return
         with self._counting:
             if hits:

@@ -29,7 +29,8 @@ from qdrant_rollouts.interfaces.demo.versions import ALIAS, QUERIES, Version
 from qdrant_rollouts.interfaces.embedded import Embedded, running_elsewhere
 
 FOLDER = Path(".rollouts-demo")
-ALL_HELD, SOMETHING_BROKE = 0, 1
+ALL_HELD = 0
+SOMETHING_BROKE = 1
 _QUESTION = "secret token for a password reset link"
 
 
@@ -73,13 +74,16 @@ class Story:
     HASHING = ("hashing:384", 0.15)
 
     def __init__(self, console: Console, services: Services) -> None:
-        self._console, self._services = console, services
+        self._console = console
+        self._services = services
         self._facts: list[tuple[bool, str]] = []
 
     def tell(self) -> None:
         """Ends early where what would come next has nothing to stand on."""
         known = texts.collect_texts()
-        one, two, three = versions.first_version(known), versions.second_version(known), versions.damaged_version(known)
+        one = versions.first_version(known)
+        two = versions.second_version(known)
+        three = versions.damaged_version(known)
         embedder = self._prepare_versions(one, two, three)
         if not self._tell_first_version(one):
             return
@@ -125,13 +129,15 @@ class Story:
         return self._check_serves(self._deploy_version(one), one)
 
     def _tell_replacement(self, one: Version, two: Version, crowd: Crowd) -> bool:
-        kept, new = two.unchanged_since(one), two.new_since(one)
+        kept = two.unchanged_since(one)
+        new = two.new_since(one)
         changed = len(two.pages) - kept - new
         self._print_chapter(f"Version 2: {len(two.pages):,} texts, {new:,} of them new, {changed:,} changed")
         self._print_sentence(f"From now on {THREADS} threads search {ALIAS} without a break.")
         seen = self._deploy_version(two, crowd)
         filled = next(step["output"] for step in seen["steps"] if step["name"] == "populate")
-        reused, embedded = filled.get("reused", 0), filled.get("embedded", 0)
+        reused = filled.get("reused", 0)
+        embedded = filled.get("embedded", 0)
         words = f"its vectors: {reused:,} taken over from version 1, {embedded:,} made new"
         return self._check_serves(seen, two) and self.note((reused, embedded) == (kept, new + changed), words)
 

@@ -22,7 +22,8 @@ QUERIES = (
     "how does slicing work",
 )
 #: Of a hundred texts, how many version 1 has at all, and how many it has shorter than they are now.
-_IN_FIRST, _SHORT_IN_FIRST = 80, 10
+_IN_FIRST = 80
+_SHORT_IN_FIRST = 10
 _LOGIN = ("Sign in", "Your session has expired. Sign in to continue reading.")
 
 

@@ -56,8 +56,11 @@ def _build_app(
         exception_handlers=handlers,
         lifespan=_app_lifespan,
     )
-    app.state.house, app.state.door, app.state.news = house, Authenticator(house), News(services)
-    app.state.agents, app.state.audience = agents, Audience(process_limits())
+    app.state.house = house
+    app.state.door = Authenticator(house)
+    app.state.news = News(services)
+    app.state.agents = agents
+    app.state.audience = Audience(process_limits())
     return app
 
 

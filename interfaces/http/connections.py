@@ -25,7 +25,8 @@ from qdrant_rollouts.interfaces.http.problems import MalformedHttp, RequestTooSl
 
 #: How many may wait until they are taken in, and how many are taken in at once. asyncio has one
 #: number for both, and lets nobody look in between: a thousand would have all descriptors by then.
-BACKLOG, AT_ONCE = 2048, 16
+BACKLOG = 2048
+AT_ONCE = 16
 #: Of uvicorn's ticks, ten a second, one in so many looks at every connection.
 _LOOK_EVERY = 10
 #: For SO_LINGER: on, for 0 s.
@@ -53,7 +54,8 @@ class ConnectionRegistry(ServerState):
 
     def refuse(self, asking: "Connection") -> TooBusy | None:
         """Why this request cannot be worked at now. One that is not whole yet is ended for it."""
-        limits, whose = self.limits, asking.whose
+        limits = self.limits
+        whose = asking.whose
         if self.at_work[whose] >= limits.requests_of_one:
             among = {one for one in self.all if one.whose == whose}
             words = f"{limits.requests_of_one} requests from your address are under way; ask again"
@@ -115,7 +117,8 @@ class Connection(H11Protocol):
         #: Requests that the app has: two for a moment, of a client that waits for no answer.
         self._at_work = 0
         #: Bytes that the client had not taken, and when that was.
-        self._untaken, self._untaken_since = 0, self.since
+        self._untaken = 0
+        self._untaken_since = self.since
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -152,7 +155,8 @@ class Connection(H11Protocol):
         if not self._is_taking(now):
             self._abort_transport()
         elif self.is_unready and not self.flow.read_paused and not self.transport.is_closing():
-            limits, what = self._crowd.limits, "body" if self.at_work else "headers"
+            limits = self._crowd.limits
+            what = "body" if self.at_work else "headers"
             seconds = limits.body if self.at_work else limits.headers
             if now - self.since > seconds:
                 self.end(RequestTooSlow(f"{what} did not come within {seconds:g} s; send the request again"))
@@ -184,10 +188,12 @@ class Connection(H11Protocol):
     def _is_taking(self, now: float) -> bool:
         """Whether the client takes what waits for it, at some pace. While less waits than makes
         uvicorn pause, more may be added, so that nothing can be said of the pace."""
-        limits, waiting = self._crowd.limits, self.transport.get_write_buffer_size()
+        limits = self._crowd.limits
+        waiting = self.transport.get_write_buffer_size()
         adds = not self.flow.write_paused and self.at_work
         if not waiting or adds or waiting <= self._untaken - limits.pace or not self._untaken:
-            self._untaken, self._untaken_since = waiting, now
+            self._untaken = waiting
+            self._untaken_since = now
         return now - self._untaken_since <= limits.stall
 
     async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 #: Of the descriptors that the process may open, so many are for connections: one in so many.
 _SHARE = 3
-_MOST, _LEAST = 512, 16
+_MOST = 512
+_LEAST = 16
 
 
 @dataclass(frozen=True, slots=True)

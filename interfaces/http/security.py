@@ -29,7 +29,8 @@ from qdrant_rollouts.interfaces.people import login_name
 
 SESSION_COOKIE = "rollouts_session"
 #: Bytes of a request's body, and of a page's form, which may be sent by who has not signed in yet.
-LARGEST_BODY, LARGEST_FORM = 1_000_000, 100_000
+LARGEST_BODY = 1_000_000
+LARGEST_FORM = 100_000
 #: Seconds for which a token that was looked up is believed: so long a revoked one may still be answered.
 REMEMBER_SECONDS = 1.0
 _MOST_REMEMBERED = 1000
@@ -152,7 +153,8 @@ class Guard:
     """Before anything else: names, origins, sizes. After everything: headers that every answer has."""
 
     def __init__(self, app: ASGIApp, house: AppContext) -> None:
-        self._app, self._house = app, house
+        self._app = app
+        self._house = house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -203,7 +205,9 @@ class _MeasuredBody:
     """A body whose length nobody said is counted as it comes."""
 
     def __init__(self, receive: Receive, largest: int) -> None:
-        self._receive, self._largest, self._bytes = receive, largest, 0
+        self._receive = receive
+        self._largest = largest
+        self._bytes = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()

@@ -16,7 +16,9 @@ from qdrant_rollouts.core.times import as_text
 from qdrant_rollouts.interfaces.mcp.words import for_agents
 
 #: Characters of an answer's payloads together, of one payload, and of one text in it: a model reads all it is given.
-ANSWER_SIZE, PAYLOAD_SIZE, TEXT_SIZE = 40_000, 4_000, 1_500
+ANSWER_SIZE = 40_000
+PAYLOAD_SIZE = 4_000
+TEXT_SIZE = 1_500
 _CUT = " […]"
 
 #: What is to be done about a deployment, by its status.
@@ -36,7 +38,8 @@ _NEXT: dict[str, str] = {
 
 _QUEUED = "call get_deployment again, later: it waits for a place among the rebuilds, and begins by itself"
 
-_DONE, _AT = {"done", "skipped"}, {"running", "waiting"}
+_DONE = {"done", "skipped"}
+_AT = {"running", "waiting"}
 
 
 class Hit(BaseModel):
@@ -136,7 +139,8 @@ def build_indexes(home: Mapping[str, Any], declared: Mapping[str, IndexSpec]) ->
 
 
 def _build_index(shown: Mapping[str, Any], spec: IndexSpec | None) -> Index:
-    live, running = shown["live"] or {}, shown["running"] or {}
+    live = shown["live"] or {}
+    running = shown["running"] or {}
     return Index(
         alias=shown["alias"],
         collection=live.get("collection"),

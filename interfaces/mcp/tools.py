@@ -20,7 +20,8 @@ from qdrant_rollouts.interfaces.mcp import answers, declared
 from qdrant_rollouts.interfaces.mcp.guard import Guard
 
 #: A model reads every result; who needs more asks the HTTP API.
-MOST_RESULTS, LONGEST_QUERY = 50, 4_000
+MOST_RESULTS = 50
+LONGEST_QUERY = 4_000
 #: Clients give up on a call after a minute.
 LONGEST_WAIT = 50.0
 _POLL_SECONDS = 0.5
@@ -28,7 +29,9 @@ _POLL_SECONDS = 0.5
 
 class Tools:
     def __init__(self, services: Services, routers: Routers, guard: Guard) -> None:
-        self._services, self._routers, self._guard = services, routers, guard
+        self._services = services
+        self._routers = routers
+        self._guard = guard
         #: Set when the server ends, so that nobody waits any longer.
         self.closing = anyio.Event()
 

@@ -13,7 +13,11 @@ Element = ET.Element
 
 #: Widths in em; the first kind that holds a character counts.
 _KINDS = (("ijlIJ.,:;'|!·/-[] ", 0.34), ('tfr()"_', 0.44), ("mwMW@%—…+\N{MINUS SIGN}<>=&", 1.0))
-_UPPER, _LATIN, _FULL, _SYMBOL, _OTHER = 0.76, 0.63, 1.0, 1.3, 0.8
+_UPPER = 0.76
+_LATIN = 0.63
+_FULL = 1.0
+_SYMBOL = 1.3
+_OTHER = 0.8
 _BOLD = 1.13
 
 
@@ -81,7 +85,8 @@ def draw_text(parent: Element, x: float, y: float, words: str, kind: str = "", r
     element.text = whole if room is None else fit_text(whole, room, font_size(kind))
     if element.text != whole:
         ET.SubElement(element, "title").text = whole
-        element[0].tail, element.text = element.text, None
+        element[0].tail = element.text
+        element.text = None
     return element
 
 

@@ -21,7 +21,8 @@ from qdrant_rollouts.interfaces.pictures.reading import Group, Report, group_by_
 from qdrant_rollouts.interfaces.pictures.scales import Scale, value_range
 from qdrant_rollouts.interfaces.pictures.style import STYLE
 
-_WIDTH, _EDGE = 900, 24
+_WIDTH = 900
+_EDGE = 24
 _TEXT = _WIDTH - 2 * _EDGE
 _SENTENCES = 5
 

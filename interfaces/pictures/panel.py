@@ -17,8 +17,12 @@ from qdrant_rollouts.interfaces.pictures.scales import (
 )
 
 #: The plot, left and right; the height of a panel, and what of it stays free below the plot.
-LEFT, RIGHT, PANEL, BOTTOM = 328.0, 804.0, 124.0, 14.0
-_EDGE, _COLUMN = 24.0, 236.0
+LEFT = 328.0
+RIGHT = 804.0
+PANEL = 124.0
+BOTTOM = 14.0
+_EDGE = 24.0
+_COLUMN = 236.0
 _GUTTER = RIGHT + 12
 _TICK_ROOM = 22.0
 
@@ -59,7 +63,8 @@ def draw_time_axis(body: Element, time: Scale, top: float) -> float:
 def describe_panel(group: Group, shown: Panel) -> str:
     """The verdict and its numbers in a sentence."""
     _, word = _verdict_words(shown)
-    step, latest = _step_of_interval(shown), shown.points[-1]
+    step = _step_of_interval(shown)
+    latest = shown.points[-1]
     if latest.difference is None:
         return f"{word}, no number: {_reason_words(shown)}"
     told = (
@@ -98,7 +103,8 @@ def _draw_arms(body: Element, group: Group, shown: Panel, y: float) -> None:
     """What each arm shows, and from how many users."""
     units = shown.last.get("units") or (None, None)
     for arm, count in zip(("control", "treatment"), units, strict=False):
-        value, n = drawable_number(shown.last.get(arm)), drawable_number(count)
+        value = drawable_number(shown.last.get(arm))
+        n = drawable_number(count)
         canvas.draw_text(body, _EDGE, y, arm, "s12 soft")
         if value is not None:
             canvas.draw_text(body, _EDGE + 142, y, _format_value(group, value), "s12 ink end")
@@ -118,7 +124,8 @@ def _draw_frame(body: Element, group: Group, time: Scale, value: Scale) -> None:
         canvas.draw_line(body, (x, value.end), (x, value.start), "grid")
     levels = round_ticks(value.low, value.high, int((value.start - value.end) // _TICK_ROOM))
     for level in levels:
-        y, zero = value(level), level == 0
+        y = value(level)
+        zero = level == 0
         canvas.draw_line(body, (LEFT, y), (RIGHT, y), "zero" if zero else "grid")
         name = "0" if zero else format_difference(level, levels[1] - levels[0], group.relative)
         canvas.draw_text(body, LEFT - 8, y + 4, name, f"s11 end {'ink bold' if zero else 'soft'}")
@@ -160,9 +167,11 @@ def _draw_latest(inside: Element, shown: Panel, time: Scale, value: Scale) -> No
     latest = next((point for point in reversed(shown.points) if point.known), None)
     if latest is None or latest.difference is None:
         return
-    x, kind = time(latest.days), _verdict_class(shown)
+    x = time(latest.days)
+    kind = _verdict_class(shown)
     if latest.low is not None and latest.high is not None:
-        low, high = value(latest.low), value(latest.high)
+        low = value(latest.low)
+        high = value(latest.high)
         canvas.draw_line(inside, (x, low), (x, high), f"whisker {kind}")
         for y in (low, high):
             canvas.draw_line(inside, (x - 5, y), (x + 5, y), f"whisker {kind}")

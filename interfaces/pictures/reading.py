@@ -88,7 +88,8 @@ def group_by_metric(report: Report) -> list[Group]:
     """The metrics by role, then as reported, each with its treatments in the order of their first look."""
     found: dict[str, dict[str, list[tuple[float, Report]]]] = {}
     for days, comparison in _iterate_comparisons(report):
-        metric, variant = str(comparison["metric"]), str(comparison["variant"])
+        metric = str(comparison["metric"])
+        variant = str(comparison["variant"])
         found.setdefault(metric, {}).setdefault(variant, []).append((days, comparison))
     made = [
         Group(metric, tuple(_build_panel(variant, seen) for variant, seen in variants.items()))
@@ -140,7 +141,8 @@ def _build_point(days: float, comparison: Report, last: Report) -> Point:
 def _verdict_bounds(comparison: Report) -> tuple[float | None, float | None]:
     """What the verdict is read from: bounds that hold one by one where there are some, else the interval. With the
     interval, which is wider, a guardrail could be not worse and cross its margin."""
-    low, high = drawable_number(comparison.get("bound_low")), drawable_number(comparison.get("bound_high"))
+    low = drawable_number(comparison.get("bound_low"))
+    high = drawable_number(comparison.get("bound_high"))
     if low is None or high is None:
         return drawable_number(comparison.get("low")), drawable_number(comparison.get("high"))
     return low, high

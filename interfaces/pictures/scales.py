@@ -34,10 +34,12 @@ def value_range(group: Group) -> tuple[float, float]:
     latest = [value for panel in group.panels for value in _latest_known(panel.points)]
     margin = [] if group.margin is None else [group.margin]
     core = [0.0, *margin, *latest]
-    low, high = min(core), max(core)
+    low = min(core)
+    high = max(core)
     room = (high - low) * _EARLY
     every = [value for point in group.points for value in point.known]
-    low, high = (max(low - room, min([low, *every])), min(high + room, max([high, *every])))
+    low = max(low - room, min([low, *every]))
+    high = min(high + room, max([high, *every]))
     air = ((high - low) or 1.0) * _AIR
     return low - air, high + air
 

@@ -9,7 +9,8 @@ from tests.acceptance.installation import BRISK, Installation, both
 from tests.acceptance.night import INSTALLATION, Night, night
 
 Houses = dict[str, Installation]
-_FIGURES, _OTHERS_FIGURES = pytest.StashKey[list[str]](), pytest.StashKey[list[str]]()
+_FIGURES = pytest.StashKey[list[str]]()
+_OTHERS_FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="package")

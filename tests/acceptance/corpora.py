@@ -26,7 +26,9 @@ _MODULES = (
     *("uuid", "warnings", "weakref", "xml.dom.minidom", "xml.etree.ElementTree", "zipfile", "zlib"),
 )
 #: Characters of a docstring below which it says little, of a title that may be a query, and of a text that is embedded.
-_SHORTEST, _TITLE, _LONGEST = 80, 25, 400
+_SHORTEST = 80
+_TITLE = 25
+_LONGEST = 400
 
 Record = dict[str, Any]
 

@@ -49,7 +49,9 @@ def searches(folder: Path) -> Iterator[Search]:
 
 class Crowd:
     def __init__(self, router: Router, folder: Path, rate: float, aliases: list[str]) -> None:
-        self._router, self._pause, self._aliases = router, _THREADS / rate, aliases
+        self._router = router
+        self._pause = _THREADS / rate
+        self._aliases = aliases
         self._journal = (folder / f"{os.getpid()}.crowd").open("a", buffering=1)
         self._stopped = threading.Event()
 
@@ -65,7 +67,8 @@ class Crowd:
         self._stopped.set()
 
     def _search(self, seed: int) -> None:
-        rng, due = random.Random(f"{os.getpid()}-{seed}"), time.monotonic()
+        rng = random.Random(f"{os.getpid()}-{seed}")
+        due = time.monotonic()
         for alias in cycle(self._aliases):
             due = max(due + self._pause, time.monotonic() - self._pause)
             if self._stopped.wait(max(0.0, due - time.monotonic())):

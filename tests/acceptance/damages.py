@@ -47,7 +47,8 @@ Vectors = Callable[[list[Record]], FloatArray]
 def by_model(spec: IndexSpec) -> Vectors:
     """As ``populate`` makes them: the template filled in, embedded."""
     assert spec.embedding is not None
-    template, model = spec.embedding.text, embedder(spec.embedding)
+    template = spec.embedding.text
+    model = embedder(spec.embedding)
     return lambda records: model.documents([template.format_map(record) for record in records])
 
 
@@ -118,7 +119,9 @@ def identical(corpus: Sequence[Record], size: int, seed: int) -> Rebuild:
 
 def lay(store: VectorStore, grpc_port: int, name: str, rebuild: Rebuild, folder: Path) -> Laid:
     """Makes ``<name>__v1``, live, and ``<name>__v2``, green, each with a finished index unless damaged otherwise."""
-    live, green, source = f"{name}__v1", f"{name}__v2", folder / f"{name}.jsonl"
+    live = f"{name}__v1"
+    green = f"{name}__v2"
+    source = folder / f"{name}.jsonl"
     seen = _written(store, source, rebuild.as_read(rebuild.source if rebuild.before is None else rebuild.before))
     _written(store, source, rebuild.as_read(rebuild.source))
     first = rebuild.live_spec
@@ -165,7 +168,8 @@ def build(
 def points(records: list[Record], spec: IndexSpec, vectors: Vectors) -> list[Point]:
     """As ``core.deployments.steps.loading`` writes them."""
     assert spec.embedding is not None
-    identity, rules = embedder(spec.embedding).identity, RecordRules({}, templates={"": spec.embedding.text})
+    identity = embedder(spec.embedding).identity
+    rules = RecordRules({}, templates={"": spec.embedding.text})
     made = [parse_row(Row("", dict(record), {}), rules) for record in records]
     return [
         Point(one.point_id, vector, build_payload(one, {"": content_hash(identity, one.texts[""])}, ordinal))
@@ -190,7 +194,8 @@ def _settled(store: VectorStore, name: str) -> bool:
 def stamp_of(name: str, spec: IndexSpec) -> dict[str, object]:
     assert spec.embedding is not None
     alias, _, number = name.partition("__v")
-    dumped, identity = spec.embedding.model_dump(mode="json"), embedder(spec.embedding).identity
+    dumped = spec.embedding.model_dump(mode="json")
+    identity = embedder(spec.embedding).identity
     return Stamp(deployment=name, alias=alias, number=int(number), embedding=dumped, identity=identity).as_metadata()
 
 

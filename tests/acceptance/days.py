@@ -7,14 +7,19 @@ import numpy as np
 from tests.acceptance.corpora import Record
 
 #: Shares of the records, from a quiet day to a busy one.
-EDITED, DELETED, ADDED = (0.01, 0.05), (0.003, 0.03), (0.0, 0.04)
+EDITED = (0.01, 0.05)
+DELETED = (0.003, 0.03)
+ADDED = (0.0, 0.04)
 
 
 def days(records: list[Record], reserve: list[Record], seed: int) -> Iterator[tuple[list[Record], list[Record]]]:
     """The records before and after each of so many days as one asks for; ``reserve`` are those still to come."""
-    rng, now, coming = np.random.default_rng(seed), list(records), list(reserve)
+    rng = np.random.default_rng(seed)
+    now = list(records)
+    coming = list(reserve)
     while True:
-        before, now = now, list(now)
+        before = now
+        now = list(now)
         for at in _some(rng, now, EDITED):
             now[at] = _edited(rng, now, at)
         gone = set(_some(rng, now, DELETED))

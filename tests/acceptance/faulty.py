@@ -37,7 +37,9 @@ class TrappedStore:
     Qdrant has acknowledged is entered in a journal."""
 
     def __init__(self, store: VectorStore, traps: Traps, journal: Path) -> None:
-        self._store, self._traps, self._journal = store, traps, journal
+        self._store = store
+        self._traps = traps
+        self._journal = journal
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -63,7 +65,8 @@ class TrappedShelf:
     """The shelf, with a trap before and after every call that tells whose backup it is about."""
 
     def __init__(self, shelf: Shelf, traps: Traps) -> None:
-        self._shelf, self._traps = shelf, traps
+        self._shelf = shelf
+        self._traps = traps
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._shelf, name)
@@ -80,7 +83,8 @@ class TrappedKnock:
     """The messenger, with a trap between the commit and the message and one after the message."""
 
     def __init__(self, knock: Knocker, traps: Traps) -> None:
-        self._knock, self._traps = knock, traps
+        self._knock = knock
+        self._traps = traps
 
     def __call__(self, knock: Knock) -> None:
         alias = knock.label.split(" turn ")[0]
@@ -93,7 +97,8 @@ class TrappedKnock:
 
 class MovedClock:
     def __init__(self, clock: Clock, file: Path) -> None:
-        self._clock, self._file = clock, file
+        self._clock = clock
+        self._file = file
 
     def now(self, session: Session) -> datetime:
         moved = float(self._file.read_text()) if self._file.exists() else 0.0
@@ -111,7 +116,8 @@ def _services() -> Services:
     store = TrappedStore(built.store, traps, Path.cwd() / "journal")
     source = partial(open_source, roots=source_roots(settings), store=store, shelf=built.shelf)
     clock = MovedClock(built.clock, Path.cwd() / "clock")
-    knock, shelf = TrappedKnock(built.knock, traps), TrappedShelf(built.shelf, traps)
+    knock = TrappedKnock(built.knock, traps)
+    shelf = TrappedShelf(built.shelf, traps)
     return replace(built, store=store, source=source, clock=clock, knock=knock, shelf=shelf)
 
 

@@ -92,7 +92,9 @@ class Program:
         called: str = "",
         more: Sequence[str] = (),
     ) -> None:
-        self.entry, self._folder, self._called = entry, folder, called or entry
+        self.entry = entry
+        self._folder = folder
+        self._called = called or entry
         (self._port,) = free_ports(1)
         variables, self._command = _procfile(entry, app, {"concurrency": concurrency, "port": self._port})
         end = self._command.index("--") if "--" in self._command else len(self._command)
@@ -147,7 +149,8 @@ class Program:
 
     def kill(self) -> None:
         """``kill -9`` of the main process; its children die with it."""
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None:
             return
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
@@ -175,11 +178,15 @@ class Installation:
         children: int = 4,
         clocks: bool = False,
     ) -> None:
-        self.folder, self.database, self._app, self._children = folder, database, app, children
+        self.folder = folder
+        self.database = database
+        self._app = app
+        self._children = children
         #: By entry of the Procfile, where a test may set them.
         self.clocks: dict[str, FakeClock] = {}
         self._has_clocks = clocks
-        self._times, self._tick = times or {}, tick
+        self._times = times or {}
+        self._tick = tick
         folder.mkdir()
         self._stack = ExitStack()
         self.traps = Traps(folder / "traps")

@@ -128,7 +128,8 @@ def stopped_and_aborted(house: Installation) -> Late:
 
 
 def continued(house: Installation, alias: str, pid: int) -> Late:
-    before, known = state(house, alias), fenced(house, alias)
+    before = state(house, alias)
+    known = fenced(house, alias)
     os.kill(pid, SIGCONT)
     said = house.until(lambda: fenced(house, alias)[len(known) :], 30, f"the stopped worker of {alias} to end its turn")
     return Late(before, state(house, alias), said[0])

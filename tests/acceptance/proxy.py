@@ -26,7 +26,10 @@ class Fault:
 
 class Proxy:
     def __init__(self, port: int, target: int, faults: tuple[Fault, ...], spared: frozenset[str]) -> None:
-        self._port, self._target, self._faults, self._spared = port, target, faults, spared
+        self._port = port
+        self._target = target
+        self._faults = faults
+        self._spared = spared
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._random = random.Random(1)

@@ -10,7 +10,8 @@ from tests.acceptance.installation import ROOT
 OWN = ("adapters", "core", "interfaces", "migrations", "tasks")
 FILES = ("beat_schedule.py", "wiring.py", "Procfile", "tests/__init__.py", "tests/world.py", "tests/servers.py")
 THIS = migrations.HEAD
-NEXT, AFTER_NEXT = f"{int(THIS) + 1:04}", f"{int(THIS) + 2:04}"
+NEXT = f"{int(THIS) + 1:04}"
+AFTER_NEXT = f"{int(THIS) + 2:04}"
 
 _EXPANDS = f'''"""How urgent a deployment is, and notes."""
 

@@ -92,7 +92,8 @@ def season(house: Installation) -> Season:
     blues = {house.ended(alias).green for alias in ALIASES}
     faults = (Fault("slow_", delay=0.3), Fault("failing_", failing=0.1))
     with Watch(house) as watch, ThreadPoolExecutor(2) as pool:
-        dying, canaries = pool.submit(_die, house), pool.submit(_canaries, house, found)
+        dying = pool.submit(_die, house)
+        canaries = pool.submit(_canaries, house, found)
         with _searching(house, faults, frozenset(blues)) as crowd:
             found.delays["with Redis"] = _to_and_fro(house, CHANGES["with Redis"])
             canaries.result()
@@ -169,7 +170,8 @@ def _disturb(house: Installation, found: Season) -> None:
 
 def _to_and_fro(house: Installation, changes: int) -> list[float]:
     """All of steady's searches to another collection and back, again and again; what each process needed to follow."""
-    blue, green = house.aliases()["steady"], house.aliases()["idle"]
+    blue = house.aliases()["steady"]
+    green = house.aliases()["idle"]
     made = []
     with _services(house) as services:
         for change in range(changes):

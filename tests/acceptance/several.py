@@ -59,7 +59,8 @@ def _made(name: str, spec: EmbeddingSpec) -> EmbeddingSpec:
     return spec.model_copy(update={"vector": name})
 
 
-_ONE, _OTHER = _made("dense", MINILM), _made("words", HASHING)
+_ONE = _made("dense", MINILM)
+_OTHER = _made("words", HASHING)
 SHAPES = {
     "hybrid": Shape({"dense": DENSE}, {"bm25": IDF}, VectorPlan(made={"dense": _ONE}, server_made={"bm25": BM25})),
     "multivector": Shape(
@@ -110,7 +111,9 @@ def identical(shape: Shape, corpus: Sequence[Written], size: int, seed: int) -> 
 
 
 def lay(store: VectorStore, name: str, rebuild: Rebuild, folder: Path) -> Laid:
-    live, green, source = f"{name}__v1", f"{name}__v2", folder / f"{name}.jsonl"
+    live = f"{name}__v1"
+    green = f"{name}__v2"
+    source = folder / f"{name}.jsonl"
     fingerprint = damages._written(store, source, [_with_given(rebuild.shape, one) for one in rebuild.written])
     theirs = rebuild.live_shape or rebuild.shape
     _build(store, live, theirs, rebuild.live_made(theirs.schema), points(theirs, rebuild.live))

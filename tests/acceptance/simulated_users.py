@@ -29,7 +29,8 @@ from qdrant_rollouts.wiring import open_router
 
 _THREADS = 2
 #: The share of searches that a user makes who was not here before, and of clicks on what was not looked for.
-_NEW, _ASTRAY = 0.6, 0.1
+_NEW = 0.6
+_ASTRAY = 0.1
 _LIMIT = 5
 
 
@@ -64,7 +65,9 @@ class Click:
 
 class Simulation:
     def __init__(self, router: Router, broker: str, folder: Path, rate: float, queries: list[str]) -> None:
-        self._router, self._pause, self._queries = router, _THREADS / rate, queries
+        self._router = router
+        self._pause = _THREADS / rate
+        self._queries = queries
         self._app = Celery("application", broker=broker, set_as_current=False)
         self._journal = (folder / f"{os.getpid()}.simulated").open("a", buffering=1)
         self._stopped = threading.Event()
@@ -83,7 +86,10 @@ class Simulation:
 
     def _live(self, seed: int, experiments: list[str]) -> None:
         name = f"simulated-{os.getpid()}-{seed}"
-        rng, due, came, waiting = random.Random(name), time.monotonic(), 0, list[Click]()
+        rng = random.Random(name)
+        due = time.monotonic()
+        came = 0
+        waiting = list[Click]()
         for experiment in cycle(experiments):
             due = max(due + self._pause, time.monotonic() - self._pause)
             if self._stopped.wait(max(0.0, due - time.monotonic())):
@@ -97,7 +103,8 @@ class Simulation:
             waiting = [click for click in waiting if not self._reported(click)]
 
     def _search(self, experiment: str, user: str, rng: random.Random) -> Search:
-        query, began = rng.choice(self._queries), time.time()
+        query = rng.choice(self._queries)
+        began = time.time()
         known: dict[str, Any] = {"began": began, "process": os.getpid(), "experiment": experiment, "user": user}
         try:
             variant, results = self._router.route_query(experiment, query, user, limit=_LIMIT)

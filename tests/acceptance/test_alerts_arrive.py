@@ -20,7 +20,8 @@ from tests.acceptance.installation import BRISK, Installation
 from tests.receivers import Receiver, http_receiver
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-CHANGES, KILLS = 25, 20
+CHANGES = 25
+KILLS = 20
 #: Longer than a claim on a delivery lasts.
 LEASE = timedelta(seconds=61)
 

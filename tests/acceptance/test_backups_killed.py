@@ -95,7 +95,8 @@ def story(house: Installation, alias: str, in_backup: str, in_verification: str,
     house.traps.set(f"{alias}_verify", in_verification, KILL)
     second = house.ask("backups.create", alias_name=alias)["backup_id"]
     tried = house.ask("backups.verify", backup_id=first)["verification_id"]
-    backup, verification = ended(house, second), ended(house, tried)
+    backup = ended(house, second)
+    verification = ended(house, tried)
     assert house.traps.sprung(alias, in_backup), f"nobody died at {in_backup}"
     assert house.traps.sprung(f"{alias}_verify", in_verification), f"nobody died at {in_verification}"
     snapshots = house.web.get(f"/collections/{backup.green}/snapshots").raise_for_status().json()["result"]

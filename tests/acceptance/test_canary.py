@@ -59,7 +59,8 @@ def test_a_healthy_canary_reaches_everybody(spent: Season):
 
 def meetings(spent: Season, share: int) -> dict[int, bool]:
     """Of all users who searched in the stage of a healthy canary with this share: whether green was theirs."""
-    green, stages = spent.deployments["healthy"].green, pairwise(changed(spent, "healthy"))
+    green = spent.deployments["healthy"].green
+    stages = pairwise(changed(spent, "healthy"))
     began, ended = next(islice(stages, SHARES.index(share), None))
     return {s.user: given_green(s, green) for s in spent.of("healthy") if began + HEARD < s.at < ended}
 
@@ -77,14 +78,16 @@ def test_the_share_of_users_who_met_green_is_the_one_that_was_set(
     spent: Season, share: int, figure: Callable[[str], None]
 ):
     met = meetings(spent, share)
-    found, expected = sum(met.values()) / len(met), share / 100
+    found = sum(met.values()) / len(met)
+    expected = share / 100
     error = math.sqrt(expected * (1 - expected) / len(met))
     figure(f"canary: {share} % set, {found:.1%} of {len(met)} users met green (standard error {error:.1%})")
     assert abs(found - expected) <= 3 * error
 
 
 def test_nobody_who_has_met_green_is_sent_back_to_blue(spent: Season):
-    green, at = spent.deployments["healthy"].green, changed(spent, "healthy")
+    green = spent.deployments["healthy"].green
+    at = changed(spent, "healthy")
     histories = defaultdict(list)
     for search in spent.of("healthy"):
         if not any(began <= search.at <= began + HEARD for began in at):

@@ -25,7 +25,8 @@ HOUR = 3600.0
 #: Seconds between two jumps.
 _JUMPS = 4.0
 #: What a wrong clock may cost, of the time without, and the second in which the sweep knocks.
-_COST, _SWEEP = 1.5, 2.0
+_COST = 1.5
+_SWEEP = 2.0
 
 Wrong = dict[str, float | None]
 
@@ -140,7 +141,8 @@ def test_no_message_waits_for_a_clock_or_is_thrown_away_by_one(wrong: Installati
 
 def test_a_message_that_a_worker_has_taken_is_not_given_to_another_whose_clock_is_ahead(wrong: Installation):
     """Celery's transport compares the time of who took it with the clock of who looks."""
-    alias, place = "taken", "upsert.before"
+    alias = "taken"
+    place = "upsert.before"
     wrong.make_live(alias)
     wrong.traps.set(alias, place, "hold")
     deployment = wrong.deploy(alias)
@@ -162,7 +164,8 @@ def test_a_wrong_clock_costs_no_more_than_half_of_the_time_again(
     wrong: Installation, effort: Callable[..., Any], figure: Callable[[str], None]
 ):
     """How long it takes is a matter of the long run; the short one sees that it ends."""
-    names, cost = effort(["none", "bulk +40 s"], list(ALONE)), effort(math.inf, _COST)
+    names = effort(["none", "bulk +40 s"], list(ALONE))
+    cost = effort(math.inf, _COST)
     spent = {name: took(wrong, re.sub(r"\W+", "-", f"alone {name}"), ALONE[name]) for name in names}
     for name, seconds in spent.items():
         figure(f"clocks: {name}: live after {seconds:.1f} s")

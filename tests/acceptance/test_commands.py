@@ -131,7 +131,8 @@ def test_a_second_deployment_is_refused_with_the_name_of_the_first(house: Instal
 
 
 def test_aliases_are_made_moved_and_removed_by_name(house: Installation):
-    first, second = house.make_collection("made-1"), house.make_collection("made-2")
+    first = house.make_collection("made-1")
+    second = house.make_collection("made-2")
     named = {"alias_name": "made"}
 
     created = house.ask("aliases.create_alias", **named, collection_name=first)

@@ -81,7 +81,8 @@ def gate(store, laid, folder, validation):
         source=lambda text: open_source(text, roots=(folder,), store=store),
         times=Times(ready_look=0.1),
     )
-    spec, memory = laid.rebuild.spec.with_options({"validation": {**UNHURRIED, **validation}}), {}
+    spec = laid.rebuild.spec.with_options({"validation": {**UNHURRIED, **validation}})
+    memory = {}
     opened = open_gate(
         services,
         laid.green,

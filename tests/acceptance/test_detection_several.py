@@ -59,7 +59,8 @@ def gate(store, laid, folder, search, validation):
         source=lambda text: open_source(text, roots=(folder,), store=store),
         times=Times(ready_look=0.1),
     )
-    shape, memory = laid.rebuild.shape, {}
+    shape = laid.rebuild.shape
+    memory = {}
     declared = {"validation": {**QUICK, **validation}} | ({"search": search} if search else {})
     opened = open_gate(
         services,

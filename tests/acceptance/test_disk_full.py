@@ -13,7 +13,9 @@ from tests.acceptance.traps import HOLD
 from tests.world import DIMENSION
 
 #: Its writes, and the work on its index, meet a full disk; the last has not the patience.
-WRITES, INDEX, SHORT = "full-writes", "full-index", "full-short"
+WRITES = "full-writes"
+INDEX = "full-index"
+SHORT = "full-short"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from tests.acceptance.trial import AFTER, ARMS, PROCESSES, RATE, TWICE, Trial, t
 pytestmark = pytest.mark.timeout(300)
 #: Seconds in which a search process may still serve by the route before, and of observations that one loses with its
 #: life (the issue's bounds).
-HEARD, LOST = 1.0, 2.0
+HEARD = 1.0
+LOST = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,8 @@ def lasting(report: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ARMS)
 def test_the_looks_before_everything_was_killed_are_all_there(held: Trial, name: str):
-    before, after = held.looks_before[name], held.looks_after[name]
+    before = held.looks_before[name]
+    after = held.looks_after[name]
     assert before
     assert after[: len(before)] == before
     assert [number for number, _, _ in after] == list(range(1, len(after) + 1))

@@ -43,16 +43,19 @@ class Rebuilt:
     """Indexes that are rebuilt at two, in one installation; ``limit`` of them at once."""
 
     def __init__(self, house: Installation, limit: int) -> None:
-        self.house, self.limit = house, limit
+        self.house = house
+        self.limit = limit
 
     def night(self, number: int, names: list[str], seconds: float) -> Night:
         """``names`` are due, from records that have changed, and watched until all of them have ended."""
-        house, due = self.house, NIGHT + timedelta(days=number)
+        house = self.house
+        due = NIGHT + timedelta(days=number)
         house.write_documents(count=RECORDS + number)
         house.declare(dict.fromkeys(names, INDEX), {"rebuilds": self.limit, "per_model": self.limit})
         self.move_to(due - timedelta(hours=1))
         house.until(lambda: self.due(due) == len(names), 60, f"{len(names)} schedules that are known")
-        before, began = house.aliases(), time.monotonic()
+        before = house.aliases()
+        began = time.monotonic()
         with _greens(house, before) as seen:
             self.move_to(due)
             house.until(lambda: self.ended(number) == len(names), seconds, f"the end of {len(names)} rebuilds")
@@ -83,19 +86,23 @@ class Rebuilt:
 
 
 class _Seen:
-    most, first, queued = 0, float("inf"), 0
+    most = 0
+    first = float("inf")
+    queued = 0
 
 
 @contextmanager
 def _greens(house: Installation, before: Mapping[str, str]) -> Iterator[_Seen]:
     """Collections are asked for before aliases: one that is switched in between is not counted."""
-    seen, over = _Seen(), threading.Event()
+    seen = _Seen()
+    over = threading.Event()
     known = house.collections()
 
     def look() -> None:
         while not over.wait(_LOOK):
             try:
-                collections, aliases = house.collections(), house.aliases()
+                collections = house.collections()
+                aliases = house.aliases()
             except httpx.HTTPError:
                 continue
             seen.most = max(seen.most, len(collections - known - set(aliases.values())))
@@ -133,7 +140,8 @@ def test_of_many_rebuilds_due_at_once_no_more_than_the_limit_build_and_the_first
     tmp_path: Path, effort: Callable[[Any, Any], Any], figure: Callable[[str], None]
 ):
     """How soon is only asked of the long form: it is compared with one alone, and with as many places as rebuilds."""
-    many, limit = named(effort(12, 150)), effort(2, 4)
+    many = named(effort(12, 150))
+    limit = effort(2, 4)
     with house_of(tmp_path / "house", effort("sqlite", "postgres"), limit) as rebuilt:
         few = rebuilt.night(0, many, 1800)
         figure(

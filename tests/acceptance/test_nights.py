@@ -75,7 +75,8 @@ def nights_at_home(tmp_path: Path) -> Iterator[Nights]:
 def test_three_beats_make_one_rebuild_a_night_and_a_missed_night_is_made_up_once(
     nights_at_home: Nights, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ):
-    nights, house = nights_at_home, nights_at_home.house
+    nights = nights_at_home
+    house = nights_at_home.house
     wanted = [FIRST + number * NIGHT for number in range(effort(3, 10))]
     nights.move_to(FIRST - NIGHT / 2)
     house.run(*nights.programs)

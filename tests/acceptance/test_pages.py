@@ -29,7 +29,9 @@ class System:
     """What ``rollouts up`` starts, and a browser before it that remembers what went wrong."""
 
     def __init__(self, services, address, browser):
-        self.services, self.address, self.browser = services, address, browser
+        self.services = services
+        self.address = address
+        self.browser = browser
         self.faults: list[str] = []
 
     @contextmanager

@@ -12,7 +12,8 @@ from tests.acceptance.conftest import Houses
 from tests.acceptance.installation import BRISK, OPTIONS, Installation, blue, everywhere
 from tests.acceptance.traps import KILL
 
-PREEMPTED, POISONED = "preempted", "poisoned"
+PREEMPTED = "preempted"
+POISONED = "poisoned"
 #: More than a step survives without progress.
 KILLS = Times().crashes + 2
 RECORDS = 2_000

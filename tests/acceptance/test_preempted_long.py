@@ -27,7 +27,8 @@ def test_a_rebuild_a_backup_and_a_restore_get_to_their_end_on_workers_that_are_t
     tmp_path: Path, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ):
     told = os.environ.get("ROLLOUTS_TEST_PREEMPTED", f"{effort(0, 1_000_000)},20")
-    records, every = int(told.split(",")[0]), float(told.split(",")[1])
+    records = int(told.split(",")[0])
+    every = float(told.split(",")[1])
     if not records:
         pytest.skip("the short form is test_preempted")
     with Installation(tmp_path / "house", "postgres", times={**BRISK, "slice": 20.0}, tick=1.0, children=1) as house:

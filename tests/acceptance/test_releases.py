@@ -29,8 +29,10 @@ from tests.acceptance.traps import HOLD
 #: Where a deployment of this release is held while the database changes under it.
 HELD = ("upsert.before", "point_alias.before")
 MADE = {"held": len(HELD), "after": 4, "named": 3, "urgent": 3, "late": 3}
-STOPPED, GOES_ON = "this worker takes no messages", "this worker takes messages again"
-AT_ONCE, WITH_URGENCY = "deployments.deploy_at_once", {"urgency": "high"}
+STOPPED = "this worker takes no messages"
+GOES_ON = "this worker takes messages again"
+AT_ONCE = "deployments.deploy_at_once"
+WITH_URGENCY = {"urgency": "high"}
 
 #: What `make proof` asks for takes longer.
 pytestmark = pytest.mark.timeout(1800)
@@ -86,7 +88,8 @@ class Upgrade:
 def upgraded(tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, int], int]) -> Iterator[Upgrade]:
     """This release at work, the database brought to the next one, and workers of both: half of the requests come
     before, half after, some as only the next release knows them."""
-    folder, before = tmp_path_factory.mktemp("releases"), effort(10, 100)
+    folder = tmp_path_factory.mktemp("releases")
+    before = effort(10, 100)
     with Installation(folder / "house", "postgres", times=BRISK) as house:
         house.write_documents("few.jsonl", 40)
         aliases = [f"{kind}-{number}" for kind, count in MADE.items() for number in range(count)]
@@ -106,7 +109,8 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory, effort: Callable[[int, in
 
 
 def upgrade(run: Upgrade, before: int) -> None:
-    house, aliases = run.house, [f"held-{number}" for number in range(len(HELD))]
+    house = run.house
+    aliases = [f"held-{number}" for number in range(len(HELD))]
     for alias, place in zip(aliases, HELD, strict=True):
         house.traps.set(alias, place, HOLD)
         run.ask(alias)

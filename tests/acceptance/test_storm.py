@@ -22,7 +22,8 @@ SOAK = {"seconds": 4, "interval_seconds": 2}
 
 class Storm:
     def __init__(self, house: Installation, seed: int) -> None:
-        self.house, self.random = house, random.Random(seed)
+        self.house = house
+        self.random = random.Random(seed)
         self.stopped: list[threading.Timer] = []
         self.faults: list[Callable[[], None]] = [
             self.kill_a_working_child,

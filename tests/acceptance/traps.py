@@ -12,7 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-KILL, STOP, HOLD, LOSE = "kill", "stop", "hold", "lose"
+KILL = "kill"
+STOP = "stop"
+HOLD = "hold"
+LOSE = "lose"
 _LOOK = 0.05
 #: A process that is held longer than this belongs to a test that has failed.
 _LONGEST_HOLD = 45.0

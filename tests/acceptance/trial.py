@@ -247,7 +247,8 @@ def _kill_everything(house: Installation, found: Trial, search_process: "subproc
     counted = found.ids["counted"]
     found.before = house.ask("experiments.analyze_experiment", experiment_id=counted)
     found.looks_before = {name: _looks(house, id) for name, id in found.ids.items()}
-    found.killed_at, found.victim = time.time(), search_process.pid
+    found.killed_at = time.time()
+    found.victim = search_process.pid
     search_process.kill()
     search_process.wait()
     for program in (house.worker, house.bulk, house.beat):

@@ -55,7 +55,8 @@ class _Lines(logging.Handler):
 @contextmanager
 def log_receiver():
     receiver = Receiver()
-    logger, handler = logging.getLogger("rollouts.alerts"), _Lines(receiver)
+    logger = logging.getLogger("rollouts.alerts")
+    handler = _Lines(receiver)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -27,7 +27,8 @@ class Inbox:
     """A channel that keeps what it is sent, or fails."""
 
     def __init__(self, least=Severity.INFO):
-        self.taken, self.error = [], None
+        self.taken = []
+        self.error = None
         self.channel = AlertChannel("inbox", least, self.take)
 
     def take(self, notice):
@@ -137,7 +138,8 @@ class Away:
     """A store that takes no points while it is away."""
 
     def __init__(self, store):
-        self.store, self.away = store, True
+        self.store = store
+        self.away = True
 
     def __getattr__(self, name):
         if name == "upsert" and self.away:

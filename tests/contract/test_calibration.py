@@ -27,8 +27,11 @@ class Model:
     """A real one, whose vectors may be changed before anybody sees them."""
 
     def __init__(self, dimension: int, changed: Any = None) -> None:
-        self._model, self._changed = open_embedder(EmbeddingSpec(model=f"hashing:{dimension}", text=TEMPLATE)), changed
-        self.identity, self.dimension, self.reads = self._model.identity, dimension, None
+        self._model = open_embedder(EmbeddingSpec(model=f"hashing:{dimension}", text=TEMPLATE))
+        self._changed = changed
+        self.identity = self._model.identity
+        self.dimension = dimension
+        self.reads = None
 
     def documents(self, texts: Sequence[str]) -> FloatArray:
         made = np.asarray(self._model.documents(texts), dtype=np.float32)
@@ -58,7 +61,8 @@ def corpus() -> list[dict[str, Any]]:
 
 def judged(corpus: list[dict[str, Any]], model: Model, seed: int = 7, **validation: Any) -> dict[str, Any]:
     """The report's rows by name."""
-    store, embedding = LocalStore(":memory:"), EmbeddingSpec(model=model.identity, text=TEMPLATE)
+    store = LocalStore(":memory:")
+    embedding = EmbeddingSpec(model=model.identity, text=TEMPLATE)
     given = {"queries": list(QUERIES), "checks": PLAN, "seed": seed, "samples": {"queries": 30}, **validation}
     schema = {"params": {"vectors": {"size": model.dimension, "distance": "Cosine"}}, "payload_schema": {}}
     store.create("green", schema, {})

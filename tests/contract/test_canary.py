@@ -42,7 +42,8 @@ def started(world: World, **options) -> str:
 
 def experienced(searches: int = SEARCHES, *, ms: float = 10.0, errors: float = 0.0, seed: int = 1) -> TrafficSketch:
     """Searches of as many users as there are groups, around ``ms``."""
-    rng, tally = random.Random(seed), TrafficSketch()
+    rng = random.Random(seed)
+    tally = TrafficSketch()
     for number in range(searches):
         failed = rng.random() < errors
         tally.add(number % GROUPS, rng.lognormvariate(0, 0.3) * ms / 1000, error=failed, fallback=failed)
@@ -53,7 +54,9 @@ class Users:
     """Searches of both arms, written down at every look as search processes do."""
 
     def __init__(self, world: World, **canary) -> None:
-        self.world, self.canary, self.sequence = world, canary, 0
+        self.world = world
+        self.canary = canary
+        self.sequence = 0
 
     def search(self) -> None:
         route = table.current_route(self.world.services, "docs")
@@ -173,7 +176,8 @@ class Stopped:
     """A store after whose next ``health`` the worker is stopped, and goes on when ``meanwhile`` is over."""
 
     def __init__(self, store: VectorStore, meanwhile: Callable[[], object]) -> None:
-        self._store, self._meanwhile = store, [meanwhile]
+        self._store = store
+        self._meanwhile = [meanwhile]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

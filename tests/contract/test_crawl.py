@@ -267,7 +267,8 @@ def test_what_robots_disallow_is_never_asked_for_and_is_a_bad_record(site):
 
 def test_a_crawl_delay_is_kept_between_any_two_requests(site):
     site.pages["/robots.txt"] = Page("User-agent: *\nCrawl-delay: 0.2\n", type="text/plain")
-    source, began = site.sitemap("/a", "/b", "/c"), time.monotonic()
+    source = site.sitemap("/a", "/b", "/c")
+    began = time.monotonic()
     assert len(rows(site, source)) == 3
     assert time.monotonic() - began >= 3 * 0.2  # of the sitemap and three pages
 

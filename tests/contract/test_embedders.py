@@ -302,7 +302,8 @@ class Hub:
             def log_message(self, *_: object) -> None:
                 """Not on the terminal."""
 
-        self.status, self.folder = status, folder
+        self.status = status
+        self.folder = folder
         self.asked: list[str] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"

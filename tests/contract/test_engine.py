@@ -33,7 +33,8 @@ class Failing:
     """A store whose named calls raise, and otherwise the one it wraps."""
 
     def __init__(self, store: VectorStore, *calls: str, error: Exception | None = None) -> None:
-        self._store, self._calls = store, calls
+        self._store = store
+        self._calls = calls
         self._error = error or Unavailable("Qdrant at http://127.0.0.1:1 did not answer")
 
     def __getattr__(self, name: str) -> Any:
@@ -256,7 +257,8 @@ def test_a_step_whose_connection_was_ended_while_it_was_stopped_is_tried_again(
 ) -> None:
     with closing(World(tmp_path, ready_postgres_url)) as world:
         world.declare("docs", source=world.write("docs.jsonl", texts(30)))
-        deployment, store = world.deploy("docs"), world.store
+        deployment = world.deploy("docs")
+        store = world.store
         world.over(Stopped(world))
         world.run(until=lambda: "idle for too long" in world.step(deployment, "populate")["message"])
         world.over(store)

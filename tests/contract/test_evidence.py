@@ -85,7 +85,8 @@ class Unordered:
     """A store that answers equal scores in another order each time, and cuts them off anywhere."""
 
     def __init__(self, store: LocalStore) -> None:
-        self._store, self._random = store, np.random.default_rng(1)
+        self._store = store
+        self._random = np.random.default_rng(1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -161,7 +162,8 @@ def test_many_small_batches_are_waited_for_no_longer_than_one(store: LocalStore)
     """A turn that outlasts its lease is taken away."""
     fill(store, "blue", directions(40))
     fill(store, "green", directions(40))
-    counting, live = Counting(store), LiveCollection("blue", "", None, same_model=True, same_texts=True)
+    counting = Counting(store)
+    live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
     spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": 70}})
     found = search_live(GateContext(counting, "green", spec, live=live), list(directions(32)), 5)  # type: ignore[arg-type]  # a double
     assert (len(found), len(counting.patience)) == (32, 5)
@@ -172,7 +174,9 @@ def test_no_second_of_a_gate_sees_more_searches_of_live_than_the_index_file_allo
     """Samples, timing, attribution and the worst queries together, in as many turns as there are pieces."""
     fill(store, "blue", directions(60))
     fill(store, "green", directions(60)[::-1])
-    most, counting, memory = 60, Counting(store), {}
+    most = 60
+    counting = Counting(store)
+    memory = {}
     checks = {"latency_p50": True, "overlap": 1.0}
     spec = IndexSpec.model_validate({"validation": {"live_searches_per_second": most, "checks": checks}})
     live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
@@ -212,7 +216,8 @@ class Indexing:
     """A server that is building its index for as long as it is asked, and tells how far it is, or does not."""
 
     def __init__(self, store: LocalStore, worked: int | None) -> None:
-        self._store, self._worked = store, worked
+        self._store = store
+        self._worked = worked
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -71,7 +71,8 @@ def leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
     if request.param == "server":
-        url, port = request.getfixturevalue("qdrant_url"), request.getfixturevalue("qdrant_grpc_port")
+        url = request.getfixturevalue("qdrant_url")
+        port = request.getfixturevalue("qdrant_grpc_port")
         opened: VectorStore = ServerStore(url, "", port)
     else:
         opened = LocalStore(":memory:")
@@ -133,7 +134,8 @@ def test_the_example_of_a_check_plans_it_and_harms_nothing(healthy: World, name:
 
 
 def _only_what_it_says(before: Any, after: Any, example: Mapping[str, Any], name: str) -> None:
-    were, are = dict(leaves(before)), dict(leaves(after))
+    were = dict(leaves(before))
+    are = dict(leaves(after))
     changed = {path for path in were.keys() | are.keys() if were.get(path) != are.get(path)}
     said = dict(leaves(example["indexes"]["documentation"]))
     assert changed - {"validation.checks", "collection.payload_indexes"} == said.keys()

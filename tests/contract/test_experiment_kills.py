@@ -32,7 +32,8 @@ OPTIONS = {
     "on_ship": "switch",
 }
 #: Users of each arm; those who click do it four times.
-USERS, CLICKING = 300, {"control": 60, "treatment": 200}
+USERS = 300
+CLICKING = {"control": 60, "treatment": 200}
 REPORTED = 3
 
 
@@ -40,7 +41,10 @@ class Life:
     """One experiment of its own names, so that many lie in one database."""
 
     def __init__(self, world: World, reaper: Reaper, name: str) -> None:
-        self.world, self.reaper, self.name, self.id = world, reaper, name, ""
+        self.world = world
+        self.reaper = reaper
+        self.name = name
+        self.id = ""
 
     def lived(self) -> dict[str, Any]:
         self._prepare()
@@ -112,7 +116,8 @@ class Life:
     def _came_to(self) -> dict[str, Any]:
         with self.world.services.sessions() as session:
             (row,) = session.scalars(select(Experiment).where(Experiment.name == self.name))
-            mine, actor = self.id, f"experiment {self.id}"
+            mine = self.id
+            actor = f"experiment {self.id}"
             sums = select(UnitSum.metric, UnitSum.variant, func.sum(UnitSum.count), func.sum(UnitSum.total))
             sums = sums.where(UnitSum.experiment_id == mine).group_by(UnitSum.metric, UnitSum.variant)
             events = session.scalars(select(EventRow.event).where(EventRow.detail.startswith(mine)))

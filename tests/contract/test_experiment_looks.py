@@ -40,7 +40,9 @@ class Failing:
     """A store that raises ``error`` for one collection, until it is None."""
 
     def __init__(self, store, collection, error):
-        self.store, self.collection, self.error = store, collection, error
+        self.store = store
+        self.collection = collection
+        self.error = error
 
     def health(self, collection):
         if collection == self.collection and self.error:

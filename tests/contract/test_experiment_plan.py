@@ -79,7 +79,8 @@ def test_arms_of_different_size_need_more_users(alias):
 
 def test_two_primaries_share_alpha_and_guardrails_share_what_may_be_missed(alias):
     dwell = {"name": "dwell", "role": "primary"}
-    one, two = planned(alias, "clicks", rate=0.2), planned(alias, "clicks", dwell, rate=0.2)
+    one = planned(alias, "clicks", rate=0.2)
+    two = planned(alias, "clicks", dwell, rate=0.2)
     assert metric(two, "clicks")["n_star"] > metric(one, "clicks")["n_star"]
     assert planned(alias, "clicks", "latency", rate=0.2)["n_star"] > one["n_star"]
 
@@ -136,7 +137,8 @@ def searched(
     world: World, users: int, key: TrafficKey = RESTING, *, salt: str = "", anonymous: int = 0, each: int = 8
 ) -> float:
     """Each user has a speed of his own; returns the standard deviation of a user's mean ln(ms)."""
-    rng, tally = np.random.default_rng(5), TrafficSketch()
+    rng = np.random.default_rng(5)
+    tally = TrafficSketch()
     speeds = rng.normal(3.0, 0.3, users)
     logs = speeds[:, None] + rng.normal(0, 0.4, (users, each))
     for user, mine in enumerate(logs):

@@ -30,7 +30,8 @@ METRICS = (
     {"name": "dwell", "kind": "quantile", "level": 0.5},
     {"name": "saved", "kind": "proportion"},
 )
-USERS, VARIANTS = ("anna", "ben", "cleo", "dan"), ("control", "treatment")
+USERS = ("anna", "ben", "cleo", "dan")
+VARIANTS = ("control", "treatment")
 #: Seconds; a power of two lies in the same bucket however it was come to.
 DURATIONS = (0.25, 0.5, 2.0)
 
@@ -99,12 +100,14 @@ class Story:
     """The real thing beside the model. Searches are written down at ``flush``, as a search process does it."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.model = world, Model()
+        self.world = world
+        self.model = Model()
         self.id = commands.create_experiment(
             world.services, "sums", "a", ["b"], actor="anna", metrics=METRICS, options={"window_hours": 1}
         )
         self.waiting: list[dict[str, Any]] = []
-        self.batch, self.sequence = Batch(), 0
+        self.batch = Batch()
+        self.sequence = 0
 
     def told(self, acts: list[dict[str, Any]]) -> None:
         for act in acts:

@@ -404,7 +404,8 @@ def test_a_collection_that_does_not_exist_is_refused(indexes):
 
 def behaved(world: World, experiment: str, clicks: dict[str, float], users: int = 3000, seed: int = 1) -> None:
     """As many users in each arm; one of ``variant`` clicks on 4 searches with the probability ``clicks[variant]``."""
-    rng, spec = np.random.default_rng(seed), spec_of(world, experiment)
+    rng = np.random.default_rng(seed)
+    spec = spec_of(world, experiment)
     with world.services.sessions.begin() as session:
         for variant, rate in clicks.items():
             ledger = Ledger(session, experiment, spec)

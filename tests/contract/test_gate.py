@@ -174,7 +174,8 @@ def test_checks_and_judged_queries_that_make_no_sense_are_refused_before_anythin
 def test_judged_queries_compare_a_rebuild_with_live_and_name_the_worst(world: World) -> None:
     records = [{"id": n, "text": f"word{n} other{n} third{n}"} for n in range(60)]
     queries = [{"query": f"word{n} other{n}", "relevant": {str(n): 2}} for n in range(60)]
-    source, judged = world.write("docs.jsonl", records), world.write("judged.jsonl", queries)
+    source = world.write("docs.jsonl", records)
+    judged = world.write("judged.jsonl", queries)
     world.declare("docs", source=source, validation={"judged": judged})
     world.deploy("docs")
     world.run()
@@ -267,7 +268,8 @@ def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(w
     world.declare("docs", source=world.write("docs.jsonl", texts(30)))
     deployment = world.deploy("docs")
     world.run()
-    green, before = world.status(deployment)["green"], len(world.status(deployment)["events"])
+    green = world.status(deployment)["green"]
+    before = len(world.status(deployment)["events"])
     report = validate_collection(world.services, "docs", green)
     assert (report["verdict"], report["collection"], report["live"]) == ("pass", green, None)
     assert len(world.status(deployment)["events"]) == before
@@ -280,7 +282,8 @@ def test_validate_judges_a_collection_without_a_deployment_and_changes_nothing(w
 def test_a_worse_model_is_named_as_the_cause(world: World) -> None:
     records = [{"id": n, "text": f"word{n} other{n} third{n} fourth{n}"} for n in range(60)]
     queries = [{"query": f"word{n} other{n}", "relevant": [n]} for n in range(60)]
-    source, judged = world.write("docs.jsonl", records), world.write("judged.jsonl", queries)
+    source = world.write("docs.jsonl", records)
+    judged = world.write("judged.jsonl", queries)
     world.declare("docs", source=source, embedding={"model": "hashing:512", "text": "{text}"})
     world.deploy("docs")
     world.run()

@@ -115,7 +115,8 @@ def test_a_treatment_that_fails_is_not_noticed_and_counts_for_nothing(indexes, e
 
 class Failing:
     def __init__(self, store, collection):
-        self._store, self._collection = store, collection
+        self._store = store
+        self._collection = collection
 
     def __getattr__(self, name):
         return getattr(self._store, name)

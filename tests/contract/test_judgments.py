@@ -85,10 +85,8 @@ def test_records_that_the_source_has_and_green_has_not_are_a_loss() -> None:
     for name, ids in (("blue", range(4)), ("green", (3,))):
         store.create(name, {"params": {"vectors": {"size": 2, "distance": "Cosine"}}, "payload_schema": {}}, {})
         store.upsert(name, [Point(id, [1.0, float(id)], {}) for id in ids])
-    live, judged = (
-        LiveCollection("blue", "", None, same_model=True, same_texts=True),
-        JudgedQuery("q", {0: 1.0, 1: 1.0, 3: 2.0, 9: 1.0}),
-    )
+    live = LiveCollection("blue", "", None, same_model=True, same_texts=True)
+    judged = JudgedQuery("q", {0: 1.0, 1: 1.0, 3: 2.0, 9: 1.0})
     memory = {"origin": {"complete": True, "judged": [1, 3]}}
     gate = GateContext(store, "green", IndexSpec(), live=live, judged=(judged,), source=cast("Any", "read before"))
     known = sort_judgments(replace(gate, memory=memory), ["q"])["q"]

@@ -184,7 +184,8 @@ def test_orphans_are_listed_and_stay_until_a_person_says_so(world: World) -> Non
 
 
 def test_an_orphan_that_is_used_or_kept_is_not_deleted(world: World) -> None:
-    used, kept = ORPHAN, "docs_20250102_020000_2"
+    used = ORPHAN
+    kept = "docs_20250102_020000_2"
     for name in (used, kept):
         world.store.create(name, SCHEMA, {})
     world.store.point_alias("theirs", used)
@@ -230,14 +231,18 @@ def reading(world: World, collection: str, status: str) -> None:
 
 def begun(world: World, step: StepRow, status: str, **settings: Any) -> None:
     row = Deployment(alias="docs", strategy="any", steps=[step], **settings)
-    row.status, row.actor, row.spec, row.number = status, "anna", {}, 1
+    row.status = status
+    row.actor = "anna"
+    row.spec = {}
+    row.number = 1
     row.created_at = row.wake_at = world.clock.moment
     with world.services.sessions.begin() as session:
         session.add(row)
 
 
 def test_what_a_verification_has_left_over_is_no_orphan_and_goes_when_it_has_ended(world: World) -> None:
-    left, other = "docs_verify_20250101_020000", "docs_verify_20250101_030000"
+    left = "docs_verify_20250101_020000"
+    other = "docs_verify_20250101_030000"
     for name in (left, other):
         world.store.create(name, SCHEMA, {})
     verification(world, left, "running")

@@ -129,7 +129,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
     if request.param == "embedded":
         opened: VectorStore = LocalStore(":memory:")
     else:
-        url, port = request.getfixturevalue("qdrant_url"), request.getfixturevalue("qdrant_grpc_port")
+        url = request.getfixturevalue("qdrant_url")
+        port = request.getfixturevalue("qdrant_grpc_port")
         opened = ServerStore(url, "", port)
     yield opened
     opened.close()

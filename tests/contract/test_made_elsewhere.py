@@ -258,7 +258,8 @@ def test_a_vector_of_live_that_is_missing_on_every_point_is_no_option(world: Wor
 
 def filled(*, zeros: int = 0, alike: int = 0, missing: int = 0) -> Points:
     """Points whose first ones have a vector of zeros, that of the last point, or none."""
-    made, last = points(), points()[-1].vector
+    made = points()
+    last = points()[-1].vector
     for at in range(COUNT):
         one = np.zeros(DIMENSION, dtype=np.float32) if at < zeros else last if at < alike else made[at].vector
         made[at] = Point(made[at].id, {} if at < missing else {"d": one}, {"id": at, "text": f"{at} {'abc'[at % 3]}"})

@@ -49,7 +49,8 @@ def deployments(world):
 
 
 def test_the_second_of_two_is_answered_as_the_first_was(docs):
-    first, again = ask(docs), ask(docs)
+    first = ask(docs)
+    again = ask(docs)
     assert (first[1], again[1]) == (False, True)
     assert first[0] == again[0]
     assert deployments(docs) == [first[0]["deployment_id"]]
@@ -96,7 +97,8 @@ def test_while_the_first_is_worked_at_the_second_is_told_to_ask_again(docs):
 
 
 def test_of_many_at_once_one_starts_it(docs):
-    found, gate = [], threading.Barrier(6)
+    found = []
+    gate = threading.Barrier(6)
 
     def one():
         gate.wait()

@@ -161,7 +161,8 @@ def names(world):
 
 def look_at_everything(world):
     """Every look that a person or a program has, with the answer 200, and all that is done in the background."""
-    given, wrong = names(world), {}
+    given = names(world)
+    wrong = {}
     app = make_app(world.services, Settings())
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5), raise_server_exceptions=False) as client:
         looks = [one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path]

@@ -361,7 +361,8 @@ def test_who_arrives_while_places_are_given_is_not_given_one_too_many(world: Wor
     limit(world, 2)
     with world.services.sessions.begin() as session:
         session.execute(update(Places).values(rebuilds=2))
-    giving, go_on = threading.Event(), threading.Event()
+    giving = threading.Event()
+    go_on = threading.Event()
 
     def hold(session: object) -> None:
         if threading.current_thread() is giver:
@@ -387,7 +388,8 @@ class Crowd:
     worker dies there: then its lease is left behind, and the clock moves on once nobody works."""
 
     def __init__(self, world: World, dies: Callable[[], bool], workers: int = 6) -> None:
-        self.world, self.dies = world, dies
+        self.world = world
+        self.dies = dies
         self.messages: queue.Queue[Knock] = queue.Queue()
         self.busy = workers
         self.guard = threading.Lock()
@@ -444,7 +446,8 @@ class Crowd:
             self.busy += number
 
     def take(self, knock: Knock) -> None:
-        services, name = self.world.services, threading.current_thread().name
+        services = self.world.services
+        name = threading.current_thread().name
         if self.dies():
             claims.claim_turn(services, knock.deployment_id, knock.turn, name)
             return
@@ -458,7 +461,8 @@ class Crowd:
 @pytest.mark.parametrize("deadly", [False, True])
 def test_many_workers_build_as_many_as_the_limit_and_never_more(world: World, deadly: bool) -> None:
     """Message by message at once: places are given back and taken by all of them in the same moments."""
-    chance, guard = random.Random(5), threading.Lock()
+    chance = random.Random(5)
+    guard = threading.Lock()
 
     def dies() -> bool:
         with guard:

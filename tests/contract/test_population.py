@@ -295,7 +295,8 @@ class Tight:
     """A store that says how much is free, and is as it is for all else."""
 
     def __init__(self, store: Any, *rooms: Room) -> None:
-        self._store, self.rooms = store, list(rooms)
+        self._store = store
+        self.rooms = list(rooms)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

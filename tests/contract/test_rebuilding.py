@@ -71,7 +71,8 @@ class OtherModel:
     """The same name, other weights behind it."""
 
     def __init__(self, model: Any) -> None:
-        self._model, self.identity = model, model.identity + ", retrained"
+        self._model = model
+        self.identity = model.identity + ", retrained"
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -195,7 +195,8 @@ def test_what_a_newer_release_has_planned_is_left_to_it(world, what):
     with world.engine.begin() as connection:
         statement = text(UNKNOWN[what])
         connection.execute(statement.bindparams(id=deployment) if ":id" in str(statement) else statement)
-    knock, before = world.broker.take_next(), rows(world)
+    knock = world.broker.take_next()
+    before = rows(world)
     written = world.turn(knock)
     assert written.foreign
     assert written.line.startswith("left to a newer program: ")
@@ -220,7 +221,8 @@ def test_a_step_that_is_not_known_stops_nothing_before_it(world):
 
 def test_a_deployment_of_a_newer_release_holds_up_no_other(world):
     world.declare("other", source="jsonl:docs.jsonl")
-    paused, other = world.deploy("docs"), world.deploy("other")
+    paused = world.deploy("docs")
+    other = world.deploy("other")
     with world.engine.begin() as connection:
         connection.execute(
             text(

@@ -74,7 +74,9 @@ class Faulty:
     """A store whose searches of one collection fail, and otherwise the one it wraps."""
 
     def __init__(self, store: Any, collection: str, error: Exception) -> None:
-        self._store, self._collection, self._error = store, collection, error
+        self._store = store
+        self._collection = collection
+        self._error = error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -269,7 +271,8 @@ def test_it_follows_the_route_as_soon_as_the_database_is_there(routed):
 
 def test_what_must_be_done_before_the_database_is_used_is_done_once_when_that_is_possible(routed):
     """Such as to look whether its tables are this program's."""
-    allowed, done = threading.Event(), []
+    allowed = threading.Event()
+    done = []
 
     def join() -> None:
         if not allowed.is_set():

@@ -119,7 +119,8 @@ def spread(world: World) -> World:
 
 
 def test_a_start_is_moved_and_told_while_the_time_stays_the_runs_name(spread: World) -> None:
-    start, nominal = planned(spread), datetime(2026, 11, 2, 2, tzinfo=UTC)
+    start = planned(spread)
+    nominal = datetime(2026, 11, 2, 2, tzinfo=UTC)
     assert nominal < start < nominal + timedelta(hours=1)
     assert the_schedule(spread)["next_nominal_at"] == "2026-11-02T02:00:00.000Z"
     spread.clock.moment = start - timedelta(seconds=1)
@@ -297,7 +298,8 @@ def test_a_run_that_waits_begins_when_the_deployment_has_ended(world: World) -> 
     sweep.sweep_schedules(world.services)
     at(world, "2026-11-02T01:59")
     manual = world.deploy("docs")
-    held, world.broker.waiting = world.broker.waiting, []
+    held = world.broker.waiting
+    world.broker.waiting = []
     at(world, "2026-11-02T02:00")
     swept(world)
     assert runs(world) == [("11-02T02:00", "due")]

@@ -92,9 +92,11 @@ def test_what_is_not_as_it_was_written_is_told(shelf, content, said):
 
 def test_a_download_that_dies_and_goes_on_at_random_places_leaves_the_same_bytes(shelf):
     """The position is saved after the piece, so a piece may come again with another length."""
-    draw, whole = random.Random(5), random.Random(6).randbytes(3000)
+    draw = random.Random(5)
+    whole = random.Random(6).randbytes(3000)
     for number in range(20):
-        name, saved = f"{number}.snapshot", 0
+        name = f"{number}.snapshot"
+        saved = 0
         while saved < len(whole):
             at = min(saved, shelf.size("one", name))
             piece = whole[at : at + draw.randrange(1, 700)]

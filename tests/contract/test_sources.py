@@ -481,7 +481,8 @@ def test_a_damaged_gz_file_is_refused_and_not_taken_for_its_end(tmp_path, opened
 def test_a_changed_file_changes_the_fingerprint_and_ends_a_resumed_read(tmp_path, opened):
     (tmp_path / "a.jsonl").write_text(lines(RECORDS))
     source = opened("jsonl:*.jsonl")
-    before, row = source.fingerprint(), next(source.read(None))
+    before = source.fingerprint()
+    row = next(source.read(None))
     (tmp_path / "b.jsonl").write_text('{"id": 99}\n')
     assert opened("jsonl:*.jsonl").fingerprint() != before
     with pytest.raises(Refused, match="changed since it was read up to row 1"):
@@ -763,7 +764,8 @@ def test_a_backup_gives_no_row_before_it_is_recovered(tmp_path, store):
 
 
 def test_another_manifest_is_another_fingerprint(tmp_path, store):
-    text, shelf = backup(tmp_path, store, RECORDS), FolderShelf(tmp_path / "backups")
+    text = backup(tmp_path, store, RECORDS)
+    shelf = FolderShelf(tmp_path / "backups")
     before = open_source(text, (), store, shelf=shelf).fingerprint()
     shelf.seal("one", manifest("one", high=4).text())
     assert open_source(text, (), store, shelf=shelf).fingerprint() != before

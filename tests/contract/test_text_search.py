@@ -45,7 +45,8 @@ class Listening:
     """A store that remembers what it was asked."""
 
     def __init__(self, store: Any) -> None:
-        self._store, self.asked = store, []
+        self._store = store
+        self.asked = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -19,7 +19,8 @@ OTHER = TrafficKey("docs", "deployment/4", "control", "real", "docs_1")
 
 
 def searches(count: int, seed: int = 1) -> TrafficSketch:
-    rng, tally = random.Random(seed), TrafficSketch()
+    rng = random.Random(seed)
+    tally = TrafficSketch()
     for _ in range(count):
         tally.add(rng.randrange(GROUPS), rng.random() / 10, error=rng.random() < 0.1, results=rng.randrange(3))
     return tally

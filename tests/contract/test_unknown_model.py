@@ -337,8 +337,10 @@ def test_an_experiment_splits_searches_by_vector_only_where_no_model_is_declared
 
 # --- the one function ---------------------------------------------------------------------------------------------
 
-A, B = VectorOrigin(known=True, identity="a"), VectorOrigin(known=True, identity="b")
-GIVEN, NOBODY = VectorOrigin(known=True), VectorOrigin()
+A = VectorOrigin(known=True, identity="a")
+B = VectorOrigin(known=True, identity="b")
+GIVEN = VectorOrigin(known=True)
+NOBODY = VectorOrigin()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def points(count, start=0):
 
 def everything(store, collection, limit=100, **asked):
     """All points by id, read page by page."""
-    found, after = [], None
+    found = []
+    after = None
     while True:
         page, after = store.scroll(collection, after, limit, **asked)
         found += page
@@ -378,7 +379,8 @@ def test_a_scroll_meets_every_point_once_integers_before_uuids(store, docs):
     names = sorted(str(uuid.uuid4()) for _ in range(20))
     store.upsert(docs, [Point(one, [1, 2, 3, 4], {}) for one in [*names, *range(50, 0, -1), 2**64 - 1]])
 
-    pages, after = [], None
+    pages = []
+    after = None
     while True:
         page, after = store.scroll(docs, after, 10)
         pages.append([point.id for point in page])
@@ -656,7 +658,8 @@ def test_a_copy_holds_the_same_points(store, rich, name):
 
     assert store.copy(rich, name, None, 60) == (702, None)
 
-    copied, source = everything(store, name), everything(store, rich)
+    copied = everything(store, name)
+    source = everything(store, rich)
     assert copied.keys() == source.keys()
     assert all(same(store, copied[one], source[one]) for one in source)
     assert copied[1002].payload == PAYLOAD | {"n": 3}
@@ -672,7 +675,8 @@ def test_a_copy_goes_on_where_it_stopped(store, docs, name):
     slices = 1
     while position is not None:
         more, position = store.copy(docs, f"{name}_copy", position, 0)
-        copied, slices = copied + more, slices + 1
+        copied = copied + more
+        slices = slices + 1
 
     assert copied == store.count(f"{name}_copy") == 1_000
     assert slices > 2

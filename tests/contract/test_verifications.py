@@ -134,7 +134,8 @@ def test_a_worker_that_comes_back_after_its_lease_writes_nothing(verified: World
 
 
 def test_a_collection_that_was_replaced_meanwhile_is_not_the_one_that_is_verified(verified: World) -> None:
-    at_once, before = verified.services, verified.store.aliases()["docs"]
+    at_once = verified.services
+    before = verified.store.aliases()["docs"]
     slowly(verified)
     swept(verified)
     assert runs(verified, "verify") == [("11-02T06:00", "running")]

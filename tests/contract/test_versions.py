@@ -122,7 +122,8 @@ def states(world: World) -> list[tuple[int | None, str]]:
 
 
 def test_the_versions_of_an_index_are_told_newest_first_with_the_live_one_marked(docs: World) -> None:
-    first, second = deployed(docs), deployed(docs, 40)
+    first = deployed(docs)
+    second = deployed(docs, 40)
     seen = lineage.list_versions(docs.services, "docs")
     assert seen["alias"] == "docs"
     assert [(one["collection"], one["live"]) for one in seen["versions"]] == [(second, True), (first, False)]

@@ -86,7 +86,8 @@ def _canary(world: World) -> None:
 
 
 def _searches(seed: int) -> TrafficSketch:
-    rng, tally = random.Random(seed), TrafficSketch()
+    rng = random.Random(seed)
+    tally = TrafficSketch()
     for _ in range(40):
         tally.add(rng.randrange(GROUPS), rng.lognormvariate(-4, 0.3), error=rng.random() < 0.1)
     tally.add_pair(0.9, 0.1)

@@ -53,7 +53,8 @@ class Failing:
     """A store or a shelf whose call of this name does not answer."""
 
     def __init__(self, real, name):
-        self.real, self.name = real, name
+        self.real = real
+        self.name = name
 
     def __getattr__(self, name):
         if name == self.name:

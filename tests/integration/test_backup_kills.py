@@ -121,7 +121,8 @@ def aborted_deployment_from_a_backup(world, reaper, alias):
 def killed_everywhere(make, scenario, few):
     """The server works in its own time, so that a run has some looks more or less than the one that was counted: the
     last places may not come."""
-    reaper, killed = Reaper(), 0
+    reaper = Reaper()
+    killed = 0
     scenario(make(reaper), reaper, "count")
     victims = range(1, reaper.places + 1, max(1, reaper.places // few))
     for victim in victims:

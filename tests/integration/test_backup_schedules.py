@@ -60,7 +60,9 @@ def test_each_night_has_one_backup_and_as_many_are_kept_as_declared(world):
 
 def test_however_many_take_a_time_up_one_backup_is_begun(world):
     at(world, "2026-11-02T03:00")
-    run, together, failed = sweep.sweep_schedules(world.services).open[0], threading.Barrier(3), []
+    run = sweep.sweep_schedules(world.services).open[0]
+    together = threading.Barrier(3)
+    failed = []
 
     def worker():
         try:

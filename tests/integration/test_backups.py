@@ -206,7 +206,9 @@ def test_a_rebuild_and_a_backup_do_not_wait_for_each_other(world):
 def test_only_so_many_are_kept_and_none_is_removed_that_is_being_read(world):
     serve(world, "docs")
     serve(world, "other")
-    first, other, second = back_up(world, "docs"), back_up(world, "other"), back_up(world, "docs")
+    first = back_up(world, "docs")
+    other = back_up(world, "other")
+    second = back_up(world, "docs")
     reading = backups.verify_backup(world.services, backup=first, actor="anna")
 
     third = through(world, backups.create_backup(world.services, "docs", actor="anna", keep=1))

@@ -128,7 +128,8 @@ def test_a_message_for_the_front_is_the_next_that_any_worker_takes(redis_url, sq
 
 @pytest.mark.parametrize("text", WORK)
 def test_news_of_a_route_is_heard(url, text):
-    heard, stopped = threading.Event(), threading.Event()
+    heard = threading.Event()
+    stopped = threading.Event()
     names = []
 
     def hear(alias):

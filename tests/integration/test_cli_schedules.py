@@ -80,7 +80,8 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(shell, arguments, sa
 
 
 def until(shell, status):
-    ends, pause = time.monotonic() + 90, threading.Event()
+    ends = time.monotonic() + 90
+    pause = threading.Event()
     while time.monotonic() < ends:
         runs = the_schedule(shell)["runs"]
         if runs and runs[0]["status"] == status:

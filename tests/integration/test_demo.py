@@ -143,15 +143,18 @@ def test_collecting_the_text_imports_nothing_that_acts(tmp_path):
 
 
 def test_the_second_version_has_texts_that_are_new_changed_and_as_before(known):
-    one, two = versions.first_version(known), versions.second_version(known)
-    kept, new = two.unchanged_since(one), two.new_since(one)
+    one = versions.first_version(known)
+    two = versions.second_version(known)
+    kept = two.unchanged_since(one)
+    new = two.new_since(one)
     assert kept + new < len(two.pages) == len(known)
     assert kept > new > 0
     assert one.pages.keys() < two.pages.keys()
 
 
 def test_the_damaged_version_has_every_record_and_none_of_the_text(known):
-    two, three = versions.second_version(known), versions.damaged_version(known)
+    two = versions.second_version(known)
+    three = versions.damaged_version(known)
     assert three.pages.keys() == two.pages.keys()
     assert len(set(three.pages.values())) == 1
 
@@ -182,7 +185,8 @@ class Store:
     """Answers each search with what is next; the last again and again."""
 
     def __init__(self, *answers):
-        self.answers, self.enough = list(answers), threading.Event()
+        self.answers = list(answers)
+        self.enough = threading.Event()
 
     def search(self, collection, vector, limit):
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

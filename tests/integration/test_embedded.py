@@ -61,7 +61,8 @@ def status(runner, deployment_id):
 
 
 def until(condition, seconds=20):
-    pause, ends = threading.Event(), time.monotonic() + seconds
+    pause = threading.Event()
+    ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, "it did not happen in time"
         pause.wait(0.05)

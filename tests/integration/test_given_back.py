@@ -165,7 +165,8 @@ class Speechless:
     """An app whose result backend is away."""
 
     def __init__(self, app):
-        self._app, self.backend = app, self
+        self._app = app
+        self.backend = self
 
     def __getattr__(self, name):
         return getattr(self._app, name)

@@ -229,7 +229,8 @@ def test_pages_of_deployments_follow_each_other_without_gap_or_double(api, world
         api.got("POST", "/deployments", {"alias": "docs"}, code=202)
         world.run()
     whole = [row["id"] for row in api.got("GET", "/deployments")["deployments"]]
-    seen, path = [], "/deployments?limit=2"
+    seen = []
+    path = "/deployments?limit=2"
     while path:
         page = api.got("GET", path)
         seen += [row["id"] for row in page["deployments"]]

@@ -106,7 +106,8 @@ def test_the_stream_of_a_token_ends_when_it_is_revoked(world, client):
 
 
 def test_many_listen_and_each_hears_everything_once(world, client):
-    heard, ready = [], threading.Barrier(9)
+    heard = []
+    ready = threading.Barrier(9)
 
     def listen():
         with listening(client, headers={"Last-Event-ID": "0"}) as told:

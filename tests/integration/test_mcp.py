@@ -78,7 +78,8 @@ class Agent:
     """A client of its own for every call, as ``scopes`` allow."""
 
     def __init__(self, world: World, *scopes: str, deploys: bool = True) -> None:
-        self.world, self.deploys = world, deploys
+        self.world = world
+        self.deploys = deploys
         self.caller = Caller("token:agent", expand_scopes(scopes or ("admin",)))
         self.progress = []
 
@@ -297,7 +298,8 @@ def test_a_wait_reports_progress_and_ends_in_time(world, agent):
 def test_progress_only_grows_whatever_becomes_of_the_deployment(world):
     """Over HTTP, while it is moved: forth, then back by an abort."""
     started = world.deploy("other", options={"soak": {"seconds": 0.3, "interval_seconds": 0.1}})
-    heard, ends = [], threading.Event()
+    heard = []
+    ends = threading.Event()
 
     async def hear(done, total, message):
         heard.append(done)
@@ -622,7 +624,8 @@ def test_over_http_nobody_gets_in_without_a_token_once_there_is_one(world):
 
 def test_over_http_a_token_reaches_as_far_as_its_scopes_and_is_the_actor(world):
     with served(world) as url:
-        searching, deploying = token(world, "search"), token(world, "deploy")
+        searching = token(world, "search")
+        deploying = token(world, "deploy")
         refused = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), searching)
         started = over_http(url, lambda client: client.call_tool("deploy_new_index", {"alias": "other"}), deploying)
     assert refused.is_error
@@ -683,7 +686,8 @@ def test_what_would_let_everybody_in_or_keep_others_out_is_refused_at_the_start(
 
 
 def until(condition, seconds=60):
-    pause, ends = threading.Event(), time.monotonic() + seconds
+    pause = threading.Event()
+    ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, "it did not happen in time"
         pause.wait(0.1)

@@ -102,7 +102,8 @@ def test_two_web_processes_tell_the_same(world):
 def test_a_scrape_needs_the_scope_to_read_once_there_is_a_token(world):
     client = web(world)
     assert client.get("/metrics").status_code == 200
-    reading, searching = bearer(world, "read"), bearer(world, "search")
+    reading = bearer(world, "read")
+    searching = bearer(world, "search")
     client = web(world)
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", headers=searching).status_code == 403
@@ -338,7 +339,8 @@ def test_who_may_not_read_hears_what_is_wrong_but_no_address(world):
 
 def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice(world):
     engine.knock_overdue_turns(world.services)
-    asked, go_on = [], threading.Event()
+    asked = []
+    go_on = threading.Event()
 
     class Hanging(Failing):
         def _fail(self, *_, **__):

@@ -287,7 +287,8 @@ def test_a_form_of_another_page_changes_nothing(world, local, given):
 
 def test_a_form_taken_from_one_browser_is_worth_nothing_in_another(world, local):
     path = f"/deployments/{deployment(world, 'held')}"
-    stolen, other = csrf(local, path), browser(world)
+    stolen = csrf(local, path)
+    other = browser(world)
     other.get("/")
     assert other.post(path, data={"csrf": stolen, "verb": "abort"}).status_code == 403
 
@@ -321,7 +322,8 @@ def test_nobody_sees_anything_without_a_token(guarded):
 
 
 def test_a_session_is_a_cookie_no_script_and_no_other_site_gets_and_holds_no_token(guarded):
-    client, token = browser(guarded), guarded.tokens["deploy"]
+    client = browser(guarded)
+    token = guarded.tokens["deploy"]
     answer = sign_in(client, token, "/indexes/docs")
     assert (answer.status_code, answer.headers["location"]) == (303, "/indexes/docs")
     set_cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith(SESSION_COOKIE))

@@ -26,7 +26,8 @@ from tests.world import World, texts
 
 #: A name of ours whose collections' names are as long as ours may be, and one of somebody else's;
 #: neither has a place to break at.
-OURS, THEIRS = "x" * 110, "y" * 255
+OURS = "x" * 110
+THEIRS = "y" * 255
 STAGES = [{"percentage": 5, "duration_minutes": 2}, {"percentage": 100, "duration_minutes": 0}]
 SIZES = {"desk": (1280, 900), "phone": (390, 800)}
 QUERY = 'what\'s <new> in asyncio & "python"?'

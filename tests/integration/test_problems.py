@@ -40,7 +40,8 @@ def every_error():
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    found, left = set(), [AppError]
+    found = set()
+    left = [AppError]
     while left:
         one = left.pop()
         found.add(one)

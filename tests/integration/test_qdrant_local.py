@@ -53,7 +53,8 @@ def test_what_a_process_wrote_before_it_was_killed_is_there(tmp_path):
 
 
 def test_a_folder_that_is_open_elsewhere_is_busy_and_the_message_says_what_to_do(tmp_path):
-    one, other = LocalStore(tmp_path / "qdrant"), LocalStore(tmp_path / "qdrant")
+    one = LocalStore(tmp_path / "qdrant")
+    other = LocalStore(tmp_path / "qdrant")
     one.aliases()
 
     with pytest.raises(Busy, match=r"qdrant is open in another process.*rollouts up.*ROLLOUTS_QDRANT_URL"):

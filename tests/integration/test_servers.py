@@ -33,7 +33,8 @@ def has_ended(pid):
 
 
 def test_a_killed_redis_comes_back_on_its_port_without_what_it_held(own_redis):
-    port, pid = own_redis.port, own_redis.pid
+    port = own_redis.port
+    pid = own_redis.pid
     with redis.Redis.from_url(own_redis.url) as client:
         client.set("knock", "1")
 
@@ -141,7 +142,8 @@ def test_postgres_keeps_what_was_committed_before_it_was_killed():
 
 def test_a_server_leaves_neither_process_nor_folder_behind():
     with Redis() as server:
-        pid, folder = server.pid, server.folder
+        pid = server.pid
+        folder = server.folder
     assert has_ended(pid)
     assert not folder.exists()
 

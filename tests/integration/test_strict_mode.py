@@ -173,7 +173,8 @@ def test_a_canary_is_searched_under_the_limits(world, client):
 @contextmanager
 def searching(url, collection, seconds):
     """An application that reads once in so many seconds; what it was refused."""
-    refused, over = [], Event()
+    refused = []
+    over = Event()
 
     def search():
         with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
@@ -298,7 +299,8 @@ class Away:
     """A store whose answer to the first change of a strict mode is lost."""
 
     def __init__(self, store):
-        self.store, self.lost = store, False
+        self.store = store
+        self.lost = False
 
     def __getattr__(self, name):
         return getattr(self.store, name)

@@ -95,7 +95,9 @@ def names(world):
 
 
 def test_every_look_of_the_api_and_every_page_shows_times_in_one_form(world):
-    given, found, times = names(world), {}, 0
+    given = names(world)
+    found = {}
+    times = 0
     app = make_app(world.services, Settings())
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5)) as client:
         looks = [one.path for one in ENDPOINTS if one.method == "GET" and "{backup}" not in one.path]

@@ -29,9 +29,11 @@ from tests.servers import Redis
 from tests.world import World, texts
 
 DAY = 86_400
-SCHEDULES, RUNNING = 200, 50
+SCHEDULES = 200
+RUNNING = 50
 #: A look at a queue holds for a second, and a message is sent once in five.
-LOOK, SENT = 1.1, 5.1
+LOOK = 1.1
+SENT = 5.1
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +184,8 @@ def test_a_look_at_ten_thousand_messages_is_short(app: Celery, client: redis.Red
 
 
 def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis, client: redis.Redis):
-    knocker, ticks = CeleryKnocker(app), Ticks(app)
+    knocker = CeleryKnocker(app)
+    ticks = Ticks(app)
     with server.stopped():
         knocker(knock(1, again=True))
         assert ticks.send_due() == 1.0
@@ -195,7 +198,9 @@ def test_a_broker_that_is_away_is_no_reason_to_raise(app: Celery, server: Redis,
 def test_where_a_queue_can_only_be_counted_knocks_become_rare(sqlite_url: str):
     app = make_app(Settings(_env_file=None, broker_url="memory://", database_url=sqlite_url))
     app.conf.beat_schedule = {"rouse": {"task": "deployments.rouse", "schedule": 0.0, "options": {"queue": "rouse"}}}
-    knocker, ticks, queues = CeleryKnocker(app), Ticks(app), Queues(app)
+    knocker = CeleryKnocker(app)
+    ticks = Ticks(app)
+    queues = Queues(app)
     for _ in range(1000):
         for number in range(3):
             knocker(knock(number, again=True))

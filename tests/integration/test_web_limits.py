@@ -85,8 +85,12 @@ class Flood:
     """So many connections at a time that have sent ``half``; each that is closed is opened anew."""
 
     def __init__(self, address, half, count, source="127.0.0.1"):
-        self.address, self.half, self.count, self.source = address, half, count, source
-        self.answers, self.opened = [], 0
+        self.address = address
+        self.half = half
+        self.count = count
+        self.source = source
+        self.answers = []
+        self.opened = 0
         self._ends = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._thread = threading.Thread(target=self._go, daemon=True)
@@ -155,7 +159,9 @@ def test_a_person_is_served_and_the_worker_works_while_a_thousand_send_halves(fo
     ):
         started = person.post("/api/v1/deployments", json={"alias": "docs"})
         assert started.status_code == 202, started.text
-        most, seen, ends = 0, None, time.monotonic() + 60
+        most = 0
+        seen = None
+        ends = time.monotonic() + 60
         while time.monotonic() < ends and not (seen == "live" and flood.opened >= 1_100):
             seen = person.get(f"/api/v1/deployments/{started.json()['deployment_id']}").json()["status"]
             most = max(most, descriptors(up))
@@ -514,7 +520,8 @@ class Lines(logging.Handler):
 
 
 def logger(name, once):
-    log, handler = logging.getLogger(f"{name}.{id(once)}"), Lines()
+    log = logging.getLogger(f"{name}.{id(once)}")
+    handler = Lines()
     handler.addFilter(once)
     log.addHandler(handler)
     log.propagate = False

@@ -420,7 +420,8 @@ def test_quantized_vectors_are_never_searched_exactly_however_few_they_are(store
 
 
 def test_queries_that_come_back_empty_only_here_block(store: LocalStore) -> None:
-    full, empty = {"name": "q", "n": 10, "live": {"n": 10}}, {"name": "e", "n": 0, "live": {"n": 10}}
+    full = {"name": "q", "n": 10, "live": {"n": 10}}
+    empty = {"name": "e", "n": 0, "live": {"n": 10}}
     assert found("zero_result", gate(store, memory=asked(*[full] * 300))).verdict == "pass"
     assert found("zero_result", gate(store, memory=asked(*[full] * 290, *[empty] * 10))).verdict == "block"
     assert found("zero_result", gate(store, memory=asked(*[full] * 98, *[empty] * 2))).verdict == "inconclusive"
@@ -797,7 +798,9 @@ def test_a_sample_is_the_same_in_any_order_and_another_with_another_seed() -> No
 @pytest.mark.parametrize("rate", [1, 40, 195.5])
 def test_no_second_sees_more_searches_than_allowed(rate: float) -> None:
     """Batches of every size, and a new pace now and then as in a new turn; singles are what a timed search is."""
-    pace, sent, ends = RateLimiter(rate), [], time.monotonic() + 2.5
+    pace = RateLimiter(rate)
+    sent = []
+    ends = time.monotonic() + 2.5
     while time.monotonic() < ends:
         if len(sent) % 7 == 6:
             pace = RateLimiter(rate)

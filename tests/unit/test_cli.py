@@ -235,7 +235,8 @@ def test_a_report_of_an_older_release_is_told_by_its_figures():
 
 
 def test_what_passed_is_one_line_of_names_and_all_of_it_a_table():
-    passed, shown = judged(verdict="pass"), judged(name="overlap", verdict="pass", level="shown", value=0.27)
+    passed = judged(verdict="pass")
+    shown = judged(name="overlap", verdict="pass", level="shown", value=0.27)
     report = report_of(passed, judged(name="ready", verdict="pass"), shown)
     folded = drawn(judgment.render_gate(report))
     assert "✔ 2 checks passed: count, ready" in folded

@@ -21,7 +21,8 @@ from qdrant_rollouts.core.statistics.sequence import confidence_sequence, sequen
 from qdrant_rollouts.core.statistics.sums import Sums
 
 #: Of 500 experiments at alpha .05: 25 and three standard errors.
-RUNS, MOST = 500, 39
+RUNS = 500
+MOST = 39
 KINDS = tuple(METRICS)
 USERS = {"quantile": 600}
 
@@ -129,7 +130,8 @@ def test_a_large_effect_is_found_early_and_in_its_direction(kind):
 @given(seeds)
 def test_swapping_the_arms_flips_every_sign(kind, seed):
     arms = trial(kind, effect=0.1).arms(seed)
-    there, back = last(arms, kind), last(arms[::-1], kind)
+    there = last(arms, kind)
+    back = last(arms[::-1], kind)
     assert (there.control, there.treatment) == (back.treatment, back.control)
     assert there.difference == -back.difference
     assert there.standard_error == back.standard_error
@@ -148,7 +150,8 @@ def test_another_unit_of_measurement_changes_no_p(kind, seed, factor):
         for arm in arms
     )
     for metric in (METRICS[kind], replace(METRICS[kind], relative=True)):
-        one, other = last(arms, kind, metric=metric), last(scaled, kind, metric=metric)
+        one = last(arms, kind, metric=metric)
+        other = last(scaled, kind, metric=metric)
         assert (other.p, other.t_test.p) == pytest.approx((one.p, one.t_test.p), rel=1e-6, abs=1e-12)
 
 
@@ -164,7 +167,8 @@ def test_a_constant_added_to_every_event_changes_no_p_of_a_difference(kind, seed
         )
         for arm in arms
     )
-    one, other = last(arms, kind), last(moved, kind)
+    one = last(arms, kind)
+    other = last(moved, kind)
     assert (other.p, other.t_test.p) == pytest.approx((one.p, one.t_test.p), rel=1e-6, abs=1e-9)
 
 
@@ -185,7 +189,9 @@ def test_merging_two_partitions_of_users_equals_analysing_the_union(kind, seed, 
 
 @given(seeds)
 def test_merging_the_events_of_two_partitions_equals_analysing_the_union(seed):
-    arms, users, half = trial("quantile", effect=0.1).arms(seed), 600, 300
+    arms = trial("quantile", effect=0.1).arms(seed)
+    users = 600
+    half = 300
     merged = []
     for arm in arms:
         whose = np.repeat(np.arange(users), arm.counts.astype(int))
@@ -197,7 +203,8 @@ def test_merging_the_events_of_two_partitions_equals_analysing_the_union(seed):
 
 @given(st.floats(0.5, 2), st.floats(0.5, 2), st.floats(1e-5, 0.01), st.floats(1, 1e6))
 def test_one_stage_is_that_stage_and_stages_alike_are_one(a, b, variance, weight):
-    control, treatment = Moments(500, a, variance), Moments(500, b, variance)
+    control = Moments(500, a, variance)
+    treatment = Moments(500, b, variance)
     one = told(MEAN, stage(control, treatment, weight))
     assert (one.difference, one.standard_error) == (b - a, math.sqrt(difference(control, treatment).variance))
     halves = [stage(Moments(250, a, 2 * variance), Moments(250, b, 2 * variance), weight / 2)] * 2
@@ -205,10 +212,8 @@ def test_one_stage_is_that_stage_and_stages_alike_are_one(a, b, variance, weight
 
 
 def test_stages_weigh_as_many_users_of_the_treatment_as_they_have():
-    early, late = (
-        stage(Moments(100, 1.0, 0.04), Moments(100, 1.2, 0.05), 100),
-        stage(Moments(300, 2.0, 0.01), Moments(300, 2.6, 0.02), 300),
-    )
+    early = stage(Moments(100, 1.0, 0.04), Moments(100, 1.2, 0.05), 100)
+    late = stage(Moments(300, 2.0, 0.01), Moments(300, 2.6, 0.02), 300)
     found = told(MEAN, early, late, units=(400, 400))
     assert found.difference == pytest.approx(0.25 * 0.2 + 0.75 * 0.6)
     assert found.standard_error == pytest.approx(math.sqrt(0.25**2 * 0.09 + 0.75**2 * 0.03))

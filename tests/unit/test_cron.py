@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qdrant_rollouts.core.config import cron
 
-BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+BERLIN = "Europe/Berlin"
+NEW_YORK = "America/New_York"
 
 
 def moments(line, zone, after, count):
@@ -146,7 +147,8 @@ WHEN = st.integers(0, 18 * 365 * 1440).map(lambda minute: _EPOCH + timedelta(min
 
 @given(LINES, ZONES, WHEN)
 def test_times_come_in_order_each_once_and_none_is_left_out_wherever_one_begins(line, zone, after):
-    read, where = cron.parse_cron(line), cron.parse_zone(zone)
+    read = cron.parse_cron(line)
+    where = cron.parse_zone(zone)
     all_at_once = list(islice(cron.nominal_times(read, where, after), 12))
     one_by_one = [after]
     for _ in range(12):
@@ -181,7 +183,8 @@ def test_a_line_for_every_hour_names_each_minute_whose_clock_shows_it(line, zone
         "3,33 * * * MON-FRI": lambda at: at.minute in {3, 33} and at.isoweekday() < 6,
         "0 * 13 * 5": lambda at: at.minute == 0 and (at.day == 13 or at.isoweekday() == 5),
     }[line]
-    where, end = cron.parse_zone(zone), after + timedelta(days=2)
+    where = cron.parse_zone(zone)
+    end = after + timedelta(days=2)
     minutes = (after + timedelta(minutes=number) for number in range(1, 2 * 1440 + 1))
     found = cron.nominal_times(cron.parse_cron(line), where, after)
     assert list(takewhile(lambda moment: moment <= end, found)) == [

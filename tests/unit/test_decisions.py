@@ -109,7 +109,8 @@ def test_only_what_is_shown_ships_and_only_where_all_was_looked_at(given_):
     assert found.days_left is None or 0 <= found.days_left < math.inf
     if found.action != Action.SHIP:
         return
-    quality, limits = given_["quality"], given_["limits"]
+    quality = given_["quality"]
+    limits = given_["limits"]
     assert quality.srm_p >= 0.001
     assert max(quality.crossover, quality.orphans) <= 0.01
     assert quality.changed == ""

@@ -203,7 +203,8 @@ def test_the_operations_page_has_every_alert_with_its_severity():
 def documented(model, path=""):
     """Keys with their defaults; a section that is there by default is told by its keys alone."""
     for name, field in model.model_fields.items():
-        default, inner = field.get_default(), section(field.annotation)
+        default = field.get_default()
+        inner = section(field.annotation)
         if path + name == "collection" or not isinstance(default, BaseModel):
             yield path + name, "required" if field.is_required() else "none" if default is None else told(default)
         if inner is not None:

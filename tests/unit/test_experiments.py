@@ -29,7 +29,8 @@ shares = st.integers(0, BASIS)
 def searched(
     count: int, *, ms: float = 20.0, errors: float = 0.0, seed: int = 1, groups: int = GROUPS
 ) -> TrafficSketch:
-    rng, tally = random.Random(seed), TrafficSketch()
+    rng = random.Random(seed)
+    tally = TrafficSketch()
     for number in range(count):
         tally.add(number % groups, rng.lognormvariate(0, 0.4) * ms / 1000, error=rng.random() < errors)
     return tally
@@ -119,7 +120,8 @@ def test_a_quantile_is_right_to_one_percent(values, level):
 
 
 def test_tallies_add_up_and_survive_being_written_down():
-    one, other = searched(300, seed=1, errors=0.1), searched(200, seed=2)
+    one = searched(300, seed=1, errors=0.1)
+    other = searched(200, seed=2)
     other.add(3, 0.01, results=0, anonymous=True)
     other.add_pair(0.9, 0.1)
     both = TrafficSketch.from_json(one.to_json())
@@ -135,7 +137,8 @@ def test_tallies_add_up_and_survive_being_written_down():
 
 
 def test_k10_a_ratio_has_the_variance_of_the_delta_method():
-    clicks, queries = np.array([1.0, 0, 3, 2, 0, 4]), np.array([2.0, 1, 5, 4, 3, 5])
+    clicks = np.array([1.0, 0, 3, 2, 0, 4])
+    queries = np.array([2.0, 1, 5, 4, 3, 5])
     assert moments._ratio_variance(clicks, queries) == pytest.approx(0.015)
 
 
@@ -161,7 +164,8 @@ def test_a_few_groups_that_search_most_are_few():
 
 @pytest.mark.parametrize("rate", [0.0005, 0.002, 0.02])
 def test_the_variance_of_an_error_rate_covers_what_happens_even_when_no_search_failed(rate):
-    rng, covered = np.random.default_rng(4), 0
+    rng = np.random.default_rng(4)
+    covered = 0
     for _ in range(200):
         tally = TrafficSketch()
         for number, failed in enumerate(rng.random(1500) < rate):
@@ -176,7 +180,8 @@ def test_the_variance_of_a_p95_is_that_of_repeated_samples(clustered):
     rng = np.random.default_rng(7)
     found = []
     for _ in range(120):
-        tally, speed = TrafficSketch(), rng.lognormal(0, 0.4 if clustered else 0, GROUPS)
+        tally = TrafficSketch()
+        speed = rng.lognormal(0, 0.4 if clustered else 0, GROUPS)
         for number, noise in enumerate(rng.lognormal(0, 0.3, 4096)):
             tally.add(number % GROUPS, 0.02 * speed[number % GROUPS] * noise)
         found.append(moments.latency_quantile(tally, 0.95))
@@ -186,11 +191,10 @@ def test_the_variance_of_a_p95_is_that_of_repeated_samples(clustered):
 
 
 def test_swapping_the_arms_negates_the_difference_and_keeps_its_error():
-    one, other = (
-        moments.error_rate(searched(2000, errors=0.02)),
-        moments.error_rate(searched(2000, errors=0.05, seed=3)),
-    )
-    there, back = moments.difference(one, other), moments.difference(other, one)
+    one = moments.error_rate(searched(2000, errors=0.02))
+    other = moments.error_rate(searched(2000, errors=0.05, seed=3))
+    there = moments.difference(one, other)
+    back = moments.difference(other, one)
     assert (there.estimate, there.variance) == (-back.estimate, back.variance)
 
 
@@ -217,7 +221,8 @@ def test_an_effect_at_the_edge_of_the_interval_has_p_alpha(error, n, n_star):
 
 
 def test_a_sequence_that_is_looked_at_often_errs_no_more_than_it_says():
-    rng, crossed = np.random.default_rng(2), 0
+    rng = np.random.default_rng(2)
+    crossed = 0
     for _ in range(400):
         values = rng.standard_normal(4000).cumsum()
         looks = np.arange(100, 4001, 50)
@@ -268,7 +273,8 @@ def test_a_smaller_share_needs_less_certainty():
 
 
 def test_traffic_that_drifts_from_stage_to_stage_is_no_difference():
-    early, late = {"ms": 20.0}, {"ms": 60.0}
+    early = {"ms": 20.0}
+    late = {"ms": 60.0}
     stages = [
         (searched(600, seed=1, **early), searched(600, seed=2, **early)),
         (searched(6000, seed=3, **late), searched(6000, seed=4, **late)),

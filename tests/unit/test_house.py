@@ -17,7 +17,8 @@ OWN = {"core", "adapters", "tasks", "interfaces", "migrations", "wiring", "beat_
 PACKAGE = "qdrant_rollouts"
 #: What stands beside the product and is not installed with it.
 BESIDE = {"benchmarks", "docs"}
-LONGEST, MEDIAN = 60, 8
+LONGEST = 60
+MEDIAN = 8
 BROAD = {"Exception", "BaseException"}
 #: File -> how many broad excepts it may have, and why.
 BROAD_ALLOWED = {

@@ -10,7 +10,9 @@ from qdrant_rollouts.core.config.index_file import CollectionSpec
 from qdrant_rollouts.core.config.vector_kinds import KINDS, describe_vector, kind_of, vectors_by_name
 from qdrant_rollouts.core.ports import Health, Point
 
-DENSE, MULTI, SPARSE = KINDS["dense"], KINDS["multi"], KINDS["sparse"]
+DENSE = KINDS["dense"]
+MULTI = KINDS["multi"]
+SPARSE = KINDS["sparse"]
 ROWS = {"size": 2, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
 
 

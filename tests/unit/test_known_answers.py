@@ -22,7 +22,8 @@ def digits(text: str) -> object:
     return pytest.approx(float(text), rel=0, abs=0.5 * 10.0 ** -len(text.partition(".")[2]) * (1 + 1e-9))
 
 
-CONTROL, TREATMENT = (3407, 1396.87, 52377.9767), (3461, 2422.7, 134698.29)
+CONTROL = (3407, 1396.87, 52377.9767)
+TREATMENT = (3461, 2422.7, 134698.29)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,8 @@ def test_k3_two_proportions_have_the_published_relative_effect():
 
 
 def test_k4_the_sequence_gives_the_published_interval():
-    control, treatment = mean_from_sums(3000, *CONTROL[1:]), mean_from_sums(*TREATMENT)
+    control = mean_from_sums(3000, *CONTROL[1:])
+    treatment = mean_from_sums(*TREATMENT)
     effect = relative_difference(control, treatment)
     look = effect.estimate, math.sqrt(effect.variance), 3000 + 3461, 0.05, 1000
     assert effect.estimate == digits(".50336")
@@ -90,7 +92,8 @@ def test_k8_impossible_sums_and_an_empty_control_have_a_reason_and_no_number():
 
 
 def test_k10_a_ratio_has_the_variance_worked_out_by_hand_in_both_forms():
-    clicks, queries = np.array([1.0, 0, 3, 2, 0, 4]), np.array([2.0, 1, 5, 4, 3, 5])
+    clicks = np.array([1.0, 0, 3, 2, 0, 4])
+    queries = np.array([2.0, 1, 5, 4, 3, 5])
     found = delta_ratio(Sums.of(clicks, queries))
     assert (found.estimate, found.variance, math.sqrt(found.variance)) == (0.5, digits(".015"), digits(".1224745"))
     residuals = np.var(clicks - found.estimate * queries, ddof=1)

@@ -93,7 +93,8 @@ def test_a_document_found_twice_counts_once_and_takes_no_second_rank():
 
 
 def test_what_lies_below_the_depth_is_not_seen():
-    found, grades = [7, 8, 1], {1: 1.0}
+    found = [7, 8, 1]
+    grades = {1: 1.0}
     assert ndcg(found, grades, k=2) == reciprocal_rank(found, grades, k=2) == recall(found, grades, k=2) == 0.0
     assert hole_share([1, 8, 9], grades, k=1) == 0.0
 
@@ -141,7 +142,8 @@ def test_rank_biased_overlap_is_what_the_hand_works_out():
 
 
 def test_rank_biased_overlap_weighs_early_ranks_more():
-    late, early = [1, 2, 3, 9], [9, 2, 3, 4]
+    late = [1, 2, 3, 9]
+    early = [9, 2, 3, 4]
     assert rbo_ext([1, 2, 3, 4], late) > rbo_ext([1, 2, 3, 4], early)
 
 
@@ -236,7 +238,8 @@ def test_a_mean_lies_within_its_interval(values):
 
 def test_paired_differences_have_an_interval_near_the_normal_one():
     differences = np.random.default_rng(3).normal(0.02, 0.1, 300)
-    ours, normal = paired_interval(differences, seed=1), mean_interval(differences)
+    ours = paired_interval(differences, seed=1)
+    normal = mean_interval(differences)
     assert ours.value == pytest.approx(normal.value)
     assert (ours.low, ours.high) == pytest.approx((normal.low, normal.high), abs=0.002)
 
@@ -304,7 +307,8 @@ def test_a_side_that_is_slower_throughout_has_that_ratio_and_no_spread():
 
 def test_the_ratio_of_percentiles_has_an_interval_around_it_that_the_seed_repeats():
     rng = np.random.default_rng(5)
-    new, old = rng.lognormal(1, 0.5, 300), rng.lognormal(1, 0.5, 300)
+    new = rng.lognormal(1, 0.5, 300)
+    old = rng.lognormal(1, 0.5, 300)
     found = ratio_of_percentiles(new, old, 50, seed=1, resamples=500)
     assert found.value == pytest.approx(np.median(new) / np.median(old))
     assert found.low < found.value < found.high

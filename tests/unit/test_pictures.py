@@ -18,7 +18,8 @@ from qdrant_rollouts.interfaces.pictures.panel import LEFT, RIGHT
 from qdrant_rollouts.interfaces.pictures.style import DARK, LIGHT
 
 SVG = "{http://www.w3.org/2000/svg}"
-MINUS, GAP = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+GAP = "\N{NO-BREAK SPACE}"
 
 
 def comparison(**said) -> dict:
@@ -106,7 +107,8 @@ def corners(element: ET.Element) -> list[tuple[float, float]]:
 @pytest.mark.parametrize(("direction", "side"), [(1, 1), (-1, -1)])
 def test_bounds_difference_and_margin_stand_at_one_scale_and_the_margin_on_the_side_that_is_worse(direction, side):
     root = drawn(report([comparison(direction=direction, low=-0.03)]))
-    zero, margin = level(root, "zero"), level(root, "margin")
+    zero = level(root, "zero")
+    margin = level(root, "margin")
     assert (margin - zero) * side > 0  # down on the page is larger
     per_point = abs(margin - zero) / 0.02
     whisker = of_kind(root, "whisker")[0]
@@ -122,7 +124,8 @@ def test_looks_stand_at_their_days_and_the_band_is_as_wide_as_the_interval():
     places = [LEFT + (RIGHT - LEFT) * count / 4 for count in (1, 2, 3, 4)]
     assert [x for x, _ in course] == pytest.approx(places, abs=0.06)
     band = corners(of_kind(root, "band")[0])
-    low, high = band[:4], band[:3:-1]
+    low = band[:4]
+    high = band[:3:-1]
     assert [x for x, _ in low] == [x for x, _ in high] == [x for x, _ in course]
     height = level(root, "margin") - level(root, "zero")
     assert low[0][1] - high[0][1] == pytest.approx((0.091 - 0.012) / 0.02 * height, rel=0.02)
@@ -143,7 +146,8 @@ def test_wide_early_intervals_are_cut_off_so_that_the_latest_can_be_read():
     widths = [0.5 / math.sqrt(look) for look in range(1, 29)]
     looks = [[comparison(difference=0.05, low=0.05 - half, high=0.05 + half)] for half in widths]
     root = drawn(report(*looks))
-    whisker, window = of_kind(root, "whisker")[0], root.find(f".//{SVG}svg")
+    whisker = of_kind(root, "whisker")[0]
+    window = root.find(f".//{SVG}svg")
     height = float(window.get("height"))
     assert abs(float(whisker.get("y1")) - float(whisker.get("y2"))) > 0.35 * height
     assert min(y for _, y in corners(of_kind(root, "band")[0])) < float(window.get("y"))
@@ -369,7 +373,9 @@ def test_long_names_stay_in_the_picture_and_stand_whole_in_a_tooltip(name):
     root = drawn(made)
     height = float(root.get("height"))
     for element, words in zip(root.iter(f"{SVG}text"), texts(root), strict=True):
-        x, y, kind = float(element.get("x")), float(element.get("y")), element.get("class")
+        x = float(element.get("x"))
+        y = float(element.get("y"))
+        kind = element.get("class")
         wide = canvas.text_width(words, canvas.font_size(kind))
         start = x - wide if "end" in kind.split() else x - wide / 2 if "middle" in kind.split() else x
         assert start >= 0
@@ -467,7 +473,8 @@ def test_whatever_the_numbers_0_the_margin_and_the_latest_interval_are_in_the_pa
     ]
     root = drawn(report(*looks))
     window = root.find(f".//{SVG}svg")
-    top, bottom = float(window.get("y")), float(window.get("y")) + float(window.get("height"))
+    top = float(window.get("y"))
+    bottom = float(window.get("y")) + float(window.get("height"))
     whisker = of_kind(root, "whisker")[0]
     for y in (level(root, "zero"), level(root, "margin"), float(whisker.get("y1")), float(whisker.get("y2"))):
         assert top <= y <= bottom

@@ -31,7 +31,9 @@ def counting(state, pieces_wanted, told):
 
 
 def test_each_piece_is_saved_by_itself_and_counts_as_progress():
-    turn, state, told = context(), {}, []
+    turn = context()
+    state = {}
+    told = []
     pieces.work(turn, state, counting(state, 3, told))
 
     assert [saved.get("done") for saved, progress in turn.turn.saved if progress] == [1, 2, 3]
@@ -39,7 +41,8 @@ def test_each_piece_is_saved_by_itself_and_counts_as_progress():
 
 
 def test_a_piece_whose_worker_died_is_met_again_as_a_smaller_one_and_the_next_is_as_long_as_ever():
-    state, told = {}, []
+    state = {}
+    told = []
     for _ in range(3):
         turn = context()
         with pytest.raises(KeyboardInterrupt):
@@ -47,7 +50,8 @@ def test_a_piece_whose_worker_died_is_met_again_as_a_smaller_one_and_the_next_is
         state, progress = turn.turn.saved[-1]
         assert not progress
         told.append(state["piece"])
-    turn, tried = context(), []
+    turn = context()
+    tried = []
     pieces.work(turn, state, counting(state, 2, tried))
 
     assert told == [pieces.PIECE / 4, pieces.PIECE / 16, pieces.LEAST]
@@ -59,7 +63,8 @@ def dying(seconds):
 
 
 def test_it_ends_with_the_slice_after_one_piece_at_least():
-    state, told = {}, []
+    state = {}
+    told = []
     pieces.work(context(seconds=0.0), state, counting(state, 5, told))
 
     assert state["done"] == 1

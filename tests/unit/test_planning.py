@@ -28,10 +28,12 @@ def test_k18_plans_are_those_of_the_notes():
 
 
 def test_a_planned_experiment_finds_its_effect_as_often_as_planned():
-    rng, n = np.random.default_rng(8), math.ceil(users_for_mean(3.0, 0.5))
+    rng = np.random.default_rng(8)
+    n = math.ceil(users_for_mean(3.0, 0.5))
     found = 0
     for _ in range(1500):
-        a, b = rng.normal(10, 3, n), rng.normal(10.5, 3, n)
+        a = rng.normal(10, 3, n)
+        b = rng.normal(10.5, 3, n)
         found += abs(b.mean() - a.mean()) > 1.959964 * math.sqrt(a.var(ddof=1) / n + b.var(ddof=1) / n)
     assert found / 1500 == pytest.approx(0.8, abs=0.035)
 

@@ -41,7 +41,8 @@ def test_the_next_fair_toss_leaves_the_evidence_what_it_is_on_average(wins, loss
 
 @given(counts, counts, sizes)
 def test_swapping_the_arms_keeps_the_evidence_and_turns_the_direction(wins, losses, a):
-    there, back = measure_preference(wins, losses, a), measure_preference(losses, wins, a)
+    there = measure_preference(wins, losses, a)
+    back = measure_preference(losses, wins, a)
     assert there.log_e == pytest.approx(back.log_e, abs=1e-9)
     assert there.direction == -back.direction
 

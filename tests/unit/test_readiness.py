@@ -77,7 +77,8 @@ class Shows:
     """A server that shows these, one after another; ``woken`` counts."""
 
     def __init__(self, *healths):
-        self.healths, self.woken = list(healths), 0
+        self.healths = list(healths)
+        self.woken = 0
 
     def health(self, collection):
         return self.healths.pop(0) if len(self.healths) > 1 else self.healths[0]

@@ -31,7 +31,8 @@ from qdrant_rollouts.core.ports.naming import point_id
 TEXT = RecordRules(dense={"": VectorRule(3, cosine=True)}, templates={"": "{title}\n{text}"})
 ONE = RecordRules(dense={"": VectorRule(3, cosine=True)}, required=frozenset({""}))
 NAMED = RecordRules(dense={"a": VectorRule(2), "b": VectorRule(3)}, sparse=frozenset({"s"}))
-NAN, INF = math.nan, math.inf
+NAN = math.nan
+INF = math.inf
 
 json_values = st.recursive(
     st.none()

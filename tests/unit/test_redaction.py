@@ -208,7 +208,8 @@ def test_a_log_line_has_no_secret_in_it(level):
     remember_secret("hunter2hunter2")
     before = logging.getLogRecordFactory()
     stream = StringIO()
-    logger, handler = logging.getLogger(f"told.{level}"), logging.StreamHandler(stream)
+    logger = logging.getLogger(f"told.{level}")
+    handler = logging.StreamHandler(stream)
     logger.addHandler(handler)
     logging.setLogRecordFactory(redaction._RedactedRecord)
     try:

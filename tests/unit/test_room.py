@@ -42,7 +42,8 @@ def test_a_point_takes_its_numbers_its_links_and_its_copies(made, disk, memory):
 
 def test_payload_stands_on_disk_twice_and_in_memory_only_where_it_must():
     held = {**schema(), "params": {**schema()["params"], "on_disk_payload": False}}
-    without, kept = room.needed(schema(), 10, 100, SERVER), room.needed(held, 10, 100, SERVER)
+    without = room.needed(schema(), 10, 100, SERVER)
+    kept = room.needed(held, 10, 100, SERVER)
 
     assert without.disk == kept.disk == 10 * 2 * (768 * 4 + 128 + 100)
     assert kept.memory - without.memory == 10 * 100

@@ -242,7 +242,8 @@ def test_an_index_setting_goes_where_it_has_an_effect():
     """A vector's own section outranks the collection's."""
     spec = CollectionSpec(hnsw={"ef_construct": 7})
 
-    own, shared = build_schema(BLUE, spec, sized("text", 384)), build_schema(BLUE, spec, sized("image", 512))
+    own = build_schema(BLUE, spec, sized("text", 384))
+    shared = build_schema(BLUE, spec, sized("image", 512))
 
     assert own["params"]["vectors"]["text"]["hnsw_config"] == {"m": 24, "ef_construct": 7}
     assert own["hnsw_config"] == BLUE["hnsw_config"]

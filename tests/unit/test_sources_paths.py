@@ -74,7 +74,8 @@ def test_a_pattern_written_out_means_the_same_files_from_anywhere(tmp_path, name
     (base / "deep").mkdir(parents=True)
     for file in ("a.jsonl", "b.jsonl", "deep/c.jsonl"):
         (base / file).write_text("{}")
-    there, here = find_files(pattern, [base]), find_files(make_absolute(pattern, base), [tmp_path / "other", base])
+    there = find_files(pattern, [base])
+    here = find_files(make_absolute(pattern, base), [tmp_path / "other", base])
     assert [file.path for file in there] == [file.path for file in here]
     assert make_absolute(make_absolute(pattern, base), Path("/else")) == make_absolute(pattern, base)
 
@@ -173,7 +174,8 @@ def test_a_folder_whose_name_only_begins_alike_is_outside(folder):
 
 
 def test_nothing_outside_is_looked_at_not_even_whether_it_exists(folder):
-    there, not_there = refusal("../outside/secret.jsonl", folder), refusal("../outside/nothing.jsonl", folder)
+    there = refusal("../outside/secret.jsonl", folder)
+    not_there = refusal("../outside/nothing.jsonl", folder)
     assert there.replace("secret", "nothing") == not_there
 
 

@@ -160,7 +160,8 @@ def test_where_nobody_or_everybody_did_the_next_one_is_not_excluded(everybody):
 
 
 def test_one_event_seen_has_about_the_variance_of_none_seen():
-    none, one = ([0] * 1000, [1] + [0] * 999)
+    none = [0] * 1000
+    one = [1] + [0] * 999
     found = [mean(Sums.of(values), binary=True).variance for values in (none, one)]
     assert found[0] == pytest.approx(found[1], rel=0.01)
     assert delta_ratio(Sums.of(none, [1] * 1000)) == Unclear("variance_not_positive")
@@ -181,15 +182,18 @@ def test_a_ratio_that_rests_on_a_few_users_has_no_number():
 
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.01, 2), st.floats(0.01, 2))
 def test_swapping_the_arms_negates_the_difference_and_keeps_its_error(a, b, variance_a, variance_b):
-    one, other = Moments(50, a, variance_a), Moments(90, b, variance_b)
-    there, back = welch_from_moments(one, other), welch_from_moments(other, one)
+    one = Moments(50, a, variance_a)
+    other = Moments(90, b, variance_b)
+    there = welch_from_moments(one, other)
+    back = welch_from_moments(other, one)
     assert (there.difference, there.standard_error) == (-back.difference, back.standard_error)
     assert (there.low, there.high, there.p, there.df) == pytest.approx((-back.high, -back.low, back.p, back.df))
 
 
 @given(st.floats(0.001, 0.2))
 def test_welchs_interval_ends_where_its_p_is_alpha(alpha):
-    one, other = Moments(20, 1.0, 0.04), Moments(30, 2.0, 0.09)
+    one = Moments(20, 1.0, 0.04)
+    other = Moments(30, 2.0, 0.09)
     found = welch_from_moments(one, other, alpha)
     half = found.high - found.difference
     assert welch_from_moments(one, Moments(30, 1.0 + half, 0.09)).p == pytest.approx(alpha)
@@ -227,7 +231,8 @@ def test_a_quantile_is_that_of_the_tally_within_the_histograms_error(level):
     tally = TrafficSketch()
     for value, group in zip(values, whose, strict=True):
         tally.add(int(group), float(value))
-    exact, told = clustered_quantile(values, whose, level), moments.latency_quantile(tally, level)
+    exact = clustered_quantile(values, whose, level)
+    told = moments.latency_quantile(tally, level)
     assert exact.estimate == pytest.approx(told.estimate, rel=0.016)
     assert math.sqrt(exact.variance) == pytest.approx(math.sqrt(told.variance), rel=0.1)
     assert exact.units == told.units
@@ -253,18 +258,21 @@ def test_users_that_are_merged_have_the_quantile_of_their_union_in_any_order():
 
 def test_with_one_event_a_user_the_clusters_change_nothing():
     values, _ = latencies(6, False, searches=1, count=5000)
-    n, level = 5000, 0.95
+    n = 5000
+    level = 0.95
     found = clustered_quantile(values, np.arange(n), level)
     half = 1.959964 * math.sqrt(level * (1 - level) / n)
     ordered = np.sort(values)
-    low, high = ordered[math.floor(n * (level - half)) - 1], ordered[math.ceil(n * (level + half)) - 1]
+    low = ordered[math.floor(n * (level - half)) - 1]
+    high = ordered[math.ceil(n * (level + half)) - 1]
     assert found.estimate == ordered[4749]
     assert found.variance == pytest.approx(((high - low) / (2 * 1.959964)) ** 2, rel=0.01)
 
 
 @pytest.mark.parametrize(("level", "least"), [(0.95, 73), (0.99, 381), (0.05, 73)])
 def test_a_quantile_needs_as_many_events_as_the_notes_say(level, least):
-    rng, wanted = np.random.default_rng(2), max(least, 100)
+    rng = np.random.default_rng(2)
+    wanted = max(least, 100)
     assert isinstance(clustered_quantile(rng.random(wanted), np.arange(wanted), level), Moments)
     if least > 100:
         assert clustered_quantile(rng.random(380), np.arange(380), level) == Unclear("quantile_unresolved")
@@ -285,7 +293,8 @@ def test_a_quantile_without_support_has_a_reason(values, whose, reason):
 
 
 def test_a_difference_of_quantiles_is_treatment_less_control():
-    one, other = latencies(1, True), latencies(2, True)
+    one = latencies(1, True)
+    other = latencies(2, True)
     arms = [clustered_quantile(*arm, 0.95) for arm in (one, other)]
     assert clustered_quantile_difference(one, other, 0.95) == difference(*arms)
     relative = clustered_quantile_difference(one, other, 0.95, relative=True)

@@ -82,7 +82,8 @@ def test_every_pair_of_lists_of_up_to_four_documents_is_fair_too():
 @given(rankings, rankings, st.integers(0, 2**32))
 def test_swapping_lists_and_coins_swaps_the_teams_of_what_is_credited(control, treatment, seed):
     bits = coins("exp-1", str(seed))
-    here, there = draft(control, treatment, bits, 8), draft(treatment, control, [1 - bit for bit in bits], 8)
+    here = draft(control, treatment, bits, 8)
+    there = draft(treatment, control, [1 - bit for bit in bits], 8)
     assert [place.document for place in here.places] == [place.document for place in there.places]
     other = {"control": "treatment", "treatment": "control"}
     credited = [other[place.team] if place.credited else None for place in here.places]

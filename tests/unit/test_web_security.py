@@ -147,7 +147,8 @@ def test_a_session_is_the_holder_of_its_token_until_that_is_revoked(world):
 
 def test_a_session_ends_after_half_a_day_and_when_it_is_left(world):
     token = made(world, "anna", "read")
-    left, late = sessions.begin_session(world.services, token, ""), sessions.begin_session(world.services, token, "")
+    left = sessions.begin_session(world.services, token, "")
+    late = sessions.begin_session(world.services, token, "")
     sessions.end_session(world.services, left)
     assert sessions.caller_of_session(world.services, left, "") is None
     assert sessions.caller_of_session(world.services, late, "").name == "token:anna"

@@ -30,7 +30,8 @@ NO_BACKUP = "deletion.no_final_backup"
 #: The most one sweep adds to the service's running time. Sweeps are asked for every second; after a longer time than
 #: this nobody swept, or the clock was set ahead, and what a sweep then adds is no more than one surely lasts: a stopped
 #: system only delays, and a clock that jumps to and fro deletes nothing early.
-_LONGEST_TICK, _AFTER_A_JUMP = 15.0, 1.0
+_LONGEST_TICK = 15.0
+_AFTER_A_JUMP = 1.0
 
 
 def advance_service_clock(session: Session, now: datetime) -> float:
@@ -251,7 +252,8 @@ def _carry_out_deletion(services: Services, deletion_id: int) -> str:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
         if row.status not in OPEN_STATUSES:
             return f"{row.collection} {row.status}"
-        row.status, collection = "deleting", row.collection
+        row.status = "deleting"
+        collection = row.collection
     used = _drop_if_unused(services, collection)
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, deletion_id, with_for_update=True)
@@ -305,7 +307,9 @@ def _record_alert(
 def _end_deletion(
     session: Session, row: Deletion, now: datetime, status: str, reason: str, actor: str, asked: str = ""
 ) -> None:
-    row.status, row.reason, row.finished_at = status, reason, now
+    row.status = status
+    row.reason = reason
+    row.finished_at = now
     alerts.resolve_alerts(session, now, row.alias or row.collection, [NO_BACKUP], reason, actor)
     events.record_event(
         session,

@@ -40,7 +40,8 @@ def collect_garbage(
 ) -> shown.Collected:
     """Writes down what is over or left over and deletes what is due, or with ``dry_run`` only says so. ``orphans``:
     writes the deletion of each orphan down too. Safe to run twice: what is written down is not written down again."""
-    there, serving = services.store.collections(), services.store.aliases()
+    there = services.store.collections()
+    serving = services.store.aliases()
     with services.sessions.begin() as session:
         now = services.clock.now(session)
         kept = find_kept(services, session, there, serving)
@@ -52,7 +53,8 @@ def collect_garbage(
             for alias, spec in services.indexes().items()
             if alias in serving
         }
-        left, found = find_leftovers(services, session, there), find_orphans(services, session, there)
+        left = find_leftovers(services, session, there)
+        found = find_orphans(services, session, there)
         due = [
             _describe_due_deletion(services, session, row) for row in _list_open_deletions(session) if row.due_at <= now
         ]
@@ -75,7 +77,9 @@ def collect_garbage(
 def find_kept(services: Services, session: Session, there: set[str], serving: Mapping[str, str]) -> list[shown.Kept]:
     """Of the collections ``there`` are, those that were replaced and not deleted, for others made them or no backup of
     them could be made. What a person has kept is not told."""
-    declared, embedded, found = services.indexes(), services.store.embedded, []
+    declared = services.indexes()
+    embedded = services.store.embedded
+    found = []
     for alias, live in sorted(serving.items()):
         spec = keeping.find_spec(session, alias, declared)
         for name, why in keeping.find_kept(session, alias, live, spec, embedded=embedded):

@@ -32,10 +32,8 @@ def begin_final_backups(services: Services) -> list[str]:
 def _back_up_before_deletion(services: Services, deletion_id: int) -> str:
     with services.sessions() as session:
         row = session.get_one(Deletion, deletion_id)
-        lacks, alias = (
-            final_backups.reason_to_wait(services, session, row),
-            final_backups.find_wanting_index(services, session, row),
-        )
+        lacks = final_backups.reason_to_wait(services, session, row)
+        alias = final_backups.find_wanting_index(services, session, row)
         if not lacks or alias is None or final_backups.reason_to_spare(services, session, row):
             return ""
         if retention.find_uses(services, session, row.collection):

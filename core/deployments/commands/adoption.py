@@ -43,7 +43,8 @@ def adopt_collection(
     carries = services.store.server().version >= STAMPS_SINCE
     old = services.store.metadata(found) if carries else {}
     foreign_metadata(old, found)
-    stamp, facts = _stamp_of_version(Stamp.of(old)), dict(old.get(FACTS_KEY) or {})
+    stamp = _stamp_of_version(Stamp.of(old))
+    facts = dict(old.get(FACTS_KEY) or {})
     declared = services.indexes().get(alias)
     embedding = next(iter(declared.models), None) if declared and stamp is None else None
     with services.sessions() as session:
@@ -125,7 +126,8 @@ def _describe_collection(
         return None, versions.facts_of_model(None, None, schema, vector)
     embedder = services.embedder(embedding)
     _check_vector_size(collection, schema, vector, embedding, embedder)
-    params, points = vector_params(schema, vector), model_proof.draw_points(services.store, collection, vector)
+    params = vector_params(schema, vector)
+    points = model_proof.draw_points(services.store, collection, vector)
     found = model_proof.compare_embeddings(embedder, embedding, vector, params, points)
     agreed = {"of": found.of, "alike": found.alike}
     if agreed["alike"] * 2 < agreed["of"] and not trust:

@@ -81,7 +81,8 @@ def _name_green(session: Session, now: datetime, row: Deployment, taken: set[str
         aliases.keep_target(session, now, existing, row.alias, row.actor)
         known = session.get(Version, existing)
         if known is not None:
-            row.green, row.number = existing, known.number
+            row.green = existing
+            row.number = known.number
             return
     row.green = existing or collection_name(row.alias, now, taken | versions.list_used_names(session))
     row.number = (session.scalar(select(func.max(Version.number)).where(Version.alias == row.alias)) or 0) + 1

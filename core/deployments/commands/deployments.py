@@ -69,7 +69,8 @@ def start_deployment(
     spec = spec.with_options(_requested_options(source, strategy, queries, rollback_on_failure), "request")
     spec = inherit_model(services, spec.with_options(options or {}), live.get(alias))
     check_declared_sources(spec, declared)
-    plan, blue = _plan_deployment(spec, existing=collection is not None), live.get(alias)
+    plan = _plan_deployment(spec, existing=collection is not None)
+    blue = live.get(alias)
     check_validation(services, spec, blue)
     along = _with_warning(
         services, alias, warn_of_too_few(spec.validation, read_judged_queries(services, spec)), actor, along
@@ -181,7 +182,8 @@ def _plan_with_unpacking(services: Services, alias: str, plan: Plan, source: str
     if backup is None:
         return plan
     with services.sessions() as session:
-        now, used = services.clock.now(session), versions.list_used_names(session)
+        now = services.clock.now(session)
+        used = versions.list_used_names(session)
     name = collection_name(f"{alias}_source", now, services.store.collections() | used)
     return backup_plans.plan_unpacking(plan, backup, name)
 

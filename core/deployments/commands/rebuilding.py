@@ -66,7 +66,8 @@ def _find_unchanged(services: Services, alias: str) -> Unchanged | None:
     live = services.store.aliases()
     if alias not in live:
         return None
-    spec, built = commands.resolve_spec(services, alias, live), _find_build(services, live[alias])
+    spec = commands.resolve_spec(services, alias, live)
+    built = _find_build(services, live[alias])
     if built is None or spec.source is None or _has_other_settings(spec, built[0]):
         return None
     deployment, filled = built

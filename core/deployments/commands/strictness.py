@@ -12,7 +12,8 @@ from qdrant_rollouts.core.ports import Source
 from qdrant_rollouts.core.services import Services
 
 #: Points of a page, and seconds that reading a source may take.
-_PAGE, _LONGEST_SECONDS = 256, 86_400
+_PAGE = 256
+_LONGEST_SECONDS = 86_400
 
 
 def check_limits(services: Services, spec: IndexSpec, blue: str | None, source: Source) -> None:
@@ -48,7 +49,8 @@ def _check_indexes(services: Services, spec: IndexSpec, blue: str) -> None:
 
 
 def _check_points(services: Services, blue: str, source: str) -> None:
-    most, points = services.store.limits(blue).max_points_count, estimate_points(services.store, source)
+    most = services.store.limits(blue).max_points_count
+    points = estimate_points(services.store, source)
     if most is not None and points > most >= estimate_points(services.store, blue):
         raise Refused(
             f"strict mode of {blue} allows {most:,} points (max_points_count), {source} has {points:,}: raise "

@@ -29,7 +29,8 @@ _CHECK_SECONDS = 1.0
 _PAGE_POINTS = 4096
 _SAMPLE_SIZE = 300
 #: Bytes written, and put on the disk, at once.
-_CHUNK_BYTES, _LEAST_CHUNK = 8 << 20, 64 << 10
+_CHUNK_BYTES = 8 << 20
+_LEAST_CHUNK = 64 << 10
 #: Looks at what may still come of a request that was cut short, before it is taken for lost.
 PATIENCE_CHECKS = 15
 
@@ -56,7 +57,8 @@ def drop_snapshot(context: StepContext) -> Outcome:
 
 def _scan_points(context: StepContext, state: State) -> Outcome:
     """Every id has the same chance to be remembered."""
-    store, collection = context.services.store, context.deployment.green
+    store = context.services.store
+    collection = context.deployment.green
     sample = list(state.get("sample", []))
 
     def piece(seconds: float) -> bool:
@@ -77,7 +79,8 @@ def _scan_points(context: StepContext, state: State) -> Outcome:
 
 
 def _remember_content(context: StepContext, state: State) -> Outcome:
-    store, collection = context.services.store, context.deployment.green
+    store = context.services.store
+    collection = context.deployment.green
     state.update(_read_content_facts(context, [id for _, id, _ in state.pop("sample")]))
     state.update(phase="asking", known=sorted(store.snapshots(collection)))
     context.turn.save(state)
@@ -122,14 +125,17 @@ def _check_snapshot(context: StepContext, state: State) -> Outcome:
 
 def _find_new_snapshots(context: StepContext, state: State) -> State | None:
     """The newest snapshot of each part; None while one is missing. More of them than parts may be somebody else's."""
-    store, collection, fresh = context.services.store, context.deployment.green, _new_snapshot_names(context, state)
+    store = context.services.store
+    collection = context.deployment.green
+    fresh = _new_snapshot_names(context, state)
     newest = {store.snapshot(collection, name).shard: name for name in fresh}
     parts = store.parts(collection)
     return {"snapshots": list(newest.values()), "own": len(fresh) == parts} if len(newest) == parts else None
 
 
 def _read_content_facts(context: StepContext, ids: list[PointId]) -> State:
-    services, collection = context.services, context.deployment.green
+    services = context.services
+    collection = context.deployment.green
     with services.sessions() as session:
         now = services.clock.now(session)
     found = digests.digest_points(services.store.fetch(collection, ids, vectors=True)) if ids else {}
@@ -176,11 +182,16 @@ _PHASES = {"scan": _scan_points, "ask": _remember_content, "asking": _resume_sna
 
 def fetch_files(context: StepContext) -> Outcome:
     """One slice of the download, file by file. A piece written twice is the same piece at the same place."""
-    services, names, files = context.services, _snapshot_names(context), list(context.state.get("files", []))
-    name, file = names[len(files)], manifests.file_name(names[len(files)], len(files))
+    services = context.services
+    names = _snapshot_names(context)
+    files = list(context.state.get("files", []))
+    name = names[len(files)]
+    file = manifests.file_name(names[len(files)], len(files))
     wanted = services.store.snapshot(context.deployment.green, name)
-    started, begun_at = time.monotonic(), _resume_position(context, file)
-    at, chunk = begun_at, int(context.state.get("chunk", _CHUNK_BYTES))
+    started = time.monotonic()
+    begun_at = _resume_position(context, file)
+    at = begun_at
+    chunk = int(context.state.get("chunk", _CHUNK_BYTES))
     # Until a piece is written the next one is a smaller one: this may be too large for the time a worker has.
     context.turn.save({**context.state, "chunk": max(_LEAST_CHUNK, chunk // 4)})
     while at < wanted.size:
@@ -208,7 +219,8 @@ def delete_files(context: StepContext) -> Outcome:
 def _download_slice(context: StepContext, name: str, file: str, at: int, ends: float, chunk: int) -> int:
     """Downloads snapshot ``name`` from ``at`` until the time is over or nothing more comes; where it
     stopped."""
-    pieces, start = bytearray(), at
+    pieces = bytearray()
+    start = at
     for piece in context.services.store.download_snapshot(context.deployment.green, name, at):
         pieces += piece
         if len(pieces) >= chunk:
@@ -260,7 +272,8 @@ def unseal_backup(context: StepContext) -> Outcome:
 
 
 def _build_manifest(context: StepContext) -> Manifest:
-    deployment, taken = context.deployment, context.outputs["snapshot"]
+    deployment = context.deployment
+    taken = context.outputs["snapshot"]
     told: dict[str, Any] = {name: taken[name] for name in ("schema", "metadata", "low", "high", "sample")}
     return Manifest(
         id=deployment.id,
@@ -288,7 +301,9 @@ def prune_backups(context: StepContext) -> Outcome:
     """Removes the oldest whole backups of the alias beyond ``keep``, but none that is in use, and not the newest of
     what serves: the others may be of versions that were deleted. What is damaged is neither counted nor removed: a
     person should see it. Nor is the final backup of a collection that others made. Safe to run twice."""
-    shelf, alias, sealed = context.services.shelf, context.deployment.alias, context.outputs["seal"]["summary"]
+    shelf = context.services.shelf
+    alias = context.deployment.alias
+    sealed = context.outputs["seal"]["summary"]
     try:
         spared = _find_backups_in_use(context)
     except Refused as error:  # this backup is whole all the same
@@ -309,7 +324,8 @@ def prune_backups(context: StepContext) -> Outcome:
 
 
 def _list_whole_backups(context: StepContext) -> list[Manifest]:
-    found, shelf = [], context.services.shelf
+    found = []
+    shelf = context.services.shelf
     for backup in shelf.backups():
         with suppress(Refused):
             found.append(manifests.read_manifest(shelf, backup))

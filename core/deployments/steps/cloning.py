@@ -13,9 +13,13 @@ _CHECK_SECONDS = 1.0
 
 def copy_points(context: StepContext) -> Outcome:
     """One slice of the stream, in pieces. A piece repeated after a crash writes the same points again."""
-    deployment, services, state = context.deployment, context.services, dict(context.state)
+    deployment = context.deployment
+    services = context.services
+    state = dict(context.state)
     source = _source_collection(context)
-    size, before, started = estimate_points(services.store, source), int(state.get("written", 0)), time.monotonic()
+    size = estimate_points(services.store, source)
+    before = int(state.get("written", 0))
+    started = time.monotonic()
 
     def piece(seconds: float) -> bool:
         position: PointId | None = state.get("position")
@@ -40,7 +44,8 @@ def drop_own_snapshot(context: StepContext) -> Outcome:
 
 
 def _remember_snapshots(context: StepContext, state: State) -> Outcome:
-    store, source = context.services.store, _source_collection(context)
+    store = context.services.store
+    source = _source_collection(context)
     try:
         state.update(phase="asking", known=sorted(store.snapshots(source)), low=store.count(source))
     except Refused as error:
@@ -94,7 +99,8 @@ def _new_source_snapshots(context: StepContext, state: State) -> list[str]:
 def _drop_source_snapshot(context: StepContext, state: State) -> str:
     """Removes the snapshot this deployment made and names it; one that might be somebody else's stays, and one whose
     collection was dropped is gone with it."""
-    name, store = str(state.get("snapshot", "")), context.services.store
+    name = str(state.get("snapshot", ""))
+    store = context.services.store
     if not name or not state.get("own") or _source_collection(context) not in store.collections():
         return ""
     store.drop_snapshot(_source_collection(context), name)

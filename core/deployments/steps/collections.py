@@ -23,7 +23,8 @@ from qdrant_rollouts.core.ports import Schema
 def create_green(context: StepContext) -> Outcome:
     """Safe to run twice: what an earlier try of this deployment has left is taken if it is whole, else made anew;
     nothing has been written to it, for populate begins after this step is done."""
-    deployment, store = context.deployment, context.services.store
+    deployment = context.deployment
+    store = context.services.store
     moved = _why_alias_moved(context)
     if moved:
         return Reject(moved)
@@ -39,7 +40,8 @@ def create_green(context: StepContext) -> Outcome:
     barred = _why_over_limits(context, wanted)
     if barred:
         return Reject(barred)
-    made, needs = _is_already_whole(context, wanted), ""
+    made = _is_already_whole(context, wanted)
+    needs = ""
     if not made:
         needs, short = rooms.look(context, wanted)
         if short:
@@ -59,7 +61,8 @@ def create_green(context: StepContext) -> Outcome:
 
 def drop_green(context: StepContext) -> Outcome:
     """Drops green if it is this deployment's and no alias or route leads to it. Safe to run twice: gone is done."""
-    deployment, store = context.deployment, context.services.store
+    deployment = context.deployment
+    store = context.services.store
     if deployment.green not in store.collections():
         return Done({"summary": f"{deployment.green} is gone"})
     stamp = read_stamp(store, deployment.green)
@@ -100,7 +103,8 @@ def _why_over_limits(context: StepContext, wanted: Schema) -> str:
 def _is_already_whole(context: StepContext, wanted: Schema) -> bool:
     """Has an earlier try left green whole? What it left half made is dropped, and nothing else: a process that is
     stopped before a drop may carry it out when the collection serves already. Raises Refused for somebody else's."""
-    store, green = context.services.store, context.deployment.green
+    store = context.services.store
+    green = context.deployment.green
     if green not in store.collections():
         return False
     stamp = read_stamp(store, green)
@@ -128,19 +132,23 @@ def _list_lost_metadata(context: StepContext) -> list[str]:
 
 def _find_schema_to_clone(context: StepContext) -> tuple[Schema | None, str | None]:
     """The schema to clone and whose it is: blue's, or on a first deployment the source collection's, or none."""
-    blue, source = context.deployment.blue, reading.open_deployment_source(context)
+    blue = context.deployment.blue
+    source = reading.open_deployment_source(context)
     of = blue or source.collection
     if of is None:
         return None, None
-    schema, unpacked = context.services.store.schema(of), context.outputs.get(UNPACK_STEP)
+    schema = context.services.store.schema(of)
+    unpacked = context.outputs.get(UNPACK_STEP)
     if not blue and unpacked:  # its strict mode was switched off to read it
         schema["strict_mode_config"] = unpacked["schema"].get("strict_mode_config")
     return schema, blue or source.address
 
 
 def _plan_vectors(context: StepContext) -> VectorPlan:
-    deployment, store = context.deployment, context.services.store
-    blue, collection = deployment.blue, reading.open_deployment_source(context).collection
+    deployment = context.deployment
+    store = context.services.store
+    blue = deployment.blue
+    collection = reading.open_deployment_source(context).collection
     plan = plan_vectors(
         deployment.spec,
         store.schema(blue) if blue else None,
@@ -222,7 +230,8 @@ def _facts_of_green(makers: Mapping[str, Maker], plan: VectorPlan, schema: Schem
 
 
 def _stamp_of_green(context: StepContext, vector: str, makers: Mapping[str, Maker]) -> Stamp:
-    deployment, main = context.deployment, makers.get(vector)
+    deployment = context.deployment
+    main = makers.get(vector)
     by_model = main is not None and main.by.embedding is not None
     return Stamp(
         deployment=deployment.id,

@@ -15,7 +15,8 @@ from qdrant_rollouts.core.ports import State
 
 def run_gate(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks, and a slice repeated after a crash finds the same again."""
-    deployment, memory = context.deployment, dict(context.state.get("memory", {}))
+    deployment = context.deployment
+    memory = dict(context.state.get("memory", {}))
     judged = _open_step_gate(context, memory)
     state: State = {**context.state, "memory": memory}
     waits: list[float | None] = []
@@ -40,7 +41,8 @@ def why_gate_shut(context: StepContext) -> str:
     attempt it was made of; a plan without a gate (a rollback) has none to ask."""
     if "validate" not in context.outputs:
         return ""
-    output, deployment = context.outputs["validate"], context.deployment
+    output = context.outputs["validate"]
+    deployment = context.deployment
     report = output.get("gate", {})
     found = report.get("deployment"), report.get("collection"), report.get("attempt")
     mine = found == (deployment.id, deployment.green, context.attempts["validate"])

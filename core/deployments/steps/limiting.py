@@ -13,7 +13,8 @@ def apply_strict_mode(context: StepContext) -> str:
     """Why that cannot be done, or nothing. A collection that this run has not made stays as it is.
     Safe to run twice: what is on already stays on.
     """
-    store, green = context.services.store, context.deployment.green
+    store = context.services.store
+    green = context.deployment.green
     made = context.outputs.get("create") or context.outputs.get("recover") or {}
     wanted = made.get("schema")
     if wanted is None or is_strict_mode_off(wanted) or not is_strict_mode_off(store.schema(green)):
@@ -59,7 +60,8 @@ def why_no_room(wanted: Schema, points: int, standard: tuple[str, Schema, int] |
 
 def describe_blue(context: StepContext) -> tuple[str, Schema, int] | None:
     """Blue's name, settings and points."""
-    store, blue = context.services.store, context.deployment.blue
+    store = context.services.store
+    blue = context.deployment.blue
     if blue is None or blue not in store.collections():
         return None
     return blue, store.schema(blue), estimate_points(store, blue)

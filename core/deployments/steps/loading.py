@@ -28,7 +28,8 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 #: Records in a window: few at first, then as many as take about ``_WINDOW_SECONDS``. The model sorts them by length:
 #: the more there are in a window, the less of each batch is padding (``benchmarks/embedding.py``).
-_FIRST_WINDOW, _LARGEST_WINDOW = 128, 1024
+_FIRST_WINDOW = 128
+_LARGEST_WINDOW = 1024
 _WINDOW_SECONDS = 10.0
 _GROWTH = 4
 _BAD_SAMPLES = 20
@@ -51,7 +52,8 @@ def load_records(context: StepContext) -> Outcome:
     loader = _open_loader(context)
     if loader.source.fingerprint() != loader.state["print"]:
         return Reject(f"{context.deployment.source} changed while it was being read; deploy again")
-    started, begun_at = time.monotonic(), int(loader.state.get("read", 0))
+    started = time.monotonic()
+    begun_at = int(loader.state.get("read", 0))
     rows = loader.source.read(loader.state.get("cursor"))
     while time.monotonic() - started < context.services.times.slice:
         if loader.vectors.reads_from is not None:
@@ -67,7 +69,9 @@ def load_records(context: StepContext) -> Outcome:
 
 
 def _open_loader(context: StepContext) -> _Loader:
-    services, state, spec = context.services, deepcopy(context.state), context.deployment.spec
+    services = context.services
+    state = deepcopy(context.state)
+    spec = context.deployment.spec
     schema = services.store.schema(context.deployment.green)
     plan = read_plan(spec, context.outputs["create"])
     makers = open_makers(services, plan)
@@ -89,7 +93,8 @@ def _read_window(loader: _Loader, rows: Iterator[Row]) -> list[Row]:
     would be too much again."""
     size = int(loader.state.get("window", _FIRST_WINDOW))
     loader.context.turn.save({**loader.state, "window": max(1, size // _GROWTH)})
-    ends, window = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice), []
+    ends = time.monotonic() + min(_WINDOW_SECONDS, loader.context.services.times.slice)
+    window = []
     try:
         for row in islice(rows, size):
             window.append(row)
@@ -146,7 +151,8 @@ def _drop_remade_vectors(loader: _Loader, row: Row) -> Row:
 
 def _find_repeated_ids(loader: _Loader, records: dict[PointId, tuple[int, Record]]) -> list[BadRecord]:
     """Records whose id an **earlier** record of the source has taken; the same record written again is no fault."""
-    store, green = loader.context.services.store, loader.context.deployment.green
+    store = loader.context.services.store
+    green = loader.context.deployment.green
     bad = []
     for point in store.fetch(green, list(records), vectors=False):
         number, record = records[point.id]
@@ -166,7 +172,8 @@ def _duplicate_id_fault(record: Record, where: str) -> BadRecord:
 
 
 def _count_bad_records(loader: _Loader, bad: Sequence[BadRecord]) -> str:
-    state, spec = loader.state, loader.context.deployment.spec
+    state = loader.state
+    spec = loader.context.deployment.spec
     state["bad"] = int(state.get("bad", 0)) + len(bad)
     state["bad_samples"] = [*state.get("bad_samples", []), *map(str, bad)][:_BAD_SAMPLES]
     if bad and spec.on_bad_record == "fail":
@@ -201,7 +208,8 @@ def _next_window_size(size: int, seconds: float) -> int:
 def _note_progress(loader: _Loader, begun_at: int, seconds: float) -> None:
     state = loader.state
     rate = (state["read"] - begun_at) / max(seconds, 1e-6)
-    done, size = int(state["cursor"]["done"]), loader.source.size()
+    done = int(state["cursor"]["done"])
+    size = loader.source.size()
     state["progress"] = {"done": done, "size": size, "unit": "source", "rate": round(rate, 1), "records": state["read"]}
     loader.context.turn.save(state, progress=True)
 

@@ -14,7 +14,9 @@ _PROGRESS_SECONDS = 1.0
 def stream_with_progress(context: StepContext, state: State, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """``pieces``, ``size`` bytes together. Before each, and at the end, it is asked whether the turn is still ours, and
     the turn is prolonged; how far it is, is saved beside ``state``."""
-    done, started, told = 0, time.monotonic(), time.monotonic()
+    done = 0
+    started = time.monotonic()
+    told = time.monotonic()
     for piece in pieces:
         context.turn.check(ACT_SECONDS)
         context.turn.prolong()

@@ -38,7 +38,8 @@ def stage_name(context: StepContext) -> str:
 
 
 def observe_stage(context: StepContext, stage: Stage) -> StageObservation:
-    spec, alias = context.deployment.spec.canary, context.deployment.alias
+    spec = context.deployment.spec.canary
+    alias = context.deployment.alias
     with context.services.sessions() as session:
         stages = traffic.read_tallies_by_stage(session, alias, f"{context.deployment.id}/")
     own = stages.get(stage_name(context), {})

@@ -11,7 +11,8 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.ports import State
 
 #: Seconds that a piece takes, and the least that it is made to take.
-PIECE, LEAST = 2.0, 0.05
+PIECE = 2.0
+LEAST = 0.05
 _SMALLER = 4
 Over = Callable[[], bool]
 
@@ -20,7 +21,8 @@ def work(context: StepContext, state: State, piece: Callable[[float], bool]) -> 
     """Does ``piece`` again and again until it says that there is no more for now, or the turn's slice is over. It is
     told for how many seconds it may work, and leaves in ``state`` what it came to."""
     ends = time.monotonic() + context.services.times.slice
-    seconds, more = float(state.get("piece", PIECE)), True
+    seconds = float(state.get("piece", PIECE))
+    more = True
     while more:
         context.turn.save({**state, "piece": max(LEAST, seconds / _SMALLER)})
         more = piece(min(seconds, context.services.times.slice)) and time.monotonic() < ends

@@ -44,7 +44,8 @@ def clean_up_filling(context: StepContext) -> Outcome:
 
 
 def _choose_way(context: StepContext) -> Outcome:
-    deployment, source = context.deployment, reading.open_deployment_source(context)
+    deployment = context.deployment
+    source = reading.open_deployment_source(context)
     source.check()
     plan = read_plan(deployment.spec, context.outputs["create"])
     way = "records" if source.collection is None else _way_from_collection(context, plan, source.collection)
@@ -68,8 +69,10 @@ def _choose_way(context: StepContext) -> Outcome:
 def _way_from_collection(context: StepContext, plan: VectorPlan, collection: str) -> str | None:
     """snapshot: nothing changes but the name. copy: settings change, vectors do not. records: some vectors are made
     anew, carried over or dropped."""
-    store, green = context.services.store, context.deployment.green
-    theirs, ours = store.schema(collection), store.schema(green)
+    store = context.services.store
+    green = context.deployment.green
+    theirs = store.schema(collection)
+    ours = store.schema(green)
     if not _every_vector_stays(context, plan, collection, theirs, ours):
         return "records" if plan.templates or plan.carried or plan.dropped else None
     server = store.server()
@@ -127,7 +130,8 @@ def _wait_for_index(context: StepContext) -> Outcome:
         note_facts(context, versions.facts_of_filling(context.state))
         return Done(_summarize_filling(context.state))
     health = context.services.store.health(context.deployment.green)
-    work, failing = _indexing_work(health), _failing(context, health)
+    work = _indexing_work(health)
+    failing = _failing(context, health)
     saved = {**context.state, "ready": seen, "work": work, "failures": health.failures, "failing": failing}
     if look.failing:
         context.turn.save(saved)

@@ -27,7 +27,8 @@ _RESULTS_PER_QUERY = 10
 
 def probe_green(context: StepContext) -> None:
     """Safe to run twice: a turn's probes are written once."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     tally = TrafficSketch()
     for query in deployment.spec.validation.queries[:_MOST_QUERIES]:
         _ask_query(context, query, tally)
@@ -45,9 +46,11 @@ def _find_vector_plan(context: StepContext) -> VectorPlan:
 
 
 def _ask_query(context: StepContext, query: str, tally: TrafficSketch) -> None:
-    store, plan = context.services.store, _find_vector_plan(context)
+    store = context.services.store
+    plan = _find_vector_plan(context)
     search = build_text_search(context.deployment.spec.search, plan.templates, plan.kept)
-    makers, limits = open_makers(context.services, plan), store.limits(context.deployment.green)
+    makers = open_makers(context.services, plan)
+    limits = store.limits(context.deployment.green)
     vector, using = search.query(lambda name: makers[name].query(query), _RESULTS_PER_QUERY, limits)
     most = limits.page(_RESULTS_PER_QUERY)
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this

@@ -8,7 +8,8 @@ from qdrant_rollouts.core.ports import Source
 
 def open_deployment_source(context: StepContext) -> Source:
     """Its source; a backup in the collection that it was recovered into."""
-    named, services = context.deployment.source, context.services
+    named = context.deployment.source
+    services = context.services
     assert named is not None
     unpacked = context.outputs.get(UNPACK_STEP)
     if not unpacked:

@@ -35,10 +35,12 @@ class LiveVectors:
 
 
 def open_live(context: StepContext, green: Schema) -> LiveVectors | None:
-    blue, store = context.deployment.blue, context.services.store
+    blue = context.deployment.blue
+    store = context.services.store
     if blue is None:
         return None
-    stamp, theirs = read_stamp(store, blue), store.schema(blue)
+    stamp = read_stamp(store, blue)
+    theirs = store.schema(blue)
     fitting = frozenset(n for n in vector_names(green) if are_same_vectors(theirs, green, n))
     return LiveVectors(blue, stamp.made if stamp else {}, fitting, stamp.vector if stamp else "")
 
@@ -54,7 +56,10 @@ class RecordVectors:
         live: LiveVectors | None,
         counts: State,
     ) -> None:
-        self._store, self._plan, self._makers, self._live = store, plan, makers, live
+        self._store = store
+        self._plan = plan
+        self._makers = makers
+        self._live = live
         self._counts = counts
         self._reusable = {name for name, maker in makers.items() if self._is_same_maker(name, maker)}
 
@@ -100,7 +105,8 @@ class RecordVectors:
     def _unchanged_vectors(self, record: Record, point: Point) -> dict[str, Any]:
         """Equal content hashes prove maker and text, so the stored vector is the one to be made."""
         assert self._live is not None
-        stored, known = vectors_by_name(point.vector), stored_hashes(point.payload, self._live.embedded)
+        stored = vectors_by_name(point.vector)
+        known = stored_hashes(point.payload, self._live.embedded)
         hashes = self.hashes(record)
         return {
             name: stored[name]
@@ -138,7 +144,8 @@ class RecordVectors:
         Elsewhere the texts are compared, and where nothing is made of a text the whole payload.
         """
         assert self._live is not None
-        known, hashes = stored_hashes(point.payload, self._live.embedded), self.hashes(record)
+        known = stored_hashes(point.payload, self._live.embedded)
+        hashes = self.hashes(record)
         told = [name for name in hashes if name in known and self._is_same_identity(name, self._makers[name])]
         if told:
             return any(known[name] != hashes[name] for name in told)

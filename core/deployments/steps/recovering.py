@@ -42,7 +42,8 @@ def recover_backup(context: StepContext) -> Outcome:
 def undo_recovery(context: StepContext) -> Outcome:
     """Drops the collection if this run has begun to make it and no alias or route leads to it. One that was sent and is
     not there yet is waited for, for a while."""
-    collection, state = _target_collection(context), dict(context.state)
+    collection = _target_collection(context)
+    state = dict(context.state)
     if "phase" not in state:
         return Done({"summary": f"{collection} was never begun"})
     if collection not in context.services.store.collections():
@@ -86,7 +87,8 @@ def _check_backup(context: StepContext, state: State, manifest: Manifest) -> Out
 def _upload_backup(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """One request, sent anew after a crash, unless what was sent appears within its time. One that lost its turn must
     not go on sending: the collection may serve by the time it is done."""
-    store, collection = context.services.store, _target_collection(context)
+    store = context.services.store
+    collection = _target_collection(context)
     if manifest.sharded:
         return _upload_shard(context, state, manifest)
     uploads = int(state.get("uploads", 0))
@@ -105,7 +107,9 @@ def _upload_backup(context: StepContext, state: State, manifest: Manifest) -> Ou
 def _upload_shard(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """On a cluster the collection is made first, and each shard filled where it lies now. Sent again after a crash, a
     shard has the same points."""
-    store, collection, sent = context.services.store, _target_collection(context), int(state.get("sent", 0))
+    store = context.services.store
+    collection = _target_collection(context)
+    sent = int(state.get("sent", 0))
     if collection not in store.collections():
         context.turn.check(ACT_SECONDS)
         metadata = {
@@ -132,7 +136,8 @@ def _send_file(context: StepContext, state: State, manifest: Manifest, file: dic
 
 def _await_collection(context: StepContext, state: State, manifest: Manifest) -> Outcome:
     """There when two looks in a row show a count that the collection had while its snapshot was made."""
-    store, collection = context.services.store, _target_collection(context)
+    store = context.services.store
+    collection = _target_collection(context)
     looks = int(state["looks"]) + 1
     if collection not in store.collections():
         phase = "upload" if looks >= _checks_allowed(state) else "look"
@@ -197,7 +202,8 @@ def _target_collection(context: StepContext) -> str:
 
 def _stamp_recovered(context: StepContext, manifest: Manifest) -> Stamp:
     """What the snapshot says of the model stays; whose the collection is, changes."""
-    deployment, known = context.deployment, Stamp.of(manifest.metadata)
+    deployment = context.deployment
+    known = Stamp.of(manifest.metadata)
     ours: dict[str, Any] = {"deployment": deployment.id, "alias": deployment.alias, "number": deployment.number}
     if known is not None:
         return replace(known, **ours)
@@ -212,7 +218,9 @@ _PHASES = {"check": _check_backup, "upload": _upload_backup, "look": _await_coll
 
 def compare_with_manifest(context: StepContext) -> Outcome:
     """Safe to run twice: it only looks."""
-    manifest, store, green = _read_manifest(context), context.services.store, context.deployment.green
+    manifest = _read_manifest(context)
+    store = context.services.store
+    green = context.deployment.green
     count = store.count(green)
     faults = (
         [] if manifest.low <= count <= manifest.high else [f"{count:,} points instead of {_describe_count(manifest)}"]
@@ -243,10 +251,12 @@ def _find_changed_points(context: StepContext, manifest: Manifest) -> list[str]:
 
 def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
     """How many of the index's queries were asked, and those that found less than they must."""
-    spec, found = context.deployment.spec, context.outputs["recover"]
+    spec = context.deployment.spec
+    found = context.outputs["recover"]
     if not spec.models or not spec.validation.queries:
         return 0, []
-    embedder, rules = context.services.embedder(spec.models[0]), spec.validation
+    embedder = context.services.embedder(spec.models[0])
+    rules = spec.validation
     made_with = Stamp.of(_read_manifest(context).metadata)
     if made_with is None or made_with.identity != embedder.identity:
         return 0, []  # in a query of another model nothing is told of what was restored

@@ -14,21 +14,24 @@ from qdrant_rollouts.core.ports import Schema
 
 #: Seconds until it is looked again: others may make room.
 AGAIN = 10.0
-_SAMPLE, _SECONDS = 100, 1.0
+_SAMPLE = 100
+_SECONDS = 1.0
 #: Sources that are files on this machine, whose first records cost nothing.
 _FILES = ("jsonl:", "csv:", "parquet:")
 
 
 def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
     """What it needs, in words; and what is clearly too little, or nothing. What cannot be known stops nobody."""
-    deployment, store = context.deployment, context.services.store
+    deployment = context.deployment
+    store = context.services.store
     if not deployment.spec.check_room:
         return "", ""
     try:
         points, payloads = _expected(context)
         if points is None:
             return "room: nobody knows how many points there will be", ""
-        need, free = room.needed(wanted, points, room.payload_bytes(payloads), store.server()), store.room()
+        need = room.needed(wanted, points, room.payload_bytes(payloads), store.server())
+        free = store.room()
     except AppError as error:
         return f"room: not known, {error}", ""
     short = room.lacks(need, free)
@@ -43,7 +46,8 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
     """How many points there will be, by the live collection, the source collection, or a file's first records; and
     some payloads."""
-    store, source = context.services.store, reading.open_deployment_source(context)
+    store = context.services.store
+    source = reading.open_deployment_source(context)
     like = context.deployment.blue or source.collection
     if like is not None:
         store.pace(like)
@@ -51,7 +55,8 @@ def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, A
         return estimate_points(store, like), [point.payload for point in found]
     if not source.address.startswith(_FILES):
         return None, []
-    ends, rows = time.monotonic() + _SECONDS, []
+    ends = time.monotonic() + _SECONDS
+    rows = []
     for row in islice(source.read(None), _SAMPLE):
         rows.append(row)
         if time.monotonic() >= ends:

@@ -27,7 +27,8 @@ def shift_traffic(context: StepContext) -> Outcome:
     """One look. Safe to run twice: the route that is set already stays, and a look repeated is a look more.
 
     Looks are counted, not seconds, so no clock that jumps ends a stage early."""
-    stage, spec = read_stored(Stage, context.arguments), context.deployment.spec.canary
+    stage = read_stored(Stage, context.arguments)
+    spec = context.deployment.spec.canary
     failure = _failure(context)
     barred = why_gate_shut(context) or _why_green_unfit(context, failure) or limiting.apply_strict_mode(context)
     if barred:
@@ -54,7 +55,8 @@ def shift_traffic(context: StepContext) -> Outcome:
 def guard_shift(context: StepContext) -> Outcome:
     """A look while the deployment is paused: green keeps its share, so harm ends the canary still, and nothing else
     comes of it. Safe to run twice, as every look."""
-    stage, spec = read_stored(Stage, context.arguments), context.deployment.spec.canary
+    stage = read_stored(Stage, context.arguments)
+    spec = context.deployment.spec.canary
     barred = _why_green_unfit(context, _failure(context))
     if barred:
         return Reject(barred)
@@ -69,7 +71,8 @@ def guard_shift(context: StepContext) -> Outcome:
 def shift_back(context: StepContext) -> Outcome:
     """Everybody to blue: set, read back, and waited for until every search process that lives says that it serves it.
     Only then may a collection go."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     route = table.current_route(services, deployment.alias)
     if route.deployment_id == deployment.id:
         route = table.clear_route(services, deployment.alias, fence=context.turn.fence)
@@ -97,7 +100,8 @@ def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks:
     """Harm ends a stage at any look, time and evidence together end it well, time without evidence asks a person."""
     if seen.harm:
         return Reject(seen.harm, output)
-    wanted, name = count_looks(stage, spec), f"{_name_stage(stage)} set, confirmed by {output['confirmed']}"
+    wanted = count_looks(stage, spec)
+    name = f"{_name_stage(stage)} set, confirmed by {output['confirmed']}"
     if looks < wanted:
         return Wait(_seconds_between_looks(stage, spec), f"{name}: look {looks + 1} of {wanted}; {seen.words}")
     if not seen.missing:
@@ -113,7 +117,8 @@ def _decide_stage(seen: StageObservation, stage: Stage, spec: CanarySpec, looks:
 
 def _why_model_unknown(context: StepContext) -> str:
     """What a person must know before the switch, or nothing: until then searches by vector have stayed on blue."""
-    deployment, store = context.deployment, context.services.store
+    deployment = context.deployment
+    store = context.services.store
     stamp = read_stamp(store, deployment.green)
     if deployment.spec.accept_new_model or deployment.blue is None or stamp is None:
         return ""
@@ -137,7 +142,8 @@ def _name_stage(stage: Stage) -> str:
 
 def _failure(context: StepContext) -> Readiness | None:
     """What fails in the server's work on green; nothing can be said of one that is gone."""
-    store, green = context.services.store, context.deployment.green
+    store = context.services.store
+    green = context.deployment.green
     return readiness.failure(store, green) if green in store.collections() else None
 
 
@@ -150,7 +156,8 @@ def _why_green_unfit(context: StepContext, failure: Readiness | None) -> str:
 
 
 def _set_stage_route(context: StepContext, stage: Stage) -> Route:
-    deployment, spec = context.deployment, context.deployment.spec.canary
+    deployment = context.deployment
+    spec = context.deployment.spec.canary
     return table.set_route(
         context.services,
         deployment.alias,

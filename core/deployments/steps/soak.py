@@ -24,7 +24,8 @@ def watch_green(context: StepContext) -> Outcome:
     a crash is a look more. Looks are counted, not seconds, so no clock that jumps ends the watch early."""
     spec = context.deployment.spec.soak
     wanted = max(1, math.ceil(spec.seconds / spec.interval_seconds))
-    looks, errors = int(context.state.get("looks", 0)), int(context.state.get("errors", 0))
+    looks = int(context.state.get("looks", 0))
+    errors = int(context.state.get("errors", 0))
     seen = _read_traffic(context)
     from_here, traffic_fault = _judge_traffic(context, seen)
     try:
@@ -34,7 +35,8 @@ def watch_green(context: StepContext) -> Outcome:
     fault = fault or traffic_fault
     if failing and not fault:  # searches are answered: no fault, and no look that shows the index to be sound either
         return Wait(spec.interval_seconds, failing, progress=False)
-    looks, errors = looks + 1, errors + bool(fault)
+    looks = looks + 1
+    errors = errors + bool(fault)
     last = fault or str(context.state.get("last_error", ""))
     saved = {"looks": looks, "errors": errors, "last_error": last, "progress": _progress_of_soak(looks, wanted)}
     context.turn.save({**saved, "judged": from_here})
@@ -49,7 +51,9 @@ def watch_green(context: StepContext) -> Outcome:
 
 def _read_traffic(context: StepContext) -> TrafficSketch:
     """What users have experienced of green since the soak began, in as far as they search through a router."""
-    services, alias, stage = context.services, context.deployment.alias, stage_name(context)
+    services = context.services
+    alias = context.deployment.alias
+    stage = stage_name(context)
     table.clear_route(services, alias, stage=stage, fence=context.turn.fence)
     with services.sessions() as session:
         return sum_tallies(traffic.read_tallies(session, alias, stage), LIVE, "real")
@@ -60,10 +64,13 @@ def _judge_traffic(context: StepContext, seen: TrafficSketch) -> tuple[list[floa
     up to which all are judged. Too few say nothing and wait for more."""
     limits = context.deployment.spec.canary.breakers
     before = context.state.get("judged", [0.0, 0, 0])
-    seconds, calls, errors = seen.seconds - before[0], seen.calls - before[1], seen.errors - before[2]
+    seconds = seen.seconds - before[0]
+    calls = seen.calls - before[1]
+    errors = seen.errors - before[2]
     if calls < limits.calls and errors < limits.errors:
         return before, ""
-    upto, mean = [seen.seconds, seen.calls, seen.errors], seconds / calls * 1000
+    upto = [seen.seconds, seen.calls, seen.errors]
+    mean = seconds / calls * 1000
     if errors > limits.error_rate * calls:
         return upto, f"{errors} of {calls} searches failed, {limits.error_rate:.1%} are tolerated"
     if mean > limits.mean_latency_ms:
@@ -101,7 +108,8 @@ def _looked(context: StepContext) -> tuple[str, str]:
 def _find_alias_fault(context: StepContext) -> str:
     """Qdrant takes no fencing number: a process that was paused before its switch may carry it out late. Found on blue,
     the alias is put on green again; a third place is somebody's doing and ``move`` refuses."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     found = services.store.aliases().get(deployment.alias)
     if found == deployment.green:
         return ""
@@ -130,7 +138,8 @@ def _work_on_index(context: StepContext) -> tuple[str, str]:
 
 def _find_query_fault(context: StepContext) -> str:
     """A stored vector must find something through the alias; any one does, so no model has to be loaded for it."""
-    store, deployment = context.services.store, context.deployment
+    store = context.services.store
+    deployment = context.deployment
     page, _ = store.scroll(deployment.green, None, _PAGE)
     if not page:
         return f"{deployment.green} holds no point"

@@ -12,7 +12,8 @@ _READY_AGAIN = 2.0
 
 def switch_to_green(context: StepContext) -> Outcome:
     """Safe to run twice: an alias that is on green already is left there and the intent settled."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     closed = why_gate_shut(context)
     if closed:
         return Reject(closed)
@@ -39,7 +40,8 @@ def switch_to_green(context: StepContext) -> Outcome:
 
 def switch_to_blue(context: StepContext) -> Outcome:
     """Back to blue, if the alias is on green; where somebody has moved it elsewhere it stays."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     found = services.store.aliases().get(deployment.alias)
     if found != deployment.green:
         return Done({"summary": f"{deployment.alias} is on {found}, not on {deployment.green}; left there"})
@@ -59,7 +61,8 @@ def switch_to_blue(context: StepContext) -> Outcome:
 
 def _clear_own_route(context: StepContext) -> None:
     """The alias stands for green now, so the canary's route has nothing left to say."""
-    deployment, services = context.deployment, context.services
+    deployment = context.deployment
+    services = context.services
     if table.current_route(services, deployment.alias).deployment_id == deployment.id:
         table.clear_route(services, deployment.alias, fence=context.turn.fence)
 
@@ -71,7 +74,8 @@ def _summarize_switch(deployment: DeploymentView) -> str:
 
 def _check_green_ready(context: StepContext) -> Outcome | None:
     """Green must exist and be ready in this moment, whatever was seen before."""
-    store, green = context.services.store, context.deployment.green
+    store = context.services.store
+    green = context.deployment.green
     if green not in store.collections():
         return Reject(f"{green} does not exist any more; nothing was switched")
     look = aliases.inspect_and_wake(context.services, green)

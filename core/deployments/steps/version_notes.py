@@ -13,7 +13,8 @@ from qdrant_rollouts.core.times import as_iso
 
 def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
     """Adds ``facts`` to green's row and metadata. Raises LeaseLost if the turn was taken away."""
-    services, green = context.services, context.deployment.green
+    services = context.services
+    green = context.deployment.green
     with services.sessions.begin() as session:
         context.turn.fence(session)
         row = versions.add_facts(session, green, facts)
@@ -26,7 +27,8 @@ def note_facts(context: StepContext, facts: Mapping[str, Any]) -> None:
 
 def served_facts(context: StepContext) -> State:
     """A switch that is repeated keeps the time of the first."""
-    services, id = context.services, context.deployment.id
+    services = context.services
+    id = context.deployment.id
     with services.sessions() as session:
         row = session.get(Version, context.deployment.green)
         before = row.facts.get("served", {}) if row else {}

@@ -29,7 +29,8 @@ def check_validation(spec: IndexSpec, live: Schema | None) -> None:
 def _check_bound(name: str, said: CheckSpec | None) -> None:
     if said is None or said.bound is None:
         return
-    reach, where = CHECKS[name].reach, f"validation.checks.{name}: found {said.bound:g}"
+    reach = CHECKS[name].reach
+    where = f"validation.checks.{name}: found {said.bound:g}"
     if reach is None:
         raise Refused(f"{where}; this check has a rule of its own and no bound, say true or false")
     if not reach[0] <= said.bound <= reach[1]:

@@ -16,9 +16,11 @@ CHANGED = 0.5
 #: An index of fewer points is small: a person may well have written all its texts anew in an evening.
 _SMALL = 30
 #: There, so many texts that went, and more than this share of all, are no evening's work.
-_SEVERAL, _SMALL_SHARE = 3, 0.2
+_SEVERAL = 3
+_SMALL_SHARE = 0.2
 #: Texts of a sample, and searches, that tell anything of all.
-_TEXTS, _SEARCHES = 10, 30
+_TEXTS = 10
+_SEARCHES = 30
 #: One text may be that of half of the records.
 _ONE_TEXT = 0.5
 #: The share of distinct texts may fall by so much beyond what the two samples leave open.
@@ -77,7 +79,8 @@ def judge_collapse(gate: GateContext, bound: float | None) -> Finding:
 def _find_repeated(memory: Mapping[str, Any], *, whole: bool) -> Iterator[_Doubt]:
     """One text in the place of most, unless live has it as often. Where every text was looked at, chance explains
     nothing; a pair is none."""
-    green, live = memory["green"], memory.get("live", [])
+    green = memory["green"]
+    live = memory.get("live", [])
     digest, times = most_frequent(green)
     before = intervals.share_interval(live.count(digest), len(live)).high if live else 0.0
     found = intervals.share_interval(times, len(green))
@@ -109,7 +112,8 @@ def _find_fewer_of_few(memory: Mapping[str, Any]) -> Iterator[_Doubt]:
 
 
 def _find_changed(memory: Mapping[str, Any], bound: float | None) -> Iterator[_Doubt]:
-    common, changed = int(memory.get("common", 0)), int(memory.get("changed", 0))
+    common = int(memory.get("common", 0))
+    changed = int(memory.get("changed", 0))
     most = CHANGED if bound is None else bound
     if common < _TEXTS or memory.get("anew"):
         return
@@ -136,7 +140,8 @@ def _find_lost_answers(gate: GateContext, live: LiveCollection, memory: Mapping[
 def _unchanged_share(gate: GateContext, live: LiveCollection, memory: Mapping[str, Any]) -> float:
     """Of the points of both collections, whichever has more of others."""
     same = int(memory["common"]) - int(memory.get("changed", 0))
-    here, there = gate.store.count(gate.green), gate.store.count(live.collection)
+    here = gate.store.count(gate.green)
+    there = gate.store.count(live.collection)
     of_green = same / len(memory["green"])
     return min(of_green, of_green * here / there) if there else 0.0
 
@@ -147,7 +152,8 @@ def _describe_examples(memory: Mapping[str, Any]) -> str:
 
 
 def _facts_of_texts(gate: GateContext, memory: Mapping[str, Any]) -> dict[str, Any]:
-    green, live = memory.get("green", []), memory.get("live", [])
+    green = memory.get("green", [])
+    live = memory.get("live", [])
     return {
         "sampled": len(green),
         "distinct": len(set(green)),

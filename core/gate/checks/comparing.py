@@ -80,7 +80,8 @@ def judge_latency_p95(gate: GateContext, bound: float | None) -> Finding:
 
 def _judge_latency(gate: GateContext, bound: float | None, percent: float) -> Finding:
     timed = gate.part("timed")
-    green, live = timed.get("green") or [], timed.get("live") or []
+    green = timed.get("green") or []
+    live = timed.get("live") or []
     if not green:
         return cannot_tell(_why_not_compared(gate))
     found = intervals.ratio_of_percentiles(green, live, percent, gate.spec.validation.seed)

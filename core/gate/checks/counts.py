@@ -38,7 +38,8 @@ def not_counted(gate: GateContext) -> str:
 def _count_unread(gate: GateContext, found: int) -> int:
     """Records that the source holds beyond those written and those that were bad: a part of it was not seen. Told only
     where ``round_trip`` has read a source of files again, and found it as it was."""
-    origin, again = gate.memory.get("origin", {}), gate.memory.get("round_trip", {})
+    origin = gate.memory.get("origin", {})
+    again = gate.memory.get("round_trip", {})
     unchanged = again.get("complete") and not again.get("changed")
     if gate.source is None or gate.source.collection is not None or not origin.get("complete") or not unchanged:
         return 0
@@ -60,10 +61,8 @@ def judge_count_vs_live(gate: GateContext, bound: float | None) -> Finding:
     if gate.live is None:
         return cannot_tell("there is no live collection to compare with")
     live = gate.live.collection
-    ours, theirs = (
-        gate.store.count(gate.green),
-        estimate_points(gate.store, live) if bound is None else gate.store.count(live),
-    )
+    ours = gate.store.count(gate.green)
+    theirs = estimate_points(gate.store, live) if bound is None else gate.store.count(live)
     missing = (theirs - ours) / theirs if theirs else 0.0
     detail = f"{ours:,} points, live has {theirs:,}; share missing, at most the bound"
     said = f"The new collection has {ours:,} points, live has {theirs:,}."

@@ -64,7 +64,8 @@ def judge_min_results(gate: GateContext, bound: float | None) -> Finding:
 
 def _limit_by_points(gate: GateContext, bound: float | None) -> tuple[float | None, str]:
     """An empty index has answered nothing, so one result is wanted all the same."""
-    there, usual = count_askable(gate), ValidationSpec.model_fields["min_results"].default
+    there = count_askable(gate)
+    usual = ValidationSpec.model_fields["min_results"].default
     said = gate.spec.validation.check("min_results")
     chosen = gate.spec.validation.min_results != usual or (said is not None and said.bound is not None)
     if bound is None or chosen or there is None or there >= bound:
@@ -79,7 +80,8 @@ def judge_min_top_score(gate: GateContext, bound: float | None) -> Finding:
     scores mean nothing. Where they do and the queries do not, live is asked whether it knew better."""
     if bound is not None:
         return _judge_top_score(gate, bound, "")
-    rows, found = _scored_rows(gate), gate.part("calibrated")
+    rows = _scored_rows(gate)
+    found = gate.part("calibrated")
     strange = {*found.get("strange", ())}
     if rows and all(row["name"] in strange and _best_score(row) < _STRANGE * float(found["alike"]) for row in rows):
         return _judge_strangers(rows, float(found["alike"]))
@@ -126,7 +128,9 @@ def _judge_strangers(rows: list[dict[str, Any]], alike: float) -> Finding:
 
 def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding:
     found = gate.part("calibrated")
-    floor, own, own_under = float(found["floor"]), int(found.get("own", 0)), int(found.get("own_under", 0))
+    floor = float(found["floor"])
+    own = int(found.get("own", 0))
+    own_under = int(found.get("own_under", 0))
     under = [row for row in rows if _best_score(row) < floor - TOLERANCE]
     theirs = intervals.share_interval(len(under), len(rows))
     ours = intervals.share_interval(own_under, own) if own else theirs

@@ -26,7 +26,8 @@ def without_judgments(gate: GateContext) -> str:
         return f"nobody knows how to ask {gate.live.collection} in words: judged queries were not compared with it"
     if not gate.judged:
         return "no judged queries: whether answers got worse in meaning was not checked (validation.judged)"
-    wanted, usable = gate.spec.validation.samples.judged, _count_usable(gate)
+    wanted = gate.spec.validation.samples.judged
+    usable = _count_usable(gate)
     if len(gate.judged) < wanted:
         return judgments.describe_too_few(len(gate.judged), wanted)
     if usable < wanted:
@@ -55,7 +56,8 @@ def judge_quality(gate: GateContext, bound: float | None) -> Finding:
     rows = _paired_rows(gate)
     if not rows or not gate.judged:
         return _nothing_to_compare(gate)
-    wanted, usable = gate.spec.validation.samples.judged, _count_usable(gate)
+    wanted = gate.spec.validation.samples.judged
+    usable = _count_usable(gate)
     if len(rows) < wanted <= usable:
         return cannot_tell(_too_few(gate, rows), len(rows))
     changes = [_ndcg_change(row) for row in rows]
@@ -240,7 +242,8 @@ HOLES = 0.2
 
 
 def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
-    worse, better = len(_worse_rows(rows)), sum(_ndcg_change(row) > _DROP for row in rows)
+    worse = len(_worse_rows(rows))
+    better = sum(_ndcg_change(row) > _DROP for row in rows)
     said = f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} clearly better."
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
     said += f" {new:,} more ask for records that are new; they stand apart." if new else ""

@@ -58,7 +58,8 @@ def judge_declared_model(gate: GateContext, bound: float | None) -> Finding:
         )
     if found is None or not found["of"]:
         return cannot_tell(found["words"] if found else "no model is declared")
-    of, alike = int(found["of"]), int(found["alike"])
+    of = int(found["of"])
+    alike = int(found["alike"])
     words = f"of {of} texts of {gate.green} that were embedded again with the declared model {alike} agree"
     if found["proven"]:
         return _find_in_words("pass", alike / of, of, words, PROVEN)

@@ -14,7 +14,8 @@ def judge_query_path(gate: GateContext, bound: float | None) -> Finding:
     stamp = read_stamp(gate.store, gate.green)
     if not queries or gate.embedder is None or stamp is None:
         return cannot_tell("a query, a model and a stamped collection are needed")
-    most, vector = gate.limits.page(SHALLOW), gate.embedder.query(queries[0])
+    most = gate.limits.page(SHALLOW)
+    vector = gate.embedder.query(queries[0])
     hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
     found = f"A search for {quote_value(queries[0])}, made as applications make it, found {len(hits):,} records."
     detail = f"results of {gate.green} for {quote_value(queries[0])}"

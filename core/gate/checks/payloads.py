@@ -13,9 +13,11 @@ from qdrant_rollouts.core.statistics import intervals
 #: An index that holds no more than this share of what it should holds nearly nothing.
 _NOTHING = 0.1
 #: So many points, or the half of all, must have had a field for its absence to be no chance.
-_ENOUGH, _MOST = 10, 0.5
+_ENOUGH = 10
+_MOST = 0.5
 #: Of a field that nearly every live point has, so much may go from one rebuild to the next.
-_USUAL, _KEPT = 0.9, 0.75
+_USUAL = 0.9
+_KEPT = 0.75
 #: Values of a form that the index does not hold: so much more than in the live collection is another form.
 _OTHER_FORM = 0.05
 #: What the server counts may lie so far from what a sample says.
@@ -70,7 +72,8 @@ def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     holds nearly nothing of what it should blocks, and so does a field whose values came in another form. So does a
     collection without any payload where live has one and no source explains it."""
     memory = gate.part("payloads")
-    green, live = _inspect_side(gate, "green"), _inspect_side(gate, "live")
+    green = _inspect_side(gate, "green")
+    live = _inspect_side(gate, "live")
     fields = {*green.types, *live.types} - gate.spec.collection.dropped_indexes
     if fields and not memory.get("green", {}).get("n"):
         return cannot_tell("no point could be looked at")
@@ -182,7 +185,8 @@ def _source_share(gate: GateContext, field: str) -> float | None:
 
 def _find_emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
     """Live's usual fields, where here no point has any field at all and no source is there to explain it."""
-    live, green = memory.get("live") or {}, memory.get("green") or {}
+    live = memory.get("live") or {}
+    green = memory.get("green") or {}
     if gate.source is not None or not live.get("n") or not green.get("n"):
         return []
     if any(_rounded_share(sum(kinds.values()), green["n"]) >= _GONE for kinds in green["fields"].values()):
@@ -193,15 +197,18 @@ def _find_emptied(gate: GateContext, memory: Mapping[str, Any]) -> list[str]:
 def _find_unindexed(memory: Mapping[str, Any], known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Fields that most live points have and hardly any of green's, and those that are of another type. A filter needs
     no index, so nobody can tell whether one is asked by them: they are shown."""
-    live, green = memory.get("live") or {}, memory.get("green") or {}
+    live = memory.get("live") or {}
+    green = memory.get("green") or {}
     if not live.get("n") or not green.get("n"):
         return [], []
-    gone, changed = [], []
+    gone = []
+    changed = []
     for field, kinds in live["fields"].items():
         if field in known:
             continue
         here = green["fields"].get(field, {})
-        before, now = _rounded_share(sum(kinds.values()), live["n"]), _rounded_share(sum(here.values()), green["n"])
+        before = _rounded_share(sum(kinds.values()), live["n"])
+        now = _rounded_share(sum(here.values()), green["n"])
         if before > _MOST and now < _GONE:
             gone.append({"field": field, "live_share": before, "share": now})
         elif before > _MOST and here and (one := _usual_kind(kinds)) != (other := _usual_kind(here)) and one and other:

@@ -7,7 +7,8 @@ from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
 #: An optional vector that so many points of live have, and no more than this part of them here, is nearly gone.
-_ENOUGH, _NOTHING = 10, 0.1
+_ENOUGH = 10
+_NOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def _is_nearly_gone(gate: GateContext, one: _VectorCount) -> bool:
     """A record may lack an optional vector; that nearly all lack it that had it on live is for a person to see."""
     if one.live is None or one.live < _ENOUGH or one.name not in _optional_names(gate) or gate.live is None:
         return False
-    here, there = gate.store.count(gate.green), gate.store.count(gate.live.collection)
+    here = gate.store.count(gate.green)
+    there = gate.store.count(gate.live.collection)
     return one.found <= _NOTHING * one.live * min(1.0, here / there)
 
 

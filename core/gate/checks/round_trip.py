@@ -17,7 +17,8 @@ def judge_round_trip(gate: GateContext, bound: float | None) -> Finding:
     is declared for them, are held against the stored text, which no change of the source excuses."""
     excused = _EXCUSED if bound is None else bound
     memory = gate.part("round_trip")
-    faults, checked = memory.get("faults", {}), int(memory.get("checked", 0))
+    faults = memory.get("faults", {})
+    checked = int(memory.get("checked", 0))
     wrong = sum(faults.values())
     if not checked:
         return cannot_tell("no record of the source could be compared")

@@ -23,7 +23,8 @@ def judge_vector_sanity(gate: GateContext, bound: float | None) -> Finding:
     number, as of a text without a known word, are counted and are no fault; no more is what live has just so."""
     memory = gate.part("vectors")
     broken = int(memory.get("not finite", 0)) + int(memory.get("zero", 0))
-    seen, facts = int(memory.get("seen", 0)), {"by_vector": _facts_by_name(memory)}
+    seen = int(memory.get("seen", 0))
+    facts = {"by_vector": _facts_by_name(memory)}
     if broken:
         detail = f"vectors that cannot be searched: {', '.join(memory['examples'])}"
         kinds = {kind: int(memory[kind]) for kind in ("not finite", "zero") if memory.get(kind)}

@@ -14,10 +14,12 @@ from qdrant_rollouts.core.gate.evidence.limited import describe_no_exact
 from qdrant_rollouts.core.gate.evidence.vectors import count_askable
 from qdrant_rollouts.core.statistics import intervals
 
-SELF_RETRIEVAL, RECALL = 0.99, 0.90
+SELF_RETRIEVAL = 0.99
+RECALL = 0.90
 #: Less than live by this much is as good as live; and by this share of what live itself misses, for two builds of one
 #: bad index differ: with m=2 and a recall of 0.57, by 0.09 at most in 12 rebuilds, and by 0.03 as a rule.
-_MARGIN, _OF_THE_MISSED = 0.01, 0.1
+_MARGIN = 0.01
+_OF_THE_MISSED = 0.1
 
 
 def self_bound(gate: GateContext) -> float:
@@ -60,7 +62,8 @@ def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
     rows = rows_by_vector(gate, lambda row: "recall" in row)
 
     def judge(name: str, some: list[dict[str, Any]]) -> Finding:
-        found, low = _mean_recall(gate, name, some), sum(row["recall"] < 0.8 for row in some)
+        found = _mean_recall(gate, name, some)
+        low = sum(row["recall"] < 0.8 for row in some)
         said = f"Of the ten best answers the index finds {10 * found.value:.1f}."
         seen = judge_interval(
             found, bound, len(some), f"{_describe_search(gate, name)}; {low} queries below 0.8", said=said
@@ -117,7 +120,8 @@ def _no_stricter_than_live(gate: GateContext, name: str, measure: str, seen: Fin
         return seen
     live = float(np.mean([row[f"live_{measure}"] for row in rows]))
     margin = max(_MARGIN, _OF_THE_MISSED * (1 - live))
-    bound, told = min(seen.bound, live - margin), f"{seen.detail}; live finds {live:.3f}"
+    bound = min(seen.bound, live - margin)
+    told = f"{seen.detail}; live finds {live:.3f}"
     if seen.verdict == "pass":
         return replace(seen, bound=bound, detail=told)
     pairs = [float(row[measure]) - float(row[f"live_{measure}"]) for row in rows if measure in row]

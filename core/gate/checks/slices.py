@@ -5,7 +5,8 @@ from qdrant_rollouts.core.gate.checks.finding import Finding, Verdict, cannot_te
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 
 #: Of live, the values looked at; here, as many as there may be.
-_FREQUENT, _ALL = 20, 10_000
+_FREQUENT = 20
+_ALL = 10_000
 
 
 def judge_slices(gate: GateContext, bound: float | None) -> Finding:

@@ -26,9 +26,11 @@ def _find_stamp_faults(gate: GateContext, stamp: Stamp) -> list[str]:
     made = stamp.made
     for name in sorted({*made, *gate.makers}):
         of = f" of vector {name}" if name else ""
-        stamped, declared = made.get(name), gate.makers.get(name)
+        stamped = made.get(name)
+        declared = gate.makers.get(name)
         for what in ("identity", "template"):
-            one, other = getattr(stamped, what, None), getattr(declared, what, None)
+            one = getattr(stamped, what, None)
+            other = getattr(declared, what, None)
             if one != other:
                 word = "model" if what == "identity" else "text template"
                 faults.append(f"{word}{of}: stamped {quote_value(one)}, declared {quote_value(other)}")

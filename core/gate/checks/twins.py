@@ -16,11 +16,13 @@ ACT = (
     "vectors of unlike texts come from a fault of what made them. A number sets another bound."
 )
 #: One pair of texts that a model cannot tell apart is no fault of an index, unless it is all there is.
-_PAIR, _ALL = 2, 0.5
+_PAIR = 2
+_ALL = 0.5
 #: A vector that more than half of the points have is no matter of texts that are nearly the same.
 _ONE_VECTOR = 0.5
 #: So many equal vectors without a text that explains them are no evidence of health, unless the index is small.
-_UNTOLD, _ENOUGH = 0.5, 30
+_UNTOLD = 0.5
+_ENOUGH = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def judge_twins(gate: GateContext, bound: float | None) -> Finding:
 
 
 def _measure_shares(gate: GateContext, name: str, one: Mapping[str, Any]) -> _Shares:
-    n, looked = int(one["of"]), gate.part("twins").get(name, {})
+    n = int(one["of"])
+    looked = gate.part("twins").get(name, {})
     share = int(one["equal"]) / n
     each = share / max(1, int(looked.get("looked", 0)))
     unlike = int(looked.get("unlike", 0)) + (int(looked.get("near", 0)) if one["largest"] > _ONE_VECTOR * n else 0)

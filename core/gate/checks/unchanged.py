@@ -28,7 +28,8 @@ def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
     records that may differ. Texts that live has under other ids mean that the ids have moved. A payload that differs is
     the source's own; where no source is known, a person looks at it."""
     memory = gate.part("unchanged")
-    n, wrong = int(memory.get("same", 0)), int(memory.get("wrong", 0))
+    n = int(memory.get("same", 0))
+    wrong = int(memory.get("wrong", 0))
     facts = _facts_of_records(memory)
     if wrong > (bound or 0.0) * n:
         kinds = memory["faults"].items()
@@ -48,7 +49,8 @@ def judge_unchanged(gate: GateContext, bound: float | None) -> Finding:
 
 def _judge_moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
     """Chunks of one document do not count, they move with each paragraph."""
-    moved, sought = len(memory.get("moved", [])), int(memory.get("sought", 0))
+    moved = len(memory.get("moved", []))
+    sought = int(memory.get("sought", 0))
     if moved <= _SWAPPED:
         return None
     changed = int(memory["changed"]) / int(memory["common"])
@@ -63,7 +65,8 @@ def _judge_moved(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding
 
 def _judge_given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
     for name, counts in memory.get("loose", {}).items():
-        other, of = int(counts["other"]), int(counts["of"])
+        other = int(counts["other"])
+        of = int(counts["of"])
         if other > 1 and intervals.share_interval(other, of).low > _EXCUSED:
             said = f"{other} of {of} records with the same text came with another vector {name}".rstrip()
             return Finding("block", other / of, of, said, found=said, facts=facts)
@@ -71,7 +74,8 @@ def _judge_given(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding
 
 
 def _judge_payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding | None:
-    n, other = int(memory.get("same", 0)), int(memory.get("payloads", 0))
+    n = int(memory.get("same", 0))
+    other = int(memory.get("payloads", 0))
     if gate.source is not None or other <= 1 or intervals.share_interval(other, n).low <= _EXCUSED:
         return None
     fields = ", ".join(memory["fields"])
@@ -81,7 +85,8 @@ def _judge_payloads(gate: GateContext, memory: Mapping[str, Any], facts: Mapping
 
 
 def _judge_same(memory: Mapping[str, Any], facts: Mapping[str, Any]) -> Finding:
-    n, vectors = int(memory.get("same", 0)), int(memory.get("vectors", 0))
+    n = int(memory.get("same", 0))
+    vectors = int(memory.get("vectors", 0))
     if not n:
         common = int(memory.get("common", 0))
         said = f"none of {common} records that both collections have says the same in both: nothing to compare"

@@ -25,7 +25,8 @@ from qdrant_rollouts.core.statistics.ranking import (
 )
 
 #: Probes in a request: few at first, then as many as take about ``_SECONDS``; exact searches of much data are slow.
-_FIRST, _LARGEST = 4, 32
+_FIRST = 4
+_LARGEST = 32
 _SECONDS = 2.0
 #: How long one request may take: three of them after a slice still end within a turn's longest lease.
 PATIENCE = 20.0
@@ -37,15 +38,14 @@ Row = dict[str, Any]
 
 def collect_answers(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the sample of ``vectors``."""
-    memory, chosen = gate.part("asked"), list_probes(gate)
+    memory = gate.part("asked")
+    chosen = list_probes(gate)
     rows: list[Row] = memory.setdefault("rows", [])
     memory["names"] = _askable_names(gate)
     while len(rows) < len(chosen):
         gate.breathe()
-        started, next_ones = (
-            time.monotonic(),
-            take_one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))]),
-        )
+        started = time.monotonic()
+        next_ones = take_one_request(chosen[len(rows) : len(rows) + int(memory.get("size", _FIRST))])
         size = _count_affordable(gate, next_ones)
         rows += _ask_probes(gate, with_vectors(gate, next_ones[:size]))
         fitting = size * _SECONDS / max(time.monotonic() - started, 1e-3)
@@ -81,7 +81,8 @@ def search_green(
     gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
     """Asks green, by its main vector where none is named."""
-    how, name = _search_options(gate, gate.limits, exact), gate.vector if using is None else using
+    how = _search_options(gate, gate.limits, exact)
+    name = gate.vector if using is None else using
     return gate.store.search_many(gate.green, vectors, limit, using=name, seconds=PATIENCE, **how)
 
 
@@ -89,7 +90,8 @@ def _search_options(gate: GateContext, limits: Limits, exact: bool) -> dict[str,
     """The parameters of real searches, or a search that is as exact as strict mode allows."""
     if exact:
         return {"exact": True} if limits.exact else {"params": limits.wide}
-    params, most = dict(gate.real.params), limits.search_max_hnsw_ef
+    params = dict(gate.real.params)
+    most = limits.search_max_hnsw_ef
     if most is not None and "hnsw_ef" in params:
         params["hnsw_ef"] = min(most, params["hnsw_ef"])
     return {"exact": False, "params": params} if params else {"exact": False}
@@ -100,7 +102,8 @@ def search_live(
 ) -> list[list[Hit]]:
     """Asks the live collection, no faster than the index file allows; all batches together are as patient as one."""
     assert gate.live is not None
-    live, found = gate.live, []
+    live = gate.live
+    found = []
     name = live.vector if using is None else using
     for first in range(0, len(vectors), gate.pace.most):
         few = vectors[first : first + gate.pace.most]
@@ -174,7 +177,8 @@ def _ask_live(gate: GateContext, asked: Sequence[AskedProbe]) -> dict[str, tuple
     able = [one for one in asked if one.live is not None]
     if not able:
         return {}
-    depth, deep = depth_of(gate, able[0].probe), able[0].probe.deep
+    depth = depth_of(gate, able[0].probe)
+    deep = able[0].probe.deep
     if gate.live_reads is not None:
         memory = gate.part("asked")
         each = len(gate.live_limits.slices(depth)) + (len(gate.live_limits.slices(deep)) if deep else 0)
@@ -220,7 +224,8 @@ def _row_of_answer(
 def recall_of(gate: GateContext, probe: Probe, found: Sequence[Hit], truth: Sequence[Hit]) -> float:
     """How much of the best that there is stands among as many that were found."""
     ours, best = ([(hit.id, hit.score) for hit in other_hits(hits, probe)] for hits in (found, truth))
-    most, rising = min(SHALLOW, gate.real.limit), gate.rises(probe.vector)
+    most = min(SHALLOW, gate.real.limit)
+    rising = gate.rises(probe.vector)
     return found_of_best(ours, best[:most], most, rising=rising, tolerance=_tie_tolerance(gate, probe.vector))
 
 
@@ -257,7 +262,8 @@ def are_comparable(gate: GateContext, probe: Probe) -> bool:
 
 
 def _compare_with_live(gate: GateContext, ours: Sequence[Hit], theirs: Sequence[Hit], probe: Probe) -> Row:
-    one, other = ids_beside(ours, theirs, are_comparable(gate, probe)), [hit.id for hit in theirs]
+    one = ids_beside(ours, theirs, are_comparable(gate, probe))
+    other = [hit.id for hit in theirs]
     return {**_summarize_scores(theirs), "overlap": top_overlap(one, other), "rbo": rbo_ext(one, other)}
 
 
@@ -293,7 +299,8 @@ def _leave_out(answers: _Answers, ids: Container[PointId]) -> _Answers:
 
 def _measure_ranking(answers: _Answers, grades: Mapping[PointId, float]) -> State:
     """By what people see; ``recall@100`` is of a deeper search of its own."""
-    found, deep = _ids_and_scores(answers[0]), _ids_and_scores(answers[0] if answers[1] is None else answers[1])
+    found = _ids_and_scores(answers[0])
+    deep = _ids_and_scores(answers[0] if answers[1] is None else answers[1])
     return {
         "ndcg@10": expected_ndcg(found, grades),
         "mrr@10": expected_reciprocal_rank(found, grades),
@@ -314,7 +321,8 @@ def finds_itself(gate: GateContext, asked: AskedProbe, hits: Sequence[Hit]) -> b
     if not hits or asked.green is None or name is None or name not in gate.kinds:
         return False
     kind, params = gate.kinds[name]
-    top, tie = hits[0].score, kind.tie(params) * max(1.0, abs(hits[0].score))
+    top = hits[0].score
+    tie = kind.tie(params) * max(1.0, abs(hits[0].score))
     own = next((hit.score for hit in hits if hit.id == asked.probe.point), None)
     if kind.beatable(params):
         wanted = _own_score(gate, kind, asked) if own is None else own

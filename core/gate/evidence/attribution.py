@@ -27,7 +27,8 @@ from qdrant_rollouts.core.ports import Hit, PointId, State
 from qdrant_rollouts.core.statistics.ranking import ndcg, top_overlap
 
 #: Exact searches of the live collection are dear; a hundred tell the three apart. By every other name fewer.
-_MOST, _FURTHER = 100, 40
+_MOST = 100
+_FURTHER = 40
 _CHUNK = 4
 
 Ids = list[PointId]
@@ -72,7 +73,8 @@ def _choose_probes(gate: GateContext) -> list[Probe]:
     """Where live's rate is limited, no more than fit into a part of the time budget: each is two
     searches of it.
     """
-    every, counted = list_probes(gate), _grades_by_query(gate)
+    every = list_probes(gate)
+    counted = _grades_by_query(gate)
     most = _MOST
     if gate.live_reads is not None:
         most = min(most, max(1, gate.live_reads // (2 * len(gate.live_limits.slices(gate.real.limit)))))
@@ -98,9 +100,12 @@ def _attribute_losses(gate: GateContext, asked: Sequence[AskedProbe]) -> list[St
     """All of them ask one vector."""
     if not asked:
         return []
-    green, live = [one.green for one in asked if one.green is not None], [one.live for one in asked]
+    green = [one.green for one in asked if one.green is not None]
+    live = [one.live for one in asked]
     theirs = [vector for vector in live if vector is not None]
-    ours, other, depth = asked[0].using, asked[0].live_using, depth_of(gate, asked[0].probe)
+    ours = asked[0].using
+    other = asked[0].live_using
+    depth = depth_of(gate, asked[0].probe)
     found = [
         search_green(gate, green, depth, using=ours),
         search_green(gate, green, depth, using=ours, exact=True),

@@ -31,7 +31,9 @@ from qdrant_rollouts.core.ports import FloatArray, Point, PointId, State
 from qdrant_rollouts.core.statistics.shifts import chance_floor
 
 #: Documents that are drawn; records of which each gives a text like a query; declared and judged queries beside them.
-_DOCUMENTS, _OWN, _QUERIES = 300, 50, 100
+_DOCUMENTS = 300
+_OWN = 50
+_QUERIES = 100
 #: Words of a record that are asked for: no more than half of them, or the text would be the document itself.
 _WORDS = 16
 #: Fewer pairs of a text and an unrelated document say nothing of either.
@@ -120,7 +122,8 @@ def _list_asked_texts(gate: GateContext) -> list[_AskedText]:
     rows = [
         row for row in gate.part("asked").get("rows", []) if row.get("n") and vector_of_row(gate, row) == gate.scored
     ]
-    tenths, judged = {row["name"]: row["tenth"] for row in rows}, {one.query: one.grades for one in gate.judged}
+    tenths = {row["name"]: row["tenth"] for row in rows}
+    judged = {one.query: one.grades for one in gate.judged}
     texts = [probe for probe in probes_of_vector(gate, gate.scored) if probe.text is not None and probe.name in tenths]
     return [
         (
@@ -175,7 +178,8 @@ def _measure_likeness(
 
 
 def _score_pairs(texts: Sequence[FloatArray], documents: Sequence[FloatArray], cosine: bool) -> FloatArray:
-    one, other = np.stack(texts), np.stack(documents)
+    one = np.stack(texts)
+    other = np.stack(documents)
     if cosine:
         one, other = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (one, other))
     return np.asarray(one @ other.T, dtype=np.float32)

@@ -170,7 +170,8 @@ class GateContext:
     @property
     def asks_apart(self) -> bool:
         """Is what a text asks something else than one vector that both sides have?"""
-        ours, theirs = self.text_search, self.live.search if self.live else None
+        ours = self.text_search
+        theirs = self.live.search if self.live else None
         if ours.fused or not ours.parts or theirs is None or not theirs.parts:
             return ours.fused
         return theirs.names != tuple(map(self.live_name, ours.names))

@@ -29,7 +29,8 @@ class Equals:
     """Goes on with a sample that was saved. An entry's note is that of ``Note``, as JSON."""
 
     def __init__(self, sample: Sample, seed: int) -> None:
-        self._sample, self._seed = sample, seed
+        self._sample = sample
+        self._seed = seed
         self._waiting: dict[tuple[str, str], list[list[PointId]]] = {}
         for _, _, note in sample:
             self._wait_for(note)

@@ -11,7 +11,8 @@ from qdrant_rollouts.core.ports import Hit, PointId
 from qdrant_rollouts.core.statistics.ranking import found_of_best
 
 #: Values that are asked, and probes for each (validation-gate, section 3).
-_VALUES, _PROBES = 5, 60
+_VALUES = 5
+_PROBES = 60
 _CHUNK = 10
 
 

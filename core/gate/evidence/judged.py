@@ -35,7 +35,8 @@ def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
 def _parse_judged(row: Row) -> JudgedQuery:
     if row.fields is None:
         raise Refused(f"{row.where}: {row.problem}")
-    query, relevant = row.fields.get("query"), row.fields.get("relevant")
+    query = row.fields.get("query")
+    relevant = row.fields.get("relevant")
     if not isinstance(query, str) or not query.strip():
         raise Refused(f"{row.where}: query is {quote_value(query)}; expected text")
     graded = _parse_grades(row, relevant)

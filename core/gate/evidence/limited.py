@@ -24,7 +24,8 @@ def _limits_of_green(gate: GateContext) -> Iterator[str]:
 def _limits_of_live(gate: GateContext) -> Iterator[str]:
     if gate.live is None:
         return
-    live, limits = gate.live.collection, gate.live_limits
+    live = gate.live.collection
+    limits = gate.live_limits
     yield from _describe_pages(gate, live, limits)
     if not limits.exact and gate.memory.get("attributed"):
         depth = limits.wide["hnsw_ef"]

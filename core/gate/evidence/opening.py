@@ -60,7 +60,8 @@ def open_gate(
 ) -> GateContext:
     """Raises Refused where a model, the source or the judged queries cannot be opened, and where the declared search
     names a vector that no text can ask."""
-    makers, names = open_makers(services, plan), vector_names(services.store.schema(green))
+    makers = open_makers(services, plan)
+    names = vector_names(services.store.schema(green))
     build_text_search(spec.search, tuple(makers), names, declared_names(spec))
     main = makers.get(vector)
     measured = _measure_models(services, memory, plan, [green if elsewhere else None, blue if blue != green else None])
@@ -92,7 +93,8 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
     """The gate of a collection that no deployment is building: what it should be is blue's schema, and what it was
     filled from is what the deployment that made it wrote down, or what the index file says."""
     store = services.store
-    stamp, schema = read_stamp(store, green), store.schema(green)
+    stamp = read_stamp(store, green)
+    schema = store.schema(green)
     declared_name = next((model.vector for model in spec.models), "")
     vector = meant_vector(schema, stamp.vector if stamp else declared_name)
     model = store.schema(blue) if blue and blue != green else None
@@ -116,7 +118,8 @@ def open_existing(services: Services, green: str, blue: str | None, spec: IndexS
 
 def existing_plan(services: Services, green: str, spec: IndexSpec) -> VectorPlan:
     """What the collection's own stamp says of its vectors; where it has none, what the index file declares."""
-    stamp, schema = read_stamp(services.store, green), services.store.schema(green)
+    stamp = read_stamp(services.store, green)
+    schema = services.store.schema(green)
     names = set(vector_names(schema))
     if stamp is not None and stamp.made:
         made = {name: by.embedding for name, by in stamp.made.items() if by.embedding}
@@ -203,7 +206,9 @@ def _open_live(
     store = services.store
     if blue == green or blue not in store.collections():
         return None
-    stamp, schema, ours = read_stamp(store, blue), store.schema(blue), store.schema(green)
+    stamp = read_stamp(store, blue)
+    schema = store.schema(blue)
+    ours = store.schema(green)
     names = vector_names(schema)
     using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None

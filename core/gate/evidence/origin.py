@@ -57,7 +57,8 @@ def _sample_points(gate: GateContext, source: Source, memory: State, over: IsTur
 
 def _sample_rows(gate: GateContext, source: Source, memory: State, over: IsTurnOver) -> None:
     """The cursor **before** a row is what finds it again."""
-    before, wanted = memory.get("cursor"), index_types(gate, "green")
+    before = memory.get("cursor")
+    wanted = index_types(gate, "green")
     memory["read"] = False
     for row in source.read(before):
         id = (row.fields or {}).get("id")

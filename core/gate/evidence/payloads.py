@@ -12,7 +12,8 @@ from qdrant_rollouts.core.ports import Point, PointId, State
 from qdrant_rollouts.core.ports.payload_values import has_value, is_held_by_index, list_field_types
 
 #: Points at once; fewer where each may count against a rate.
-_PAGE, _FEW = 100, 16
+_PAGE = 100
+_FEW = 16
 #: Fields that are told of; who has more keeps data under their names.
 _MOST = 200
 _LONGEST = 60

@@ -13,7 +13,8 @@ from qdrant_rollouts.core.gate.evidence.titles import list_queries
 from qdrant_rollouts.core.ports import Hit, Limits, OneQuery, PointId, QueryVector, ServerText
 
 #: How deep a judged query is looked into for ``recall@100``, and how many results checks count.
-DEEP, SHALLOW = 100, 10
+DEEP = 100
+SHALLOW = 10
 #: Probes of each kind for a vector beside the main one, which has ``validation.samples.queries``.
 FURTHER = 100
 
@@ -73,7 +74,8 @@ def _search_probes(gate: GateContext) -> list[Probe]:
     search = gate.text_search
     if not search.parts:
         return []
-    judged, given = {one.query: one.grades for one in gate.judged}, list_queries(gate)
+    judged = {one.query: one.grades for one in gate.judged}
+    given = list_queries(gate)
     vector = None if gate.asks_apart else search.names[0]
     deepest = {text: _search_depth(gate, text in judged, text in given) for text in [*given, *judged]}
     return [Probe(text, grades=judged.get(text), vector=vector, deep=deep) for text, deep in deepest.items()]

@@ -16,7 +16,8 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.ports import Point, PointId, Row, State, Vector
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
-_CHUNK, _CHUNK_SECONDS = 16, 5.0
+_CHUNK = 16
+_CHUNK_SECONDS = 5.0
 _EXAMPLES = 5
 _SAME_NUMBER = 1e-14
 #: What the declared model does not make of the text it came with.
@@ -27,7 +28,8 @@ def collect_round_trip(gate: GateContext, over: IsTurnOver) -> float | None:
     """Does nothing until ``origin`` has its sample."""
     if gate.source is None:
         return None
-    memory, sample = gate.part("round_trip"), _sort_sample(gate)
+    memory = gate.part("round_trip")
+    sample = _sort_sample(gate)
     if int(memory.get("at", 0)) < len(sample):
         with open_scratch(gate.store, gate.schema, _names_made_by_server(gate)) as made:
             _compare_pieces(gate, memory, sample, made, over)
@@ -42,7 +44,9 @@ def _compare_pieces(gate: GateContext, memory: State, sample: list[list[Any]], m
     while int(memory.get("at", 0)) < len(sample):
         if gate.source.collection is not None:
             gate.store.pace(gate.source.collection)
-        at, size, began = int(memory.get("at", 0)), int(memory.get("size", 1)), time.monotonic()
+        at = int(memory.get("at", 0))
+        size = int(memory.get("size", 1))
+        began = time.monotonic()
         rows = [_as_embeddable(gate, row) for row in origin.read_sample(gate, sample[at : at + size])]
         records = [record for row in rows if isinstance(record := parse_row(row, rules), Record)]
         _compare_records(gate, memory, records, made)
@@ -80,7 +84,8 @@ def _as_embeddable(gate: GateContext, row: Row) -> Row:
 
 def _compare_records(gate: GateContext, memory: State, records: Sequence[Record], made: Scratch) -> None:
     stored = {p.id: p for p in gate.store.fetch(gate.green, [record.point_id for record in records], vectors=True)}
-    wanted, foreign = _make_vectors(gate, records, made), _find_foreign(gate, records, stored)
+    wanted = _make_vectors(gate, records, made)
+    foreign = _find_foreign(gate, records, stored)
     for record, vector in zip(records, wanted, strict=True):
         memory["checked"] = int(memory.get("checked", 0)) + 1
         fault = _find_record_fault(gate, record, vector, stored.get(record.point_id))
@@ -164,7 +169,8 @@ def _plain_payload(content: Mapping[str, Any], record: Record) -> dict[str, Any]
 
 
 def _find_vector_fault(gate: GateContext, wanted: Vector, stored: Vector) -> str:
-    wanted_by, stored_by = vectors_by_name(wanted), vectors_by_name(stored)
+    wanted_by = vectors_by_name(wanted)
+    stored_by = vectors_by_name(stored)
     for name, (kind, params) in gate.kinds.items():
         if name not in wanted_by:
             continue

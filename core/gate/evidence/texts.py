@@ -18,7 +18,8 @@ from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
 from qdrant_rollouts.core.ports import Point, PointId, State
 
 _CHUNK = 64
-_EXAMPLES, _REPEATED = 3, 20
+_EXAMPLES = 3
+_REPEATED = 20
 #: Characters of a text that is shown beside another.
 _SHOWN = 200
 _WORD = re.compile(r"\w+")
@@ -63,7 +64,8 @@ def _list_sentences(value: Any) -> Iterator[str]:
 def collect_texts(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the ids of ``vectors``. Notes how often each text stands in the sample, by its digest, and how many of the
     records that both collections have say something else in each."""
-    memory, ids = gate.part("texts"), drawn_ids(gate)[: gate.spec.validation.samples.records]
+    memory = gate.part("texts")
+    ids = drawn_ids(gate)[: gate.spec.validation.samples.records]
     while int(memory.get("at", 0)) < len(ids):
         gate.breathe()
         at = int(memory.get("at", 0))
@@ -104,7 +106,8 @@ def _compare_texts(memory: State, point: Point, ours: str | None, theirs: str | 
 
 def _remember_repeated(memory: State, text: str) -> None:
     """A few of the texts that stand more than once; the most frequent ones are met early."""
-    repeated, digest = memory.setdefault("repeated", {}), _digest_text(text)
+    repeated = memory.setdefault("repeated", {})
+    digest = _digest_text(text)
     if len(repeated) < _REPEATED and digest in memory.get("green", []):
         repeated.setdefault(digest, show_text(text))
 

@@ -13,7 +13,8 @@ _WARM_UP = 5
 
 def collect_timings(gate: GateContext, over: IsTurnOver) -> float | None:
     """Milliseconds, the mean of two calls a side, one entry for each probe both sides can be asked."""
-    memory, chosen = gate.part("timed"), _choose_probes(gate)
+    memory = gate.part("timed")
+    chosen = _choose_probes(gate)
     live = gate.live
     if live is None:
         return None

@@ -13,7 +13,8 @@ _FIELDS = ("title", "name", "heading")
 
 def collect_titles(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the sample of ``vectors``: the same seed finds the same titles."""
-    memory, validation = gate.part("titles"), gate.spec.validation
+    memory = gate.part("titles")
+    validation = gate.spec.validation
     if validation.queries or not validation.titles or "texts" in memory:
         return None
     ids = [id for _, id, _ in gate.part("vectors").get("sample", [])[:_MOST]]

@@ -33,7 +33,8 @@ def collect_twins(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the groups of ``vectors``. By vector name: for how many points those that were looked at stand
     (``looked``), how many share their vector with another text (``unlike``), how many with a text that is nearly the
     same (``near``), how many share it so on live too (``before``), and how many have no text (``untold``)."""
-    memory, todo = gate.part("twins"), _list_groups(gate)
+    memory = gate.part("twins")
+    todo = _list_groups(gate)
     while int(memory.get("at", 0)) < len(todo):
         gate.store.pace(gate.green)
         at = int(memory.get("at", 0))
@@ -67,7 +68,8 @@ def _note_groups(gate: GateContext, memory: State, few: Sequence[_Group]) -> Non
         }
         how, other = _classify_group(gate, group, told)
         if other is not None and _is_shared_on_live(gate, group, other, before):
-            how, other = "before", None
+            how = "before"
+            other = None
         found = memory.setdefault(group.name, {})
         for counted in filter(None, ("looked", how)):
             found[counted] = int(found.get(counted, 0)) + weigh_group(group.later)
@@ -101,7 +103,8 @@ def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str
 
     Texts that are near (``_is_near``) may have one vector: a model that reads little, or counts words in few
     numbers, makes it of both. That is no excuse for a large group whose vectors nobody can make again."""
-    own, others = told[group.id], {one: text for one in group.later if (text := told[one]) is not None}
+    own = told[group.id]
+    others = {one: text for one in group.later if (text := told[one]) is not None}
     if own is None or not others:
         return "untold", None
     if gate.kinds[group.name][0].name == "sparse":
@@ -119,7 +122,8 @@ def _classify_group(gate: GateContext, group: _Group, told: Mapping[PointId, str
 
 def _is_near(one: str, other: str) -> bool:
     """The shorter one has at least half of its words in the other."""
-    ours, theirs = set(sort_words(one)), set(sort_words(other))
+    ours = set(sort_words(one))
+    theirs = set(sort_words(other))
     return 2 * len(ours & theirs) >= min(len(ours), len(theirs))
 
 

@@ -26,14 +26,16 @@ from qdrant_rollouts.core.ports import Point, PointId, Schema, State
 _CHUNK = 64
 _EXAMPLES = 5
 #: Changed records whose text is looked for under other ids, and results looked at for each.
-_SOUGHT, _NEAREST = 60, 3
+_SOUGHT = 60
+_NEAREST = 3
 
 
 def collect_unchanged(gate: GateContext, over: IsTurnOver) -> float | None:
     """Needs the ids of ``vectors``."""
     if gate.live is None:
         return None
-    memory, ids = gate.part("unchanged"), drawn_ids(gate)
+    memory = gate.part("unchanged")
+    ids = drawn_ids(gate)
     beside = _BesideLive(gate, gate.live)
     memory["names"] = {name: beside.why(name) for name in beside.names}
     while not _has_enough(gate, memory, ids):
@@ -94,7 +96,8 @@ class _BesideLive:
         """Why vectors of that name need not be the same; empty where they must."""
         if not are_same_vectors(self.schema, self.gate.schema, name):
             return "its settings were declared anew"
-        ours, theirs = self.gate.makers.get(name), self.made_before.get(name)
+        ours = self.gate.makers.get(name)
+        theirs = self.made_before.get(name)
         if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
             return ""
         if ours is None and theirs is None:
@@ -161,7 +164,8 @@ class _BesideLive:
         return are_alike(_without_mark(ours.payload), _without_mark(theirs.payload))
 
     def _find_fault(self, name: str, ours: Point, theirs: Point) -> str:
-        one, other = vectors_by_name(ours.vector), vectors_by_name(theirs.vector)
+        one = vectors_by_name(ours.vector)
+        other = vectors_by_name(theirs.vector)
         if name not in other:
             return ""
         if name not in one:
@@ -173,7 +177,8 @@ class _BesideLive:
         return name in self.gate.plan.optional | self.gate.plan.copied and not self.comes_from_live
 
     def _compare_payloads(self, memory: State, ours: Point, theirs: Point) -> None:
-        one, other = _without_mark(ours.payload), _without_mark(theirs.payload)
+        one = _without_mark(ours.payload)
+        other = _without_mark(theirs.payload)
         if are_alike(one, other):
             return
         memory["payloads"] = int(memory.get("payloads", 0)) + 1
@@ -195,7 +200,8 @@ class _BesideLive:
 
     def _seek_moved(self, memory: State, changed: Sequence[tuple[Point, Point]]) -> None:
         """Does live have under other ids what these records say now? Asked by their vectors, told by the texts."""
-        name, gate = self.gate.vector, self.gate
+        name = self.gate.vector
+        gate = self.gate
         if name not in self.compared or name != self.live.vector:
             return
         most = _SOUGHT if gate.live_reads is None else min(_SOUGHT, gate.live_reads)
@@ -221,7 +227,8 @@ class _BesideLive:
 
 
 def _has_same_text(template: str, ours: Point, theirs: Point) -> bool:
-    one, other = render_text(template, ours.payload), render_text(template, theirs.payload)
+    one = render_text(template, ours.payload)
+    other = render_text(template, theirs.payload)
     return one is not None and one == other
 
 

@@ -124,7 +124,8 @@ def _find_faults(gate: GateContext, point: Point) -> dict[str, str]:
 
 def _offer_point(gate: GateContext, memory: State, point: Point, vectors: Mapping[str, Any]) -> None:
     """Each name is sampled from the points that have it."""
-    samples, seed = gate.spec.validation.samples, gate.spec.validation.seed
+    samples = gate.spec.validation.samples
+    seed = gate.spec.validation.seed
     for name, vector in vectors.items():
         if not gate.kinds[name][0].askable(vector):
             continue
@@ -138,7 +139,8 @@ def _offer_point(gate: GateContext, memory: State, point: Point, vectors: Mappin
 def count_askable(gate: GateContext, name: str | None = None) -> int | None:
     """How many points have something to be asked by under this name, else the main one; None where that was not
     counted."""
-    memory, name = gate.part("vectors"), gate.vector if name is None else name
+    memory = gate.part("vectors")
+    name = gate.vector if name is None else name
     if "having" not in memory:
         return None
     return int(memory["having"].get(name, 0)) - int(memory.get("empty", {}).get(name, 0))

@@ -46,7 +46,8 @@ def pause_schedule(services: Services, alias: str, action: str, *, actor: str, r
     with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is None
         if changes:
-            row.paused_by, row.reason = actor, reason
+            row.paused_by = actor
+            row.reason = reason
             sweep.withdraw_late_alert(session, row, now, f"paused by {actor}", actor)
         _record_schedule_event(session, now, row, "paused" if changes else "unchanged", row.action, actor, reason)
 
@@ -56,7 +57,8 @@ def resume_schedule(services: Services, alias: str, action: str, *, actor: str, 
     with _hold_schedule(services, alias, action) as (session, row, now):
         changes = row.paused_by is not None
         if changes:
-            row.paused_by, row.reason = None, ""
+            row.paused_by = None
+            row.reason = ""
             declared.start_waiting(row, now)
         _record_schedule_event(session, now, row, "resumed" if changes else "unchanged", row.action, actor, reason)
 
@@ -97,7 +99,8 @@ def _hold_schedule(
             f"index {shorten_text(alias)} is not declared in the index file; declare it, so that it can be built"
         )
     with services.sessions.begin() as session:
-        row, now = sweep.lock_schedule(session, alias, action), services.clock.now(session)
+        row = sweep.lock_schedule(session, alias, action)
+        now = services.clock.now(session)
         if row is None and new:
             row = Schedule(alias=alias, action=action, waiting_since=now)
             session.add(row)

@@ -47,9 +47,12 @@ def row_as_declared(row: Schedule | None, key: ScheduleKey, wanted: DeclaredSpec
     """The row as the next sweep will write it down; this one belongs to no session."""
     seen = Schedule(alias=key[0], action=key[1], spec=wanted, declared=wanted, reason="")
     if row is not None:
-        seen.id, seen.paused_by, seen.reason = row.id, row.paused_by, row.reason
+        seen.id = row.id
+        seen.paused_by = row.paused_by
+        seen.reason = row.reason
     if row is not None and has_same_times(row.spec, wanted):
-        seen.next_at, seen.waiting_since = row.next_at, row.waiting_since
+        seen.next_at = row.next_at
+        seen.waiting_since = row.waiting_since
     else:
         start_waiting(seen, now)
     return seen

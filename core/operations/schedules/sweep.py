@@ -188,7 +188,8 @@ def _write_run(
     run = ScheduleRun(schedule_id=row.id, nominal_at=newest, actor=ACTOR, created_at=now)
     run.message = skipped or (f"also for the times since {since:%Y-%m-%d %H:%M} UTC" if newest > since else "")
     if skipped:
-        run.status, run.finished_at = RunStatus.SKIPPED, now
+        run.status = RunStatus.SKIPPED
+        run.finished_at = now
     session.add(run)
     what = f"{row.action} due {newest:%Y-%m-%d %H:%M} UTC"
     event = f"schedule.{RunStatus.SKIPPED if skipped else RunStatus.DUE}"

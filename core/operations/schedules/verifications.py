@@ -46,8 +46,10 @@ def verify_slice(services: Services, run: Run) -> str:
 def _claim_slice(services: Services, run: Run) -> tuple[Run, State, int]:
     with services.sessions.begin() as session:
         row = session.get_one(ScheduleRun, run.id, with_for_update=True)
-        now, died = services.clock.now(session), row.lease_until is not None
-        state, crashes = dict(row.state), row.crashes + died
+        now = services.clock.now(session)
+        died = row.lease_until is not None
+        state = dict(row.state)
+        crashes = row.crashes + died
         if died:
             of = f"{crashes} of {services.times.crashes} without progress between them"
             detail = f"{run.name}: its worker died or was stopped in the middle of a slice: {of}"

@@ -42,7 +42,8 @@ from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
 
 MOST = 1000
 #: Durations are of the steps that ended in this time, and of no more than so many of them, the latest.
-WINDOW, STEPS = timedelta(days=7), 2000
+WINDOW = timedelta(days=7)
+STEPS = 2000
 #: A deletion is carried out by a sweep every 30 s.
 OVERDUE = timedelta(minutes=2)
 _HOUR = timedelta(hours=1)

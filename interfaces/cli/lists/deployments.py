@@ -45,7 +45,8 @@ def _print_deployments(deployments: Sequence[Mapping[str, Any]]) -> None:
     rows = screen.make_table(*titles, drop=("STRATEGY", "ACTOR", "GREEN", "AGE", "STEP"))
     for seen in deployments:
         age = screen.format_age(screen.seconds_since(seen["created_at"]))
-        state, step = screen.status_text(seen["status"]), picture.current_step_label(seen)
+        state = screen.status_text(seen["status"])
+        step = picture.current_step_label(seen)
         names = (seen["alias"], seen["id"], seen["strategy"])
         said = seen["queue"]["text"] if seen["queue"] else seen["message"]
         screen.add_row(rows, (*names, state, step, seen["green"], age, seen["actor"], said))

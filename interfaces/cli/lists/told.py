@@ -47,5 +47,6 @@ def _describe_delivery(delivery: Mapping[str, Any]) -> str:
 
 
 def _describe_reason(row: Mapping[str, Any]) -> str:
-    detail, reason = row["detail"], row["reason"]
+    detail = row["detail"]
+    reason = row["reason"]
     return f"{detail} ({reason})" if reason and reason not in detail else detail

@@ -46,6 +46,7 @@ def _cells_of_version(row: Mapping[str, Any]) -> tuple[object, ...]:
     if row["state"] == "deletion due":
         state.append(f" in {screen.format_span(screen.seconds_until(row['delete_after']))}")
     made = screen.format_age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
-    points, gate = row.get("points"), row.get("gate") or {}
+    points = row.get("points")
+    gate = row.get("gate") or {}
     told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
     return (mark, *told, gate.get("verdict"), made, row.get("actor"))

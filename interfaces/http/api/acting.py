@@ -176,7 +176,8 @@ def stop_experiment(call: Call, given: requests.Reasoned) -> compared.Experiment
 
 
 def widen_experiment(call: Call, given: requests.Widen) -> compared.Experiment:
-    name, coverage = call.path["experiment"], given.coverage
+    name = call.path["experiment"]
+    coverage = given.coverage
     return show_experiment(
         call, trials.widen_experiment(call.services, name, coverage, actor=call.actor, reason=given.reason)
     )
@@ -201,14 +202,16 @@ def create_backup(call: Call, given: requests.NewBackup) -> stored.Backup:
 
 
 def verify_backup(call: Call, given: requests.Reasoned) -> stored.Verification:
-    named, why = call.path["backup"], given.reason
+    named = call.path["backup"]
+    why = given.reason
     return show_verification(
         call, backups.verify_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
     )
 
 
 def restore_backup(call: Call, given: requests.Reasoned) -> Started:
-    named, why = call.path["backup"], given.reason
+    named = call.path["backup"]
+    why = given.reason
     return show_run(
         call, backups.restore_backup(call.services, backup=named, actor=call.actor, reason=why, along=call.along)
     )
@@ -222,7 +225,8 @@ def show_schedule_run(call: Call, run: str) -> timed.Run:
 
 
 def run_schedule(call: Call, given: requests.Reasoned) -> timed.Run:
-    alias, action = call.path["alias"], call.path["action"]
+    alias = call.path["alias"]
+    action = call.path["action"]
     asked = schedules.run_schedule(
         call.services, alias, action, actor=call.actor, reason=given.reason, along=call.along
     )
@@ -230,20 +234,23 @@ def run_schedule(call: Call, given: requests.Reasoned) -> timed.Run:
 
 
 def pause_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
-    alias, action = call.path["alias"], call.path["action"]
+    alias = call.path["alias"]
+    action = call.path["action"]
     schedules.pause_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
     return _show_schedule(call)
 
 
 def resume_schedule(call: Call, given: requests.Reasoned) -> timed.Schedule:
-    alias, action = call.path["alias"], call.path["action"]
+    alias = call.path["alias"]
+    action = call.path["action"]
     schedules.resume_schedule(call.services, alias, action, actor=call.actor, reason=given.reason)
     return _show_schedule(call)
 
 
 def change_schedule(call: Call, given: requests.Times) -> timed.Schedule:
     wanted = given.model_dump(exclude={"reason"}, exclude_none=True)
-    alias, action = call.path["alias"], call.path["action"]
+    alias = call.path["alias"]
+    action = call.path["action"]
     schedules.change_schedule(call.services, alias, action, wanted, actor=call.actor, reason=given.reason)
     return _show_schedule(call)
 

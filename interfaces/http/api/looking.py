@@ -78,7 +78,8 @@ def get_garbage(call: Call, given: NoQuery) -> gone.Collected:
 
 def get_experiment_plan(call: Call, given: requests.Planned) -> Answer:
     by_hand = planning.GivenFigures(given.rate, given.deviation, given.users_per_day)
-    alias, metrics = call.path["alias"], given.metrics
+    alias = call.path["alias"]
+    metrics = given.metrics
     return planning.plan_experiment(
         call.services, alias, by_hand, split=given.split, metrics=metrics, options=given.options
     )

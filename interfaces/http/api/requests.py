@@ -71,7 +71,8 @@ class Difference(Query):
 
 
 #: Numbers of a vector or of a row, and rows of a multivector, that one search may bring.
-_NUMBERS, _ROWS = 65_536, 4_096
+_NUMBERS = 65_536
+_ROWS = 4_096
 _LARGEST = 3.4028234663852886e38
 _ROW = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": _NUMBERS}
 _INDEX = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
@@ -111,7 +112,8 @@ def _is_row(value: Any) -> bool:
 def _is_sparse(value: Any) -> bool:
     if not isinstance(value, dict) or value.keys() != {"indices", "values"}:
         return False
-    indices, values = value["indices"], value["values"]
+    indices = value["indices"]
+    values = value["values"]
     if not isinstance(indices, list) or not isinstance(values, list) or len(indices) > _NUMBERS:
         return False
     fit = all(type(index) is int and 0 <= index < 2**32 for index in indices) and all(map(_is_number, values))

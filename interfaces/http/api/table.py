@@ -12,8 +12,12 @@ from qdrant_rollouts.interfaces.http.api.endpoint import Endpoint, NoQuery
 
 get, post, put, patch, delete = (partial(Endpoint, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE"))
 
-_R, _S, _D = requests.Reasoned, "/schedules/{alias}/{action}", "/deployments/{deployment}"
-_X, _B, _I = "/experiments/{experiment}", "/backups/{backup}", "/indexes/{alias}"
+_R = requests.Reasoned
+_S = "/schedules/{alias}/{action}"
+_D = "/deployments/{deployment}"
+_X = "/experiments/{experiment}"
+_B = "/backups/{backup}"
+_I = "/indexes/{alias}"
 
 # fmt: off
 ENDPOINTS: tuple[Endpoint, ...] = (

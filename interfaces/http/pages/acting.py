@@ -42,11 +42,9 @@ def on_keep(visit: Visit, form: Form) -> Next:
 
 
 def on_experiment(visit: Visit, form: Form) -> Next:
-    verb, id, reason = (
-        _chosen_verb(form, ("start", "stop", "widen")),
-        visit.request.path_params["id"],
-        form.get("reason", ""),
-    )
+    verb = _chosen_verb(form, ("start", "stop", "widen"))
+    id = visit.request.path_params["id"]
+    reason = form.get("reason", "")
     if verb == "start":
         found = trials.start_experiment(visit.services, id, actor=visit.actor)
     elif verb == "stop":
@@ -62,17 +60,17 @@ def on_schedule(visit: Visit, form: Form) -> Next:
         "pause": schedules.pause_schedule,
         "resume": schedules.resume_schedule,
     }
-    do, alias, action = verbs[_chosen_verb(form, verbs)], form.get("alias", ""), form.get("action", "")
+    do = verbs[_chosen_verb(form, verbs)]
+    alias = form.get("alias", "")
+    action = form.get("action", "")
     do(visit.services, alias, action, actor=visit.actor, reason=form.get("reason", ""))
     return "/schedules"
 
 
 def on_backup(visit: Visit, form: Form) -> Next:
-    verb, backup, reason = (
-        _chosen_verb(form, ("create", "verify", "restore")),
-        form.get("backup", ""),
-        form.get("reason", ""),
-    )
+    verb = _chosen_verb(form, ("create", "verify", "restore"))
+    backup = form.get("backup", "")
+    reason = form.get("reason", "")
     if verb == "create":
         begun = backups.create_backup(visit.services, form.get("alias", ""), actor=visit.actor, reason=reason)
     elif verb == "verify":

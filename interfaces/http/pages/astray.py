@@ -58,7 +58,8 @@ def _error_page(request: Request, sight: StoreWatcher, error: Exception, status:
     known = status if status in _WORDS else 500
     title, words = _WORDS[known]
     if isinstance(error, HTTPException) and known != status:
-        title, words = error.detail, error.detail
+        title = error.detail
+        words = error.detail
     said = words.format(path=request.url.path[:_LONGEST_PATH], method=request.method)
     return asks.told(title, said, status)
 

@@ -7,7 +7,9 @@ from markupsafe import Markup
 
 from qdrant_rollouts.interfaces.pictures.scales import Scale
 
-_WIDTH, _HEIGHT, _EDGE = 280.0, 74.0, 8.0
+_WIDTH = 280.0
+_HEIGHT = 74.0
+_EDGE = 8.0
 
 Bounds = tuple[float, float, float]
 

@@ -57,5 +57,6 @@ class Pulse:
 
     def _wake_listeners(self) -> None:
         self._count += 1
-        told, self._changed = self._changed, asyncio.Event()
+        told = self._changed
+        self._changed = asyncio.Event()
         told.set()

@@ -53,7 +53,8 @@ def comparison_page(visit: Visit) -> Shown:
 
 
 def deployments_page(visit: Visit) -> Shown:
-    alias, outcome = visit.asked("alias"), visit.asked("outcome")
+    alias = visit.asked("alias")
+    outcome = visit.asked("outcome")
     listed = lists.list_history(visit.services, alias, outcome, count_parameter(visit, "page", 1))
     return {"title": "Deployments", "here": "/deployments", "listed": listed, "alias": alias, "outcome": outcome}
 
@@ -142,7 +143,8 @@ def alerts_page(visit: Visit) -> Shown:
 
 
 def events_page(visit: Visit) -> Shown:
-    alias, before = visit.asked("alias"), count_parameter(visit, "before", 0)
+    alias = visit.asked("alias")
+    before = count_parameter(visit, "before", 0)
     listed = lists.list_audit_events(visit.services, alias, before)
     return {"title": "Events", "here": "/events", "listed": listed, "alias": alias, "before": before}
 

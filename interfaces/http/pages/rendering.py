@@ -97,7 +97,8 @@ def format_span(seconds: float) -> str:
 def _format_span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
+    minutes = seconds / 60
+    hours = seconds / 3600
     if minutes < 60:
         return f"{int(minutes)} min {int(seconds % 60):02d} s"
     return f"{int(hours)} h {int(minutes % 60):02d} min" if hours < 48 else f"{int(hours / 24)} days"

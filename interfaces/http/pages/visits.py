@@ -144,7 +144,8 @@ def own_address(request: Request) -> str:
 
 
 def open_visit(request: Request, seen: StoreSnapshot, caller: Caller | None) -> Visit:
-    session, visitor = request.cookies.get(SESSION_COOKIE), request.cookies.get(VISITOR_COOKIE)
+    session = request.cookies.get(SESSION_COOKIE)
+    visitor = request.cookies.get(VISITOR_COOKIE)
     secret = session or visitor
     return Visit(request, context_of(request), seen, caller, secret or secrets.token_urlsafe(32), secret is None)
 

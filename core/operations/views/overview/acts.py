@@ -216,7 +216,8 @@ def _why_not_possible(status: str, event: ExperimentEvent) -> str:
 
 
 def actions_of_schedule(alias: str, action: str, status: str, open_run: str | None) -> list[OperatorAction]:
-    command, off = f"{shell_word(alias)} {action}", "it is off: the index file names no times for it"
+    command = f"{shell_word(alias)} {action}"
+    off = "it is off: the index file names no times for it"
     run = f"a run is {open_run} already" if open_run in OPEN_RUNS else ""
     return [
         OperatorAction(

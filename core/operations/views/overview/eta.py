@@ -35,7 +35,8 @@ class TimeLeft:
 
 def estimate_end(session: Session, row: Deployment, now: datetime) -> dict[str, Any]:
     """``low`` and ``high`` are times, None where a step is ``unknown``; ``sources`` by step."""
-    spec, before = read_stored(IndexSpec, row.spec), _past_durations(session, row)
+    spec = read_stored(IndexSpec, row.spec)
+    before = _past_durations(session, row)
     waiting = [
         step for step in row.steps if step.status in (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
     ]
@@ -65,7 +66,9 @@ def _time_left(step: StepRow, spec: IndexSpec, before: Mapping[str, Sequence[flo
 def _left_by_pace(step: StepRow, spent: float) -> TimeLeft | None:
     """At the pace of the moment, and at that since the step began."""
     progress = step.state.get("progress") or {}
-    done, size, rate = progress.get("done") or 0, progress.get("size") or 0, progress.get("rate")
+    done = progress.get("done") or 0
+    size = progress.get("size") or 0
+    rate = progress.get("rate")
     if not rate or not size or done < size * _LEAST_SHARE:
         return None
     records = progress["records"] if progress["unit"] == "source" else done
@@ -80,7 +83,8 @@ def _left_by_settings(step: StepRow, spec: IndexSpec, spent: float) -> TimeLeft 
         return TimeLeft(left, left, "what the soak is set to")
     if step.name == "shift":
         stage = read_stored(Stage, step.arguments)
-        lasts, longest = stage.duration_minutes * 60, stage.duration_minutes * 60 * (1 + spec.canary.extension)
+        lasts = stage.duration_minutes * 60
+        longest = stage.duration_minutes * 60 * (1 + spec.canary.extension)
         return TimeLeft(max(0.0, lasts - spent), max(0.0, longest - spent), "what the stage is set to")
     return None
 

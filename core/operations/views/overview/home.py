@@ -124,7 +124,8 @@ def _group_by_alias(rows: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _describe_home_index(alias: str, meant: AliasState | None, known: _KnownRows, seen: StoreSnapshot) -> shown.Index:
-    running, last = known.running.get(alias), known.last.get(alias)
+    running = known.running.get(alias)
+    last = known.last.get(alias)
     live = meant.desired if meant is not None else (seen.aliases or {}).get(alias)
     attention = [*_describe_conditions(known.conditions.get(alias, ())), *_find_contradictions(alias, meant, seen)]
     if last is not None and last.status == Status.ROLLED_BACK and running is None:
@@ -199,7 +200,8 @@ def _describe_live(collection: str | None, version: Version | None, meant: Alias
 def _describe_under_way(row: Deployment, known: _KnownRows) -> shown.UnderWay:
     step = acts.find_open_step(row.steps)
     progress = (step.state.get("progress") or {}) if step else {}
-    size, done = progress.get("size") or 0, progress.get("done") or 0
+    size = progress.get("size") or 0
+    done = progress.get("done") or 0
     return {
         **_describe_ended(row),
         "paused_for": row.paused_for,

@@ -16,7 +16,8 @@ from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.services import Services
 
 #: Seconds from one look to the next, at least; and how many times as long as the look itself took.
-_PAUSE_SECONDS, _PAUSE_FACTOR = 4.0, 20.0
+_PAUSE_SECONDS = 4.0
+_PAUSE_FACTOR = 20.0
 #: Seconds, at most, until the index file was read for the first time.
 _FILE_SECONDS = 5.0
 
@@ -86,7 +87,8 @@ def _add_index_file(services: Services, seen: StoreSnapshot) -> StoreSnapshot:
 def _add_store_state(services: Services, seen: StoreSnapshot) -> StoreSnapshot:
     now = datetime.now(UTC)
     try:
-        aliases, there = services.store.aliases(), frozenset(services.store.collections())
+        aliases = services.store.aliases()
+        there = frozenset(services.store.collections())
         no_backups = _why_no_backups(services)
     except AppError as error:
         return replace(seen, error=str(error), since=seen.since or now)
