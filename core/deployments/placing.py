@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from qdrant_rollouts.core.config.index_file import IndexSpec
 from qdrant_rollouts.core.database import events
 from qdrant_rollouts.core.database.models import Deployment, Places, Version
+from qdrant_rollouts.core.database.upserts import insert_new
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.deployments.claims import knock_for
 from qdrant_rollouts.core.deployments.places import Limits, Rebuild
@@ -103,6 +104,8 @@ def _said(services: Services) -> Limits | None:
 
 def _lock(session: Session, said: Limits | None) -> None:
     """Whoever gives places does it alone; the limits are written down for those who only look."""
+    limits = said or Limits()
+    insert_new(session, Places, [{"id": 1, "rebuilds": limits.rebuilds, "per_model": limits.per_model}])
     row = session.get_one(Places, 1, with_for_update=True)
     if said is not None:
         row.rebuilds = said.rebuilds

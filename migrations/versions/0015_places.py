@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.Column("per_model", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.execute("INSERT INTO places (id, rebuilds, per_model) VALUES (1, 4, 2)")
 
 
 def downgrade() -> None:

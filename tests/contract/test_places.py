@@ -116,7 +116,7 @@ def test_waiting_costs_no_message_and_is_no_alert_however_long_it_lasts(world: W
     deploy(world, "a", *(f"b{number}" for number in range(9)))
     world.broker.waiting.clear()
     knocks: list[Knock] = []
-    for _ in range(engine.UNCLAIMED - 1):
+    for _ in range(25):
         world.clock.move(60)
         knocks += engine.knock_overdue_turns(world.services)
     assert {world.status(knock.deployment_id)["alias"] for knock in knocks} == {"a"}
@@ -212,7 +212,7 @@ def test_what_took_its_place_first_is_served_first(world: World) -> None:
     world.run(world.at(first, "soak"))
     with world.services.sessions() as session:
         building = [session.get_one(Deployment, id) for id in (first, second, third)]
-        served = {row.alias: claims.knock_for(world.services, row, world.clock.moment).first for row in building}
+        served = {row.alias: claims.knock_for(row, world.clock.moment).first for row in building}
     assert [alias for alias, at_the_front in served.items() if at_the_front] == placed(world)[:1] != ["a"]
 
 
