@@ -67,7 +67,9 @@ def format_basis_points(basis: int) -> str:
 def format_p(value: float | None) -> str:
     if value is None:
         return ""
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+    if value < 0.0001:
+        return "<0.0001"
+    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
 
 
 def format_count(number: float) -> str:

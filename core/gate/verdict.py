@@ -212,7 +212,7 @@ def _row_of_check(gate: GateContext, planned: PlannedCheck, finding: Finding) ->
         "bound": finding.bound if finding.bound is not None else planned.bound,
         "n": finding.n,
         "verdict": finding.verdict,
-        "level": "shown" if shown else "soft" if planned.check.soft else "hard",
+        "level": "shown" if shown else planned.check.level,
         "detail": detail,
         "found": finding.found or finding.detail,
         **_advise(planned, finding),

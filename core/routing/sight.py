@@ -231,7 +231,9 @@ def _read_target(services: Services, alias: str, collection: str, known: Mapping
         stamp = None
     models = declared.models if declared else ()
     embedding = stamp.spec if stamp else next(iter(models), None)
-    named = stamp.vector if stamp else embedding.vector if embedding else ""
+    named = embedding.vector if embedding else ""
+    if stamp:
+        named = stamp.vector
     identity = stamp.identity if stamp else None
     try:
         schema = services.store.schema(collection)

@@ -181,7 +181,9 @@ def _judge_effect(
     low = found.estimate - sequence.half_one_sided(error, n, rules.n_star, rules.alpha_worse)
     high = found.estimate + sequence.half_one_sided(error, n, rules.n_star, rules.alpha)
     harmful = low > 0 and found.estimate >= metric.margin(rules)
-    verdict: Verdict = "not_worse" if high < margin else "worse" if low > 0 else "unclear"
+    verdict: Verdict = "worse" if low > 0 else "unclear"
+    if high < margin:
+        verdict = "not_worse"
     words = (
         f"{metric.name} {metric.shown(canary or 0.0)}, blue {metric.shown(control or 0.0)}: "
         f"{metric.harm(found.estimate)} [{metric.harm(low)}, {metric.harm(high)}], "

@@ -154,7 +154,8 @@ class _Look:
         low, high = self.interval(sure) if sure else (None, None)
         bound_low, bound_high = self.bounds(sure) if sure else (None, None)
         better, worse, not_worse = _read_bounds(metric, bound_low, bound_high)
-        verdict: Verdict = "better" if better else "worse" if worse else "not_worse" if not_worse else "unclear"
+        holds: dict[Verdict, bool] = {"better": better, "worse": worse, "not_worse": not_worse, "unclear": True}
+        verdict = next(name for name, true in holds.items() if true)
         return Comparison(
             *(metric.name, metric.role, metric.kind, self.variant, "relative" if metric.relative else "absolute"),
             units,

@@ -219,7 +219,8 @@ def _incomparable_tops(
         return []
     one = found[0][1]
     other = best[0][1]
-    return [(one, other)] if (one > other if rising else one < other) else []
+    beyond = one > other if rising else one < other
+    return [(one, other)] if beyond else []
 
 
 def _is_tie(one: float, other: float, tolerance: float) -> bool:

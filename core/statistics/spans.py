@@ -12,4 +12,6 @@ def format_days(number: float) -> str:
 
 def format_whole_days(number: float) -> str:
     """A number of days that somebody chose."""
-    return f"{number:g} day" + ("" if number == 1 else "s") if number >= 1 else format_days(number)
+    if number < 1:
+        return format_days(number)
+    return f"{number:g} day" + ("" if number == 1 else "s")

@@ -105,7 +105,13 @@ def make_table(*titles: str, drop: Sequence[str] = (), cut: Sequence[str] = ()) 
 
 
 def add_row(into: Listing, cells: Iterable[Text | object]) -> None:
-    into.add([cell if isinstance(cell, Text) else Text(printable_text("" if cell is None else cell)) for cell in cells])
+    into.add([_make_cell(cell) for cell in cells])
+
+
+def _make_cell(cell: Text | object) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    return Text(printable_text("" if cell is None else cell))
 
 
 # --- times --------------------------------------------------------------------------------------------------------

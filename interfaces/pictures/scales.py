@@ -61,7 +61,9 @@ def format_difference(value: float, step: float, relative: bool) -> str:
     """A difference, to the digits that differences of ``step`` need; in percent if it is relative."""
     factor, unit = (100.0, f"{_GAP}%") if relative else (1.0, "")
     shown = _format_fixed(abs(value) * factor, _count_decimals(step * factor))
-    sign = "" if not any(digit in shown for digit in "123456789") else MINUS if value < 0 else "+"
+    sign = MINUS if value < 0 else "+"
+    if not any(digit in shown for digit in "123456789"):
+        sign = ""
     return f"{sign}{shown}{unit}"
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import house
+
 ROOT = Path(__file__).parents[2]
 #: The top level of the repository. Everything importable is ``qdrant_rollouts.…``; see docs/architecture.md.
 OWN = {"core", "adapters", "tasks", "interfaces", "migrations", "wiring", "beat_schedule", "benchmarks", "docs"}
@@ -152,6 +154,28 @@ def _is_own(target: ast.expr, own: set[str]) -> bool:
 
 
 # --- the house --------------------------------------------------------------------------------------------------
+
+
+def test_no_figure_of_the_house_gets_worse():
+    assert house.find_worse(house.measure()) == set()
+
+
+@pytest.mark.parametrize(
+    ("figure", "code"),
+    [
+        ("function names of one word, %", "def told(x):\n    return x"),
+        ("function names that are a bare participle, %", "def _listed(x):\n    return x"),
+        ("parallel assignments, %", "a, b = 1, 2"),
+        ("conditional expressions in 1,000 lines", "a = 1 if b else 2"),
+        ("conditional expressions within one another", "a = 1 if b else 2 if c else 3"),
+        ("lines over 100 characters, %", f"a = {'1' * 100}"),
+    ],
+)
+def test_a_figure_counts_what_it_is_called_by(tmp_path, figure, code):
+    (tmp_path / "worse.py").write_text(f"{code}\n", encoding="utf-8")
+    (tmp_path / "better.py").write_text("def list_names(x):\n    return x\n", encoding="utf-8")
+    both = house.figures([tmp_path / "worse.py", tmp_path / "better.py"])
+    assert both[figure] > house.figures([tmp_path / "better.py"] * 2)[figure] == 0
 
 
 def test_no_function_is_longer_than_a_page():

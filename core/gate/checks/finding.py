@@ -92,6 +92,11 @@ class Check:
     means: str = ""
     act: str = ""
 
+    @property
+    def level(self) -> str:
+        """What a row says of a check that decides."""
+        return "soft" if self.soft else "hard"
+
     def bound_for(self, gate: GateContext) -> float | None:
         """Its own bound, where the index file gives none."""
         return self.bound(gate) if callable(self.bound) else self.bound

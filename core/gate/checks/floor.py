@@ -136,7 +136,10 @@ def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding
     ours = intervals.share_interval(own_under, own) if own else theirs
     verdict = judge_side(ours, _MOST_UNDER, at_least=False) if ours.value > _MOST_UNDER else "pass"
     if verdict == "pass" and own and ours.value <= _TOLD_APART and theirs.low > _MOST_UNDER:
-        verdict = "block" if _live_knew_better(gate, under) else "inconclusive" if gate.live is None else "pass"
+        if _live_knew_better(gate, under):
+            verdict = "block"
+        elif gate.live is None:
+            verdict = "inconclusive"
     words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
     words += f"; so have {own_under:,} of {own:,} records that were asked for by their own beginning" if own else ""
     detail = f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high <= bound"

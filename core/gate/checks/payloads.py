@@ -82,7 +82,9 @@ def judge_payload_coverage(gate: GateContext, bound: float | None) -> Finding:
     blocked = [row for row in rows if row["verdict"] == "block"]
     held_up = [row for row in rows if row["verdict"] == "inconclusive"]
     lost = _find_emptied(gate, memory)
-    verdict: Verdict = "block" if blocked or lost else "inconclusive" if held_up else "pass"
+    verdict: Verdict = "inconclusive" if held_up else "pass"
+    if blocked or lost:
+        verdict = "block"
     told = [row["words"] for row in [*blocked, *held_up]] or [f"{len(rows)} payload indexes hold what they held"]
     told = [f"no point has a payload any more; on live they have {', '.join(lost)}", *told] if lost else told
     told += [f"{field} was dropped, as declared" for field in sorted(gate.spec.collection.dropped_indexes)]

@@ -210,7 +210,8 @@ def _open_live(
     schema = store.schema(blue)
     ours = store.schema(green)
     names = vector_names(schema)
-    using = meant_vector(schema, stamp.vector if stamp else vector if vector in names else "")
+    wanted = stamp.vector if stamp else vector
+    using = meant_vector(schema, wanted if stamp or vector in names else "")
     theirs = services.embedder(stamp.spec) if stamp and stamp.spec else None
     by_name = {
         name: relate_origins(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from qdrant_rollouts.core.config.cron import next_time
 from qdrant_rollouts.core.config.index_file import IndexSpec, ScheduleSpec
@@ -71,6 +71,13 @@ def start_waiting(row: Schedule, now: datetime) -> None:
     row.waiting_since = now
     spec = read_stored(ScheduleSpec, row.spec) if row.spec else None
     row.next_at = next_time(spec.cron, spec.zone, now) if spec else None
+
+
+def status_of(row: Schedule) -> Literal["on", "paused", "off"]:
+    """``off``: no times are declared any more."""
+    if row.spec is None:
+        return "off"
+    return "paused" if row.paused_by else "on"
 
 
 def start_of(row: Schedule) -> datetime | None:

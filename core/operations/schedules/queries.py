@@ -31,7 +31,7 @@ def get_schedule_run(services: Services, run_id: int) -> shown.Run:
 def _describe_schedule(session: Session, row: Schedule, limit: int) -> shown.Schedule:
     mine = select(ScheduleRun).where(ScheduleRun.schedule_id == row.id).order_by(ScheduleRun.nominal_at.desc())
     won = session.scalars(mine.where(ScheduleRun.status.in_(SUCCESSES)).limit(1)).first()
-    status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    status = declared.status_of(row)
     spec = normalize_spec(row.spec)
     seen = {
         "alias": row.alias,

@@ -72,8 +72,15 @@ def _build_action(row: Deployment, event: Event) -> OperatorAction:
         refused=_why_refused(row, event),
         grave=event in _GRAVE,
         must_say_why=event is Event.PROMOTE_FULL,
-        steps=_name_undone_steps(row) if event is Event.ABORT else _name_coming_steps(row) if event in _GOES_ON else (),
+        steps=_name_steps(row, event),
     )
+
+
+def _name_steps(row: Deployment, event: Event) -> Sequence[str]:
+    """What the action undoes, or goes on to."""
+    if event is Event.ABORT:
+        return _name_undone_steps(row)
+    return _name_coming_steps(row) if event in _GOES_ON else ()
 
 
 def _why_refused(row: Deployment, event: Event) -> str:
@@ -228,7 +235,7 @@ def actions_of_schedule(alias: str, action: str, status: str, open_run: str | No
             "Pause",
             "Lets times pass without a run; one that is open goes on.",
             f"rollouts schedule pause {command}",
-            off if status == "off" else "it is paused" if status == "paused" else "",
+            {"off": off, "paused": "it is paused"}.get(status, ""),
         ),
         OperatorAction(
             "resume",

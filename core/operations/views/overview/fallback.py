@@ -39,7 +39,7 @@ def describe_way_back(
         {"said": busy or f"nothing else is under way on {alias}", "state": "no" if busy else "yes"},
     ]
     states = {one["state"] for one in conditions}
-    ready = "no" if "no" in states else "unknown" if "unknown" in states else "yes"
+    ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
     due = deletion.due_at if deletion is not None and deletion.status == "scheduled" else None
     rules = DeletionRules(seen.declared, embedded)
     told = deletion_notices.describe_open_deletions(session, [deletion] if deletion else [], rules)

@@ -149,7 +149,9 @@ def _rank_index(attention: list[shown.Attention], running: Deployment | None, li
         return 4
     if attention:
         return 3
-    return 2 if running is not None else 1 if live is None else 0
+    if running is not None:
+        return 2
+    return 1 if live is None else 0
 
 
 def _build_attention(severity: str, text: str, since: Any, link: str = "", act: str = "") -> shown.Attention:

@@ -14,7 +14,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule, ScheduleRun
 from qdrant_rollouts.core.deployments import places
 from qdrant_rollouts.core.errors import Malformed, Unknown
 from qdrant_rollouts.core.lifecycle import FINAL, OPEN_RUNS, Status
-from qdrant_rollouts.core.operations.schedules.declared import normalize_spec, overlay_declared, start_of
+from qdrant_rollouts.core.operations.schedules.declared import normalize_spec, overlay_declared, start_of, status_of
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.operations.views.overview import acts, fallback
 from qdrant_rollouts.core.operations.views.overview.run import why_busy
@@ -175,7 +175,7 @@ def list_latest_schedules(services: Services, seen: StoreSnapshot) -> list[PageD
 
 
 def _describe_latest_schedule(row: Schedule, run: ScheduleRun | None) -> PageData:
-    status = "off" if row.spec is None else "paused" if row.paused_by else "on"
+    status = status_of(row)
     spec: Mapping[str, Any] = normalize_spec(row.spec) or {}
     open_run = str(run.status) if run is not None and run.status in OPEN_RUNS else None
     return {
