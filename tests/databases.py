@@ -10,7 +10,14 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.servers import fresh_database
 
-_KEPT = "alembic_version"
+#: Tables whose rows a migration makes.
+_KEPT = {"alembic_version", "works_with"}
+#: What a database is at and made of. A test may have brought it to another release.
+_MARKS = """
+    SELECT (SELECT version_num FROM alembic_version), (SELECT oldest_program FROM works_with),
+        (SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, is_nullable), ',' ORDER BY 1)
+         FROM information_schema.columns WHERE table_schema = 'public')
+"""
 
 
 class DatabasePool:
@@ -19,6 +26,7 @@ class DatabasePool:
     def __init__(self, server: str, migrated: str) -> None:
         self._server = server
         self._migrated = migrated
+        self._marks = _read_marks(migrated)
         self._free: list[str] = []
         self._made = ExitStack()
 
@@ -36,26 +44,40 @@ class DatabasePool:
         somebody still uses, is lent no more."""
         url = self._free.pop() if self._free else self._make()
         yield url
-        if _empty(url):
+        if _empty(url, self._marks):
             self._free.append(url)
 
     def _make(self) -> str:
         return self._made.enter_context(fresh_database(self._server, like=self._migrated))
 
 
-def _empty(url: str) -> bool:
-    engine = create_engine(url, poolclass=NullPool)
+def _read_marks(url: str) -> tuple[object, ...]:
+    with _connected(url) as connection:
+        return tuple(connection.execute(text(_MARKS)).one())
+
+
+def _empty(url: str, marks: tuple[object, ...]) -> bool:
     try:
-        with engine.begin() as connection:
+        with _connected(url) as connection:
             connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+            if tuple(connection.execute(text(_MARKS)).one()) != marks:
+                return False
             _drop_rows(connection)
     except DBAPIError:
         return False
     return True
 
 
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    """A transaction on a connection that is closed in the end."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection
+
+
 def _drop_rows(connection: Connection) -> None:
-    names = [name for name in inspect(connection).get_table_names() if name != _KEPT]
+    names = [name for name in inspect(connection).get_table_names() if name not in _KEPT]
     looks = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)  # noqa: S608 - our own tables
     full = connection.execute(text(looks)).scalars().all()
     if full:
