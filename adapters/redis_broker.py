@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu.connection import Connection
-from kombu.transport import TRANSPORT_ALIASES, virtual
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, virtual
 from kombu.transport import redis as transport
 from kombu.utils.json import dumps
 from redis import Redis
@@ -33,6 +33,9 @@ _URLS = ("redis://", "rediss://", "redis+socket://")
 def register_transport() -> None:
     """From now on this process speaks to Redis over this transport; its URLs stay as they are."""
     TRANSPORT_ALIASES.update(dict.fromkeys(_SCHEMES, f"{__name__}:Transport"))
+    for scheme in _SCHEMES:
+        if _transport_cache.get(scheme) is not Transport:
+            _transport_cache.pop(scheme, None)  # of an application that spoke to Redis before
 
 
 def is_redis(url: str) -> bool:

@@ -31,15 +31,20 @@ def find(connection: Connection) -> Found:
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if revision is None or revision <= migrations.HEAD:
         return Found(revision)
-    return Found(revision, connection.scalar(select(WorksWith.oldest_program)))
+    return Found(revision, _find_oldest_program(connection))
 
 
 def find_for_others(connection: Connection) -> Found:
     """With ``oldest_program`` in any case, for programs that are older than this one."""
     found = find(connection)
-    if found.revision is None or not inspect(connection).has_table(WorksWith.__tablename__):
-        return found
-    return Found(found.revision, connection.scalar(select(WorksWith.oldest_program)))
+    return found if found.revision is None else Found(found.revision, _find_oldest_program(connection))
+
+
+def _find_oldest_program(connection: Connection) -> str | None:
+    """None where no migration has written it down."""
+    if not inspect(connection).has_table(WorksWith.__tablename__):
+        return None
+    return connection.scalar(select(WorksWith.oldest_program))
 
 
 def judge(found: Found, head: str = migrations.HEAD, oldest: str = migrations.OLDEST) -> Standing:

@@ -106,7 +106,8 @@ def _prepared(folder: Path, qdrant: Qdrant, database: str, points: int) -> tuple
 def _process(command: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
     """A server of its own; the address that it prints first."""
     with tempfile.TemporaryDirectory() as folder:
-        whole = {**os.environ, **environment, "PYTHONPATH": str(_ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+        path = os.pathsep.join([str(_ROOT / "src"), str(_ROOT)])
+        whole = {**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(command, cwd=folder, env=whole, stdout=subprocess.PIPE, text=True)
         try:
             yield _address(process)

@@ -10,6 +10,8 @@ from typing import Any
 
 from celery.worker.strategy import default
 
+from qdrant_rollouts.core.times import as_iso
+
 #: The message's header, in seconds.
 _REST = "rest_seconds"
 
@@ -27,7 +29,7 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Handler:
 
     def rested(message: Any, *received: Any, **more: Any) -> Any:
         if seconds := message.headers.get(_REST):
-            message.headers["eta"] = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+            message.headers["eta"] = as_iso(datetime.now(UTC) + timedelta(seconds=seconds))
         return handle(message, *received, **more)
 
     return rested

@@ -101,7 +101,7 @@ def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str,
 
 def start(queue: str) -> str:
     """What a person does about a queue that nobody takes from."""
-    return f"start a worker: celery -A tasks worker -Q {queue}; without a broker: rollouts up"
+    return f"start a worker: celery -A qdrant_rollouts.tasks worker -Q {queue}; without a broker: rollouts up"
 
 
 def occupation(worker: Worker, now: datetime) -> str:
@@ -130,7 +130,9 @@ def _busy(turn: Turn, answering: Sequence[Worker], waiting: int, now: datetime) 
     doing = [f"worker {worker.name} {occupation(worker, now)}" for worker in answering[:_NAMED]]
     others = f"{waiting} turns wait" if waiting > 1 else "no other turn waits"
     text = f"{_due(turn)}: {who} busy: {'; '.join(doing)}{_more(answering)}; {others}"
-    return Finding(turn, Cause.BUSY, text, f"wait, or start one more: celery -A tasks worker -Q {turn.queue}")
+    return Finding(
+        turn, Cause.BUSY, text, f"wait, or start one more: celery -A qdrant_rollouts.tasks worker -Q {turn.queue}"
+    )
 
 
 def _lost(turn: Turn, free: Sequence[Worker]) -> Finding:

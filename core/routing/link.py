@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 #: Seconds; a connection alone may take 5 until it is given up.
 PATIENCE = 2.0
 _FIRST_RETRY = 0.5
-_LONGEST_RETRY = 5.0
+_LONGEST_RETRY = 1.0
 #: Seconds between two lines in the log about the same trouble.
 _SAY_EVERY = 60.0
 _AWAY = (

@@ -345,7 +345,7 @@ def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
     if takers:
         told = ", ".join(f"{one.name} {unclaimed.occupation(one, now)}" if one.busy else one.name for one in takers)
         return Check(f"queue {queue}", "ok", told)
-    advice = f"start one: celery -A tasks worker -Q {queue}"
+    advice = f"start one: celery -A qdrant_rollouts.tasks worker -Q {queue}"
     return Check(f"queue {queue}", "fail", "no worker answers", advice, UNREACHABLE)
 
 

@@ -18,6 +18,7 @@ from qdrant_rollouts.core.errors import (
     Limited,
     Malformed,
     Misconfigured,
+    OtherRelease,
     Refused,
     Unavailable,
     Unknown,
@@ -104,6 +105,9 @@ MEANINGS: dict[type[BaseException], Kind] = {
     Busy: Kind(503, "In use elsewhere", "busy", "another process has the embedded Qdrant; ask again"),
     Misconfigured: Kind(
         503, "A setting does not fit its server", "misconfigured", "a server answered and does not take a setting"
+    ),
+    OtherRelease: Kind(
+        503, "Another release", "other-release", "the database is of a release that this program cannot work on"
     ),
     Limited: Kind(503, "A limit of the collection", "limited", "strict mode allows no more for now; ask again"),
     Unavailable: Kind(503, "A server did not answer", "unavailable", "Qdrant, the database or the broker; ask again"),

@@ -90,8 +90,9 @@ class TrappedKnock:
         alias = knock.label.split(" turn ")[0]
         if self._traps.step_on(alias, f"knock-{knock.step}.before", knock.turn) == LOSE:
             return
-        for _ in range(self._traps.copies(alias)):
-            self._knock(knock)
+        copies = self._traps.copies(alias)
+        for _ in range(copies):
+            self._knock(replace(knock, again=False) if copies > 1 else knock)
         self._traps.step_on(alias, f"knock-{knock.step}.after", knock.turn)
 
 

@@ -142,13 +142,13 @@ def test_no_request_and_no_deployment_is_lost_while_two_releases_work(upgraded: 
     assert all("polish" in steps[alias] for alias in steps if alias.startswith(("named", "urgent")))
     for program in (old, bulk):
         assert program.alive()
-        assert "takes no messages" not in program.log
+        assert STOPPED not in program.log
         assert "newer than this program's" not in program.log
     assert upgraded.waiting() == 0
 
 
 SEARCHES = """
-from wiring import open_router
+from qdrant_rollouts import open_router
 with open_router() as router:
     print(router.search("named-0", [1.0] * 64, user_id="anna").collection)
 """
@@ -203,7 +203,7 @@ def is_healthy(house: Installation, worker: str) -> bool:
     """What its container says, by the check that stands in docker-compose.yml."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     (_, line) = compose["services"]["worker"]["healthcheck"]["test"]
-    line = line.replace("celery -A tasks", f"{sys.executable} -m celery -A tests.acceptance.faulty")
+    line = line.replace("celery -A qdrant_rollouts.tasks", f"{sys.executable} -m celery -A tests.acceptance.faulty")
     line = re.sub(r"--destination=\S+", f"--destination={worker}", line)
     done = subprocess.run(["/bin/sh", "-c", line], cwd=house.folder, env=house.environment, check=False, timeout=120)
     return done.returncode == 0

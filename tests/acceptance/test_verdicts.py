@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from qdrant_rollouts.core.database.models import Deployment, StepRow
 from tests.acceptance.installation import Installation, blue
+from tests.acceptance.traps import LOSE
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -17,11 +18,11 @@ pytestmark = pytest.mark.timeout(180)
 def judged_and_not_switched(house: Installation, alias: str) -> Iterator[Deployment]:
     """A deployment whose gate has passed while nobody was there to switch; a new worker is, afterwards."""
     house.make_live(alias)
+    house.traps.set(alias, "knock-switch.before", LOSE)  # the sweep knocks again after 15 s
     house.deploy(alias)
-    house.at_step(alias, "create")
+    house.until(lambda: "validate.done" in events(house, alias), 60, f"the verdict of {alias}")
     house.worker.kill()
     try:
-        house.until(lambda: "validate.done" in events(house, alias), 60, f"the verdict of {alias}")
         row = house.deployment(alias)
         assert row is not None
         yield row

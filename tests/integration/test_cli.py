@@ -274,7 +274,7 @@ def test_without_a_worker_the_row_is_written_and_doctor_says_what_is_missing(dis
         check["name"]: check["advice"] for check in json.loads(report.stdout)["checks"] if check["state"] == "fail"
     }
     assert failed.keys() == {"queue bulk", "queue control", "queue rouse"}
-    assert failed["queue bulk"] == "start one: celery -A tasks worker -Q bulk"
+    assert failed["queue bulk"] == "start one: celery -A qdrant_rollouts.tasks worker -Q bulk"
 
 
 def test_a_worker_runs_what_the_command_line_asks_for(distributed, worker):

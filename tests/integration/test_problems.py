@@ -137,7 +137,7 @@ def test_keys_that_are_reused_and_keys_in_use_are_told_apart(world):
         row = session.scalars(OnceRow.__table__.select()).first()
         assert row is not None
         session.query(OnceRow).update(
-            {"answer": None, "started": None, "lease_until": world.services.clock.now(session) + timedelta(hours=1)}
+            {"answer": None, "started": None, "lease_until": world.services.clock.now(session) + timedelta(seconds=20)}
         )
     busy = asked.post("/api/v1/deployments", json={"alias": "docs"}, headers=headers)
     assert (busy.status_code, busy.json()["type"]) == (503, f"{TYPE}key-in-use")

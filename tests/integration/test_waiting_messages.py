@@ -16,6 +16,7 @@ from celery.contrib.testing.worker import start_worker
 from qdrant_rollouts.adapters.celery import CeleryKnocker, make_app
 from qdrant_rollouts.adapters.waiting import Queues, make_id
 from qdrant_rollouts.beat_schedule import SCHEDULE
+from qdrant_rollouts.core.config.index_file import ConcurrencySpec
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine
 from qdrant_rollouts.core.lifecycle import Event
@@ -61,6 +62,7 @@ def app(server: Redis, sqlite_url: str) -> Iterator[Celery]:
 def house(server: Redis, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[World, Celery]]:
     """The tasks as a worker has them, over the hand-moved clock; nobody takes a message."""
     world = World(tmp_path, sqlite_url)
+    world.concurrency = ConcurrencySpec(rebuilds=1000, per_model=1000)
     settings = Settings(_env_file=None, broker_url=server.url, database_url=sqlite_url)
     app = create_app(settings, services=PerProcess(lambda: world.services))
     world.services = dataclasses.replace(world.services, knock=CeleryKnocker(app), times=Times(slice=5.0))

@@ -44,7 +44,7 @@ def test_nobody_listens_and_how_to_start_one_is_said(roster):
     found = judge(TURN, roster, 1, NOW)
     assert found.cause == Cause.UNLISTENED
     assert "create of blog has been due for 400 s: no worker takes queue bulk" in found.text
-    assert "celery -A tasks worker -Q bulk" in found.next
+    assert "celery -A qdrant_rollouts.tasks worker -Q bulk" in found.next
     assert ("bulk@one did, and was last heard of 720 s ago" in found.text) == (SILENT in roster)
 
 
