@@ -172,7 +172,7 @@ class ServerStore:
         queue = info.get("update_queue") or {}
         failing = info["status"] == "red" or optimizer != "ok"
         nodes = self._every_node() if failing else [self._rest]
-        running, waiting = self._list_optimizations(collection, nodes)
+        running, waiting = self._list_optimizations(collection, nodes or [self._rest])
         return Health(
             status=info["status"],
             optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
@@ -184,6 +184,7 @@ class ServerStore:
             queued=queue.get("length"),
             deferred=queue.get("deferred_points"),
             failures=self._failures(collection, nodes) if failing else None,
+            whole=bool(nodes),
         )
 
     def _every_node(self) -> list[Rest]:
@@ -471,8 +472,8 @@ class ServerStore:
         return info
 
     def _list_optimizations(self, collection: str, nodes: Sequence[Rest]) -> tuple[list[dict[str, Any]] | None, int]:
-        """Those under way, and how many are queued; None where no node can be asked, or a server does not tell."""
-        if not nodes or self.server().version < _OPTIMIZATIONS_SINCE:
+        """Those under way, and how many are queued; None where a server does not tell."""
+        if self.server().version < _OPTIMIZATIONS_SINCE:
             return None, 0
         every = [node.call("GET", "collections", collection, "optimizations") for node in nodes]
         running = [one for found in every for one in found.get("running", found.get("ongoing")) or []]

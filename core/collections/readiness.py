@@ -70,7 +70,7 @@ def watch(
     if not shows_error(now):
         return inspect_readiness(store, collection, schema, now)
     known = health.failures if failures is None else failures
-    if now.optimizer == "ok" or now.optimizing is None or now.failures != known:
+    if now.optimizer == "ok" or not now.whole or now.optimizing is None or now.failures != known:
         return _failed(now)
     seen = inspect_readiness(store, collection, schema, replace(now, status="green", optimizer="ok"))
     if seen.ready or now.optimizing:
@@ -94,7 +94,7 @@ def rouse(store: VectorStore, collection: str) -> None:
     """After a write that failed: a server that ran out of room takes no other write until it has done that one, and
     tries it again only when it is woken (measured on 1.16.3)."""
     health = store.health(collection)
-    if shows_error(health) and health.optimizing == 0:
+    if shows_error(health) and health.idle:
         store.wake(collection)
 
 
@@ -103,7 +103,7 @@ def shows_error(health: Health) -> bool:
 
 
 def _woken(store: VectorStore, collection: str, health: Health) -> Health:
-    if health.optimizing == 0:
+    if health.idle:
         store.wake(collection)
         _never.wait(_TRY)
     return store.health(collection)

@@ -19,6 +19,7 @@ class Health:
     ``optimizer`` is "ok" or the first error since the server started, which may be over (qdrant-facts 7.6): 1.16.3
     shows it until it is restarted, also after everything was finished. ``failures`` is asked for only beside such an
     error: how often work on the index has failed so far, on all nodes together; None where not all of them tell it.
+    ``whole``: every node was asked; where one was not, the others' numbers are less than there is.
     """
 
     status: str
@@ -31,6 +32,12 @@ class Health:
     queued: int | None = None
     deferred: int | None = None
     failures: int | None = None
+    whole: bool = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether no work on the index is under way on any node, as far as all of them tell."""
+        return self.whole and self.optimizing == 0
 
 
 @dataclass(frozen=True, slots=True)

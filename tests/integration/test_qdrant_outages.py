@@ -174,7 +174,7 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
         "/": {"title": "qdrant", "version": "1.18.2"},
         "/cluster": {"result": {"status": "enabled", "peers": {"1": {}, "2": {}, "3": {}}}},
         "/collections/docs": {
-            "result": {"status": "yellow", "optimizer_status": "ok", "update_queue": queue, **counts}
+            "result": {"status": "yellow", "optimizer_status": {"error": "disk full"}, "update_queue": queue, **counts}
         },
         "/collections/docs/optimizations": {
             "result": {"summary": {"queued_optimizations": 2}, "running": [{"uuid": "…", "progress": progress}]}
@@ -184,7 +184,9 @@ def test_what_newer_servers_tell_of_their_queues_is_in_the_health():
         store = ServerStore(url)
 
         assert store.server().peers == 3
-        assert store.health("docs") == Health("yellow", "ok", 9, 4, 2, optimizing=3, worked=6, queued=12, deferred=3)
+        assert store.health("docs") == Health(
+            "yellow", "disk full", 9, 4, 2, optimizing=3, worked=6, queued=12, deferred=3, whole=False
+        )
         store.close()
 
 

@@ -116,6 +116,7 @@ def test_an_error_is_over_once_all_is_indexed_and_nothing_failed_anew():
         (failing(3), 2, NO_ROOM),
         (failing(3, indexed_vectors=0), None, "0 of 5,000 vectors indexed"),
         (failing(3, optimizing=None), None, NO_ROOM),
+        (failing(3, whole=False), None, NO_ROOM),
         (health(status="red", optimizer="ok", optimizing=0, failures=3), None, "status red"),
     ],
 )

@@ -33,7 +33,7 @@ from qdrant_rollouts.core.database.schedule_rows import Schedule
 from qdrant_rollouts.core.database.worker_rows import WorkerRow
 from qdrant_rollouts.core.deployments import places, workers
 from qdrant_rollouts.core.gate.checks.finding import Verdict
-from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Status, StepStatus
+from qdrant_rollouts.core.lifecycle import FINAL, ExperimentStatus, Place, Status, StepStatus
 from qdrant_rollouts.core.ports.messages import Severity
 from qdrant_rollouts.core.routing.route import UNROUTED
 from qdrant_rollouts.core.routing.table import alive, list_split_routes
@@ -114,7 +114,7 @@ def _places(session: Session, now: datetime) -> Iterator[Sample]:
 
 
 def _queue(session: Session, now: datetime) -> Iterator[Sample]:
-    yield (), len(places.look(session).waiting)
+    yield (), session.scalar(select(func.count()).where(Deployment.place == Place.WAITING)) or 0
 
 
 def _sample_outcomes(session: Session, now: datetime) -> Iterator[Sample]:
