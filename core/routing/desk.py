@@ -223,6 +223,7 @@ class RouterCore:
         self._heard.set()
         for thread in self._threads:
             thread.join()
+        self.link.close()
         self.shadow.close()
         waiting = self.recorder.waiting
         try:

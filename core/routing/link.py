@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds; a connection alone may take 5 until it is given up.
 PATIENCE = 2.0
+#: Seconds until the driver gives up: 5 for a connection, 5 for a statement.
+_LONGEST_LOOK = 10.0
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 1.0
 #: Seconds between two lines in the log about the same trouble.
@@ -40,6 +42,7 @@ class Link:
         self._joined = False
         self._error: AppError | None = None
         self._guard = threading.Lock()
+        self._given_up: list[threading.Thread] = []
         self._retry = 0.0
         self._try_at = 0.0
         self._lost_at = 0.0
@@ -62,11 +65,18 @@ class Link:
         thread = threading.Thread(target=lambda: found.append(self._tried(read)), name="route", daemon=True)
         thread.start()
         thread.join(PATIENCE)
+        if thread.is_alive():
+            self._given_up.append(thread)
         if not found:
             found.append(self._lose(Unavailable(f"the database did not answer within {PATIENCE:g} s")))
         if isinstance(found[0], AppError):
             raise found[0]
         return found[0]
+
+    def close(self) -> None:
+        """Waits for looks that searches have given up, which have a connection each; the driver ends them in time."""
+        while self._given_up:
+            self._given_up.pop().join(_LONGEST_LOOK)
 
     def read(self, read: Callable[[], T], *, at_once: bool = False) -> T:
         """For the background: waits for as long as it takes. Raises an AppError; while the database is away without
