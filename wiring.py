@@ -201,7 +201,7 @@ def open_router(settings: Settings | None = None) -> "Router":
     """A router for this process; ``close`` it in the end, so that its last observations are written down. It opens and
     searches without the database, and joins when that is there."""
     services, join = _to_search(settings or load_settings())
-    router: Router = late("core.routing", "Router")(services, join)
+    router: Router = late("core.routing", "Router")(services, join, services.close)
     return router
 
 
@@ -210,7 +210,7 @@ def open_async_router(settings: Settings | None = None) -> "AsyncRouter":
     services, join = _to_search(settings)
     api_key = settings.qdrant_api_key.get_secret_value()
     searches = late("adapters.qdrant_async", "open_searches")(settings.qdrant_url, api_key, services.store)
-    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches, join)
+    router: AsyncRouter = late("core.routing", "AsyncRouter")(services, searches, join, services.close)
     return router
 
 

@@ -20,9 +20,16 @@ from qdrant_rollouts.core.services import Services
 class Router:
     """One for each process, made after a fork. Its threads start with the first search and end with ``close``."""
 
-    def __init__(self, services: Services, join: Callable[[], object] = lambda: None) -> None:
-        """``join`` is done once before the database is first asked, whenever that answers."""
+    def __init__(
+        self,
+        services: Services,
+        join: Callable[[], object] = lambda: None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``join`` is done once before the database is first asked, whenever that answers; ``release`` in the end, by
+        whoever opened the services for this router alone."""
         self._services = services
+        self._release = release
         self._desk = RouterCore(services, join)
 
     def search(
@@ -96,6 +103,7 @@ class Router:
 
     def close(self) -> None:
         self._desk.close()
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -113,9 +121,16 @@ class Router:
 class AsyncRouter:
     """``Router`` for an event loop: a search awaits; what would block the loop is done in a thread."""
 
-    def __init__(self, services: Services, searches: Searches, join: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        searches: Searches,
+        join: Callable[[], object] = lambda: None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
         """As ``Router``."""
         self._services = services
+        self._release = release
         self._searches = searches
         self._desk = RouterCore(services, join)
 
@@ -181,6 +196,7 @@ class AsyncRouter:
     async def close(self) -> None:
         await asyncio.to_thread(self._desk.close)
         await self._searches.close()
+        await asyncio.to_thread(self._release)
 
     async def __aenter__(self) -> Self:
         return self

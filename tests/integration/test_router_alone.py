@@ -84,7 +84,6 @@ def test_the_async_router_too(settings):
             with server:
                 await asyncio.to_thread(wait_until, lambda: not router.stats.unrouted_aliases, 120)
                 variants = first.variant, (await router.search("alone", VECTOR, "anna")).variant
-        router._services.store.close()
         return variants
 
     assert asyncio.run(life()) == ("unrouted", "live")
