@@ -130,14 +130,14 @@ _fitting: list[Fitting] = []
 
 
 def ask() -> str | None:
-    """In a child: why this program cannot work on the database; None where that does not answer."""
+    """In a child: why this program cannot work on the database, or ``""`` where it can; None where the database does
+    not answer, for a new child does not know how things were."""
     try:
-        _fitting[-1]()
+        return _fitting[-1].standing().unfit
     except OtherRelease as error:
         return str(error)
     except (AppError, SQLAlchemyError):
         return None
-    return ""
 
 
 def _tell(app: App, worker: str, why: str) -> None:

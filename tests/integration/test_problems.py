@@ -65,7 +65,7 @@ def test_names_of_kinds_are_different_and_these():
     """They are public: a name may be added, none changed or dropped."""
     names = """
         unauthorized foreign-host other-site forbidden too-large too-slow crowded garbled not-found
-        key-reused malformed not-exposed refused key-in-use busy misconfigured limited unavailable
+        key-reused malformed not-exposed refused key-in-use busy misconfigured other-release limited unavailable
         taken-up failed no-such-path no-such-method http unforeseen
     """
     assert [kind.name for kind in KINDS] == names.split()

@@ -525,6 +525,7 @@ def logger(name, once):
     handler.addFilter(once)
     log.addHandler(handler)
     log.propagate = False
+    log.setLevel(logging.DEBUG)
     return log, handler.lines
 
 
