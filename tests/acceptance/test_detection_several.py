@@ -38,11 +38,11 @@ def corpus(effort):
 def judge(store, tmp_path, corpus, effort):
     """``judge(shape, change, seed, …)``: the gate's report on a rebuild of that shape with that change."""
 
-    def judge(shape, change, seed, search=None, **validation):
+    def judge(shape, change, seed, search=None, validation=None):
         rebuild = change(several.identical(several.SHAPES[shape], corpus, effort(SIZE, 2 * SIZE), seed))
         laid = several.lay(store, f"several_{seed}", rebuild, tmp_path)
         try:
-            return gate(store, laid, tmp_path, search, validation)
+            return gate(store, laid, tmp_path, search, validation or {})
         finally:
             store.drop(laid.green)
             store.drop(laid.live)
@@ -109,9 +109,9 @@ def test_no_healthy_rebuild_of_several_vectors_is_stopped(what, shape, judge, ef
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("what", several.OF_ONE_SHAPE)
 def test_no_healthy_change_of_one_vector_is_stopped(what, judge, effort):
-    shape, change = several.OF_ONE_SHAPE[what]
+    shape, change, validation = several.OF_ONE_SHAPE[what]
     for seed in range(effort(2, 12)):
-        report = judge(shape, change, seed)
+        report = judge(shape, change, seed, validation=validation)
         assert report["verdict"] == "pass", (seed, gates.describe_reasons(report))
 
 
@@ -127,7 +127,9 @@ def test_the_row_names_the_vector_whose_index_is_bad_and_has_the_others_in_its_f
 
 def test_queries_are_asked_as_people_ask_them_by_both_vectors(judge, corpus):
     queries = [record["title"] for record in corpus[:20]]
-    report = judge("hybrid", several.HEALTHY["identical rebuild"], 0, queries=queries, min_top_score=-1)
+    report = judge(
+        "hybrid", several.HEALTHY["identical rebuild"], 0, validation={"queries": queries, "min_top_score": -1}
+    )
     row = rows(report)["fusion_overlap"]
     assert (row["level"], row["verdict"], row["n"]) == ("shown", "pass", 20)
     assert row["value"] > 0.9
