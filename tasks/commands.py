@@ -6,13 +6,16 @@ from typing import Any
 
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, create_model
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from qdrant_rollouts.adapters.celery import give_back
 from qdrant_rollouts.core.config.index_file.values import validate_as
 from qdrant_rollouts.core.database import events
+from qdrant_rollouts.core.database.faults import explain_error, find_meaning
 from qdrant_rollouts.core.deployments import commands
 from qdrant_rollouts.core.deployments.commands import rebuilding
-from qdrant_rollouts.core.errors import AppError, Malformed, OtherRelease, Refused, Unknown
+from qdrant_rollouts.core.errors import AppError, Malformed, Misconfigured, OtherRelease, Refused, Unavailable, Unknown
 from qdrant_rollouts.core.lifecycle import Event
 from qdrant_rollouts.core.operations.views import queries
 from qdrant_rollouts.core.services import Services
@@ -20,6 +23,8 @@ from qdrant_rollouts.tasks import backups, experiments
 
 Answer = Mapping[str, Any]
 ACTOR = "celery"
+#: What SQLAlchemy raises for a database that is away, busy or set wrongly.
+DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 
 
 def register_commands(app: Celery, services: Callable[[], Services]) -> None:
@@ -40,13 +45,34 @@ def _build_command_task(command: Callable[..., Answer], services: Callable[[], S
         try:
             validate_as(model, arguments, "arguments")
             with events.use_source("celery"):
-                return command(services(), **arguments)
+                return command(_open_services(services), **arguments)
         except Malformed as refused:
             raise _nonsense(services, str(refused)) from None
         except Unknown as refused:
             raise Refused(str(refused)) from None  # an answer names its error by class, and that is the contract's
+        except DATABASE_ERRORS as error:
+            raise _answer_for_database(error) from None
 
     return run
+
+
+def _open_services(services: Callable[[], Services]) -> Services:
+    try:
+        return services()
+    except (Misconfigured, OtherRelease):
+        raise
+    except Unavailable as away:  # nothing but the database is met when a process begins
+        raise give_back(str(away), counted=True) from None
+
+
+def _answer_for_database(error: Exception) -> Exception:
+    """A request is not thrown away because the database was away or busy for a moment: nobody repeats it, and the
+    answer could not be written down either."""
+    meaning = find_meaning(error)
+    if meaning is None:
+        return error
+    told = explain_error(error)
+    return told if isinstance(told, Misconfigured) else give_back(str(told), counted=True)
 
 
 def _nonsense(services: Callable[[], Services], why: str) -> Exception:
