@@ -90,13 +90,22 @@ def _share(found: list, fits: Callable) -> float:
 
 
 def _widespread(trees: Iterable[ast.Module]) -> set[str]:
-    """Names of functions and methods that four or more modules define."""
+    """Names of functions and methods that four or more modules define. What a port promises has one meaning, however
+    many modules keep the promise; and a migration has the functions that Alembic calls."""
+    trees = list(trees)
+    promised = {function.name for function in _functions(_ports(trees))} | {"upgrade", "downgrade"}
     homes = defaultdict(set)
     for number, tree in enumerate(trees):
         for function in _functions([tree]):
-            if not _has_another_rule(function):
+            if not _has_another_rule(function) and function.name not in promised:
                 homes[function.name].add(number)
     return {name for name, where in homes.items() if len(where) >= 4}
+
+
+def _ports(trees: Iterable[ast.Module]) -> Iterator[ast.ClassDef]:
+    for node in _nodes(trees, ast.ClassDef):
+        if any(ast.unparse(base).startswith("Protocol") for base in node.bases):
+            yield node
 
 
 def _is_parallel(node: ast.AST) -> bool:

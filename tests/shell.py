@@ -7,6 +7,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from qdrant_rollouts.interfaces.cli import main
@@ -25,6 +26,13 @@ def write(path, rows):
 
 def declare(folder, **indexes):
     (folder / "rollouts.yaml").write_text(json.dumps({"indexes": indexes}), encoding="utf-8")
+
+
+def call(*arguments):
+    """The exit code of ``rollouts ARGUMENTS`` in this process and folder."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments), prog_name="rollouts")
+    return ended.value.code
 
 
 class Shell:

@@ -1,11 +1,10 @@
 """Every verb of the command line, as ``--help`` has it."""
 
-from collections.abc import Iterator
-
 import click
 
 from docs.pages.markdown import fenced, joined, lines, table
 from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.cli.groups import walk_verbs
 
 _HEAD = """# Command line
 
@@ -15,15 +14,7 @@ Made from the command line by `python -m docs.make_reference`. Every verb takes 
 
 
 def page() -> str:
-    return joined(_HEAD, *(_verb(path, command) for path, command in verbs(main, "rollouts")))
-
-
-def verbs(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from verbs(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}", command
+    return joined(_HEAD, *(_verb(path, command) for path, command in walk_verbs(main, "rollouts")))
 
 
 def _verb(path: str, command: click.Command) -> str:

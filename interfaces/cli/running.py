@@ -1,6 +1,5 @@
 """What every verb shares: the services it works with, who it is, and the one place where errors become exit codes."""
 
-import gc
 import importlib
 import io
 import logging
@@ -8,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,18 +65,24 @@ class CliContext:
     runner: "Embedded | None"
 
 
-def run(target: str, given: Mapping[str, Any]) -> int:
-    """The exit code of ``module.function`` called with what the command line gave."""
-    module, function = target.rsplit(".", 1)
+def verb(body: Callable[..., int]) -> Callable[..., None]:
+    """What click calls: ``body`` answers the exit code with which the process ends."""
+
+    @wraps(body)
+    def call(**given: Any) -> None:
+        sys.exit(run(body, given))
+
+    return call
+
+
+def run(body: Callable[..., int], given: Mapping[str, Any]) -> int:
+    """The exit code of a verb that was called with what the command line gave."""
     _write_what_the_terminal_cannot()
     guard_process()
     log_to_the_terminal()
     try:
         with events.use_source("cli"):
-            called = getattr(importlib.import_module(f"qdrant_rollouts.interfaces.cli.{module}"), function)
-            gc.freeze()
-            gc.enable()
-            return int(called(**given))
+            return body(**given)
     except BrokenPipeError:
         raise
     except (AppError, DBAPIError, OSError, KeyboardInterrupt) as error:

@@ -72,6 +72,14 @@ def print_note(text: str) -> None:
     click.echo(printable_text(text, keep="\n"), err=True)
 
 
+def print_answer(answer: Mapping[str, Any], words: str, as_json: bool) -> None:
+    """What a short act answers: as JSON, or in words."""
+    if as_json:
+        print_json(answer)
+    else:
+        make_console().print(Text(words))
+
+
 def print_json(content: Any) -> None:
     """The one JSON document of ``--json``."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=as_text))

@@ -14,9 +14,9 @@ from qdrant_rollouts.adapters.route_channel import open_channel
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
 from qdrant_rollouts.core.ports import Knock
-from qdrant_rollouts.interfaces.cli import running
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Redis
+from tests.shell import call
 
 
 class Bound(Redis):
@@ -258,11 +258,10 @@ def test_a_url_that_celery_cannot_use_is_refused_by_the_name_of_the_setting(text
     "text",
     ["sentinel://u:hunter2@h:26379", "sqs://u:hunter2@", "nothing://h", "unix:///r.sock", "redis://h/0;kafka://h"],
 )
-@pytest.mark.parametrize("verb", ["doctoring.run_doctor", "lists.deployments.show_deployments"])
+@pytest.mark.parametrize("verb", ["doctor", "list"])
 def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, capsys, text, verb):
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", text)
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.show_deployments" else {})}
-    assert running.run(verb, given) == 2
+    assert call(verb, "--json") == 2
     said = "".join(capsys.readouterr())
     assert "is not supported as a broker; expected one of memory://, redis://" in said
     assert "hunter2" not in said
@@ -270,8 +269,8 @@ def test_a_broker_that_is_not_supported_ends_every_verb_with_2(monkeypatch, caps
 
 def test_doctor_says_2_for_a_wrong_password_and_3_for_silence(monkeypatch, capsys, url, tmp_path):
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", url("redis://anna:wr0ng@PLAIN/0"))
-    assert running.run("doctoring.run_doctor", {"as_json": True}) == 2
+    assert call("doctor", "--json") == 2
     told = json.loads(capsys.readouterr().out)
     assert "refused the credentials" in next(one["value"] for one in told["checks"] if one["name"] == "broker")
     monkeypatch.setenv("ROLLOUTS_BROKER_URL", f"redis://{HOST}:9/0")
-    assert running.run("doctoring.run_doctor", {"as_json": True}) == 3
+    assert call("doctor", "--json") == 3

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from qdrant_rollouts.adapters.database import open_engine, open_read_only, ping_database, unavailable_error
 from qdrant_rollouts.adapters.migrate import migrate_database
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
-from qdrant_rollouts.interfaces.cli import running
 from tests.servers import HOST, Postgres
+from tests.shell import call
 
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path")
 
@@ -209,10 +209,9 @@ def test_a_folder_that_cannot_be_made_is_refused_by_the_name_of_the_setting(tmp_
         ping_database(open_engine(f"sqlite:///{tmp_path / 'file/inside/state.db'}"))
 
 
-@pytest.mark.parametrize("verb", ["lists.deployments.show_deployments", "doctoring.run_doctor"])
+@pytest.mark.parametrize("verb", ["list", "doctor"])
 def test_a_verb_ends_with_2_where_a_setting_is_wrong_and_with_3_where_nothing_answers(strict, monkeypatch, verb):
-    given = {"as_json": True, **({"alias": None, "limit": 1} if verb == "lists.deployments.show_deployments" else {})}
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:{strict.port}/postgres")
-    assert running.run(verb, given) == 2
+    assert call(verb, "--json") == 2
     monkeypatch.setenv("ROLLOUTS_DATABASE_URL", f"postgresql://anna:wr0ng@{HOST}:9/postgres")
-    assert running.run(verb, given) == 3
+    assert call(verb, "--json") == 3

@@ -19,9 +19,9 @@ from qdrant_rollouts.adapters.shelf import open_shelf
 from qdrant_rollouts.adapters.shelf_remote import RemoteShelf
 from qdrant_rollouts.core.database.models import EventRow
 from qdrant_rollouts.core.errors import Misconfigured, Refused, Unavailable
-from qdrant_rollouts.interfaces.cli import running
 from tests.secured import Secured, make_authority
 from tests.servers import HOST, Qdrant
+from tests.shell import call
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def doctor(monkeypatch, capsys, sqlite_url):
     def run(**settings):
         for name, value in {"DATABASE_URL": sqlite_url, **settings}.items():
             monkeypatch.setenv(name if name == flower.VARIABLE else f"ROLLOUTS_{name}", str(value))
-        code = running.run("doctoring.run_doctor", {"as_json": True})
+        code = call("doctor", "--json")
         said = capsys.readouterr().out
         assert not {"wr1tekey", "re4donly", "wr0ng"} & set(said.replace('"', " ").split())
         checks = json.loads(said)["checks"]

@@ -2,9 +2,8 @@
 
 import ast
 import inspect
-from pathlib import Path
+import sys
 
-import click
 import pytest
 
 from qdrant_rollouts.core.alerts import deliveries
@@ -16,49 +15,32 @@ from qdrant_rollouts.core.deployments.commands import adoption, rebuilding
 from qdrant_rollouts.core.experiments import commands as trials
 from qdrant_rollouts.core.operations.schedules import commands as schedules
 from qdrant_rollouts.interfaces.cli import main
+from qdrant_rollouts.interfaces.cli.groups import walk_verbs
 from qdrant_rollouts.tasks.commands import COMMANDS
 
-ROOT = Path(__file__).parents[2]
 MODULES = (adoption, backups, collecting, commands, deliveries, keeping.keep_collection, rebuilding, schedules, trials)
-#: Verbs whose module function asks who it is, by the name it is called with.
-ASKING = {
-    f"{path.stem}.{node.name}"
-    for path in (ROOT / "interfaces" / "cli").glob("*.py")
-    for node in ast.parse(path.read_text(encoding="utf-8")).body
-    if isinstance(node, ast.FunctionDef)
-    and any(isinstance(call, ast.Call) and ast.unparse(call) == "actor()" for call in ast.walk(node))
-}
+#: Every verb of the command line.
+VERBS = dict(walk_verbs(main, "rollouts"))
 
 
-def verbs(group=main, path=()):
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from verbs(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
-
-
-def target(command):
-    """``module.function``, as the verb's own code names it."""
-    code = command.callback.__code__
-    return next((text for text in code.co_consts if isinstance(text, str) and text in ASKING), None)
+def asks_who_it_is(command):
+    body = ast.parse(inspect.getsource(sys.modules[command.callback.__wrapped__.__module__]))
+    return any(isinstance(call, ast.Call) and ast.unparse(call) == "actor()" for call in ast.walk(body))
 
 
 def test_the_verbs_that_ask_who_it_is_are_found():
-    assert {
-        "collecting.collect_garbage",
-        "versioning.adopt_alias",
-        "experimenting.start_experiment",
-        "deploying.deploy_index",
-    } <= ASKING
+    asking = {name.removeprefix("rollouts ") for name, command in VERBS.items() if asks_who_it_is(command)}
+    assert {"gc", "adopt", "experiment start", "deploy", "alias switch", "token create", "schedule pause"} <= asking
+    assert asking & {"list", "status", "versions", "experiment plan"} == set()
 
 
-@pytest.mark.parametrize(
-    "verb", [name for name, command in verbs() if target(command)], ids=lambda name: name.replace(" ", "-")
-)
+@pytest.mark.parametrize("verb", VERBS, ids=lambda name: name.replace(" ", "-"))
 def test_a_verb_that_changes_something_takes_a_reason(verb):
-    command = dict(verbs())[verb]
-    assert "reason" in {parameter.name for parameter in command.params}
+    command = VERBS[verb]
+    parameters = {parameter.name for parameter in command.params}
+    body = command.callback.__wrapped__
+    requests = "send_request(" in inspect.getsource(body)
+    assert "reason" in parameters or not (asks_who_it_is(command) or requests)
 
 
 def functions(module):

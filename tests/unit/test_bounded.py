@@ -13,8 +13,8 @@ from qdrant_rollouts.core.collections.manifests import Manifest
 from qdrant_rollouts.core.config.index_file import IndexSpec, load_index_file
 from qdrant_rollouts.core.errors import Malformed, Refused
 from qdrant_rollouts.core.sanitize.bounded import DEEPEST, MOST_VALUES, BoundedLoader, BoundedTexts, read_yaml
-from qdrant_rollouts.interfaces.cli.deploying import parse_options
-from qdrant_rollouts.interfaces.cli.experimenting import parse_metric_options
+from qdrant_rollouts.interfaces.cli.experiment_options import parse_metric_options
+from qdrant_rollouts.interfaces.cli.options import parse_options
 from tests.shell import ROOT, Shell, records, write
 
 

@@ -1,21 +1,30 @@
 """The command line without a server: its help, its arguments, its pictures."""
 
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.interfaces.cli import judgment, main, picture, screen
-from qdrant_rollouts.interfaces.cli.deploying import parse_options
+from qdrant_rollouts.interfaces.cli import commands, judgment, main, picture, screen
+from qdrant_rollouts.interfaces.cli.groups import Verbs
+from qdrant_rollouts.interfaces.cli.options import parse_options
 
 ROOT = Path(__file__).parents[2]
+GROUPS = [
+    importlib.import_module(f"{commands.__name__}.{one.name}")
+    for one in pkgutil.iter_modules(commands.__path__)
+    if one.ispkg
+]
 HEAVY = {"adapters", "celery", "core", "kombu", "numpy", "qdrant_client", "rich", "sqlalchemy", "torch", "wiring"}
 
 
@@ -81,17 +90,41 @@ def step(name, **changes):
     "arguments",
     [
         ["--help"],
-        ["deploy", "--help"],
-        ["alias", "switch", "--help"],
+        ["alias", "--help"],
         ["experiment", "--help"],
-        ["experiment", "plan", "--help"],
-        ["schedule", "set", "--help"],
     ],
 )
-def test_help_loads_nothing_of_weight(arguments):
+def test_the_help_of_a_group_loads_nothing_of_weight(arguments):
     answer, loaded = imported_by(*arguments)
     assert answer.startswith("Usage: rollouts")
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["deploy", "--help"], ["alias", "switch", "--help"], ["schedule", "set", "--help"]]
+)
+def test_the_help_of_a_verb_loads_no_model_no_broker_and_no_web(arguments):
+    answer, loaded = imported_by(*arguments)
+    assert answer.startswith("Usage: rollouts")
+    assert loaded & {"alembic", "celery", "kombu", "mcp", "qdrant_client", "starlette", "torch", "uvicorn"} == set()
+
+
+@pytest.mark.parametrize("package", [commands, *GROUPS], ids=lambda package: package.__name__.rpartition(".")[2])
+def test_a_group_names_the_verbs_whose_modules_are_there_with_the_first_sentence_of_their_help(package):
+    groups = [one for one in vars(package).values() if isinstance(one, Verbs)]
+    group = groups[0] if groups else main
+    context = click.Context(group)
+    assert set(group.list_commands(context)) == {one.name for one in pkgutil.iter_modules(package.__path__)}
+    for name in group.list_commands(context):
+        sentence = " ".join(group.get_command(context, name).help.split("\n\n")[0].split())
+        assert f" {sentence}" in " ".join(group.get_help(context).split()), name
+
+
+def test_a_shell_completes_verbs_with_a_line_about_each():
+    found = main.shell_complete(click.Context(main), "ba")
+    assert [(one.value, one.help) for one in found] == [
+        ("backup", "Backups of an index, in a directory or on S3 and the like.")
+    ]
 
 
 def test_help_names_every_verb_and_exit_code():

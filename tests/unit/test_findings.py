@@ -10,7 +10,7 @@ from qdrant_rollouts.core.config.experiment_spec import STANDARD, MetricSpec, pa
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.interfaces import figures
 from qdrant_rollouts.interfaces.cli import findings, forecast
-from qdrant_rollouts.interfaces.cli.experimenting import parse_metric_options
+from qdrant_rollouts.interfaces.cli.experiment_options import parse_metric_options
 
 NBSP = "\N{NO-BREAK SPACE}"
 

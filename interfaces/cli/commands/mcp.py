@@ -1,0 +1,48 @@
+"""``rollouts mcp``."""
+
+import os
+import signal
+import sys
+from contextlib import nullcontext
+
+import click
+
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.options import serve_options
+from qdrant_rollouts.interfaces.cli.running import DONE, open_services, verb
+from qdrant_rollouts.interfaces.cli.runs import drive_runner
+from qdrant_rollouts.interfaces.cli.web_process import serve_app
+from qdrant_rollouts.interfaces.http.app import make_mcp_app
+from qdrant_rollouts.interfaces.mcp import stdio
+from qdrant_rollouts.interfaces.mcp.http import PATH
+from qdrant_rollouts.interfaces.people import login_name
+
+
+@click.command()
+@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Where .env and rollouts.yaml are.")
+@click.option("--http", is_flag=True, help="Over streamable HTTP, at /mcp, instead of stdin and stdout.")
+@serve_options(8601)
+@verb
+def serve_mcp(folder: str | None, http: bool, host: str, port: int) -> int:
+    """Search, and looks at deployments, for agents (MCP)."""
+    if folder is not None:
+        os.chdir(folder)
+    return serve_app(make_mcp_app, host, port, PATH) if http else _over_stdio()
+
+
+def _over_stdio() -> int:
+    """Where deployments are allowed and nobody runs them, this process does. A thread waits on stdin that no exception
+    wakes, so Ctrl-C ends the process as it stands; a client closes stdin."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stdin.isatty():
+        screen.print_note(
+            "speaks the protocol on stdin and stdout; a client starts it, see docs/mcp.md. Ctrl-C ends it"
+        )
+    with open_services(needs="place") as house:
+        deploys = house.settings.mcp_deploy
+        embedded = not house.settings.qdrant_url
+        with drive_runner(house) if deploys else nullcontext(False) as runs:
+            stdio.serve_stdio(
+                house.services, login_name("mcp"), deploys=deploys, one_process=embedded, lent=embedded and not runs
+            )
+    return DONE

@@ -1,0 +1,57 @@
+"""``rollouts migrate``."""
+
+import click
+
+from qdrant_rollouts import migrations
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.adapters.migrate import Migrated, migrate_database, planned
+from qdrant_rollouts.adapters.releases import where
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.options import json_option
+from qdrant_rollouts.interfaces.cli.running import DONE, ENDED_BADLY, verb
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say what there is to do; exit code 1 if there is anything.")
+@json_option
+@verb
+def bring_up_to_date(check: bool, as_json: bool) -> int:
+    """Brings the database up to date for this program.
+
+    Once for each new release, before its processes start. Safe to run twice, and by many at once.
+    """
+    engine = database.open_engine(load_settings().database_url.get_secret_value())
+    try:
+        found = planned(engine) if check else migrate_database(engine)
+        place = where(engine)
+    finally:
+        engine.dispose()
+    if as_json:
+        screen.print_json(
+            {
+                "database": place,
+                "from": found.before,
+                "to": found.after,
+                "needed": found.changed,
+                "changed": found.changed and not check,
+                "program": migrations.HEAD,
+            }
+        )
+    else:
+        screen.make_console().print(_words(place, found, check=check), soft_wrap=True, markup=False, highlight=False)
+    return ENDED_BADLY if check and found.changed else DONE
+
+
+def _words(place: str, found: Migrated, *, check: bool) -> str:
+    if not found.changed and found.after == migrations.HEAD:
+        return f"the database at {place} is at revision {found.after}, the newest this program knows: nothing to do"
+    if not found.changed:
+        return (
+            f"the database at {place} is at revision {found.after}, newer than this program's {migrations.HEAD}, which "
+            "works on it: nothing to do"
+        )
+    before = f"from revision {found.before}" if found.before else "from nothing"
+    if check:
+        return f"the database at {place} is to be brought {before} to {found.after}: `rollouts migrate` does it"
+    return f"the database at {place} was brought {before} to {found.after}"

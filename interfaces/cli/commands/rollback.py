@@ -1,0 +1,21 @@
+"""``rollouts rollback``."""
+
+import click
+
+from qdrant_rollouts.core.deployments import commands
+from qdrant_rollouts.interfaces.cli.options import json_option, reason_option, timeout_option
+from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
+from qdrant_rollouts.interfaces.cli.runs import wait_for_end
+
+
+@click.command()
+@click.argument("alias")
+@timeout_option(60.0, "How long to wait for the end; the rollback goes on after it.")
+@reason_option
+@json_option
+@verb
+def roll_back_index(alias: str, timeout: float, reason: str, as_json: bool) -> int:
+    """Back to the version before the live one, while it is retained."""
+    with open_services(starts=True, needs="rows") as house:
+        started = commands.start_rollback(house.services, alias, actor=actor(), reason=reason)
+        return wait_for_end(house, started, timeout, as_json)

@@ -1,0 +1,18 @@
+"""``rollouts schedule list``."""
+
+import click
+
+from qdrant_rollouts.interfaces.cli.options import json_option, limit_option
+from qdrant_rollouts.interfaces.cli.running import open_for_reading, verb
+from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
+
+
+@click.command()
+@click.option("--alias", help="Only those of this index.")
+@limit_option(3, "How many runs of each.")
+@json_option
+@verb
+def show_schedules(alias: str | None, limit: int, as_json: bool) -> int:
+    """Schedules, their next times, their last runs with results."""
+    with open_for_reading() as house:
+        return print_schedules(house, alias, limit, as_json)

@@ -1,0 +1,22 @@
+"""``rollouts schedule resume``."""
+
+import click
+
+from qdrant_rollouts.core.operations.schedules import commands
+from qdrant_rollouts.interfaces.cli.options import json_option, reason_option
+from qdrant_rollouts.interfaces.cli.running import actor, open_services, verb
+from qdrant_rollouts.interfaces.cli.schedule_tables import print_schedules
+
+
+@click.command()
+@click.argument("alias")
+@click.argument("action", required=False)
+@reason_option
+@json_option
+@verb
+def resume_schedules(alias: str, action: str | None, reason: str, as_json: bool) -> int:
+    """Goes on with the next time; what passed is not made up for."""
+    with open_services(needs="place") as house:
+        for one in [action] if action else commands.list_actions(house.services, alias):
+            commands.resume_schedule(house.services, alias, one, actor=actor(), reason=reason)
+        return print_schedules(house, alias, 1, as_json)

@@ -1,0 +1,33 @@
+"""``rollouts status``."""
+
+import click
+
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.following import follow_deployment
+from qdrant_rollouts.interfaces.cli.options import all_checks_option, json_option
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
+
+
+@click.command()
+@click.argument("deployment_id")
+@click.option("--watch", is_flag=True, help="Go on showing it until it has ended.")
+@all_checks_option
+@json_option
+@verb
+def show_status(deployment_id: str, watch: bool, every: bool, as_json: bool) -> int:
+    """One deployment with its steps, gate and events.
+
+    DEPLOYMENT_ID may be shortened as long as it fits one deployment.
+    """
+    with open_for_reading() as house:
+        if watch:
+            follow_deployment(house.services, deployment_id, timeout=None, as_json=as_json)
+        seen = queries.get_deployment(house.services, deployment_id)
+    if as_json:
+        screen.print_json(seen)
+    else:
+        screen.make_console().print(
+            picture.render_details(seen, every=every) if watch else picture.render_deployment(seen, every=every)
+        )
+    return DONE

@@ -1,0 +1,84 @@
+"""``rollouts up``."""
+
+import logging
+import os
+import signal
+
+import click
+from rich.text import Text
+
+from qdrant_rollouts.adapters import database
+from qdrant_rollouts.core.config.settings import load_settings
+from qdrant_rollouts.core.errors import Broken, Refused
+from qdrant_rollouts.core.lifecycle import MOVING
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.options import json_option, serve_options
+from qdrant_rollouts.interfaces.cli.running import DONE, CliContext, log_to_the_terminal, open_services, verb
+from qdrant_rollouts.interfaces.embedded import WORKERS, Embedded
+from qdrant_rollouts.interfaces.http import serving
+from qdrant_rollouts.interfaces.http.app import make_app
+from qdrant_rollouts.wiring import EMBEDDED_STORE
+
+
+@click.command()
+@serve_options()
+@json_option
+@verb
+def run_up(host: str, port: int, as_json: bool) -> int:
+    """One process with everything embedded: worker, scheduler, web."""
+    if not load_settings().embedded:
+        raise Refused(
+            "ROLLOUTS_BROKER_URL names a broker, so workers run the deployments: start those of the Procfile "
+            "(`honcho start`), or unset it to run everything in this process"
+        )
+    with open_services() as house:
+        assert house.runner is not None
+        with serving.bind_socket(house.services, house.settings, host, port) as door, house.runner:
+            app = make_app(house.services, house.settings)
+            with serving.serve_beside(app, door):
+                _print_facts(house, serving.socket_url(door), as_json)
+                _wait_for_signal(house.runner)
+            screen.print_note("stopping after the turns under way")
+    screen.print_note("stopped; deployments go on with the next `rollouts up`")
+    return DONE
+
+
+def _wait_for_signal(runner: Embedded) -> None:
+    told: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        told.append(number)
+        runner.ask_to_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    runner.wait()
+    if not told:
+        raise Broken("the sweep has ended by an error nobody foresaw, which is logged above; start `rollouts up` again")
+
+
+def _print_facts(house: CliContext, web: str, as_json: bool) -> None:
+    log_to_the_terminal(times=True)
+    logging.getLogger("qdrant_rollouts.interfaces.embedded").setLevel(logging.INFO)
+    logging.getLogger("rollouts.alerts").setLevel(logging.WARNING)
+    facts = {**_startup_facts(house), "web": web}
+    if as_json:
+        screen.print_json({"pid": os.getpid(), **facts})
+        return
+    out = screen.make_console()
+    for name, value in facts.items():
+        out.print(Text.assemble((f"{name:<12}", "dim"), str(value)))
+    out.print(Text("Ctrl-C ends it", style="dim"))
+
+
+def _startup_facts(house: CliContext) -> dict[str, str]:
+    moving = [row for row in queries.list_deployments(house.services, limit=1000) if row["status"] in MOVING]
+    return {
+        "database": database.database_address(house.services.engine),
+        "qdrant": house.services.store.server().address if house.settings.qdrant_url else f"{EMBEDDED_STORE}, embedded",
+        "indexes": ", ".join(house.services.indexes()) or f"none declared in {house.settings.config}",
+        "worker": f"{WORKERS} threads",
+        "scheduler": "every second: due turns; every 10 s: due deletions and schedules",
+        "under way": ", ".join(f"{row['alias']} {row['id']}" for row in moving) or "no deployment",
+    }

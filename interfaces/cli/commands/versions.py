@@ -1,0 +1,59 @@
+"""``rollouts versions``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from qdrant_rollouts.core.collections import lineage
+from qdrant_rollouts.core.ports.naming import shell_word
+from qdrant_rollouts.interfaces.cli import screen
+from qdrant_rollouts.interfaces.cli.options import json_option
+from qdrant_rollouts.interfaces.cli.running import DONE, open_for_reading, verb
+
+
+@click.command()
+@click.argument("alias")
+@json_option
+@verb
+def show_versions(alias: str, as_json: bool) -> int:
+    """The versions of the index ALIAS, the live one marked."""
+    with open_for_reading(store=True) as house:
+        seen = lineage.list_versions(house.services, alias)
+    if as_json:
+        screen.print_json(seen)
+        return DONE
+    rows = screen.make_table(
+        "",
+        "NUMBER",
+        "COLLECTION",
+        "STATE",
+        "POINTS",
+        "MODEL",
+        "GATE",
+        "MADE",
+        "BY",
+        drop=("BY", "GATE", "MODEL", "MADE", "POINTS"),
+    )
+    for row in seen["versions"]:
+        screen.add_row(rows, _cells_of_version(row))
+    out = screen.make_console()
+    out.print(rows)
+    screen.print_deletions({"text": row["deletion"]} for row in seen["versions"] if row.get("deletion"))
+    if any(row["number"] is None for row in seen["versions"]):
+        adopt = f"rollouts adopt {shell_word(alias)}"
+        out.print(Text(f"the live collection was made by somebody else; `{adopt}` takes it on", "dim"))
+    return DONE
+
+
+def _cells_of_version(row: Mapping[str, Any]) -> tuple[object, ...]:
+    mark = Text("→", "green") if row["live"] else ""
+    state = screen.status_text(row["state"])
+    if row["state"] == "deletion due":
+        state.append(f" in {screen.format_span(screen.seconds_until(row['delete_after']))}")
+    made = screen.format_age(screen.seconds_since(row["created_at"])) if "created_at" in row else ""
+    points = row.get("points")
+    gate = row.get("gate") or {}
+    told = (row["number"], row["collection"], state, "" if points is None else f"{points:,}", row.get("model"))
+    return (mark, *told, gate.get("verdict"), made, row.get("actor"))

@@ -1,0 +1,34 @@
+"""How an experiment is shown after it was changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from qdrant_rollouts.core.experiments import queries
+from qdrant_rollouts.interfaces.cli import findings, screen
+from qdrant_rollouts.interfaces.cli.running import DONE, CliContext
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
+
+_NOBODY = "nobody looks at it until `rollouts up` is started"
+
+
+def print_experiment(house: CliContext, experiment: str, as_json: bool) -> int:
+    seen = queries.get_experiment(house.services, experiment)
+    if seen["status"] == "running" and house.runner is not None and running_elsewhere() is None:
+        screen.print_note(_NOBODY)
+    if as_json:
+        screen.print_json(seen)
+        return DONE
+    out = screen.make_console()
+    out.print(findings.render_head(seen))
+    out.print(Text(_suggest_next(seen), style="dim"))
+    return DONE
+
+
+def _suggest_next(seen: Mapping[str, Any]) -> str:
+    return (
+        f"start it with: rollouts experiment start {seen['id']}"
+        if seen["status"] == "draft"
+        else (f"what it has found: rollouts experiment report {seen['id']}")
+    )

@@ -1,0 +1,93 @@
+"""How a verb that has started a run leaves it, or stays to see its end."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.text import Text
+
+from qdrant_rollouts.core.errors import Refused
+from qdrant_rollouts.core.lifecycle import Status
+from qdrant_rollouts.core.operations.views import queries
+from qdrant_rollouts.interfaces.cli import picture, screen
+from qdrant_rollouts.interfaces.cli.following import Seen, follow_deployment
+from qdrant_rollouts.interfaces.cli.running import (
+    DONE,
+    ENDED_BADLY,
+    INTERRUPTED,
+    CliContext,
+    TimedOut,
+)
+from qdrant_rollouts.interfaces.embedded import running_elsewhere
+
+Told = Callable[[], Mapping[str, Any]]
+
+_NOBODY = "nothing runs it until `rollouts up` is started (or deploy with --wait)"
+
+
+def leave_running(house: CliContext, started: str, as_json: bool, told: Told | None = None) -> int:
+    """Ends the verb while the run goes on; ``told`` gives the JSON document, if it is not the deployment itself."""
+    if house.runner is not None and running_elsewhere() is None:
+        screen.print_note(_NOBODY)
+    seen = queries.get_deployment(house.services, started)
+    if as_json:
+        screen.print_json(told() if told else seen)
+        return DONE
+    out = screen.make_console()
+    out.print(picture.render_tree(seen))
+    out.print(Text(f"follow it with: rollouts status {started} --watch", style="dim"))
+    return DONE
+
+
+def wait_for_end(
+    house: CliContext, started: str, timeout: float | None, as_json: bool, told: Told | None = None
+) -> int:
+    """The exit code of the run's end; ``told`` gives the JSON document, if it is not the deployment itself."""
+    try:
+        seen = _follow_run(house, started, timeout, as_json)
+    except KeyboardInterrupt:
+        screen.print_note(
+            f"deployment {started} {_describe_continuation(house)}; `rollouts abort {started}` rolls it back"
+        )
+        return INTERRUPTED
+    except TimedOut as error:
+        if as_json:
+            screen.print_json(told() if told else queries.get_deployment(house.services, started))
+        raise TimedOut(f"{error}; it {_describe_continuation(house)}") from error
+    if as_json:
+        screen.print_json(told() if told else seen)
+    return DONE if seen["status"] == Status.LIVE else ENDED_BADLY
+
+
+def _follow_run(house: CliContext, started: str, timeout: float | None, as_json: bool) -> Seen:
+    with drive_runner(house):
+        try:
+            return follow_deployment(house.services, started, timeout=timeout, as_json=as_json)
+        except (KeyboardInterrupt, TimedOut):
+            if house.runner is not None:
+                screen.print_note("stopping after the turn under way")
+            raise
+
+
+@contextmanager
+def drive_runner(house: CliContext) -> Iterator[bool]:
+    """With the embedded default deployments run in this process, unless another one of this folder runs them already:
+    then this one lets go of the store and only watches the rows. Whether this process runs any."""
+    try:
+        if house.runner is not None:
+            house.runner.start()
+    except Refused:
+        house.services.store.close()
+        yield False
+        return
+    try:
+        yield house.runner is not None
+    finally:
+        if house.runner is not None:
+            house.runner.stop()
+
+
+def _describe_continuation(house: CliContext) -> str:
+    if house.runner is None or running_elsewhere() is not None:
+        return "goes on"
+    return "is resumed by the next `rollouts up`"
