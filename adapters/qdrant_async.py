@@ -1,14 +1,13 @@
 """Searches that do not hold up an event loop."""
 
 import asyncio
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from qdrant_rollouts.adapters.qdrant_http import CALL, Rest, build_path, call_timeout
+from qdrant_rollouts.adapters.qdrant_http import Rest, build_path, call_timeout
 from qdrant_rollouts.adapters.qdrant_search import parse_hits, query_body
-from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, VectorStore
+from qdrant_rollouts.core.ports import Hit, QueryVector, Searches, SearchParams, VectorStore
 
 
 def open_searches(url: str, api_key: str, store: VectorStore) -> Searches:
@@ -28,14 +27,12 @@ class ServerSearches:
         collection: str,
         vector: QueryVector,
         limit: int,
-        *,
-        seconds: float = CALL,
-        **options: Any,
+        how: SearchParams = SearchParams(),
     ) -> list[Hit]:
         path = build_path("collections", collection, "points", "query")
-        body = query_body(vector, limit, **options)
+        body = query_body(vector, limit, how)
         with self._rest.answering():
-            response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(seconds))
+            response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(how.seconds))
         return parse_hits(self._rest.result(response)["points"])
 
     async def close(self) -> None:
@@ -54,8 +51,10 @@ class ThreadedSearches:
     def __init__(self, store: VectorStore) -> None:
         self._store = store
 
-    async def search(self, collection: str, vector: QueryVector, limit: int, **options: Any) -> list[Hit]:
-        return await asyncio.to_thread(self._store.search, collection, vector, limit, **options)
+    async def search(
+        self, collection: str, vector: QueryVector, limit: int, how: SearchParams = SearchParams()
+    ) -> list[Hit]:
+        return await asyncio.to_thread(self._store.search, collection, vector, limit, how)
 
     async def close(self) -> None:
         """The store is its owner's to close."""

@@ -28,7 +28,6 @@ from qdrant_rollouts.adapters.qdrant_points import check_vectors, point_from_jso
 from qdrant_rollouts.adapters.qdrant_search import query_vector_json
 from qdrant_rollouts.core.collections.schema import vector_kind, vector_names, vector_params
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, kind_of, vectors_by_name
-from qdrant_rollouts.core.defaults import CALL_SECONDS
 from qdrant_rollouts.core.errors import Busy, Refused, Unavailable
 from qdrant_rollouts.core.ports import (
     Capacity,
@@ -42,6 +41,7 @@ from qdrant_rollouts.core.ports import (
     QueryVector,
     Room,
     Schema,
+    SearchParams,
     Server,
     ServerText,
     Snapshot,
@@ -200,33 +200,26 @@ class LocalStore:
         collection: str,
         vector: QueryVector,
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        score_threshold: float | None = None,
-        offset: int = 0,
-        seconds: float = CALL_SECONDS,
+        how: SearchParams = SearchParams(),
     ) -> list[Hit]:
-        """Always exact, with or without ``exact``."""
-        within = _validate_model(models.Filter, filter) if filter else None
-        how = _validate_model(models.SearchParams, {"exact": exact, **(params or {})})
+        """Always exact, whatever is asked."""
+        within = _validate_model(models.Filter, how.filter) if how.filter else None
+        params = _validate_model(models.SearchParams, {"exact": how.exact, **(how.params or {})})
         asking: dict[str, Any]
         if isinstance(vector, Fused):
-            asking = self._fused_query(collection, vector, within, how)
+            asking = self._fused_query(collection, vector, within, params)
         else:
-            query = models.NearestQuery(nearest=self._prepare_query(collection, using, vector))
-            asking = {"query": query, "using": using or None, "query_filter": within, "search_params": how}
+            query = models.NearestQuery(nearest=self._prepare_query(collection, how.using, vector))
+            asking = {"query": query, "using": how.using or None, "query_filter": within, "search_params": params}
         found = self._run_client(
             lambda client: client.query_points(
-                collection, limit=limit, score_threshold=score_threshold, offset=offset, **asking
+                collection, limit=limit, score_threshold=how.score_threshold, offset=how.offset, **asking
             )
         )
         return [Hit(_plain_id(hit.id), hit.score, hit.payload or {}) for hit in found.points]
 
     def _fused_query(
-        self, collection: str, query: Fused, within: models.Filter | None, how: models.SearchParams
+        self, collection: str, query: Fused, within: models.Filter | None, params: models.SearchParams
     ) -> dict[str, Any]:
         parts = [
             models.Prefetch(
@@ -234,7 +227,7 @@ class LocalStore:
                 using=part.using or None,
                 limit=part.limit,
                 filter=within,
-                params=how,
+                params=params,
             )
             for part in query.parts
         ]
@@ -264,15 +257,10 @@ class LocalStore:
         collection: str,
         vectors: Sequence[QueryVector],
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        seconds: float = CALL_SECONDS,
+        how: SearchParams = SearchParams(),
     ) -> list[list[Hit]]:
-        options: dict[str, Any] = {"using": using, "exact": exact, "filter": filter, "params": params}
-        found = [self.search(collection, one, limit, **options) for one in vectors]
+        wanted = replace(how, score_threshold=None, offset=0)
+        found = [self.search(collection, one, limit, wanted) for one in vectors]
         return [[replace(hit, payload={}) for hit in hits] for hits in found]
 
     def facet(self, collection: str, field: str, limit: int) -> dict[str, int]:

@@ -1,32 +1,29 @@
 """A search as Qdrant's REST API takes it, and its answer."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from qdrant_rollouts.adapters.qdrant_points import as_vector, vector_to_json
-from qdrant_rollouts.core.ports import Fused, Hit, OneQuery, Part, QueryVector
+from qdrant_rollouts.core.ports import Fused, Hit, OneQuery, Part, QueryVector, SearchParams
 
 
 def query_body(
     vector: QueryVector,
     limit: int,
+    how: SearchParams,
     *,
-    using: str = "",
-    exact: bool = False,
-    filter: Mapping[str, Any] | None = None,
-    params: Mapping[str, Any] | None = None,
-    score_threshold: float | None = None,
-    offset: int = 0,
     payload: bool = True,
 ) -> dict[str, Any]:
     """The body of a query. Raises Refused for what is no vector."""
-    how = {"filter": dict(filter) if filter else None, "params": {"exact": exact, **(params or {})}}
-    optional = {"score_threshold": score_threshold, "offset": offset or None}
+    for_each_part = {
+        "filter": dict(how.filter) if how.filter else None,
+        "params": {"exact": how.exact, **(how.params or {})},
+    }
+    optional = {"score_threshold": how.score_threshold, "offset": how.offset or None}
     body = {"limit": limit, "with_payload": payload}
     if isinstance(vector, Fused):
-        parts = [_drop_blanks(_prefetch_body(part) | how) for part in vector.parts]
+        parts = [_drop_blanks(_prefetch_body(part) | for_each_part) for part in vector.parts]
         return body | {"query": {"fusion": vector.fusion}, "prefetch": parts} | _drop_blanks(optional)
-    return body | _drop_blanks({"query": query_vector_json(vector), "using": using, **how, **optional})
+    return body | _drop_blanks({"query": query_vector_json(vector), "using": how.using, **for_each_part, **optional})
 
 
 def _prefetch_body(part: Part) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from qdrant_rollouts.adapters import qdrant_schema, qdrant_snapshots
 from qdrant_rollouts.adapters.late import FirstUse, late
-from qdrant_rollouts.adapters.qdrant_http import ACT, CALL, Rest
+from qdrant_rollouts.adapters.qdrant_http import ACT, Rest
 from qdrant_rollouts.adapters.qdrant_limits import KnownLimits
 from qdrant_rollouts.adapters.qdrant_snapshots import SnapshotPlace
 from qdrant_rollouts.core.errors import Refused, Unavailable
@@ -27,6 +28,7 @@ from qdrant_rollouts.core.ports import (
     QueryVector,
     Room,
     Schema,
+    SearchParams,
     Server,
     Snapshot,
 )
@@ -231,53 +233,31 @@ class ServerStore:
         collection: str,
         vector: QueryVector,
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        score_threshold: float | None = None,
-        offset: int = 0,
-        seconds: float = CALL,
+        how: SearchParams = SearchParams(),
     ) -> list[Hit]:
-        body = query_body(
-            vector,
-            limit,
-            using=using,
-            exact=exact,
-            filter=filter,
-            params=params,
-            score_threshold=score_threshold,
-            offset=offset,
-        )
+        body = query_body(vector, limit, how)
         path = ("collections", collection, "points", "query")
-        return parse_hits(self._rest.call("POST", *path, body=body, seconds=seconds)["points"])
+        return parse_hits(self._rest.call("POST", *path, body=body, seconds=how.seconds)["points"])
 
     def search_many(
         self,
         collection: str,
         vectors: Sequence[QueryVector],
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        seconds: float = CALL,
+        how: SearchParams = SearchParams(),
     ) -> list[list[Hit]]:
-        options: dict[str, Any] = {"using": using, "exact": exact, "filter": filter, "params": params}
-
         def ask(limits: Limits) -> list[list[Hit]]:
             found: list[list[Hit]] = [[] for _ in vectors]
             slices = limits.slices(limit)
             for start, size in slices:
-                searches = [query_body(vector, size, offset=start, payload=False, **options) for vector in vectors]
-                answers = self._search_batches(collection, searches, limits, seconds / len(slices))
+                wanted = replace(how, score_threshold=None, offset=start)
+                searches = [query_body(vector, size, wanted, payload=False) for vector in vectors]
+                answers = self._search_batches(collection, searches, limits, how.seconds / len(slices))
                 for known, answer in zip(found, answers, strict=True):
                     known.extend(parse_hits(answer["points"]))
             return found
 
-        return self._limits.within(collection, ask, seconds)
+        return self._limits.within(collection, ask, how.seconds)
 
     def _search_batches(
         self, collection: str, searches: list[dict[str, Any]], limits: Limits, seconds: float

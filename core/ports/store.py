@@ -84,6 +84,21 @@ class Snapshot:
     shard: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchParams:
+    """How a search is made. ``using`` names the vector. ``filter`` and ``params`` are spelled as in Qdrant's REST API;
+    ``exact`` is a word for one of the latter. ``seconds`` is how long it may take: exact searches of a large collection
+    are slow."""
+
+    using: str = ""
+    exact: bool = False
+    filter: Mapping[str, Any] | None = None
+    params: Mapping[str, Any] | None = None
+    score_threshold: float | None = None
+    offset: int = 0
+    seconds: float = CALL_SECONDS
+
+
 class AliasStore(Protocol):
     """Which collection stands behind which name."""
 
@@ -189,21 +204,12 @@ class PointStore(Protocol):
         collection: str,
         vector: QueryVector,
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        score_threshold: float | None = None,
-        offset: int = 0,
-        seconds: float = CALL_SECONDS,
+        how: SearchParams = SearchParams(),
     ) -> list[Hit]:
-        """The nearest points, best first, with payload. ``using`` names the vector, and ``vector``
-        is of its kind: numbers, rows of a multivector, or indices and values of a sparse one. Of a
-        fused query each part names its own; ``filter``, ``params`` and ``exact`` hold for every
-        part. Accepts an alias too.
-
-        ``filter`` and ``params`` are spelled as Qdrant's REST API spells them; ``exact`` is a word for one of them.
+        """The nearest points, best first, with payload. ``vector`` is of the kind of the vector
+        that is searched: numbers, rows of a multivector, or indices and values of a sparse one. Of
+        a fused query each part names its own vector; the rest of ``how`` holds for every part.
+        Accepts an alias too.
         """
 
     def search_many(
@@ -211,18 +217,11 @@ class PointStore(Protocol):
         collection: str,
         vectors: Sequence[QueryVector],
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        seconds: float = CALL_SECONDS,
+        how: SearchParams = SearchParams(),
     ) -> list[list[Hit]]:
         """The nearest points of each vector, in the order of the vectors, **without payload**: one
         request for all, or several where strict mode allows fewer results, or fewer searches, in
-        one.
-
-        ``seconds`` is how long it may take: exact searches of a large collection are slow.
+        one. A threshold and an offset are not looked at.
         """
 
 
@@ -283,14 +282,7 @@ class Searches(Protocol):
         collection: str,
         vector: QueryVector,
         limit: int,
-        *,
-        using: str = "",
-        exact: bool = False,
-        filter: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        score_threshold: float | None = None,
-        offset: int = 0,
-        seconds: float = CALL_SECONDS,
+        how: SearchParams = SearchParams(),
     ) -> list[Hit]:
         """As ``VectorStore.search``."""
 

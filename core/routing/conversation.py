@@ -1,11 +1,11 @@
 """One routed search, without the searching: whom to ask, whom to ask instead, what to write down.
 
-It yields what is to be asked and is sent the hits, or thrown the error; so the sync and the async router are two
-drivers of one conversation.
+A conversation says what is to be asked and is told the hits, or the error; so the sync and the async router differ in
+how they ask alone.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from qdrant_rollouts.core.errors import AppError, Refused
 from qdrant_rollouts.core.ports import Hit
@@ -20,6 +20,34 @@ TRIED_SECONDS = 4.0
 SECONDS = 10.0
 
 SearchProtocol = Generator[Ask, list[Hit], Answer]
+
+
+class Conversation:
+    """``ask`` is what the store is to be asked next, and None once there is an ``answer``. ``tell`` and ``fail`` raise
+    what the search ends with."""
+
+    def __init__(self, protocol: SearchProtocol) -> None:
+        self._protocol = protocol
+        self.ask: Ask | None = next(protocol)
+        self._answer: Answer | None = None
+
+    @property
+    def answer(self) -> Answer:
+        assert self._answer is not None, "the store is still to be asked"
+        return self._answer
+
+    def tell(self, hits: list[Hit]) -> None:
+        self._go_on(lambda: self._protocol.send(hits))
+
+    def fail(self, error: AppError) -> None:
+        self._go_on(lambda: self._protocol.throw(error))
+
+    def _go_on(self, step: Callable[[], Ask]) -> None:
+        try:
+            self.ask = step()
+        except StopIteration as end:
+            self.ask = None
+            self._answer = end.value
 
 
 def route_search(desk: RouterCore, request: Request) -> SearchProtocol:

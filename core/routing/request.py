@@ -1,13 +1,13 @@
 """What is searched, and what comes back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.config.vector_kinds import describe_vector, is_row, kind_of
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector
+from qdrant_rollouts.core.ports import Hit, OneQuery, QueryVector, SearchParams
 from qdrant_rollouts.core.routing.sight import Target, embed_text
 from qdrant_rollouts.core.services import Services
 
@@ -102,9 +102,9 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
     )
 
 
-def search_arguments(request: Request, ask: Ask, using: str) -> dict[str, Any]:
-    """What ``VectorStore.search`` is called with, besides collection and query."""
-    asked = {"seconds": ask.seconds, "limit": request.limit, **request.options, "using": using}
+def build_search(request: Request, ask: Ask, using: str) -> tuple[int, SearchParams]:
+    """How many results the store is asked for, and how."""
+    how = replace(SearchParams(**request.options), seconds=ask.seconds, using=using)
     if not ask.whole:
-        return asked
-    return {**asked, "limit": request.limit + request.options.get("offset", 0), "offset": 0}
+        return request.limit, how
+    return request.limit + how.offset, replace(how, offset=0)

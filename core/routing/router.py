@@ -9,10 +9,10 @@ from qdrant_rollouts.core.defaults import RESULTS
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit, Searches
 from qdrant_rollouts.core.routing.choice import BLUE_VARIANTS
-from qdrant_rollouts.core.routing.conversation import route_search
+from qdrant_rollouts.core.routing.conversation import Conversation, route_search
 from qdrant_rollouts.core.routing.desk import RouterCore, Stats
 from qdrant_rollouts.core.routing.feedback import Feedback
-from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, build_query, search_arguments
+from qdrant_rollouts.core.routing.request import Answer, Ask, Options, Query, Request, build_query, build_search
 from qdrant_rollouts.core.routing.route import CONTROL
 from qdrant_rollouts.core.services import Services
 
@@ -49,19 +49,15 @@ class Router:
         for blue answers then.
         """
         request = Request(alias, query, user_id, limit, options, query_id)
-        talk = route_search(self._desk, request)
-        try:
-            ask = next(talk)
-            while True:
-                try:
-                    hits = self._search_store(request, ask)
-                except AppError as error:
-                    ask = talk.throw(error)
-                else:
-                    ask = talk.send(hits)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
+        talk = Conversation(route_search(self._desk, request))
+        while talk.ask is not None:
+            try:
+                hits = self._search_store(request, talk.ask)
+            except AppError as error:
+                talk.fail(error)
+            else:
+                talk.tell(hits)
+        return talk.answer
 
     def route_query(
         self,
@@ -115,7 +111,8 @@ class Router:
 
     def _search_store(self, request: Request, ask: Ask) -> list[Hit]:
         asked, using = build_query(self._services, request, ask.target)
-        return self._services.store.search(ask.collection, asked, **search_arguments(request, ask, using))
+        limit, how = build_search(request, ask, using)
+        return self._services.store.search(ask.collection, asked, limit, how)
 
 
 class AsyncRouter:
@@ -147,19 +144,15 @@ class AsyncRouter:
         request = Request(alias, query, user_id, limit, options, query_id)
         if not self._desk.knows(alias):
             await asyncio.to_thread(self._desk.look, alias)
-        talk = route_search(self._desk, request)
-        try:
-            ask = next(talk)
-            while True:
-                try:
-                    hits = await self._search_store(request, ask)
-                except AppError as error:
-                    ask = talk.throw(error)
-                else:
-                    ask = talk.send(hits)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
+        talk = Conversation(route_search(self._desk, request))
+        while talk.ask is not None:
+            try:
+                hits = await self._search_store(request, talk.ask)
+            except AppError as error:
+                talk.fail(error)
+            else:
+                talk.tell(hits)
+        return talk.answer
 
     async def route_query(
         self,
@@ -211,7 +204,8 @@ class AsyncRouter:
             asked, using = await asyncio.to_thread(build_query, self._services, request, ask.target)
         else:
             asked, using = build_query(self._services, request, ask.target)
-        return await self._searches.search(ask.collection, asked, **search_arguments(request, ask, using))
+        limit, how = build_search(request, ask, using)
+        return await self._searches.search(ask.collection, asked, limit, how)
 
 
 def _arm_and_hits(answer: Answer) -> tuple[str, list[Hit]]:

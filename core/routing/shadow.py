@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.ports import Hit
 from qdrant_rollouts.core.routing.recorder import Recorder
-from qdrant_rollouts.core.routing.request import Ask, Request, build_query, search_arguments
+from qdrant_rollouts.core.routing.request import Ask, Request, build_query, build_search
 from qdrant_rollouts.core.routing.route import CANARY, Route
 from qdrant_rollouts.core.routing.sight import Target
 from qdrant_rollouts.core.routing.traffic import TrafficKey
@@ -84,8 +84,8 @@ class Shadow:
     def _ask_green(self, job: _ShadowJob) -> list[Hit]:
         ask = Ask(job.green.collection, job.green, _GREEN_SECONDS)
         asked, using = build_query(self._services, job.request, job.green)
-        options = search_arguments(job.request, ask, using)
-        return self._services.store.search(ask.collection, asked, **options)
+        limit, how = build_search(job.request, ask, using)
+        return self._services.store.search(ask.collection, asked, limit, how)
 
 
 def measure_overlap(ours: Sequence[Hit], theirs: Sequence[Hit]) -> float:

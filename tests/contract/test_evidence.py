@@ -14,7 +14,7 @@ from qdrant_rollouts.core.gate import verdict as gates
 from qdrant_rollouts.core.gate.evidence.asking import PATIENCE, search_live
 from qdrant_rollouts.core.gate.evidence.context import GateContext, LiveCollection
 from qdrant_rollouts.core.gate.evidence.round_trip import are_alike
-from qdrant_rollouts.core.ports import Health, Point
+from qdrant_rollouts.core.ports import Health, Point, SearchParams
 
 SPEC = IndexSpec.model_validate({"validation": {"live_searches_per_second": 1e6}})
 
@@ -91,8 +91,8 @@ class Unordered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def search_many(self, collection: str, vectors: Any, limit: int, **named: Any) -> Any:
-        every = self._store.search_many(collection, vectors, 1000, **named)
+    def search_many(self, collection: str, vectors: Any, limit: int, how: SearchParams) -> Any:
+        every = self._store.search_many(collection, vectors, 1000, how)
         for hits in every:
             self._random.shuffle(hits)
             hits.sort(key=lambda hit: -round(hit.score, 4))
@@ -117,9 +117,9 @@ class Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def search_many(self, collection: str, vectors: Any, limit: int, *, exact: bool = False, **named: Any) -> Any:
-        found = self._store.search_many(collection, vectors, limit, exact=exact, **named)
-        if exact or collection != "green":
+    def search_many(self, collection: str, vectors: Any, limit: int, how: SearchParams) -> Any:
+        found = self._store.search_many(collection, vectors, limit, how)
+        if how.exact or collection != "green":
             return found
         return [[hit for hit in hits if int(hit.id) % 2 == 0] for hits in found]
 
@@ -148,14 +148,14 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def search(self, collection: str, *rest: Any, **named: Any) -> Any:
+    def search(self, collection: str, *rest: Any) -> Any:
         self.moments += [time.monotonic()] * (collection == "blue")
-        return self._store.search(collection, *rest, **named)
+        return self._store.search(collection, *rest)
 
-    def search_many(self, collection: str, vectors: Any, *rest: Any, **named: Any) -> Any:
+    def search_many(self, collection: str, vectors: Any, limit: int, how: SearchParams) -> Any:
         self.moments += [time.monotonic()] * (len(vectors) * (collection == "blue"))
-        self.patience.append(named["seconds"])
-        return self._store.search_many(collection, vectors, *rest, **named)
+        self.patience.append(how.seconds)
+        return self._store.search_many(collection, vectors, limit, how)
 
 
 def test_many_small_batches_are_waited_for_no_longer_than_one(store: LocalStore) -> None:

@@ -20,7 +20,7 @@ from qdrant_rollouts.core.config.vector_kinds import kind_of, vectors_by_name
 from qdrant_rollouts.core.deployments.commands import adoption
 from qdrant_rollouts.core.deployments.steps.observed import sum_tallies
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, Schema, VectorStore
+from qdrant_rollouts.core.ports import Point, Schema, SearchParams, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.router import Router
 from tests.world import EMBEDDING, World, texts
@@ -303,7 +303,7 @@ def test_a_query_of_another_kind_is_refused_in_words(world: World, name: str, qu
         router.search("docs", query)
     (using,) = vector_names(SHAPES[name])
     with pytest.raises(Refused):
-        world.store.search("theirs", query, 3, using=using)
+        world.store.search("theirs", query, 3, SearchParams(using=using))
 
 
 @both

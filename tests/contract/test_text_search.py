@@ -11,7 +11,7 @@ from qdrant_rollouts.core.collections.text_search import build_text_search
 from qdrant_rollouts.core.config.index_file import IndexSpec, SearchSpec
 from qdrant_rollouts.core.deployments.commands.validating import validate_collection
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Fused, Hit
+from qdrant_rollouts.core.ports import Fused, Hit, SearchParams
 from qdrant_rollouts.core.routing import Router
 from tests.world import World, texts
 
@@ -51,9 +51,9 @@ class Listening:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def search(self, collection: str, query: Any, *rest: Any, **named: Any) -> Any:
-        self.asked.append((query, named.get("using", "")))
-        return self._store.search(collection, query, *rest, **named)
+    def search(self, collection: str, query: Any, limit: int, how: SearchParams) -> Any:
+        self.asked.append((query, how.using))
+        return self._store.search(collection, query, limit, how)
 
 
 def test_one_made_vector_is_asked_alone(world: World) -> None:

@@ -12,7 +12,7 @@ from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.collections.readiness import judge_readiness
 from qdrant_rollouts.core.collections.schema import list_differences
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Point, Snapshot
+from qdrant_rollouts.core.ports import Point, SearchParams, Snapshot
 from tests.servers import free_ports
 
 PLAIN = {"params": {"vectors": {"size": 4, "distance": "Cosine"}}}
@@ -461,7 +461,7 @@ def test_searches_in_other_threads_never_fail_while_points_are_written(store, do
 def test_a_search_gives_the_nearest_first_with_their_payload(store, docs, exact):
     store.upsert(docs, [Point(1, [1, 0, 0, 0], {"a": 1}), Point(2, [1, 1, 0, 0], {"a": 2}), Point(3, [0, 0, 1, 0], {})])
 
-    hits = store.search(docs, np.array([1, 0.1, 0, 0], dtype=np.float32), 2, exact=exact)
+    hits = store.search(docs, np.array([1, 0.1, 0, 0], dtype=np.float32), 2, SearchParams(exact=exact))
 
     assert [(hit.id, hit.payload) for hit in hits] == [(1, {"a": 1}), (2, {"a": 2})]
     assert hits[0].score == pytest.approx(0.995, abs=0.001)
@@ -477,11 +477,12 @@ def test_a_search_takes_a_vector_of_each_kind(store, rich):
         ],
     )
     words = {"indices": [3, 4], "values": [1.0, 1.0]}
-    assert [(hit.id, hit.score) for hit in store.search(rich, words, 5, using="words")] == [(1, 2.0)]
+    assert [(hit.id, hit.score) for hit in store.search(rich, words, 5, SearchParams(using="words"))] == [(1, 2.0)]
     rows = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
-    assert [(hit.id, hit.score) for hit in store.search(rich, rows, 5, using="rows")] == [(1, 3.0), (2, 1.5)]
-    assert [hit.id for hit in store.search_many(rich, [rows, rows[:1]], 5, using="rows")[1]] == [1, 2]
-    assert [hit.id for hit in store.search(rich, [1.0, 0.0], 5, using="rows")] == [1, 2]  # one row
+    found = store.search(rich, rows, 5, SearchParams(using="rows"))
+    assert [(hit.id, hit.score) for hit in found] == [(1, 3.0), (2, 1.5)]
+    assert [hit.id for hit in store.search_many(rich, [rows, rows[:1]], 5, SearchParams(using="rows"))[1]] == [1, 2]
+    assert [hit.id for hit in store.search(rich, [1.0, 0.0], 5, SearchParams(using="rows"))] == [1, 2]  # one row
     (point,) = store.fetch(rich, [3], vectors=True)
     assert set(point.vector) == {"text", "words"}
     assert store.count(rich, having="rows") == 2
@@ -502,7 +503,7 @@ def test_a_search_takes_a_vector_of_each_kind(store, rich):
 )
 def test_a_search_by_another_kind_of_vector_is_refused(store, rich, using, vector):
     with pytest.raises(Refused):
-        store.search(rich, vector, 5, using=using)
+        store.search(rich, vector, 5, SearchParams(using=using))
 
 
 def test_a_sample_is_of_points_that_have_the_vector_and_brings_that_alone(store, rich):
@@ -520,7 +521,7 @@ def test_a_search_can_name_its_vector_and_filter(store, rich):
     store.upsert(rich, [Point(i, {"text": [1, i, 0], "half": [i, 0]}, {"n": i}) for i in range(5)])
     wanted = {"must": [{"key": "n", "range": {"gte": 2}}]}
 
-    hits = store.search(rich, [1, 0, 0], 10, using="text", filter=wanted)
+    hits = store.search(rich, [1, 0, 0], 10, SearchParams(using="text", filter=wanted))
 
     assert [hit.id for hit in hits] == [2, 3, 4]
 
@@ -537,8 +538,8 @@ def test_a_search_through_an_alias_asks_the_collection_behind_it(store, docs, na
     [
         {"vector": [1, 0]},
         {"vector": [1, 0, 0, float("nan")]},
-        {"vector": [1, 0, 0, 0], "using": "nope"},
-        {"vector": [1, 0, 0, 0], "filter": {"must": [{"nonsense": 1}]}},
+        {"vector": [1, 0, 0, 0], "how": SearchParams(using="nope")},
+        {"vector": [1, 0, 0, 0], "how": SearchParams(filter={"must": [{"nonsense": 1}]})},
     ],
 )
 def test_a_search_that_makes_no_sense_is_refused(store, docs, query):
@@ -554,10 +555,10 @@ def test_many_searches_at_once_answer_as_one_by_one_in_their_order_without_paylo
     store.point_alias(f"{name}_alias", docs)
     queries = [point.vector for point in points(7, 100)]
 
-    found = store.search_many(f"{name}_alias", queries, 5, exact=exact, seconds=30)
+    found = store.search_many(f"{name}_alias", queries, 5, SearchParams(exact=exact, seconds=30))
 
     assert [[(hit.id, hit.score) for hit in hits] for hits in found] == [
-        [(hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in store.search(docs, one, 5, exact=exact)]
+        [(hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in store.search(docs, one, 5, SearchParams(exact=exact))]
         for one in queries
     ]
     assert len({hits[0].id for hits in found}) > 1
@@ -569,7 +570,7 @@ def test_many_searches_can_name_their_vector_and_filter(store, rich):
     wanted = {"must": [{"key": "n", "range": {"gte": 2}}]}
     queries = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32)
 
-    found = store.search_many(rich, queries, 10, using="text", filter=wanted)
+    found = store.search_many(rich, queries, 10, SearchParams(using="text", filter=wanted))
 
     assert [[hit.id for hit in hits] for hits in found] == [[2, 3, 4], [4, 3, 2]]
 

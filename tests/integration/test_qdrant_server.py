@@ -13,7 +13,7 @@ from qdrant_rollouts.adapters.qdrant import open_store
 from qdrant_rollouts.adapters.qdrant_http import Rest
 from qdrant_rollouts.adapters.qdrant_server import ServerStore
 from qdrant_rollouts.core.errors import LeaseLost, Refused, Unavailable
-from qdrant_rollouts.core.ports import Capacity, Point
+from qdrant_rollouts.core.ports import Capacity, Point, SearchParams
 from tests.qdrants import answering, for_us_alone, plain, points, relay, seen, wait_until
 from tests.servers import Qdrant, free_ports
 
@@ -180,7 +180,7 @@ def test_many_exact_searches_find_what_a_bad_index_misses(store, name):
     nearest = [set(np.argsort(-row)[:10].tolist()) for row in cosines]
 
     exact, quick = (
-        [{hit.id for hit in hits} for hits in store.search_many(name, queries, 10, exact=flag)]
+        [{hit.id for hit in hits} for hits in store.search_many(name, queries, 10, SearchParams(exact=flag))]
         for flag in (True, False)
     )
 
@@ -195,7 +195,7 @@ def test_many_searches_wait_no_longer_than_they_are_told_to(own_qdrant):
     with own_qdrant.frozen():
         started = time.monotonic()
         with pytest.raises(Unavailable):
-            store.search_many("docs", [np.ones(4, dtype=np.float32)], 1, seconds=3)
+            store.search_many("docs", [np.ones(4, dtype=np.float32)], 1, SearchParams(seconds=3))
         assert time.monotonic() - started < 5
     store.close()
 

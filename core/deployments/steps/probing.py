@@ -14,6 +14,7 @@ from qdrant_rollouts.core.deployments.plan import StepContext
 from qdrant_rollouts.core.deployments.steps.observed import stage_name
 from qdrant_rollouts.core.errors import AppError
 from qdrant_rollouts.core.gate.evidence.opening import existing_plan
+from qdrant_rollouts.core.ports import SearchParams
 from qdrant_rollouts.core.routing import traffic
 from qdrant_rollouts.core.routing.route import CANARY
 from qdrant_rollouts.core.routing.traffic import TrafficKey
@@ -56,7 +57,7 @@ def _ask_query(context: StepContext, query: str, tally: TrafficSketch) -> None:
     group = random.randrange(GROUPS)  # noqa: S311 - no user asked this
     started = time.perf_counter()
     try:
-        hits = store.search(context.deployment.green, vector, most, using=using, seconds=_QUERY_SECONDS)
+        hits = store.search(context.deployment.green, vector, most, SearchParams(using=using, seconds=_QUERY_SECONDS))
     except AppError:
         tally.add(group, time.perf_counter() - started, error=True)
         return

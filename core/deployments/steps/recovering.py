@@ -20,7 +20,7 @@ from qdrant_rollouts.core.deployments.steps import limiting, unused
 from qdrant_rollouts.core.deployments.steps.backing import PATIENCE_CHECKS
 from qdrant_rollouts.core.deployments.steps.long import stream_with_progress
 from qdrant_rollouts.core.errors import Refused
-from qdrant_rollouts.core.ports import Snapshot, State
+from qdrant_rollouts.core.ports import SearchParams, Snapshot, State
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 _CHECK_SECONDS = 1.0
@@ -263,7 +263,7 @@ def _ask_queries(context: StepContext) -> tuple[int, list[str]]:
     silent = []
     for query in rules.queries:
         hits = context.services.store.search(
-            context.deployment.green, embedder.query(query), rules.min_results, using=str(found["vector"])
+            context.deployment.green, embedder.query(query), rules.min_results, SearchParams(using=str(found["vector"]))
         )
         if len(hits) < min(rules.min_results, found["filled"]["expected"]):
             silent.append(f"query {quote_value(query)} found {len(hits)} of {rules.min_results}")

@@ -10,7 +10,7 @@ from qdrant_rollouts.core.config.vector_kinds import vectors_by_name
 from qdrant_rollouts.core.deployments.plan import Done, Outcome, Reject, StepContext, Wait
 from qdrant_rollouts.core.deployments.steps.observed import describe_tally, stage_name, sum_tallies
 from qdrant_rollouts.core.errors import Limited, Refused, Unavailable
-from qdrant_rollouts.core.ports import Point, QueryVector, Schema, VectorStore
+from qdrant_rollouts.core.ports import Point, QueryVector, Schema, SearchParams, VectorStore
 from qdrant_rollouts.core.routing import table, traffic
 from qdrant_rollouts.core.routing.route import LIVE
 from qdrant_rollouts.core.statistics.traffic_sketch import TrafficSketch
@@ -153,7 +153,7 @@ def _is_answered(store: VectorStore, alias: str, collection: str, points: Sequen
     if asked is None:
         return bool(store.fetch(alias, [point.id for point in points], vectors=False))
     name, vector = asked
-    return bool(store.search(alias, vector, 1, using=name))
+    return bool(store.search(alias, vector, 1, SearchParams(using=name)))
 
 
 def _askable_vectors(schema: Schema, points: Sequence[Point]) -> Iterator[tuple[str, QueryVector]]:

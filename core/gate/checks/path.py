@@ -5,6 +5,7 @@ from qdrant_rollouts.core.gate.checks.finding import Finding, cannot_tell, exact
 from qdrant_rollouts.core.gate.evidence.context import GateContext
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW
 from qdrant_rollouts.core.gate.evidence.titles import list_queries as asked
+from qdrant_rollouts.core.ports import SearchParams
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 
@@ -16,7 +17,7 @@ def judge_query_path(gate: GateContext, bound: float | None) -> Finding:
         return cannot_tell("a query, a model and a stamped collection are needed")
     most = gate.limits.page(SHALLOW)
     vector = gate.embedder.query(queries[0])
-    hits = gate.store.search(gate.green, vector, most, using=stamp.vector)
+    hits = gate.store.search(gate.green, vector, most, SearchParams(using=stamp.vector))
     found = f"A search for {quote_value(queries[0])}, made as applications make it, found {len(hits):,} records."
     detail = f"results of {gate.green} for {quote_value(queries[0])}"
     return Finding(exact_verdict(bool(hits)), float(len(hits)), 1, detail, found=found)

@@ -12,7 +12,7 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, AskedProbe, Probe, list_probes, other_hits, with_vectors
 from qdrant_rollouts.core.gate.evidence.relevant import SortedJudgments
 from qdrant_rollouts.core.gate.evidence.vectors import count_askable
-from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector, State
+from qdrant_rollouts.core.ports import Fused, Hit, Limits, PointId, QueryVector, SearchParams, State
 from qdrant_rollouts.core.statistics.ranking import (
     expected_holes,
     expected_ndcg,
@@ -81,20 +81,21 @@ def search_green(
     gate: GateContext, vectors: Sequence[QueryVector], limit: int, *, using: str | None = None, exact: bool = False
 ) -> list[list[Hit]]:
     """Asks green, by its main vector where none is named."""
-    how = _search_options(gate, gate.limits, exact)
     name = gate.vector if using is None else using
-    return gate.store.search_many(gate.green, vectors, limit, using=name, seconds=PATIENCE, **how)
+    how = _search_params(gate, gate.limits, exact, using=name, seconds=PATIENCE)
+    return gate.store.search_many(gate.green, vectors, limit, how)
 
 
-def _search_options(gate: GateContext, limits: Limits, exact: bool) -> dict[str, Any]:
+def _search_params(gate: GateContext, limits: Limits, exact: bool, *, using: str, seconds: float) -> SearchParams:
     """The parameters of real searches, or a search that is as exact as strict mode allows."""
     if exact:
-        return {"exact": True} if limits.exact else {"params": limits.wide}
+        params = None if limits.exact else limits.wide
+        return SearchParams(exact=limits.exact, params=params, using=using, seconds=seconds)
     params = dict(gate.real.params)
     most = limits.search_max_hnsw_ef
     if most is not None and "hnsw_ef" in params:
         params["hnsw_ef"] = min(most, params["hnsw_ef"])
-    return {"exact": False, "params": params} if params else {"exact": False}
+    return SearchParams(params=params or None, using=using, seconds=seconds)
 
 
 def search_live(
@@ -109,8 +110,8 @@ def search_live(
         few = vectors[first : first + gate.pace.most]
         seconds = PATIENCE * len(few) / len(vectors)
         gate.pace.wait(len(few))
-        how = _search_options(gate, gate.live_limits, exact)
-        found += gate.store.search_many(live.collection, few, limit, using=name, seconds=seconds, **how)
+        how = _search_params(gate, gate.live_limits, exact, using=name, seconds=seconds)
+        found += gate.store.search_many(live.collection, few, limit, how)
     return found
 
 
@@ -340,5 +341,5 @@ def _own_score(gate: GateContext, kind: Kind, asked: AskedProbe) -> float | None
     if known is not None:
         return known
     alone = {"must": [{"has_id": [asked.probe.point]}]}
-    found = gate.store.search(gate.green, asked.green, 1, using=asked.using, exact=True, filter=alone)
+    found = gate.store.search(gate.green, asked.green, 1, SearchParams(using=asked.using, exact=True, filter=alone))
     return found[0].score if found else None

@@ -7,7 +7,7 @@ from qdrant_rollouts.core.gate.evidence.asking import PATIENCE
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver
 from qdrant_rollouts.core.gate.evidence.limited import describe_no_exact
 from qdrant_rollouts.core.gate.evidence.probes import SHALLOW, probes_of_vector, with_vectors
-from qdrant_rollouts.core.ports import Hit, PointId
+from qdrant_rollouts.core.ports import Hit, PointId, SearchParams
 from qdrant_rollouts.core.statistics.ranking import found_of_best
 
 #: Values that are asked, and probes for each (validation-gate, section 3).
@@ -56,8 +56,8 @@ def _measure_recalls(gate: GateContext, field: str, value: str, first: int) -> l
 
     def found(exact: bool) -> list[list[Hit]]:
         params = None if exact else gate.real.params or None
-        how: dict[str, Any] = {"exact": exact, "params": params, "filter": within}
-        return gate.store.search_many(gate.green, vectors, SHALLOW, using=gate.vector, seconds=PATIENCE, **how)
+        how = SearchParams(using=gate.vector, exact=exact, params=params, filter=within, seconds=PATIENCE)
+        return gate.store.search_many(gate.green, vectors, SHALLOW, how)
 
     pairs = zip(found(exact=False), found(exact=True), strict=True)
     return [found_of_best(_ids_and_scores(ours), _ids_and_scores(best), rising=gate.rising) for ours, best in pairs]

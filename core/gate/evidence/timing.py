@@ -4,7 +4,7 @@ import time
 
 from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver, LiveCollection
 from qdrant_rollouts.core.gate.evidence.probes import AskedProbe, Probe, list_probes, with_vectors
-from qdrant_rollouts.core.ports import QueryVector
+from qdrant_rollouts.core.ports import QueryVector, SearchParams
 
 _CHUNK = 10
 #: Searches of each side before any is counted: caches and connections are cold.
@@ -58,5 +58,5 @@ def _time_pair(gate: GateContext, live: LiveCollection, asked: AskedProbe) -> tu
 def _time_call(gate: GateContext, collection: str, vector: QueryVector, using: str) -> float:
     started = time.perf_counter()
     most = gate.limits.page(gate.live_limits.page(gate.real.limit))
-    gate.store.search(collection, vector, most, using=using, params=gate.real.params or None)
+    gate.store.search(collection, vector, most, SearchParams(using=using, params=gate.real.params or None))
     return (time.perf_counter() - started) * 1000

@@ -21,7 +21,7 @@ from qdrant_rollouts.core.gate.evidence.context import GateContext, IsTurnOver, 
 from qdrant_rollouts.core.gate.evidence.round_trip import are_alike
 from qdrant_rollouts.core.gate.evidence.texts import sort_words, text_of
 from qdrant_rollouts.core.gate.evidence.vectors import drawn_ids
-from qdrant_rollouts.core.ports import Point, PointId, Schema, State
+from qdrant_rollouts.core.ports import Point, PointId, Schema, SearchParams, State
 
 _CHUNK = 64
 _EXAMPLES = 5
@@ -211,7 +211,7 @@ class _BesideLive:
         for one, vector in asked[: max(0, most - int(memory.get("sought", 0)))]:
             memory["sought"] = int(memory.get("sought", 0)) + 1
             gate.pace.wait(1)
-            hits = gate.store.search(self.live.collection, vector, _NEAREST, using=name, seconds=PATIENCE)
+            hits = gate.store.search(self.live.collection, vector, _NEAREST, SearchParams(using=name, seconds=PATIENCE))
             found = next((hit.id for hit in hits if hit.id != one.id and self._is_said_by(one, hit.payload)), None)
             if found is not None and found not in memory.setdefault("moved", []):
                 memory["moved"].append(found)
