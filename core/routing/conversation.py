@@ -23,7 +23,7 @@ SearchProtocol = Generator[Ask, list[Hit], Answer]
 
 
 class Conversation:
-    """``ask`` is what the store is to be asked next, and None once there is an ``answer``. ``tell`` and ``fail`` raise
+    """``ask`` is what the store is to be asked next, and None once there is an ``answer``. ``tell_hits`` and ``tell_error`` raise
     what the search ends with."""
 
     def __init__(self, protocol: SearchProtocol) -> None:
@@ -36,10 +36,10 @@ class Conversation:
         assert self._answer is not None, "the store is still to be asked"
         return self._answer
 
-    def tell(self, hits: list[Hit]) -> None:
+    def tell_hits(self, hits: list[Hit]) -> None:
         self._go_on(lambda: self._protocol.send(hits))
 
-    def fail(self, error: AppError) -> None:
+    def tell_error(self, error: AppError) -> None:
         self._go_on(lambda: self._protocol.throw(error))
 
     def _go_on(self, step: Callable[[], Ask]) -> None:

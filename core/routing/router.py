@@ -54,9 +54,9 @@ class Router:
             try:
                 hits = self._search_store(request, talk.ask)
             except AppError as error:
-                talk.fail(error)
+                talk.tell_error(error)
             else:
-                talk.tell(hits)
+                talk.tell_hits(hits)
         return talk.answer
 
     def route_query(
@@ -149,9 +149,9 @@ class AsyncRouter:
             try:
                 hits = await self._search_store(request, talk.ask)
             except AppError as error:
-                talk.fail(error)
+                talk.tell_error(error)
             else:
-                talk.tell(hits)
+                talk.tell_hits(hits)
         return talk.answer
 
     async def route_query(
