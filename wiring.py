@@ -165,11 +165,11 @@ def index_reader(settings: Settings) -> "Callable[[], Mapping[str, IndexSpec]]":
 def concurrency(settings: Settings) -> "Callable[[], ConcurrencySpec | None]":
     """A file that declares neither them nor an index says nothing: it may be one that this process does not see."""
 
-    def said() -> "ConcurrencySpec | None":
+    def read_concurrency() -> "ConcurrencySpec | None":
         file = _load_index_file(settings)
         return file.concurrency if file.indexes or "concurrency" in file.model_fields_set else None
 
-    return said
+    return read_concurrency
 
 
 def alert_channels_reader(settings: Settings) -> Callable[[], Mapping[str, AlertChannel]]:

@@ -78,7 +78,7 @@ class _Task(Task):  # type: ignore[misc]
             raise
         except Exception as error:
             # Whatever it is called by now, it may come from a table that is not what this program knows.
-            if unfit := _standing(self.app).unfit:
+            if unfit := _read_standing(self.app).unfit:
                 raise give_back(unfit) from None
             # The task's boundary: whatever it is, it is told without the secrets that may be in it.
             if (safe := without_secrets(error)) is not None:
@@ -90,7 +90,7 @@ class _Task(Task):  # type: ignore[misc]
         try:
             signature(self.run).bind(*args, **kwargs)
         except TypeError as error:
-            if _standing(self.app).behind:
+            if _read_standing(self.app).behind:
                 raise give_back(f"{self.name}: {error}", counted=True) from None
 
 
@@ -100,7 +100,7 @@ def give_back(reason: str, *, counted: bool = False) -> Exception:
     return made
 
 
-def _standing(app: App) -> Standing:
+def _read_standing(app: App) -> Standing:
     try:
         return app.standing()
     except AppError:
@@ -180,6 +180,6 @@ class CeleryKnocker:
                 argsrepr=knock.label,
                 kwargsrepr="",  # nothing is in them that a person would read
             )
-            self._queues.sent(knock.queue, thing)
+            self._queues.note_sent(knock.queue, thing)
         except BROKER_AWAY as error:
             log.warning("turn %s of %s was not knocked for: %s", knock.turn, knock.deployment_id, type(error).__name__)

@@ -128,7 +128,7 @@ class Giver:
     def _put_back(self, message: Any, returns: int, *, spare: bool, counted: bool) -> None:
         """Counted, it is sent anew, for a message that is only rejected keeps its headers."""
         lost = self._consumer.connection_errors
-        if counted and _sent(self._consumer.app, message, returns + 1):
+        if counted and _send_anew(self._consumer.app, message, returns + 1):
             message.ack_log_error(log, lost)
         else:
             message.reject_log_error(log, lost, requeue=True)
@@ -140,14 +140,14 @@ class Giver:
             words = (
                 f"{why}. It was given back {REQUEST} times, within an hour or more: correct it, or update the workers"
             )
-            if not self._refused(task_id, name, words, message):
+            if not self._write_refusal(task_id, name, words, message):
                 put_back(counted=False)
                 return
         log.warning("%s %s is given up: %s", name, task_id, why)
         message.reject_log_error(log, self._consumer.connection_errors)
         self._end(put_back.keywords["spare"])
 
-    def _refused(self, task_id: str, name: str, words: str, message: Any) -> bool:
+    def _write_refusal(self, task_id: str, name: str, words: str, message: Any) -> bool:
         """Whether it is written down, for whoever asked."""
         request = Bunch(
             name=name,
@@ -173,7 +173,7 @@ def _headers(message: Any) -> dict[str, Any]:
     return dict(message.headers or {})
 
 
-def _sent(app: Celery, message: Any, returns: int) -> bool:
+def _send_anew(app: Celery, message: Any, returns: int) -> bool:
     """To the end of the queue it came from, as it is but for the number of its returns."""
     headers = {name: value for name, value in _headers(message).items() if name != "compression"}
     given = message.properties

@@ -46,7 +46,7 @@ class HashingEmbedder:
         row: FloatArray = self.documents([text])[0]
         return row
 
-    def truncated(self, texts: Sequence[str]) -> int:
+    def count_truncated(self, texts: Sequence[str]) -> int:
         return 0
 
     def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:

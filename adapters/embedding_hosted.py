@@ -73,7 +73,7 @@ class HostedEmbedder:
         row: FloatArray = self._embed_texts([text], _QUERY_PATIENCE, _QUERY_READ)[0]
         return row
 
-    def truncated(self, texts: Sequence[str]) -> int:
+    def count_truncated(self, texts: Sequence[str]) -> int:
         """OpenAI refuses what is too long instead of cutting it; an endpoint that cuts does not say so."""
         return 0
 

@@ -85,7 +85,7 @@ class SentenceTransformers:
     def reads(self) -> int | None:
         return int(self._loaded.model.max_seq_length or 0) or None
 
-    def truncated(self, texts: Sequence[str]) -> int:
+    def count_truncated(self, texts: Sequence[str]) -> int:
         loaded = self._loaded
         limit = loaded.model.max_seq_length
         if loaded.tokenizer is None or not limit:

@@ -51,7 +51,7 @@ def migrate_database(engine: Engine) -> Migrated:
         raise unavailable_error(engine, error) from error
 
 
-def planned(engine: Engine) -> Migrated:
+def plan_migration(engine: Engine) -> Migrated:
     """What ``migrate_database`` would do; changes nothing. Raises as it does."""
     return _outcome(engine, found_in(engine))
 

@@ -43,7 +43,7 @@ class Process:
         self._began = time.monotonic()
         self._version = importlib.metadata.version("qdrant-rollouts")
 
-    def said(self, **more: Any) -> Said:
+    def describe(self, **more: Any) -> Said:
         return Said(
             name=self.name,
             kind=self.kind,

@@ -31,7 +31,7 @@ class ServerSearches:
     ) -> list[Hit]:
         path = build_path("collections", collection, "points", "query")
         body = query_body(vector, limit, how)
-        with self._rest.answering():
+        with self._rest.translate_errors():
             response = await self._client_of_loop().post(path, json=body, timeout=call_timeout(how.seconds))
         return parse_hits(self._rest.result(response)["points"])
 

@@ -191,7 +191,7 @@ class GrpcPoints:
         return self._call_method("Points/Scroll", request)
 
     def _write_batches(self, collection: str, ready: list[Any], limits: Limits) -> None:
-        for batch in split_batches(ready, lambda point: int(point.ByteSize()), limits.written(MOST_POINTS)):
+        for batch in split_batches(ready, lambda point: int(point.ByteSize()), limits.points_of_write(MOST_POINTS)):
             self._write_request(pb.UpsertPoints(collection_name=collection, wait=True, points=batch))
 
     def _write_request(self, request: Any) -> None:

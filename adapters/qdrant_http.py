@@ -101,10 +101,10 @@ class Rest:
         )
 
     @contextmanager
-    def streaming(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
+    def open_stream(self, method: str, *path: str, seconds: float, **request: Any) -> Iterator[httpx.Response]:
         """An answer that is read by the caller, piece by piece; ``seconds`` are for each piece, not for all of it."""
         with (
-            self.answering(),
+            self.translate_errors(),
             self._open_client().stream(method, build_path(*path), timeout=call_timeout(seconds), **request) as response,
         ):
             yield response
@@ -145,7 +145,7 @@ class Rest:
         return {"base_url": self.address, "auth": self._user, "headers": headers, "limits": _LIMITS, "verify": verify}
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Whatever the network does is that the server did not answer, unless what it says shows a wrong setting."""
         try:
             yield
@@ -162,7 +162,7 @@ class Rest:
         return self._opened[1]
 
     def _send_request(self, method: str, path: str, seconds: float = CALL, **request: Any) -> httpx.Response:
-        with self.answering():
+        with self.translate_errors():
             return self._open_client().request(method, path, timeout=call_timeout(seconds), **request)
 
     def _parse_content(self, response: httpx.Response) -> dict[str, Any]:

@@ -444,7 +444,7 @@ def _describe_misfit(schema: Schema, name: str, vector: OneQuery) -> str:
     kind = kind_of(params)
     if kind.fits(params, vector):
         return ""
-    return f"vector {name or 'unnamed'}: expected {kind.called(params)}, found {describe_vector(vector)}"
+    return f"vector {name or 'unnamed'}: expected {kind.describe(params)}, found {describe_vector(vector)}"
 
 
 def _validate_model(kind: type[_Model], given: Mapping[str, Any]) -> _Model:

@@ -88,7 +88,7 @@ class RestPoints:
         return sum(map(len, encoded))
 
     def _write_batches(self, collection: str, encoded: list[bytes], limits: Limits) -> None:
-        for batch in split_batches(encoded, len, limits.written(MOST_POINTS)):
+        for batch in split_batches(encoded, len, limits.points_of_write(MOST_POINTS)):
             self._write_batch(collection, batch)
 
     def _write_batch(self, collection: str, encoded: list[bytes]) -> None:
@@ -120,7 +120,7 @@ class RestPoints:
             found += self._scroll_records(collection, None, len(few), vectors=vectors, where={"has_id": few})[0]
         return found
 
-    def counted(self, collection: str, having: str | None, limits: Limits, about: int) -> int:
+    def count_by_reading(self, collection: str, having: str | None, limits: Limits, about: int) -> int:
         """An exact count where strict mode forbids one: the points are read, ``about`` so many."""
         filtered = having is not None and limits.filters
         weighed = having is not None and not limits.filters
@@ -168,7 +168,7 @@ def _has_vector(record: dict[str, Any], name: str | None) -> bool:
 
 def most_copied(limits: KnownLimits, source: str, target: str) -> int:
     """Points a page may have that is read from one collection and written to the other."""
-    return limits.of(target).written(limits.of(source).page(MOST_POINTS))
+    return limits.of(target).points_of_write(limits.of(source).page(MOST_POINTS))
 
 
 def may_go_on(limits: KnownLimits, source: str, copied: int) -> bool:

@@ -197,7 +197,10 @@ class ServerStore:
         return self._nodes if len(self._nodes) >= peers else []
 
     def _failures(self, collection: str, nodes: Sequence[Rest]) -> int | None:
-        found = [_failed(self._told(node, _SHARDS).get("collections") or {}, collection) for node in nodes]
+        found = [
+            _count_failed_optimizations(self._read_telemetry(node, _SHARDS).get("collections") or {}, collection)
+            for node in nodes
+        ]
         counted = [one for one in found if one is not None]
         return sum(counted) if counted and len(counted) == len(found) else None
 
@@ -211,7 +214,7 @@ class ServerStore:
 
     def _count_exactly(self, collection: str, having: str | None, limits: Limits) -> int:
         if not limits.exact or (having is not None and not limits.filters):
-            return self._over_rest.counted(collection, having, limits, about=self.health(collection).points)
+            return self._over_rest.count_by_reading(collection, having, limits, about=self.health(collection).points)
         body: dict[str, Any] = {"exact": True}
         if having is not None:
             body["filter"] = {"must": [{"has_vector": having}]}
@@ -284,7 +287,7 @@ class ServerStore:
 
     def capacity(self) -> Capacity:
         """A key without the right to ask is told nothing, as by a server that does not know."""
-        told = self._told(self._rest, _SEGMENT_DETAILS)
+        told = self._read_telemetry(self._rest, _SEGMENT_DETAILS)
         system = (told.get("app") or {}).get("system") or {}
         memory = told.get("memory") or {}
         return Capacity(
@@ -297,7 +300,7 @@ class ServerStore:
     def room(self) -> Room:
         """1.16.3 tells how large the disk is on which it was installed, and no word of what is free there: at most what
         the vectors and payloads that it holds leave of it. Of memory at most what its own process leaves."""
-        told = self._told(self._rest, _SHARDS)
+        told = self._read_telemetry(self._rest, _SHARDS)
         system = (told.get("app") or {}).get("system") or {}
         memory = told.get("memory") or {}
         disk = system.get("disk_size")
@@ -308,7 +311,7 @@ class ServerStore:
             memory=None if ram is None or used is None else max(0, ram * 1024 - used),
         )
 
-    def _told(self, rest: Rest, level: str) -> dict[str, Any]:
+    def _read_telemetry(self, rest: Rest, level: str) -> dict[str, Any]:
         """Telemetry; nothing for a key without the right to ask."""
         try:
             told: dict[str, Any] = rest.call("GET", "telemetry", params={"details_level": level})
@@ -491,7 +494,7 @@ def _disk_used(told: Any) -> int | None:
     return sum(sizes) or None  # 1.16.3 says 0 for every segment, which is no size but "not counted"
 
 
-def _failed(told: Mapping[str, Any], collection: str) -> int | None:
+def _count_failed_optimizations(told: Mapping[str, Any], collection: str) -> int | None:
     """How many optimizations of this collection failed on the node that told this; None where it does not say."""
     found = [one for one in told.get("collections") or [] if one.get("id") == collection]
     shards = [shard["local"] for one in found for shard in one.get("shards") or [] if shard.get("local")]

@@ -80,7 +80,7 @@ def describe_snapshot(place: SnapshotPlace, name: str) -> Snapshot:
 def download_snapshot(place: SnapshotPlace, name: str, start: int) -> Iterator[bytes]:
     """A server that cannot begin in the middle sends all of it, and what was had before is thrown away."""
     wanted = {"range": f"bytes={start}-"} if start else {}
-    with place.rest.streaming("GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted) as response:
+    with place.rest.open_stream("GET", *place.path, name, seconds=_PIECE_TIMEOUT, headers=wanted) as response:
         if response.status_code == httpx.codes.NOT_FOUND:
             raise missing_snapshot(place, name)
         if not response.is_success:
@@ -108,7 +108,7 @@ def upload_snapshot(place: SnapshotPlace, snapshot: Snapshot, content: Iterable[
     }
     params = {"priority": "snapshot", "checksum": snapshot.sha256, "wait": "false"}
     sent: dict[str, Any] = {"headers": headers, "params": params, "content": _wrap_content(head, content, tail)}
-    with place.rest.streaming("POST", *place.path, "upload", seconds=_UPLOAD_TIMEOUT, **sent) as response:
+    with place.rest.open_stream("POST", *place.path, "upload", seconds=_UPLOAD_TIMEOUT, **sent) as response:
         response.read()
     place.rest.result(response)
 

@@ -83,10 +83,10 @@ def found_in(engine: Engine) -> Found:
 
 def look(engine: Engine) -> Standing:
     """Raises as ``found_in``."""
-    return told(engine, found_in(engine))
+    return judge_with_address(engine, found_in(engine))
 
 
-def told(engine: Engine, found: Found) -> Standing:
+def judge_with_address(engine: Engine, found: Found) -> Standing:
     """What ``judge`` says, with the address."""
     standing = judge(found)
     unfit = standing.unfit and f"the database at {where(engine)} {standing.unfit}"
@@ -104,5 +104,5 @@ def where(engine: Engine) -> str:
 
 def check(engine: Engine, found: Found) -> None:
     """Raises OtherRelease where this program cannot work on what was found."""
-    if unfit := told(engine, found).unfit:
+    if unfit := judge_with_address(engine, found).unfit:
         raise OtherRelease(unfit)

@@ -58,7 +58,7 @@ class Queues:
         """Whether a message about the thing is to be sent now: none waits, and nobody else is about to send it."""
         return self.lacks(queue, thing) and self.is_first(thing, _SENDING)
 
-    def sent(self, queue: str, thing: str) -> None:
+    def note_sent(self, queue: str, thing: str) -> None:
         """Keeps the last look true."""
         if queue in self._seen:
             self._seen[queue][1].add(thing)
@@ -66,14 +66,14 @@ class Queues:
     def is_first(self, thing: str, seconds: float) -> bool:
         """Whether no process has asked this within so many seconds, by the broker's own count of them. Where the
         broker has none, everybody is."""
-        with self._connected() as connection:
+        with self._open_connection() as connection:
             channel = connection.default_channel
             if not isinstance(channel, redis_broker.Channel):
                 return True
             return bool(channel.plain_client().set(f"rollouts.{thing}", 1, nx=True, px=max(1, int(seconds * 1000))))
 
     def _read(self, queue: str) -> set[str] | None:
-        with self._connected() as connection:
+        with self._open_connection() as connection:
             channel = connection.default_channel
             if not isinstance(channel, redis_broker.Channel):
                 return None
@@ -88,7 +88,7 @@ class Queues:
         return self._asked[thing].bit_count() == 1
 
     def _count(self, queue: str) -> int:
-        with self._connected() as connection:
+        with self._open_connection() as connection:
             channel: Any = connection.channel()  # type: ignore[no-untyped-call]  # kombu has few types
             try:
                 return int(channel.queue_declare(queue, passive=True).message_count)
@@ -98,7 +98,7 @@ class Queues:
                 channel.close()
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _open_connection(self) -> Iterator[Connection]:
         with self._app.pool.acquire(block=True) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.1)
             try:

@@ -12,7 +12,7 @@ import numpy as np
 from docs.courses import Course
 from docs.courses import run as run_course
 from docs.trials import LOOKS, METRICS, Trial, detectable, first_rejection, fixed_rejects, ramp
-from qdrant_rollouts.core.statistics.balance import mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.balance import is_mismatched, srm_chi_square, srm_sequential
 from qdrant_rollouts.core.statistics.comparison import Comparison
 from qdrant_rollouts.core.statistics.decision import Action
 
@@ -111,7 +111,7 @@ def _suspicions(treated: Sequence[int]) -> Iterator[tuple[bool, bool]]:
         even = (1, 1)
         chance = srm_chi_square(counts, even)
         assert chance is not None
-        yield chance < 0.001, mismatched(srm_sequential(counts, even, 1000)[1], 100 * look)
+        yield chance < 0.001, is_mismatched(srm_sequential(counts, even, 1000)[1], 100 * look)
 
 
 def _split(found: Sequence[tuple[bool, bool]]) -> tuple[list[bool], list[bool]]:

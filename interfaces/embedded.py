@@ -98,7 +98,7 @@ class Embedded:
         self._pulse.start()
         self._telling = threading.Thread(target=self._run_alerts, name="alerts", daemon=True)
         self._telling.start()
-        self._presence = Presence(self._database_url, self._crew.said)
+        self._presence = Presence(self._database_url, self._crew.describe)
         self._presence.start()
 
     def stop(self) -> None:
@@ -250,13 +250,13 @@ class Crew:
                 del self._tasks[me]
                 self._idle_from = self._idle_from or time.monotonic()
 
-    def said(self) -> Said:
+    def describe(self) -> Said:
         now = time.monotonic()
         with self._guard:
             busy = tuple(Task(name, deployment_id, now - since) for name, deployment_id, since in self._tasks.values())
             idle = None if self._idle_from is None else now - self._idle_from
             begun = self._begun
-        return self._process.said(queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun)
+        return self._process.describe(queues=_QUEUES, concurrency=WORKERS, busy=busy, idle=idle, received=begun)
 
 
 def process_owner() -> str:

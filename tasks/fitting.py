@@ -154,7 +154,7 @@ def install(app: App, services: Callable[[], Services]) -> Fitting:
     _fitting.append(fitting)
     app.standing = fitting.standing
     app.steps["consumer"].add(TakingStep)
-    app.task(_stopped(fitting), name=STOPPED, ignore_result=True, send_events=False, shared=False)
+    app.task(_build_stopped_task(fitting), name=STOPPED, ignore_result=True, send_events=False, shared=False)
     return fitting
 
 
@@ -164,7 +164,7 @@ def release(state: Any, **_: Any) -> Mapping[str, str]:
     return {"head": migrations.HEAD, "oldest": migrations.OLDEST, "stopped": state.app.taking.unfit}
 
 
-def _stopped(services: Callable[[], Services]) -> Callable[[str, str], None]:
+def _build_stopped_task(services: Callable[[], Services]) -> Callable[[str, str], None]:
     def tell(worker: str, why: str) -> None:
         house = services()
         with house.sessions.begin() as session:

@@ -62,7 +62,7 @@ def _ask(app: Celery, queues: Queues, run_id: int) -> None:
             headers={AGAIN: True},
             ignore_result=True,
         )
-        queues.sent("bulk", thing)
+        queues.note_sent("bulk", thing)
 
 
 def _run_by_beat(work: Callable[[Services], str], services: Callable[[], Services]) -> Callable[[], str]:

@@ -27,9 +27,9 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Handler:
     """Celery's, for a task whose messages may rest."""
     handle: Handler = default(task, app, consumer, **options)
 
-    def rested(message: Any, *received: Any, **more: Any) -> Any:
+    def receive(message: Any, *received: Any, **more: Any) -> Any:
         if seconds := message.headers.get(_REST):
             message.headers["eta"] = as_iso(datetime.now(UTC) + timedelta(seconds=seconds))
         return handle(message, *received, **more)
 
-    return rested
+    return receive

@@ -27,7 +27,7 @@ def install(app: Celery, settings: Settings, wall: Callable[[], float] = time.ti
     _tell_of_workers(app, url, wall)
 
     def beat(**_: Any) -> None:
-        _begin(Presence(url, Process(f"beat@{socket.gethostname()}", "beat").said, wall))
+        _begin(Presence(url, Process(f"beat@{socket.gethostname()}", "beat").describe, wall))
 
     signals.beat_init.connect(beat, weak=False)
 
@@ -38,7 +38,7 @@ def _tell_of_workers(app: Celery, url: str, wall: Callable[[], float]) -> None:
     stopping = threading.Event()
 
     def start(sender: Any, **_: Any) -> None:
-        _begin(Presence(url, Consuming(sender, counts, stopping).said, wall))
+        _begin(Presence(url, Consuming(sender, counts, stopping).describe, wall))
 
     def ask_to_stop(**_: Any) -> None:
         stopping.set()
@@ -89,7 +89,7 @@ class Consuming:
         self._idle_from: float | None = None
         self._met: dict[str, float] = {}
 
-    def said(self) -> Said:
+    def describe(self) -> Said:
         busy = self._at_work()
         now = time.monotonic()
         concurrency = self._children()
@@ -97,7 +97,7 @@ class Consuming:
             self._idle_from = None
         elif self._idle_from is None:
             self._idle_from = now
-        return self._process.said(
+        return self._process.describe(
             queues=self._queues(),
             concurrency=concurrency,
             busy=busy,

@@ -54,7 +54,7 @@ class Ticks:
         first = self._queues.is_first(thing, entry["schedule"] * _WHOLE)
         if first and self._queues.lacks(queue, thing):
             self._app.send_task(task, task_id=make_id(thing), ignore_result=True, **entry["options"])
-            self._queues.sent(queue, thing)
+            self._queues.note_sent(queue, thing)
 
 
 class Scheduler(beat.Scheduler):

@@ -92,7 +92,7 @@ class Fetcher:
         self._client.close()
 
     @contextmanager
-    def asked(self, url: httpx.URL, most: int, until: float) -> Iterator[Answer]:
+    def open_answer(self, url: httpx.URL, most: int, until: float) -> Iterator[Answer]:
         """At most ``most`` bytes, unpacked, by the monotonic time ``until``. Raises FetchFailed for silence, for server
         faults and for a site that is asked too much; Refused for an address that is not allowed."""
         check_port(url, self._allowed)

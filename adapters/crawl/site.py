@@ -153,7 +153,7 @@ class Site:
                 raise BadPage(f"redirects in a circle, by way of {shorten_text(str(url), LONGEST_PLACE)}")
             seen.append(url)
             SiteRateLimiter.wait(self._home.host, self._delay)
-            with self._fetcher.asked(url, most, until) as answer:
+            with self._fetcher.open_answer(url, most, until) as answer:
                 if answer.moved_to is None:
                     return read(answer)
                 url = _redirect_target(url, answer.moved_to)
@@ -195,7 +195,7 @@ class Site:
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 SiteRateLimiter.wait(self._home.host, self._spec.delay_seconds)
-                with self._fetcher.asked(url, _ROBOTS_BYTES, until) as answer:
+                with self._fetcher.open_answer(url, _ROBOTS_BYTES, until) as answer:
                     if answer.moved_to is None:
                         return _robots_from_answer(answer)
                     url = self._check_on_site(_redirect_target(url, answer.moved_to))

@@ -42,8 +42,8 @@ class Maker:
         assert self.by.server is not None
         return ServerText(text, self.by.server.server, self.by.server.options)
 
-    def truncated(self, texts: Sequence[str]) -> int:
-        return self.embedder.truncated(texts) if self.embedder is not None else 0
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return self.embedder.count_truncated(texts) if self.embedder is not None else 0
 
 
 def open_makers(services: Services, plan: VectorPlan) -> dict[str, Maker]:

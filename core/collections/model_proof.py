@@ -56,7 +56,7 @@ def measure_agreement(services: Services, collection: str, vector: str, embeddin
     now, and Busy as the store does."""
     params = vector_params(services.store.schema(collection), vector)
     if not kind_of(params).made:
-        return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).called(params)}")
+        return Agreement(why=f"vector {vector or 'unnamed'} takes {kind_of(params).describe(params)}")
     points = draw_points(services.store, collection, vector)
     try:
         embedder = services.embedder(embedding)

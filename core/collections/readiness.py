@@ -53,7 +53,7 @@ def judge_readiness(schema: Schema, health: Health, vectors: int) -> Readiness:
     """``vectors``: how many are stored, see ``count_vectors``; the number of points does for a collection of one
     vector."""
     if shows_error(health):
-        return _failed(health)
+        return _describe_failure(health)
     reason = _describe_unfinished(health) or _describe_unindexed(schema, health, vectors)
     return Readiness(ready=not reason, reason=reason, asleep=health.status == "grey")
 
@@ -64,18 +64,18 @@ def watch(
     """``inspect_readiness``, where an error that the server shows may be over: it is asked to try again, unless it is
     at work. Over is an error after which all is indexed, nothing is under way and no failure was counted anew.
     ``failures``: how many were counted at the last look."""
-    if not shows_error(health) or _failed(health).broken:
+    if not shows_error(health) or _describe_failure(health).broken:
         return inspect_readiness(store, collection, schema, health)
     now = _woken(store, collection, health)
     if not shows_error(now):
         return inspect_readiness(store, collection, schema, now)
     known = health.failures if failures is None else failures
     if now.optimizer == "ok" or not now.whole or now.optimizing is None or now.failures != known:
-        return _failed(now)
+        return _describe_failure(now)
     seen = inspect_readiness(store, collection, schema, replace(now, status="green", optimizer="ok"))
     if seen.ready or now.optimizing:
         return seen
-    return _failed(now, f"; {seen.reason}")
+    return _describe_failure(now, f"; {seen.reason}")
 
 
 def failure(store: VectorStore, collection: str) -> Readiness | None:
@@ -86,7 +86,7 @@ def failure(store: VectorStore, collection: str) -> Readiness | None:
     try:
         seen = watch(store, collection, store.schema(collection), health)
     except Refused:  # strict mode does not let vectors be counted
-        seen = _failed(health)
+        seen = _describe_failure(health)
     return seen if seen.failing or seen.broken else None
 
 
@@ -109,7 +109,7 @@ def _woken(store: VectorStore, collection: str, health: Health) -> Health:
     return store.health(collection)
 
 
-def _failed(health: Health, more: str = "") -> Readiness:
+def _describe_failure(health: Health, more: str = "") -> Readiness:
     hopeless = bool(_HOPELESS.search(health.optimizer))
     reason = f"status {health.status}, optimizer: {health.optimizer}{more}"
     return Readiness(ready=False, broken=hopeless, failing=not hopeless, reason=reason)

@@ -35,7 +35,7 @@ class Needed:
     points: int
 
 
-def needed(schema: Schema, points: int, payload: float, server: Server) -> Needed:
+def estimate_need(schema: Schema, points: int, payload: float, server: Server) -> Needed:
     """``payload``: bytes of one point's payload. The embedded store builds no index."""
     if server.embedded:
         raw = sum(
@@ -69,7 +69,7 @@ def lacks(need: Needed, room: Room) -> str:
     return "; ".join(short)
 
 
-def told(need: Needed, room: Room) -> str:
+def describe_room(need: Needed, room: Room) -> str:
     """The figures, and what is not known of them."""
     pairs = (("disk", need.disk, room.disk), ("memory", need.memory, room.memory))
     return ", ".join(f"{what} at least {in_words(wanted)}, {_free(free)}" for what, wanted, free in pairs)

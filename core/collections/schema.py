@@ -66,7 +66,7 @@ def embedded_vector(schema: Schema, named: str, of: str) -> str:
     if len(names) > 1 and not named:
         raise Refused(f"{of} has vectors {', '.join(names)}; say which in embedding.vector")
     if named in vector_names(schema) and named not in names:
-        takes = vector_kind(schema, named).called(vector_params(schema, named))
+        takes = vector_kind(schema, named).describe(vector_params(schema, named))
         may_be = f"embedding.vector may be {_join_names(names)}"
         raise Refused(f"{of}: vector {_label_vector(named)} takes {takes}, and a model makes numbers: {may_be}")
     if not named and not names:

@@ -59,7 +59,7 @@ class Kind(ABC):
         """All its numbers, float32[rows, numbers]; one row but for a multivector."""
 
     @abstractmethod
-    def called(self, params: Params) -> str:
+    def describe(self, params: Params) -> str:
         """What one must be, in words."""
 
     @abstractmethod
@@ -138,7 +138,7 @@ class Dense(Kind):
     def rows(self, vector: Any) -> FloatArray:
         return np.atleast_2d(np.asarray(vector, dtype=np.float32))
 
-    def called(self, params: Params) -> str:
+    def describe(self, params: Params) -> str:
         return f"{params['size']} numbers"
 
     def fits(self, params: Params, vector: Any) -> bool:
@@ -178,7 +178,7 @@ class Multi(Dense):
     made = False
     without = Kind.without
 
-    def called(self, params: Params) -> str:
+    def describe(self, params: Params) -> str:
         return f"rows of {params['size']} numbers each"
 
     def fits(self, params: Params, vector: Any) -> bool:
@@ -210,7 +210,7 @@ class Sparse(Kind):
     def rows(self, vector: Any) -> FloatArray:
         return np.asarray(vector["values"], dtype=np.float32).reshape(1, -1)
 
-    def called(self, params: Params) -> str:
+    def describe(self, params: Params) -> str:
         return "a sparse vector, indices and values"
 
     def count(self, vector: Any) -> int:

@@ -130,7 +130,7 @@ def _why_declined(row: Deployment, turn: int, now: datetime) -> str:
 
 def _unknown(row: Deployment) -> str:
     """What a turn would meet that this program does not know; a newer release may have written it."""
-    concerned = _concerned(row)
+    concerned = _select_steps(row)
     words: list[tuple[str, str, Collection[str]]] = [
         ("status", row.status, list(Status)),
         ("wish", row.requested or Event.ABORT, list(Event)),
@@ -147,7 +147,7 @@ def _unknown(row: Deployment) -> str:
     return ""
 
 
-def _concerned(row: Deployment) -> list[StepRow]:
+def _select_steps(row: Deployment) -> list[StepRow]:
     """The steps that a turn deals with. To stop and to turn back it need know none that has not begun; other wishes
     look at what is to come."""
     if row.requested in (Event.ABORT, Event.PAUSE):

@@ -68,7 +68,7 @@ def give(services: Services) -> list[Knock]:
     """Gives the places that are free to those who are next, and knocks for them. Harmless however often it is done; the
     next sweep does what a database that is busy or away keeps from it."""
     try:
-        knocks = _given(services)
+        knocks = _give_places(services)
     except SQLAlchemyError as error:
         log.warning("places are given by the next sweep: %s", type(error).__name__)
         return []
@@ -77,8 +77,8 @@ def give(services: Services) -> list[Knock]:
     return knocks
 
 
-def _given(services: Services) -> list[Knock]:
-    said = _said(services)
+def _give_places(services: Services) -> list[Knock]:
+    said = _read_limits(services)
     with services.sessions() as session:
         waits = session.scalar(select(Deployment.id).where(Deployment.place == Place.WAITING).limit(1)) is not None
         if not waits and said in (None, places.limits(session)):
@@ -92,7 +92,7 @@ def _given(services: Services) -> list[Knock]:
         return [knock_for(row, now, again=True) for row in rows]
 
 
-def _said(services: Services) -> Limits | None:
+def _read_limits(services: Services) -> Limits | None:
     """An index file that cannot be read leaves it at what it said before."""
     try:
         said = services.concurrency()

@@ -13,10 +13,10 @@ def moves(row: Deployment) -> bool:
     """Whether there is anything to take a turn for. What waits for a place takes one for a wish alone."""
     if row.requested:
         return row.status not in FINAL
-    return row.place != Place.WAITING and (row.status in MOVING or guarded(row))
+    return row.place != Place.WAITING and (row.status in MOVING or is_guarded(row))
 
 
-def guarded(row: Deployment) -> bool:
+def is_guarded(row: Deployment) -> bool:
     """Whether it is paused in a step that has begun and is looked after all the same."""
     step = current_step(row) if row.status == Status.PAUSED else None
     return step is not None and step.started_at is not None and step.name in GUARDED

@@ -87,11 +87,11 @@ def judge(turn: Turn, roster: Sequence[Worker], waiting: int, now: datetime) -> 
     takers = [worker for worker in roster if turn.queue in worker.queues]
     answering = [worker for worker in takers if worker.answers]
     if not answering:
-        return _unlistened(turn, takers, now)
+        return _find_no_listener(turn, takers, now)
     free = [worker for worker in answering if _has_room(worker)]
     if not free:
         return _busy(turn, answering, waiting, now)
-    return _lost(turn, free) if turn.late >= LOST else None
+    return _find_lost_message(turn, free) if turn.late >= LOST else None
 
 
 def without_takers(queues: Iterable[str], roster: Sequence[Worker]) -> dict[str, list[Worker]]:
@@ -116,7 +116,7 @@ def _has_room(worker: Worker) -> bool:
     return worker.idle_since is not None and worker.seen_at - worker.idle_since >= ROOM
 
 
-def _unlistened(turn: Turn, silent: Sequence[Worker], now: datetime) -> Finding:
+def _find_no_listener(turn: Turn, silent: Sequence[Worker], now: datetime) -> Finding:
     text = f"{_due(turn)}: no worker takes queue {turn.queue}"
     if silent:
         last = max(silent, key=lambda worker: worker.seen_at)
@@ -135,8 +135,10 @@ def _busy(turn: Turn, answering: Sequence[Worker], waiting: int, now: datetime) 
     )
 
 
-def _lost(turn: Turn, free: Sequence[Worker]) -> Finding:
-    text = f"{_due(turn)}: {_named(free)} takes queue {turn.queue}, has room and does not take it: its messages are "
+def _find_lost_message(turn: Turn, free: Sequence[Worker]) -> Finding:
+    text = (
+        f"{_due(turn)}: {_join_names(free)} takes queue {turn.queue}, has room and does not take it: its messages are "
+    )
     text += "lost or thrown away. " + "; ".join(_evidence(worker) for worker in free[:_NAMED]) + _more(free)
     look = "see its log for discarded, unknown or rejected messages, and whether it has this broker and this release"
     if any(worker.clock_is_off for worker in free):
@@ -153,7 +155,7 @@ def _due(turn: Turn) -> str:
     return f"{turn.step} of {turn.alias} has been due for {_span(turn.late)}"
 
 
-def _named(found: Sequence[Worker]) -> str:
+def _join_names(found: Sequence[Worker]) -> str:
     return f"worker {found[0].name}" if len(found) == 1 else f"each of {len(found)} workers"
 
 
@@ -181,10 +183,10 @@ def findings(services: Services, session: Session, now: datetime) -> list[Findin
     rows = _due_and_free(session, now)
     if not rows:
         return []
-    elapsed = _elapsed(session)
+    elapsed = _read_elapsed(session)
     noted = {row.deployment_id: row for row in session.scalars(select(UnclaimedRow))}
     turns = [_turn(row, _shown_late(row, noted.get(row.id), elapsed, now)) for row in rows]
-    return _judged(turns, workers.known(session, now), now)
+    return _judge_turns(turns, workers.list_known_workers(session, now), now)
 
 
 def waits(services: Services, session: Session, now: datetime, row: Deployment) -> shown.Waits | None:
@@ -195,12 +197,12 @@ def waits(services: Services, session: Session, now: datetime, row: Deployment) 
     return next((_waits(found) for found in mine), None)
 
 
-def listed(services: Services) -> shown.Workers:
+def list_workers_and_waits(services: Services) -> shown.Workers:
     """The workers, and the turns that wait for one."""
-    told = workers.listed(services)
+    told = workers.list_workers(services)
     with services.sessions() as session:
         found = findings(services, session, services.clock.now(session))
-    return {**told, "waiting": [_waiting(one) for one in found]}
+    return {**told, "waiting": [_describe_waiting_turn(one) for one in found]}
 
 
 def _waits(found: Finding) -> shown.Waits:
@@ -212,7 +214,7 @@ def _waits(found: Finding) -> shown.Waits:
     }
 
 
-def _waiting(found: Finding) -> shown.WaitingTurn:
+def _describe_waiting_turn(found: Finding) -> shown.WaitingTurn:
     turn = found.turn
     return {
         **_waits(found),
@@ -223,7 +225,7 @@ def _waiting(found: Finding) -> shown.WaitingTurn:
     }
 
 
-def _judged(turns: Sequence[Turn], roster: Sequence[Worker], now: datetime) -> list[Finding]:
+def _judge_turns(turns: Sequence[Turn], roster: Sequence[Worker], now: datetime) -> list[Finding]:
     waiting = Counter(turn.queue for turn in turns)
     found = (judge(turn, roster, waiting[turn.queue], now) for turn in turns)
     return sorted((one for one in found if one), key=lambda one: -one.turn.late)
@@ -243,7 +245,7 @@ def _due_and_free(session: Session, now: datetime) -> list[Deployment]:
     return [row for row in rows if moves(row)]
 
 
-def _elapsed(session: Session) -> float:
+def _read_elapsed(session: Session) -> float:
     return session.scalar(select(ServiceClock.elapsed)) or 0.0
 
 
@@ -270,10 +272,10 @@ def watch(services: Services) -> None:
         if running is None:
             return
         now = services.clock.now(session)
-        roster = workers.known(session, now)
+        roster = workers.list_known_workers(session, now)
         turns = _note(session, now, running.elapsed)
         if any(worker.answers for worker in roster):
-            for found in _judged(turns, roster, now):
+            for found in _judge_turns(turns, roster, now):
                 if found.turn.late >= found.told_after:
                     alerts.record_alert(session, now, _alert(found))
         _watch_clocks(session, now, roster)
@@ -295,11 +297,11 @@ def _note(session: Session, now: datetime, elapsed: float) -> list[Turn]:
             since = known.since
         turns.append(_turn(row, elapsed - since))
     for known in noted.values():
-        _taken(session, now, known)
+        _note_taken(session, now, known)
     return turns
 
 
-def _taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
+def _note_taken(session: Session, now: datetime, known: UnclaimedRow) -> None:
     row = session.get_one(Deployment, known.deployment_id)
     session.delete(known)
     alerts.resolve_alerts(

@@ -169,19 +169,19 @@ def _ago(now: datetime, seconds: float) -> datetime:
 # --- what others see ----------------------------------------------------------------------------------------------
 
 
-def known(session: Session, now: datetime) -> list[Worker]:
+def list_known_workers(session: Session, now: datetime) -> list[Worker]:
     """Every worker that has a row, by name."""
     rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
     aliases = _aliases(session, rows)
     return [_worker(row, aliases, now) for row in rows]
 
 
-def listed(services: Services) -> shown.Listed:
+def list_workers(services: Services) -> shown.Listed:
     with services.sessions() as session:
         now = services.clock.now(session)
         rows = session.scalars(select(WorkerRow).order_by(WorkerRow.name)).all()
         aliases = _aliases(session, rows)
-        return {"now": as_iso(now), "workers": [_shown(row, _worker(row, aliases, now), now) for row in rows]}
+        return {"now": as_iso(now), "workers": [_describe_worker(row, _worker(row, aliases, now), now) for row in rows]}
 
 
 def _aliases(session: Session, rows: Iterable[WorkerRow]) -> dict[str, str]:
@@ -217,7 +217,7 @@ def _busy(one: dict[str, str], aliases: dict[str, str]) -> Busy:
     return Busy(one["task"], id, aliases.get(id), datetime.fromisoformat(one["since"]))
 
 
-def _shown(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
+def _describe_worker(row: WorkerRow, worker: Worker, now: datetime) -> shown.Worker:
     busy: list[shown.Busy] = [
         {
             "task": one.task,

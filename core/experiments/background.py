@@ -72,7 +72,7 @@ class _PastExperiment:
     def name(self) -> str:
         return f"experiment {self.row.name} ({self.row.id})"
 
-    def asked(self, metric: MetricSpec) -> bool:
+    def asks_about(self, metric: MetricSpec) -> bool:
         mine = self.spec.metric(metric.name)
         return mine is not None and all(
             getattr(mine, key) == getattr(metric, key) for key in ("kind", "source", "per", "level")
@@ -100,7 +100,7 @@ class Background:
     def metric(self, metric: MetricSpec) -> KnownMetric | UnknownFigure:
         """From the newest experiment that had it, else from the searches."""
         for past in self._past_experiments:
-            if past.asked(metric) and (found := _metric_of_experiment(past, metric)):
+            if past.asks_about(metric) and (found := _metric_of_experiment(past, metric)):
                 return found
         if metric.source == "feedback" or metric.kind not in ("ratio", "quantile"):
             return UnknownFigure(f"no experiment on {self._alias} has measured it for {LEAST_UNITS} users")

@@ -95,17 +95,17 @@ def stop_experiment(services: Services, experiment_id: str, *, actor: str, reaso
     """Control answers everybody again; what was seen stays. Users of both arms are still heard until their windows
     close."""
 
-    def ended(session: Session, row: Experiment) -> None:
+    def end(session: Session, row: Experiment) -> None:
         end_experiment(services, session, row, ExperimentEvent.STOP, reason or "stopped", actor, reason)
 
-    return _change_experiment(services, experiment_id, ended)
+    return _change_experiment(services, experiment_id, end)
 
 
 def widen_experiment(services: Services, experiment_id: str, coverage: int, *, actor: str, reason: str = "") -> str:
     """Enrols more of the users; nobody changes arm. Raises Refused for less than now: a share that is taken back would
     send users back."""
 
-    def widened(session: Session, row: Experiment) -> None:
+    def widen(session: Session, row: Experiment) -> None:
         now = row.stages[-1]["coverage"] if row.stages else 0
         if row.status != ExperimentStatus.RUNNING or not now < coverage <= BASIS:
             raise Refused(
@@ -116,7 +116,7 @@ def widen_experiment(services: Services, experiment_id: str, coverage: int, *, a
         _record_experiment_event(session, services.clock.now(session), row, "widened", detail, actor, reason)
         _add_stage(services, session, row, coverage, actor)
 
-    return _change_experiment(services, experiment_id, widened)
+    return _change_experiment(services, experiment_id, widen)
 
 
 def end_experiment(

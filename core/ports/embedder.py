@@ -26,7 +26,7 @@ class Embedder(Protocol):
     def reads(self) -> int | None:
         """Tokens of a text that the model reads; None where there is no limit, or none that is known."""
 
-    def truncated(self, texts: Sequence[str]) -> int:
+    def count_truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the model reads."""
 
     def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:

@@ -65,7 +65,7 @@ class Limits:
         """
         return _smallest_limit(most, self.max_query_limit)
 
-    def written(self, most: int) -> int:
+    def points_of_write(self, most: int) -> int:
         """Points of one write."""
         return _smallest_limit(most, self.upsert_max_batchsize)
 

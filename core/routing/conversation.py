@@ -23,8 +23,8 @@ SearchProtocol = Generator[Ask, list[Hit], Answer]
 
 
 class Conversation:
-    """``ask`` is what the store is to be asked next, and None once there is an ``answer``. ``tell_hits`` and ``tell_error`` raise
-    what the search ends with."""
+    """``ask`` is what the store is to be asked next, and None once there is an ``answer``.
+    ``tell_hits`` and ``tell_error`` raise what the search ends with."""
 
     def __init__(self, protocol: SearchProtocol) -> None:
         self._protocol = protocol
@@ -60,7 +60,7 @@ def route_search(desk: RouterCore, request: Request) -> SearchProtocol:
     except AppError as error:
         return (yield from _ask_blue_instead(desk, choice, request, error, time.perf_counter() - started))
     seconds = time.perf_counter() - started
-    desk.answered(choice, seconds, len(hits))
+    desk.note_answer(choice, seconds, len(hits))
     if choice.shadow is not None:
         desk.shadow.offer(choice.route, request, choice.shadow, hits, seconds, choice.group)
     return Answer(choice.target.collection, choice.variant, hits)
@@ -79,9 +79,9 @@ def _ask_blue_instead(
     except Refused:
         raise
     except AppError:
-        desk.failed(choice, seconds)
+        desk.note_failure(choice, seconds)
         raise
-    desk.failed(choice, seconds, waited=seconds + time.perf_counter() - started)
+    desk.note_failure(choice, seconds, waited=seconds + time.perf_counter() - started)
     return Answer(blue.collection, choice.variant, hits, fallback=True)
 
 
@@ -93,7 +93,7 @@ def _ask_moved_alias(
         hits = yield _build_ask(newer, request)
         return Answer(newer.target.collection, newer.variant, hits)
     if not isinstance(error, Refused):
-        desk.failed(choice, seconds)
+        desk.note_failure(choice, seconds)
     raise error
 
 

@@ -117,18 +117,18 @@ class RouterCore:
         self.recorder.add(TrafficKey(route.alias, route.stage, LIVE, "bypassed", str(route.blue)), cluster, 0.0)
         return LIVE
 
-    def answered(self, choice: Choice, seconds: float, results: int) -> None:
+    def note_answer(self, choice: Choice, seconds: float, results: int) -> None:
         self.recorder.add(choice.key, choice.group, seconds, results=results, anonymous=choice.user is None)
         self._enroll_user(choice, seconds, zero_results=int(not results))
 
-    def failed(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
+    def note_failure(self, choice: Choice, seconds: float, *, waited: float | None = None) -> None:
         """``waited``: how long it took until blue had answered instead; None: nobody has."""
         fallback = waited is not None
         anonymous = choice.user is None
         self.recorder.add(choice.key, choice.group, seconds, error=True, fallback=fallback, anonymous=anonymous)
         self._enroll_user(choice, waited or seconds, errors=1)
 
-    def served(self, choice: Choice, query_id: str, served: ServedList) -> None:
+    def note_list(self, choice: Choice, query_id: str, served: ServedList) -> None:
         """What an interleaved list was made of."""
         assert choice.route.experiment_id is not None
         if choice.user is not None:

@@ -103,7 +103,7 @@ class Ledger:
 
     def write(self, now: datetime, units: Mapping[str, UserSearches]) -> None:
         self._insert_exposures(now, units)
-        exposed = self.exposed(units)
+        exposed = self.find_exposures(units)
         self.cross({unit for unit, seen in units.items() if seen.crossed or seen.variant != exposed[unit].variant})
         inside = {unit: seen for unit, seen in units.items() if now < exposed[unit].closes_at}
         for metric in self._spec.metrics:
@@ -112,7 +112,7 @@ class Ledger:
             elif not metric.sketched:
                 self._add_searches(metric, inside, exposed)
 
-    def exposed(self, units: Iterable[str]) -> dict[str, Exposure]:
+    def find_exposures(self, units: Iterable[str]) -> dict[str, Exposure]:
         """The exposures of those of ``units`` that have one."""
         found: dict[str, Exposure] = {}
         columns = ExposureRow.unit, ExposureRow.variant, ExposureRow.stage, ExposureRow.closes_at

@@ -97,7 +97,7 @@ def _accept_feedback(session: Session, now: datetime, given: Feedback) -> bool:
         return True
     ledger = Ledger(session, row.id, spec)
     unit = unit_of_user(row.id, given.user_id)
-    found = ledger.exposed([unit]).get(unit)
+    found = ledger.find_exposures([unit]).get(unit)
     if found is None:
         raise _build_unexposed_fault(row, spec, given.user_id)
     _check_window_open(now, found.closes_at, f"user {quote_value(given.user_id)}")

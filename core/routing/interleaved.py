@@ -29,12 +29,12 @@ def interleave_search(
         theirs = yield Ask(choice.target.collection, choice.target, desk.pace.deadline, whole=True)
     except AppError:
         waited = time.perf_counter() - started
-        desk.failed(choice, waited - spent, waited=waited)
+        desk.note_failure(choice, waited - spent, waited=waited)
         return Answer(blue.collection, choice.variant, _cut_page(ours, request), fallback=True)
-    desk.answered(choice, time.perf_counter() - started, len(ours) + len(theirs))
+    desk.note_answer(choice, time.perf_counter() - started, len(ours) + len(theirs))
     query_id = request.query_id or secrets.token_hex(8)
     found = _draft_lists(choice, request, query_id, ours, theirs)
-    desk.served(choice, query_id, list_credits(found))
+    desk.note_list(choice, query_id, list_credits(found))
     names = f"{blue.collection}, {choice.target.collection}"
     return Answer(
         names, choice.variant, _cut_page(_hits_of_draft(choice, found, ours, theirs), request), query_id=query_id

@@ -62,7 +62,7 @@ class Link:
         if self._error is not None:
             raise self._error
         found: list[T | AppError] = []
-        thread = threading.Thread(target=lambda: found.append(self._tried(read)), name="route", daemon=True)
+        thread = threading.Thread(target=lambda: found.append(self._try_read(read)), name="route", daemon=True)
         thread.start()
         thread.join(PATIENCE)
         if thread.is_alive():
@@ -83,12 +83,12 @@ class Link:
         trying again, unless that is due or must be ``at_once``."""
         if self._error is not None and time.monotonic() < self._try_at and not at_once:
             raise self._error
-        found = self._tried(read)
+        found = self._try_read(read)
         if isinstance(found, AppError):
             raise found
         return found
 
-    def _tried(self, read: Callable[[], T]) -> T | AppError:
+    def _try_read(self, read: Callable[[], T]) -> T | AppError:
         try:
             self._join_once()
         except SQLAlchemyError as error:

@@ -93,7 +93,7 @@ def _check_vector_fits(request: Request, query: OneQuery, target: Target) -> Non
         raise Refused(
             f"the query is {describe_vector(query)}, and the vector {target.using or 'without a name'} of "
             f"{target.collection} "
-            f"is searched with {kind.called(params)}"
+            f"is searched with {kind.describe(params)}"
         )
     known = f", made with {target.embedding.model}," if target.embedding else ""
     raise Refused(

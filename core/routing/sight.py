@@ -209,7 +209,7 @@ def _find_live(services: Services, route: Route) -> tuple[str | None, tuple[str,
     return aliases.get(route.alias), () if route.alias in aliases else tuple(sorted(aliases))
 
 
-def _declared(services: Services, alias: str) -> IndexSpec | None:
+def _read_declaration(services: Services, alias: str) -> IndexSpec | None:
     """What the index file says of it. One that cannot be read says nothing: collections tell by their stamps what made
     them, and searches go on."""
     try:
@@ -221,7 +221,7 @@ def _declared(services: Services, alias: str) -> IndexSpec | None:
 
 def _read_target(services: Services, alias: str, collection: str, known: Mapping[str, Target]) -> Target:
     """One that is gone is told apart by searching it."""
-    declared = _declared(services, alias)
+    declared = _read_declaration(services, alias)
     search, coming = (declared.search, declared_names(declared)) if declared else (None, frozenset())
     if collection in known:
         return replace(known[collection], search=search, coming=coming)

@@ -132,7 +132,7 @@ def _fold_rows(session: Session, key: TrafficKey, level: _FoldLevel, rows: list[
     for row in rows:
         total.merge(TrafficSketch.from_json(row.tally))
     if level.condensed:
-        total = total.condensed()
+        total = total.condense()
     first = rows[0]
     tally = total.to_json()
     session.add(TrafficRow(**asdict(key), process=level.name, sequence=first.id, at=first.at, tally=tally))

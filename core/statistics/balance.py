@@ -51,7 +51,7 @@ def concentration_for(expected_units: float) -> float:
     return 1000.0 if expected_units > 10_000 else 100.0
 
 
-def mismatched(smallest_p: float, units: int) -> bool:
+def is_mismatched(smallest_p: float, units: int) -> bool:
     """Of the smallest p over all looks, and the units in all arms."""
     return smallest_p < ALPHA and units >= LEAST_UNITS
 

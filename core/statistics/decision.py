@@ -120,7 +120,7 @@ def _decide_invalid(quality: Quality, units: Sequence[int] | None) -> Decision |
     crossover = _finite_or_none(quality.crossover)
     orphans = _finite_or_none(quality.orphans)
     reason = ""
-    if srm_p is not None and balance.mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
+    if srm_p is not None and balance.is_mismatched(srm_p, balance.LEAST_UNITS if units is None else sum(units)):
         seen = f", {' / '.join(map(str, units))} units," if units else ""
         reason = f"the arms{seen} have not the shares they should have: p {srm_p:.2g} is below {balance.ALPHA}"
     elif crossover is not None and crossover > TOLERATED:

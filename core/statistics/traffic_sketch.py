@@ -75,7 +75,7 @@ class TrafficSketch:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.others.update(other.others)
 
-    def condensed(self) -> "TrafficSketch":
+    def condense(self) -> "TrafficSketch":
         """The same figures with all users in one group."""
         found = TrafficSketch()
         found.merge(self)

@@ -335,7 +335,7 @@ def _check_sweep(services: Services) -> Findings:
 def _queues(services: Services) -> Findings:
     with services.sessions() as session:
         now = services.clock.now(session)
-        roster = workers.known(session, now)
+        roster = workers.list_known_workers(session, now)
     wanted = {step.queue for step in STEPS.values()} | {entry["options"]["queue"] for entry in SCHEDULE.values()}
     for queue, takers in unclaimed.without_takers(sorted(wanted), roster).items():
         yield _check_queue(queue, takers, now)
@@ -352,7 +352,7 @@ def _check_queue(queue: str, takers: Sequence[Worker], now: datetime) -> Check:
 def _clocks(services: Services) -> Findings:
     """Of those that answer. Without a worker there is no clock to look at."""
     with services.sessions() as session:
-        roster = workers.known(session, services.clock.now(session))
+        roster = workers.list_known_workers(session, services.clock.now(session))
     for worker in roster:
         if worker.answers:
             state, advice = ("warn", unclaimed.CLOCK_NEXT) if worker.clock_is_off else ("ok", "")

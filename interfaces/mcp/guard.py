@@ -44,7 +44,7 @@ class Guard:
     lent: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @contextmanager
-    def asked(self, context: Context, scope: str, failures: Failures = IN_TOOLS) -> Iterator[Caller]:
+    def check_scope(self, context: Context, scope: str, failures: Failures = IN_TOOLS) -> Iterator[Caller]:
         caller = self.caller(context)
         if not caller.may(scope):
             raise failures.refused(

@@ -16,7 +16,7 @@ from qdrant_rollouts.interfaces.mcp.guard import IN_RESOURCES, Guard
 
 def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> None:
     def read(context: Context, deployment_id: str) -> shown.Deployment:
-        with guard.asked(context, "read", IN_RESOURCES):
+        with guard.check_scope(context, "read", IN_RESOURCES):
             return queries.get_deployment(services, deployment_id)
 
     @server.resource("rollouts://deployments/{id}", title="A deployment", mime_type=_JSON)
@@ -29,22 +29,22 @@ def add_resources(server: MCPServer[Any], services: Services, guard: Guard) -> N
         """Every check of the gate: what was measured, against what bound, of how much, and the worst answers."""
         seen = read(context, id)
         if seen["gate"] is None:
-            with guard.asked(context, "read", IN_RESOURCES):
+            with guard.check_scope(context, "read", IN_RESOURCES):
                 raise Refused(f"deployment {seen['id']} has no gate report: it is {seen['status']}, {seen['message']}")
         return _as_json_text(seen["gate"])
 
     @server.resource("rollouts://indexes/{alias}/deployments", title="An index's deployments", mime_type=_JSON)
     def deployments(context: Context, alias: str) -> str:
         """The latest deployments of an index, newest first, with their steps."""
-        with guard.asked(context, "read", IN_RESOURCES):
+        with guard.check_scope(context, "read", IN_RESOURCES):
             return _as_json_text(queries.list_deployments(services, alias))
 
     @server.resource("rollouts://queues/{queue}/workers", title="The workers of a queue", mime_type=_JSON)
     def workers(context: Context, queue: str) -> str:
         """Who takes from a queue, such as bulk or control: what each does since when, its clock; and turns that wait
         for it, with the reason."""
-        with guard.asked(context, "read", IN_RESOURCES):
-            found = unclaimed.listed(services)
+        with guard.check_scope(context, "read", IN_RESOURCES):
+            found = unclaimed.list_workers_and_waits(services)
             takers = [one for one in found["workers"] if queue in one["queues"]]
             waiting = [one for one in found["waiting"] if one["queue"] == queue]
             return _as_json_text({"now": found["now"], "workers": takers, "waiting": waiting})

@@ -48,7 +48,7 @@ class Tools:
         ] = None,
     ) -> answers.Found:
         """Searches an index by meaning and returns the nearest records with their scores, best first."""
-        with self._guard.asked(context, "search"):
+        with self._guard.check_scope(context, "search"):
             _check_search(query, limit)
             with self._routers.one() as router:
                 answer = router.search(alias, query, user_id, limit)
@@ -56,7 +56,7 @@ class Tools:
 
     def list_indexes(self, context: Context) -> answers.Indexes:
         """Lists the indexes that can be searched, what serves each of them, and what goes on there."""
-        with self._guard.asked(context, "read"):
+        with self._guard.check_scope(context, "read"):
             seen = sight.read_snapshot_now(self._services)
             return answers.build_indexes(home.describe_home(self._services, seen), seen.declared)
 
@@ -97,7 +97,7 @@ class Tools:
 
         The alias moves to the new collection only after it has passed its checks, and is put back if it does badly.
         """
-        with self._guard.asked(context, "deploy") as caller:
+        with self._guard.check_scope(context, "deploy") as caller:
             started = declared.deploy_declared(self._services, alias, source, validate=validate, actor=caller.name)
             answer = queries.describe_started(self._services, started)
             shown = queries.get_deployment(self._services, started)
@@ -108,7 +108,7 @@ class Tools:
             )
 
     def _read_deployment(self, context: Context, deployment_id: str, wait_seconds: float) -> answers.Seen:
-        with self._guard.asked(context, "read"):
+        with self._guard.check_scope(context, "read"):
             if not 0 <= wait_seconds <= LONGEST_WAIT:
                 raise Refused(
                     f"wait_seconds is {wait_seconds:g}; expected 0 to {LONGEST_WAIT:g}: call again after that"

@@ -45,7 +45,7 @@ def seen(house: Installation, look: Callable[[Services], T]) -> T:
 
 def roster(house: Installation) -> dict[str, Worker]:
     """By the first part of their names."""
-    return {one["name"].split("@")[0]: one for one in seen(house, unclaimed.listed)["workers"]}
+    return {one["name"].split("@")[0]: one for one in seen(house, unclaimed.list_workers_and_waits)["workers"]}
 
 
 def waits(house: Installation, deployment: str, cause: str) -> Waits:

@@ -46,8 +46,8 @@ class Remembering:
             self._queries[text] = self._model.query(text)
         return self._queries[text]
 
-    def truncated(self, texts: Sequence[str]) -> int:
-        return self._model.truncated(texts)
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return self._model.count_truncated(texts)
 
     def pieces(self, text: str, beside: str, most: int | None, overlap: int) -> list[tuple[int, str]]:
         return self._model.pieces(text, beside, most, overlap)

@@ -100,7 +100,7 @@ def test_no_texts_make_an_array_of_no_rows(model):
     made = embedder.documents([])
     assert made.shape == (0, embedder.dimension)
     assert made.dtype == np.float32
-    assert embedder.truncated([]) == 0
+    assert embedder.count_truncated([]) == 0
 
 
 def test_a_text_has_its_vector_whatever_is_embedded_beside_it_and_in_which_order(model):
@@ -143,7 +143,7 @@ def test_many_threads_embed_at_once_and_each_gets_its_own_vectors(model):
 
     def work(number: int) -> float:
         if number % 3 == 0:
-            embedder.truncated(TEXTS * 5)
+            embedder.count_truncated(TEXTS * 5)
             return 0.0
         if number % 3 == 1:
             at = number % len(TEXTS)
@@ -171,7 +171,7 @@ def test_pieces_are_of_the_text_in_order_leave_nothing_out_and_are_never_too_lon
     between = [LONG[end:start] for end, (start, _) in zip([0, *ends], [*pieces, (len(LONG), "")], strict=True)]
     assert "".join(between).strip() == ""
     assert any(start < end for end, (start, _) in zip(ends, pieces[1:], strict=False)) == bool(overlap)
-    assert embedder.truncated([f"A title\n{piece}" for _, piece in pieces]) == 0
+    assert embedder.count_truncated([f"A title\n{piece}" for _, piece in pieces]) == 0
     assert len(pieces) > 20 or most is None
 
 
@@ -197,21 +197,21 @@ def test_the_published_similarities_of_the_example_sentences_are_met(minilm):
 
 def test_truncated_counts_the_texts_that_are_longer_than_the_model_reads(minilm):
     fits, too_long = "word " * 254, "word " * 255  # 256 tokens, two of them the model's own marks
-    assert minilm.truncated([fits, "x", too_long, too_long * 2, ""]) == 2
+    assert minilm.count_truncated([fits, "x", too_long, too_long * 2, ""]) == 2
     assert np.allclose(minilm.query(too_long), minilm.query(too_long + "other"), atol=1e-5)
     assert not np.allclose(minilm.query(fits), minilm.query(fits[:-5] + "other"), atol=1e-3)
 
 
 def test_pieces_have_as_many_tokens_as_the_model_reads_and_not_many_less(minilm):
     pieces = [piece for _, piece in minilm.pieces("word " * 1000, "", None, 0)]
-    assert minilm.truncated(pieces) == 0
-    assert minilm.truncated([f"{piece} and so it goes on and on" for piece in pieces]) == len(pieces) - 1
+    assert minilm.count_truncated(pieces) == 0
+    assert minilm.count_truncated([f"{piece} and so it goes on and on" for piece in pieces]) == len(pieces) - 1
 
 
 def test_counting_truncated_texts_does_not_change_what_is_embedded(minilm):
     long = ["word " * 1000]
     before = minilm.documents(long)
-    assert minilm.truncated(long) == 1
+    assert minilm.count_truncated(long) == 1
     assert np.array_equal(minilm.documents(long), before)
 
 

@@ -100,8 +100,8 @@ class Life:
             ledger = Ledger(session, self.id, spec)
             for variant, clicking in CLICKING.items():
                 units = [self._unit(variant, user) for user in range(REPORTED, clicking)]
-                ledger.add("clicks", dict.fromkeys(units, (0.0, 4.0)), ledger.exposed(units))
-                ledger.add("relevance", dict.fromkeys(units, (4.0, 3.0)), ledger.exposed(units))
+                ledger.add("clicks", dict.fromkeys(units, (0.0, 4.0)), ledger.find_exposures(units))
+                ledger.add("relevance", dict.fromkeys(units, (4.0, 3.0)), ledger.find_exposures(units))
 
     def _report(self, number: int) -> None:
         given = Feedback(self.id, "clicks", 4, "treatment", f"treatment {number}", key=f"click {number}")

@@ -216,7 +216,7 @@ def clicked(world: World, experiment: str, users: int) -> np.ndarray:
             ledger.write(world.clock.now(session), people)
             clicks[variant] = rng.binomial(4, rng.beta(2, 6, users))
             reported = {unit: (0.0, float(n)) for unit, n in zip(people, clicks[variant], strict=True)}
-            ledger.add("clicks", reported, ledger.exposed(people))
+            ledger.add("clicks", reported, ledger.find_exposures(people))
     return clicks["control"]
 
 

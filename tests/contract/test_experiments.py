@@ -414,7 +414,7 @@ def behaved(world: World, experiment: str, clicks: dict[str, float], users: int 
                 one.log_ms += float(rng.normal(0, 0.5))
             ledger.write(world.clock.now(session), people)
             clicked = {unit: (0.0, float(n)) for unit, n in zip(people, rng.binomial(4, rate, users), strict=True)}
-            ledger.add("clicks", clicked, ledger.exposed(people))
+            ledger.add("clicks", clicked, ledger.find_exposures(people))
 
 
 def after_the_window(world: World) -> list[str]:

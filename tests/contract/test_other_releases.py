@@ -265,14 +265,14 @@ def test_a_tally_without_a_sum_has_nothing_there(name):
     assert lacking == {**WHOLE, name: TrafficSketch().to_json()[name]}
     total = TrafficSketch()
     total.merge(read)
-    assert total.condensed().to_json().keys() == WHOLE.keys()
+    assert total.condense().to_json().keys() == WHOLE.keys()
 
 
 def test_a_tally_keeps_the_sums_it_does_not_know():
     total = TrafficSketch()
     for _ in range(2):
         total.merge(TrafficSketch.from_json({**WHOLE, "refused": 3, "waited": 0.25, "note": "x", "more": [1]}))
-    written = total.condensed().to_json()
+    written = total.condense().to_json()
     assert (written["refused"], written["waited"]) == (6, 0.5)
     assert not {"note", "more"} & written.keys()
 

@@ -24,7 +24,7 @@ def roster(url):
     engine = open_engine(url)
     try:
         with open_sessions(engine)() as session:
-            return workers.known(session, DatabaseClock().now(session))
+            return workers.list_known_workers(session, DatabaseClock().now(session))
     finally:
         engine.dispose()
 
@@ -40,7 +40,7 @@ def until(found):
 def test_the_row_comes_at_once_and_goes_with_a_stop(ready_url):
     process = Process("bulk@one", "worker")
     work = (Task("deployments.populate", None, 3.0),)
-    there = Presence(ready_url, lambda: process.said(queues=("bulk",), concurrency=1, busy=work))
+    there = Presence(ready_url, lambda: process.describe(queues=("bulk",), concurrency=1, busy=work))
     there.start()
     (row,) = until(lambda: roster(ready_url))
     assert row.answers
@@ -52,7 +52,7 @@ def test_the_row_comes_at_once_and_goes_with_a_stop(ready_url):
 
 def test_a_clock_that_is_wrong_is_measured(ready_url):
     process = Process("bulk@one", "worker")
-    there = Presence(ready_url, process.said, lambda: time.time() - 7200)
+    there = Presence(ready_url, process.describe, lambda: time.time() - 7200)
     there.start()
     (row,) = until(lambda: roster(ready_url))
     there.stop()
@@ -69,7 +69,7 @@ def test_a_database_that_is_away_stops_nothing(url, caplog):
 
     def look():
         asked.set()
-        return Process("bulk@one", "worker").said()
+        return Process("bulk@one", "worker").describe()
 
     with caplog.at_level(logging.DEBUG):
         there = Presence(url, look)
@@ -84,7 +84,7 @@ def test_a_database_that_is_away_stops_nothing(url, caplog):
 def test_it_is_warned_of_once_a_minute_and_only_when_the_last_row_is_too_old(caplog):
     moment = [0.0]
     there = Presence(
-        "postgresql://nobody:geheim@127.0.0.1:1/none", Process("bulk@one", "worker").said, now=lambda: moment[0]
+        "postgresql://nobody:geheim@127.0.0.1:1/none", Process("bulk@one", "worker").describe, now=lambda: moment[0]
     )
     warned = []
     for second in range(0, 200, 10):
@@ -113,7 +113,7 @@ class Queues(tuple):
         return super().__iter__()
 
 process = Process("bulk@one", "worker")
-there = Presence(url, lambda: process.said(queues=Queues(("bulk",))))
+there = Presence(url, lambda: process.describe(queues=Queues(("bulk",))))
 there.start()
 assert inside.wait(30)
 threading.Timer(0.5, go_on.set).start()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters.database import open_engine
-from qdrant_rollouts.adapters.migrate import describe_missing_tables, migrate_database, planned, prepare
+from qdrant_rollouts.adapters.migrate import describe_missing_tables, migrate_database, plan_migration, prepare
 from qdrant_rollouts.adapters.releases import Found, find, judge, look
 from qdrant_rollouts.core.config.settings import Settings
 from qdrant_rollouts.core.deployments import engine as turns
@@ -103,7 +103,7 @@ def test_a_database_that_a_newer_release_has_grown_is_worked_on_and_left_alone(e
     assert look(engine) == Standing(behind=True)
     prepare(engine)
     assert describe_missing_tables(engine) == ""
-    assert migrate_database(engine) == planned(engine)
+    assert migrate_database(engine) == plan_migration(engine)
     assert migrate_database(engine).changed is False
     with engine.connect() as connection:
         assert find(connection) == Found(NEXT, migrations.HEAD)
@@ -111,7 +111,7 @@ def test_a_database_that_a_newer_release_has_grown_is_worked_on_and_left_alone(e
 
 def test_a_database_that_a_newer_release_has_shrunk_is_refused_and_left_alone(engine):
     left_by_the_next_release(engine, NEXT)
-    for use in (prepare, describe_missing_tables, migrate_database, planned):
+    for use in (prepare, describe_missing_tables, migrate_database, plan_migration):
         with pytest.raises(OtherRelease, match=rf"{NEXT}, newer .* from revision {NEXT} on: update the program"):
             use(engine)
     with engine.connect() as connection:
@@ -127,7 +127,7 @@ def test_nobody_but_migrate_changes_a_postgresql_that_has_tables(ready_postgres_
             use(settings)
     with engine.connect() as connection:
         assert find(connection) == Found("0012")
-    assert (planned(engine).before, planned(engine).after) == ("0012", migrations.HEAD)
+    assert (plan_migration(engine).before, plan_migration(engine).after) == ("0012", migrations.HEAD)
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate_database(engine), range(4)))
     assert sorted(one.changed for one in done) == [False, False, False, True]

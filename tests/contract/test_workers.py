@@ -42,14 +42,14 @@ def waits(world, deployment):
 def test_what_a_worker_says_is_what_is_listed(world, docs):
     deployment = world.deploy(docs)
     says(world, replace(busy_with(deployment, 90.0), received=25, discarded=3), ahead=40.0)
-    (row,) = unclaimed.listed(world.services)["workers"]
+    (row,) = unclaimed.list_workers_and_waits(world.services)["workers"]
     assert row["clock_offset_seconds"] == pytest.approx(40.0, abs=1.0)
     assert row["clock_is_off"] is True
     (task,) = row["busy"]
     assert (task["task"], task["alias"], task["seconds"]) == ("deployments.populate", "docs", 90.0)
     assert (row["queues"], row["received"], row["discarded"], row["answers"]) == (["bulk"], 25, 3, True)
     world.clock.move(31)
-    (row,) = unclaimed.listed(world.services)["workers"]
+    (row,) = unclaimed.list_workers_and_waits(world.services)["workers"]
     assert (row["answers"], row["seen_seconds"]) == (False, 31.0)
 
 
@@ -59,12 +59,12 @@ def test_who_starts_again_under_a_name_takes_the_row_over_and_keeps_it_when_the_
     says(world, replace(BULK, pid=9, up=1.0))
     with world.services.sessions.begin() as session:
         workers.withdraw(session, BULK.name, BULK.host, BULK.pid)
-    (row,) = unclaimed.listed(world.services)["workers"]
+    (row,) = unclaimed.list_workers_and_waits(world.services)["workers"]
     assert row["pid"] == 9
     assert row["started_at"] == "2026-11-02T02:01:39.000Z"
     with world.services.sessions.begin() as session:
         workers.withdraw(session, BULK.name, BULK.host, 9)
-    assert unclaimed.listed(world.services)["workers"] == []
+    assert unclaimed.list_workers_and_waits(world.services)["workers"] == []
 
 
 def test_a_worker_that_was_not_heard_of_for_a_day_is_forgotten_and_no_other(world):
@@ -74,7 +74,7 @@ def test_a_worker_that_was_not_heard_of_for_a_day_is_forgotten_and_no_other(worl
     assert workers.forget(world.services) == 0
     world.clock.move(3601)
     assert workers.forget(world.services) == 1
-    assert [row["name"] for row in unclaimed.listed(world.services)["workers"]] == ["worker@one"]
+    assert [row["name"] for row in unclaimed.list_workers_and_waits(world.services)["workers"]] == ["worker@one"]
 
 
 def test_many_say_so_at_once_and_none_is_lost(world):
@@ -97,7 +97,7 @@ def test_many_say_so_at_once_and_none_is_lost(world):
     assert failed == []
     with world.services.sessions() as session:
         now = DatabaseClock().now(session)
-        roster = workers.known(session, now)
+        roster = workers.list_known_workers(session, now)
     assert [one.name for one in roster] == [f"bulk@{number}" for number in range(8)]
     assert all(one.answers and abs(one.clock_offset) < workers.CLOCK_OFF for one in roster)
 

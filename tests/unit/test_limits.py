@@ -12,7 +12,7 @@ def test_a_strict_mode_that_is_off_limits_nothing(strict):
     limits = Limits.of(strict)
     assert limits == Limits()
     assert limits.exact
-    assert limits.page(4096) == limits.written(4096) == limits.ids(4096) == 4096
+    assert limits.page(4096) == limits.points_of_write(4096) == limits.ids(4096) == 4096
     assert limits.slices(101) == [(0, 101)]
     assert (limits.searches(32, 101), limits.reads(60)) == (32, None)
 
@@ -36,7 +36,7 @@ def test_our_share_of_a_rate_is_half_and_a_piece_of_work_takes_no_more_than_a_qu
 
 def test_where_nothing_is_allowed_one_is_asked_for_and_the_server_says_no():
     limits = Limits.of({"enabled": True, "upsert_max_batchsize": 0, "read_rate_limit": 1})
-    assert limits.written(256) == 1
+    assert limits.points_of_write(256) == 1
     assert limits.searches(32, 10) == 1
     assert limits.reads(1) == 1
 

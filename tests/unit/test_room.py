@@ -35,15 +35,15 @@ def schema(size=768, hnsw=None, quantization=None, **vector):
     ],
 )
 def test_a_point_takes_its_numbers_its_links_and_its_copies(made, disk, memory):
-    found = room.needed(made, POINTS, 0, SERVER)
+    found = room.estimate_need(made, POINTS, 0, SERVER)
 
     assert (found.disk, found.memory) == (disk * POINTS, memory * POINTS)
 
 
 def test_payload_stands_on_disk_twice_and_in_memory_only_where_it_must():
     held = {**schema(), "params": {**schema()["params"], "on_disk_payload": False}}
-    without = room.needed(schema(), 10, 100, SERVER)
-    kept = room.needed(held, 10, 100, SERVER)
+    without = room.estimate_need(schema(), 10, 100, SERVER)
+    kept = room.estimate_need(held, 10, 100, SERVER)
 
     assert without.disk == kept.disk == 10 * 2 * (768 * 4 + 128 + 100)
     assert kept.memory - without.memory == 10 * 100
@@ -54,11 +54,13 @@ def test_replicas_are_shared_by_the_nodes_of_a_cluster():
     made["params"]["replication_factor"] = 2
     cluster = Server((1, 16, 3), "http://qdrant", peers=4)
 
-    assert room.needed(made, POINTS, 0, cluster).disk == room.needed(schema(), POINTS, 0, SERVER).disk // 2
+    assert (
+        room.estimate_need(made, POINTS, 0, cluster).disk == room.estimate_need(schema(), POINTS, 0, SERVER).disk // 2
+    )
 
 
 def test_the_embedded_store_needs_what_is_stored_and_nothing_else():
-    found = room.needed(schema(), 10, 100, Server((1, 16, 3), "here", embedded=True))
+    found = room.estimate_need(schema(), 10, 100, Server((1, 16, 3), "here", embedded=True))
 
     assert (found.disk, found.memory) == (10 * (768 * 4 + 100), 0)
 
@@ -66,11 +68,11 @@ def test_the_embedded_store_needs_what_is_stored_and_nothing_else():
 def test_vectors_of_no_single_size_are_left_out_of_an_estimate_from_below():
     made = {"params": {"sparse_vectors": {"words": {}}}}
 
-    assert room.needed(made, 10, 100, SERVER).disk == 10 * 2 * 100
+    assert room.estimate_need(made, 10, 100, SERVER).disk == 10 * 2 * 100
 
 
 def test_what_is_clearly_too_little_is_said_with_its_figures():
-    need = room.needed(schema(), POINTS, 0, SERVER)
+    need = room.estimate_need(schema(), POINTS, 0, SERVER)
 
     assert room.lacks(need, Room(disk=2**30, memory=2**40)) == (
         "at least 6.0 GiB of disk for 1,000,000 points, and at most 1.0 GiB are free"
@@ -79,9 +81,9 @@ def test_what_is_clearly_too_little_is_said_with_its_figures():
 
 
 def test_what_nobody_tells_is_too_little_for_nobody():
-    need = room.needed(schema(), POINTS, 0, SERVER)
+    need = room.estimate_need(schema(), POINTS, 0, SERVER)
 
     assert room.lacks(need, Room()) == ""
-    assert room.told(need, Room(disk=2**40)) == (
+    assert room.describe_room(need, Room(disk=2**40)) == (
         "disk at least 6.0 GiB, at most 1,024.0 GiB free, memory at least 3.0 GiB, nobody tells what is free"
     )

@@ -14,7 +14,7 @@ from qdrant_rollouts.core import experiments, statistics
 from qdrant_rollouts.core.errors import Refused
 from qdrant_rollouts.core.statistics import comparison, moments, ranking
 from qdrant_rollouts.core.statistics.assignment import BASIS, assign, bucket_ranges, weights_of
-from qdrant_rollouts.core.statistics.balance import concentration_for, mismatched, srm_chi_square, srm_sequential
+from qdrant_rollouts.core.statistics.balance import concentration_for, is_mismatched, srm_chi_square, srm_sequential
 from qdrant_rollouts.core.statistics.metric import Metric
 from qdrant_rollouts.core.statistics.moments import Moments, Unclear, difference
 from qdrant_rollouts.core.statistics.quantiles import clustered_quantile, clustered_quantile_difference
@@ -386,7 +386,7 @@ def smallest_p(treated: np.ndarray, concentration: float) -> float:
 
 def test_arms_without_fault_are_seldom_suspected_however_often_one_looks():
     runs = looks(0.5, 250, seed=1)
-    suspected = [mismatched(smallest_p(run, 1000), 20_000) for run in runs]
+    suspected = [is_mismatched(smallest_p(run, 1000), 20_000) for run in runs]
     fixed = [
         any(srm_chi_square([100 * n - int(x), int(x)], [1, 1]) < 0.01 for n, x in enumerate(run, 1))
         for run in runs[:40]
@@ -403,9 +403,9 @@ def test_a_fault_of_three_percent_is_found_about_as_often_as_the_notes_say():
 
 
 def test_a_mismatch_needs_a_hundred_units():
-    assert mismatched(0.0009, 100)
-    assert not mismatched(0.0009, 99)
-    assert not mismatched(0.001, 5000)
+    assert is_mismatched(0.0009, 100)
+    assert not is_mismatched(0.0009, 99)
+    assert not is_mismatched(0.001, 5000)
     assert (concentration_for(10_000), concentration_for(10_001)) == (100, 1000)
 
 

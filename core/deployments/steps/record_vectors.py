@@ -179,7 +179,7 @@ class RecordVectors:
             for id, vector in zip(wanted, maker.documents(texts), strict=True):
                 vectors[id][name] = vector
             self._add_to_count("embedded", len(wanted))
-            self._add_to_count("truncated", maker.truncated(texts))
+            self._add_to_count("truncated", maker.count_truncated(texts))
             self._count_by_name("embedded", [name] * len(wanted))
 
     # --- counted --------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
         points, payloads = _expected(context)
         if points is None:
             return "room: nobody knows how many points there will be", ""
-        need = room.needed(wanted, points, room.payload_bytes(payloads), store.server())
+        need = room.estimate_need(wanted, points, room.payload_bytes(payloads), store.server())
         free = store.room()
     except AppError as error:
         return f"room: not known, {error}", ""
@@ -40,7 +40,7 @@ def look(context: StepContext, wanted: Schema) -> tuple[str, str]:
             f"{deployment.green} needs {short}. Make room (`rollouts gc` tells what may go), or set check_room: false "
             f"for {deployment.alias} if you know better"
         )
-    return f"room: {room.told(need, free)}", short
+    return f"room: {room.describe_room(need, free)}", short
 
 
 def _expected(context: StepContext) -> tuple[int | None, Sequence[Mapping[str, Any]]]:

@@ -72,7 +72,7 @@ def _describe_kind(schema: Schema, name: str) -> str:
     if name not in vector_names(schema):
         return "none"
     params = vector_params(schema, name)
-    return " ".join(filter(None, (vector_kind(schema, name).called(params), str(params.get("distance") or ""))))
+    return " ".join(filter(None, (vector_kind(schema, name).describe(params), str(params.get("distance") or ""))))
 
 
 def _find_model_faults(gate: GateContext) -> list[str]:
@@ -81,7 +81,7 @@ def _find_model_faults(gate: GateContext) -> list[str]:
     if gate.vector not in vector_names(gate.schema):
         return [f"vector {gate.vector or 'unnamed'} is missing, found {', '.join(vector_names(gate.schema))}"]
     if gate.vector not in made_names(gate.schema):
-        wanted = vector_kind(gate.schema, gate.vector).called(gate.params)
+        wanted = vector_kind(gate.schema, gate.vector).describe(gate.params)
         return [f"vector {gate.vector or 'unnamed'} is {wanted}, the model gives {gate.embedder.dimension} numbers"]
     size = vector_params(gate.schema, gate.vector)["size"]
     if size == gate.embedder.dimension:

@@ -54,12 +54,12 @@ def _measure_recalls(gate: GateContext, field: str, value: str, first: int) -> l
         raise Refused(describe_no_exact(gate.green))
     within = {"must": [{"key": field, "match": {"value": value}}]}
 
-    def found(exact: bool) -> list[list[Hit]]:
+    def search(exact: bool) -> list[list[Hit]]:
         params = None if exact else gate.real.params or None
         how = SearchParams(using=gate.vector, exact=exact, params=params, filter=within, seconds=PATIENCE)
         return gate.store.search_many(gate.green, vectors, SHALLOW, how)
 
-    pairs = zip(found(exact=False), found(exact=True), strict=True)
+    pairs = zip(search(exact=False), search(exact=True), strict=True)
     return [found_of_best(_ids_and_scores(ours), _ids_and_scores(best), rising=gate.rising) for ours, best in pairs]
 
 

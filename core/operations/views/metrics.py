@@ -266,7 +266,7 @@ def _silences(session: Session, now: datetime) -> Iterator[Sample]:
         yield (name,), _seconds_since(seen_at, now)
 
 
-def _discarded(session: Session, now: datetime) -> Iterator[Sample]:
+def _count_discarded(session: Session, now: datetime) -> Iterator[Sample]:
     for name, received, discarded in session.execute(
         select(WorkerRow.name, WorkerRow.received, WorkerRow.discarded).where(WorkerRow.kind != "beat")
     ):
@@ -285,7 +285,7 @@ def _room_of_queues(session: Session, now: datetime) -> Iterator[Sample]:
     yield from found.items()
 
 
-def _unrouted(session: Session, now: datetime) -> Iterator[Sample]:
+def _count_unrouted(session: Session, now: datetime) -> Iterator[Sample]:
     query = select(TrafficRow).where(TrafficRow.at >= now - _HOUR, TrafficRow.variant == UNROUTED)
     found: dict[str, int] = defaultdict(int)
     for row in session.scalars(query):
@@ -366,7 +366,7 @@ METRICS: Mapping[str, MetricFamily] = {
         "Searches of the last hour that went to the alias by its name, because the search process had not reached the "
         "database since it began.",
         ("alias",),
-        _unrouted,
+        _count_unrouted,
     ),
     "sweep_age_seconds": MetricFamily(
         "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.",
@@ -386,7 +386,7 @@ METRICS: Mapping[str, MetricFamily] = {
     "worker_messages": MetricFamily(
         "Messages since a worker's start: taken, or discarded (too old, unknown, refused).",
         ("worker", "what"),
-        _discarded,
+        _count_discarded,
     ),
     "queue_places": MetricFamily(
         "Children of the workers that take from a queue: busy, or free for one more.",

@@ -4,7 +4,7 @@ import click
 
 from qdrant_rollouts import migrations
 from qdrant_rollouts.adapters import database
-from qdrant_rollouts.adapters.migrate import Migrated, migrate_database, planned
+from qdrant_rollouts.adapters.migrate import Migrated, migrate_database, plan_migration
 from qdrant_rollouts.adapters.releases import where
 from qdrant_rollouts.core.config.settings import load_settings
 from qdrant_rollouts.interfaces.cli import screen
@@ -23,7 +23,7 @@ def bring_up_to_date(check: bool, as_json: bool) -> int:
     """
     engine = database.open_engine(load_settings().database_url.get_secret_value())
     try:
-        found = planned(engine) if check else migrate_database(engine)
+        found = plan_migration(engine) if check else migrate_database(engine)
         place = where(engine)
     finally:
         engine.dispose()

@@ -24,7 +24,7 @@ def show_workers(as_json: bool) -> int:
     or because messages are lost.
     """
     with open_for_reading() as house:
-        found = unclaimed.listed(house.services)
+        found = unclaimed.list_workers_and_waits(house.services)
     if as_json:
         screen.print_json(found)
         return DONE

@@ -68,13 +68,13 @@ def start_rollback(call: Call, given: requests.Reasoned) -> Started:
 
 
 def request_sender(event: Event) -> Callable[[Call, requests.Reasoned], Started]:
-    def wished(call: Call, given: requests.Reasoned) -> Started:
+    def request_event(call: Call, given: requests.Reasoned) -> Started:
         deployment = call.path["deployment"]
         return show_run(
             call, commands.request_action(call.services, deployment, event, actor=call.actor, reason=given.reason)
         )
 
-    return wished
+    return request_event
 
 
 def abort_run(call: Call, given: requests.Abort) -> Started:

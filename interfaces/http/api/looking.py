@@ -122,7 +122,7 @@ def get_alerts(call: Call, given: requests.Listed) -> told.Alerts:
 
 
 def workers(call: Call, given: NoQuery) -> working.Workers:
-    return unclaimed.listed(call.services)
+    return unclaimed.list_workers_and_waits(call.services)
 
 
 def _next_cursor(found: Sequence[Mapping[str, Any]], limit: int) -> Any:

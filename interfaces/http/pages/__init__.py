@@ -74,12 +74,12 @@ def _page_endpoint(sight: StoreWatcher, look: Look, template: str, live: bool) -
         asks = open_visit(request, sight.look(), None)
         try:
             asks = open_visit(request, asks.seen, security.require_scope(request, "read"))
-            return asks.shown(template, look(asks), live=live)
+            return asks.render_page(template, look(asks), live=live)
         except Unauthorized:
             path = own_address(request) + (f"?{request.url.query}" if request.url.query else "")
-            return asks.moved(f"/login?{urlencode({'next': path})}")
+            return asks.redirect_to(f"/login?{urlencode({'next': path})}")
         except (AppError, DBAPIError) as error:
-            return asks.failed(error)
+            return asks.render_error(error)
 
     return endpoint
 
@@ -91,11 +91,11 @@ def _form_endpoint(sight: StoreWatcher, do: Do) -> Callable[[Request], object]:
             asks = open_visit(request, asks.seen, security.require_scope(request, "deploy"))
             form = read_form(body)
             asks.check_form(form)
-            return asks.moved(do(asks, form), form.get("verb", "keep"))
+            return asks.redirect_to(do(asks, form), form.get("verb", "keep"))
         except Unauthorized:
-            return asks.moved("/login")
+            return asks.redirect_to("/login")
         except (AppError, DBAPIError) as error:
-            return asks.failed(error)
+            return asks.render_error(error)
 
     async def endpoint(request: Request) -> Response:
         return await run_in_threadpool(act, request, await request.body())
@@ -123,8 +123,13 @@ def _login_endpoint(sight: StoreWatcher) -> Callable[[Request], Response]:
 
 
 def _login_page(asks: Visit, wrong: str = "", status: int = 200, onward: str = "") -> Response:
-    shown = {"title": "Sign in", "here": "", "wrong": wrong, "next": onward or own_path(asks.asked("next") or "/")}
-    return asks.shown("login.html", shown, status)
+    shown = {
+        "title": "Sign in",
+        "here": "",
+        "wrong": wrong,
+        "next": onward or own_path(asks.query_value("next") or "/"),
+    }
+    return asks.render_page("login.html", shown, status)
 
 
 def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
@@ -135,7 +140,7 @@ def _sign_in(sight: StoreWatcher) -> Callable[[Request], object]:
             asks.check_form(form)
             secret = sessions.begin_session(asks.services, form.get("token", ""), asks.house.api_token)
         except (AppError, DBAPIError) as error:
-            return asks.failed(error)
+            return asks.render_error(error)
         onward = own_path(form.get("next", "/"))
         if secret is None:
             return _login_page(asks, "This token is unknown, or was revoked.", 401, onward)
@@ -157,7 +162,7 @@ def _sign_out(sight: StoreWatcher) -> Callable[[Request], object]:
             asks.check_form(read_form(body))
             sessions.end_session(asks.services, request.cookies.get(security.SESSION_COOKIE, ""))
         except (AppError, DBAPIError) as error:
-            return asks.failed(error)
+            return asks.render_error(error)
         request.app.state.door.forget()
         left = RedirectResponse("/login", 303, HEADERS)
         left.delete_cookie(security.SESSION_COOKIE)

@@ -54,14 +54,14 @@ def reads_pages(request: Request) -> bool:
 def _error_page(request: Request, sight: StoreWatcher, error: Exception, status: int) -> Response:
     asks = _open_error_visit(request, sight)
     if isinstance(error, AppError | DBAPIError):
-        return asks.failed(error)
+        return asks.render_error(error)
     known = status if status in _WORDS else 500
     title, words = _WORDS[known]
     if isinstance(error, HTTPException) and known != status:
         title = error.detail
         words = error.detail
     said = words.format(path=request.url.path[:_LONGEST_PATH], method=request.method)
-    return asks.told(title, said, status)
+    return asks.render_words(title, said, status)
 
 
 #: Characters of a path that are repeated.

@@ -48,13 +48,13 @@ def _versions_of_index(visit: Visit, alias: str, live: str | None) -> Shown:
 
 def comparison_page(visit: Visit) -> Shown:
     alias = visit.request.path_params["alias"]
-    found = comparing.diff_versions(visit.services, alias, visit.asked("one"), visit.asked("other"))
+    found = comparing.diff_versions(visit.services, alias, visit.query_value("one"), visit.query_value("other"))
     return {"title": f"{alias}: versions compared", "here": "/", "diff": found}
 
 
 def deployments_page(visit: Visit) -> Shown:
-    alias = visit.asked("alias")
-    outcome = visit.asked("outcome")
+    alias = visit.query_value("alias")
+    outcome = visit.query_value("outcome")
     listed = lists.list_history(visit.services, alias, outcome, count_parameter(visit, "page", 1))
     return {"title": "Deployments", "here": "/deployments", "listed": listed, "alias": alias, "outcome": outcome}
 
@@ -96,7 +96,7 @@ def bound_side(check: Shown) -> str:
 
 
 def experiments_page(visit: Visit) -> Shown:
-    rows = trials.list_experiments(visit.services, visit.asked("alias") or None, _MOST_EXPERIMENTS)
+    rows = trials.list_experiments(visit.services, visit.query_value("alias") or None, _MOST_EXPERIMENTS)
     return {"title": "Experiments", "here": "/experiments", "rows": rows}
 
 
@@ -143,19 +143,19 @@ def alerts_page(visit: Visit) -> Shown:
 
 
 def events_page(visit: Visit) -> Shown:
-    alias = visit.asked("alias")
+    alias = visit.query_value("alias")
     before = count_parameter(visit, "before", 0)
     listed = lists.list_audit_events(visit.services, alias, before)
     return {"title": "Events", "here": "/events", "listed": listed, "alias": alias, "before": before}
 
 
 def workers(visit: Visit) -> Shown:
-    return {"title": "Workers", "here": "/workers", "told": unclaimed.listed(visit.services)}
+    return {"title": "Workers", "here": "/workers", "told": unclaimed.list_workers_and_waits(visit.services)}
 
 
 def count_parameter(visit: Visit, name: str, default: int) -> int:
     """A count that the address gives, from ``default`` on. Raises Malformed."""
-    given = visit.asked(name)
+    given = visit.query_value(name)
     if not given:
         return default
     if not given.isdecimal() or not given.isascii() or len(given) > 9 or int(given) < default:

@@ -89,7 +89,7 @@ class Visit:
     def csrf(self) -> str:
         return hashlib.sha256(f"form:{self.secret}".encode()).hexdigest()
 
-    def asked(self, name: str) -> str:
+    def query_value(self, name: str) -> str:
         """What the address says; empty if nothing."""
         return self.request.query_params.get(name, "")
 
@@ -98,7 +98,7 @@ class Visit:
         if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
             raise Forbidden("this form is not of your session any more: go back, load the page again, and repeat it")
 
-    def shown(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
+    def render_page(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
         """``context`` says at least ``title`` and ``here``, the place in the navigation."""
         now = context.get("now") or str(as_iso(datetime.now(UTC)))
         frame = {
@@ -108,29 +108,29 @@ class Visit:
             "signed_in": SESSION_COOKIE in self.request.cookies,
             "csrf": self.csrf,
             "sight": home.describe_outages(self.seen),
-            "did": DONE_MESSAGES.get(self.asked("did"), ""),
+            "did": DONE_MESSAGES.get(self.query_value("did"), ""),
             "live": live,
         }
         return self._with_visitor_cookie(render_html(template, {**frame, **context, "now": now}, status))
 
-    def moved(self, path: str, did: str = "") -> Response:
+    def redirect_to(self, path: str, did: str = "") -> Response:
         """Elsewhere by GET, so that loading the page again repeats nothing."""
         address = path + (f"?{urlencode({'did': did})}" if did else "")
         return self._with_visitor_cookie(RedirectResponse(address, 303, HEADERS))
 
-    def failed(self, error: AppError | DBAPIError) -> Response:
+    def render_error(self, error: AppError | DBAPIError) -> Response:
         """In the words of the error; the driver's may name the whole URL, ours name the address."""
         if isinstance(error, DBAPIError):
             error = database.unavailable_error(self.services.engine, error)
         answer = problems.error_response(error)
         title = {404: "Not found", 409: "Refused", 422: "Refused", 403: "Not allowed", 503: "Not reachable"}
-        return self.told(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
+        return self.render_words(title.get(answer.status_code, "Failed"), str(error), answer.status_code)
 
-    def told(self, title: str, said: str, status: int) -> Response:
+    def render_words(self, title: str, said: str, status: int) -> Response:
         """A page of words, with the way back."""
         back = own_address(self.request) if self.request.method == "POST" else "/"
         shown = {"title": title, "said": said, "status": status, "back": back}
-        return self.shown("error.html", {**shown, "here": ""}, status)
+        return self.render_page("error.html", {**shown, "here": ""}, status)
 
     def _with_visitor_cookie(self, response: Response) -> Response:
         if self.fresh:
