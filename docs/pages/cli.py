@@ -9,8 +9,8 @@ from qdrant_rollouts.interfaces.cli import main
 
 _HEAD = """# Command line
 
-Made from the command line by `python -m docs.make_reference`. Every verb takes `--help`; exit codes stand in
-[errors](errors.md).
+`python -m docs.make_reference` makes this page from the command line. Every verb takes `--help`.
+[Errors](errors.md) lists the exit codes.
 """
 
 
