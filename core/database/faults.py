@@ -1,8 +1,8 @@
-"""What a database's error means, in our words: a setting that is wrong, or a server that must be waited for.
+"""Explains database errors in our own words: a wrong setting, or a server that must be waited for.
 
-Rule: "did not answer" is said only where nothing answered. The driver knows no code for what goes wrong while it
-connects (libpq tells words alone), so these are looked for in its words; everything else has a code (SQLSTATE, or
-SQLite's name of it). What the server said stands behind our words, for it may be in another language.
+Rule: "did not answer" is said only if nothing answered. While it connects, the driver gives only
+texts (libpq), so these errors are recognised by their text. All other errors have a code (SQLSTATE,
+or SQLite's name). The server's own message follows ours, because it may be in another language.
 """
 
 import re
@@ -13,10 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from qdrant_rollouts.core.errors import Misconfigured, Unavailable
 
-#: In the words, ``{setting}`` is the variable that has the URL.
+#: In the texts, ``{setting}`` is the variable that holds the URL.
 Meaning = tuple[type[Unavailable], str]
 
-#: A setting to be corrected, by what is said while a connection is made; the first that fits.
+#: Wrong settings, recognised by the message while a connection is made; the first match counts.
 _WRONG: Iterable[tuple[str, str]] = (
     (r"failed to resolve host|could not translate host name", "has a host name that is not known; correct {setting}"),
     (
@@ -55,7 +55,7 @@ _WRONG: Iterable[tuple[str, str]] = (
         "has a parameter that nobody knows; correct {setting}",
     ),
 )
-#: It answered, and will take us later.
+#: The server answered and will accept a connection later.
 _LATER: Iterable[tuple[str, str]] = (
     (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no connection free"),
     (r"starting up|recovery mode|not yet accepting", "is starting"),
@@ -99,14 +99,14 @@ _LONGEST = 300
 def explain_error(
     error: BaseException, where: str = "the database", setting: str = "ROLLOUTS_DATABASE_URL"
 ) -> Unavailable:
-    """``error`` in our words; Misconfigured where a person has to change something first. ``setting`` is the variable
-    that the database's URL stands in."""
+    """Explains ``error``; Misconfigured if a person must change something first. ``setting`` is the
+    variable that holds the database's URL."""
     kind, words = find_meaning(error) or (Unavailable, f"failed ({type(error).__name__})")
     return kind(f"{where} {words.replace('{setting}', setting)}{_quote_driver_message(error)}")
 
 
 def find_meaning(error: BaseException) -> Meaning | None:
-    """None for what nobody foresaw, such as a statement that is wrong."""
+    """Returns None for an unexpected error, such as a wrong statement."""
     if isinstance(error, PoolTimeout):
         return Unavailable, "has no connection free: this process uses all of its own"
     if not isinstance(error, DBAPIError):
@@ -144,7 +144,8 @@ def _driver_message(error: DBAPIError) -> str:
 
 
 def _quote_driver_message(error: BaseException) -> str:
-    """The first line of what the driver said: the others quote the statement and its values."""
+    """Returns the first line of the driver's message; the other lines quote the statement and its
+    values."""
     if not isinstance(error, DBAPIError) or not str(error.orig).strip():
         return ""
     first = str(error.orig).strip().splitlines()[0].rpartition(" failed: ")[2]
