@@ -17,13 +17,15 @@ from qdrant_rollouts.core.deployments.backups import commands
 from qdrant_rollouts.core.errors import LeaseLost, Refused
 from qdrant_rollouts.core.services import Services
 
-#: A backup that failed puts the deletion off for so long, and is tried again then.
+#: After a failed backup the deletion is put off for this long, and the backup is tried again then.
 _RETRY_AFTER = timedelta(hours=1)
 
 
 def begin_final_backups(services: Services) -> list[str]:
-    """Begins what due deletions lack; returns a line for each it did something about. Safe to repeat, by any number at
-    once: the backup is written down in one transaction with whose it is."""
+    """Begins the backups that due deletions lack; returns a line for each deletion that it handled.
+
+    Safe to repeat and to run in parallel: one transaction records the backup and its deletion.
+    """
     with services.sessions() as session:
         due = retention.find_due_deletions(session, services.clock.now(session))
     return [line for deletion_id in due if (line := _back_up_before_deletion(services, deletion_id))]
