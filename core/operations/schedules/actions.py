@@ -1,6 +1,8 @@
-"""What a schedule may do. An action is one function that takes a run up, and one line in ``ACTIONS``.
+"""The actions of schedules. An action is one function that takes up a run, and one line in
+``ACTIONS``.
 
-Rule: an action may be called for a run as often as somebody likes, by several at once, and may die after any line.
+Rule: an action may be called for a run any number of times, by several processes at once, and may
+die after any line.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""What can be done with a deployment or an index now: each verb with why it cannot be, what it will do, and the command
-line that does the same. The refusals are those of the commands themselves.
-"""
+"""What can be done with a deployment or an index now: each verb with the reason if it is refused,
+what it will do, and the command that does the same. The refusals are those of the commands
+themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from qdrant_rollouts.core.ports.naming import shell_word
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """``refused`` is why it cannot be done, or nothing. ``says`` what it will do, for who is about to do it; ``steps``
-    are those that follow, in their order."""
+    """``refused`` is why it cannot be done; empty if it can. ``says`` is what it will do; ``steps``
+    are those that follow, in order."""
 
     verb: str
     label: str
@@ -50,13 +50,13 @@ _LABELS = {
     Event.ABORT: "Abort",
 }
 _GRAVE = (Event.PROMOTE_FULL, Event.ABORT_KEEP, Event.ABORT)
-#: Shown where it can be done, for it is the way out of one case alone.
+#: Shown only if it can be done, because it is the way out of one case.
 _ONLY_IF_POSSIBLE = (Event.ABORT_KEEP,)
 _GOES_ON = (Event.PROMOTE, Event.RESUME)
 
 
 def actions_of_deployment(row: Deployment) -> list[OperatorAction]:
-    """Wishes in the order in which people need them; of one that has ended, none."""
+    """Returns the requests in the order in which people need them; none for an ended deployment."""
     if row.status in FINAL:
         return []
     acts = [_build_action(row, event) for event in _LABELS]
@@ -77,7 +77,7 @@ def _build_action(row: Deployment, event: Event) -> OperatorAction:
 
 
 def _name_steps(row: Deployment, event: Event) -> Sequence[str]:
-    """What the action undoes, or goes on to."""
+    """Returns the steps that the action undoes, or continues with."""
     if event is Event.ABORT:
         return _name_undone_steps(row)
     return _name_coming_steps(row) if event in _GOES_ON else ()
@@ -114,7 +114,7 @@ def _name_coming_steps(row: Deployment) -> list[str]:
 
 
 def _name_undone_steps(row: Deployment) -> list[str]:
-    """The steps an abort takes back, in the order it does."""
+    """Returns the steps that an abort undoes, in that order."""
     begun = [step for step in row.steps if step.started_at and step.undone_at is None]
     names = [
         label_step(step.name, step.arguments)
@@ -135,7 +135,7 @@ def _describe_abort(row: Deployment) -> str:
 
 
 def label_step(name: str, arguments: Mapping[str, object]) -> str:
-    """A step's name, with its share of the searches where there are several of that name."""
+    """Returns a step's name, with its share of the searches if several steps have that name."""
     share = arguments.get("percentage")
     if share is None:
         return name
@@ -143,18 +143,15 @@ def label_step(name: str, arguments: Mapping[str, object]) -> str:
 
 
 def find_open_step(steps: Sequence[StepRow]) -> StepRow | None:
-    """The step a deployment stands at."""
+    """Returns the step that a deployment is at."""
     ended = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.UNDONE)
     return next((step for step in steps if step.status not in ended), None)
-
-
-# --- indexes, experiments, schedules, backups ---------------------------------------------------------------------
 
 
 def actions_of_index(
     alias: str, busy: str, declared: IndexSpec | None, back: Iterable[Mapping[str, str]]
 ) -> list[OperatorAction]:
-    """``busy``: what has the index for itself, in words; ``back``: the conditions of a rollback."""
+    """``busy``: what is running on the index, in words; ``back``: the conditions of a rollback."""
     source = declared.source if declared else None
     missing = "; ".join(one["said"] for one in back if one["state"] == "no")
     unbuildable = "" if source else f"{alias} has no source in the index file; `rollouts deploy` can name one"
@@ -179,7 +176,7 @@ def actions_of_index(
 
 
 def _name_planned_steps(spec: IndexSpec) -> list[str]:
-    """Nothing, where the strategy is none: the deployment would be refused."""
+    """Empty for an unknown strategy: the deployment would be refused."""
     strategy = STRATEGIES.get(spec.strategy)
     return [label_step(step.name, step.arguments) for step in strategy(spec)] if strategy else []
 
