@@ -1,11 +1,12 @@
-"""What a row that did not pass means for searches, and what to do about it: for people who know no statistics."""
+"""What a row that did not pass means for searches, and what to do about it, for people who do not
+know statistics."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from qdrant_rollouts.core.gate.checks.finding import Check
 
-#: By check: what it means, what to do.
+#: By check: what it means, and what to do.
 _WORDS: Mapping[str, tuple[str, str]] = {
     "ready": (
         "The server is still building the index, or has stopped: searches would be slow or miss records.",
@@ -131,7 +132,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def with_words(checks: Mapping[str, Check]) -> dict[str, Check]:
-    """The same checks; those that say nothing themselves with the words above."""
+    """Returns the checks; those without their own texts get the texts above."""
     return {name: _add_words(name, check) for name, check in checks.items()}
 
 

@@ -1,4 +1,4 @@
-"""What strict mode kept the gate from, and what was done instead: lines of the report."""
+"""What strict mode kept the gate from, and what it did instead: lines of the report."""
 
 from collections.abc import Iterator
 
