@@ -1,4 +1,4 @@
-"""A search as Qdrant's REST API takes it, and its answer."""
+"""A search in the form of Qdrant's REST API, and its answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def query_body(
     offset: int = 0,
     payload: bool = True,
 ) -> dict[str, Any]:
-    """The body of a query. Raises Refused for what is no vector."""
+    """Returns the body of a query. Raises Refused for a value that is not a vector."""
     how = {"filter": dict(filter) if filter else None, "params": {"exact": exact, **(params or {})}}
     optional = {"score_threshold": score_threshold, "offset": offset or None}
     body = {"limit": limit, "with_payload": payload}
@@ -38,10 +38,11 @@ def _drop_blanks(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def query_vector_json(vector: OneQuery) -> Any:
-    """The vector as JSON. Raises Refused for what is none."""
+    """Returns the vector as JSON. Raises Refused for a value that is not a vector."""
     return vector_to_json(as_vector("the query's vector", vector))
 
 
 def parse_hits(found: list[dict[str, Any]]) -> list[Hit]:
-    """A point whose vector is no number has no score, and the server returns it whatever is asked (seen on 1.16.3)."""
+    """A point whose vector is not a number has no score, and the server returns it for any query
+    (seen on 1.16.3)."""
     return [Hit(hit["id"], hit["score"], hit.get("payload") or {}) for hit in found if hit["score"] is not None]

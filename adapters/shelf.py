@@ -1,4 +1,4 @@
-"""Backups in a directory: ``{id}/manifest.json`` and the files it names."""
+"""Backups in a directory: ``{id}/manifest.json`` and the files that it names."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ _PIECE_BYTES = 1 << 20
 
 
 def open_shelf(where: str) -> Shelf:
-    """A directory, or a URL that ``core.config.settings`` has let through."""
+    """A directory, or a URL that ``core.config.settings`` has accepted."""
     return RemoteShelf(where) if "://" in where else FolderShelf(Path(where))
 
 
 class FolderShelf:
-    """Nothing is made before the first write."""
+    """Nothing is created before the first write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
@@ -34,7 +34,8 @@ class FolderShelf:
         return str(self._folder)
 
     def check_writing(self) -> None:
-        """In a file that has no name; where the directory is not there yet, in the one that it would be made in."""
+        """Uses a file without a name; if the directory does not exist yet, in the folder where it
+        would be created."""
         place = next(place for place in (self._folder, *self._folder.parents) if place.exists())
         try:
             with tempfile.TemporaryFile(dir=place) as file:
@@ -112,7 +113,7 @@ class FolderShelf:
         return self._folder / check_name("backup", backup)
 
     def _file_path(self, backup: str, name: str) -> Path:
-        """A name out of a manifest leads to no other folder."""
+        """A name from a manifest cannot lead to another folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
             raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
         return self._backup_folder(backup) / name
@@ -124,7 +125,7 @@ class FolderShelf:
         os.fsync(handle)
 
     def _sync_folder(self, backup: str) -> None:
-        """A name is on the disk when its folder is."""
+        """A file's name is on the disk when its folder is."""
         handle = os.open(self._backup_folder(backup), os.O_RDONLY)
         try:
             os.fsync(handle)
