@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of endpoints and the models that check what is sent."""
+"""The OpenAPI 3.1 document, made from the table of endpoints and the models that check requests."""
 
 import importlib.metadata
 import re
@@ -15,7 +15,7 @@ Part = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{model}"
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
-#: Of what Qdrant has named; percent-encoded in the path.
+#: A name given by Qdrant's users; percent-encoded in the path.
 _FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\u0000]+$"}
 _PROBLEMS = {
     401: "No token, or one that is none",
@@ -50,7 +50,8 @@ def build_document(endpoints: Iterable[Endpoint]) -> Part:
 
 
 def _build_schemas(table: list[Endpoint]) -> tuple[Mapping[str, Part], Part]:
-    """What each endpoint answers, by its operation, and the parts that these and the requests are made of."""
+    """Returns each endpoint's answer, by its operation, and the parts that answers and requests
+    consist of."""
     parts: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = []
     for endpoint in table:
         parts.append((_operation_id(endpoint), "validation", TypeAdapter(endpoint.takes)))
@@ -138,15 +139,15 @@ def _refusal_references() -> Part:
 
 
 def _refusal_response(status: int, words: str) -> Part:
-    """With the types that come with this status."""
+    """With the types that have this status."""
     types = ", ".join(f"`{kind.type}` ({kind.means})" for kind in KINDS if kind.status == status)
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {"description": f"{words}. Types: {types}", "content": {MEDIA_TYPE: problem}}
 
 
 def _problem_schema() -> Part:
-    """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so that they
-    are no enumeration."""
+    """RFC 9457, section 3.1; ``errors`` has a line for each fault. Kinds may be added, so they are
+    not an enumeration."""
     text = {"type": "string"}
     kinds = {
         "type": "string",
