@@ -59,10 +59,10 @@ class MadeBy:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``vector`` is the one that searches by text ask, ``embedding`` its model and ``identity`` that embedder's (see
-    ``Embedder``); None where vectors came with the records. ``vectors`` says of every made vector what makes it, by
-    its name; it is empty in stamps of a release that knew one. ``deployment`` is empty for a collection that was
-    adopted."""
+    """``vector`` is the one that searches by text use, ``embedding`` its model and ``identity``
+    that embedder's (see ``Embedder``); None if vectors came with the records. ``vectors`` says for
+    every made vector what makes it, by its name; it is empty in stamps of a release that supported
+    only one. ``deployment`` is empty for an adopted collection."""
 
     deployment: str
     alias: str

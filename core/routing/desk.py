@@ -133,7 +133,7 @@ class RouterCore:
         self._enroll_user(choice, waited or seconds, errors=1)
 
     def served(self, choice: Choice, query_id: str, served: ServedList) -> None:
-        """What an interleaved list was made of."""
+        """Records what an interleaved list was made of."""
         assert choice.route.experiment_id is not None
         if choice.user is not None:
             self.recorder.add_list(enrolment.person_of_user(choice.route.experiment_id, choice.user), query_id, served)

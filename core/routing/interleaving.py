@@ -57,7 +57,8 @@ def count_click(session: Session, seen: Impression, document: str) -> bool:
 
 
 def count_votes(session: Session, experiment_id: str, at: datetime) -> Votes:
-    """A list's vote is the sign of its clicks' credits, a user's that of his lists' votes (section 10.6)."""
+    """The vote of a list is the sign of its clicks' credits; the vote of a user is the sign of
+    their lists' votes (section 10.6)."""
     ended = Click.experiment_id == experiment_id, Click.closes_at <= at
     lists = select(Click.unit, _sign_of_sum(func.sum(Click.credit)).label("vote")).where(*ended)
     by_list = lists.group_by(Click.unit, Click.query_id).subquery()

@@ -91,7 +91,7 @@ class BoundedLoader(_Bounded, yaml.SafeLoader):
 
 
 class BoundedTexts(_Bounded, yaml.BaseLoader):
-    """Texts, lists and mappings only."""
+    """Only texts, lists and mappings."""
 
 
 def read_yaml(text: str, loader: type[BoundedLoader | BoundedTexts] = BoundedLoader) -> Any:

@@ -48,7 +48,7 @@ def srm_sequential(
 
 
 def concentration_for(expected_units: float) -> float:
-    """The prior that finds small faults soonest, for so many units in all."""
+    """Returns the prior that finds small faults soonest, for this total number of units."""
     return 1000.0 if expected_units > 10_000 else 100.0
 
 

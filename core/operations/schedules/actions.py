@@ -11,7 +11,8 @@ from qdrant_rollouts.core.operations.schedules import backups, rebuilds, verific
 from qdrant_rollouts.core.operations.schedules.runs import Run
 from qdrant_rollouts.core.services import Services
 
-#: Takes the run up, or a piece further; a line for the log. The key is also the index file's, where a cron line stands.
+#: Takes the run up, or a piece further; returns a line for the log. The key is also the index
+#: file's key for the cron line.
 ACTIONS: dict[str, Callable[[Services, Run], str]] = {
     "rebuild": rebuilds.begin_scheduled_rebuild,
     "verify": verifications.verify_slice,
