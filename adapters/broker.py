@@ -36,7 +36,7 @@ _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     ),
     (
         r"CERTIFICATE_REQUIRED|certificate required|KEY_VALUES_MISMATCH|handshake failure",
-        "wants a certificate of ours; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
+        "requires a client certificate; name it with ssl_certfile and ssl_keyfile in ROLLOUTS_BROKER_URL",
     ),
     (
         r"WRONG_VERSION_NUMBER|record layer failure|UNEXPECTED_MESSAGE|UNEXPECTED_EOF|EOF occurred in violation",
@@ -56,7 +56,7 @@ _WRONG_SETTINGS: Iterable[tuple[str, str]] = (
     (r"READONLY|ReadOnlyError", "may only be read: it is a replica; name the master in ROLLOUTS_BROKER_URL"),
     (
         r"MOVED|MovedError|ClusterDown|CLUSTERDOWN|CROSSSLOT|cluster mode",
-        "is a Redis Cluster, over which Celery cannot speak; name a single Redis in ROLLOUTS_BROKER_URL",
+        "is a Redis Cluster, which Celery does not support; name a single Redis in ROLLOUTS_BROKER_URL",
     ),
     (r"Protocol Error|InvalidResponse|unknown command", f"is no Redis: something else answers there; {_SETTING}"),
     (r"No such file or directory|FileNotFoundError", f"has no socket or file of that name; {_SETTING}"),
@@ -205,7 +205,7 @@ def _advise_on_tls(settings: Settings) -> str:
                 plain.sendall(b"PING\r\n")
                 return _NO_TLS_ADVICE if plain.recv(1) in {b"+", b"-"} else ""
             with _unverified_context().wrap_socket(plain):
-                return "wants TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
+                return "expects TLS; write rediss:// instead of redis:// in ROLLOUTS_BROKER_URL"
     except OSError:
         return ""
 

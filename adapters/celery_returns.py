@@ -197,6 +197,6 @@ def _sent(app: Celery, message: Any, returns: int) -> bool:
                 **kept,
             )
     except BROKER_AWAY as error:
-        log.warning("a message was not sent anew: %s", type(error).__name__)
+        log.warning("a message was not sent again: %s", type(error).__name__)
         return False
     return True

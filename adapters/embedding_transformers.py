@@ -209,7 +209,7 @@ def _open_model(name: str, revision: str | None, dtype: str, *, local_files_only
         return library.SentenceTransformer(name, local_files_only=local_files_only, **options)
     except (ValueError, RuntimeError, SafetensorError) as error:
         raise Refused(
-            f"embedding model {quote_value(name, LONGEST_PLACE)} is none that sentence-transformers can read: {error}"
+            f"embedding model {quote_value(name, LONGEST_PLACE)} cannot be read by sentence-transformers: {error}"
         ) from error
 
 

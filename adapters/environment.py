@@ -19,7 +19,9 @@ def read_secret(name: str, what: str, *, ascii_only: bool = False) -> str:
     variable is not set or cannot be sent.
     """
     if not _NAME.fullmatch(name):
-        raise Refused(f"{what} is no name of an environment variable; expected letters, digits and _, no secret itself")
+        raise Refused(
+            f"{what} is not the name of an environment variable; expected letters, digits and _, not the secret itself"
+        )
     value = (os.environ.get(name) or dotenv_values(".env").get(name) or "").strip()
     if not value:
         raise Refused(f"{what}: the environment variable {name} is not set; set it for every process, or in .env")

@@ -83,7 +83,7 @@ class Watch:
 
     def refuse(self, path: Path, name: str) -> None:
         if what := self.what(path):
-            raise Refused(f"{name} is {what}, and no request may have it opened; name files of your own")
+            raise Refused(f"{name} is {what}, and no request may open it; name your own files")
 
     def what(self, path: Path) -> str:
         """Returns the description of ``path``, links followed; empty for a file of others."""

@@ -123,7 +123,7 @@ class Presence:
             return
         self._warned = now
         seconds = now - self._written
-        log.warning("%s could not say for %.0f s that it is there: %s", name, seconds, self._words(error))
+        log.warning("%s could not report for %.0f s that it is alive: %s", name, seconds, self._words(error))
 
     def _words(self, error: Exception) -> str:
         return str(error if isinstance(error, AppError) else database.unavailable_error(self._engine, error))

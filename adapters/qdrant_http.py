@@ -46,8 +46,8 @@ _WRONG_SETTINGS = (
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
         "has a certificate that is not trusted; name its authority in SSL_CERT_FILE",
     ),
-    (r"certificate required|CERTIFICATE_REQUIRED", "wants a certificate of ours, which is not supported"),
-    (r"\\x15\\x03", "wants TLS; write https:// in ROLLOUTS_QDRANT_URL"),
+    (r"certificate required|CERTIFICATE_REQUIRED", "requires a client certificate, which is not supported"),
+    (r"\\x15\\x03", "expects TLS; write https:// in ROLLOUTS_QDRANT_URL"),
     (r"illegal (?:request|status) line", f"speaks no HTTP: that may be its gRPC port; {_SETTING}"),
 )
 
@@ -81,10 +81,10 @@ class Rest:
             answer = self._parse_content(self._send_request("GET", "/"))
         except Unavailable as error:
             if type(error) is Unavailable and not self.secure and _speaks_tls(self._parsed):
-                raise Misconfigured(f"{self} wants TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
+                raise Misconfigured(f"{self} expects TLS; write https:// in ROLLOUTS_QDRANT_URL") from error
             raise
         if "version" not in answer:
-            raise Refused(f"{self} is no Qdrant server: it told no version; check ROLLOUTS_QDRANT_URL")
+            raise Refused(f"{self} is not a Qdrant server: it reported no version; check ROLLOUTS_QDRANT_URL")
         return answer
 
     def call(
@@ -120,7 +120,7 @@ class Rest:
         answer = self._parse_content(response)
         if response.is_success:
             if "result" not in answer and "status" not in answer:
-                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
+                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
             return answer.get("result")
         status = answer.get("status")
         said = f"{status.get('error') if isinstance(status, dict) else status}"
@@ -185,7 +185,7 @@ class Rest:
             answer = error
         if not isinstance(answer, dict):  # a gateway in between may answer while the server is down
             if not response.is_server_error:
-                raise Misconfigured(f"{self} is no Qdrant server (HTTP {response.status_code}); {_SETTING}")
+                raise Misconfigured(f"{self} is not a Qdrant server (HTTP {response.status_code}); {_SETTING}")
             raise Unavailable(f"{self} did not answer: HTTP {response.status_code} without a word of Qdrant's")
         return answer
 
@@ -226,7 +226,7 @@ def _parse_url(url: str) -> httpx.URL:
         port = None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused(
-            f"ROLLOUTS_QDRANT_URL is no server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
+            f"ROLLOUTS_QDRANT_URL is not a server's URL: expected http://HOST:{_DEFAULT_PORT} or https://HOST:{_DEFAULT_PORT}"
         )
     if parsed.query or parsed.fragment:  # paths would be appended to them
         raise Refused(

@@ -489,7 +489,7 @@ def _parse_version(text: str) -> tuple[int, int, int]:
     """Of ``1.16.3`` and of ``1.17.0-dev``."""
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     if numbers is None:
-        raise Refused(f"Qdrant told version {quote_value(text)}; expected numbers such as 1.16.3")
+        raise Refused(f"Qdrant reported version {quote_value(text)}; expected numbers such as 1.16.3")
     return int(numbers[1]), int(numbers[2]), int(numbers[3])
 
 

@@ -42,7 +42,7 @@ class FolderShelf:
                 file.write(b"doctor")
         except OSError as error:
             raise Refused(
-                f"{self._folder} cannot be written ({place}: {error.strerror}); mend ROLLOUTS_BACKUP_DIR"
+                f"{self._folder} cannot be written ({place}: {error.strerror}); correct ROLLOUTS_BACKUP_DIR"
             ) from error
 
     def backups(self) -> list[str]:
@@ -57,7 +57,7 @@ class FolderShelf:
                 f"there is no backup {backup} in {self._folder}; `rollouts backup list` shows them"
             ) from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
 
     def seal(self, backup: str, manifest: str) -> None:
         path = self._backup_folder(backup) / _MANIFEST
@@ -82,7 +82,7 @@ class FolderShelf:
             private.make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
-            raise Refused(f"{path} cannot be written: {error.strerror}; mend ROLLOUTS_BACKUP_DIR") from error
+            raise Refused(f"{path} cannot be written: {error.strerror}; correct ROLLOUTS_BACKUP_DIR") from error
         try:
             self._write_fully(handle, start, content)
         except OSError as error:
@@ -115,7 +115,7 @@ class FolderShelf:
     def _file_path(self, backup: str, name: str) -> Path:
         """A name from a manifest cannot lead to another folder."""
         if Path(name).name != name or name in ("", "..", _MANIFEST):
-            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is not a file name")
         return self._backup_folder(backup) / name
 
     def _write_fully(self, handle: int, start: int, content: bytes) -> None:

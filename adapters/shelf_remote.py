@@ -55,7 +55,7 @@ class RemoteShelf:
         except FileNotFoundError as error:
             raise Refused(f"there is no backup {backup} in {self._url}; `rollouts backup list` shows them") from error
         except UnicodeDecodeError as error:
-            raise Refused(f"backup {backup} is damaged: its manifest is no text ({error.reason})") from error
+            raise Refused(f"backup {backup} is damaged: its manifest is not text ({error.reason})") from error
 
     def seal(self, backup: str, manifest: str) -> None:
         """Written under another name, then moved, because not every filesystem shows a file only
@@ -123,7 +123,7 @@ class RemoteShelf:
     def _parts_folder(self, backup: str, name: str) -> str:
         """A name from a manifest cannot lead to another folder."""
         if name in ("", ".", "..", _MANIFEST) or "/" in name or "\\" in name:
-            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is no file's name")
+            raise Refused(f"backup {backup} is damaged: {quote_value(name)} is not a file name")
         return self._backup_path(backup, name)
 
     def _list_parts(self, backup: str, name: str) -> list[tuple[int, int]]:

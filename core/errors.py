@@ -39,7 +39,7 @@ class Refused(AppError):
 
 
 class Unknown(Refused):
-    """There is no such thing."""
+    """The thing does not exist."""
 
 
 class NothingHere(Refused):

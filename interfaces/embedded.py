@@ -309,7 +309,7 @@ def _log_run(done: "Future[str]") -> None:
     try:
         log.info("%s", done.result())
     except CancelledError:
-        log.info("a scheduled run was not taken up any more")
+        log.info("a scheduled run was no longer taken up")
     except (AppError, SQLAlchemyError) as error:
         log.warning("a scheduled run is taken up again by a later sweep: %s", error)
 
@@ -318,7 +318,7 @@ def _log_turn(knock: Knock, done: "Future[TurnResult]") -> None:
     try:
         log.info("%s: %s", knock.label, done.result().line)
     except CancelledError:
-        log.info("%s was not begun any more", knock.label)
+        log.info("%s was no longer begun", knock.label)
     except LeaseLost as lost:
         log.info("%s: fenced: %s", knock.label, lost)
     except (AppError, SQLAlchemyError) as error:

@@ -147,7 +147,7 @@ def _tell(app: App, worker: str, why: str) -> None:
     try:
         app.send_task(STOPPED, kwargs=given, queue="rouse", headers={AGAIN: True}, ignore_result=True)
     except BROKER_AWAY as error:
-        log.warning("that this worker takes nothing was not told: %s", type(error).__name__)
+        log.warning("the alert that this worker takes nothing was not sent: %s", type(error).__name__)
 
 
 def install(app: App, services: Callable[[], Services]) -> Fitting:

@@ -70,4 +70,4 @@ def _send_phase_event(task: Task, phase: str) -> None:
     try:
         task.send_event(f"task-{phase}", retry=False)
     except BROKER_AWAY as error:
-        log.warning("phase %s of %s was not told: %s", phase, task.name, type(error).__name__)
+        log.warning("phase %s of %s was not sent: %s", phase, task.name, type(error).__name__)

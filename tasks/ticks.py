@@ -41,7 +41,7 @@ class Ticks:
                     self._due[name] = time.monotonic() + entry["schedule"]
         except BROKER_AWAY as error:
             if not self._away:
-                log.warning("nothing is asked for until the broker answers: %s", type(error).__name__)
+                log.warning("nothing is sent until the broker answers: %s", type(error).__name__)
             self._away = True
             return _AGAIN
         self._away = False

@@ -1,4 +1,4 @@
-"""``rollouts`` in a folder of its own, as people call it, and what such a folder is made of."""
+"""``rollouts`` in a separate folder, as people call it, and the contents of such a folder."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def declare(folder, **indexes):
 
 
 class Shell:
-    """``rollouts`` called in one folder, in this process; ``start`` calls it in one of its own."""
+    """``rollouts`` called in one folder, in this process; ``start`` calls it in a new process."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -53,5 +53,5 @@ class Shell:
         )
 
     def facts(self):
-        """Everything that a refusal must leave as it was."""
+        """Everything that a refusal must leave unchanged."""
         return self.json("list", "--limit", "1000"), self.json("alias", "list"), self.json("experiment", "list")

@@ -43,7 +43,8 @@ def effective_port(url: httpx.URL) -> int:
 
 
 def check_port(url: httpx.URL, allowed: Collection[str]) -> None:
-    """Raises Refused for a port other than those of the web, unless it is allowed as ``HOST:PORT``."""
+    """Raises Refused for a port other than those of the web, unless it is allowed as "
+    "``HOST:PORT``."""
     if effective_port(url) not in _PORTS_OF_SCHEMES.values() and f"{url.host}:{effective_port(url)}" not in allowed:
         raise Refused(
             f"{url.host} is to be read on port {effective_port(url)}; only 80 and 443 are, "
@@ -71,8 +72,9 @@ def resolve_address(url: httpx.URL, allowed: Collection[str], resolve: Resolve) 
 def _check_public(url: httpx.URL, address: str) -> None:
     if not is_public(address):
         raise Refused(
-            f"{url.host} is at {address}, which is no public address; name {url.host} under crawl.allow in the index "
-            "file if it is to be read"
+            f"{url.host} is at {address}, which is not a public address; name {url.host} under "
+            f"crawl.allow in the index "
+            "file to read it"
         )
 
 

@@ -139,7 +139,7 @@ def _load_authorities() -> ssl.SSLContext:
 def _raw_pieces(answer: httpx.Response) -> Iterator[bytes]:
     coding = answer.headers.get("content-encoding", "identity").lower()
     if coding not in {"identity", "gzip", "x-gzip"}:
-        raise BadPage(f"is packed as {shorten_text(coding)}, and gzip was asked for")
+        raise BadPage(f"is packed as {shorten_text(coding)}, but gzip was requested")
     return answer.iter_raw(_PIECE_BYTES)
 
 

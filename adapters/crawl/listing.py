@@ -74,7 +74,7 @@ def _read_xml(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) -> N
             parser.Parse(piece)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise Refused(f"{name} is no sitemap: {error}") from error
+        raise Refused(f"{name} is not a sitemap: {error}") from error
     # expat supports no multi-byte encodings except Unicode's
     except (ValueError, LookupError) as error:
         raise Refused(f"{name} is written in characters that are not read here ({error}); write it in UTF-8") from error
@@ -85,7 +85,7 @@ def _read_lines(reader: "_SitemapReader", name: str, pieces: Iterable[bytes]) ->
         for number, line in enumerate(_split_lines(pieces), 1):
             reader.line(number, line.strip())
     except UnicodeDecodeError as error:
-        raise Refused(f"{name} is no sitemap: neither XML nor UTF-8: {error.reason}") from error
+        raise Refused(f"{name} is not a sitemap: neither XML nor UTF-8: {error.reason}") from error
 
 
 def _split_lines(pieces: Iterable[bytes]) -> Iterator[str]:
@@ -121,7 +121,7 @@ class _SitemapReader:
         self.check_length(text)
         if text and not text.lower().startswith(("http://", "https://")):
             raise Refused(
-                f"{self._name} is no sitemap: it is no XML, and its line {number} is no address; "
+                f"{self._name} is not a sitemap: it is not XML, and its line {number} is not an address; "
                 "expected <urlset>, <sitemapindex>, or http(s)://HOST/PATH in each line"
             )
         if text:
@@ -135,14 +135,14 @@ class _SitemapReader:
         self._path.append(name.rpartition(" ")[2])
         self._text = ""
         if len(self._path) > _DEEPEST_NESTING:
-            raise Refused(f"{self._name} is no sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
+            raise Refused(f"{self._name} is not a sitemap: it is nested deeper than {_DEEPEST_NESTING} elements")
         if self._path[0] in _FEEDS:
             raise Refused(
                 f"{self._name} is a feed (<{self._path[0]}>), which lists the newest pages alone; name "
                 "the sitemap, whose address often stands in robots.txt"
             )
         if self._path[0] not in {"urlset", "sitemapindex"}:
-            raise Refused(f"{self._name} is no sitemap: it begins with <{shorten_text(self._path[0])}>")
+            raise Refused(f"{self._name} is not a sitemap: it begins with <{shorten_text(self._path[0])}>")
 
     def said(self, text: str) -> None:
         if tuple(self._path) in _PATHS:

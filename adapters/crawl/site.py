@@ -229,9 +229,9 @@ def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return parse_address(str(url.join(location)))
     except Refused as refused:
-        raise BadPage(f"redirects to what is none: {refused}") from refused
+        raise BadPage(f"redirects to an invalid address: {refused}") from refused
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise BadPage("redirects to what is no address") from None
+        raise BadPage("redirects to something that is not an address") from None
 
 
 def _robots_from_answer(answer: Answer) -> Robots:

@@ -47,7 +47,7 @@ def _advise_on_layout(text: str) -> str:
     """Recognises the files of people who mean a list of objects."""
     bare = text.strip()
     if bare.startswith("{") and bare.endswith("},"):
-        return "; write no comma behind the object"
+        return "; write no comma after the object"
     if bare in {"[", "]", "{", "}", "},"}:
         return "; write each object in one line, and no list around them"
     return ""

@@ -72,7 +72,7 @@ def _yaml_fields(front: str) -> dict[str, Any] | None:
     if spaced or isinstance(fields, str):
         return None
     if fields:
-        raise ValueError("front matter is no object; expected lines of NAME: VALUE between two ---")
+        raise ValueError("front matter is not an object; expected lines of NAME: VALUE between two ---")
     return {}
 
 

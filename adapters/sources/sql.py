@@ -48,7 +48,7 @@ class SqlSource:
         self._query = query.rstrip("; \n\t")
         if not self._query.lower().startswith(("select", "with")):
             # The value is not shown: it may be a URL with a password.
-            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL stands in the variable")
+            raise Refused("a source sql: has no query; expected sql:VARIABLE:SELECT …, the URL is in the variable")
 
     @property
     def address(self) -> str:
@@ -152,7 +152,7 @@ class SqlSource:
             return create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url), hide_parameters=True)
         except (ArgumentError, ImportError):
             raise Refused(
-                f"{self._name}: there is no driver for {url.drivername}; install it beside this program"
+                f"{self._name}: there is no driver for {url.drivername}; install it in this program's environment"
             ) from None
 
     def _check_file(self, file: Path | None) -> None:

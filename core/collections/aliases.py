@@ -132,7 +132,9 @@ def check_target(services: Services, collection: str) -> None:
 def keep_target(session: Session, now: datetime, collection: str, alias: str, actor: str) -> None:
     """Cancels the deletion of a collection that is about to serve. Raises Refused if the deletion
     has begun."""
-    retention.cancel_deletion(session, now, collection, f"{collection} is kept: alias {alias} is to point to it", actor)
+    retention.cancel_deletion(
+        session, now, collection, f"{collection} is kept: alias {alias} is about to point to it", actor
+    )
 
 
 def _read_intent(services: Services, alias: str) -> tuple[int, bool]:

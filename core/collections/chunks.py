@@ -107,7 +107,7 @@ class ChunkedSource:
             return [(row.where, fields, row.problem)]
         if given:
             told = ", ".join(name or "unnamed" for name in sorted(given))
-            return [(row.where, None, f"brings vectors ({told}) of the whole document, which no chunk can have")]
+            return [(row.where, None, f"brings vectors ({told}) of the whole document, which cannot belong to a chunk")]
         if CHUNK_FIELD in fields:
             return [(row.where, None, f"has a field {CHUNK_FIELD!r} of its own; embedding.chunk needs that name")]
         text = fields[self._field]

@@ -92,7 +92,7 @@ def _compare_schema_hashes(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     one, other = (each.get("schema") for each in facts)
     if one is None or other is None:
         return ["unknown: a collection is gone, and its settings were not written down"]
-    return [] if one == other else ["they differ; in what cannot be told, for a collection is gone"]
+    return [] if one == other else ["they differ; the differences cannot be listed, because a collection is gone"]
 
 
 def _compare_content(

@@ -130,7 +130,7 @@ def _parse_content(text: str, backup: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Refused(f"backup {backup} is damaged: its manifest cannot be read ({error})") from error
     if not isinstance(content, dict):
-        raise Refused(f"backup {backup} is damaged: its manifest is no object")
+        raise Refused(f"backup {backup} is damaged: its manifest is not an object")
     return content
 
 

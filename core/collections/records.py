@@ -278,7 +278,7 @@ def _parse_written_vector(field: str, value: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _BadField(field, f"begins as JSON and is none: {error_text(error)}") from None
+        raise _BadField(field, f"begins like JSON but is not valid: {error_text(error)}") from None
 
 
 def _is_vector(value: Any, names: frozenset[str]) -> bool:
@@ -336,7 +336,7 @@ def _check_vector(path: str, name: str, value: Any, rules: RecordRules) -> Any:
         return _check_dense(path, value, rules.dense[name])
     if name in rules.sparse:
         return _check_sparse(path, value)
-    raise _BadField(path, f"is no vector of the collection; expected some of {_name_vectors(rules)}")
+    raise _BadField(path, f"is not a vector of the collection; expected some of {_name_vectors(rules)}")
 
 
 def _name_vectors(rules: RecordRules) -> str:

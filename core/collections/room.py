@@ -81,7 +81,7 @@ def told(need: Needed, room: Room) -> str:
 
 
 def _free(size: int | None) -> str:
-    return "nobody tells what is free" if size is None else f"at most {in_words(size)} free"
+    return "the free space is not known" if size is None else f"at most {in_words(size)} free"
 
 
 def in_words(size: float) -> str:

@@ -107,7 +107,7 @@ def foreign_metadata(metadata: Mapping[str, Any], collection: str) -> dict[str, 
         taken.append(FACTS_KEY)
     if taken:
         raise Refused(
-            f"collection {collection} has metadata of its own under {' and '.join(taken)}, where this program keeps "
+            f"collection {collection} has other metadata under {' and '.join(taken)}, where this program keeps "
             "what it knows of a collection: keep it under another key"
         )
     return {key: value for key, value in metadata.items() if key not in (STAMP_KEY, FACTS_KEY)}

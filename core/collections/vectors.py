@@ -213,9 +213,9 @@ def _describe_unaccounted(lost: Mapping[str, int], live: str, plan: VectorPlan) 
     first = _yaml_key(next(iter(lost)))
     return (
         f"{live} has vectors that the index file does not account for, and the new collection "
-        f"would lose them: {told}. Say what becomes of each, one line for each name:\n"
+        f"would lose them: {told}. Declare what happens to each, one line per name:\n"
         f"  vectors:\n{lines}\n"
-        f"Instead of `carried` (taken over from the live point of the same id) write `given` (each "
+        f"Instead of `carried` (copied from the live point with the same id) write `given` (each "
         f"record brings it), `optional`, `dropped`, or how it is made: "
         f'`{first}: {{model: …, text: "{template}"}}` or, for keywords, '
         f'`{first}: {{server: qdrant/bm25, text: "{template}"}}`'

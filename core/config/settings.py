@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     def _check_web_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [host for host in hosts if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host)]:
             raise ValueError(
-                f"{quote_value(wrong[0])} is no host name; expected names without scheme and port, such as web.lan"
+                f"{quote_value(wrong[0])} is not a host name; expected names without scheme and port, such as web.lan"
             )
         return hosts
 
@@ -225,7 +225,7 @@ def _check_hosts(*urls: str) -> None:
 def _describe_wrong_broker(scheme: str) -> str:
     shown = f"{scheme}://" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "that"
     advice = {
-        "sentinel": "; name the master, or what stands before it and follows it, by redis://",
+        "sentinel": "; name the master, or a proxy that follows it, with redis://",
         "unix": "; a socket is named by redis+socket:///PATH",
     }
     known = ", ".join(f"{one}://" for one in BROKERS)

@@ -39,12 +39,12 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"certificate|SSL error|tlsv1 alert",
-        "has no certificate that is trusted, or wants one; correct sslrootcert, sslcert and sslmode in {setting}",
+        "has no trusted certificate, or requires one; correct sslrootcert, sslcert and sslmode in {setting}",
     ),
     (r"permission denied", "does not let this user use that database; grant CONNECT to it"),
     (
         r"startup parameter",
-        "takes no startup parameter (a connection pooler): remove options from {setting}; limits need none",
+        "accepts no startup parameter (a connection pooler): remove options from {setting}; limits need none",
     ),
     (
         r"invalid response to SSL|expected authentication request|unsupported frontend protocol",
@@ -52,7 +52,7 @@ _WRONG: Iterable[tuple[str, str]] = (
     ),
     (
         r"invalid \w+ value|invalid connection option|unrecognized configuration parameter",
-        "has a parameter that nobody knows; correct {setting}",
+        "has an unknown parameter; correct {setting}",
     ),
 )
 #: The server answered and will accept a connection later.
@@ -60,7 +60,7 @@ _LATER: Iterable[tuple[str, str]] = (
     (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no connection free"),
     (r"starting up|recovery mode|not yet accepting", "is starting"),
     (r"shutting down|terminating connection|pgbouncer cannot connect|server login", "is stopping or starting"),
-    (r"query_wait_timeout", "has no connection free behind its pooler"),
+    (r"query_wait_timeout", "has no free connection behind its pooler"),
 )
 #: By the beginning of the SQLSTATE, longest first.
 _BY_STATE: Iterable[tuple[str, Meaning]] = (
@@ -68,11 +68,11 @@ _BY_STATE: Iterable[tuple[str, Meaning]] = (
     ("42501", (Misconfigured, "does not let this user do that; grant it the right")),
     ("53100", (Unavailable, "has no room left on its disk")),
     ("53300", (Unavailable, "has no connection free")),
-    ("55P03", (Unavailable, "is busy: a lock was waited for in vain")),
+    ("55P03", (Unavailable, "is busy: another transaction holds a lock")),
     ("57014", (Unavailable, "is busy: a statement took too long")),
     ("57P", (Unavailable, "is stopping or starting")),
     ("25P03", (Unavailable, "ended a connection that was idle for too long")),
-    ("26000", (Misconfigured, "forgets prepared statements: a pooler stands before it; see docs/scaling.md")),
+    ("26000", (Misconfigured, "lost a prepared statement: there is a pooler in front of it; see docs/scaling.md")),
     ("28", (Misconfigured, "refused the user or the password; correct {setting}")),
     ("3D", (Misconfigured, "has no database of that name; make it, or correct {setting}")),
     ("40", (Unavailable, "is busy: a transaction stood in the way of another")),

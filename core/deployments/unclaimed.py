@@ -328,7 +328,7 @@ def _watch_clocks(session: Session, now: datetime, roster: Sequence[Worker]) -> 
         elif worker.answers and abs(worker.clock_offset) < workers.CLOCK_RIGHT and worker.name in told:
             alerts.resolve_alerts(session, now, worker.name, (CLOCK_OFF,), f"its clock is {worker.clock_words}")
     for name in told - {worker.name for worker in roster}:
-        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is there no more")
+        alerts.resolve_alerts(session, now, name, (CLOCK_OFF,), "this worker is gone")
 
 
 def _clock_alert(worker: Worker) -> Alert:

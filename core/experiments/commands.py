@@ -274,7 +274,7 @@ def _find_alias_of_control(services: Services, control: str, alias: str | None) 
         return alias
     leading = sorted(name for name, target in found.items() if target == control)
     if len(leading) > 1:
-        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches are to be split")
+        raise Refused(f"aliases {', '.join(leading)} lead to {control}: name the one whose searches should be split")
     return leading[0] if leading else None
 
 

@@ -89,7 +89,7 @@ def _record_failed_check(services: Services, row: Experiment, error: Exception) 
                 session, services.clock.now(session), row, "unseen", words, reason=_describe_error(error), act=act
             )
     except DBAPIError:
-        words += "; nor could that be written down"
+        words += "; this could not be recorded either"
     return f"experiment {row.id} {words}"
 
 

@@ -47,7 +47,9 @@ class GivenFigures:
         if self.deviation is not None and self.rate is None:
             raise Refused(f"a deviation of {self.deviation:g} needs the mean it is of: give the rate too")
         if self.rate is not None and self.deviation is None and not 0 < self.rate < 1:
-            raise Refused(f"a rate of {self.rate:g} is no share between 0 and 1: give the deviation too if it is none")
+            raise Refused(
+                f"a rate of {self.rate:g} is not a share between 0 and 1: if it is a mean, give the deviation too"
+            )
         for name, number in (("deviation", self.deviation), ("number of users a day", self.users_per_day)):
             if number is not None and not 0 < number < math.inf:
                 raise Refused(f"a {name} of {number:g} is not a finite number above 0")
@@ -123,7 +125,7 @@ def _find_known_metric(
 ) -> KnownMetric | UnknownFigure:
     if metric.role != "primary" or given.rate is None:
         found = before.metric(metric)
-        by_hand = "; give --rate, and --deviation for what is no share of users"
+        by_hand = "; give --rate, and --deviation if it is not a share of users"
         return (
             UnknownFigure(found.why + by_hand)
             if isinstance(found, UnknownFigure) and metric.role == "primary"
@@ -133,7 +135,9 @@ def _find_known_metric(
         return KnownMetric(given.rate, given.deviation, "given by hand")
     other = given.rate + _sign_of_direction(metric) * _effect_to_find(spec, metric, given.rate)
     if not 0 <= other <= 1:
-        raise Refused(f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is no share")
+        raise Refused(
+            f"a rate of {given.rate:g} with an effect on {metric.name} would be {other:g}, which is not a share"
+        )
     deviation = math.sqrt((given.rate * (1 - given.rate) + other * (1 - other)) / 2)
     return KnownMetric(given.rate, deviation, "given by hand, as one yes or no of each user")
 
@@ -144,7 +148,7 @@ def _compute_need(
     if isinstance(known, UnknownFigure):
         return known
     if metric.relative and known.mean <= 0:
-        return UnknownFigure(f"its mean is {known.mean:g}, of which no share can be told ({known.source})")
+        return UnknownFigure(f"its mean is {known.mean:g}, which is not a share ({known.source})")
     effect = _effect_to_find(spec, metric, known.mean)
     guardrails = sum(other.role == "guardrail" for other in spec.metrics if metric.role != "secondary")
     each = planning.users_for_mean(known.deviation, effect, _two_sided_alpha(spec, metric), POWER, guardrails)

@@ -225,7 +225,7 @@ def _advise(planned: PlannedCheck, finding: Finding) -> State:
     if finding.verdict == "inconclusive" and finding.value is None:
         return {
             "means": f"What is not proven does not pass. It would have been seen here: {planned.check.means}",
-            "act": f"Give the check what it lacks and retry; promote after a look of your own; or leave it out "
+            "act": f"Give the check what it lacks and retry; promote after checking it yourself; or leave it out "
             f"(validation.checks.{planned.name}: false).",
         }
     return {"means": planned.check.means, "act": planned.check.act}

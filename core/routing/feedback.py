@@ -157,7 +157,7 @@ def _check_metric(row: Experiment, spec: ExperimentSpec, given: Feedback) -> Met
         raise _Fault("not started", f"experiment {row.id} is not started; `rollouts experiment start {row.id}`")
     variants = [INTERLEAVED] if spec.mode == "interleave" else [arm.variant for arm in spec.arms]
     if given.variant and given.variant not in variants:
-        raise _Fault("unknown variant", f"variant {quote_value(given.variant)} is none of {', '.join(variants)}")
+        raise _Fault("unknown variant", f"variant {quote_value(given.variant)}is not one of {', '.join(variants)}")
     metric = spec.metric(given.metric)
     reported = [known.name for known in spec.metrics if known.source == "feedback"]
     if metric is None or metric.source != "feedback":

@@ -119,7 +119,7 @@ class Link:
         self._error = None
         self._retry = 0.0
         if lost is not None:
-            log.warning("%s: the database is there again; searches follow their routes", self._process)
+            log.warning("%s: the database answers again; searches follow their routes", self._process)
             self._said_at = -_SAY_EVERY
 
     def _lose(self, error: AppError) -> AppError:

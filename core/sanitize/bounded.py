@@ -41,7 +41,7 @@ class _Bounded:
         node: Node | None = super().compose_node(parent, index)  # type: ignore[misc]
         self._depth -= 1
         if is_alias and id(node) not in self._sizes:
-            raise ComposerError(None, None, "an alias stands in what it repeats", mark)
+            raise ComposerError(None, None, "an alias contains itself", mark)
         self._values += self._sizes[id(node)] if is_alias else _count_values(node)
         if self._values > MOST_VALUES:
             raise ComposerError(

@@ -7,7 +7,7 @@ error that connection libraries do not expect, so nobody would explain it.
 from urllib.parse import unquote, urlsplit
 
 #: The message for such a name.
-IMPOSSIBLE_HOST = "its host is no name: between two dots stand 1 to 63 characters"
+IMPOSSIBLE_HOST = "its host is not a valid name: there must be 1 to 63 characters between two dots"
 
 
 def is_impossible_host(host: str | None) -> bool:

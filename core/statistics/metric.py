@@ -77,4 +77,4 @@ class Metric:
 
 def _check_choice(name: str, what: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise Refused(f"metric {name}: {what} {quote_value(value)} is none of {', '.join(map(str, allowed))}")
+        raise Refused(f"metric {name}: {what} {quote_value(value)}is not one of {', '.join(map(str, allowed))}")

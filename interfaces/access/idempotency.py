@@ -115,14 +115,16 @@ def _claim_row(session: Session, key: Key, now: datetime) -> _Attempt:
 
 
 def _key_in_use(key: Key) -> KeyInUse:
-    return KeyInUse(f"the first request with Idempotency-Key {quote_value(key.name)} is being worked at; ask again")
+    return KeyInUse(
+        f"the first request with Idempotency-Key {quote_value(key.name)} is still being processed; try again"
+    )
 
 
 def _mark_started(session: Session, key: Key, claim: int, started: str) -> None:
     mine = update(OnceRow).where(*_matches_key(key), OnceRow.claim == claim, OnceRow.started.is_(None))
     if session.execute(mine.values(started=started).returning(OnceRow.key)).first() is None:
         raise LeaseLost(
-            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; ask again"
+            f"Idempotency-Key {quote_value(key.name)} took too long and was taken up by another process; try again"
         )
 
 

@@ -106,7 +106,7 @@ class Story:
         for held, sentence in self._facts:
             self._console.print(Text.assemble(screen.status_symbol("pass" if held else "fail"), f" {sentence}"))
         if not self._facts or not all(held for held, _ in self._facts):
-            self._print_sentence(f"That is not how it should have ended; {Path.cwd()} holds what is left of it.")
+            self._print_sentence(f"That is not the expected end; {Path.cwd()} holds what is left of it.")
             return SOMETHING_BROKE
         self._console.print(_describe_next())
         return ALL_HELD
@@ -124,9 +124,7 @@ class Story:
 
     def _tell_first_version(self, one: Version) -> bool:
         self._print_chapter(f"Version 1: {len(one.pages):,} texts")
-        self._print_sentence(
-            f"There is no alias {ALIAS} yet; it is made when the collection behind it is filled and checked."
-        )
+        self._print_sentence(f"There is no alias {ALIAS} yet; it is created when its collection is filled and checked.")
         return self._check_serves(self._deploy_version(one), one)
 
     def _tell_replacement(self, one: Version, two: Version, crowd: Crowd) -> bool:
@@ -186,7 +184,7 @@ class Story:
         try:
             return self._open_embedding(*self.MINILM)
         except (Refused, Unavailable) as error:
-            self._print_sentence(f"Words instead of meaning: the model is not to be had here. {error}")
+            self._print_sentence(f"Words instead of meaning: the model is not available here. {error}")
             return self._open_embedding(*self.HASHING)
 
     def _open_embedding(self, name: str, lowest_score: float) -> tuple[EmbeddingSpec, float]:

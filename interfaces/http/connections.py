@@ -51,7 +51,7 @@ class ConnectionRegistry(ServerState):
         if len(self.connections) <= self.limits.connections:
             return
         longest = self._longest_unready(self.all - {newcomer}) or newcomer
-        longest.end(TooBusy("too many connections are open; ask again"))
+        longest.end(TooBusy("too many connections are open; try again"))
 
     def refuse(self, asking: "Connection") -> TooBusy | None:
         """Returns why this request cannot be processed now. An incomplete request is ended to make
@@ -60,10 +60,10 @@ class ConnectionRegistry(ServerState):
         whose = asking.whose
         if self.at_work[whose] >= limits.requests_of_one:
             among = {one for one in self.all if one.whose == whose}
-            words = f"{limits.requests_of_one} requests from your address are under way; ask again"
+            words = f"{limits.requests_of_one} requests from your address are being processed; try again"
         elif self.at_work.total() >= limits.requests:
             among = self.all
-            words = f"{limits.requests} requests are under way, as many as may be; ask again"
+            words = f"{limits.requests} requests are being processed, the maximum; try again"
         else:
             return None
         unready = self._longest_unready({one for one in among if one.at_work})

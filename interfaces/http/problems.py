@@ -194,7 +194,7 @@ def _answer_disconnect(request: Request, error: Exception) -> Response:
 def _answer_unforeseen(request: Request, error: Exception) -> Response:
     """Starlette passes the error on to the server's log after this answer, which does not contain
     it."""
-    return problem_response(_UNFORESEEN, "an error nobody foresaw; the log of the web process has it")
+    return problem_response(_UNFORESEEN, "an unexpected error; see the log of the web process")
 
 
 HANDLERS: dict[Any, Any] = {

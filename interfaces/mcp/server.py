@@ -46,7 +46,7 @@ class Server(MCPServer[None]):
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
-            words = "an error nobody foresaw, which the log of the server has; tell a person, and call again later"
+            words = "an unexpected error, see the log of the server; tell a person, and call again later"
             raise UnexpectedToolError(f"{error}: {words}") from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):

@@ -488,7 +488,7 @@ def _growth_by_half(r: Rebuild) -> Rebuild:
 
 
 def _equal_texts(r: Rebuild) -> Rebuild:
-    """A third of the texts stands twice, as on pages that are found under two addresses."""
+    """A third of the texts appear twice, as on pages that are found under two addresses."""
     twice = [{**one, "id": f"{one['id']}, again"} for one in _drawn(r, r.source, len(r.source) // 3)]
     now = [*r.source, *twice]
     return replace(r, live=now, source=now, written=now)

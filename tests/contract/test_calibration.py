@@ -106,7 +106,7 @@ def test_a_model_that_tells_nothing_apart_is_blocked_by_default(
 ) -> None:
     row = judged(corpus[:size], Model(dimension, changed))["min_top_score"]
     assert row["verdict"] == "block", row
-    assert "records that were asked for by their own beginning" in row["found"]
+    assert "records that were searched by their own beginning" in row["found"]
 
 
 def test_texts_that_are_all_alike_are_no_proof_of_anything(corpus: list[dict[str, Any]]) -> None:

@@ -370,7 +370,7 @@ def test_an_existing_collection_can_go_live(world, canary):
     ("asked", "said"),
     [
         ({"collection": "nobody"}, "nobody does not exist"),
-        ({"collection": "blue"}, "is what is served already"),
+        ({"collection": "blue"}, "is already live"),
         ({"collection": "blue", "source": "jsonl:docs.jsonl"}, "name one of the two"),
         ({"options": {"canary": {"stages": []}}}, "at least 1 item"),
         ({"options": {"canary": {"stages": [{"percentage": 0, "duration_minutes": 1}]}}}, "needs shadow: true"),

@@ -345,4 +345,4 @@ def test_what_nobody_tells_stops_nobody_and_is_said(world: World):
     world.run()
 
     assert world.status(id)["status"] == "live"
-    assert "nobody tells what is free" in world.step(id, "create")["message"]
+    assert "the free space is not known" in world.step(id, "create")["message"]

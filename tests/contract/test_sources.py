@@ -441,7 +441,7 @@ def test_lines_of_json_are_read_as_people_write_them(tmp_path, opened):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"id": 1},', "Extra data at column 10; write no comma behind the object"),
+        ('{"id": 1},', "Extra data at column 10; write no comma after the object"),
         ("[", "write each object in one line, and no list around them"),
         ("{", "write each object in one line, and no list around them"),
         ('[{"id": 1}]', "is a JSON list; expected an object in each line"),

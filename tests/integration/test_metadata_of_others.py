@@ -130,7 +130,7 @@ def test_a_key_of_ours_that_is_used_by_others_is_refused_before_anything_is_chan
         lambda: world.deploy("docs", source="collection:theirs"),
         lambda: adoption.adopt_collection(world.services, "docs", actor="anna", trust=True),
     ):
-        with pytest.raises(Refused, match=f"theirs has metadata of its own under {key},"):
+        with pytest.raises(Refused, match=f"theirs has other metadata under {key},"):
             act()
 
     assert world.store.metadata("theirs") == before

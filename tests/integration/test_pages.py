@@ -358,7 +358,7 @@ def test_who_may_read_sees_no_form_and_can_do_nothing(guarded):
     sign_in(client, guarded.tokens["read"])
     page = client.get("/indexes/docs")
     assert Page(page).buttons() == []
-    assert "acting needs the scope deploy" in Page(page).text
+    assert "actions need the scope deploy" in Page(page).text
     answer = client.post("/indexes/docs", data={"csrf": csrf(client, "/"), "verb": "deploy"})
     assert answer.status_code == 403
     assert queries.list_deployments(guarded.services) == []

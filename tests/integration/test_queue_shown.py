@@ -54,7 +54,7 @@ def test_http_tells_place_and_reason(world, web):
 def test_every_page_of_deployments_tells_it(world, web, path):
     shown = web.get(path.format(world.waiting)).text
     assert TEXT in shown
-    assert "When it ends cannot be told" not in shown
+    assert "The end cannot be predicted" not in shown
 
 
 def test_prometheus_hears_how_many_wait(web):

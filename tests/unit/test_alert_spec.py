@@ -31,8 +31,8 @@ def test_a_good_channel_is_taken(channel):
     [
         ({**HOOK, "url": ""}, "url", "found ''; expected http://HOST"),
         ({**HOOK, "url": "hooks.example.org"}, "url", "expected http://HOST"),
-        ({**HOOK, "url": "https://hooks..example"}, "url", "its host is no name"),
-        ({**MAIL, "host": f"{'a' * 64}.example"}, "host", "its host is no name"),
+        ({**HOOK, "url": "https://hooks..example"}, "url", "its host is not a valid name"),
+        ({**MAIL, "host": f"{'a' * 64}.example"}, "host", "its host is not a valid name"),
         ({**HOOK, "url": "https://anna:secret@hooks"}, "url", "expected http://HOST"),
         ({"kind": "webhook", "url": HOOK["url"]}, "secret", "missing"),
         ({**HOOK, "secret": "s3cr3t-value!"}, "secret", "expected the name of an environment variable"),

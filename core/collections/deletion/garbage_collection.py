@@ -173,7 +173,7 @@ def _describe_kept(alias: str, collection: str, reason: str) -> shown.Kept:
 
 
 def _describe_put_off(row: Deletion, why: str) -> shown.Kept:
-    act = f"mend that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
+    act = f"correct that; it is tried again at {row.due_at:%Y-%m-%d %H:%M} UTC"
     return {"collection": row.collection, "alias": row.alias, "reason": why, "next": act}
 
 

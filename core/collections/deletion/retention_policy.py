@@ -182,7 +182,7 @@ def _plan_surplus(one: ServedCollection, now: datetime, spec: IndexSpec, *, fore
     last = f"not among the last {spec.retention.versions} that served; " if spec.retention.versions else ""
     reason = f"{last}kept for {describe_retention(spec)} after it was replaced"
     if foreign and spec.retention.foreign == "backup":
-        reason += "; this program did not make it, so a whole backup of it comes first"
+        reason += "; this program did not make it, so a complete backup of it is made first"
     return SurplusVersion(one.collection, due_at, reason)
 
 

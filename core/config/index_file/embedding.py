@@ -116,7 +116,9 @@ class ProviderSpec(Strict):
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise ValueError("expected http(s)://HOST/v1 without user, password or query; the key stands in a variable")
+            raise ValueError(
+                "expected http(s)://HOST/v1 without user, password or query; the key belongs in a variable"
+            )
         if hosts.has_impossible_host(url):
             raise ValueError(hosts.IMPOSSIBLE_HOST)
         return url

@@ -26,7 +26,7 @@ from qdrant_rollouts.core.sanitize.quoting import quote_value
 #: Bytes of the file: enough for thousands of indexes.
 LARGEST = 1_000_000
 
-_IN_QUOTES = "; a value that begins with * or @, as a cron line may, stands in quotes"
+_IN_QUOTES = "; put a value that begins with * or @, such as a cron line, in quotes"
 
 
 #: The kind of source whose records are documents.
@@ -160,7 +160,7 @@ def load_index_file(path: Path) -> IndexFile:
     except (OSError, ValueError) as error:
         raise Refused(f"{path}: cannot be read: {error}") from error
     if len(text) > LARGEST:
-        raise Refused(f"{path}: has more than {LARGEST:,} bytes; divide what it declares")
+        raise Refused(f"{path}: has more than {LARGEST:,} bytes; declare less in it")
     return _parse_index_file(path, text)
 
 
@@ -203,7 +203,7 @@ class _UniqueKeys(BoundedLoader):
                 raise yaml.composer.ComposerError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
                 raise yaml.composer.ComposerError(
-                    None, None, f"key {quote_value(key.value)} stands twice", key.start_mark
+                    None, None, f"key {quote_value(key.value)} appears twice", key.start_mark
                 )
             seen.add(key.value)
         return node

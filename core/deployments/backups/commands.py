@@ -214,7 +214,7 @@ def _check_keep(keep: object) -> None:
 
 def _choose_manifest(services: Services, backup: str | None, alias: str | None) -> Manifest:
     if (backup is None) == (alias is None):
-        raise Refused("name either a backup or an alias, whose latest backup is taken then")
+        raise Refused("name either a backup or an alias, whose latest backup is then used")
     if backup is None:
         backup = find_latest_backup(services, check_found_name("alias", alias))
     return restorable.read_fitting_manifest(services.store, services.shelf, check_name("backup", backup))

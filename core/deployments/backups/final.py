@@ -54,7 +54,7 @@ def _begin_final_backup(services: Services, row: Deletion, alias: str) -> str:
             alias,
             row.collection,
             actor=events.SYSTEM,
-            reason=f"final backup of {row.collection}, which is to be deleted: {row.reason}",
+            reason=f"final backup of {row.collection}, which will be deleted: {row.reason}",
             along=partial(_attach_backup, row.id),
         )
     except LeaseLost as lost:
@@ -68,11 +68,11 @@ def _attach_backup(deletion_id: int, session: Session, backup: str) -> None:
     ours = Deletion.id == deletion_id, Deletion.status.in_(retention.OPEN_STATUSES), Deletion.backup_id.is_(None)
     marked = update(Deletion).where(*ours).values(backup_id=backup).returning(Deletion.id)
     if session.scalar(marked) is None:
-        raise LeaseLost(f"deletion {deletion_id} was cancelled, or taken up by somebody else")
+        raise LeaseLost(f"deletion {deletion_id} was cancelled, or another process took it up")
 
 
 def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str) -> str:
-    text = f"{seen.collection} is not deleted, for there is no final backup of it: {why}"
+    text = f"{seen.collection} is not deleted, because there is no final backup of it: {why}"
     with services.sessions.begin() as session:
         row = session.get_one(Deletion, seen.id, with_for_update=True)
         if row.status not in retention.OPEN_STATUSES or row.backup_id != seen.backup_id:
@@ -84,7 +84,7 @@ def _postpone_deletion(services: Services, seen: Deletion, alias: str, why: str)
             row.due_elapsed + _RETRY_AFTER.total_seconds(),
         )
         keep = retention.keep_command(row.collection)
-        act = f"mend that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
+        act = f"correct that, it is tried again at {row.due_at:%H:%M} UTC; to keep it: {keep}"
         events.record_event(session, now, "deletion.put_off", text, alias=alias)
         told = Alert(
             row.alias or row.collection, retention.NO_BACKUP, text, actor=row.actor, reason=row.reason, next=act

@@ -111,7 +111,7 @@ def start_rollback(
     if last is None or last.blue is None:
         raise Refused(f"{alias} has no version before {current} to go back to")
     if _is_gone(services, last.blue):
-        raise Refused(f"{last.blue}, the version before {current}, is not retained any more; deploy a new one")
+        raise Refused(f"{last.blue}, the version before {current}, is no longer retained; deploy a new one")
     spec = read_stored(IndexSpec, last.spec)
     return begin_deployment(
         services,
@@ -199,7 +199,7 @@ def _check_existing_collection(services: Services, collection: str, blue: str | 
         raise Refused(f"a new collection is either built from {source} or {collection} is taken; name one of the two")
     check_found_name("collection", collection)
     if collection == blue:
-        raise Refused(f"{collection} is what is served already; name another collection")
+        raise Refused(f"{collection} is already live; name another collection")
     aliases.check_target(services, collection)
     foreign_metadata(services.store.metadata(collection), collection)
 

@@ -20,7 +20,7 @@ def check_validation(spec: IndexSpec, live: Schema | None) -> None:
     """
     for name in spec.validation.checks:
         if name not in CHECKS:
-            raise Refused(f"validation.checks: {quote_value(name)} is no check; known: {', '.join(CHECKS)}")
+            raise Refused(f"validation.checks: {quote_value(name)} is not a check; known: {', '.join(CHECKS)}")
         _check_bound(name, spec.validation.check(name))
     for name in BY_VALUE:
         if spec.validation.checks.get(name) and not spec.validation.slices:

@@ -32,7 +32,7 @@ _FEWER = 0.05
 _STAYED = 0.6
 MEANS = "Searches may find one text under many names, such as a sign-in page, or texts that nobody meant to publish."
 ACT = (
-    "Read the two texts side by side. If the change is meant, promote; if it comes each time, give the share of "
+    "Read the two texts side by side. If the change is intended, promote; if it happens each time, give the share of "
     "records that may change at once as the bound of `collapse`."
 )
 

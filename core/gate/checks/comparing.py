@@ -34,7 +34,7 @@ def judge_fusion_overlap(gate: GateContext, bound: float | None) -> Finding:
     """The same for queries that use the declared search, as applications do."""
     rows = [row for row in searched_rows(gate) if "live" in row]
     if not rows:
-        return cannot_tell("no query could be asked of both by the declared search: give validation.queries")
+        return cannot_tell("no query could be made on both with the declared search: give validation.queries")
     found = _find_overlap(gate, rows, bound)
     common = sum(row["live"]["overlap"] for row in rows) / len(rows)
     said = f"the declared search ({gate.text_search.words}) gives {common:.0%} of the same top ten results as live"
@@ -105,7 +105,7 @@ def _why_not_compared(gate: GateContext) -> str:
     if gate.live is None:
         return "there is no live collection to compare with"
     if gate.live.same_model:
-        return f"nothing could be asked of both {gate.green} and {gate.live.collection}"
+        return f"no search was possible on both {gate.green} and {gate.live.collection}"
     return f"{gate.live.collection} could not be asked the same: it has another model; give validation queries"
 
 

@@ -111,7 +111,7 @@ def exact_verdict(met: bool) -> Verdict:
 
 
 def cannot_tell(why: str, n: int = 0) -> Finding:
-    return Finding("inconclusive", None, n, why, found=f"This could not be told: {why}.")
+    return Finding("inconclusive", None, n, why, found=f"This could not be decided: {why}.")
 
 
 def judge_interval(

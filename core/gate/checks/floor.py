@@ -113,7 +113,7 @@ def _not_calibrated(gate: GateContext) -> Finding:
     """By its nature: there is nothing more that could be measured."""
     pairs = int(gate.part("calibrated").get("pairs", 0))
     detail = f"{_UNCALIBRATED}; {pairs:,} pairs of a text and a document that shares no word with it"
-    found = "How good answers are could not be told from chance: the records are too few or too much alike."
+    found = "The quality of answers could not be distinguished from chance: the records are too few or too much alike."
     return Finding("pass", None, len(_scored_rows(gate)), detail, found=found, only_shown=True)
 
 
@@ -144,7 +144,7 @@ def _judge_under_floor(gate: GateContext, rows: list[dict[str, Any]]) -> Finding
         elif gate.live is None:
             verdict = "inconclusive"
     words = f"{len(under):,} of {len(rows):,} queries have no answer better than chance would give"
-    words += f"; so have {own_under:,} of {own:,} records that were asked for by their own beginning" if own else ""
+    words += f"; so have {own_under:,} of {own:,} records that were searched by their own beginning" if own else ""
     detail = f"share under the floor {floor:.3f}, interval [{theirs.low:.3f}, {theirs.high:.3f}], high <= bound"
     detail += (
         f"; of records' own beginnings {ours.value:.3f}, interval [{ours.low:.3f}, {ours.high:.3f}]" if own else ""

@@ -81,7 +81,7 @@ def judge_quality(gate: GateContext, bound: float | None) -> Finding:
     if finding.verdict == "block" != verdict:
         said = f"too many unjudged to call it worse: {said}"
     elif verdict != finding.verdict:
-        said = f"{said}; the same model and texts are held up only where they are clearly worse"
+        said = f"{said}; the same model and texts are stopped only if they are clearly worse"
     return Finding(
         verdict,
         seen.value,
@@ -142,7 +142,7 @@ def _judge_mean(gate: GateContext, bound: float | None, measure: str) -> Finding
 
 _MEASURES = {
     "ndcg@10": "How high the relevant records stand among the first ten",
-    "mrr@10": "How high the first relevant record stands",
+    "mrr@10": "The rank of the first relevant record",
     "recall@100": "The share of relevant records among the first hundred",
 }
 

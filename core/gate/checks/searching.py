@@ -45,7 +45,7 @@ def judge_self_retrieval(gate: GateContext, bound: float | None) -> Finding:
             gate, name, some, _bound_of_name(gate, "self_retrieval", bound, _sure_bound(gate, name))
         )
 
-    return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be asked")
+    return judge_each(gate, rows, judge, measure_shortfall, "no stored vector could be searched")
 
 
 def _find_self_retrieval(gate: GateContext, name: str, rows: list[dict[str, Any]], bound: float | None) -> Finding:
@@ -77,14 +77,14 @@ def judge_ann_recall(gate: GateContext, bound: float | None) -> Finding:
         rows,
         judge,
         measure_shortfall,
-        "nothing could be asked" if gate.limits.exact else describe_no_exact(gate.green),
+        "no search was possible" if gate.limits.exact else describe_no_exact(gate.green),
     )
 
 
 def judge_filtered_recall(gate: GateContext, bound: float | None) -> Finding:
     found = gate.part("filtered").get("recall") or []
     if not found:
-        return cannot_tell("no filter to ask with: name payload fields in validation.slices")
+        return cannot_tell("no filter to search with: name payload fields in validation.slices")
     whole = most_asked(gate) >= _count_askable(gate, len(found) + 1)
     mean = intervals.exact_mean(found) if whole else intervals.mean_interval(found)
     said = f"With a filter the index finds {10 * mean.value:.1f} of the ten best answers."

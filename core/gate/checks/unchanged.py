@@ -12,7 +12,7 @@ _EXCUSED = 0.1
 #: Two records that changed places are an edit.
 _SWAPPED = 2
 MEANS = (
-    "Records that nobody has touched are found by other searches than before: ids have moved, vectors were lost, or a "
+    "Unchanged records are found by other searches than before: ids have moved, vectors were lost, or a "
     "part of them is of another model."
 )
 ACT = (

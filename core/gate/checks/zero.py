@@ -21,7 +21,7 @@ def judge_zero_result(gate: GateContext, bound: float | None) -> Finding:
     rows = rows_by_vector(gate, lambda row: "n" in row and not (searched and row.get("text")))
     if searched:
         rows[DECLARED] = searched
-    return judge_each(gate, rows, lambda _, some: _judge_rows(some, bound), measure_reach, "nothing could be asked")
+    return judge_each(gate, rows, lambda _, some: _judge_rows(some, bound), measure_reach, "no search was possible")
 
 
 def _judge_rows(rows: Sequence[Mapping[str, Any]], bound: float | None) -> Finding:

@@ -27,7 +27,7 @@ def read_judged(source: Source) -> tuple[JudgedQuery, ...]:
     for row in source.read(None):
         judged = _parse_judged(row)
         if judged.query in found:
-            raise Refused(f"{row.where}: query {quote_value(judged.query)} stands twice; judge each once")
+            raise Refused(f"{row.where}: query {quote_value(judged.query)} appears twice; judge each once")
         found[judged.query] = judged
     return tuple(found.values())
 
@@ -41,7 +41,7 @@ def _parse_judged(row: Row) -> JudgedQuery:
         raise Refused(f"{row.where}: query is {quote_value(query)}; expected text")
     graded = _parse_grades(row, relevant)
     if not any(grade > 0 for grade in graded.values()):
-        raise Refused(f"{row.where}: relevant names no record of a grade above 0; leave such a query out")
+        raise Refused(f"{row.where}: relevant names no record with a grade above 0; remove this query")
     points = {id: _point_of_id(id) for id in graded}
     others = {points[id]: other for id in graded if (other := _other_point_of_id(id)) is not None}
     names = {points[id]: str(id) for id in graded}
@@ -73,7 +73,7 @@ def _parse_grades(row: Row, relevant: Any) -> dict[int | str, float]:
 
 def _check_record_id(row: Row, id: Any) -> int | str:
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Refused(f"{row.where}: {quote_value(id)} is no record id; expected a string or an integer")
+        raise Refused(f"{row.where}: {quote_value(id)} is not a record id; expected a string or an integer")
     return id
 
 

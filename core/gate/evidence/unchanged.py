@@ -97,7 +97,7 @@ class _BesideLive:
     def why(self, name: str) -> str:
         """Returns why vectors of that name may differ; empty if they must be the same."""
         if not are_same_vectors(self.schema, self.gate.schema, name):
-            return "its settings were declared anew"
+            return "its settings are newly declared"
         ours = self.gate.makers.get(name)
         theirs = self.made_before.get(name)
         if name in self.gate.plan.carried or (ours is None and self.comes_from_live):
@@ -107,8 +107,8 @@ class _BesideLive:
         if ours is None or theirs is None:
             return "nothing says that the same model made both"
         if ours.identity != theirs.identity:
-            return "its model was declared anew"
-        return "" if ours.template == theirs.template else "its text was declared anew"
+            return "its model is newly declared"
+        return "" if ours.template == theirs.template else "its text is newly declared"
 
     def _why_given(self) -> str:
         if self.gate.spec.accept_new_model:

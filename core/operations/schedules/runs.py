@@ -80,7 +80,7 @@ def take_run(session: Session, run: Run, **values: Any) -> Run:
     transaction may be committed."""
     values |= {"turn": run.turn + 1, "status": RunStatus.RUNNING}
     if session.scalar(_update_held_run(run).values(values)) is None:
-        raise LeaseLost(f"{run.name} was taken up by somebody else")
+        raise LeaseLost(f"{run.name} was taken up by another process")
     return replace(run, turn=run.turn + 1)
 
 

@@ -66,7 +66,7 @@ def take_up_run(services: Services, run_id: int) -> str:
     if run is None:
         return f"run {run_id} needs nobody"
     try:
-        return ACTIONS[run.action](services, run) or f"{run.name} was ended by somebody else"
+        return ACTIONS[run.action](services, run) or f"{run.name} was ended by another process"
     except LeaseLost as lost:
         return str(lost)
 

@@ -351,7 +351,7 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_shares_confirmed,
     ),
     "route_searchers": MetricFamily(
-        "Search processes heard of lately: serving the newest version of the route, or behind it.",
+        "Search processes that reported recently: serving the newest version of the route, or behind it.",
         ("alias", "state"),
         _sample_searchers,
     ),
@@ -362,7 +362,7 @@ METRICS: Mapping[str, MetricFamily] = {
         _unrouted,
     ),
     "sweep_age_seconds": MetricFamily(
-        "Since somebody last looked for turns that are due (deployments.rouse); +Inf if nobody ever did.",
+        "Since the last sweep for due turns (deployments.rouse); +Inf if there was none.",
         (),
         _sample_sweep_age,
     ),
@@ -372,7 +372,7 @@ METRICS: Mapping[str, MetricFamily] = {
         _offsets,
     ),
     "worker_seen_age_seconds": MetricFamily(
-        f"Since a worker last said that it is there; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
+        f"Since a worker last reported; beyond {workers.ANSWERS.total_seconds():g} s it does not answer.",
         ("worker",),
         _silences,
     ),
@@ -409,7 +409,7 @@ METRICS: Mapping[str, MetricFamily] = {
         ("alias", "action"),
         _sample_late_schedules,
     ),
-    "alerts_firing": MetricFamily("What lasts now and people were told of.", ("severity",), _sample_firing_alerts),
+    "alerts_firing": MetricFamily("Active alerts about something that lasts.", ("severity",), _sample_firing_alerts),
     "alert_lasting_seconds": MetricFamily("Since when each of it lasts.", ("alias", "what"), _sample_alert_ages),
     "alert_deliveries": MetricFamily(
         "Alerts that wait for their channel, or were given up after three days.",

@@ -18,14 +18,14 @@ _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
 #: A name given by Qdrant's users; percent-encoded in the path.
 _FOUND_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\u0000]+$"}
 _PROBLEMS = {
-    401: "No token, or one that is none",
-    403: "The token lacks the scope; or another site asks",
-    404: "There is no such thing",
+    401: "The token is missing or not valid",
+    403: "The token does not have the needed scope, or the request comes from another site",
+    404: "The thing does not exist",
     408: "The request did not come in time",
     409: "Refused as things stand: the same that the command line says",
     413: "More than a megabyte was sent",
     422: "Something in the request can never be right",
-    503: "A server did not answer, or too much is asked at once; ask again",
+    503: "A server did not answer, or there are too many requests at once; try again",
 }
 
 
@@ -152,7 +152,7 @@ def _problem_schema() -> Part:
     kinds = {
         "type": "string",
         "format": "uri",
-        "description": "Which kind of problem it is; the same for good, while titles and details may be reworded.",
+        "description": "The kind of problem. It never changes; titles and details may be reworded.",
         "examples": [kind.type for kind in KINDS],
     }
     return {

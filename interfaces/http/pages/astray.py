@@ -23,7 +23,7 @@ _KEPT_HEADERS = {"allow", "retry-after", "www-authenticate"}
 _WORDS = {
     404: ("Not found", "There is no page {path}."),
     405: ("Not possible", "{path} does not take {method}."),
-    500: ("Failed", "An error nobody foresaw; the log of the web process has it."),
+    500: ("Failed", "An unexpected error; see the log of the web process."),
 }
 
 

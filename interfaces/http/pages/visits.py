@@ -46,20 +46,20 @@ NAV = (
 )
 #: The message after an action, by its verb; no text of an address gets onto a page.
 DONE_MESSAGES = {
-    "promote": "Promote was asked for; it is honoured between two turns.",
-    "promote_full": "Promote past every stage was asked for; it is honoured between two turns.",
-    "retry": "Retry was asked for; it is honoured between two turns.",
-    "pause": "Pause was asked for.",
-    "resume": "Resume was asked for.",
+    "promote": "Promote was requested; it takes effect between two turns.",
+    "promote_full": "Promote past every stage was requested; it takes effect between two turns.",
+    "retry": "Retry was requested; it takes effect between two turns.",
+    "pause": "Pause was requested.",
+    "resume": "Resume was requested.",
     "abort_keep": "The watch ends; the new collection serves on.",
-    "abort": "Abort was asked for; it outranks everything else.",
+    "abort": "Abort was requested; it comes before all other requests.",
     "deploy": "The deployment has begun.",
     "rollback": "The way back has begun.",
     "keep": "The collection is kept.",
     "start": "The experiment has begun.",
     "stop": "The experiment has ended.",
     "widen": "More users take part.",
-    "run": "A run was asked for; the next sweep takes it up.",
+    "run": "A run was requested; the next sweep begins it.",
     "create": "The backup has begun.",
     "verify": "The verification has begun.",
     "restore": "The restore has begun.",
@@ -97,7 +97,7 @@ class Visit:
     def check_form(self, form: Mapping[str, str]) -> None:
         """Raises Forbidden for a form that does not come from this browser's page."""
         if self.fresh or not hmac.compare_digest(form.get("csrf", "").encode(), self.csrf.encode()):
-            raise Forbidden("this form is not of your session any more: go back, load the page again, and repeat it")
+            raise Forbidden("this form no longer belongs to your session: go back, load the page again, and repeat it")
 
     def shown(self, template: str, context: Mapping[str, Any], status: int = 200, live: bool = False) -> Response:
         """``context`` has at least ``title`` and ``here``, the place in the navigation."""

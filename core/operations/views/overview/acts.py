@@ -98,10 +98,10 @@ def _is_outranked(row: Deployment, event: Event) -> bool:
 def _describe_effect(row: Deployment, event: Event) -> str:
     coming = _name_coming_steps(row)
     said = {
-        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends what is left to wait for.",
+        Event.PROMOTE: f"Goes on with {coming[0]}." if coming else "Ends the remaining waits.",
         Event.PROMOTE_FULL: "Skips every stage that only watches; no gate is skipped.",
         Event.RETRY: "Runs the step that holds again, from nothing; what it found before counts no more.",
-        Event.PAUSE: "Stops after the turn under way; a canary keeps its share and is still watched.",
+        Event.PAUSE: "Stops after the current turn; a canary keeps its share and is still watched.",
         Event.RESUME: "Lifts the pause.",
         Event.ABORT_KEEP: f"Ends the watch; {row.green} serves on, and nothing is taken back.",
         Event.ABORT: _describe_abort(row),
@@ -196,14 +196,14 @@ def actions_of_experiment(experiment: str, status: str, coverage: int) -> list[O
         OperatorAction(
             "widen",
             "Widen",
-            "Enrols more of the users; nobody changes arm, and it cannot be taken back.",
+            "Lets more users take part; no user changes arm, and this cannot be undone.",
             f"rollouts experiment widen {experiment} --coverage PERCENT",
             widen,
         ),
         OperatorAction(
             "stop",
             "Stop",
-            "Control answers everybody again; what was seen stays.",
+            "The control answers all users again; observations are kept.",
             f"rollouts experiment stop {experiment} --reason '…'",
             _why_not_possible(status, ExperimentEvent.STOP),
             grave=True,
@@ -230,7 +230,7 @@ def actions_of_schedule(alias: str, action: str, status: str, open_run: str | No
         OperatorAction(
             "pause",
             "Pause",
-            "Lets times pass without a run; one that is open goes on.",
+            "Times pass without a run; an open run continues.",
             f"rollouts schedule pause {command}",
             {"off": off, "paused": "it is paused"}.get(status, ""),
         ),

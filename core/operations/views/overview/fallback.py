@@ -38,7 +38,7 @@ def describe_way_back(
         _check_exists(target, made, deletion, seen),
         _check_not_deleted(target, deletion),
         _check_verdict(made, target),
-        {"said": busy or f"nothing else is under way on {alias}", "state": "no" if busy else "yes"},
+        {"said": busy or f"nothing else is running on {alias}", "state": "no" if busy else "yes"},
     ]
     states = {one["state"] for one in conditions}
     ready = next(worst for worst in ("no", "unknown", "yes") if worst in states)
