@@ -1,4 +1,4 @@
-"""Aliases, deletions and the way back, on both databases."""
+"""Aliases, deletions and rollbacks, on both databases."""
 
 import threading
 from typing import Any

@@ -1,4 +1,5 @@
-"""The floor of scores, from real text: healthy models pass it by default, and those that tell nothing apart do not."""
+"""The floor of scores, on real text: healthy models pass it by default, and models that distinguish
+nothing do not."""
 
 import zlib
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""``sitemap:``: a guest who reads what he may, at the pace he is asked to keep, and takes silence for no deletion."""
+"""``sitemap:`` reads only what it may, at the requested pace, and does not take a missing answer
+for a deletion."""
 
 import time
 import tracemalloc

@@ -1,4 +1,5 @@
-"""Models behind an HTTP endpoint: what is sent, how trouble is borne, and that the key goes nowhere else."""
+"""Models behind an HTTP endpoint: what is sent, how errors are handled, and that the key goes
+nowhere else."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The gate within a deployment: whose verdict opens what, and what a person may do about it."""
+"""The gate within a deployment: which verdict allows what, and what a person may do about it."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Two collections in one list: what is served, what a click is worth, and what users prefer."""
+"""Two collections in one list: what is served, how a click counts, and what users prefer."""
 
 import asyncio
 from collections.abc import Iterator

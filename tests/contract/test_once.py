@@ -1,4 +1,5 @@
-"""One request, sent twice: started once, whoever dies, and whoever comes at the same time."""
+"""One request, sent twice: started once, whichever process dies, and if two arrive at the same
+time."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Filling green from records and collections: what arrives, what is taken over, what is refused."""
+"""Filling green from records and collections: what arrives, what is reused, what is refused."""
 
 import gzip
 import json

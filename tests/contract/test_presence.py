@@ -1,4 +1,4 @@
-"""A process says that it is there, on both databases, and nothing stops it."""
+"""A process reports that it is alive, on both databases, and nothing stops it."""
 
 import logging
 import subprocess

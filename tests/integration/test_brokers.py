@@ -1,4 +1,5 @@
-"""The broker's URL means one thing to Celery, to the channel of routes and to doctor; what is wrong has words."""
+"""The broker's URL means the same to Celery, to the channel of routes and to doctor; errors have
+clear messages."""
 
 import json
 import socket

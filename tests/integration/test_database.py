@@ -1,4 +1,4 @@
-"""The connections to databases: limits of ours, the URL's own options beside them, and words for what goes wrong."""
+"""The connections to databases: our limits, the URL's own options, and messages for errors."""
 
 import re
 import socket

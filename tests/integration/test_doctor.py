@@ -1,4 +1,4 @@
-"""``doctor`` looks at what is used in the way it is used: with the keys, over TLS, and by writing."""
+"""``doctor`` tests everything in the way it is used: with the keys, over TLS, and by writing."""
 
 import json
 import os

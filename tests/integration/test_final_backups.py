@@ -1,4 +1,4 @@
-"""The backup that a deletion waits for, against a real server: no backup, no deletion."""
+"""The backup that a deletion waits for, on a real server: without a backup there is no deletion."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""The HTTP API on real services: an installation of its own, asked by Starlette's client."""
+"""The HTTP API on real services: a separate installation, called by Starlette's client."""
 
 import json
 import logging

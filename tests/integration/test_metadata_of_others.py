@@ -1,6 +1,5 @@
-"""Metadata that somebody else has given a collection, on a real server: each version has it, beside
-what is ours.
-"""
+"""Metadata that another program gave to a collection, on a real server: each version has it, next
+to ours."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""What this program owns is open to no request: by whatever name, by whatever kind of source, and at no cost."""
+"""No request may open this program's files: by whatever name or kind of source, and without a cost."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-"""The pages over a whole installation in this process, asked as a browser asks: who gets in, what a form needs, what is
-said of every state, and that nothing which somebody wrote becomes part of the page."""
+"""The pages over a whole installation in this process, requested as by a browser: who gets in, what
+a form needs, what is shown for every state, and that no foreign text becomes part of the page."""
 
 import re
 from html import unescape

@@ -1,4 +1,5 @@
-"""A server that is away, hangs, comes back, refuses, is too old or is none: what the store makes of it."""
+"""A server that is stopped, hangs, comes back, refuses, is too old or is not Qdrant: what the store
+does."""
 
 import base64
 import json

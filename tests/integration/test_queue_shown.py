@@ -1,4 +1,5 @@
-"""What waits for a place among the rebuilds says so wherever a deployment is shown, and is nowhere taken for late."""
+"""A deployment that waits for a place among the rebuilds says so everywhere, and nowhere counts as
+late."""
 
 import json
 

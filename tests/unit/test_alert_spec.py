@@ -1,4 +1,5 @@
-"""The ``alerts`` section: what cannot be delivered to is refused with its path, the value and what was expected."""
+"""The ``alerts`` section: a channel that cannot work is refused with its path, the value and what
+was expected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an index file may ask of the gate, and the words in which it is refused what makes no sense."""
+"""The gate's settings in an index file, and the messages for invalid ones."""
 
 import re
 from typing import Any

@@ -1,4 +1,5 @@
-"""What a row of the gate's report says to people: each check has words, and none of them needs statistics."""
+"""What a row of the gate's report says to people: each check has a text, and none of them needs
+statistics."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What a collection needs before it is made: figures by its settings, and what is said of them."""
+"""What a collection needs before it is created: figures by its settings, and their description."""
 
 import pytest
 

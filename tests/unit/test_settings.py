@@ -1,4 +1,4 @@
-"""What the environment and the index file may say, and the words in which the rest is refused."""
+"""What the environment and the index file may contain, and the messages for anything else."""
 
 import os
 import re
