@@ -68,14 +68,14 @@ def _check_resume(row: Deployment, reason: str) -> None:
 
 def _check_retry(row: Deployment, reason: str) -> None:
     if row.paused_for != "approval":
-        raise Refused(f"{row.id} was paused by a person and holds no result to ask for again; resume lets it go on")
+        raise Refused(f"{row.id} was paused by a person and has no result to try again; use resume")
 
 
 def _check_promote(row: Deployment, reason: str) -> None:
     step = current_step(row)
     if row.status == Status.RUNNING and not (step and _is_soft(step)):
         name = step.name if step else "the end"
-        raise Refused(f"{row.id} is at {name}, which nobody can shorten; promote moves on from a stage of traffic")
+        raise Refused(f"{row.id} is at {name}, which cannot be shortened; promote ends a stage of traffic")
 
 
 def _check_promote_full(row: Deployment, reason: str) -> None:

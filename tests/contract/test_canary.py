@@ -292,7 +292,7 @@ def test_promote_is_refused_where_nothing_waits_for_it(world, canary):
     goes_on(world, canary)
     again = world.deploy("docs", strategy="canary")
     world.run(until=world.at(again, "populate"))
-    with pytest.raises(Refused, match="is at populate, which nobody can shorten"):
+    with pytest.raises(Refused, match="is at populate, which cannot be shortened"):
         commands.request_action(world.services, again, Event.PROMOTE, actor="anna")
     assert deployment["alias"] == "docs"
 

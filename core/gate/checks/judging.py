@@ -241,7 +241,7 @@ def _describe_quality(gate: GateContext, rows: list[Row]) -> str:
     better = sum(_ndcg_change(row) > _DROP for row in rows)
     said = f"Answers to {worse:,} of {len(rows):,} judged queries got clearly worse, to {better:,} clearly better."
     new = sum("new" in row for row in gate.part("asked").get("rows", []))
-    said += f" {new:,} more ask for records that are new; they stand apart." if new else ""
+    said += f" {new:,} more ask for records that are new; they are listed separately." if new else ""
     left_out = relevant.list_left_out(gate)
     parts = [f"{words}: {len(left_out[kind]):,}" for kind, words in _LEFT_OUT.items() if left_out.get(kind)]
     return said + (f" Left out were relevant records, by why: {'; '.join(parts)}." if parts else "")

@@ -10,7 +10,7 @@ from qdrant_rollouts.core.gate.evidence.twins import equal_groups
 from qdrant_rollouts.core.sanitize.quoting import quote_value
 
 TWINS = 0.02
-MEANS = "Searches find such points together or not at all, whatever is asked: nothing tells them apart."
+MEANS = "Searches find such points together or not at all, whatever the query: nothing distinguishes them."
 ACT = (
     "Look at the two texts. Where a model reads only their beginning, cut them by `embedding.chunk`; other equal "
     "vectors of unlike texts come from a fault of what made them. A number sets another bound."

@@ -64,7 +64,7 @@ def take_up_run(services: Services, run_id: int) -> str:
     """Does a run's work, or a piece of it, in any process that can load the index's model."""
     run = runs.load_run(services, run_id)
     if run is None:
-        return f"run {run_id} needs nobody"
+        return f"run {run_id} needs no more work"
     try:
         return ACTIONS[run.action](services, run) or f"{run.name} was ended by another process"
     except LeaseLost as lost:

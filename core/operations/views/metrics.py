@@ -316,7 +316,7 @@ def _sample_experiments(session: Session, now: datetime) -> Iterator[Sample]:
 
 METRICS: Mapping[str, MetricFamily] = {
     "deployments": MetricFamily(
-        "Deployments, backups and verifications, by where they stand now.",
+        "Deployments, backups and verifications, by their current status.",
         ("kind", "strategy", "status"),
         _sample_statuses,
     ),
@@ -367,7 +367,7 @@ METRICS: Mapping[str, MetricFamily] = {
         _sample_sweep_age,
     ),
     "worker_clock_offset_seconds": MetricFamily(
-        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it is told.",
+        f"How far a worker's clock is ahead of the database's; beyond {workers.CLOCK_OFF:g} s it causes an alert.",
         ("worker",),
         _offsets,
     ),
@@ -416,5 +416,5 @@ METRICS: Mapping[str, MetricFamily] = {
         ("channel", "status"),
         _sample_deliveries,
     ),
-    "experiments": MetricFamily("Experiments, by where they stand now.", ("status",), _sample_experiments),
+    "experiments": MetricFamily("Experiments, by their current status.", ("status",), _sample_experiments),
 }

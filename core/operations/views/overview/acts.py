@@ -237,7 +237,7 @@ def actions_of_schedule(alias: str, action: str, status: str, open_run: str | No
         OperatorAction(
             "resume",
             "Resume",
-            "Goes on with the next time; those that passed are not made up for.",
+            "Continues with the next time; times that passed are not made up for.",
             f"rollouts schedule resume {command}",
             "" if status == "paused" else f"it is {status}, not paused",
         ),
@@ -250,7 +250,7 @@ def actions_of_backup(backup: str, alias: str | None, status: str, refused: str)
         OperatorAction(
             "verify",
             "Verify",
-            "Restores it into a collection of its own, compares, and drops that again.",
+            "Restores it into a temporary collection, compares, and drops that again.",
             f"rollouts backup verify {backup}",
             refused or damaged,
         ),
