@@ -1,4 +1,4 @@
-"""Every verb of the command line, as ``--help`` has it."""
+"""Every verb of the command line, as ``--help`` shows it."""
 
 from collections.abc import Iterator
 
