@@ -67,7 +67,7 @@ _PASSING_FAULTS: Iterable[tuple[str, str]] = (
     (r"LOADING|BusyLoading", "is loading its data"),
     (r"OOM command not allowed|OutOfMemory", "has no memory left"),
     (r"MISCONF", "cannot write to its disk"),
-    (r"max number of clients", "has no connection free"),
+    (r"max number of clients", "has no free connection"),
     (r"MASTERDOWN|MasterDownError", "waits for its master"),
 )
 _SILENCE = r"(?i)closed by server|reset by peer|Broken pipe|closed the connection|timed out|timeout"

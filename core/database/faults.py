@@ -57,7 +57,7 @@ _WRONG: Iterable[tuple[str, str]] = (
 )
 #: The server answered and will accept a connection later.
 _LATER: Iterable[tuple[str, str]] = (
-    (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no connection free"),
+    (r"too many (?:connections|clients)|connection slots|no more connections allowed", "has no free connection"),
     (r"starting up|recovery mode|not yet accepting", "is starting"),
     (r"shutting down|terminating connection|pgbouncer cannot connect|server login", "is stopping or starting"),
     (r"query_wait_timeout", "has no free connection behind its pooler"),
@@ -67,7 +67,7 @@ _BY_STATE: Iterable[tuple[str, Meaning]] = (
     ("25006", (Misconfigured, "may only be read: it is a standby, or set read-only; correct {setting}")),
     ("42501", (Misconfigured, "does not let this user do that; grant it the right")),
     ("53100", (Unavailable, "has no room left on its disk")),
-    ("53300", (Unavailable, "has no connection free")),
+    ("53300", (Unavailable, "has no free connection")),
     ("55P03", (Unavailable, "is busy: another transaction holds a lock")),
     ("57014", (Unavailable, "is busy: a statement took too long")),
     ("57P", (Unavailable, "is stopping or starting")),
@@ -108,7 +108,7 @@ def explain_error(
 def find_meaning(error: BaseException) -> Meaning | None:
     """Returns None for an unexpected error, such as a wrong statement."""
     if isinstance(error, PoolTimeout):
-        return Unavailable, "has no connection free: this process uses all of its own"
+        return Unavailable, "has no free connection: this process uses all of its own"
     if not isinstance(error, DBAPIError):
         return None
     if name := getattr(error.orig, "sqlite_errorname", None):
