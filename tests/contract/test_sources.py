@@ -601,7 +601,7 @@ def test_front_matter_is_fields_and_no_text(tmp_path, opened):
 
 @pytest.mark.parametrize(
     ("front", "said"),
-    [("a: [", "not YAML"), ("- a", "is no object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
+    [("a: [", "not YAML"), ("- a", "is not an object"), ("a: &x [1]\nb: *x", "alias"), ("[" * 9999, "not YAML")],
 )
 def test_front_matter_that_cannot_be_read_is_a_problem(tmp_path, opened, front, said):
     row = found(tmp_path, opened, "a.md", f"---\n{front}\n---\ntext\n")
